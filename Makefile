@@ -1,0 +1,61 @@
+# One place for what a developer does; `make help` lists it.
+PYTHON ?= python3
+KAFKA ?= embedded
+VENV := .venv
+BIN := $(VENV)/bin
+DEPENDENCIES := build/layers/dependencies/python
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format layers requirements clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on a local cloud (KAFKA=apache or KAFKA=host:port for another broker)
+	@exec $(BIN)/python -m local_emulator demo --kafka $(KAFKA)
+
+test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, on every Python from 3.10 to 3.13 found here
+	@$(BIN)/python -m tests.run
+
+lint: $(VENV)/dev.stamp ## check style, types and the rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp ## put the code into the project's style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12)
+	$(BIN)/python layers/build.py $(RUNTIME)
+
+requirements: $(VENV)/dev.stamp ## pin the requirements*.in anew, with hashes
+	@for file in layers/dependencies/requirements requirements requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --generate-hashes --no-emit-index-url \
+			--no-header --no-annotate $$file.in --output-file $$file.txt || exit 1; done
+
+clean: ## remove everything that was built or installed here
+	rm -rf $(VENV) .venv-* build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; $(PYTHON) is older. Name another one: make PYTHON=python3.12 run" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/run.stamp: requirements.txt | $(BIN)/python
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt | $(BIN)/python
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/run.stamp
+
+$(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
+	@echo "Installing the functions' dependency layer for this Python (once) ..."
+	@rm -rf $(DEPENDENCIES)
+	@$(PIP) --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
+	@$(BIN)/python -m compileall -q -j 0 $(DEPENDENCIES) >/dev/null 2>&1 || true
+	@touch $@

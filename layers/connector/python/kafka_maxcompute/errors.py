@@ -1,0 +1,98 @@
+"""Every error this project raises on purpose.
+
+    ConnectorError
+    ├── ConfigurationError          configuration · terminal: every fault found, at once
+    ├── BatchError                  the batch as a whole
+    │   ├── MalformedBatchError     terminal: the bytes are no JSON array of events
+    │   ├── RejectedRecordsError    terminal: records that can't be written, each with its reason
+    │   ├── DeadlineError           retryable: the invocation's remaining time is used up
+    │   ├── UnavailableError        retryable: a service didn't answer, or answered that it can't now
+    │   └── RefusedError            terminal: a service understood and said no
+    └── RecordError                 one record · terminal: where it is and why it can't be written
+
+Two questions decide what happens next: is it retryable, and is it about a record, a batch or the configuration.
+Messages name topic-partition-offset and the JSON path, what was expected and what was found; never a payload.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ConnectorError(Exception):
+    """The root of the tree; `retryable` says whether the same input can succeed later without anyone's doing."""
+
+    retryable: ClassVar[bool] = False
+
+
+class ConfigurationError(ConnectorError):
+    """Settings, table or template that can't work; `faults` holds every fault, so that one round of mending is enough."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        lines = "".join(f"\n  - {fault}" for fault in self.faults)
+        super().__init__(f"{count} fault{'s' if count > 1 else ''} in the configuration:{lines}")
+
+
+class BatchError(ConnectorError):
+    """The batch can't be written now; nothing of it is acknowledged."""
+
+
+class MalformedBatchError(BatchError):
+    """The invocation's bytes are no JSON array of events."""
+
+
+class RecordError(ConnectorError):
+    """One record can't be written.
+
+    `where` is topic-partition-offset, or the element's index where these can't be read; `path` the JSON path of the
+    fault in the event; `reason` a short constant word for metrics; the message says what was expected and found.
+    """
+
+    def __init__(self, reason: str, message: str, *, where: str, path: str) -> None:
+        self.reason = reason
+        self.message = message
+        self.where = where
+        self.path = path
+        super().__init__(f"{where}: {message} - at {path}")
+
+
+class RejectedRecordsError(BatchError):
+    """Some records of the batch can't be written; `rejected` names each, `written` says how many others were."""
+
+    SHOWN: ClassVar[int] = 10
+
+    def __init__(self, rejected: Sequence[RecordError], *, written: int) -> None:
+        self.rejected = tuple(rejected)
+        self.written = written
+        shown = "".join(f"\n  - {error}" for error in self.rejected[: self.SHOWN])
+        more = len(self.rejected) - self.SHOWN
+        rest = f"\n  - and {more} more" if more > 0 else ""
+        super().__init__(
+            f"{len(self.rejected)} records can't be written ({written} others were); "
+            f"mend the producer or the table, or move the group past them:{shown}{rest}"
+        )
+
+
+class DeadlineError(BatchError):
+    """The invocation's remaining time doesn't suffice for what is left to do."""
+
+    retryable = True
+
+
+class UnavailableError(BatchError):
+    """A service didn't answer, or said that it can't serve the request now."""
+
+    retryable = True
+
+
+class RefusedError(BatchError):
+    """A service understood the request and refused it; `code` is the service's own word for why."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(message)
