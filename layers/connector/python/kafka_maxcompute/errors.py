@@ -29,7 +29,7 @@ class ConnectorError(Exception):
 
 
 class ConfigurationError(ConnectorError):
-    """Settings, table or template that can't work; `faults` holds every fault, so that one round of mending is enough."""
+    """Settings, table or template that can't work; `faults` holds every fault, to be mended in one round."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
