@@ -1,0 +1,47 @@
+"""What a user sees of long work: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def step(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a step of `total` records; the body reports how many are done, and the rate is printed at its end."""
+    begun = time.monotonic()
+    done = 0
+    last_line = begun
+
+    def plain(now_done: int) -> None:
+        nonlocal done, last_line
+        done = now_done
+        if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+            last_line = time.monotonic()
+            CONSOLE.print(f"  {title}: {done:,} of {total:,} records")
+
+    if CONSOLE.is_terminal:
+        columns = TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=CONSOLE, transient=True) as progress:
+            bar = progress.add_task(title, total=total)
+
+            def draw(now_done: int) -> None:
+                nonlocal done
+                done = now_done
+                progress.update(bar, completed=now_done)
+
+            yield draw
+    else:
+        yield plain
+    seconds = max(time.monotonic() - begun, 1e-9)
+    CONSOLE.print(f"  {title}: {done:,} records in {seconds:.1f} s, {done / seconds:,.0f} records/s")

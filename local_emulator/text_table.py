@@ -1,0 +1,50 @@
+"""Rows as MaxCompute's command line client draws them, which is the form the connector document shows."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NUMBER_WIDTH = 10  # the client gives a number ten places, however short it is
+LONGEST_SHOWN = 60  # columns of a terminal that one value may take
+
+
+def draw(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """The lines of a table with a frame; NULL is `NULL`, a long value is cut and says how long it is."""
+    cells = [[_text(value) for value in row] for row in rows]
+    widths = [
+        max([_width(name), *(_width(row[index]) for row in cells), *_number_width(rows, index)])
+        for index, name in enumerate(names)
+    ]
+    frame = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+    yield frame
+    yield _line(names, widths)
+    yield frame
+    for row in cells:
+        yield _line(row, widths)
+    yield frame
+
+
+def _number_width(rows: Sequence[Sequence[object]], index: int) -> list[int]:
+    return [NUMBER_WIDTH] if any(isinstance(row[index], (int, float)) for row in rows) else []
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "NULL"
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    text = text.replace("\r", "\\r").replace("\n", "\\n")
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 20]}... ({len(text):,} in all)"
+
+
+def _width(text: str) -> int:
+    """The columns of a terminal that a text takes: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True))
+    return "| " + " | ".join(padded) + " |"
