@@ -20,7 +20,7 @@ import itertools
 import logging
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from fc_powertools import credentials as role
@@ -48,7 +48,7 @@ class Invocation:
     deadline: Deadline
     metrics: Metrics
     cold_start: bool
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # it can hold keys
 
     @property
     def credentials(self) -> Credentials:
