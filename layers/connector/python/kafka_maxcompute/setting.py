@@ -1,0 +1,180 @@
+"""One setting: how its value is read, what it may be, and what it is where nothing is given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, get_args
+from urllib.parse import urlsplit
+
+from kafka_maxcompute import time_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kafka_maxcompute.names import NameRule
+
+SHOWN_CHARACTERS = 80
+"""How much of a wrong value is repeated in a fault."""
+
+# Keys of Alibaba Cloud accounts and of their temporary roles begin so; anything before an @ in an address is a login.
+_SECRET = re.compile(r"\A(LTAI|STS\.)|//[^/]*@")
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read: `read` raises ValueError for one that isn't as `expected` says."""
+
+    expected: str
+    read: Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a connector.
+
+    `item` is the part of the connector document that it serves, "" for none. `default` None means that it must be given; `derived`
+    is a default made of other settings that stand before it, such as "connect-{name}".
+    """
+
+    item: str
+    kind: Kind
+    default: str | int | bool | None = None
+    derived: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether the setting must be given."""
+        return self.default is None and not self.derived
+
+
+def named(rule: NameRule) -> Kind:
+    """A name that keeps a rule."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not rule.allows(text):
+            raise ValueError(rule.expected)
+        return text
+
+    return Kind(rule.expected, read)
+
+
+def choice(literal: object) -> Kind:
+    """One of the values of a Literal type; upper and lower case don't matter."""
+    allowed: tuple[str, ...] = get_args(literal)
+    by_lower_case = {value.lower(): value for value in allowed}
+
+    def read(value: object) -> str:
+        return by_lower_case[_text(value).lower()]
+
+    return Kind(f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0], read)
+
+
+def number(*allowed: int) -> Kind:
+    """One of a few whole numbers."""
+
+    def read(value: object) -> int:
+        found = _whole(value)
+        if found not in allowed:
+            raise ValueError(found)
+        return found
+
+    return Kind(f"one of {', '.join(map(str, allowed))}", read)
+
+
+def seconds(most: int) -> Kind:
+    """A whole number of seconds from 0."""
+
+    def read(value: object) -> int:
+        found = _whole(value)
+        if not 0 <= found <= most:
+            raise ValueError(found)
+        return found
+
+    return Kind(f"whole seconds from 0 to {most}", read)
+
+
+def flag() -> Kind:
+    """True or false."""
+
+    def read(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        text = str(value).lower()
+        if text not in _TRUE | _FALSE:
+            raise ValueError(text)
+        return text in _TRUE
+
+    return Kind("true or false", read)
+
+
+def address() -> Kind:
+    """The address of a service, without the slash at its end."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        parts = urlsplit(text)
+        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0  # a wrong port raises
+        if not complete or parts.username is not None or parts.query or parts.fragment or re.search(r"\s", text):
+            raise ValueError
+        return text.rstrip("/")
+
+    return Kind("an http or https address without login, query or fragment", read)
+
+
+def zone() -> Kind:
+    """A time zone, kept as it's written."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        time_zone.parse(text)
+        return text
+
+    return Kind(time_zone.EXPECTED, read)
+
+
+def instant(earliest: str) -> Kind:
+    """A point in time, as epoch milliseconds; from text that is an ISO date or time (UTC if it says nothing else)."""
+    floor = _epoch_ms(earliest)
+
+    def read(value: object) -> int:
+        found = value if isinstance(value, int) and not isinstance(value, bool) else _epoch_ms(_text(value))
+        if found < floor:
+            raise ValueError(found)
+        return found
+
+    return Kind(f"an ISO date or time such as 2000-01-01T00:00:00Z, not before {earliest}", read)
+
+
+def shown(value: object) -> str:
+    """A wrong value as a fault may show it: cut short, and not at all where it looks like a secret."""
+    text = repr(value)
+    if _SECRET.search(str(value)):
+        return "a value that looks like a secret and isn't shown"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text)} characters)"
+
+
+def _text(value: object) -> str:
+    """A value that has to be text; YAML and JSON make numbers of digits."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError(value)
+    return str(value)
+
+
+def _whole(value: object) -> int:
+    """A whole number, or its digits."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError(value)
+    return int(value)
+
+
+def _epoch_ms(text: str) -> int:
+    """Epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
+    if text.isdecimal():
+        return int(text)
+    moment = datetime.fromisoformat(re.sub(r"[zZ]\Z", "+00:00", text))
+    moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
+    return int(moment.timestamp() * 1_000)
