@@ -1,0 +1,161 @@
+"""A real Apache Kafka of one node (KRaft) in a JVM of its own, on 127.0.0.1 and free ports, data in a temp folder."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_emulator.kafka import topics as kafka_topics
+from local_emulator.kafka.errors import BrokerError
+from local_emulator.kafka.jars import class_path, program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+START_SECONDS = 90.0
+STOP_SECONDS = 10.0
+JVM_OPTIONS = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+REPORT_LINES = 15
+
+WATCHED = 'exec 3<&0; "$@" 3<&- & broker=$!; (read -r _ <&3; kill -KILL $broker) 2>/dev/null & wait $broker; kill $!'
+"""A shell line that runs its arguments and kills them when its standard input closes, which happens when we die."""
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller}
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=100
+num.network.threads=2
+num.io.threads=2
+log.cleaner.dedupe.buffer.size=8388608
+"""
+
+
+class ApacheBroker:
+    """One node; `topics` maps names to their count of topic-partitions. Needs the programs java and mvn."""
+
+    retention_bytes: int | None = None
+
+    def __init__(self, topics: Mapping[str, int] | None = None) -> None:
+        self._java = program("java", "default-jre-headless")
+        self._class_path = class_path()
+        self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            port, controller = free_ports(2)
+            self.bootstrap_servers = f"127.0.0.1:{port}"
+            self._format(port, controller)
+            self._process = self._start()
+            self._await_start()
+            kafka_topics.create_missing(self.bootstrap_servers, topics or {})
+        except BaseException:
+            self.stop()
+            raise
+
+    def create_topic(self, name: str, partitions: int) -> None:
+        """Create a topic of so many topic-partitions, unless it is there."""
+        kafka_topics.create_missing(self.bootstrap_servers, {name: partitions})
+
+    def stop(self) -> None:
+        """Kill the JVM with its process group and remove its data. More than one call does no harm."""
+        if self._process is not None:
+            if self._process.stdin:
+                self._process.stdin.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _format(self, port: int, controller: int) -> None:
+        """Write server.properties and format the storage, as KRaft wants before the first start."""
+        data = self._folder / "data"
+        properties = PROPERTIES.format(port=port, controller=controller, data=data)
+        (self._folder / "server.properties").write_text(properties, encoding="utf-8")
+        cluster = "K" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties"]
+        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            self._command(*arguments),
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            report = "\n".join((done.stdout + done.stderr).splitlines()[-REPORT_LINES:])
+            raise BrokerError(f"Apache Kafka's storage couldn't be formatted (exit code {done.returncode}):\n{report}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "broker.log").open("wb") as log:
+            return subprocess.Popen(  # noqa: S603 - fixed arguments
+                ["/bin/sh", "-c", WATCHED, "sh", *self._command("kafka.Kafka", "server.properties")],
+                cwd=self._folder,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _command(self, *arguments: str) -> list[str]:
+        level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+        return [self._java, *JVM_OPTIONS, level, "-cp", self._class_path, *arguments]
+
+    def _await_start(self) -> None:
+        try:
+            kafka_topics.await_broker(self.bootstrap_servers, START_SECONDS, self._check_alive)
+        except BrokerError as error:
+            raise BrokerError(f"{error}\nThe last lines of its log:\n{self._log()}") from error
+
+    def _check_alive(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            raise BrokerError(f"Apache Kafka ended with exit code {self._process.returncode}")
+
+    def _log(self) -> str:
+        file = self._folder / "broker.log"
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+        return "\n".join(lines[-REPORT_LINES:])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that were free a moment ago: Kafka can't be told to pick its own and to advertise it."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,68 @@
+"""The C library inside the confluent-kafka wheel, as ctypes sees it: only what the embedded broker needs.
+
+librdkafka's mock cluster is a public, experimental C API (rdkafka_mock.h) that confluent-kafka doesn't show in Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from pathlib import Path
+
+import confluent_kafka
+
+PRODUCER = 0
+"""RD_KAFKA_PRODUCER of rd_kafka_type_t; the mock cluster only needs some handle to live on."""
+
+_POINTER = ctypes.c_void_p
+_SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
+    "rd_kafka_conf_new": (_POINTER, ()),
+    "rd_kafka_conf_destroy": (None, (_POINTER,)),
+    "rd_kafka_conf_set": (ctypes.c_int, (_POINTER, *[ctypes.c_char_p] * 3, ctypes.c_size_t)),
+    "rd_kafka_new": (_POINTER, (ctypes.c_int, _POINTER, ctypes.c_char_p, ctypes.c_size_t)),
+    "rd_kafka_destroy": (None, (_POINTER,)),
+    "rd_kafka_err2str": (ctypes.c_char_p, (ctypes.c_int,)),
+    "rd_kafka_mock_cluster_new": (_POINTER, (_POINTER, ctypes.c_int)),
+    "rd_kafka_mock_cluster_destroy": (None, (_POINTER,)),
+    "rd_kafka_mock_cluster_bootstraps": (ctypes.c_char_p, (_POINTER,)),
+    "rd_kafka_mock_topic_create": (ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)),
+    "rd_kafka_mock_partition_delete_records": (
+        ctypes.c_int,
+        (_POINTER, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int64),
+    ),
+    "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, (_POINTER, ctypes.c_int32)),
+}
+
+
+class LibraryError(Exception):
+    """The confluent-kafka that is installed has no librdkafka with a mock cluster in it."""
+
+
+@lru_cache(maxsize=1)
+def load() -> ctypes.CDLL:
+    """The same library that confluent-kafka itself has loaded, with the functions' types set."""
+    candidates = _candidates()
+    for path in candidates:
+        library = ctypes.CDLL(str(path))
+        if all(hasattr(library, name) for name in _SIGNATURES):
+            for name, (result, arguments) in _SIGNATURES.items():
+                function = getattr(library, name)
+                function.restype = result
+                function.argtypes = list(arguments)
+            return library
+    looked = ", ".join(path.name for path in candidates) or "no library at all"
+    raise LibraryError(
+        f"no librdkafka with a mock cluster in confluent-kafka {confluent_kafka.__version__} (looked into: {looked}); "
+        "install its wheel from requirements.txt, or run with a real broker: KAFKA=apache or KAFKA=host:port"
+    )
+
+
+def _candidates() -> list[Path]:
+    """Where wheels keep it: beside the package on Linux, inside it on macOS, or linked into the extension module."""
+    package = Path(confluent_kafka.__file__).parent
+    beside = package.parent / "confluent_kafka.libs"
+    return [
+        *sorted(beside.glob("librdkafka*")),
+        *sorted((package / ".dylibs").glob("librdkafka*")),
+        *sorted(package.glob("cimpl*.so")),
+    ]

@@ -1,0 +1,192 @@
+"""Sends records with confluent-kafka, and waits for the stream where the broker can't keep what it hasn't delivered."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException, Producer
+
+from local_emulator.kafka.errors import ProduceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from confluent_kafka import KafkaError, Message
+
+    from local_emulator.kafka.record import Record
+
+SHARE_IN_FLIGHT = 0.75
+"""Of what a topic-partition keeps, the share that may wait for delivery: the log counts a little more than we do."""
+
+DELIVERY_SECONDS = 30.0
+POLL_EVERY = 256
+"""Records between looks at delivery reports and at the stream's progress."""
+
+ANY_PARTITION = -1
+NOW = 0
+"""librdkafka's words for a topic-partition by key and for the current time (so it can't send the very instant 0)."""
+
+SETTINGS: dict[str, str | int] = {
+    "acks": "all",
+    "linger.ms": 5,
+    "message.timeout.ms": int(DELIVERY_SECONDS * 1000),
+    "message.max.bytes": 10_000_000,
+    "partitioner": "murmur2_random",
+    "log_level": 0,
+}
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one topic-partition received from a call of `produce`."""
+
+    count: int = 0
+    first: int = -1
+    """The offset of its first record; -1 if there was none."""
+    last: int = -1
+
+
+@dataclass(slots=True)
+class _Outstanding:
+    """What of a topic-partition is handed over but not known to be delivered by the stream."""
+
+    size: int = 0
+    acknowledged: deque[tuple[int, int]] = field(default_factory=deque)
+    """(offset, bytes) of the records in the broker's log, in order."""
+
+    def settle(self, before: int) -> None:
+        while self.acknowledged and self.acknowledged[0][0] < before:
+            self.size -= self.acknowledged.popleft()[1]
+
+
+def produce(
+    bootstrap_servers: str,
+    topic: str,
+    records: Iterable[Record],
+    *,
+    retention_bytes: int | None = None,
+    delivered: Callable[[], Mapping[tuple[str, int], int]] | None = None,
+    stalled_seconds: float = 60.0,
+    report: Callable[[int], None] | None = None,
+) -> dict[int, Sent]:
+    """Send all records and return, for each topic-partition, how many it got and at which offsets.
+
+    With `retention_bytes` (a broker's own attribute) and `delivered` (the next offset to deliver of each (topic,
+    partition); it may raise when the stream has stopped) no topic-partition gets ahead of the stream by more than
+    its broker keeps. ProduceError when the broker refuses a record, or when nothing is delivered for `stalled_seconds`.
+    `report` is called now and then with the count of records handed over.
+    """
+    sending = _Sending(bootstrap_servers, topic, retention_bytes if delivered else None, delivered, stalled_seconds)
+    count = 0
+    for count, record in enumerate(records, 1):
+        sending.send(record)
+        if count % POLL_EVERY == 0:
+            sending.poll()
+            if report:
+                report(count)
+    sending.finish()
+    if report:
+        report(count)
+    return sending.sent
+
+
+class _Sending:
+    """One call of `produce`."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        retention_bytes: int | None,
+        delivered: Callable[[], Mapping[tuple[str, int], int]] | None,
+        stalled_seconds: float,
+    ) -> None:
+        self.sent: dict[int, Sent] = {}
+        self._topic = topic
+        self._producer = Producer({"bootstrap.servers": bootstrap_servers, **SETTINGS})
+        self._limit = None if retention_bytes is None else int(retention_bytes * SHARE_IN_FLIGHT)
+        self._delivered = delivered
+        self._stalled_seconds = stalled_seconds
+        self._outstanding: dict[int, _Outstanding] = {}
+        self._failure: str | None = None
+
+    def send(self, record: Record) -> None:
+        """Hand one record over, after waiting for room if it needs any."""
+        size = record.size if self._limit is not None else 0
+        if self._limit is not None:
+            self._make_room(record.partition, size)
+        while not self._hand_over(record, partial(self._acknowledged, size)):
+            self._producer.poll(0.1)  # its queue is full: take delivery reports until there is room
+            self._raise_failure()
+
+    def _hand_over(self, record: Record, on_delivery: Callable[[KafkaError | None, Message], None]) -> bool:
+        try:
+            self._producer.produce(
+                self._topic,
+                value=record.value,
+                key=record.key,
+                partition=ANY_PARTITION if record.partition is None else record.partition,
+                timestamp=NOW if record.timestamp is None else record.timestamp,
+                headers=list(record.headers) or None,
+                on_delivery=on_delivery,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise ProduceError(f"a record for {self._topic} was refused: {error.args[0].str()}") from error
+        return True
+
+    def poll(self) -> None:
+        """Take what delivery reports there are; the first failure is raised."""
+        self._producer.poll(0)
+        self._raise_failure()
+
+    def finish(self) -> None:
+        """Wait until the broker has acknowledged everything."""
+        left = self._producer.flush(DELIVERY_SECONDS + 5)
+        self._raise_failure()
+        if left:
+            raise ProduceError(f"{left} records for {self._topic} weren't acknowledged within {DELIVERY_SECONDS:.0f} s")
+
+    def _make_room(self, partition: int | None, size: int) -> None:
+        """Wait until the stream has delivered enough of this topic-partition; a lone record always passes."""
+        if partition is None:
+            raise ProduceError("with a broker that keeps little, each record needs its topic-partition named")
+        outstanding = self._outstanding.setdefault(partition, _Outstanding())
+        seen = outstanding.size
+        patience = time.monotonic() + self._stalled_seconds
+        while self._limit is not None and outstanding.size and outstanding.size + size > self._limit:
+            self._producer.poll(0.005)
+            self._raise_failure()
+            outstanding.settle(self._progress(partition))
+            if outstanding.size != seen:
+                seen = outstanding.size
+                patience = time.monotonic() + self._stalled_seconds
+            elif time.monotonic() > patience:
+                raise ProduceError(
+                    f"the stream delivered nothing of {self._topic}-{partition} for {self._stalled_seconds:.0f} s, and "
+                    "the broker can't keep more; look at the stream's state: python -m local_emulator status"
+                )
+        outstanding.size += size
+
+    def _progress(self, partition: int) -> int:
+        return self._delivered().get((self._topic, partition), 0) if self._delivered else 0
+
+    def _acknowledged(self, size: int, error: KafkaError | None, message: Message) -> None:
+        partition, offset = message.partition(), message.offset()
+        if error is not None or partition is None or offset is None:
+            self._failure = self._failure or str(error)
+            return
+        sent = self.sent.setdefault(partition, Sent(first=offset))
+        sent.count += 1
+        sent.last = offset
+        if size:
+            self._outstanding[partition].acknowledged.append((offset, size))
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise ProduceError(f"the broker didn't take a record for {self._topic}: {self._failure}")
