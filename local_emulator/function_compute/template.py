@@ -1,0 +1,148 @@
+"""The functions of a template.yml (Serverless Devs edition 3.0.0, component fc3), resolved and checked as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from local_emulator.function_compute import rules
+from local_emulator.function_compute.expressions import Resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# fc3 0.1.22's own default (3 s); its other defaults don't matter here.
+_DEFAULT_TIMEOUT = 3
+_DEFAULT_MEMORY = 512
+
+
+class TemplateError(Exception):
+    """The template can't be run; `faults` holds every reason, each with its path and what to do."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        super().__init__(f"{path} has {len(faults)} fault(s):" + "".join(f"\n  - {fault}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An initializer or a pre-stop hook; `timeout` in seconds."""
+
+    handler: str
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What calls the function; `config` is its triggerConfig as written."""
+
+    name: str
+    type: str
+    qualifier: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function; `code` is a folder, `timeout` in seconds, `memory` in MB, `layers` the names in their ARNs."""
+
+    name: str
+    region: str
+    runtime: str
+    handler: str
+    code: Path
+    timeout: int
+    memory: int
+    layers: tuple[str, ...]
+    environment: Mapping[str, str]
+    role: str
+    initializer: Hook | None
+    pre_stop: Hook | None
+    log_project: str
+    log_store: str
+    triggers: tuple[Trigger, ...]
+
+    def trigger(self, kind: str = "eventbridge") -> Trigger:
+        """The first trigger of a type; KeyError names those there are."""
+        for trigger in self.triggers:
+            if trigger.type == kind:
+                return trigger
+        raise KeyError(f"{self.name} has no trigger of type {kind}, only {[trigger.type for trigger in self.triggers]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A resolved template; `functions` by the name of their resource."""
+
+    path: Path
+    account_id: str
+    functions: Mapping[str, Function]
+
+
+def load(path: Path, environment: Mapping[str, str], *, account_id: str = "1880000000000000") -> Template:
+    """Read and resolve a template; `environment` answers env(), `account_id` answers config('AccountID').
+
+    Raises TemplateError with all faults at once.
+    """
+    document = _read(path)
+    resolver = Resolver(document, environment, {"AccountID": account_id, "AccessKeyID": "", "AccessKeySecret": ""})
+    resolver.resolve(document.get("vars", {}), "vars")
+    faults = rules.of_document(document)
+    functions: dict[str, Function] = {}
+    for name, resource in document.get("resources", {}).items() if not faults else ():
+        where = f"resources.{name}.props"
+        props = resolver.resolve(resource["props"], where, name)
+        if resolver.faults:
+            continue
+        wrong = rules.of_function(props, where, path.parent)
+        faults += wrong
+        if not wrong:
+            functions[name] = _function(props, path.parent)
+    if resolver.faults or faults:
+        raise TemplateError(path, resolver.faults + faults)
+    return Template(path=path, account_id=account_id, functions=functions)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TemplateError(path, [f"can't be read ({error.strerror}); name the template of the project"]) from error
+    except yaml.YAMLError as error:
+        raise TemplateError(path, [f"isn't YAML: {error}"]) from error
+    if not isinstance(document, dict):
+        raise TemplateError(path, ["expected a mapping with edition and resources at the top; found something else"])
+    return document
+
+
+def _function(props: Mapping[str, Any], folder: Path) -> Function:
+    hooks = props.get("instanceLifecycleConfig", {})
+    log = props.get("logConfig", {})
+    log = {} if log == "auto" else log
+    return Function(
+        name=props["functionName"],
+        region=props["region"],
+        runtime=props["runtime"],
+        handler=props["handler"],
+        code=(folder / props["code"]).resolve(),
+        timeout=props.get("timeout", _DEFAULT_TIMEOUT),
+        memory=props.get("memorySize", _DEFAULT_MEMORY),
+        layers=tuple(arn.split(":layers/")[1].split("/")[0] for arn in props.get("layers", [])),
+        environment={key: str(value) for key, value in props.get("environmentVariables", {}).items()},
+        role=props.get("role", ""),
+        initializer=_hook(hooks.get("initializer")),
+        pre_stop=_hook(hooks.get("preStop")),
+        log_project=log.get("project", ""),
+        log_store=log.get("logstore", ""),
+        triggers=tuple(
+            Trigger(each["triggerName"], each["triggerType"], each.get("qualifier", "LATEST"), each["triggerConfig"])
+            for each in props.get("triggers", [])
+        ),
+    )
+
+
+def _hook(written: Mapping[str, Any] | None) -> Hook | None:
+    return Hook(written["handler"], written.get("timeout", _DEFAULT_TIMEOUT)) if written else None
