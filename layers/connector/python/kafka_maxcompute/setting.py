@@ -35,8 +35,8 @@ class Kind:
 class Setting:
     """One setting of a connector.
 
-    `item` is the part of the connector document that it serves, "" for none. `default` None means that it must be given; `derived`
-    is a default made of other settings that stand before it, such as "connect-{name}".
+    `item` is the part of the connector document that it serves, "" for none. `default` None means that it must be
+    given; `derived` is a default made of other settings that stand before it, such as "connect-{name}".
     """
 
     item: str
