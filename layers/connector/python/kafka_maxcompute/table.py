@@ -123,7 +123,8 @@ def _field_faults(further: Sequence[Column]) -> Iterator[str]:
         yield "expected a column for each field of a CSV line after offset, found none; add them"
     for column in further:
         if _plain(column.type).partition("(")[0] not in FIELD_TYPES:
-            yield f"expected one of {', '.join(FIELD_TYPES)} for a CSV field, found {_text(column)}; make the table anew"
+            types = ", ".join(FIELD_TYPES)
+            yield f"expected one of {types} for a CSV field, found {_text(column)}; make the table anew"
 
 
 def _partition_faults(found: Sequence[Column], wanted: str) -> Iterator[str]:
