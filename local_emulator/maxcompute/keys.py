@@ -1,0 +1,32 @@
+"""What every handler may take from the application: the store, the clock, who is asking, a thread for slow work."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from aiohttp import web
+
+from local_emulator.maxcompute.clock import Clock
+from local_emulator.maxcompute.security import Accounts, Principal
+from local_emulator.maxcompute.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+STORE = web.AppKey("STORE", Store)
+CLOCK = web.AppKey("CLOCK", Clock)
+ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
+EXECUTOR = web.AppKey("EXECUTOR", ThreadPoolExecutor)
+ADDRESS = web.AppKey("ADDRESS", str)
+
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+PRINCIPAL = web.RequestKey("PRINCIPAL", Principal)
+
+
+async def in_thread(request: web.Request, work: Callable[[], T]) -> T:
+    """Do what takes time (all that touches the database) outside the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(request.app[EXECUTOR], work)

@@ -1,0 +1,164 @@
+"""Projects, tables and partitions: kept in memory for reading, and in the database for the next start.
+
+A `Change` writes inside the caller's transaction, and shows what it wrote after the commit, so that memory never shows
+what the database hasn't got.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.catalog import Partition, Project, Table, table_from_json, table_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import duckdb
+
+_SCRIPT = """
+CREATE SCHEMA IF NOT EXISTS emulator;
+CREATE TABLE IF NOT EXISTS emulator.projects (name VARCHAR, owner VARCHAR, created VARCHAR, modified VARCHAR);
+CREATE TABLE IF NOT EXISTS emulator.tables (id VARCHAR, definition VARCHAR);
+CREATE TABLE IF NOT EXISTS emulator.partitions
+    (table_id VARCHAR, spec VARCHAR[], created VARCHAR, modified VARCHAR, altered VARCHAR);
+"""
+
+
+class Metadata:
+    """The catalog; its own lock makes each call atomic, the store's locks order calls about one table."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.execute(_SCRIPT)
+        self._lock = threading.Lock()
+        self._projects: dict[str, Project] = {}
+        self._tables: dict[str, Table] = {}
+        self._names: dict[tuple[str, str, str], str] = {}
+        self._partitions: dict[str, dict[tuple[str, ...], Partition]] = {}
+        for name, owner, created, modified in cursor.execute("FROM emulator.projects").fetchall():
+            self.show_project(Project(name, owner, *map(datetime.fromisoformat, (created, modified))))
+        for (definition,) in cursor.execute("SELECT definition FROM emulator.tables").fetchall():
+            self.show_table(table_from_json(json.loads(definition)))
+        for table_id, spec, *times in cursor.execute("FROM emulator.partitions").fetchall():
+            self._partitions[table_id][tuple(spec)] = Partition(tuple(spec), *map(datetime.fromisoformat, times))
+
+    def projects(self) -> list[Project]:
+        """All projects by name."""
+        with self._lock:
+            return sorted(self._projects.values(), key=lambda project: project.name)
+
+    def project(self, name: str) -> Project | None:
+        """The project of that name in any case of letters."""
+        return self._projects.get(name.lower())
+
+    def tables(self, project: str, schema: str) -> list[Table]:
+        """A schema's tables by name."""
+        with self._lock:
+            found = [table for table in self._tables.values() if (table.project, table.schema) == (project, schema)]
+        return sorted(found, key=lambda table: table.name)
+
+    def table(self, project: str, schema: str, name: str) -> Table | None:
+        """The table of that name in any case of letters."""
+        with self._lock:
+            return self._tables.get(self._names.get((project.lower(), schema.lower(), name.lower()), ""))
+
+    def table_by_id(self, table_id: str) -> Table | None:
+        """The table as it is now, or None once it is dropped."""
+        return self._tables.get(table_id)
+
+    def partitions(self, table_id: str) -> list[Partition]:
+        """Sorted by their values."""
+        with self._lock:
+            found = list(self._partitions.get(table_id, {}).values())
+        return sorted(found, key=lambda partition: partition.spec)
+
+    def partition(self, table_id: str, spec: tuple[str, ...]) -> Partition | None:
+        """One partition, or None."""
+        return self._partitions.get(table_id, {}).get(spec)
+
+    def show_project(self, project: Project) -> None:
+        """Let readers see a project."""
+        with self._lock:
+            self._projects[project.name] = project
+
+    def show_table(self, table: Table) -> None:
+        """Let readers see a table or its new definition."""
+        with self._lock:
+            before = self._tables.get(table.id)
+            if before is not None:
+                del self._names[before.project, before.schema, before.name]
+            self._tables[table.id] = table
+            self._names[table.project, table.schema, table.name] = table.id
+            self._partitions.setdefault(table.id, {})
+
+    def hide_table(self, table: Table) -> None:
+        """Let no reader see a table."""
+        with self._lock:
+            del self._names[table.project, table.schema, table.name]
+            del self._tables[table.id]
+            del self._partitions[table.id]
+
+    def show_partition(self, table_id: str, partition: Partition) -> None:
+        """Let readers see a partition or its new times."""
+        with self._lock:
+            self._partitions[table_id][partition.spec] = partition
+
+    def hide_partition(self, table_id: str, spec: tuple[str, ...]) -> None:
+        """Let no reader see a partition."""
+        with self._lock:
+            self._partitions[table_id].pop(spec, None)
+
+
+class Change:
+    """What one transaction does to the catalog; `show` it once the transaction is committed."""
+
+    def __init__(self, metadata: Metadata, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._metadata = metadata
+        self._steps: list[Callable[[], None]] = []
+        self.cursor = cursor
+
+    def show(self) -> None:
+        """Let readers see it."""
+        for step in self._steps:
+            step()
+
+    def put_project(self, project: Project) -> None:
+        """Add a project."""
+        self.cursor.execute(
+            "INSERT INTO emulator.projects VALUES (?, ?, ?, ?)",
+            [project.name, project.owner, project.created.isoformat(), project.modified.isoformat()],
+        )
+        self._steps.append(partial(self._metadata.show_project, project))
+
+    def put_table(self, table: Table) -> None:
+        """Add a table or replace its definition."""
+        self.cursor.execute("DELETE FROM emulator.tables WHERE id = ?", [table.id])
+        self.cursor.execute("INSERT INTO emulator.tables VALUES (?, ?)", [table.id, json.dumps(table_to_json(table))])
+        self._steps.append(partial(self._metadata.show_table, table))
+
+    def drop_table(self, table: Table) -> None:
+        """Delete a table's definition and partition list."""
+        self.cursor.execute("DELETE FROM emulator.tables WHERE id = ?", [table.id])
+        self.cursor.execute("DELETE FROM emulator.partitions WHERE table_id = ?", [table.id])
+        self._steps.append(partial(self._metadata.hide_table, table))
+
+    def put_partition(self, table: Table, partition: Partition) -> None:
+        """Add a partition or replace its times."""
+        times = (partition.created, partition.modified, partition.altered)
+        self._erase_partition(table, partition.spec)
+        self.cursor.execute(
+            "INSERT INTO emulator.partitions VALUES (?, ?, ?, ?, ?)",
+            [table.id, list(partition.spec), *(time.isoformat() for time in times)],
+        )
+        self._steps.append(partial(self._metadata.show_partition, table.id, partition))
+
+    def drop_partition(self, table: Table, spec: tuple[str, ...]) -> None:
+        """Delete a partition from the list."""
+        self._erase_partition(table, spec)
+        self._steps.append(partial(self._metadata.hide_partition, table.id, spec))
+
+    def _erase_partition(self, table: Table, spec: tuple[str, ...]) -> None:
+        self.cursor.execute("DELETE FROM emulator.partitions WHERE table_id = ? AND spec = ?", [table.id, list(spec)])

@@ -1,0 +1,1 @@
+"""The REST side: projects, tables, partitions, instances and security, all under ``/api``."""

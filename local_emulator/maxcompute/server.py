@@ -1,0 +1,220 @@
+"""The emulator as an HTTP server: REST under ``/api`` and Tunnel at the root of one port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from local_emulator.maxcompute.clock import Clock
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.keys import ACCOUNTS, ADDRESS, CLOCK, EXECUTOR, PRINCIPAL, REQUEST_ID, STORE
+from local_emulator.maxcompute.rest import routes as rest
+from local_emulator.maxcompute.security import Accounts, Credential, Principal
+from local_emulator.maxcompute.store import Store
+from local_emulator.maxcompute.tunnel import routes as tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LOGGER = logging.getLogger(__name__)
+ACCOUNT_ID = "1000000000000001"
+THREADS = 40  # 32 concurrent commits (the service's limit for one table) and some reads
+LINE_BYTES = 1 << 20  # of a request line: a partition list in a query can be long
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+# Paths that clients ask before they have credentials to sign with.
+PUBLIC_PATHS = frozenset({"/api/logview/host", "/api/webconsole/host"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What the emulator starts with; ``insecure`` takes any signature."""
+
+    project: str = "connector_test"
+    access_id: str = "ak"
+    access_key: str = "sk"
+    account_id: str = ACCOUNT_ID
+    data_dir: Path | None = None
+    insecure: bool = False
+
+
+def build(settings: ServerSettings, address: str) -> web.Application:
+    """The application, with its store open; its clean-up closes the store."""
+    clock = Clock()
+    owner = Principal(settings.account_id, f"ALIYUN${settings.account_id}")
+    accounts = Accounts(owner, insecure=settings.insecure)
+    accounts.add(settings.access_id, Credential(settings.access_key, owner))
+    store = Store(clock.now, settings.data_dir)
+    store.ensure_project(settings.project, owner.name)
+
+    # A table's block may have any size; handlers that take bodies bound what they hold.
+    app = web.Application(middlewares=[_answer, _authenticate], client_max_size=0)
+    app[STORE] = store
+    app[CLOCK] = clock
+    app[ACCOUNTS] = accounts
+    app[ADDRESS] = address
+    app[EXECUTOR] = ThreadPoolExecutor(THREADS, "maxcompute")
+    rest.add_routes(app)
+    tunnel.add_routes(app)
+    app.on_cleanup.append(_close)
+    return app
+
+
+async def serve(host: str, port: int, settings: ServerSettings) -> tuple[web.AppRunner, str]:
+    """Start to listen in the running event loop; the runner (to be cleaned up by the caller) and ``host:port``."""
+    # The port is taken before the store is opened, for its number is part of what the application answers.
+    listener = await asyncio.to_thread(_listen, host, port)
+    address = f"{host}:{listener.getsockname()[1]}"
+    try:
+        app = await asyncio.to_thread(build, settings, address)
+    except BaseException:
+        listener.close()
+        raise
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        shutdown_timeout=STOP_SECONDS / 2,
+    )
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    return runner, address
+
+
+class Server:
+    """A running emulator in a thread of its own; a context manager that stops it."""
+
+    def __init__(self, host: str, port: int, settings: ServerSettings) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="maxcompute", daemon=True)
+        self._thread.start()
+        starting = asyncio.run_coroutine_threadsafe(serve(host, port, settings), self._loop)
+        try:
+            self._runner, self.address = starting.result(START_SECONDS)
+        except BaseException:
+            self._end_loop()
+            raise
+
+    @property
+    def endpoint(self) -> str:
+        """The REST endpoint."""
+        return f"http://{self.address}{rest.PREFIX}"
+
+    @property
+    def tunnel_endpoint(self) -> str:
+        """The Tunnel endpoint."""
+        return f"http://{self.address}"
+
+    @property
+    def app(self) -> web.Application:
+        """The application, for what only a test in the same process may touch (clock, store)."""
+        return self._runner.app
+
+    def stop(self) -> None:
+        """End open connections, close the store."""
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(STOP_SECONDS * 2)
+        self._end_loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_SECONDS)
+        self._loop.close()
+
+
+def start(
+    project: str = "connector_test",
+    access_id: str = "ak",
+    access_key: str = "sk",
+    data_dir: Path | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    account_id: str = ACCOUNT_ID,
+    insecure: bool = False,
+) -> Server:
+    """A running emulator on a free port, for tests and for the rest of the local cloud."""
+    return Server(host, port, ServerSettings(project, access_id, access_key, account_id, data_dir, insecure))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def _close(app: web.Application) -> None:
+    app[EXECUTOR].shutdown(wait=True)
+    app[STORE].close()
+
+
+@web.middleware
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every answer a request id, and every failure the service's error body."""
+    request[REQUEST_ID] = uuid.uuid4().hex.upper()
+    try:
+        response = await handler(request)
+    except ServiceError as error:
+        response = _failure(request, error)
+    except web.HTTPException as error:
+        code = "NoSuchPath" if error.status == web.HTTPNotFound.status_code else "MethodNotAllowed"
+        response = _failure(
+            request, ServiceError(error.status, code, f"{request.method} {request.path} is not emulated")
+        )
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except Exception:
+        LOGGER.exception("%s %s failed", request.method, request.path)
+        response = _failure(
+            request,
+            ServiceError(500, "InternalServerError", "ODPS-0010000:System internal error - see the emulator's log"),
+        )
+    if not response.prepared:
+        response.headers["x-odps-request-id"] = request[REQUEST_ID]
+    return response
+
+
+@web.middleware
+async def _authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path not in PUBLIC_PATHS:
+        target = request.raw_path.removeprefix(rest.PREFIX)
+        request[PRINCIPAL] = request.app[ACCOUNTS].authenticate(
+            request.method, target, request.headers, request.app[CLOCK].now()
+        )
+    return await handler(request)
+
+
+def _failure(request: web.Request, error: ServiceError) -> web.Response:
+    if request.path.startswith(rest.PREFIX + "/"):
+        body, kind = error.xml(request[REQUEST_ID]), "application/xml"
+    else:
+        body, kind = error.json(request[REQUEST_ID]), "application/json"
+    return web.Response(status=error.status, text=body, content_type=kind, headers=error.headers)
