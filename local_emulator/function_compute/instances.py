@@ -1,0 +1,235 @@
+"""Instances of a function: each a process of this machine's Python that sees its code, its layers and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local_emulator.function_compute.channel import Channel, ClosedError, TimedOutError
+
+if TYPE_CHECKING:
+    from local_emulator.function_compute.template import Function, Hook
+
+_BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
+_START_SECONDS = 30.0  # for the interpreter to take its settings; it needs about 0.05
+_END_SECONDS = 5.0  # for a killed process to be gone
+UNHANDLED = "UnhandledInvocationError"
+# The page on lifecycle hooks (2024): a failed or late initializer is answered with status 200 and this type.
+INITIALIZATION = "InitializationError"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An access key; printing it hides the secrets."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an instance gets besides its function: the account, the keys of its role, and the layers' folders."""
+
+    account_id: str
+    credentials: Credentials
+    layers: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call; `error_type` is None for a success, `memory` is the process's peak so far in MB."""
+
+    body: bytes
+    error_type: str | None
+    milliseconds: float
+    memory: float
+    log: bytes
+
+
+class _OutOfMemoryError(Exception):
+    """The process holds more than the function's memorySize."""
+
+
+class Instance:
+    """One process, for one call at a time; once `alive` is False it can't be used again."""
+
+    def __init__(self, function: Function, surroundings: Surroundings) -> None:
+        self.alive = True
+        self._function = function
+        self._initialized = False
+        self._peak = 0.0
+        self._scratch = Path(tempfile.mkdtemp(prefix="fc-instance-"))
+        ours, theirs = socket.socketpair()
+        output_read, output_write = os.pipe()
+        life_read, self._life = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 # this interpreter, and a file beside this one
+                [sys.executable, "-I", "-S", "-u", _BOOTSTRAP, str(theirs.fileno()), str(life_read)],
+                stdin=subprocess.DEVNULL,
+                stdout=output_write,
+                stderr=output_write,
+                pass_fds=(theirs.fileno(), life_read),
+                env=_environment(function, surroundings, self._scratch),
+                cwd=self._scratch,
+                start_new_session=True,  # Ctrl-C is for the emulator, which then stops its instances in good order
+            )
+        finally:
+            theirs.close()
+            os.close(output_write)
+            os.close(life_read)
+        self._channel = Channel(ours, output_read)
+        self._channel.send(_settings(function, surroundings), _START_SECONDS)
+
+    def invoke(self, event: bytes, request_id: str) -> Outcome:
+        """Initialize if that hasn't happened yet, then call the handler."""
+        log = b""
+        if not self._initialized and self._function.initializer:
+            outcome = self._hook("Initialize", self._function.initializer, request_id)
+            if outcome.error_type:
+                self.kill()
+                return replace(outcome, error_type=INITIALIZATION)
+            log = outcome.log
+        self._initialized = True
+        outcome = self._call("Invoke", self._function.handler, event, request_id, self._function.timeout)
+        return replace(outcome, log=log + outcome.log)
+
+    def stop(self) -> bytes:
+        """Call the pre-stop hook if the instance was used, then end the process; answers what was printed."""
+        log = b""
+        if self.alive and self._initialized and self._function.pre_stop:
+            log = self._hook("PreStop", self._function.pre_stop, new_request_id()).log
+        self.kill()
+        return log
+
+    def interrupt(self) -> None:
+        """Kill the process from any thread; the one that waits for its answer clears it away."""
+        self._process.kill()
+
+    def kill(self) -> None:
+        """End the process and all that it started, at once, and remove its scratch folder."""
+        if not self.alive:
+            return
+        self.alive = False
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(_END_SECONDS)
+        self._channel.close()
+        os.close(self._life)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _hook(self, name: str, hook: Hook, request_id: str) -> Outcome:
+        return self._call(name, hook.handler, None, request_id, hook.timeout)
+
+    def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: int) -> Outcome:
+        call = {"request_id": request_id, "handler": handler, "takes_event": event is not None}
+        broken: str | None = None
+        failed, body = True, b""
+        begun = time.monotonic()
+        try:
+            header, body = self._channel.call(call, event or b"", seconds, self._watch_memory)
+            failed = header["failed"]
+        except TimedOutError:
+            # The text as a public issue of 2021 shows it.
+            broken = f"Function timed out after {seconds} seconds (maxMemoryUsage: {self._peak:.2f}MB)"
+        except (ClosedError, _OutOfMemoryError):
+            # The text as the pages on errors (Node.js, 2026) show it. More memory than configured ends the same way.
+            took = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {self._peak:.2f}MB"
+            broken = f"Process exited unexpectedly before completing request ({took})"
+        milliseconds = _milliseconds(begun)
+        log = _log(name, request_id, self._channel.take_output())
+        if broken is not None:
+            self.kill()
+            body = json.dumps({"errorMessage": broken}).encode()
+        return Outcome(body, UNHANDLED if failed else None, milliseconds, self._peak, log)
+
+    def _watch_memory(self) -> None:
+        """Note the peak, and raise where the process holds more than it may; knows nothing where there is no /proc."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return
+        sizes = dict(line.split(":", 1) for line in status.splitlines() if line.startswith(("VmHWM", "VmRSS")))
+        if sizes:
+            peak, now = (int(sizes[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
+            self._peak = max(self._peak, peak)
+            if now > self._function.memory:
+                raise _OutOfMemoryError
+
+
+def new_request_id() -> str:
+    """An id in the form that the service gives: `1-`, the time in hex, and random hex."""
+    random = uuid.uuid4().hex
+    return f"1-{int(time.time()):08x}-{random[:8]}-{random[8:20]}"
+
+
+def _milliseconds(begun: float) -> float:
+    return (time.monotonic() - begun) * 1000
+
+
+def _log(name: str, request_id: str, printed: bytes) -> bytes:
+    """What a call printed between the platform's own lines."""
+    if printed and not printed.endswith(b"\n"):
+        printed += b"\n"
+    start, end = (f"FC {name} {word} RequestId: {request_id}\n".encode() for word in ("Start", "End"))
+    return start + printed + end
+
+
+def _environment(function: Function, surroundings: Surroundings, scratch: Path) -> dict[str, str]:
+    """All that the process finds in its environment: the template's, the service's, and nothing of this machine."""
+    keys = surroundings.credentials
+    version = "FC_FUNCTION_VERSION" if function.runtime == "python3.12" else "FC_VER_ID"  # Debian 11 on; 10 and older
+    return {
+        **function.environment,
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TMPDIR": str(scratch),  # the service gives each instance a /tmp of its own
+        "FC_FUNC_CODE_PATH": str(function.code),
+        "FC_FUNCTION_NAME": function.name,
+        "FC_FUNCTION_HANDLER": function.handler,
+        "FC_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "FC_REGION": function.region,
+        "FC_ACCOUNT_ID": surroundings.account_id,
+        "FC_INSTANCE_ID": f"c-{uuid.uuid4().hex[:20]}",
+        "FC_CUSTOM_LISTEN_PORT": "9000",
+        version: "LATEST",
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keys.access_key_secret,
+        "ALIBABA_CLOUD_SECURITY_TOKEN": keys.security_token,
+    }
+
+
+def _settings(function: Function, surroundings: Surroundings) -> dict[str, Any]:
+    """What bootstrap.py is told at the start; the code comes before the layers on the path, as in the service."""
+    keys = surroundings.credentials
+    return {
+        "path": [str(function.code), *map(str, surroundings.layers)],
+        "runtime": function.runtime,
+        "region": function.region,
+        "account_id": surroundings.account_id,
+        "log": {"project": function.log_project, "store": function.log_store},
+        "function": {
+            "name": function.name,
+            "handler": function.handler,
+            "memory": function.memory,
+            "timeout": function.timeout,
+        },
+        "credentials": {
+            "access_key_id": keys.access_key_id,
+            "access_key_secret": keys.access_key_secret,
+            "security_token": keys.security_token,
+        },
+    }

@@ -1,0 +1,206 @@
+"""The invoke API of Function Compute over HTTP: FC 2.0 paths for aliyun-fc2, FC 3.0's for its own SDK.
+
+FC 3.0 has no services: whatever service name a 2.0 path carries is accepted. Functions have the qualifier LATEST only.
+An asynchronous invocation waits for a free instance and runs once: the service's own retries aren't emulated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from local_emulator.function_compute import layers, signature
+from local_emulator.function_compute.errors import ServiceError
+from local_emulator.function_compute.instances import Credentials, Outcome, Surroundings, new_request_id
+from local_emulator.function_compute.pool import ExhaustedError, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from local_emulator.function_compute.template import Template
+
+SYNC_BYTES = 32 * 1024 * 1024
+ASYNC_BYTES = 128 * 1024
+_TAIL_BYTES = 4096
+_START_SECONDS = 10.0
+_QUALIFIER = "LATEST"
+_LOG = logging.getLogger(__name__)
+
+
+class Service:
+    """A running service; also a context manager that stops it."""
+
+    def __init__(self, pools: dict[str, Pool], credentials: Credentials | None, threads: int) -> None:
+        self.endpoint = ""
+        self._pools = pools
+        self._credentials = credentials
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="function-compute")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="function-compute-http", daemon=True)
+        self._runner = web.AppRunner(self._application(), auto_decompress=False, access_log=None)
+        self._background: set[asyncio.Future[None]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def logs(self, function: str) -> list[str]:
+        """The last lines that a function's instances printed, oldest first."""
+        return self._pools[function].logs()
+
+    def stop(self) -> None:
+        """End all instances (idle ones by their pre-stop hook), then the server; the second call does nothing."""
+        if self._loop.is_closed():
+            return
+        for pool in self._pools.values():
+            pool.stop()
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(_START_SECONDS)
+        self._workers.shutdown()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _serve(self, port: int) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(port), self._loop).result(_START_SECONDS)
+
+    async def _listen(self, port: int) -> None:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=SYNC_BYTES + 1, middlewares=[_answer_errors])
+        for version in ("2016-08-15", "2021-04-06"):
+            application.router.add_post(
+                f"/{version}/services/{{service}}/functions/{{function}}/invocations", self._invoke
+            )
+        application.router.add_post("/2023-03-30/functions/{function}/invocations", self._invoke)
+        return application
+
+    async def _invoke(self, request: web.Request) -> web.Response:
+        request_id: str = request["id"]
+        if self._credentials:
+            signature.check(request.method, request.path, request.headers, self._credentials)
+        pool = self._pool(request)
+        asynchronous = request.headers.get("x-fc-invocation-type", "Sync") == "Async"
+        event = await _body(request, ASYNC_BYTES if asynchronous else SYNC_BYTES)
+        if asynchronous:
+            later = self._loop.run_in_executor(self._workers, _invoke_later, pool, event, request_id)
+            self._background.add(later)
+            later.add_done_callback(self._background.discard)
+            return web.Response(status=202, headers={"X-Fc-Request-Id": request_id})
+        try:
+            outcome = await self._loop.run_in_executor(self._workers, pool.invoke, event, request_id)
+        except ExhaustedError:
+            raise ServiceError(429, "ResourceExhausted", "all instances that the function may have are busy") from None
+        return _answer(outcome, request_id, tail=request.headers.get("x-fc-log-type") == "Tail")
+
+    def _pool(self, request: web.Request) -> Pool:
+        name = request.match_info["function"]
+        service, _, qualifier = request.match_info.get("service", "").partition(".")
+        qualifier = qualifier or request.query.get("qualifier", _QUALIFIER)
+        pool = self._pools.get(name)
+        if pool is None:
+            where = f"function '{name}' does not exist" + (f" in service '{service}'" if service else "")
+            raise ServiceError(404, "FunctionNotFound", where)
+        if qualifier != _QUALIFIER:
+            raise ServiceError(404, "AliasNotFound", f"alias '{qualifier}' of function '{name}' does not exist")
+        return pool
+
+
+def start(
+    template: Template,
+    *,
+    credentials: Credentials | None = None,
+    role_credentials: Credentials | None = None,
+    port: int = 0,
+    instances: int = 16,
+    log_folder: Path | None = None,
+) -> Service:
+    """Serve a template's functions on 127.0.0.1; an instance starts with the first invocation that needs it.
+
+    `credentials` sign the calls (None: nobody has to sign), `role_credentials` are those of the functions' role
+    (left out: the same), `instances` limits those of each function, and `log_folder` gets FUNCTION.log.
+    Raises layers.MissingLayerError.
+    """
+    keys = role_credentials or credentials or Credentials("", "")
+    pools = {}
+    for function in template.functions.values():
+        folders = layers.folders(function, template.path.parent)
+        surroundings = Surroundings(template.account_id, keys, folders)
+        log_file = log_folder / f"{function.name}.log" if log_folder else None
+        pools[function.name] = Pool(function, surroundings, instances, log_file)
+    service = Service(pools, credentials, threads=instances * len(pools) + 1)
+    service._serve(port)  # noqa: SLF001 # the way to make one is this function
+    return service
+
+
+@web.middleware
+async def _answer_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give each request its id, and errors the service's JSON: both spellings of the keys, for both APIs' clients."""
+    request["id"] = new_request_id()
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        status, code, message = error.status, error.code, error.message
+    except web.HTTPNotFound:
+        status, code = 400, "PathNotSupported"
+        message = f"'{request.method}' against '{request.path}' is not supported"
+    body = {"ErrorCode": code, "ErrorMessage": message, "Code": code, "Message": message, "RequestId": request["id"]}
+    return web.json_response(body, status=status, headers={"X-Fc-Request-Id": request["id"]})
+
+
+async def _body(request: web.Request, limit: int) -> bytes:
+    """The event; refused where it's too long, before it's read where its length is announced."""
+    refusal = ServiceError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
+    if (request.content_length or 0) > limit:
+        raise refusal
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise refusal from None
+    if len(body) > limit:
+        raise refusal
+    return body
+
+
+def _invoke_later(pool: Pool, event: bytes, request_id: str) -> None:
+    try:
+        pool.invoke(event, request_id, wait=float(pool.function.timeout))
+    except ExhaustedError:
+        _LOG.warning("%s: asynchronous invocation %s dropped, no instance was free", pool.function.name, request_id)
+
+
+def _answer(outcome: Outcome, request_id: str, *, tail: bool) -> web.Response:
+    headers = {
+        "X-Fc-Request-Id": request_id,
+        "X-Fc-Invocation-Duration": f"{outcome.milliseconds:.2f}",
+        "X-Fc-Max-Memory-Usage": f"{outcome.memory:.2f}",
+    }
+    if outcome.error_type:
+        headers["X-Fc-Error-Type"] = outcome.error_type
+    if tail:
+        headers["X-Fc-Log-Result"] = base64.b64encode(outcome.log[-_TAIL_BYTES:]).decode()
+    return web.Response(
+        body=outcome.body,
+        headers=headers,
+        content_type="application/json" if outcome.error_type else "application/octet-stream",
+    )

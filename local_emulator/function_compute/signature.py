@@ -1,0 +1,67 @@
+"""Who calls: the signature of the FC 2.0 API, and the key id that an FC 3.0 request names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from local_emulator.function_compute.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_emulator.function_compute.instances import Credentials
+
+_CLOCK_SECONDS = 15 * 60  # the service's page on HTTP triggers: a signature lives 15 minutes
+_ACS3_KEY = re.compile(r"\bCredential=([^,\s]+)")
+
+
+def check(method: str, path: str, headers: Mapping[str, str], credentials: Credentials) -> None:
+    """Refuse a request that isn't signed with the key; `path` without escapes and query.
+
+    The 3.0 API's ACS3-HMAC-SHA256 is looked at for its key id only: its signature isn't computed here.
+    """
+    given = headers.get("authorization", "")
+    if given.startswith("FC "):
+        _check_fc(method, path, headers, credentials, given)
+    elif given.startswith("ACS3-HMAC-SHA256 "):
+        found = _ACS3_KEY.search(given)
+        _check_key(found[1] if found else "", credentials)
+    else:
+        raise ServiceError(400, "MissingRequiredHeader", "required HTTP header Authorization was not specified")
+
+
+def sign(method: str, path: str, headers: Mapping[str, str], secret: str) -> str:
+    """The base64 HMAC-SHA256 of method, MD5, type, date, the x-fc- headers by name, and the path."""
+    named = sorted((name.lower(), value) for name, value in headers.items() if name.lower().startswith("x-fc-"))
+    parts = [method, *(headers.get(name, "") for name in ("content-md5", "content-type", "date"))]
+    parts += [*(f"{name}:{value}" for name, value in named), path]
+    return base64.b64encode(hmac.digest(secret.encode(), "\n".join(parts).encode(), hashlib.sha256)).decode()
+
+
+def _check_fc(method: str, path: str, headers: Mapping[str, str], credentials: Credentials, authorization: str) -> None:
+    key, _, signature = authorization[len("FC ") :].partition(":")
+    _check_key(key, credentials)
+    try:
+        sent = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        raise ServiceError(400, "MissingRequiredHeader", "required HTTP header Date was not specified") from None
+    if abs(time.time() - sent) > _CLOCK_SECONDS:
+        raise ServiceError(403, "AccessDenied", "the Date header is more than 15 minutes from the service's clock")
+    if not hmac.compare_digest(signature, sign(method, path, headers, credentials.access_key_secret)):
+        raise ServiceError(
+            403,
+            "SignatureNotMatch",
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your access key and signing method",
+        )
+
+
+def _check_key(key: str, credentials: Credentials) -> None:
+    if key != credentials.access_key_id:
+        raise ServiceError(403, "InvalidAccessKeyID", f"invalid access key ID '{key}'")
