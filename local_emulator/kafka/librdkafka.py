@@ -11,6 +11,8 @@ from pathlib import Path
 
 import confluent_kafka
 
+from local_emulator.kafka.errors import BrokerError
+
 PRODUCER = 0
 """RD_KAFKA_PRODUCER of rd_kafka_type_t; the mock cluster only needs some handle to live on."""
 
@@ -34,13 +36,9 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
 }
 
 
-class LibraryError(Exception):
-    """The confluent-kafka that is installed has no librdkafka with a mock cluster in it."""
-
-
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL:
-    """The same library that confluent-kafka itself has loaded, with the functions' types set."""
+    """The library that confluent-kafka itself has loaded, with the functions' types set; BrokerError if it can't."""
     candidates = _candidates()
     for path in candidates:
         library = ctypes.CDLL(str(path))
@@ -51,7 +49,7 @@ def load() -> ctypes.CDLL:
                 function.argtypes = list(arguments)
             return library
     looked = ", ".join(path.name for path in candidates) or "no library at all"
-    raise LibraryError(
+    raise BrokerError(
         f"no librdkafka with a mock cluster in confluent-kafka {confluent_kafka.__version__} (looked into: {looked}); "
         "install its wheel from requirements.txt, or run with a real broker: KAFKA=apache or KAFKA=host:port"
     )

@@ -1,0 +1,1 @@
+"""EventBridge's event stream: Kafka records in, batches of CloudEvents out to a function."""

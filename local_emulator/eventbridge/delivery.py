@@ -1,0 +1,91 @@
+"""Delivers one batch: invoke, retry by the strategy, and at the end do what the stream's tolerance says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.progress import Meter, State
+from local_emulator.eventbridge.retry import retrying
+from local_emulator.eventbridge.window import BODY_BYTES, Batch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from tenacity import RetryCallState
+
+    from local_emulator.eventbridge.config import StreamConfig
+
+_LOG = logging.getLogger(__name__)
+
+
+class StreamHalt(Exception):  # noqa: N818 - a decision, not an error of ours
+    """The stream must stand still, in this state and for this reason."""
+
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+
+
+class InterruptedDelivery(Exception):  # noqa: N818 - nothing is wrong with the batch
+    """The stream was stopped, or lost the topic-partitions, while a batch waited for its next try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How batches of one stream are delivered."""
+
+    config: StreamConfig
+    invoke: Callable[[bytes], object]
+    meter: Meter
+    record: Callable[[Batch], None] | None
+    dead_letter: Callable[[Batch, str], None] | None
+    time_scale: float
+
+    def deliver(self, batch: Batch, cancelled: threading.Event) -> None:
+        """Return when the batch is settled: delivered, or given up by tolerance ALL.
+
+        Raises StreamHalt when the stream mustn't go on, InterruptedDelivery when `cancelled` is set between tries.
+        """
+        if len(batch.body) > BODY_BYTES:
+            self._give_up(batch, f"its body of {len(batch.body):,} bytes is over the {BODY_BYTES:,} that are allowed")
+            return
+
+        def sleep(seconds: float) -> None:
+            if cancelled.wait(seconds):
+                raise InterruptedDelivery
+
+        def warn(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            _LOG.warning("try %d of %s failed: %s", state.attempt_number, batch, error)
+
+        attempts = retrying(self.config.retry_strategy, sleep=sleep, before_sleep=warn, time_scale=self.time_scale)
+        try:
+            attempts(self._invoke, batch.body)
+        except InvocationError as error:
+            if not error.retryable:
+                raise StreamHalt(State.STARTING_FAILED, f"{error}; nothing of {batch} is committed") from error
+            self._give_up(batch, f"all tries failed, the last: {error}")
+            return
+        if self.record:
+            self.record(batch)
+        self.meter.settled(batch, as_dead_letter=False)
+
+    def _invoke(self, body: bytes) -> None:
+        try:
+            self.invoke(body)
+        except InvocationError:
+            self.meter.count("failed_invocations")
+            raise
+
+    def _give_up(self, batch: Batch, reason: str) -> None:
+        """Tolerance NONE: the stream falls back to READY. ALL: dead letter, or nowhere if no queue is set."""
+        if self.config.errors_tolerance == "NONE":
+            raise StreamHalt(State.READY, f"{batch} couldn't be delivered and isn't committed: {reason}")
+        if self.dead_letter:
+            self.dead_letter(batch, reason)
+        _LOG.error("%s %s: %s", batch, "became a dead letter" if self.dead_letter else "was dropped", reason)
+        self.meter.settled(batch, as_dead_letter=True)

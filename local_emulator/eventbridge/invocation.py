@@ -1,0 +1,105 @@
+"""Invokes a function synchronously with aliyun-fc2, and sorts its failures into those worth a retry and the others."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import fc2.client
+import requests
+from fc2.fc_exceptions import FcError
+
+CONNECT_SECONDS = 10.0
+LONGEST_SECONDS = 300.0
+"""An EventBridge trigger's invocation runs for five minutes at most, whatever the function's own timeout."""
+
+SPARE_SECONDS = 60.0
+"""For a new instance and its initializer, beyond the function's own timeout."""
+
+REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
+TEXT_LENGTH = 400
+
+
+class InvocationError(Exception):
+    """An invocation failed; `retryable` says whether the same batch may succeed later without anyone's doing."""
+
+    def __init__(self, text: str, *, retryable: bool) -> None:
+        super().__init__(text)
+        self.retryable = retryable
+
+
+class Invoker:
+    """Calls one function at an endpoint of Function Compute (API 2016-08-15, which names a service too)."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        function: str,
+        *,
+        access_key_id: str,
+        access_key_secret: str,
+        service: str = "default",
+        function_timeout: float = LONGEST_SECONDS,
+    ) -> None:
+        _silence_client()
+        fc2.client.retries = 0  # the stream retries, by its own schedule
+        self._name = function
+        self._service = service
+        self._endpoint = endpoint
+        self._client = fc2.Client(
+            endpoint=endpoint,
+            accessKeyID=access_key_id,
+            accessKeySecret=access_key_secret,
+            Timeout=(CONNECT_SECONDS, min(function_timeout, LONGEST_SECONDS) + SPARE_SECONDS),
+        )
+
+    def __call__(self, body: bytes) -> bytes:
+        """Deliver one batch and return what the function returned; InvocationError if it failed."""
+        try:
+            answer = self._client.invoke_function(
+                self._service, self._name, payload=body, headers={"x-fc-invocation-type": "Sync"}
+            )
+        except FcError as error:
+            raise self._failure(error) from error
+        except requests.exceptions.JSONDecodeError as error:
+            raise InvocationError(
+                f"{self._endpoint} answered with an error that isn't JSON, so it isn't Function Compute that answered",
+                retryable=True,
+            ) from error
+        except requests.RequestException as error:
+            raise InvocationError(
+                f"function {self._name} at {self._endpoint} gave no answer ({type(error).__name__})", retryable=True
+            ) from error
+        result: bytes = answer.data
+        return result
+
+    def _failure(self, error: FcError) -> InvocationError:
+        """A function's own error comes with status 200 and may pass; a refusal of the request won't by itself."""
+        status: int = error.status_code
+        try:
+            fields = json.loads(error.message)
+        except ValueError:
+            fields = {}
+        if status < 400:  # noqa: PLR2004 - the client raises these only for X-Fc-Error-Type
+            text = f"function {self._name} failed with {fields.get('errorType', 'an error')}: "
+            return InvocationError(text + str(fields.get("errorMessage", ""))[:TEXT_LENGTH], retryable=True)
+        retryable = status in (REQUEST_TIMEOUT, TOO_MANY_REQUESTS) or status >= SERVER_ERROR
+        said = f"{fields.get('ErrorCode', '')} {fields.get('ErrorMessage', '')}".strip()[:TEXT_LENGTH]
+        return InvocationError(
+            f"Function Compute answered {status} for function {self._name}: {said}", retryable=retryable
+        )
+
+
+class _ClientRecords(logging.Filter):
+    """Drops what fc2 logs through the root logger: with request headers, so with signatures and tokens."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.pathname != str(fc2.client.__file__)
+
+
+_CLIENT_RECORDS = _ClientRecords()
+
+
+def _silence_client() -> None:
+    """Adding the same filter again does nothing."""
+    logging.getLogger().addFilter(_CLIENT_RECORDS)

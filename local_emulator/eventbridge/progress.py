@@ -1,0 +1,91 @@
+"""How far a stream has got, and the states it goes through."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_emulator.eventbridge.window import Batch, TopicPartition
+
+
+class State(str, Enum):
+    """EventBridge's words. READY: not running, could be started; PAUSED: the same, on request."""
+
+    READY = "READY"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STARTING_FAILED = "STARTING_FAILED"
+    RUNNING_FAILED = "RUNNING_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One moment of a stream."""
+
+    state: State
+    reason: str
+    """Why the stream stands still, if it does so unasked; else empty."""
+    delivered: Mapping[TopicPartition, int]
+    """The next offset of each topic-partition: everything before it is delivered (or a dead letter) and committed."""
+    batches: int
+    events: int
+    failed_invocations: int
+    """All of them, those that a retry has mended included."""
+    dead_letters: int
+    """Batches given up with tolerance ALL."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """The changing side of `Progress`; safe for threads, and tells those who wait."""
+
+    state: State = State.READY
+    reason: str = ""
+    delivered: dict[TopicPartition, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def enter(self, state: State, reason: str = "") -> None:
+        """Go into a state."""
+        with self.changed:
+            self.state, self.reason = state, reason
+            self.changed.notify_all()
+
+    def count(self, what: str, by: int = 1) -> None:
+        """Add to a count."""
+        with self.changed:
+            self.counts[what] += by
+            self.changed.notify_all()
+
+    def settled(self, batch: Batch, *, as_dead_letter: bool) -> None:
+        """A batch is delivered or given up."""
+        with self.changed:
+            self.counts["dead_letters" if as_dead_letter else "batches"] += 1
+            self.counts["events"] += 0 if as_dead_letter else batch.count
+            self.changed.notify_all()
+
+    def advanced(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Topic-partitions got further."""
+        with self.changed:
+            self.delivered.update(offsets)
+            self.changed.notify_all()
+
+    def read(self) -> Progress:
+        """This moment."""
+        with self.changed:
+            return Progress(
+                state=self.state,
+                reason=self.reason,
+                delivered=dict(self.delivered),
+                batches=self.counts["batches"],
+                events=self.counts["events"],
+                failed_invocations=self.counts["failed_invocations"],
+                dead_letters=self.counts["dead_letters"],
+            )

@@ -1,0 +1,49 @@
+"""Batches as files: the JSON array of one invocation, byte for byte, to look at and to replay."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from local_emulator.eventbridge.window import Batch
+
+
+class RecordingError(Exception):
+    """A file holds no batch."""
+
+
+def recorder(folder: Path) -> Callable[[Batch], None]:
+    """A function that writes each batch it is given into a file of its own: number, topic-partition, first offset."""
+    numbers = itertools.count(1)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write_next(batch: Batch) -> None:
+        (topic, partition), (first, _) = min(batch.ranges.items())
+        write(folder / f"{next(numbers):06d}-{topic}-{partition}-{first}.json", batch)
+
+    return write_next
+
+
+def write(path: Path, batch: Batch) -> None:
+    """Save a batch; a reader never sees half a file."""
+    scratch = path.with_suffix(".part")
+    scratch.write_bytes(batch.body)
+    scratch.replace(path)
+
+
+def read(path: Path) -> bytes:
+    """The bytes to invoke a function with; RecordingError if they aren't a JSON array."""
+    try:
+        body = path.read_bytes()
+        msgspec.json.decode(body, type=list[msgspec.Raw])
+    except OSError as error:
+        raise RecordingError(f"{path} can't be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise RecordingError(f"{path} holds no batch, which is a JSON array of events: {error}") from error
+    return body

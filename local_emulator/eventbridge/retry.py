@@ -1,0 +1,55 @@
+"""EventBridge's two retry strategies, as tenacity carries them out.
+
+Schedules: EventBridge's page on retry policies and dead-letter queues.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+
+from local_emulator.eventbridge.invocation import InvocationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tenacity import RetryCallState
+
+RETRIES = {"BACKOFF_RETRY": 3, "EXPONENTIAL_DECAY_RETRY": 176}
+
+WAITS = {
+    "BACKOFF_RETRY": wait_random(10, 20),
+    # 1, 2, 4, ... 512 s, then 512 s: a day in all. The half second is ours, to spread batches.
+    "EXPONENTIAL_DECAY_RETRY": wait_exponential(max=512) + wait_random(0, 0.5),
+}
+
+
+def retrying(
+    strategy: str,
+    *,
+    sleep: Callable[[float], None],
+    before_sleep: Callable[[RetryCallState], None],
+    time_scale: float = 1.0,
+) -> Retrying:
+    """A caller that invokes until it succeeds, fails for good, or has used up the strategy's retries.
+
+    Waits are multiplied by `time_scale`. The last error is raised as it is.
+    """
+    wait = WAITS[strategy]
+
+    def scaled(state: RetryCallState) -> float:
+        return wait(state) * time_scale
+
+    return Retrying(
+        retry=retry_if_exception(_is_retryable),
+        stop=stop_after_attempt(1 + RETRIES[strategy]),
+        wait=scaled,
+        sleep=sleep,
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+
+
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, InvocationError) and error.retryable

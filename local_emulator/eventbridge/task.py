@@ -1,0 +1,266 @@
+"""One consumer of the stream's group, on a thread of its own: records -> window -> batch -> delivery -> commit."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from local_emulator.eventbridge import positions
+from local_emulator.eventbridge.commits import CommitTracker
+from local_emulator.eventbridge.delivery import InterruptedDelivery, StreamHalt
+from local_emulator.eventbridge.progress import State
+from local_emulator.eventbridge.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import Message
+
+    from local_emulator.eventbridge.config import StreamConfig
+    from local_emulator.eventbridge.delivery import Delivery
+    from local_emulator.eventbridge.event import EncodeElement, Headers
+    from local_emulator.eventbridge.progress import Meter
+    from local_emulator.eventbridge.window import Batch
+
+_LOG = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+POLL_RECORDS = 1000
+PATIENCE_SECONDS = 1.0
+"""How long a task waits for a free invocation before it pauses its consumer, so that the group goes on meanwhile."""
+
+DRAIN_SECONDS = 30.0
+"""How long batches in flight may take to finish before their topic-partitions are given back."""
+
+SETTINGS = {
+    "enable.auto.commit": False,
+    "auto.offset.reset": "error",  # positions are always explicit: a reset would hide lost records
+    "fetch.wait.max.ms": 50,
+    "queued.max.messages.kbytes": 16 * 1024,
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 1_000,
+    "allow.auto.create.topics": False,
+    "log_level": 0,
+}
+
+PASSING = {
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - so are the names of librdkafka's own codes
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._RESOLVE,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+}
+"""Errors that librdkafka recovers from by itself once the broker is back."""
+
+LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the tasks of one run of a stream have in common."""
+
+    config: StreamConfig
+    bootstrap_servers: str
+    encode: EncodeElement
+    delivery: Delivery
+    meter: Meter
+    invocations: threading.Semaphore
+    """As many as may be under way at once."""
+    stopping: threading.Event
+    halt: Callable[[State, str], None]
+    """Makes the whole stream stand still, in a state and for a reason."""
+    assigned: Callable[[Task, int], None]
+    """Told how many topic-partitions a task has from now on."""
+
+
+class Task:
+    """One consumer; `run` returns when the stream stops."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._consumer = Consumer(
+            {"bootstrap.servers": shared.bootstrap_servers, "group.id": shared.config.group, **SETTINGS}
+        )
+        self._numbers = itertools.count()
+        self._early: list[Message] = []
+        self._closing = False
+        self._begin_assignment()
+
+    def _begin_assignment(self) -> None:
+        """Forget what belonged to the topic-partitions before; a new window object is the sign of it."""
+        self._window = Window(self._shared.config.batch_count, self._shared.config.batch_seconds)
+        self._commits = CommitTracker()
+        self._uncommitted: dict[tuple[str, int], int] = {}
+        self._finished: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()
+        self._in_flight = 0
+        self._cancelled = threading.Event()
+
+    def run(self) -> None:
+        """Consume and deliver until the stream stops; every failure halts the stream with its reason."""
+        try:
+            self._consumer.subscribe(
+                [self._shared.config.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
+            )
+            while not self._shared.stopping.is_set():
+                self._step()
+        except StreamHalt as halt:
+            self._shared.halt(halt.state, str(halt))
+        except KafkaException as error:
+            self._shared.halt(State.RUNNING_FAILED, f"Kafka refused the stream's consumer: {error.args[0].str()}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the stream must not run on without this task
+            _LOG.exception("a task of the stream failed")
+            self._shared.halt(State.RUNNING_FAILED, f"a task failed: {type(error).__name__}: {error}")
+        finally:
+            self._drain()
+            self._closing = True
+            self._consumer.close()
+
+    def _step(self) -> None:
+        self._commit_finished()
+        if self._window.is_due(time.monotonic()):
+            self._dispatch()
+        early, self._early = self._early, []
+        messages = early or self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
+        window = self._window
+        for message in messages:
+            self._take(message)
+            if self._window is not window:
+                return  # a rebalance came in between: the rest is fetched again by whoever has it now
+
+    def _take(self, message: Message) -> None:
+        error, topic, partition, offset = message.error(), message.topic(), message.partition(), message.offset()
+        if error is not None or topic is None or partition is None or offset is None:
+            self._judge(error, topic, partition)
+            return
+        _, timestamp = message.timestamp()
+        headers = cast("Headers | None", message.headers())  # a list of pairs, whatever its annotation allows
+        event = self._shared.encode(topic, partition, offset, timestamp, message.key(), message.value(), headers)
+        window = self._window
+        if not window.fits(event):
+            self._dispatch()
+        if self._window is window:
+            window.add(event, (topic, partition), offset, time.monotonic())
+            if window.has_count():
+                self._dispatch()
+
+    def _judge(self, error: KafkaError | None, topic: str | None, partition: int | None) -> None:
+        """Raise StreamHalt for an error that won't pass by itself."""
+        if error is None or error.code() in PASSING or error.retriable():
+            _LOG.warning("the stream's consumer: %s", error)
+        elif error.code() in LOST:
+            reason = positions.lost(topic or self._shared.config.topic, partition or 0, error.str())
+            raise StreamHalt(State.RUNNING_FAILED, reason)
+        else:
+            raise StreamHalt(State.RUNNING_FAILED, f"the broker refused the stream's consumer: {error.str()}")
+
+    def _dispatch(self) -> None:
+        """Close the batch and hand it to a thread, once one of the concurrent invocations is free."""
+        if not self._acquire_invocation():
+            return
+        batch, number = self._window.take(), next(self._numbers)
+        self._commits.dispatched(number, batch.ranges)
+        self._in_flight += 1
+        threading.Thread(
+            target=self._deliver, args=(batch, number, self._cancelled, self._finished), daemon=True
+        ).start()
+
+    def _acquire_invocation(self) -> bool:
+        """Whether an invocation is ours now; not if the stream stops or the topic-partitions go meanwhile.
+
+        A consumer that waits long is paused and still polled: the group would otherwise take it for dead.
+        """
+        window, paused, acquired = self._window, False, False
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while not acquired and self._window is window and not self._shared.stopping.is_set():
+            acquired = self._shared.invocations.acquire(timeout=POLL_SECONDS)
+            if acquired:
+                break
+            self._commit_finished()
+            if not paused and time.monotonic() > patience:
+                self._consumer.pause(self._consumer.assignment())
+                paused = True
+            message = self._consumer.poll(0) if paused else None
+            if message is not None:  # an error, or a record of new topic-partitions, which aren't paused
+                self._early.append(message)
+        if paused:
+            self._consumer.resume(self._consumer.assignment())
+        return acquired
+
+    def _deliver(
+        self,
+        batch: Batch,
+        number: int,
+        cancelled: threading.Event,
+        finished: queue.SimpleQueue[tuple[int, bool]],
+    ) -> None:
+        """On a thread of its own: deliver, and tell the task's thread, which alone commits."""
+        settled = False
+        try:
+            self._shared.delivery.deliver(batch, cancelled)
+            settled = True
+        except StreamHalt as halt:
+            self._shared.halt(halt.state, str(halt))
+        except InterruptedDelivery:
+            _LOG.info("%s stays undelivered: the stream stops, or the topic-partitions moved", batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing after this batch may be committed
+            _LOG.exception("delivering %s failed in a way that isn't the function's", batch)
+            self._shared.halt(State.RUNNING_FAILED, f"delivering {batch} failed: {type(error).__name__}: {error}")
+        finally:
+            finished.put((number, settled))
+            self._shared.invocations.release()
+
+    def _commit_finished(self, wait_seconds: float = 0.0) -> None:
+        """Commit what batches have settled since the last time, waiting so long for the first of them."""
+        wait = wait_seconds > 0
+        try:
+            while True:
+                number, settled = self._finished.get(block=wait, timeout=wait_seconds or None)
+                wait = False
+                self._in_flight -= 1
+                if settled:
+                    self._uncommitted.update(self._commits.finished(number))
+        except queue.Empty:
+            pass
+        if not self._uncommitted:
+            return
+        offsets = [TopicPartition(*key, offset) for key, offset in self._uncommitted.items()]
+        try:
+            results = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            _LOG.warning("a commit failed and is tried again: %s", error.args[0].str())
+            return
+        failed = {(one.topic, one.partition) for one in results or () if one.error is not None}
+        self._shared.meter.advanced({key: at for key, at in self._uncommitted.items() if key not in failed})
+        self._uncommitted = {key: at for key, at in self._uncommitted.items() if key in failed}
+
+    def _drain(self) -> None:
+        """Let invocations under way finish, start no further tries, and commit what has settled."""
+        self._cancelled.set()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._in_flight and time.monotonic() < deadline:
+            self._commit_finished(POLL_SECONDS)
+        self._commit_finished()
+
+    def _assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        begin = positions.resolve(consumer, assigned, self._shared.config.offset_reset)
+        consumer.assign(begin)
+        self._shared.meter.advanced({(one.topic, one.partition): one.offset for one in begin})
+        self._shared.assigned(self, len(begin))
+
+    def _revoke(self, _consumer: Consumer, _revoked: list[TopicPartition]) -> None:
+        if not self._closing:
+            self._drain()
+            self._shared.assigned(self, 0)
+            self._begin_assignment()
+
+    def _lose(self, _consumer: Consumer, _lost: list[TopicPartition]) -> None:
+        """Another consumer has them already: what is under way will be delivered twice, and commits nothing here."""
+        self._cancelled.set()
+        self._shared.assigned(self, 0)
+        self._begin_assignment()

@@ -1,0 +1,80 @@
+"""The batch window: events gather until their count, their age or the body's size closes the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    TopicPartition = tuple[str, int]
+
+BODY_BYTES = 32 * 1024 * 1024
+"""A synchronous invocation takes 32 MB (Function Compute's limits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One invocation's events: the JSON array, and which records it holds."""
+
+    body: bytes
+    count: int
+    ranges: Mapping[TopicPartition, tuple[int, int]]
+    """(topic, partition) -> (first offset, next offset): the records from first to before next."""
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            f"{topic}-{partition} offsets {first} to {following - 1}"
+            for (topic, partition), (first, following) in sorted(self.ranges.items())
+        )
+        return f"{self.count} event{'s' * (self.count > 1)} ({where})"
+
+
+class Window:
+    """Gathers events into one batch at a time; the caller tells the time (seconds of a monotonic clock)."""
+
+    def __init__(self, count: int, seconds: float, body_bytes: int = BODY_BYTES) -> None:
+        self._limit_count = count
+        self._limit_seconds = seconds
+        self._limit_bytes = body_bytes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._events: list[bytes] = []
+        self._bytes = 2  # the array's brackets
+        self._ranges: dict[TopicPartition, tuple[int, int]] = {}
+        self._opened = 0.0
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def fits(self, event: bytes) -> bool:
+        """Whether the body stays within its limit with this event; an event alone always fits.
+
+        One beyond the limit makes a batch by itself, which the function's service then refuses.
+        """
+        return not self._events or self._bytes + len(event) + 1 <= self._limit_bytes
+
+    def add(self, event: bytes, topic_partition: TopicPartition, offset: int, now: float) -> None:
+        """Take one more event, the record at an offset."""
+        if not self._events:
+            self._opened = now
+        self._events.append(event)
+        self._bytes += len(event) + 1
+        first, _ = self._ranges.get(topic_partition, (offset, offset))
+        self._ranges[topic_partition] = first, offset + 1
+
+    def is_due(self, now: float) -> bool:
+        """Whether count or age closes the batch."""
+        return bool(self._events) and (self.has_count() or now - self._opened >= self._limit_seconds)
+
+    def has_count(self) -> bool:
+        """Whether the batch holds as many events as it may."""
+        return len(self._events) >= self._limit_count
+
+    def take(self) -> Batch:
+        """Close the batch and begin the next."""
+        batch = Batch(b"[" + b",".join(self._events) + b"]", len(self._events), self._ranges)
+        self._begin()
+        return batch
