@@ -1,0 +1,1 @@
+"""One batch of Kafka events becomes committed rows of a MaxCompute table."""

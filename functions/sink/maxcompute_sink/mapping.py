@@ -1,0 +1,228 @@
+"""Records become rows of the table: mode and format of the connector document (D22, D23) against the actual columns.
+
+Topic, partition and offset always fill the first three columns. With TEXT and BINARY, the key and the value fill the
+columns of these names, as far as the mode asks for them; with CSV, the fields of the key or the value fill the columns
+after the third by their order. All other columns are NULL. Null keys and values stay NULL.
+
+Columns are built whole, and only a column that turns out to be wrong is searched for the records to blame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from kafka_maxcompute import time_zone
+from kafka_maxcompute.errors import ConfigurationError, RecordError
+from kafka_maxcompute.table import CONTENT, POSITION
+from maxcompute_sink import csv_rows
+from maxcompute_sink.arrow_types import arrow_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.table import Column
+
+NOT_TEXT = "not-utf-8"
+"""The reason of keys and values that aren't UTF-8 where the column is STRING."""
+NOT_CSV = "not-csv"
+"""The reason of lines that aren't CSV, or have another number of fields than the table has columns for them."""
+WRONG_TYPE = "csv-field-type"
+"""The reason of CSV fields that are no value of their column's type."""
+REQUIRED = "null-in-required-column"
+"""The reason of nulls for which the table has no room."""
+TOO_LONG = "field-too-long"
+"""The reason of keys and values above what a MaxCompute field holds."""
+
+FIELD_BYTES = 8 * 1024 * 1024
+"""The largest field of a table (MaxCompute's limits, "SQL", and PyODPS's default of MaxFieldSize)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of the good records in their order, and an error for each of the others."""
+
+    batch: pa.RecordBatch
+    rejected: list[RecordError]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A column, the part of the record that fills it ("" for none), and what reads a CSV field for it."""
+
+    column: Column
+    type: pa.DataType
+    part: str
+    convert: csv_rows.Convert | None = None
+
+
+class _Faults:
+    """What is wrong with the records of one call: the first fault of each, by its position."""
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        self._records = records
+        self.by_position: dict[int, RecordError] = {}
+
+    def add(self, position: int, reason: str, message: str, part: str) -> None:
+        """Note a record's fault, unless it has one already."""
+        error = RecordError(reason, message, where=self._records[position].where, path=f"$.data.{part}")
+        self.by_position.setdefault(position, error)
+
+
+class Mapper:
+    """Maps records of one connector to rows; made once for a table's columns (without its partition column)."""
+
+    def __init__(self, columns: Sequence[Column], *, settings: Settings) -> None:
+        """Take columns that `kafka_maxcompute.table.check` has passed.
+
+        Raises `ConfigurationError` where one has a type that Tunnel doesn't take as Arrow.
+        """
+        self._value: Callable[[Sequence[Any]], list[Any]] = _json_texts if settings.value_type == "Json" else _values
+        self._is_csv = settings.format == "CSV"
+        kept, zone = CONTENT[settings.mode], time_zone.parse(settings.time_zone)
+        faults: list[str] = []
+        self._targets: list[_Target] = []
+        for index, column in enumerate(columns):
+            part, name = "", column.name.lower()
+            if index < len(POSITION):
+                part = POSITION[index].name
+            elif self._is_csv or name in kept:
+                part = kept[0] if self._is_csv else name
+            try:
+                wire = arrow_type(column.type)
+            except ValueError as error:
+                faults.append(f"column {column.name}: {error}; drop the column, or write into another table")
+                continue
+            is_field = self._is_csv and index >= len(POSITION)
+            convert = csv_rows.converter(column.type, wire, zone) if is_field else None
+            self._targets.append(_Target(column, wire, part, convert))
+        if faults:
+            raise ConfigurationError(faults)
+        self.schema = pa.schema([pa.field(target.column.name, target.type) for target in self._targets])
+
+    def rows(self, records: Sequence[Any]) -> Rows:
+        """The rows of records of the mapper's value type."""
+        faults = _Faults(records)
+        fields = self._csv_fields(records, faults) if self._is_csv else iter(())
+        arrays = []
+        for target in self._targets:
+            if target.convert is not None:
+                array = _converted(target, target.convert, next(fields), faults)
+            elif target.part:
+                array = _taken(target, self._part(target.part, records), faults)
+            else:
+                array = pa.nulls(len(records), target.type)
+            if array.null_count and not target.column.nullable:
+                _blame_nulls(target, array, faults)
+            arrays.append(array)
+        if not faults.by_position:
+            return Rows(pa.RecordBatch.from_arrays(arrays, schema=self.schema), [])
+        good = [record for position, record in enumerate(records) if position not in faults.by_position]
+        return Rows(self.rows(good).batch, [error for _, error in sorted(faults.by_position.items())])
+
+    def _part(self, part: str, records: Sequence[Any]) -> list[Any]:
+        """One part of all records."""
+        return self._value(records) if part == "value" else _READERS[part](records)
+
+    def _csv_fields(self, records: Sequence[Any], faults: _Faults) -> Iterator[Sequence[str | None]]:
+        """The fields of all records, a column after the other; a record at fault has empty ones."""
+        part, width = self._targets[-1].part, len(self._targets) - len(POSITION)
+        rows: list[list[str] | list[None]] = []
+        for position, line in enumerate(self._part(part, records)):
+            row: list[str] | list[None] = [None] * width
+            try:
+                if line is not None:
+                    row = _csv_row(line, width)
+            except UnicodeDecodeError:
+                faults.add(position, NOT_TEXT, "expected text in UTF-8, found bytes that aren't", part)
+            except ValueError as error:
+                faults.add(position, NOT_CSV, str(error), part)
+            rows.append(row)
+        return iter(list(zip(*rows, strict=True)) or [()] * width)
+
+
+def _values(records: Sequence[Any]) -> list[Any]:
+    return [record.value for record in records]
+
+
+def _json_texts(records: Sequence[Any]) -> list[Any]:
+    """The values' JSON texts; absent and null are one."""
+    texts = [bytes(record.value) for record in records]
+    if b"" in texts or b"null" in texts:
+        return [None if text in {b"", b"null"} else text for text in texts]
+    return texts
+
+
+_READERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
+    "topic": lambda records: [record.topic for record in records],
+    "partition": lambda records: [record.partition for record in records],
+    "offset": lambda records: [record.offset for record in records],
+    "key": lambda records: [record.key for record in records],
+}
+
+
+def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
+    """A column of values as they are; bytes go into a column of text only where they are UTF-8."""
+    if target.type != pa.utf8() or not any(isinstance(value, bytes) for value in values):
+        array = pa.array(values, target.type)
+    else:
+        array = pa.array(values, pa.binary()).view(pa.utf8())
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid:
+            _blame_bytes(target, values, faults)
+    if array.nbytes > FIELD_BYTES and target.part in {"key", "value"}:
+        _blame_length(target, values, faults)
+    return array
+
+
+def _blame_bytes(target: _Target, values: list[Any], faults: _Faults) -> None:
+    message = (
+        f"expected text in UTF-8, found bytes that aren't; to keep them, make column {target.part} and format BINARY"
+    )
+    for position, value in enumerate(values):
+        try:
+            (value or b"").decode()
+        except UnicodeDecodeError:  # noqa: PERF203 # the loop is there to catch it
+            faults.add(position, NOT_TEXT, message, target.part)
+
+
+def _blame_length(target: _Target, values: list[Any], faults: _Faults) -> None:
+    for position, value in enumerate(values):
+        size = len(value.encode() if isinstance(value, str) else value or b"")
+        if size > FIELD_BYTES:
+            message = f"expected at most {FIELD_BYTES} bytes, which is what a field of a table holds, found {size}"
+            faults.add(position, TOO_LONG, message, target.part)
+
+
+def _blame_nulls(target: _Target, array: pa.Array, faults: _Faults) -> None:
+    for position in range(len(array)):
+        if not array[position].is_valid:
+            message = f"expected a value, found null; column {target.column.name} is NOT NULL"
+            faults.add(position, REQUIRED, message, target.part)
+
+
+def _csv_row(line: str | bytes, width: int) -> list[str]:
+    row = csv_rows.fields(line if isinstance(line, str) else line.decode())
+    if len(row) != width:
+        raise ValueError(f"expected {width} fields, one for each column after offset, found {len(row)}")
+    return row
+
+
+def _converted(target: _Target, convert: csv_rows.Convert, texts: Sequence[str | None], faults: _Faults) -> pa.Array:
+    """A column of CSV fields."""
+    empty = "" if target.type in {pa.utf8(), pa.binary()} else None
+    values = []
+    for position, text in enumerate(texts):
+        value = empty if text == "" else None
+        if text:
+            try:
+                value = convert(text)
+            except ValueError:
+                message = f"column {target.column.name}: expected a {target.column.type}, found text that is none"
+                faults.add(position, WRONG_TYPE, message, target.part)
+        values.append(value)
+    return pa.array(values, target.type)

@@ -1,0 +1,96 @@
+"""The time of a record decides its partition value: `pt` of the connector document, such as `11-17-2020 14`.
+
+Times are compared as whole slots of milliseconds, and a text is made once for each slot: five minutes, since every
+zone's distance from UTC has been a multiple of it since 1972 (of a quarter of an hour, save for one island until 1979),
+or a minute where partitions are minutes. Only times that were found sensible reach `datetime`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
+ABSENT = "timestamp-absent"
+"""The reason of records without a time (null, absent, or Kafka's own -1)."""
+ABSURD = "timestamp-out-of-range"
+"""The reason of records that say they are from before or after all that the settings allow."""
+
+_FORMATS = {
+    ("DAY", "document"): "%m-%d-%Y",
+    ("HOUR", "document"): "%m-%d-%Y %H",
+    ("MINUTE", "document"): "%m-%d-%Y %H:%M",
+    ("DAY", "iso"): "%Y-%m-%d",
+    ("HOUR", "iso"): "%Y-%m-%d %H",
+    ("MINUTE", "iso"): "%Y-%m-%d %H:%M",
+}
+_SLOT, _SLOT_OF_MINUTES = 300_000, 60_000  # milliseconds
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NO_TIMESTAMP = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """Records by partition value, each value's in the order of the batch, and an error for each that has no value."""
+
+    by_value: dict[str, list[Any]]
+    rejected: list[RecordError]
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioner:
+    """Names partition values: `window` DAY, HOUR or MINUTE; `names` "document" or "iso"; `zone` that of the names."""
+
+    window: str
+    names: str
+    zone: tzinfo
+
+    def group(self, records: list[Any], *, earliest: int, latest: int) -> Partitioned:
+        """Group records by the partition value of their time.
+
+        `earliest` and `latest` (milliseconds since 1970, both included, within the years 1972 to 9998) bound the times
+        that are believed. The records' timestamps are numbers or None.
+        """
+        times = [record.timestamp for record in records]
+        rejected: list[RecordError] = []
+        if times and (None in times or min(times) < earliest or max(times) > latest):
+            faults = [_fault(record, earliest, latest) for record in records]
+            rejected = [fault for fault in faults if fault is not None]
+            records = [record for record, fault in zip(records, faults, strict=True) if fault is None]
+            times = [record.timestamp for record in records]
+        width = _SLOT_OF_MINUTES if self.window == "MINUTE" else _SLOT
+        value_of = {slot: self._value(slot * width) for slot in {time // width for time in times}}
+        by_value: dict[str, list[Any]] = {value: [] for value in sorted(set(value_of.values()))}
+        if len(by_value) == 1:
+            by_value = dict.fromkeys(by_value, records)
+        else:
+            add: dict[int, Callable[[Any], None]] = {slot: by_value[value].append for slot, value in value_of.items()}
+            for record, time in zip(records, times, strict=True):
+                add[time // width](record)
+        return Partitioned(by_value, rejected)
+
+    def _value(self, milliseconds: int) -> str:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+        return moment.astimezone(self.zone).strftime(_FORMATS[self.window, self.names])
+
+
+def _fault(record: Any, earliest: int, latest: int) -> RecordError | None:
+    """Why a record's time gives no partition value, or None."""
+    time, path = record.timestamp, "$.data.timestamp"
+    if time is None or time == _NO_TIMESTAMP:
+        found = "none" if time is None else "-1, which is Kafka's word for none"
+        message = f"expected milliseconds since 1970, found {found}; have the producer set the record's time"
+        return RecordError(ABSENT, message, where=record.where, path=path)
+    if earliest <= time <= latest:
+        return None
+    first, last = (_EPOCH + timedelta(milliseconds=bound) for bound in (earliest, latest))
+    message = (
+        f"expected a time from {first} to {last}, found {time} ms since 1970; mend the producer's clock or the settings"
+    )
+    return RecordError(ABSURD, message, where=record.where, path=path)

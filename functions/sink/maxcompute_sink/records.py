@@ -1,0 +1,64 @@
+"""Kafka records as EventBridge delivers them: one msgspec Struct for each way in which a value can travel.
+
+Only the fields that a row needs are declared, so that the decoder skips the rest (headers among them, whose shape
+isn't documented). `gc=False`: a batch is some ten thousand of these, they hold no references to each other, and the
+cycle collector would walk them all.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+# Kafka's partition is an int32, its offset and timestamp are int64; the first two become BIGINT.
+_Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Record(msgspec.Struct, gc=False):
+    """What is common to all records.
+
+    `timestamp` is milliseconds since the epoch; documents say string, samples show a number, so both are read. An
+    absent key or value and a JSON null are the same (Kafka's null); an empty string is another thing.
+    """
+
+    topic: str
+    partition: _Partition
+    offset: _Offset
+    timestamp: _Milliseconds | str | None = None
+    key: str | None = None
+
+    @property
+    def where(self) -> str:
+        """topic-partition-offset, the name of the record in messages."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+class TextRecord(Record, gc=False):
+    """The value is a string (the stream's value type Text)."""
+
+    value: str | None = None
+
+
+class JsonRecord(Record, gc=False):
+    """The value is JSON of any kind (value type Json).
+
+    It stays the text it was: parsing and printing it again could change numbers and the order of keys.
+    """
+
+    value: msgspec.Raw = msgspec.Raw(b"")
+
+
+class BinaryRecord(Record, gc=False):
+    """The value is base64 (value type Binary); the decoder turns it into bytes."""
+
+    value: bytes | None = None
+
+
+RECORD_TYPES: dict[str, type[TextRecord | JsonRecord | BinaryRecord]] = {
+    "Text": TextRecord,
+    "Json": JsonRecord,
+    "Binary": BinaryRecord,
+}
