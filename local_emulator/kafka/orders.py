@@ -28,6 +28,9 @@ _GOODS = ("绿茶 250 g", "丝绸围巾", "keyboard & mouse", "电饭煲 <3 L>",
 _REMARKS = ("", "请放门口", "ring = twice", "易碎")
 _STATES = ("created", "paid", "shipped", "received", "returned")
 
+TEST_MESSAGE = Record(partition=0, timestamp=1_605_594_185_000, key=b"1", value=b"1")
+"""The message whose row the connector document shows: key 1, content 1, in the partition value `11-17-2020 14`."""
+
 
 def orders(
     count: int, topic_partitions: int = 6, *, seed: int = 20201117, start_ms: int = START_MS, large: bool = True

@@ -1,0 +1,72 @@
+"""Makes the recorded batches anew: `python -m local_emulator.batches.making`.
+
+They come from the stream itself, out of an embedded broker; only the events' ids differ from one making to the next.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_emulator.eventbridge import recording
+from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.eventbridge.stream import EventStream
+from local_emulator.kafka.embedded import EmbeddedBroker
+from local_emulator.kafka.orders import TEST_MESSAGE, orders
+from local_emulator.kafka.producer import produce
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from local_emulator.kafka.record import Record
+
+FOLDER = Path(__file__).parent
+TEST_TOPIC = "maxcompute-test-input"
+ORDERS_TOPIC = "recorded-orders"
+"""Not the topic that the local cloud fills: rows of a replay have topic, partition and offset of their own."""
+TOPIC_PARTITIONS = 3
+ACCOUNT_ID = "1880000000000000"
+ORDERS = 200
+DELIVERY_SECONDS = 30.0
+
+
+def make(folder: Path = FOLDER) -> None:
+    """Write test_message.json, the connector document's message, and orders.json, with null keys and tombstones."""
+    _record(folder / "test_message.json", TEST_TOPIC, [TEST_MESSAGE])
+    _record(folder / "orders.json", ORDERS_TOPIC, list(orders(ORDERS, TOPIC_PARTITIONS, large=False)))
+
+
+def _record(path: Path, topic: str, records: Sequence[Record]) -> None:
+    """Send the records through a stream that delivers them to nobody, as one batch, and keep that batch."""
+    config = StreamConfig(
+        topic=topic,
+        group="connect-recording",
+        region="cn-hangzhou",
+        instance_id="alikafka_post-cn-st21p8vj****",
+        offset_reset="earliest",
+        value_type="Text",
+        event_schema="CloudEvents",
+        batch_count=len(records),
+        batch_seconds=15,
+        retry_strategy="BACKOFF_RETRY",
+        errors_tolerance="NONE",
+        concurrency=1,
+        maximum_tasks=1,
+        dead_letter_arn=None,
+        enabled=True,
+    )
+    with EmbeddedBroker({topic: TOPIC_PARTITIONS}) as broker, tempfile.TemporaryDirectory() as scratch:
+        stream = EventStream(
+            config, len, broker.bootstrap_servers, account_id=ACCOUNT_ID, record=recording.recorder(Path(scratch))
+        )
+        sent = produce(broker.bootstrap_servers, topic, records)
+        stream.start()
+        stream.await_delivery({(topic, number): one.last + 1 for number, one in sent.items()}, DELIVERY_SECONDS)
+        stream.stop()
+        [recorded] = Path(scratch).iterdir()
+        path.write_bytes(recording.read(recorded))
+
+
+if __name__ == "__main__":
+    make()
