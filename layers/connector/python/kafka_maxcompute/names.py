@@ -40,7 +40,7 @@ CREATED_TOPIC = NameRule(
     "3 to 64 letters, digits, underscores and hyphens, as ApsaraMQ for Kafka creates topics",
 )
 INSTANCE = NameRule(
-    re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"),
+    re.compile(r"alikafka_[A-Za-z0-9_-]{1,119}"),
     "the id of a Kafka instance, such as alikafka_post-cn-st21p8vj0001",
 )
 MAXCOMPUTE = NameRule(

@@ -14,7 +14,7 @@ EXPECTED = "GMT, an offset such as 'GMT 08:00', GMT+08:00 or GMT-05:30, or an IA
 WEST, EAST, STEP = -12 * 60, 14 * 60, 15
 """Minutes: clocks on Earth run from UTC-12:00 to UTC+14:00, since 1972 in steps of a quarter of an hour."""
 
-_OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[ +-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?)?", re.IGNORECASE)
+_OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[ +-])(?P<hours>[0-9]{1,2})(?::?(?P<minutes>[0-9]{2}))?)?", re.IGNORECASE)
 
 
 def parse(text: str) -> tzinfo:
