@@ -34,6 +34,7 @@ ASYNC_BYTES = 128 * 1024
 _TAIL_BYTES = 4096
 _START_SECONDS = 10.0
 _QUALIFIER = "LATEST"
+_REQUEST_ID = web.RequestKey("request_id", str)
 _LOG = logging.getLogger(__name__)
 
 
@@ -94,7 +95,7 @@ class Service:
         return application
 
     async def _invoke(self, request: web.Request) -> web.Response:
-        request_id: str = request["id"]
+        request_id = request[_REQUEST_ID]
         if self._credentials:
             signature.check(request.method, request.path, request.headers, self._credentials)
         pool = self._pool(request)
@@ -156,7 +157,7 @@ async def _answer_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Give each request its id, and errors the service's JSON: both spellings of the keys, for both APIs' clients."""
-    request["id"] = new_request_id()
+    request_id = request[_REQUEST_ID] = new_request_id()
     try:
         return await handler(request)
     except ServiceError as error:
@@ -164,8 +165,11 @@ async def _answer_errors(
     except web.HTTPNotFound:
         status, code = 400, "PathNotSupported"
         message = f"'{request.method}' against '{request.path}' is not supported"
-    body = {"ErrorCode": code, "ErrorMessage": message, "Code": code, "Message": message, "RequestId": request["id"]}
-    return web.json_response(body, status=status, headers={"X-Fc-Request-Id": request["id"]})
+    except Exception:  # noqa: BLE001 # a client expects JSON for a fault of the emulator too
+        _LOG.exception("%s %s failed in the emulator", request.method, request.path)
+        status, code, message = 500, "InternalServerError", "an internal error has occurred. Please retry."
+    body = {"ErrorCode": code, "ErrorMessage": message, "Code": code, "Message": message, "RequestId": request_id}
+    return web.json_response(body, status=status, headers={"X-Fc-Request-Id": request_id})
 
 
 async def _body(request: web.Request, limit: int) -> bytes:

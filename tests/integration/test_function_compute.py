@@ -1,0 +1,305 @@
+"""The invoke API, called with the real FC 2.0 client and with plain HTTP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fc2
+import pytest
+import requests
+import yaml
+from fc2.fc_exceptions import FcError
+
+from local_emulator.function_compute import service, template
+from local_emulator.function_compute.instances import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Deploy = Callable[..., service.Service]
+
+KEYS = Credentials("test-id", "test-secret", "test-token")
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Deploy]:
+    """Serve one function, `demo`, whose index.py is the given source; keywords are its props."""
+    running: list[service.Service] = []
+
+    def start(source: str, *, instances: int = 4, **props: Any) -> service.Service:
+        (tmp_path / "code").mkdir()
+        (tmp_path / "code/index.py").write_text(source, encoding="utf-8")
+        written = {
+            "region": "cn-hangzhou",
+            "functionName": "demo",
+            "runtime": "python3.10",
+            "code": "code",
+            "handler": "index.handler",
+            "timeout": 20,
+            **props,
+        }
+        document = {"edition": "3.0.0", "resources": {"demo": {"component": "fc3", "props": written}}}
+        (tmp_path / "template.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        loaded = template.load(tmp_path / "template.yml", {})
+        running.append(service.start(loaded, credentials=KEYS, instances=instances))
+        return running[0]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+def client(running: service.Service, **changes: str) -> fc2.Client:
+    keys = {"accessKeyID": KEYS.access_key_id, "accessKeySecret": KEYS.access_key_secret, **changes}
+    return fc2.Client(endpoint=running.endpoint, **keys)
+
+
+def invoke(running: service.Service, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
+    named = {f"x-fc-{name.replace('_', '-')}": value for name, value in headers.items()}
+    return client(running).invoke_function("any.LATEST", "demo", payload=event, headers=named)
+
+
+def failure(running: service.Service, event: bytes = b"") -> dict[str, Any]:
+    """The error body of an invocation that has to fail in the function."""
+    with pytest.raises(FcError) as caught:
+        invoke(running, event)
+    assert caught.value.status_code == 200
+    body: dict[str, Any] = json.loads(caught.value.message)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [("'text é'", "text é".encode()), (r"b'\x00\xff'", b"\x00\xff"), ("{'a': [1]}", b'{"a": [1]}'), ("None", b"null")],
+)
+def test_the_result_is_returned(deploy: Deploy, returned: str, expected: bytes) -> None:
+    reply = invoke(deploy(f"def handler(event, context):\n    return {returned}\n"))
+    assert reply.data == expected
+    assert reply.headers["X-Fc-Request-Id"].startswith("1-")
+    assert float(reply.headers["X-Fc-Invocation-Duration"]) > 0
+    assert float(reply.headers["X-Fc-Max-Memory-Usage"]) > 1
+
+
+def test_the_event_arrives_as_bytes_up_to_32_mb(deploy: Deploy) -> None:
+    source = (
+        "import hashlib\ndef handler(event, context):\n    return repr(type(event)) + hashlib.sha256(event).hexdigest()"
+    )
+    running = deploy(source)
+    largest = bytes(range(256)) * (service.SYNC_BYTES // 256)
+    assert invoke(running, largest).data.decode() == "<class 'bytes'>" + hashlib.sha256(largest).hexdigest()
+    with pytest.raises(FcError) as caught:
+        invoke(running, largest + b"x")
+    assert (caught.value.status_code, caught.value.err_code) == (400, "EntityTooLarge")
+    assert "33554432" in caught.value.message
+
+
+def test_an_exception_comes_back_as_the_service_reports_it(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    raise ValueError('bad é')\n")
+    body = failure(running)
+    assert (body["errorMessage"], body["errorType"]) == ("bad é", "ValueError")
+    ((file, line, name, code),) = body["stackTrace"]
+    assert file.endswith('code/index.py"')
+    assert (line, name, code) == ("line 2", "in handler", "raise ValueError('bad é')")
+    answer = requests.post(f"{running.endpoint}/2023-03-30/functions/demo/invocations", headers=acs3(), timeout=30)
+    assert answer.status_code == 200
+    assert answer.headers["X-Fc-Error-Type"] == "UnhandledInvocationError"
+
+
+def test_a_module_that_cannot_be_imported_is_the_functions_error(deploy: Deploy) -> None:
+    body = failure(deploy("import no_such_module\n"))
+    assert (body["errorType"], body["errorMessage"]) == ("ModuleNotFoundError", "No module named 'no_such_module'")
+
+
+@pytest.mark.parametrize("end", ["os._exit(1)", "sys.exit(1)", "os.kill(os.getpid(), 9)"])
+def test_an_instance_that_ends_is_replaced(deploy: Deploy, end: str) -> None:
+    source = (
+        f"import os, sys\ndef handler(event, context):\n    if event:\n        {end}\n    return str(os.getpid())\n"
+    )
+    running = deploy(source)
+    first = invoke(running).data
+    body = failure(running, b"end")
+    assert body["errorMessage"].startswith("Process exited unexpectedly before completing request (duration: ")
+    assert invoke(running).data != first
+
+
+def test_a_late_function_is_killed_with_what_it_started(deploy: Deploy, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pids"
+    source = f"""
+import os, subprocess, sys, time
+def handler(event, context):
+    if event:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        with open({str(pid_file)!r}, "w") as file:
+            file.write(f"{{os.getpid()}} {{child.pid}}")
+        time.sleep(600)
+    return "fine"
+"""
+    running = deploy(source, timeout=1)
+    body = failure(running, b"sleep")
+    assert body["errorMessage"].startswith("Function timed out after 1 seconds (maxMemoryUsage: ")
+    for pid in pid_file.read_text(encoding="ascii").split():
+        wait_for(lambda pid=pid: gone(int(pid)))
+    assert invoke(running).data == b"fine"
+
+
+def test_more_memory_than_configured_ends_the_instance(deploy: Deploy) -> None:
+    source = "import time\ndef handler(event, context):\n    held = b'x' * (400 * 2**20)\n    time.sleep(20)\n"
+    body = failure(deploy(source, memorySize=256))
+    assert body["errorMessage"].startswith("Process exited unexpectedly before completing request")
+
+
+def test_output_that_fills_pipes_blocks_nobody(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    print('x' * 1_000_000)\n    print('last')\n    return 'done'\n")
+    reply = invoke(running, log_type="Tail")
+    assert reply.data == b"done"
+    tail = base64.b64decode(reply.headers["X-Fc-Log-Result"]).decode()
+    assert len(tail) == 4096
+    request_id = reply.headers["X-Fc-Request-Id"]
+    assert tail.endswith(f"x\nlast\nFC Invoke End RequestId: {request_id}\n")
+
+
+def test_logs_stand_between_the_platforms_lines(deploy: Deploy) -> None:
+    source = """
+import logging, sys
+def initialize(context):
+    print("begun")
+def handler(event, context):
+    logging.getLogger().info("one %d", 1)
+    context.getLogger().warning("two")
+    print("three", file=sys.stderr)
+"""
+    running = deploy(source, instanceLifecycleConfig={"initializer": {"handler": "index.initialize", "timeout": 5}})
+    request_id = invoke(running).headers["X-Fc-Request-Id"]
+    start, begun, end, invoke_start, one, two, three, invoke_end = running.logs("demo")
+    assert (start, begun, end) == (
+        f"FC Initialize Start RequestId: {request_id}",
+        "begun",
+        f"FC Initialize End RequestId: {request_id}",
+    )
+    assert one.split(" ", 1)[1] == f"{request_id} [INFO] one 1"
+    assert one.split(" ", 1)[0].endswith("Z")
+    assert two.split(" ", 1)[1] == f"{request_id} [WARNING] two"
+    assert (invoke_start, three, invoke_end) == (
+        f"FC Invoke Start RequestId: {request_id}",
+        "three",
+        f"FC Invoke End RequestId: {request_id}",
+    )
+
+
+def test_idle_instances_are_used_again_and_more_start_up_to_the_limit(deploy: Deploy, tmp_path: Path) -> None:
+    source = f"""
+import os, pathlib, time
+def handler(event, context):
+    if event:
+        pathlib.Path({str(tmp_path)!r}, event.decode()).touch()
+        while not os.path.exists({str(tmp_path / "go")!r}):
+            time.sleep(0.01)
+    return str(os.getpid())
+"""
+    running = deploy(source, instances=2)
+    assert invoke(running).data == invoke(running).data
+    replies: dict[str, bytes] = {}
+
+    def hold(name: str) -> None:
+        replies[name] = invoke(running, name.encode()).data
+
+    held = [threading.Thread(target=hold, args=(name,)) for name in ("a", "b")]
+    for thread in held:
+        thread.start()
+    wait_for(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
+    with pytest.raises(FcError) as caught:
+        invoke(running)
+    assert (caught.value.status_code, caught.value.err_code) == (429, "ResourceExhausted")
+    (tmp_path / "go").touch()
+    for thread in held:
+        thread.join()
+    assert replies["a"] != replies["b"]
+    assert invoke(running).data in replies.values()
+
+
+def test_an_asynchronous_invocation_is_accepted_and_runs(deploy: Deploy, tmp_path: Path) -> None:
+    running = deploy(
+        f"def handler(event, context):\n    open({str(tmp_path / 'event')!r}, 'wb').write(event)\n    raise OSError\n"
+    )
+    url = f"{running.endpoint}/2023-03-30/functions/demo/invocations"
+    headers = {**acs3(), "x-fc-invocation-type": "Async"}
+    assert requests.post(url, data=b"later", headers=headers, timeout=30).status_code == 202
+    wait_for(lambda: any("FC Invoke End" in line for line in running.logs("demo")))
+    assert (tmp_path / "event").read_bytes() == b"later"
+    answer = requests.post(url, data=b"x" * (service.ASYNC_BYTES + 1), headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()["Code"]) == (400, "EntityTooLarge")
+
+
+@pytest.mark.parametrize(
+    ("service_name", "function", "code"),
+    [("any", "other", "FunctionNotFound"), ("any.prod", "demo", "AliasNotFound")],
+)
+def test_what_is_not_there_is_not_found(deploy: Deploy, service_name: str, function: str, code: str) -> None:
+    running = deploy("def handler(event, context):\n    return 'here'\n")
+    with pytest.raises(FcError) as caught:
+        client(running).invoke_function(service_name, function)
+    assert (caught.value.status_code, caught.value.err_code) == (404, code)
+
+
+def test_a_path_of_another_api_is_refused(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    return 'here'\n")
+    with pytest.raises(FcError) as caught:
+        client(running).get_account_settings()
+    assert (caught.value.status_code, caught.value.err_code) == (400, "PathNotSupported")
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [({"accessKeyID": "other"}, "InvalidAccessKeyID"), ({"accessKeySecret": "other"}, "SignatureNotMatch")],
+)
+def test_a_call_with_other_keys_is_refused(deploy: Deploy, keys: dict[str, str], code: str) -> None:
+    running = deploy("def handler(event, context):\n    return 'here'\n")
+    with pytest.raises(FcError) as caught:
+        client(running, **keys).invoke_function("any", "demo")
+    assert (caught.value.status_code, caught.value.err_code) == (403, code)
+    assert running.logs("demo") == []
+
+
+def test_an_unsigned_and_an_old_call_are_refused(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    return 'here'\n")
+    url = f"{running.endpoint}/2016-08-15/services/any/functions/demo/invocations"
+    assert requests.post(url, timeout=30).json()["ErrorCode"] == "MissingRequiredHeader"
+    old = {"date": "Tue, 01 Jan 2019 00:00:00 GMT", "authorization": "FC test-id:c2lnbg=="}
+    answer = requests.post(url, headers=old, timeout=30)
+    assert (answer.status_code, answer.json()["ErrorCode"]) == (403, "AccessDenied")
+
+
+def test_the_paths_of_fc_3_and_of_2021_invoke_too(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    return event[::-1]\n")
+    for path in (
+        "/2023-03-30/functions/demo/invocations?qualifier=LATEST",
+        "/2021-04-06/services/any/functions/demo/invocations",
+    ):
+        answer = requests.post(running.endpoint + path, data=b"abc", headers=acs3(), timeout=30)
+        assert (answer.status_code, answer.content) == (200, b"cba")
+
+
+def acs3() -> dict[str, str]:
+    """The header of FC 3.0's SDK, as far as the emulator looks at it."""
+    return {"Authorization": f"ACS3-HMAC-SHA256 Credential={KEYS.access_key_id},SignedHeaders=host,Signature=00"}
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def gone(pid: int) -> bool:
+    """True when the process has ended (a killed child of a killed parent may be left as a zombie for init)."""
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return True

@@ -1,0 +1,321 @@
+"""What a function finds inside an instance, and the instance's life from initializer to pre-stop hook."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_emulator.function_compute import layers
+from local_emulator.function_compute.instances import Credentials, Instance, Outcome, Surroundings
+from local_emulator.function_compute.pool import Pool
+from local_emulator.function_compute.template import Function, Hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Make = Callable[..., Pool]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def function(folder: Path, source: str, **changes: Any) -> Function:
+    (folder / "code").mkdir(exist_ok=True)
+    (folder / "code/index.py").write_text(source, encoding="utf-8")
+    props: dict[str, Any] = {
+        "name": "demo",
+        "region": "cn-hangzhou",
+        "runtime": "python3.10",
+        "handler": "index.handler",
+        "code": folder / "code",
+        "timeout": 20,
+        "memory": 512,
+        "layers": (),
+        "environment": {},
+        "role": "",
+        "initializer": None,
+        "pre_stop": None,
+        "log_project": "logs",
+        "log_store": "store",
+        "triggers": (),
+    }
+    return Function(**{**props, **changes})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[Pool] = []
+
+    def pool(source: str, *folders: Path, log_file: Path | None = None, **changes: Any) -> Pool:
+        surroundings = Surroundings("1880000000000000", Credentials("id", "secret", "token"), folders)
+        made.append(Pool(function(tmp_path, source, **changes), surroundings, 2, log_file))
+        return made[-1]
+
+    yield pool
+    for each in made:
+        each.stop()
+
+
+def invoke(pool: Pool, event: bytes = b"") -> Outcome:
+    return pool.invoke(event, "1-00000000-request")
+
+
+def result(pool: Pool, event: bytes = b"") -> Any:
+    outcome = invoke(pool, event)
+    assert outcome.error_type is None, outcome.body
+    return json.loads(outcome.body)
+
+
+def test_only_code_layers_and_the_standard_library_can_be_imported(make: Make, tmp_path: Path) -> None:
+    source = """
+import importlib.util, sys
+def handler(event, context):
+    names = ["aiohttp", "local_emulator", "duckdb", "pip", "yaml", "fc2"]
+    return {"path": sys.path, "found": [name for name in names if importlib.util.find_spec(name)]}
+"""
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    seen = result(make(source, layer))
+    assert seen["found"] == []
+    assert seen["path"][:2] == [str(tmp_path / "code"), str(layer)]
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    for folder in map(Path, seen["path"][2:]):
+        assert folder.suffix == ".zip" or folder.resolve().is_relative_to(library)
+
+
+def test_the_code_comes_before_the_layers_and_earlier_layers_before_later(make: Make, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.py").write_text("raise AssertionError\n", encoding="utf-8")
+        (tmp_path / name / "which.py").write_text(f"NAME = {name!r}\n", encoding="utf-8")
+    source = "import which\ndef handler(event, context):\n    return [which.NAME]\n"
+    assert result(make(source, tmp_path / "first", tmp_path / "second")) == ["first"]
+
+
+def test_the_environment_is_the_templates_and_the_services(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THIS_MACHINE", "1")
+    source = "import os\ndef handler(event, context):\n    return [dict(os.environ), os.getcwd()]\n"
+    pool = make(source, environment={"CONNECTOR_NAME": "orders"})
+    environment, folder = result(pool)
+    instance_id, scratch = environment.pop("FC_INSTANCE_ID"), environment.pop("TMPDIR")
+    assert instance_id.startswith("c-")
+    assert scratch == folder
+    assert environment == {
+        "CONNECTOR_NAME": "orders",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "FC_FUNC_CODE_PATH": str(pool.function.code),
+        "FC_FUNCTION_NAME": "demo",
+        "FC_FUNCTION_HANDLER": "index.handler",
+        "FC_FUNCTION_MEMORY_SIZE": "512",
+        "FC_REGION": "cn-hangzhou",
+        "FC_ACCOUNT_ID": "1880000000000000",
+        "FC_CUSTOM_LISTEN_PORT": "9000",
+        "FC_VER_ID": "LATEST",
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "id",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret",
+        "ALIBABA_CLOUD_SECURITY_TOKEN": "token",
+    }
+
+
+CONTEXT = """
+def handler(event, context):
+    seen = {name: getattr(context, name) for name in ("request_id", "region", "account_id")}
+    function = context.function
+    seen["function"] = [function.name, function.handler, function.memory, function.timeout]
+    for name in ("credentials", "service", "tracing", "log_project", "log_store"):
+        if hasattr(context, name):
+            value = getattr(context, name)
+            seen[name] = value if isinstance(value, str) else vars(value)
+    return seen
+"""
+
+
+def test_the_context_of_python_3_10(make: Make) -> None:
+    seen = result(make(CONTEXT))
+    assert seen["request_id"] == "1-00000000-request"
+    assert (seen["region"], seen["account_id"]) == ("cn-hangzhou", "1880000000000000")
+    assert seen["function"] == ["demo", "index.handler", 512, 20]
+    assert seen["credentials"] == {"access_key_id": "id", "access_key_secret": "secret", "security_token": "token"}
+    assert (seen["service"]["log_project"], seen["service"]["log_store"]) == ("logs", "store")
+    assert set(seen["tracing"]) == {"span_context", "jaeger_endpoint", "span_baggages"}
+    assert "log_project" not in seen
+
+
+def test_the_context_of_python_3_12_has_neither_credentials_nor_service(make: Make) -> None:
+    seen = result(make(CONTEXT, runtime="python3.12"))
+    assert {"credentials", "service", "tracing"}.isdisjoint(seen)
+    assert (seen["log_project"], seen["log_store"]) == ("logs", "store")
+    assert seen["function"] == ["demo", "index.handler", 512, 20]
+
+
+LIFE = """
+import os, pathlib, time
+NOTES = pathlib.Path(os.environ["NOTES"])
+def note(text):
+    with NOTES.open("a") as file:
+        file.write(text + "\\n")
+def initialize(context):
+    note("initialize")
+    if "fail-once" in NOTES.read_text() and NOTES.read_text().count("initialize") == 1:
+        raise RuntimeError("not now")
+    if "hang" in NOTES.read_text():
+        time.sleep(600)
+def handler(event, context):
+    note("handler")
+    return []
+def pre_stop(context):
+    note("pre_stop")
+    if "hang" in NOTES.read_text():
+        time.sleep(600)
+"""
+
+
+def lifecycle(tmp_path: Path, mode: str) -> dict[str, Any]:
+    (tmp_path / "notes").write_text(f"{mode}\n", encoding="utf-8")
+    return {
+        "environment": {"NOTES": str(tmp_path / "notes")},
+        "initializer": Hook("index.initialize", 1),
+        "pre_stop": Hook("index.pre_stop", 1),
+    }
+
+
+def notes(tmp_path: Path) -> list[str]:
+    return (tmp_path / "notes").read_text(encoding="utf-8").split()[1:]
+
+
+def test_hooks_run_once_an_instance(make: Make, tmp_path: Path) -> None:
+    log_file = tmp_path / "demo.log"
+    pool = make(LIFE, log_file=log_file, **lifecycle(tmp_path, "plain"))
+    result(pool)
+    result(pool)
+    pool.stop()
+    assert notes(tmp_path) == ["initialize", "handler", "handler", "pre_stop"]
+    assert [line.split()[1] for line in pool.logs()] == ["Initialize"] * 2 + ["Invoke"] * 4 + ["PreStop"] * 2
+    assert log_file.read_text(encoding="utf-8").splitlines() == pool.logs()
+
+
+def test_a_failed_initializer_fails_the_invocation_and_the_next_has_a_fresh_instance(
+    make: Make, tmp_path: Path
+) -> None:
+    pool = make(LIFE, **lifecycle(tmp_path, "fail-once"))
+    outcome = invoke(pool)
+    assert outcome.error_type == "InitializationError"
+    assert json.loads(outcome.body)["errorMessage"] == "not now"
+    result(pool)
+    assert notes(tmp_path) == ["initialize", "initialize", "handler"]
+
+
+def test_a_late_initializer_is_killed(make: Make, tmp_path: Path) -> None:
+    outcome = invoke(make(LIFE, **lifecycle(tmp_path, "hang")))
+    assert outcome.error_type == "InitializationError"
+    assert json.loads(outcome.body)["errorMessage"].startswith("Function timed out after 1 seconds")
+
+
+def test_a_late_pre_stop_hook_does_not_hold_the_stop(make: Make, tmp_path: Path) -> None:
+    pool = make(LIFE, **lifecycle(tmp_path, "hang") | {"initializer": None})
+    result(pool)
+    pool.stop()
+    assert notes(tmp_path) == ["handler", "pre_stop"]
+
+
+def test_stop_ends_a_busy_instance_too(make: Make, tmp_path: Path) -> None:
+    source = f"""
+import os, time
+def handler(event, context):
+    with open({str(tmp_path / "pid")!r}, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(600)
+"""
+    pool = make(source, timeout=300)
+    with ThreadPoolExecutor(1) as thread:
+        busy = thread.submit(invoke, pool)
+        wait_for(lambda: pid_in(tmp_path / "pid") is not None)
+        pool.stop()
+        assert busy.result().error_type == "UnhandledInvocationError"
+    assert gone(pid_in(tmp_path / "pid"))
+
+
+def test_the_scratch_folder_goes_with_the_instance(tmp_path: Path) -> None:
+    source = "import os\ndef handler(event, context):\n    open('left', 'w').close()\n    return [os.getcwd()]\n"
+    instance = Instance(function(tmp_path, source), Surroundings("1", Credentials("id", "secret"), ()))
+    (folder,) = json.loads(instance.invoke(b"", "1-request").body)
+    assert Path(folder, "left").exists()
+    instance.stop()
+    assert not Path(folder).exists()
+
+
+def test_nothing_is_left_when_the_emulator_is_killed(tmp_path: Path) -> None:
+    """Kill -9 in the middle of a call: neither the instance nor what it started stays."""
+    source = f"""
+import os, subprocess, sys, time
+def handler(event, context):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with open({str(tmp_path / "pids")!r}, "w") as file:
+        file.write(f"{{os.getpid()}} {{child.pid}}.")
+    while True:
+        sum(range(10_000))
+"""
+    function(tmp_path, source)
+    program = f"""
+import sys
+from pathlib import Path
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+from test_function_compute_instances import function, Surroundings, Credentials, Instance
+made = function(Path({str(tmp_path)!r}), Path({str(tmp_path / "code/index.py")!r}).read_text())
+Instance(made, Surroundings("1", Credentials("id", "secret"), ())).invoke(b"", "1-request")
+"""
+    emulator = subprocess.Popen([sys.executable, "-c", program])
+    written = tmp_path / "pids"
+    wait_for(lambda: written.exists() and written.read_text(encoding="ascii").endswith("."))
+    os.kill(emulator.pid, signal.SIGKILL)
+    emulator.wait(20)
+    for pid in written.read_text(encoding="ascii").rstrip(".").split():
+        wait_for(lambda pid=pid: gone(int(pid)))
+
+
+def test_layers_are_found_by_the_end_of_their_names(tmp_path: Path) -> None:
+    for name in ("powertools", "connector"):
+        (tmp_path / "layers" / name / "python").mkdir(parents=True)
+    made = function(tmp_path, "", layers=("kafka-maxcompute-connector", "powertools"))
+    expected = (tmp_path / "layers/connector/python", tmp_path / "layers/powertools/python")
+    assert layers.folders(made, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint"),
+    [("other", "rename the layer"), ("x-dependencies", "make build/layers/dependencies/python/.stamp")],
+)
+def test_a_missing_layer_says_what_to_do(tmp_path: Path, layer: str, hint: str) -> None:
+    (tmp_path / "layers/dependencies").mkdir(parents=True)
+    with pytest.raises(layers.MissingLayerError, match=hint):
+        layers.folders(function(tmp_path, "", layers=(layer,)), tmp_path)
+
+
+def pid_in(file: Path) -> int | None:
+    return int(text) if file.exists() and (text := file.read_text(encoding="ascii")) else None
+
+
+def gone(pid: int | None) -> bool:
+    """True when the process has ended (a killed child of a killed parent may be left as a zombie for init)."""
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return True
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
