@@ -1,0 +1,186 @@
+"""template.yml against the rules of Function Compute, of fc3 and of the connector, none of which `s deploy` checks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kafka_maxcompute.settings import SETTINGS, Settings
+from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.function_compute import rules
+from local_emulator.function_compute.template import Function, load
+
+pytestmark = pytest.mark.quick
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yml"
+
+
+def sink(**environment: str) -> Function:
+    return load(TEMPLATE, environment).functions["sink"]
+
+
+def props() -> dict[str, Any]:
+    written: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))["resources"]["sink"]["props"]
+    return written
+
+
+def test_the_names_carry_the_connectors() -> None:
+    function = sink(CONNECTOR_NAME="orders-2")
+    assert function.name == "maxcompute-sink-orders-2"
+    assert function.environment["CONNECTOR_NAME"] == "orders-2"
+    source = function.trigger().config["eventSourceConfig"]["eventSourceParameters"]["sourceKafkaParameters"]
+    assert source["ConsumerGroup"] == function.environment["CONNECTOR_GROUP"] == "connect-orders-2"
+
+
+def test_the_longest_connector_name_fits() -> None:
+    assert len(sink(CONNECTOR_NAME="9" * 48).name) == 64
+
+
+def test_every_setting_is_there_and_the_defaults_are_the_documents() -> None:
+    environment = sink().environment
+    assert set(environment) == {f"CONNECTOR_{name.upper()}" for name in SETTINGS}
+    assert Settings.from_environment(environment) == Settings.from_mapping(
+        {
+            "name": "kafka-maxcompute-sink",
+            "instance_id": "alikafka_post-cn-st21p8vj0001",
+            "source_topic": "maxcompute-test-input",
+            "endpoint": "http://service.cn-hangzhou.maxcompute.aliyun-inc.com/api",
+            "project": "connector_test",
+            "table": "test_kafka",
+            "account_id": "1880000000000000",
+        }
+    )
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_every_setting_can_be_given_in_the_environment(name: str) -> None:
+    variable = f"CONNECTOR_{name.upper()}"
+    given = {variable: "6" if name == "concurrency" else "given"}
+    expected = {"account_id": "1880000000000000", "group": "connect-kafka-maxcompute-sink"}.get(name, given[variable])
+    assert sink(**given).environment[variable] == expected
+
+
+def test_the_stream_loses_nothing_and_sees_failures() -> None:
+    config = sink().trigger().config
+    assert config["asyncInvocationType"] is False
+    assert config["triggerEnable"] is True
+    run = config["runOptions"]
+    assert run["mode"] == config["eventSinkConfig"]["deliveryOption"]["mode"] == "event-streaming"
+    assert (run["errorsTolerance"], run["retryStrategy"]) == ("NONE", {"PushRetryStrategy": "EXPONENTIAL_DECAY_RETRY"})
+    assert "deadLetterQueue" not in run
+    assert config["eventSinkConfig"]["deliveryOption"]["eventSchema"] == "CloudEvents"
+
+
+def test_the_stream_of_the_emulator_takes_the_trigger() -> None:
+    given = {
+        "CONNECTOR_CONCURRENCY": "12",
+        "BATCH_RECORDS": "100",
+        "BATCH_SECONDS": "0",
+        "CONNECTOR_CONSUMER_OFFSET": "latest",
+    }
+    config = StreamConfig.from_trigger(sink(**given).trigger().config)
+    assert (config.topic, config.group) == ("maxcompute-test-input", "connect-kafka-maxcompute-sink")
+    assert (config.maximum_tasks, config.concurrency) == (12, 12)
+    assert (config.batch_count, config.batch_seconds, config.offset_reset) == (100, 0, "latest")
+
+
+# As in fc3's own samples (its e2e test of eventbridge triggers, its complete-props.yaml): the outer keys begin in lower
+# case, those that EventBridge reads in upper case.
+TRIGGER_KEYS = {
+    "": {
+        "triggerEnable",
+        "asyncInvocationType",
+        "eventRuleFilterPattern",
+        "eventSinkConfig",
+        "eventSourceConfig",
+        "runOptions",
+    },
+    ".eventSinkConfig": {"deliveryOption"},
+    ".eventSinkConfig.deliveryOption": {"mode", "eventSchema", "concurrency"},
+    ".eventSourceConfig": {"eventSourceType", "eventSourceParameters"},
+    ".eventSourceConfig.eventSourceParameters": {"sourceKafkaParameters"},
+    ".eventSourceConfig.eventSourceParameters.sourceKafkaParameters": {
+        "RegionId",
+        "InstanceId",
+        "Topic",
+        "ConsumerGroup",
+        "OffsetReset",
+        "Network",
+        "VpcId",
+        "VSwitchIds",
+        "SecurityGroupId",
+    },
+    ".runOptions": {"mode", "maximumTasks", "errorsTolerance", "retryStrategy", "batchWindow"},
+    ".runOptions.retryStrategy": {"PushRetryStrategy"},
+    ".runOptions.batchWindow": {"CountBasedWindow", "TimeBasedWindow"},
+}
+
+
+def test_every_key_of_the_trigger_is_spelled_as_the_service_spells_it() -> None:
+    found: dict[str, set[str]] = {}
+
+    def walk(node: Any, path: str) -> None:
+        if isinstance(node, dict):
+            found[path] = set(node)
+            for key, value in node.items():
+                walk(value, f"{path}.{key}")
+
+    walk(sink().trigger().config, "")
+    assert found == TRIGGER_KEYS
+
+
+def test_the_types_are_those_of_the_schema() -> None:
+    config = sink(CONNECTOR_CONCURRENCY="3", BATCH_RECORDS="7").trigger().config
+    assert config["eventRuleFilterPattern"] == "{}"
+    numbers = [
+        config["eventSinkConfig"]["deliveryOption"]["concurrency"],
+        config["runOptions"]["maximumTasks"],
+        *config["runOptions"]["batchWindow"].values(),
+    ]
+    assert all(type(number) is int for number in numbers)
+    source = config["eventSourceConfig"]["eventSourceParameters"]["sourceKafkaParameters"]
+    assert all(type(value) is str for value in source.values())
+
+
+def test_there_is_one_trigger_and_time_for_a_cold_start_within_its_300_seconds() -> None:
+    function = sink()
+    (trigger,) = function.triggers
+    assert (trigger.type, trigger.qualifier) == ("eventbridge", "LATEST")
+    assert function.initializer is not None
+    assert function.pre_stop is not None
+    assert function.timeout + function.initializer.timeout <= 300
+    assert (function.handler, function.initializer.handler, function.pre_stop.handler) == (
+        "index.handler",
+        "index.initialize",
+        "index.pre_stop",
+    )
+
+
+def test_the_layers_are_the_three_of_the_project() -> None:
+    assert sink().layers == (
+        "kafka-maxcompute-powertools",
+        "kafka-maxcompute-connector",
+        "kafka-maxcompute-dependencies",
+    )
+    assert sink(LAYER_CONNECTOR_VERSION="12").layers == sink().layers
+
+
+def test_no_vpc_unless_it_is_written() -> None:
+    assert "vpcConfig" not in props()
+
+
+def test_expressions_are_only_those_that_serverless_devs_can_do() -> None:
+    """No expression in another, no braces in a default: `s preview` fails on both."""
+    text = "\n".join(
+        line.split(" #")[0] for line in TEMPLATE.read_text(encoding="utf-8").splitlines() if line.strip()[:1] != "#"
+    )
+    assert text.count("${") == len(re.findall(r"\$\{[^{}]*\}", text))
+
+
+def test_both_runtimes_of_the_service_can_be_chosen() -> None:
+    assert sink().runtime == "python3.10"
+    assert sink(RUNTIME="python3.12").runtime in rules.RUNTIMES
