@@ -17,11 +17,14 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def step(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a step of `total` records; the body reports how many are done, and the rate is printed at its end."""
-    begun = time.monotonic()
+def step(title: str, total: int, *, since: float | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a step of `total` records; the body reports how many are done, and the rate is printed at its end.
+
+    `since`, of the monotonic clock, is when the step began, where it began before it was shown.
+    """
+    begun = time.monotonic() if since is None else since
     done = 0
-    last_line = begun
+    last_line = time.monotonic()
 
     def plain(now_done: int) -> None:
         nonlocal done, last_line

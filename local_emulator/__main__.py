@@ -1,0 +1,89 @@
+"""`python -m local_emulator`: the local cloud's commands."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_emulator import commands
+from local_emulator.maxcompute import command as maxcompute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m local_emulator", description=__doc__, allow_abbrev=False)
+    subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = subs.add_parser("demo", help="show the main job from end to end and check it (what `make run` does)")
+    demo.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
+    demo.set_defaults(run=commands.demo)
+
+    up = subs.add_parser("up", help="start the local cloud and keep it running until Ctrl-C")
+    up.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
+    up.add_argument("--data-dir", type=Path, metavar="FOLDER", help="keep the tables there; default: in memory")
+    up.set_defaults(run=commands.up)
+
+    send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")
+    send.add_argument("--key", help="the message's key; default: none")
+    send.add_argument("--value", help="the message's content; default: none, which is a tombstone")
+    send.add_argument("--partition", type=int, help="the topic-partition; default: by the key")
+    send.add_argument("--orders", type=int, metavar="COUNT", help="send so many generated orders instead")
+    send.set_defaults(run=commands.send)
+
+    replay = subs.add_parser("replay", help="give recorded batches straight to the function")
+    replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events")
+    replay.set_defaults(run=commands.replay)
+
+    record = subs.add_parser("record", help="write the topic's next batch to a file, as the stream would deliver it")
+    record.add_argument("file", type=Path, help="the file to write")
+    record.add_argument("--count", type=int, default=1000, help="records at most; default: %(default)s")
+    record.add_argument("--seconds", type=float, default=5.0, help="how long to wait for more; default: %(default)s")
+    record.set_defaults(run=commands.record)
+
+    sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and draw its answer")
+    sql.add_argument("statement", help='for example: "show partitions test_kafka"')
+    sql.set_defaults(run=commands.sql)
+
+    status = subs.add_parser("status", help="show where everything listens and how far the stream is")
+    status.set_defaults(run=commands.status)
+
+    alone = subs.add_parser("maxcompute", help="serve the MaxCompute emulator alone")
+    maxcompute.add_arguments(alone)
+    alone.set_defaults(run=maxcompute.run)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it did what it says, 1 if not, 2 for a wrong use, 130 after Ctrl-C."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # A plain kill ends a command as Ctrl-C does: through every `finally`, so that no process is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except commands.FAILURES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has gone; writing what is left at exit would only complain again.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""What each command of `python -m local_emulator` does; each takes its parsed options and returns the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from odps.errors import ODPSError
+
+from local_emulator import cloud, endpoints, tables, topic
+from local_emulator import demo as demonstration
+from local_emulator.endpoints import NotRunningError
+from local_emulator.eventbridge import recording
+from local_emulator.eventbridge.config import StreamConfigError
+from local_emulator.eventbridge.invocation import InvocationError, Invoker
+from local_emulator.eventbridge.recording import RecordingError
+from local_emulator.eventbridge.stream import STANDING, StreamError
+from local_emulator.function_compute.layers import MissingLayerError
+from local_emulator.function_compute.template import TemplateError
+from local_emulator.kafka.errors import BrokerError, ProduceError
+from local_emulator.kafka.orders import orders
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
+from local_emulator.progress import CONSOLE, step
+from local_emulator.text_table import draw
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from local_emulator.cloud import Cloud
+    from local_emulator.endpoints import Endpoints
+
+# What a command may end with that a user can mend: shown as one message, without a traceback.
+FAILURES = (
+    BrokerError,
+    InvocationError,
+    MissingLayerError,
+    NotRunningError,
+    ODPSError,
+    OSError,
+    ProduceError,
+    RecordingError,
+    StreamConfigError,
+    StreamError,
+    TemplateError,
+)
+WATCH_SECONDS = 0.5
+
+
+def demo(options: Namespace) -> int:
+    """`make run`."""
+    return 0 if demonstration.show(options.kafka) else 1
+
+
+def up(options: Namespace) -> int:
+    """Run the local cloud with the template and the user's own settings until Ctrl-C."""
+    with cloud.start(options.kafka, os.environ, data_dir=options.data_dir, say=CONSOLE.print) as running:
+        tables.create(tables.connect(running.endpoints), running.endpoints.table)
+        running.stream.start()
+        running.endpoints.write()
+        try:
+            CONSOLE.print(f"Stream            {running.endpoints.topic} as {running.endpoints.group}")
+            CONSOLE.print(f"Logs              {cloud.LOG_FOLDER}/{running.endpoints.function}.log")
+            CONSOLE.print("\nReady; Ctrl-C ends it. In another terminal: python -m local_emulator send --value hello")
+            return _watch(running)
+        finally:
+            running.endpoints.remove()
+
+
+def _watch(running: Cloud) -> int:
+    """Say what the stream delivers, until it stands still, which is a failure."""
+    shown = 0, 0
+    while True:
+        progress = running.stream.progress()
+        if (progress.events, progress.failed_invocations) != shown:
+            shown = progress.events, progress.failed_invocations
+            failed = f", {shown[1]:,} failed invocations (see the log)" if shown[1] else ""
+            CONSOLE.print(f"delivered {shown[0]:,} records in {progress.batches:,} batches{failed}")
+        if progress.state in STANDING:
+            raise StreamError(f"the stream stands still ({progress.state.value}): {progress.reason}")
+        time.sleep(WATCH_SECONDS)
+
+
+def send(options: Namespace) -> int:
+    """Send one message, or many orders, and say where they went."""
+    at = endpoints.read()
+    if options.orders is None:
+        message = Record(options.partition, None, _encoded(options.key), _encoded(options.value))
+        sent = produce(at.kafka, at.topic, [message])
+        (partition, part), *_ = sent.items()
+        CONSOLE.print(f"sent to {at.topic}, topic-partition {partition}, offset {part.last}")
+        return 0
+    with step(f"sent to {at.topic}", options.orders) as report:
+        produce(
+            at.kafka,
+            at.topic,
+            orders(options.orders, cloud.TOPIC_PARTITIONS, start_ms=int(time.time() * 1000)),
+            retention_bytes=at.retention_bytes,
+            delivered=lambda: topic.committed(at),
+            report=report,
+        )
+    return 0
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def replay(options: Namespace) -> int:
+    """Give each file's batch to the function; show its replies."""
+    at = endpoints.read()
+    invoke = Invoker(at.functions, at.function, access_key_id=at.access_id, access_key_secret=at.access_key)
+    for file in options.file:
+        body = recording.read(file)
+        count = len(json.loads(body))
+        with step(f"replayed {file.name}", count) as report:
+            reply = invoke(body)
+            report(count)
+        CONSOLE.print(f"  {reply.decode()}")
+    return 0
+
+
+def record(options: Namespace) -> int:
+    """Write a batch of the topic to a file."""
+    at = endpoints.read()
+    batch = topic.read_batch(at, options.count, options.seconds)
+    if batch is None:
+        CONSOLE.print(f"the topic {at.topic} holds no records; send some: python -m local_emulator send --orders 100")
+        return 1
+    recording.write(options.file, batch)
+    CONSOLE.print(f"wrote {options.file}: {batch}")
+    return 0
+
+
+def sql(options: Namespace) -> int:
+    """Run a statement."""
+    for line in tables.run(tables.connect(endpoints.read()), options.statement):
+        CONSOLE.print(line)
+    return 0
+
+
+def status(_: Namespace) -> int:
+    """Show the endpoints, the stream's lag and the rows."""
+    at = endpoints.read()
+    CONSOLE.print(f"Kafka             {at.kafka}")
+    CONSOLE.print(f"MaxCompute        {at.maxcompute} (project {at.project}, table {at.table})")
+    CONSOLE.print(f"Function Compute  {at.functions} ({at.function})")
+    CONSOLE.print(f"\nThe stream, group {at.group}")
+    rows = [[at.topic, lag.partition, lag.end, lag.committed, lag.behind] for lag in topic.lags(at)]
+    _draw(["topic", "partition", "log end", "delivered", "lag"], rows)
+    CONSOLE.print(f"\nThe table {at.project}.{at.table}")
+    _draw(["pt", "rows"], _row_counts(at))
+    return 0
+
+
+def _row_counts(at: Endpoints) -> list[list[object]]:
+    statement = f"select pt, count(*) from {at.table} group by pt order by pt limit 1000"  # noqa: S608 - a name
+    with tables.connect(at).execute_sql(statement).open_reader(tunnel=True) as reader:
+        return [list(found.values) for found in reader]
+
+
+def _draw(names: list[str], rows: list[list[object]]) -> None:
+    for line in draw(names, rows):
+        CONSOLE.print(line)

@@ -1,0 +1,128 @@
+"""`make run`: the main job on the local cloud, from the broker to rows that are counted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_emulator import cloud, tables
+from local_emulator.eventbridge import recording
+from local_emulator.kafka.orders import TEST_MESSAGE, orders
+from local_emulator.kafka.producer import produce
+from local_emulator.progress import CONSOLE, step
+from local_emulator.text_table import draw
+
+if TYPE_CHECKING:
+    from odps import ODPS
+
+    from local_emulator.cloud import Cloud
+    from local_emulator.kafka.producer import Sent
+
+ORDERS = 50_000
+# The longest that the stream may deliver nothing; its window alone may wait 15 s.
+STALLED_SECONDS = 60.0
+BATCH = Path(__file__).parent / "batches" / "orders.json"
+
+
+def show(kafka: str) -> bool:
+    """Run it all and say what happens; True if every record that was sent is in the table exactly once."""
+    begun = time.monotonic()
+    CONSOLE.print("The local cloud")
+    with cloud.start(kafka, {}, say=lambda part: CONSOLE.print(f"  {part}")) as running:
+        client = tables.connect(running.endpoints)
+        _create_table(client, running)
+        sent = _send(running)
+        replayed = _replay(running)
+        _show_rows(client, running)
+        held = _check(client, running, sent, replayed)
+    CONSOLE.print(f"\n{'The check holds' if held else 'THE CHECK FAILED'} ({time.monotonic() - begun:.1f} s in all).")
+    return held
+
+
+def _create_table(client: ODPS, running: Cloud) -> None:
+    CONSOLE.print(f"\nThe table {running.endpoints.project}.{running.endpoints.table}")
+    CONSOLE.print(f"  {tables.create(client, running.endpoints.table)}")
+
+
+def _send(running: Cloud) -> dict[int, Sent]:
+    """Send the test message and the orders while the stream delivers; what each topic-partition got."""
+    topic, total = running.endpoints.topic, ORDERS + 1
+    CONSOLE.print(f"\nFrom the topic {topic} through the stream into the function")
+    begun = time.monotonic()
+    running.stream.start()
+    with step("sent to Kafka", total) as report:
+        sent = produce(
+            running.broker.bootstrap_servers,
+            topic,
+            itertools.chain([TEST_MESSAGE], orders(ORDERS, cloud.TOPIC_PARTITIONS)),
+            retention_bytes=running.broker.retention_bytes,
+            delivered=running.stream.delivered,
+            stalled_seconds=STALLED_SECONDS,
+            report=report,
+        )
+    targets = {(topic, partition): part.last + 1 for partition, part in sent.items()}
+    with step("delivered into the table", total, since=begun) as report:
+        running.stream.await_delivery(
+            targets, STALLED_SECONDS, report=lambda progress: report(min(total, progress.events))
+        )
+    progress = running.stream.progress()
+    CONSOLE.print(f"  {progress.batches:,} batches, {progress.failed_invocations:,} failed invocations")
+    return sent
+
+
+def _replay(running: Cloud) -> int:
+    """Give the recorded batch straight to the function; how many records it holds."""
+    CONSOLE.print(f"\nA recorded batch, {BATCH.name}, straight to the function")
+    body = recording.read(BATCH)
+    count = len(json.loads(body))
+    with step("replayed", count) as report:
+        running.invoke(body)
+        report(count)
+    return count
+
+
+def _show_rows(client: ODPS, running: Cloud) -> None:
+    pt = "11-17-2020 14"
+    for statement in (
+        f"show partitions {running.endpoints.table}",
+        f"select * from {running.endpoints.table} where pt='{pt}'",  # noqa: S608 - a name out of the template
+    ):
+        CONSOLE.print(f"\n> {statement};")
+        for line in tables.run(client, statement):
+            CONSOLE.print(line)
+
+
+def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -> bool:
+    """Count the rows of each topic-partition and compare them with what was sent; True if each is there once."""
+    table, topic = running.endpoints.table, running.endpoints.topic
+    CONSOLE.print("\nRecords sent, and rows in the table")
+    statement = (
+        "select topic, `partition`, count(*) as records, count(distinct `offset`) as offsets, "  # noqa: S608 - as above
+        f"min(`offset`) as first, max(`offset`) as last from {table} group by topic, `partition`"
+    )
+    with client.execute_sql(statement).open_reader(tunnel=True) as reader:
+        rows = {(record[0], record[1]): tuple(record.values[2:]) for record in reader}
+    recorded = [found for (origin, _), found in rows.items() if origin != topic]
+    wanted = {partition: (part.count, part.count, part.first, part.last) for partition, part in sent.items()}
+    names = ["topic", "partition", "sent", "rows", "offsets once", "first", "last", ""]
+    lines: list[list[object]] = []
+    for partition, want in sorted(wanted.items()):
+        found = rows.get((topic, partition), (0, 0, None, None))
+        lines.append([topic, partition, want[0], *found, _verdict(found == want)])
+    written, distinct = sum(found[0] for found in recorded), sum(found[1] for found in recorded)
+    lines.append(
+        ["(replayed)", None, replayed, written, distinct, None, None, _verdict(written == distinct == replayed)]
+    )
+    for line in draw(names, lines):
+        CONSOLE.print(f"  {line}")
+    total = sum(want[0] for want in wanted.values()) + replayed
+    found_in_all = sum(found[0] for found in rows.values())
+    CONSOLE.print(f"  {total:,} records sent, {found_in_all:,} rows in the table")
+    return total == found_in_all and all(line[-1] == "ok" for line in lines)
+
+
+def _verdict(right: bool) -> str:
+    return "ok" if right else "WRONG"

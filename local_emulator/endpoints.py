@@ -1,0 +1,81 @@
+"""Where a running local cloud listens, written to a file so that the other commands find it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from local_emulator.eventbridge.config import StreamConfig
+
+FILE = Path(".local/cloud.json")
+
+
+class NotRunningError(Exception):
+    """No local cloud is running that the file knows of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What a client needs to reach each part; the credentials are made anew at each start and open nothing else."""
+
+    pid: int
+    kafka: str
+    maxcompute: str
+    tunnel: str
+    functions: str
+    function: str
+    topic: str
+    group: str
+    project: str
+    table: str
+    account_id: str
+    access_id: str
+    access_key: str
+    retention_bytes: int | None
+    """What the broker keeps of a topic-partition, where that is little; see kafka/broker.py."""
+    trigger: dict[str, Any]
+    """The `triggerConfig` that the stream was started with."""
+
+    def stream_config(self) -> StreamConfig:
+        """The stream's settings."""
+        return StreamConfig.from_trigger(self.trigger)
+
+    def write(self, file: Path = FILE) -> None:
+        """Save to a file that only its owner can read."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_suffix(f".{self.pid}")
+        scratch.touch(mode=0o600)
+        scratch.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        scratch.replace(file)
+
+    def remove(self, file: Path = FILE) -> None:
+        """Delete the file, unless another cloud has written its own since."""
+        if file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == self.pid:
+            file.unlink()
+
+
+def read(file: Path = FILE) -> Endpoints:
+    """The endpoints of the running cloud; NotRunningError says how to start one."""
+    start = "start one in another terminal: python -m local_emulator up"
+    if not file.exists():
+        raise NotRunningError(f"no local cloud is running (there is no {file}); {start}")
+    try:
+        endpoints = Endpoints(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise NotRunningError(f"{file} isn't one that this version wrote ({error}); delete it and {start}") from error
+    if not _alive(endpoints.pid):
+        raise NotRunningError(f"the local cloud of {file} (process {endpoints.pid}) has ended; {start}")
+    return endpoints
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

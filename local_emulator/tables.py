@@ -1,0 +1,54 @@
+"""SQL on the local MaxCompute with PyODPS, and its answers as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from odps import ODPS, options
+
+from local_emulator.text_table import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_emulator.endpoints import Endpoints
+
+# The statements whose answer is rows; all others answer with text.
+SELECTING = frozenset({"select", "with", "values", "from", "("})
+
+
+def connect(endpoints: Endpoints) -> ODPS:
+    """A client of the running cloud's project."""
+    options.verbose = False
+    return ODPS(
+        endpoints.access_id,
+        endpoints.access_key,
+        project=endpoints.project,
+        endpoint=endpoints.maxcompute,
+        tunnel_endpoint=endpoints.tunnel,
+        logview_host=endpoints.maxcompute,
+    )
+
+
+def create(client: ODPS, table: str) -> str:
+    """Create the connector document's table, by its own statement, unless there is one; returns the statement."""
+    statement = (
+        f"CREATE TABLE IF NOT EXISTS {table}"
+        "(topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING) PARTITIONED by (pt STRING);"
+    )
+    client.execute_sql(statement)
+    return statement
+
+
+def run(client: ODPS, statement: str) -> Iterator[str]:
+    """Run one statement; the lines that MaxCompute's command line client would print. Raises odps.errors.ODPSError."""
+    instance = client.execute_sql(statement)
+    if statement.split(maxsplit=1)[0].lower().startswith(tuple(SELECTING)):
+        with instance.open_reader(tunnel=True) as reader:
+            names = [column.name for column in reader.schema.columns]
+            yield from draw(names, [record.values for record in reader])
+        return
+    with instance.open_reader(tunnel=False) as reader:
+        yield from str(reader.raw).splitlines()
+    yield ""
+    yield "OK"

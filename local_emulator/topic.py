@@ -1,0 +1,104 @@
+"""The source topic of a running cloud, looked at from outside: how far its group is, and a batch of its records."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from local_emulator.eventbridge.event import element_encoder
+from local_emulator.eventbridge.window import Window
+from local_emulator.kafka import topics as kafka_topics
+from local_emulator.kafka.errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_emulator.endpoints import Endpoints
+    from local_emulator.eventbridge.window import Batch
+
+ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the group is in one topic-partition; offsets are the next ones."""
+
+    partition: int
+    end: int
+    committed: int
+
+    @property
+    def behind(self) -> int:
+        """The records that are still to be delivered."""
+        return max(0, self.end - self.committed)
+
+
+def lags(at: Endpoints) -> list[Lag]:
+    """The group's lag in each topic-partition of the source topic; BrokerError if the broker doesn't answer."""
+    with _consumer(at) as consumer:
+        found = consumer.committed(_topic_partitions(at), timeout=ANSWER_SECONDS)
+        result = []
+        for each in found:
+            start, end = consumer.get_watermark_offsets(each, timeout=ANSWER_SECONDS)
+            result.append(Lag(each.partition, end, max(each.offset, start)))
+        return result
+
+
+def committed(at: Endpoints) -> dict[tuple[str, int], int]:
+    """The next offset that the group will deliver of each topic-partition."""
+    return {(at.topic, lag.partition): lag.committed for lag in lags(at)}
+
+
+def read_batch(at: Endpoints, count: int, seconds: float) -> Batch | None:
+    """The topic's oldest records, `count` at most, as one batch of the stream; None where there are none.
+
+    Returns after `seconds` without a record, or when the window's 32 MB are full. The group isn't touched.
+    """
+    encode = element_encoder(at.stream_config(), at.account_id)
+    window = Window(count, seconds)
+    with _consumer(at) as consumer:
+        consumer.assign([TopicPartition(at.topic, each.partition, OFFSET_BEGINNING) for each in _topic_partitions(at)])
+        quiet_since = time.monotonic()
+        while not window.has_count() and time.monotonic() - quiet_since < seconds:
+            message = consumer.poll(0.1)
+            if message is None:
+                continue
+            if message.error():
+                raise BrokerError(f"{at.topic} can't be read: {message.error().str()}")
+            partition, offset = message.partition(), message.offset()
+            _, timestamp = message.timestamp()
+            event = encode(
+                at.topic, partition, offset, timestamp, message.key(), message.value(), message.headers() or None
+            )
+            if not window.fits(event):
+                break
+            window.add(event, (at.topic, partition), offset, time.monotonic())
+            quiet_since = time.monotonic()
+    return window.take() if len(window) else None
+
+
+@contextmanager
+def _consumer(at: Endpoints) -> Iterator[Consumer]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": at.kafka,
+            "group.id": at.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise BrokerError(f"the broker at {at.kafka} didn't answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def _topic_partitions(at: Endpoints) -> list[TopicPartition]:
+    return [TopicPartition(at.topic, number) for number in range(kafka_topics.count_partitions(at.kafka, at.topic))]
