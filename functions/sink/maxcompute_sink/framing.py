@@ -33,11 +33,11 @@ _DEFLATE_LEVEL = 1
 class _Compressor(Protocol):
     def write(self, data: bytes | memoryview) -> object: ...
 
-    def finish(self) -> bytes | pa.Buffer:
+    def finish(self) -> bytes:
         """All that was written, compressed."""
 
 
-def block_body(batches: Iterable[pa.RecordBatch], compression: str) -> bytes | pa.Buffer:
+def block_body(batches: Iterable[pa.RecordBatch], compression: str) -> bytes:
     """The body of a PUT of one block with `arrow`, and Content-Encoding `ENCODINGS[compression]`.
 
     Batches are taken one at a time, so only one of them needs to be in memory.
@@ -93,9 +93,9 @@ class _Framed:
         self._packer = pa.CompressedOutputStream(self._sink, codec)
         self.write = self._packer.write
 
-    def finish(self) -> pa.Buffer:
+    def finish(self) -> bytes:
         self._packer.close()
-        return self._sink.getvalue()
+        return self._sink.getvalue().to_pybytes()  # type: ignore[no-any-return] # pyarrow has no types
 
 
 _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {

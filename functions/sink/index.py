@@ -1,0 +1,50 @@
+"""Entry points of the sink function: `handler`, `initialize` (instance start) and `pre_stop` (instance end)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from fc_powertools import Invocation, hook, invocation, logger
+from fc_powertools.deadline import EVENTBRIDGE_LIMIT_SECONDS
+
+if TYPE_CHECKING:
+    from maxcompute_sink.instance import Instance
+
+NAMESPACE = "kafka_maxcompute"
+
+_log = logging.getLogger(__name__)
+_starting = threading.Lock()
+_instances: list[Instance] = []
+
+
+@hook(namespace=NAMESPACE)
+def initialize(current: Invocation) -> None:
+    """Import what is heavy and check the settings, once an instance; raises with all faults of the settings."""
+    _instance(current)
+
+
+@invocation(namespace=NAMESPACE, limit_seconds=EVENTBRIDGE_LIMIT_SECONDS)
+def handler(event: bytes, current: Invocation) -> str:
+    """Write one batch of Kafka events into the table; raises where it isn't written, so that it's delivered again."""
+    return json.dumps(_instance(current).handle(event, current))
+
+
+@hook(namespace=NAMESPACE)
+def pre_stop(_: Invocation) -> None:
+    """Say in the log that the instance ends; it holds nothing that could be lost."""
+    _log.info("instance stops")
+
+
+def _instance(current: Invocation) -> Instance:
+    """The one instance of this process; made here where the initializer wasn't called."""
+    with _starting:
+        if not _instances:
+            logger.configure()
+            # Half a second of imports, which belongs into the initializer and not into loading this file.
+            from maxcompute_sink.instance import Instance  # noqa: PLC0415
+
+            _instances.append(Instance(current.environment))
+        return _instances[0]
