@@ -40,7 +40,3 @@ class CommitTracker:
             while ranges and ranges[0].done:
                 ready[topic_partition] = ranges.popleft().following
         return ready
-
-    def clear(self) -> None:
-        """Forget everything, because the topic-partitions went to another consumer: late finishes commit nothing."""
-        self._open.clear()

@@ -53,6 +53,8 @@ class EmbeddedBroker:
 
     def create_topic(self, name: str, partitions: int) -> None:
         """Create a topic of so many topic-partitions; one that exists is an error."""
+        if partitions < 1:  # librdkafka would make a topic that no client can use
+            raise BrokerError(f"topic {name} needs at least one topic-partition; {partitions} were asked for")
         self._check(
             self._library.rd_kafka_mock_topic_create(self._running(), name.encode(), partitions, 1),
             f"creating topic {name} with {partitions} topic-partitions",

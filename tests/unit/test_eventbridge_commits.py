@@ -36,13 +36,6 @@ def test_topic_partitions_don_t_wait_for_each_other() -> None:
     assert tracker.finished(0) == {A: 2}
 
 
-def test_late_finishes_of_another_assignment_commit_nothing() -> None:
-    tracker = CommitTracker()
-    tracker.dispatched(0, {A: (0, 10)})
-    tracker.clear()
-    assert tracker.finished(0) == {}
-
-
 @given(st.lists(st.dictionaries(st.sampled_from([A, B]), st.integers(1, 5), min_size=1), max_size=8), st.data())
 def test_no_commit_passes_an_unfinished_batch(batches: list[dict[tuple[str, int], int]], data: st.DataObject) -> None:
     tracker, ends = CommitTracker(), {A: 0, B: 0}

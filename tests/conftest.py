@@ -1,0 +1,5 @@
+"""Fixtures that tests of several folders share."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.kafka_fixtures"]
