@@ -14,6 +14,7 @@ from local_emulator.maxcompute.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -22,6 +23,8 @@ CLOCK = web.AppKey("CLOCK", Clock)
 ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
 EXECUTOR = web.AppKey("EXECUTOR", ThreadPoolExecutor)
 ADDRESS = web.AppKey("ADDRESS", str)
+# Where what has to outlive the emulator is kept; None: nothing has to.
+DATA_DIR: web.AppKey[Path | None] = web.AppKey("DATA_DIR")
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 PRINCIPAL = web.RequestKey("PRINCIPAL", Principal)

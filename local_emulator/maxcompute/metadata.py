@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS emulator.projects (name VARCHAR, owner VARCHAR, creat
 CREATE TABLE IF NOT EXISTS emulator.tables (id VARCHAR, definition VARCHAR);
 CREATE TABLE IF NOT EXISTS emulator.partitions
     (table_id VARCHAR, spec VARCHAR[], created VARCHAR, modified VARCHAR, altered VARCHAR);
+CREATE TABLE IF NOT EXISTS emulator.marks (name VARCHAR);
 """
 
 
@@ -38,6 +39,7 @@ class Metadata:
         self._tables: dict[str, Table] = {}
         self._names: dict[tuple[str, str, str], str] = {}
         self._partitions: dict[str, dict[tuple[str, ...], Partition]] = {}
+        self._marks = {name for (name,) in cursor.execute("FROM emulator.marks").fetchall()}
         for name, owner, created, modified in cursor.execute("FROM emulator.projects").fetchall():
             self.show_project(Project(name, owner, *map(datetime.fromisoformat, (created, modified))))
         for (definition,) in cursor.execute("SELECT definition FROM emulator.tables").fetchall():
@@ -78,6 +80,18 @@ class Metadata:
     def partition(self, table_id: str, spec: tuple[str, ...]) -> Partition | None:
         """One partition, or None."""
         return self._partitions.get(table_id, {}).get(spec)
+
+    def has_mark(self, name: str) -> bool:
+        """Whether a transaction left that mark."""
+        return name in self._marks
+
+    def show_mark(self, name: str) -> None:
+        """Let readers see a mark."""
+        self._marks.add(name)
+
+    def hide_mark(self, name: str) -> None:
+        """Let no reader see a mark."""
+        self._marks.discard(name)
 
     def show_project(self, project: Project) -> None:
         """Let readers see a project."""
@@ -124,6 +138,16 @@ class Change:
         """Let readers see it."""
         for step in self._steps:
             step()
+
+    def put_mark(self, name: str) -> None:
+        """Note that this transaction happened."""
+        self.cursor.execute("INSERT INTO emulator.marks VALUES (?)", [name])
+        self._steps.append(partial(self._metadata.show_mark, name))
+
+    def drop_mark(self, name: str) -> None:
+        """Delete a note that nobody will ask for again."""
+        self.cursor.execute("DELETE FROM emulator.marks WHERE name = ?", [name])
+        self._steps.append(partial(self._metadata.hide_mark, name))
 
     def put_project(self, project: Project) -> None:
         """Add a project."""

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.keys import ACCOUNTS, ADDRESS, CLOCK, EXECUTOR, PRINCIPAL, REQUEST_ID, STORE
+from local_emulator.maxcompute.keys import ACCOUNTS, ADDRESS, CLOCK, DATA_DIR, EXECUTOR, PRINCIPAL, REQUEST_ID, STORE
 from local_emulator.maxcompute.rest import routes as rest
 from local_emulator.maxcompute.security import Accounts, Credential, Principal
 from local_emulator.maxcompute.store import Store
@@ -67,6 +67,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     app[CLOCK] = clock
     app[ACCOUNTS] = accounts
     app[ADDRESS] = address
+    app[DATA_DIR] = settings.data_dir
     app[EXECUTOR] = ThreadPoolExecutor(THREADS, "maxcompute")
     rest.add_routes(app)
     tunnel.add_routes(app)

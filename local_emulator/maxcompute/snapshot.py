@@ -53,7 +53,7 @@ class Snapshot:
         self._cursor: duckdb.DuckDBPyConnection = self._stack.enter_context(database.cursor())
         self._cursor.execute("BEGIN")
         # The view is taken by the first read, not by BEGIN.
-        self._cursor.execute(f"SELECT NULL FROM {physical_name(table)} LIMIT 0")  # noqa: S608 - quoted name
+        self._cursor.execute(f"SELECT NULL FROM {physical_name(table)} LIMIT 0").fetchall()  # noqa: S608 - quoted name
 
     def __enter__(self) -> Self:
         return self
@@ -75,8 +75,8 @@ class Snapshot:
             found = self._cursor.execute(
                 f"SELECT count(*) FROM {physical_name(self.table)}{condition}",  # noqa: S608 - quoted names
                 values,
-            ).fetchone()
-        return int(found[0]) if found else 0
+            ).fetchall()
+        return int(found[0][0])
 
     def read(
         self,

@@ -1,13 +1,74 @@
-"""The Tunnel side's paths."""
+"""The Tunnel side's paths: one path serves many operations, which the method and the query's keys tell apart."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from aiohttp import web
+from aiohttp import web
+
+from local_emulator.maxcompute.keys import CLOCK, DATA_DIR, STORE
+from local_emulator.maxcompute.tunnel import download_requests, upload_requests
+from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
+from local_emulator.maxcompute.tunnel.downloads import Downloads
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
+from local_emulator.maxcompute.tunnel.uploads import Uploads
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_TABLES = ("/projects/{project}/tables/{table}", "/projects/{project}/schemas/{schema}/tables/{table}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a method with certain keys in the query does."""
+
+    name: str
+    method: str
+    keys: frozenset[str]
+    handler: Handler
+
+
+def _operation(name: str, method: str, keys: str, handler: Handler) -> Operation:
+    return Operation(name, method, frozenset(keys.split()), handler)
+
+
+# The first one whose keys are all there is meant.
+_TABLE_OPERATIONS = (
+    _operation("upload.create", "POST", "uploads", upload_requests.create),
+    _operation("upload.commit", "POST", "uploadid", upload_requests.commit),
+    _operation("upload.block", "PUT", "uploadid blockid", upload_requests.put_block),
+    _operation("upload.status", "GET", "uploadid", upload_requests.status),
+    _operation("download.create", "POST", "downloads", download_requests.create),
+    _operation("download.data", "GET", "data downloadid", download_requests.data),
+    _operation("download.status", "GET", "downloadid", download_requests.status),
+)
+_PREVIEW_OPERATIONS = (_operation("preview", "GET", "", download_requests.preview),)
 
 
 def add_routes(app: web.Application) -> None:
     """Serve the Tunnel paths, below ``/projects``."""
-    del app
+    app[UPLOADS] = Uploads(app[STORE], app[CLOCK].now, app[DATA_DIR])
+    app[DOWNLOADS] = Downloads(app[STORE], app[CLOCK].now)
+    app.on_cleanup.append(_close)
+    for path in _TABLES:
+        app.router.add_route("*", path, _dispatcher(_TABLE_OPERATIONS))
+        app.router.add_route("*", f"{path}/preview", _dispatcher(_PREVIEW_OPERATIONS))
+
+
+def _dispatcher(operations: Sequence[Operation]) -> Handler:
+    async def dispatch(request: web.Request) -> web.StreamResponse:
+        for operation in operations:
+            if operation.method == request.method and operation.keys <= request.query.keys():
+                return await operation.handler(request)
+        keys = ", ".join(sorted(request.query)) or "none"
+        raise tunnel_error("MethodNotAllowed", f"{request.method} with query keys {keys} is not emulated.")
+
+    return dispatch
+
+
+async def _close(app: web.Application) -> None:
+    app[DOWNLOADS].close()
+    app[UPLOADS].close()

@@ -1,0 +1,104 @@
+"""Tunnel's Arrow stream: record batch messages, without a schema message, cut into chunks that carry checksums.
+
+A chunk size of 4 bytes, then chunks of that many bytes, each with its CRC32C, the last one (shorter, often empty) with
+the CRC32C of all data; all big-endian. The emulator's inner Arrow types have the layout that PyODPS (datetime as
+milliseconds, timestamps as nanoseconds) and the Java SDK (datetime as Date(MILLISECOND)) send, so nothing is converted.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from google_crc32c import extend
+from google_crc32c import value as crc32c
+
+from local_emulator.maxcompute.tunnel.errors import corrupted, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CHUNK_BYTES = 65536  # what both SDKs use
+_WORD = 4
+_LARGEST_CHUNK = 64 << 20
+_BATCH_BYTES = 8 << 20
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+def decode(body: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The record batches of a whole stream; all checksums are verified before the first one is given.
+
+    ServiceError CorruptedDataStream, or MalformedDataStream where the data isn't batches of that schema.
+    """
+    message = b"".join([schema.serialize().to_pybytes(), *_chunks(body), _END_OF_STREAM])
+    number = 1
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(message)) as reader:
+            for batch in reader:
+                batch.validate(full=True)
+                yield batch
+                number += 1
+    except (pa.ArrowException, OSError) as error:
+        raise malformed(f"Arrow can't read record batch {number} with the table's columns: {error}.") from None
+
+
+def _chunks(body: bytes) -> Iterator[pa.Buffer]:
+    """The data of a body's chunks."""
+    # A writer that was given nothing ends its stream before it has begun it: a checksum of nothing, which is 0.
+    if body == bytes(_WORD):
+        return
+    if len(body) < 2 * _WORD:
+        raise malformed(f"It has {len(body)} bytes; a chunk size and a checksum take {2 * _WORD}.")
+    size = _number(body, 0)
+    if not 0 < size <= _LARGEST_CHUNK:
+        raise malformed(f"Its chunk size is {size}; expected 1 to {_LARGEST_CHUNK} bytes.")
+    # Arrow's buffers, because the C function takes no memoryview.
+    view, at, whole = pa.py_buffer(body), _WORD, 0
+    while len(body) - at >= size + _WORD:
+        data = view.slice(at, size)
+        at += size
+        _check(_number(body, at), crc32c(data), f"the chunk before byte {at}")
+        at += _WORD
+        whole = extend(whole, data)
+        yield data
+    if len(body) - at < _WORD:
+        raise malformed(f"It ends at byte {len(body)} within a chunk; the checksum of all data is expected there.")
+    data = view.slice(at, len(body) - _WORD - at)
+    _check(_number(body, len(body) - _WORD), extend(whole, data), "all data")
+    yield data
+
+
+def _number(body: bytes, at: int) -> int:
+    number: int = struct.unpack_from(">I", body, at)[0]
+    return number
+
+
+def _check(found: int, expected: int, where: str) -> None:
+    if found != expected:
+        raise corrupted(f"The checksum of {where} is {found}; the data has {expected}.")
+
+
+def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    """A whole stream of some batches, in pieces of about 8 MB."""
+    yield struct.pack(">I", CHUNK_BYTES)
+    whole, rest = 0, b""
+    for batch in batches:
+        for piece in slices(batch, _BATCH_BYTES):
+            data = pa.py_buffer(b"".join((rest, piece.serialize())))
+            full = data.size - data.size % CHUNK_BYTES
+            framed: list[bytes | pa.Buffer] = []
+            for at in range(0, full, CHUNK_BYTES):
+                chunk = data.slice(at, CHUNK_BYTES)
+                framed += (chunk, struct.pack(">I", crc32c(chunk)))
+                whole = extend(whole, chunk)
+            rest = data.slice(full).to_pybytes()
+            yield b"".join(framed)
+    yield rest + struct.pack(">I", extend(whole, rest))
+
+
+def slices(batch: pa.RecordBatch, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Pieces of a batch of about so many bytes, one row at least."""
+    rows = max(1, batch.num_rows * most_bytes // max(1, batch.nbytes))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)

@@ -1,0 +1,45 @@
+"""What a cell may hold beyond its Arrow type: sizes and lengths of texts, no null where the column forbids it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from local_emulator.maxcompute.tunnel.errors import malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from local_emulator.maxcompute.catalog import Column
+
+MAX_FIELD_SIZE = 8 << 20  # bytes; the service's limit of a cell
+_SIZED = frozenset({"string", "binary", "json", "varchar", "char"})
+
+
+def checked(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    """The same batches; ServiceError MalformedDataStream at the first cell that its column can't hold."""
+    for batch in batches:
+        for values, column in zip(batch.columns, columns, strict=True):
+            _check(values, column)
+        yield batch
+
+
+def _check(values: pa.Array, column: Column) -> None:
+    if values.null_count and not column.nullable:
+        raise malformed(f"Column '{column.name}' is NOT NULL; {values.null_count} nulls were found.")
+    if column.type.name not in _SIZED or not values.nbytes:
+        return
+    # A column whose whole data is smaller than one cell may be needs no look at its cells.
+    if values.nbytes > MAX_FIELD_SIZE:
+        longest = pc.max(pc.binary_length(values)).as_py() or 0
+        if longest > MAX_FIELD_SIZE:
+            raise malformed(
+                f"Column '{column.name}': a cell has {longest} bytes; at most {MAX_FIELD_SIZE} are allowed."
+            )
+    if column.type.arguments:
+        most = column.type.arguments[0]
+        longest = pc.max(pc.utf8_length(values)).as_py() or 0
+        if longest > most:
+            raise malformed(f"Column '{column.name}': a cell has {longest} characters; {column.type} holds {most}.")

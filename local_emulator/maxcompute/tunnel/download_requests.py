@@ -1,0 +1,75 @@
+"""The requests of download sessions on tables, and the preview of a table's first rows."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from local_emulator.maxcompute.keys import STORE, in_thread
+from local_emulator.maxcompute.tunnel import preview as previews
+from local_emulator.maxcompute.tunnel.answers import json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.downloads import (
+    Downloads,
+    DownloadSession,
+    chosen_columns,
+    describe,
+    row_range,
+    table_resource,
+)
+from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
+from local_emulator.maxcompute.tunnel.wires import wanted_wire
+
+DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
+
+
+async def create(request: web.Request) -> web.Response:
+    """``POST ?downloads``: a new session; it is ready at once, ``asyncmode`` or not."""
+    table = requested_table(request)
+    spec = requested_spec(table, request.query)
+    downloads = request.app[DOWNLOADS]
+    return json_answer(describe(await in_thread(request, lambda: downloads.open_table(table, spec))))
+
+
+async def status(request: web.Request) -> web.Response:
+    """``GET ?downloadid``: a session as it was opened."""
+    return json_answer(describe(_session(request)))
+
+
+async def data(request: web.Request) -> web.Response:
+    """``GET ?data&downloadid&rowrange``: rows, as records or Arrow."""
+    return await rows_answer(request, _session(request))
+
+
+async def rows_answer(request: web.Request, session: DownloadSession, *, structs: bool = False) -> web.Response:
+    """The rows that a request asks a session for; ``structs``: Arrow has timestamps as pairs."""
+    wire = wanted_wire(request.query, request.headers)
+    start, count = row_range(session, request.query.get("rowrange", f"(0,{session.count})"))
+    columns = chosen_columns(session, request.query.get("columns", ""), in_order=wire.arrow)
+
+    def read() -> bytes:
+        batches = session.rows.batches([column.name for column in columns], start, count)
+        if wire.arrow and structs:
+            batches = map(previews.timestamps_as_structs, batches)
+        return wire.encode(batches, columns)
+
+    headers = {"Content-Encoding": wire.encoding} if wire.encoding else {}
+    return web.Response(body=await in_thread(request, read), content_type="application/octet-stream", headers=headers)
+
+
+async def preview(request: web.Request) -> web.Response:
+    """``GET /preview?limit``: the first rows of a table or partition as an Arrow stream with a schema."""
+    table = requested_table(request)
+    text = request.query.get("partition", "")
+    spec = parse_spec(table, text) if text else ()
+    limit = number(request, "limit", -1)
+    names = [name for name in request.query.get("columns", "").split(",") if name]
+    codec = request.headers.get("Accept-Encoding", "")
+    store = request.app[STORE]
+    body = await in_thread(
+        request, lambda: previews.preview(store, table, spec, names=names, limit=limit, accepted=codec)
+    )
+    return web.Response(body=body, content_type="application/octet-stream")
+
+
+def _session(request: web.Request) -> DownloadSession:
+    table = requested_table(request)
+    return request.app[DOWNLOADS].get(request.query["downloadid"], table_resource(table))

@@ -1,0 +1,52 @@
+"""Partition values as Tunnel's clients write them in a query: ``pt=2020-11-17 15:00,region=cn``, unquoted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_emulator.maxcompute.catalog import Table
+
+
+def requested_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the request's ``partition``, in the order of the table's partition columns; () if it has none.
+
+    ServiceError MissingPartitionSpec, or InvalidPartitionSpec if it doesn't name each partition column once.
+    """
+    text = query.get("partition", "")
+    if not table.partition_columns:
+        if text:
+            raise tunnel_error("InvalidPartitionSpec", f"The table has no partition columns; found '{text}'.")
+        return ()
+    if not text:
+        names = ", ".join(column.name for column in table.partition_columns)
+        raise tunnel_error("MissingPartitionSpec", f"Partition columns: {names}.")
+    return parse_spec(table, text)
+
+
+def parse_spec(table: Table, text: str) -> tuple[str, ...]:
+    """The values of ``name=value`` pairs, parted by commas or slashes.
+
+    A value ends where the name of the next partition column begins, for nothing else tells a comma in a value from one
+    behind it; quotes around it are dropped.
+    """
+    names = [column.name for column in table.partition_columns]
+    pairs = re.compile(rf"(?:^|[,/])\s*({'|'.join(map(re.escape, names))})\s*=", re.IGNORECASE)
+    found = list(pairs.finditer(text))
+    values: dict[str, str] = {}
+    for match, following in zip(found, [*found[1:], None], strict=True):
+        value = text[match.end() : following.start() if following else len(text)].strip()
+        values[match[1].lower()] = _unquoted(value)
+    if not found or found[0].start() or len(found) != len(names) or set(values) != set(names) or "" in values.values():
+        expected = ",".join(f"{name}=value" for name in names)
+        raise tunnel_error("InvalidPartitionSpec", f"Expected '{expected}', found '{text}'.")
+    return tuple(values[name] for name in names)
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

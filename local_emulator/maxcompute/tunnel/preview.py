@@ -1,0 +1,69 @@
+"""A table's first rows as a whole Arrow stream; timestamps as pairs, which is how previews and results have them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.record_columns import split_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.store import Store
+
+MOST_ROWS = 10_000  # what the service gives without, and at most with, a limit
+_CODECS = {"ZSTD": "zstd", "LZ4_FRAME": "lz4"}
+_PAIR = pa.struct([("sec", pa.int64()), ("nano", pa.int32())])
+
+
+def preview(
+    store: Store, table: Table, spec: tuple[str, ...], *, names: Sequence[str], limit: int, accepted: str
+) -> bytes:
+    """The first rows as a stream.
+
+    Args:
+        store: holds the table.
+        table: whose rows.
+        spec: one partition, or () for any row.
+        names: of the columns, partition columns allowed; none: the table's own.
+        limit: how many rows; negative: as many as the service gives.
+        accepted: a compression for Arrow's buffers, as in Accept-Encoding.
+    """
+    unknown = [name for name in names if table.column(name) is None]
+    if unknown:
+        raise tunnel_error("InvalidColumnSpec", f"{table.name} has no column {', '.join(unknown)}.")
+    if spec:
+        store.partition(table, spec)
+    count = MOST_ROWS if limit < 0 else min(limit, MOST_ROWS)
+    with store.snapshot(table) as snapshot:
+        rows = snapshot.read(spec or None, names or [column.name for column in table.columns], 0, count)
+    batches = [timestamps_as_structs(batch) for batch in rows.to_batches()]
+    schema = timestamps_as_structs(pa.RecordBatch.from_pylist([], schema=rows.schema)).schema
+    options = pa.ipc.IpcWriteOptions(compression=_CODECS.get(accepted.strip().upper()))
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def timestamps_as_structs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose columns of nanosecond timestamps are pairs of seconds and nanoseconds."""
+    arrays = [
+        _pairs(values) if pa.types.is_timestamp(values.type) and values.type.unit == "ns" else values
+        for values in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _pairs(values: pa.TimestampArray) -> pa.StructArray:
+    whole = values.view(pa.int64())
+    seconds, nanos = split_seconds(whole)
+    return pa.StructArray.from_arrays(
+        [seconds, nanos.cast(pa.int32())], fields=list(_PAIR), mask=values.is_null() if values.null_count else None
+    )

@@ -1,0 +1,125 @@
+"""Tunnel's record stream: records like protobuf's with a checksum each, then their count and a checksum of checksums.
+
+Windows of some megabytes go through Arrow's kernels (record_kernels); tables with nested types, and windows that hold
+anything unusual, go row by row (record_rows). PyODPS's compiled reader was measured beside it: with its rows turned
+into columns it takes 2.9 microseconds a record of 5 columns, needs pandas for timestamps, reads a stream without an end
+as a whole one, and as the same code writes the clients' bodies it would not notice a fault of theirs.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from google_crc32c import extend
+
+from local_emulator.maxcompute.tunnel.arrow_wire import slices
+from local_emulator.maxcompute.tunnel.errors import corrupted, malformed
+from local_emulator.maxcompute.tunnel.record_columns import (
+    META_CHECKSUM,
+    META_COUNT,
+    NESTED,
+    VARINT,
+    form,
+    varint,
+)
+from local_emulator.maxcompute.tunnel.record_kernels import END_TAG, read_window, write_window
+from local_emulator.maxcompute.tunnel.record_rows import read_rows, read_varint, write_rows
+from local_emulator.maxcompute.tunnel.varints import IrregularError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from local_emulator.maxcompute.catalog import Column
+
+# A window's columns stay in the processor's cache, and the cost of a kernel's call is spread over thousands of rows.
+_WINDOW_BYTES = 2 << 20
+_ROWS_AT_A_TIME = 4096
+_COUNT_TAG, _CHECKSUM_TAG = varint(META_COUNT << 3 | VARINT), varint(META_CHECKSUM << 3 | VARINT)
+_MASK_32 = 0xFFFFFFFF
+
+
+def decode(body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    """The rows of a whole stream in the table's Arrow types; they are sound only once the last batch was given.
+
+    ServiceError MalformedDataStream or CorruptedDataStream.
+    """
+    schema = pa.schema([(column.name, column.type.arrow_type()) for column in columns])
+    regular = not any(form(column.type) == NESTED for column in columns)
+    at = count = checksum = 0
+    while not body.startswith(_COUNT_TAG, at):
+        arrays, checksums, at = _next_records(body, at, columns, regular=regular)
+        count += len(checksums)
+        checksum = extend(checksum, _bytes(checksums))
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema) if arrays else _empty(schema, len(checksums))
+    _check_end(body, at + len(_COUNT_TAG), count, checksum)
+
+
+def _next_records(
+    body: bytes, at: int, columns: Sequence[Column], *, regular: bool
+) -> tuple[list[pa.Array], pa.UInt32Array, int]:
+    """The columns of some records, their checksums, and the position behind them."""
+    window = _window(body, at) if regular else b""
+    if window:
+        with suppress(IrregularError):
+            return *read_window(window, columns), at + len(window)
+    arrays, found, at = read_rows(body, at, columns, _ROWS_AT_A_TIME)
+    return arrays, pa.array(found, pa.uint32()), at
+
+
+def _window(body: bytes, at: int) -> bytes:
+    """Whole records from a position on; empty if none of them ends within a window."""
+    last = body.rfind(END_TAG, at, at + _WINDOW_BYTES)
+    if last < 0:
+        return b""
+    try:
+        _, end = read_varint(body, last + len(END_TAG))
+    except IndexError:
+        return b""
+    return body[at:end]
+
+
+def _check_end(body: bytes, at: int, count: int, checksum: int) -> None:
+    try:
+        word, at = read_varint(body, at)
+        marked = body.startswith(_CHECKSUM_TAG, at)
+        found, at = read_varint(body, at + len(_CHECKSUM_TAG)) if marked else (0, at)
+    except IndexError:
+        raise malformed(f"It ends at byte {len(body)} within its last two fields.") from None
+    if not marked:
+        raise malformed(f"Byte {at}: the checksum of checksums is expected behind the count.")
+    if word >> 1 != count:
+        raise malformed(f"It says that it has {word >> 1} records; {count} were found.")
+    if found & _MASK_32 != checksum:
+        raise corrupted(f"Its checksum of checksums is {found & _MASK_32}; the records have {checksum}.")
+    if at != len(body):
+        raise malformed(f"It goes on behind its end: {len(body) - at} bytes more.")
+
+
+def _bytes(checksums: pa.UInt32Array) -> bytes:
+    data: bytes = checksums.buffers()[1].slice(4 * checksums.offset, 4 * len(checksums)).to_pybytes()
+    return data
+
+
+def _empty(schema: pa.Schema, count: int) -> pa.RecordBatch:
+    if count:
+        raise malformed(f"It has {count} records; the table has no columns to hold them.")
+    return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def encode(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.Buffer]:
+    """A whole stream of the rows of some batches, in pieces of some megabytes."""
+    regular = not any(form(column.type) == NESTED for column in columns)
+    count = checksum = 0
+    for batch in batches:
+        for piece in slices(batch, _WINDOW_BYTES):
+            if regular:
+                data, checksums = write_window(piece.columns, columns, piece.num_rows)
+            else:
+                written, found = write_rows(piece.columns, columns, piece.num_rows)
+                data, checksums = pa.py_buffer(written), pa.array(found, pa.uint32())
+            count += piece.num_rows
+            checksum = extend(checksum, _bytes(checksums))
+            yield data
+    yield pa.py_buffer(_COUNT_TAG + varint(count << 1) + _CHECKSUM_TAG + varint(checksum))

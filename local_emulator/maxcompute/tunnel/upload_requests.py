@@ -1,0 +1,56 @@
+"""The requests of batch upload sessions."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from local_emulator.maxcompute.keys import in_thread
+from local_emulator.maxcompute.tunnel.answers import body, flag, json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
+from local_emulator.maxcompute.tunnel.uploads import Uploads, UploadSession
+from local_emulator.maxcompute.tunnel.wires import sent_wire
+
+UPLOADS = web.AppKey("UPLOADS", Uploads)
+
+
+async def create(request: web.Request) -> web.Response:
+    """``POST ?uploads``: a new session."""
+    table = requested_table(request)
+    spec = requested_spec(table, request.query)
+    overwrite, create_partition = flag(request, "overwrite"), flag(request, "create_partition")
+    uploads = request.app[UPLOADS]
+    session = await in_thread(
+        request, lambda: uploads.open(table, spec, overwrite=overwrite, create_partition=create_partition)
+    )
+    return json_answer(uploads.describe(session))
+
+
+async def status(request: web.Request) -> web.Response:
+    """``GET ?uploadid``: what has become of a session."""
+    return json_answer(request.app[UPLOADS].describe(_session(request)))
+
+
+async def put_block(request: web.Request) -> web.Response:
+    """``PUT ?uploadid&blockid``: one block's rows."""
+    # Read first: a client that is still sending doesn't see an answer.
+    pieces = await body(request)
+    session, block_id, wire = _session(request), number(request, "blockid"), sent_wire(request.query, request.headers)
+    if not pieces and not request.content_length:
+        raise tunnel_error("IncompleteBody", "The block has no bytes; a block without rows has a stream's end.")
+    await in_thread(request, lambda: request.app[UPLOADS].put(session, block_id, b"".join(pieces), wire))
+    return web.Response()
+
+
+async def commit(request: web.Request) -> web.Response:
+    """``POST ?uploadid``: put all blocks into the table."""
+    session, uploads = _session(request), request.app[UPLOADS]
+    await in_thread(request, lambda: uploads.commit(session))
+    return json_answer(uploads.describe(session))
+
+
+def _session(request: web.Request) -> UploadSession:
+    table = requested_table(request)
+    text = request.query.get("partition", "")
+    spec = parse_spec(table, text) if text and table.partition_columns else None
+    return request.app[UPLOADS].get(request.query["uploadid"], table, spec)

@@ -1,0 +1,253 @@
+"""Batch upload sessions: blocks that nobody sees until one commit puts them all into the table, and keeps a mark of it.
+
+A session is a directory: its description and its blocks. With a data directory it outlives the emulator, and whether
+its commit happened is told by the mark that the commit's own transaction left in the database.
+
+The service's facts: a session lives 24 hours; block ids are 0 to 19,999; a block that is sent again replaces the former
+one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local_emulator.maxcompute.catalog import Table, table_from_json, table_to_json
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.tunnel import blocks
+from local_emulator.maxcompute.tunnel.blocks import Block
+from local_emulator.maxcompute.tunnel.cells import MAX_FIELD_SIZE, checked
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.schema_json import table_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local_emulator.maxcompute.store import Store
+    from local_emulator.maxcompute.tunnel.wires import Wire
+
+LIFE = timedelta(hours=24)
+# How long after its end a session still says what became of it.
+_REMEMBERED = 2 * LIFE
+BLOCK_IDS = 20_000
+NORMAL, CLOSING, CLOSED, EXPIRED = "NORMAL", "CLOSING", "CLOSED", "EXPIRED"
+_DESCRIPTION = "session.json"
+
+
+@dataclass(slots=True)
+class UploadSession:
+    """One session; ``lock`` guards what changes. ``table`` is the table as it was when the session was opened."""
+
+    id: str
+    table: Table
+    spec: tuple[str, ...]
+    overwrite: bool
+    created: datetime
+    directory: Path
+    status: str = NORMAL
+    blocks: dict[int, Block] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    committing: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Uploads:
+    """All upload sessions. ``second_commit_conflicts``: a commit of a closed session is refused with StatusConflict."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
+        self.second_commit_conflicts = False
+        self._store = store
+        self._now = now
+        self._durable = data_dir is not None
+        self._root = Path(tempfile.mkdtemp(prefix="tunnel-")) if data_dir is None else data_dir / "uploads"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._sessions: dict[str, UploadSession] = {}
+        for directory in self._root.iterdir():
+            self._restore(directory)
+
+    def close(self) -> None:
+        """Delete what needn't outlive the emulator."""
+        if not self._durable:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    def open(self, table: Table, spec: tuple[str, ...], *, overwrite: bool, create_partition: bool) -> UploadSession:
+        """A new session on a partition; ServiceError NoSuchPartition if it isn't there and isn't to be made."""
+        self._forget_old()
+        if spec:
+            if create_partition:
+                self._store.add_partition(table, spec, if_not_exists=True)
+            self._store.partition(table, spec)
+        created = self._now()
+        session_id = f"{created:%Y%m%d%H%M%S}{uuid.uuid4().hex}"
+        session = UploadSession(session_id, table, spec, overwrite, created, self._root / session_id)
+        session.directory.mkdir()
+        self._describe(session)
+        self._sessions[session_id] = session
+        return session
+
+    def get(self, session_id: str, table: Table, spec: tuple[str, ...] | None) -> UploadSession:
+        """A session by its id; ServiceError NoSuchUpload, or InvalidResourceSpec if it belongs elsewhere.
+
+        ``spec`` None: the request names no partition.
+        """
+        session = self._sessions.get(session_id)
+        if session is None or self._now() - session.created > _REMEMBERED:
+            raise tunnel_error("NoSuchUpload", f"Upload id '{session_id}'.")
+        own = session.table
+        same_name = (own.project, own.schema, own.name) == (table.project, table.schema, table.name)
+        if not same_name or (spec is not None and spec != session.spec):
+            raise tunnel_error(
+                "InvalidResourceSpec", f"It is on {own.name} {own.describe(session.spec)}".rstrip() + "."
+            )
+        return session
+
+    def status(self, session: UploadSession) -> str:
+        """What has become of a session."""
+        if session.status == NORMAL and self._now() - session.created >= LIFE:
+            return EXPIRED
+        return session.status
+
+    def put(self, session: UploadSession, block_id: int, body: bytes, wire: Wire) -> Block:
+        """Take in a block; ServiceError, and nothing kept, unless it is sound and the session takes it."""
+        if not 0 <= block_id < BLOCK_IDS:
+            raise tunnel_error("InvalidBlockID", f"Expected 0 to {BLOCK_IDS - 1}, found {block_id}.")
+        self._require_normal(session)
+        self._require_unchanged(session)
+        table = session.table
+        path = session.directory / f"{block_id}.arrow"
+        rows = checked(wire.decode(body, table.columns), table.columns)
+        written = blocks.write_block(path, table.arrow_schema(), rows, durable=self._durable)
+        with session.lock:
+            try:
+                self._require_normal(session)
+            except ServiceError:
+                written.path.unlink()
+                raise
+            session.blocks[block_id] = blocks.keep_block(written, path, durable=self._durable)
+            return session.blocks[block_id]
+
+    def commit(self, session: UploadSession) -> None:
+        """Put all blocks into the table, once, however often it is asked for; ServiceError if that can't be done."""
+        with session.committing:
+            if session.status == CLOSED:
+                if self.second_commit_conflicts:
+                    raise tunnel_error("StatusConflict", "The upload was committed before.")
+                return
+            with session.lock:
+                self._require_normal(session)
+                session.status = CLOSING
+            try:
+                self._require_unchanged(session)
+                paths = [block.path for _, block in sorted(session.blocks.items())]
+                part = (session.spec, chain.from_iterable(map(blocks.read_block, paths)))
+                self._store.append_parts(session.table, [part], overwrite=session.overwrite, mark=session.id)
+            except BaseException:
+                session.status = NORMAL
+                raise
+            session.status = CLOSED
+            self._describe(session)
+            self._delete_blocks(session)
+
+    def describe(self, session: UploadSession) -> dict[str, Any]:
+        """A session as JSON, as all its requests but those for blocks are answered."""
+        with session.lock:
+            block_ids = sorted(session.blocks)
+        return {
+            "UploadID": session.id,
+            "Status": self.status(session),
+            "InitiatedTime": f"{session.created:%a, %d %b %Y %H:%M:%S GMT}",
+            "Owner": session.table.owner,
+            "QuotaName": "",
+            "MaxFieldSize": MAX_FIELD_SIZE,
+            "IsOverwrite": session.overwrite,
+            "Schema": table_schema(session.table),
+            "UploadedBlockList": [{"BlockID": block_id} for block_id in block_ids],
+        }
+
+    def _require_normal(self, session: UploadSession) -> None:
+        status = self.status(session)
+        if status != NORMAL:
+            raise tunnel_error("StatusConflict", f"Expected status {NORMAL}, found {status}.")
+
+    def _require_unchanged(self, session: UploadSession) -> None:
+        current = self._store.table(session.table.project, session.table.schema, session.table.name)
+        if current.id != session.table.id:
+            raise tunnel_error("TableModified", "The table was dropped and made anew.")
+        if current.schema_version != session.table.schema_version:
+            raise tunnel_error("TableModified", "Its columns were changed.")
+        if session.spec:
+            self._store.partition(current, session.spec)
+
+    def _describe(self, session: UploadSession) -> None:
+        if not self._durable:
+            return
+        description = {
+            "id": session.id,
+            "table": table_to_json(session.table),
+            "spec": session.spec,
+            "overwrite": session.overwrite,
+            "created": session.created.isoformat(),
+            "committed": sorted(session.blocks) if session.status == CLOSED else [],
+        }
+        path = session.directory / _DESCRIPTION
+        with path.with_suffix(".new").open("w", encoding="utf-8") as file:
+            json.dump(description, file)
+            file.flush()
+            os.fsync(file.fileno())
+        path.with_suffix(".new").replace(path)
+        blocks.sync_directory(session.directory)
+        blocks.sync_directory(self._root)
+
+    def _restore(self, directory: Path) -> None:
+        """Take up a session that an emulator on the same data directory left behind."""
+        try:
+            value = json.loads((directory / _DESCRIPTION).read_text("utf-8"))
+        except (OSError, ValueError):
+            # The emulator ended before it had answered with the session's id.
+            shutil.rmtree(directory, ignore_errors=True)
+            return
+        session = UploadSession(
+            value["id"],
+            table_from_json(value["table"]),
+            tuple(value["spec"]),
+            value["overwrite"],
+            datetime.fromisoformat(value["created"]),
+            directory,
+        )
+        self._sessions[session.id] = session
+        for path in directory.iterdir():
+            if path.suffix == ".arrow":
+                session.blocks[int(path.stem)] = Block(path)
+            elif path.name != _DESCRIPTION:
+                path.unlink()
+        if self._store.has_mark(session.id):
+            session.status = CLOSED
+            session.blocks |= {block_id: Block(directory / f"{block_id}.arrow") for block_id in value["committed"]}
+            self._delete_blocks(session)
+
+    def _delete_blocks(self, session: UploadSession) -> None:
+        """Of a session that is over: its answers still list the blocks, whose rows are in the table."""
+        for path in session.directory.glob("*.arrow*"):
+            path.unlink(missing_ok=True)
+
+    def _forget_old(self) -> None:
+        now = self._now()
+        for session in list(self._sessions.values()):
+            if self.status(session) == EXPIRED:
+                self._delete_blocks(session)
+            if now - session.created > _REMEMBERED:
+                self._sessions.pop(session.id, None)
+                shutil.rmtree(session.directory, ignore_errors=True)
+                if self._store.has_mark(session.id):
+                    self._store.drop_mark(session.id)
+
+    def __iter__(self) -> Iterator[UploadSession]:
+        return iter(list(self._sessions.values()))

@@ -1,0 +1,48 @@
+"""Tunnel's two formats of rows behind one face: a body to record batches, and record batches to a body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from local_emulator.maxcompute.tunnel import arrow_wire, compression, record_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from local_emulator.maxcompute.catalog import Column
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A format (Arrow or records) and the name of a compression ("" for none)."""
+
+    arrow: bool
+    encoding: str
+
+    def decode(self, body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """The rows of a whole body; sound only once all batches were given. ServiceError as the formats raise it."""
+        plain = compression.decompress(body, self.encoding)
+        if self.arrow:
+            schema = pa.schema([(column.name, column.type.arrow_type()) for column in columns])
+            return arrow_wire.decode(plain, schema)
+        return record_wire.decode(plain, columns)
+
+    def encode(self, batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> bytes:
+        """A whole body of rows."""
+        pieces = arrow_wire.encode(batches) if self.arrow else record_wire.encode(batches, columns)
+        return compression.compress(b"".join(pieces), self.encoding)
+
+
+def sent_wire(query: Mapping[str, str], headers: Mapping[str, str]) -> Wire:
+    """The wire of a request's body; ServiceError NotImplemented for an unknown compression."""
+    encoding = headers.get("Content-Encoding", "")
+    compression.algorithm(encoding)
+    return Wire("arrow" in query, encoding)
+
+
+def wanted_wire(query: Mapping[str, str], headers: Mapping[str, str]) -> Wire:
+    """The wire in which a client wants to be answered."""
+    return Wire("arrow" in query, compression.accepted(headers.get("Accept-Encoding", "")))
