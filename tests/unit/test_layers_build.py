@@ -58,7 +58,7 @@ def test_the_pins_are_those_of_the_runtime(minor: int, kept: str, left: str) -> 
 
 @pytest.mark.quick
 def test_a_marker_that_is_not_known_is_not_guessed() -> None:
-    with pytest.raises(build.BuildError, match="can't tell whether this is for .*: one==1 ; sys_platform"):
+    with pytest.raises(build.BuildError, match="can't tell whether this is for"):
         build.pins_for("one==1 ; sys_platform == 'win32' \\\n    --hash=sha256:aa\n", 10)
 
 
