@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from confluent_kafka import TopicPartition
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 REQUEST_SECONDS = 10.0
+_LOG = logging.getLogger(__name__)
 
 
 def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: str) -> list[TopicPartition]:
@@ -26,6 +28,8 @@ def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: st
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)
         if offset < 0:
             offset = low if offset_reset == "earliest" else high
+            if 0 < offset == low:
+                _LOG.warning("the log of %s-%d begins at offset %d: earlier records are gone", topic, partition, low)
         elif offset < low:
             raise StreamHalt(State.RUNNING_FAILED, lost(topic, partition, f"offsets {offset} to {low - 1} are gone"))
         positions.append(TopicPartition(topic, partition, offset))

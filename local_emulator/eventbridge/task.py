@@ -44,7 +44,8 @@ SETTINGS = {
     "auto.offset.reset": "error",  # positions are always explicit: a reset would hide lost records
     "fetch.wait.max.ms": 50,
     "queued.max.messages.kbytes": 16 * 1024,
-    "session.timeout.ms": 10_000,
+    # Kafka's least. The embedded broker lets a group wait nearly so long after its last member has left.
+    "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 1_000,
     "allow.auto.create.topics": False,
     "log_level": 0,
@@ -177,9 +178,11 @@ class Task:
         """
         window, paused, acquired = self._window, False, False
         patience = time.monotonic() + PATIENCE_SECONDS
-        while not acquired and self._window is window and not self._shared.stopping.is_set():
-            acquired = self._shared.invocations.acquire(timeout=POLL_SECONDS)
-            if acquired:
+        while self._window is window and not self._shared.stopping.is_set():
+            if self._shared.invocations.acquire(timeout=POLL_SECONDS):
+                acquired = not self._shared.stopping.is_set()  # a failed batch halts the stream before it lets go
+                if not acquired:
+                    self._shared.invocations.release()
                 break
             self._commit_finished()
             if not paused and time.monotonic() > patience:
