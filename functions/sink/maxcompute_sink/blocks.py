@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,8 @@ class Preparation:
 
 def _offsets(records: Sequence[Any]) -> dict[str, tuple[Interval, ...]]:
     """The records' offsets by topic-partition."""
-    found: dict[tuple[str, int], list[int]] = {}
-    for record in records:
-        found.setdefault((record.topic, record.partition), []).append(record.offset)
+    found: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    sources = zip([record.topic for record in records], [record.partition for record in records], strict=True)
+    for source, offset in zip(sources, [record.offset for record in records], strict=True):
+        found[source].append(offset)
     return {f"{topic}-{partition}": intervals(offsets) for (topic, partition), offsets in sorted(found.items())}
