@@ -137,15 +137,19 @@ def start(
     """Serve a template's functions on 127.0.0.1; an instance starts with the first invocation that needs it.
 
     `credentials` sign the calls (None: nobody has to sign), `role_credentials` are those of the functions' role
-    (left out: the same), `instances` limits those of each function, and `log_folder` gets FUNCTION.log.
+    (left out: the same), `instances` limits those of each function, `log_folder` is made and gets a new FUNCTION.log.
     Raises layers.MissingLayerError.
     """
     keys = role_credentials or credentials or Credentials("", "")
     pools = {}
+    if log_folder:
+        log_folder.mkdir(parents=True, exist_ok=True)
     for function in template.functions.values():
         folders = layers.folders(function, template.path.parent)
         surroundings = Surroundings(template.account_id, keys, folders)
         log_file = log_folder / f"{function.name}.log" if log_folder else None
+        if log_file:
+            log_file.write_text("", encoding="utf-8")
         pools[function.name] = Pool(function, surroundings, instances, log_file)
     service = Service(pools, credentials, threads=instances * len(pools) + 1)
     service._serve(port)  # noqa: SLF001 # the way to make one is this function

@@ -32,7 +32,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
     """Serve one function, `demo`, whose index.py is the given source; keywords are its props."""
     running: list[service.Service] = []
 
-    def start(source: str, *, instances: int = 4, **props: Any) -> service.Service:
+    def start(source: str, *, instances: int = 4, log_folder: Path | None = None, **props: Any) -> service.Service:
         (tmp_path / "code").mkdir()
         (tmp_path / "code/index.py").write_text(source, encoding="utf-8")
         written = {
@@ -47,7 +47,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         document = {"edition": "3.0.0", "resources": {"demo": {"component": "fc3", "props": written}}}
         (tmp_path / "template.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
         loaded = template.load(tmp_path / "template.yml", {})
-        running.append(service.start(loaded, credentials=KEYS, instances=instances))
+        running.append(service.start(loaded, credentials=KEYS, instances=instances, log_folder=log_folder))
         return running[0]
 
     yield start
@@ -190,6 +190,17 @@ def handler(event, context):
         "three",
         f"FC Invoke End RequestId: {request_id}",
     )
+
+
+def test_the_log_folder_gets_a_new_file_a_function(deploy: Deploy, tmp_path: Path) -> None:
+    folder = tmp_path / "some/logs"
+    folder.mkdir(parents=True)
+    (folder / "demo.log").write_text("of an earlier run\n", encoding="utf-8")
+    running = deploy("def handler(event, context):\n    print('é')\n", log_folder=folder)
+    invoke(running)
+    written = (folder / "demo.log").read_text(encoding="utf-8").splitlines()
+    assert written == running.logs("demo")
+    assert written[1] == "é"
 
 
 def test_idle_instances_are_used_again_and_more_start_up_to_the_limit(deploy: Deploy, tmp_path: Path) -> None:
