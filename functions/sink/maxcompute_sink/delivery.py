@@ -12,6 +12,7 @@ again: at-least-once.
 from __future__ import annotations
 
 import contextvars
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -81,11 +82,18 @@ def _each(work: Callable[[Item], Result], items: Sequence[Item]) -> tuple[Result
     """The results of the work on all items, several at a time; after a first failure no further item is begun."""
     if len(items) <= 1:
         return tuple(map(work, items))
+    failed = threading.Event()
+
+    def unless_failed(item: Item) -> tuple[Result, ...]:
+        if failed.is_set():
+            return ()
+        try:
+            return (work(item),)
+        except BaseException:
+            failed.set()
+            raise
+
     with ThreadPoolExecutor(min(PARALLEL, len(items))) as pool:
         # Each in its own copy of the context, so that log lines keep the invocation's fields.
-        running = [pool.submit(contextvars.copy_context().run, work, item) for item in items]
-        try:
-            return tuple(future.result() for future in running)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        running = [pool.submit(contextvars.copy_context().run, unless_failed, item) for item in items]
+    return tuple(result for future in running for result in future.result())

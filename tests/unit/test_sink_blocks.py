@@ -1,0 +1,127 @@
+"""blocks: a whole batch becomes one block a partition value, or nothing at all."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from odps.models import TableSchema
+from odps.tunnel.io.reader import TunnelArrowReader
+
+from kafka_maxcompute.errors import MalformedBatchError, RejectedRecordsError
+from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.table import Column, expected
+from maxcompute_sink import blocks as blocks_module
+from maxcompute_sink.blocks import Blocks, Preparation
+from tests.kafka_events import HOUR_14, element, payload
+
+pytestmark = pytest.mark.quick
+
+NOW = HOUR_14 + 1_000
+HOUR = 3_600_000
+COLUMNS = TableSchema.from_lists(
+    ["topic", "partition", "offset", "key", "value"], ["string", "bigint", "bigint", "string", "string"]
+)
+
+
+def prepare(batch: bytes, **settings: object) -> Blocks:
+    needed = {
+        "name": "c",
+        "source_topic": "orders",
+        "endpoint": "http://127.0.0.1/api",
+        "project": "p",
+        "table": "t",
+        "compression": "none",
+    }
+    complete = Settings.from_mapping(needed | settings)
+    return Preparation(complete, expected(complete)).blocks(batch, now=NOW)
+
+
+def rows(found: Blocks) -> dict[str, list[tuple[Any, ...]]]:
+    tables = {
+        block.partition_value: TunnelArrowReader(COLUMNS, lambda _, body=block.body: io.BytesIO(body)).read()
+        for block in found.blocks
+    }
+    return {value: [tuple(row.values()) for row in table.to_pylist()] for value, table in tables.items()}
+
+
+def test_rows_by_partition_value_and_offsets_by_topic_partition() -> None:
+    batch = payload(
+        element(5, timestamp=HOUR_14),
+        element(6, timestamp=HOUR_14 - HOUR),
+        element(2, timestamp=HOUR_14, partition=1, key=None, value=None),
+        element(9, timestamp=str(HOUR_14)),
+    )
+    found = prepare(batch)
+    assert rows(found) == {
+        "11-17-2020 13": [("orders", 0, 6, "k6", "v6")],
+        "11-17-2020 14": [("orders", 0, 5, "k5", "v5"), ("orders", 1, 2, None, None), ("orders", 0, 9, "k9", "v9")],
+    }
+    assert [(block.partition_value, block.records) for block in found.blocks] == [
+        ("11-17-2020 13", 1),
+        ("11-17-2020 14", 3),
+    ]
+    assert found.records == 4
+    assert found.offsets == {"orders-0": ((5, 6), (9, 9)), "orders-1": ((2, 2),)}
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 2_000, 10**9])
+def test_slices_of_any_size_make_the_same_rows(monkeypatch: pytest.MonkeyPatch, slice_bytes: int) -> None:
+    monkeypatch.setattr(blocks_module, "SLICE_BYTES", slice_bytes)
+    found = prepare(payload(*map(element, range(50))))
+    assert rows(found) == {"11-17-2020 14": [("orders", 0, n, f"k{n}", f"v{n}") for n in range(50)]}
+
+
+def test_an_empty_batch_has_no_blocks() -> None:
+    assert prepare(b"[]") == Blocks((), 0, {})
+
+
+def test_records_from_too_far_in_the_future_are_rejected_by_the_given_present() -> None:
+    assert prepare(payload(element(1, timestamp=NOW + 60_000)), latest_timestamp=60).records == 1
+    with pytest.raises(RejectedRecordsError):
+        prepare(payload(element(1, timestamp=NOW + 60_001)), latest_timestamp=60)
+
+
+def test_one_record_that_cannot_be_written_stops_the_batch_and_all_such_are_named() -> None:
+    batch = payload(
+        element(1),
+        element(2, value={"secret": "payload"}),
+        element(3, timestamp=-1),
+        json.dumps(element(4, offset="x")),
+        element(5, value="ok"),
+    )
+    with pytest.raises(RejectedRecordsError, match="3 of 5 records can't be written, so the batch was not") as caught:
+        prepare(batch)
+    assert [(error.where, error.path) for error in caught.value.rejected] == [
+        ("orders-0-2", "$.data.value"),
+        ("element 3", "$.data.offset"),
+        ("orders-0-3", "$.data.timestamp"),
+    ]
+    assert "payload" not in str(caught.value).replace("payloads", "")
+
+
+def test_faults_in_later_slices_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks_module, "SLICE_BYTES", 1)
+    batch = payload(*(element(n, value="a" if n % 2 else "a,b") for n in range(6)))
+    settings = Settings.from_mapping(
+        {
+            "name": "c",
+            "source_topic": "orders",
+            "endpoint": "http://127.0.0.1/api",
+            "project": "p",
+            "table": "t",
+            "format": "CSV",
+            "mode": "VALUE",
+        }
+    )
+    columns = (*expected(settings), Column("a", "STRING"))
+    with pytest.raises(RejectedRecordsError) as caught:
+        Preparation(settings, columns).blocks(batch, now=NOW)
+    assert [error.where for error in caught.value.rejected] == ["orders-0-0", "orders-0-2", "orders-0-4"]
+
+
+def test_no_batch_no_blocks() -> None:
+    with pytest.raises(MalformedBatchError):
+        prepare(b"nonsense")
