@@ -1,0 +1,43 @@
+"""The sink itself, started from the project's template.yml as a deployment would start it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import fc2
+import pytest
+from fc2.fc_exceptions import FcError
+
+from local_emulator.function_compute import service, template
+from local_emulator.function_compute.instances import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "maxcompute-sink-kafka-maxcompute-sink"
+
+
+@pytest.fixture
+def misconfigured() -> Iterator[service.Service]:
+    wrong = {"CONNECTOR_MODE": "BOTH", "CONNECTOR_FORMAT": "XML", "CONNECTOR_TABLE": "no table"}
+    loaded = template.load(ROOT / "template.yml", wrong)
+    with service.start(loaded, credentials=Credentials("test-id", "test-secret")) as running:
+        yield running
+
+
+def test_wrong_settings_fail_the_initializer_with_all_faults(misconfigured: service.Service) -> None:
+    client = fc2.Client(endpoint=misconfigured.endpoint, accessKeyID="test-id", accessKeySecret="test-secret")
+    for _ in range(2):  # each time in a fresh instance
+        with pytest.raises(FcError) as caught:
+            client.invoke_function("any", NAME, payload=b"[]")
+        body = json.loads(caught.value.message)
+        assert body["errorType"] == "ConfigurationError"
+        for variable in ("CONNECTOR_MODE", "CONNECTOR_FORMAT", "CONNECTOR_TABLE"):
+            assert variable in body["errorMessage"]
+    lines = misconfigured.logs(NAME)
+    assert sum(line.startswith("FC Initialize Start") for line in lines) == 2
+    assert not any(line.startswith("FC Invoke Start") for line in lines)
+    assert not any("test-secret" in line for line in lines)
