@@ -43,7 +43,7 @@ def _record(path: Path, topic: str, records: Sequence[Record]) -> None:
         topic=topic,
         group="connect-recording",
         region="cn-hangzhou",
-        instance_id="alikafka_post-cn-st21p8vj****",
+        instance_id="alikafka_post-cn-st21p8vj0001",
         offset_reset="earliest",
         value_type="Text",
         event_schema="CloudEvents",
