@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -18,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,8 @@ class _LogLines(logging.Formatter):
 def main() -> None:
     """Answer calls until the channel ends."""
     channel, life = int(sys.argv[1]), int(sys.argv[2])
-    threading.Thread(target=_end_with_parent, args=(life,), daemon=True).start()
+    watch = threading.Thread(target=_end_with_parent, args=(life, Path.cwd()), daemon=True)
+    watch.start()
     stream = socket.socket(fileno=channel)
     requests = stream.makefile("rb")
     # A BufferedReader puts a large read straight into the bytes that it returns: the event is never there twice.
@@ -53,7 +56,7 @@ def main() -> None:
         try:
             call, event = _read(requests)
         except EOFError:
-            return
+            return watch.join()
         lines.request_id = call["request_id"]
         header, body = _answer(handlers, settings, call, event)
         del event
@@ -64,9 +67,13 @@ def main() -> None:
         stream.sendall(body)
 
 
-def _end_with_parent(life: int) -> None:
-    """Wait for the end of the pipe, then kill this process and what it started, even in the middle of a call."""
+def _end_with_parent(life: int, scratch: Path) -> None:
+    """Wait for the end of the pipe, then remove the scratch folder, for nobody else will, and kill this process.
+
+    It works in the middle of a call too, and takes along what the function has started.
+    """
     os.read(life, 1)
+    shutil.rmtree(scratch, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

@@ -255,33 +255,42 @@ def test_the_scratch_folder_goes_with_the_instance(tmp_path: Path) -> None:
     assert not Path(folder).exists()
 
 
-def test_nothing_is_left_when_the_emulator_is_killed(tmp_path: Path) -> None:
-    """Kill -9 in the middle of a call: neither the instance nor what it started stays."""
+@pytest.mark.parametrize("busy", [True, False])
+def test_nothing_is_left_when_the_emulator_is_killed(tmp_path: Path, *, busy: bool) -> None:
+    """By SIGKILL, in the middle of a call or between calls: neither the instance nor what it started stays."""
     source = f"""
 import os, subprocess, sys, time
 def handler(event, context):
+    os.makedirs("some/folder")
+    open("some/folder/file", "w").close()
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     with open({str(tmp_path / "pids")!r}, "w") as file:
         file.write(f"{{os.getpid()}} {{child.pid}}.")
-    while True:
+    while {busy}:
         sum(range(10_000))
 """
     function(tmp_path, source)
     program = f"""
-import sys
+import sys, time
 from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
 from test_function_compute_instances import function, Surroundings, Credentials, Instance
 made = function(Path({str(tmp_path)!r}), Path({str(tmp_path / "code/index.py")!r}).read_text())
-Instance(made, Surroundings("1", Credentials("id", "secret"), ())).invoke(b"", "1-request")
+instance = Instance(made, Surroundings("1", Credentials("id", "secret"), ()))
+instance.invoke(b"", "1-request")
+time.sleep(600)
 """
-    emulator = subprocess.Popen([sys.executable, "-c", program])
+    (tmp_path / "scratch").mkdir()
+    emulator = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    )
     written = tmp_path / "pids"
     wait_for(lambda: written.exists() and written.read_text(encoding="ascii").endswith("."))
     os.kill(emulator.pid, signal.SIGKILL)
     emulator.wait(20)
     for pid in written.read_text(encoding="ascii").rstrip(".").split():
         wait_for(lambda pid=pid: gone(int(pid)))
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_layers_are_found_by_the_end_of_their_names(tmp_path: Path) -> None:
