@@ -85,8 +85,11 @@ class Preparation:
 
 def _offsets(records: Sequence[Any]) -> dict[str, tuple[Interval, ...]]:
     """The records' offsets by topic-partition."""
-    found: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    sources = zip([record.topic for record in records], [record.partition for record in records], strict=True)
-    for source, offset in zip(sources, [record.offset for record in records], strict=True):
-        found[source].append(offset)
-    return {f"{topic}-{partition}": intervals(offsets) for (topic, partition), offsets in sorted(found.items())}
+    found: defaultdict[str, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        found[record.topic][record.partition].append(record.offset)
+    return {
+        f"{topic}-{partition}": intervals(offsets)
+        for topic, partitions in sorted(found.items())
+        for partition, offsets in sorted(partitions.items())
+    }

@@ -51,11 +51,15 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A column, the part of the record that fills it ("" for none), and what reads a CSV field for it."""
+    """A column, the part of the record that fills it ("" for none), and what reads a CSV field for it.
+
+    `unproven` says that the part comes as bytes for a column of text.
+    """
 
     column: Column
     type: pa.DataType
     part: str
+    unproven: bool
     convert: csv_rows.Convert | None = None
 
 
@@ -98,7 +102,8 @@ class Mapper:
                 continue
             is_field = self._is_csv and index >= len(POSITION)
             convert = csv_rows.converter(column.type, wire, zone) if is_field else None
-            self._targets.append(_Target(column, wire, part, convert))
+            unproven = part == "value" and wire == pa.utf8() and settings.value_type != "Text"
+            self._targets.append(_Target(column, wire, part, unproven, convert))
         if faults:
             raise ConfigurationError(faults)
         self.schema = pa.schema([pa.field(target.column.name, target.type) for target in self._targets])
@@ -166,10 +171,9 @@ _READERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
 
 def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
     """A column of values as they are; bytes go into a column of text only where they are UTF-8."""
-    if target.type != pa.utf8() or not any(isinstance(value, bytes) for value in values):
-        array = pa.array(values, target.type)
-    else:
-        array = pa.array(values, pa.binary()).view(pa.utf8())
+    array = pa.array(values, pa.binary() if target.unproven else target.type)
+    if target.unproven:
+        array = array.view(target.type)
         try:
             array.validate(full=True)
         except pa.ArrowInvalid:
