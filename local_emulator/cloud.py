@@ -78,11 +78,11 @@ def start(
         say(f"MaxCompute        {tables.endpoint}")
 
         local = {
-            **os.environ,
+            "CONNECTOR_INSTANCE_ID": INSTANCE_ID,
             "CONNECTOR_ENDPOINT": tables.endpoint,
             "CONNECTOR_TUNNEL_ENDPOINT": tables.tunnel_endpoint,
         }
-        template = function_template.load(TEMPLATE, local, account_id=ACCOUNT_ID)
+        template = function_template.load(TEMPLATE, {**environment, **local}, account_id=ACCOUNT_ID)
         function = template.functions[FUNCTION]
         config = StreamConfig.from_trigger(function.trigger().config)
 

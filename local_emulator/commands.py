@@ -19,8 +19,9 @@ from local_emulator.eventbridge.recording import RecordingError
 from local_emulator.eventbridge.stream import STANDING, StreamError
 from local_emulator.function_compute.layers import MissingLayerError
 from local_emulator.function_compute.template import TemplateError
+from local_emulator.kafka.consumer_group import committed_offsets
 from local_emulator.kafka.errors import BrokerError, ProduceError
-from local_emulator.kafka.orders import orders
+from local_emulator.kafka.orders import SPAN_MS, orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from local_emulator.progress import CONSOLE, step
@@ -92,15 +93,9 @@ def send(options: Namespace) -> int:
         (partition, part), *_ = sent.items()
         CONSOLE.print(f"sent to {at.topic}, topic-partition {partition}, offset {part.last}")
         return 0
-    with step(f"sent to {at.topic}", options.orders) as report:
-        produce(
-            at.kafka,
-            at.topic,
-            orders(options.orders, cloud.TOPIC_PARTITIONS, start_ms=int(time.time() * 1000)),
-            retention_bytes=at.retention_bytes,
-            delivered=lambda: topic.committed(at),
-            report=report,
-        )
+    messages = orders(options.orders, cloud.TOPIC_PARTITIONS, start_ms=int(time.time() * 1000) - SPAN_MS)
+    with committed_offsets(at.kafka, at.group, at.topic) as delivered, step("sent", options.orders) as report:
+        produce(at.kafka, at.topic, messages, retention_bytes=at.retention_bytes, delivered=delivered, report=report)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local_emulator.endpoints import Endpoints
+    from local_emulator.eventbridge.event import Headers
     from local_emulator.eventbridge.window import Batch
 
 ANSWER_SECONDS = 10.0
@@ -48,11 +49,6 @@ def lags(at: Endpoints) -> list[Lag]:
         return result
 
 
-def committed(at: Endpoints) -> dict[tuple[str, int], int]:
-    """The next offset that the group will deliver of each topic-partition."""
-    return {(at.topic, lag.partition): lag.committed for lag in lags(at)}
-
-
 def read_batch(at: Endpoints, count: int, seconds: float) -> Batch | None:
     """The topic's oldest records, `count` at most, as one batch of the stream; None where there are none.
 
@@ -67,13 +63,12 @@ def read_batch(at: Endpoints, count: int, seconds: float) -> Batch | None:
             message = consumer.poll(0.1)
             if message is None:
                 continue
-            if message.error():
-                raise BrokerError(f"{at.topic} can't be read: {message.error().str()}")
-            partition, offset = message.partition(), message.offset()
+            if (error := message.error()) is not None:
+                raise BrokerError(f"{at.topic} can't be read: {error.str()}")
+            partition, offset = cast("int", message.partition()), cast("int", message.offset())
             _, timestamp = message.timestamp()
-            event = encode(
-                at.topic, partition, offset, timestamp, message.key(), message.value(), message.headers() or None
-            )
+            headers = cast("Headers", message.headers() or ())
+            event = encode(at.topic, partition, offset, timestamp, message.key(), message.value(), headers)
             if not window.fits(event):
                 break
             window.add(event, (at.topic, partition), offset, time.monotonic())
