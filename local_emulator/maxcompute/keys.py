@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
+from local_emulator.maxcompute.access.permissions import Access
+from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.security import Accounts, Principal
 from local_emulator.maxcompute.store import Store
@@ -21,6 +23,8 @@ T = TypeVar("T")
 STORE = web.AppKey("STORE", Store)
 CLOCK = web.AppKey("CLOCK", Clock)
 ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
+ACCESS = web.AppKey("ACCESS", Access)
+QUERIES = web.AppKey("QUERIES", Queries)
 EXECUTOR = web.AppKey("EXECUTOR", ThreadPoolExecutor)
 ADDRESS = web.AppKey("ADDRESS", str)
 # Where what has to outlive the emulator is kept; None: nothing has to.

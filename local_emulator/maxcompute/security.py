@@ -1,22 +1,29 @@
-"""Who may speak to the emulator: access keys, and the check of a request's signature and date against them."""
+"""Who may speak to the emulator: access keys and tokens, and the check of requests' signatures and dates."""
 
 from __future__ import annotations
 
 import hmac
 import re
+import secrets
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from local_emulator.maxcompute.access.names import Account, parse_name
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.signature import canonical_strings, sign_v2, sign_v4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from local_emulator.maxcompute.clock import Clock
+
 # The service's own window (control plane facts, ODPS-0410031): 900,000 ms each way.
 WINDOW = timedelta(minutes=15)
+# How long after its end a token is still known, and so refused as expired instead of unknown.
+_REMEMBERED = timedelta(days=1)
 _AUTHORIZATION = re.compile(
     r"ODPS (?P<id>[^:/\s]+)(?:/(?P<date>\d{8})/(?P<region>[^/:]+)/odps/aliyun_v4_request)?:(?P<signature>\S+)\Z"
 )
@@ -40,46 +47,85 @@ class Credential:
     expires: datetime | None = None
 
 
-class Accounts:
-    """The access keys that are known; ``insecure`` takes every request as the owner's."""
+@dataclass(frozen=True, slots=True)
+class TemporaryKey:
+    """What STS gives to who assumes a role."""
 
-    def __init__(self, owner: Principal, *, insecure: bool = False) -> None:
-        self.owner = owner
+    access_id: str
+    access_key: str
+    token: str
+    expires: datetime
+
+
+class Accounts:
+    """The access keys that are known; ``insecure`` takes every request as the account's own."""
+
+    def __init__(self, account: Account, *, insecure: bool = False) -> None:
+        self.account = account
+        self.owner = Principal(account.id, account.principal)
         self.insecure = insecure
         self._credentials: dict[str, Credential] = {}
+        self._lock = threading.Lock()
+
+    def principal(self, name: str) -> Principal:
+        """The identity of that name; ServiceError InvalidArgument if it isn't a name."""
+        return Principal(parse_name(name, self.account).id, name)
 
     def add(self, access_id: str, credential: Credential) -> None:
         """Know one more access key."""
-        self._credentials[access_id] = credential
+        with self._lock:
+            self._credentials[access_id] = credential
 
-    def authenticate(self, method: str, target: str, headers: Mapping[str, str], now: datetime) -> Principal:
+    def issue(self, name: str, now: datetime, life: timedelta) -> TemporaryKey:
+        """A temporary key and token for an identity, such as ``RAM$<account>:role/<role>``, good for a time."""
+        key = TemporaryKey(f"STS.{secrets.token_hex(12)}", secrets.token_hex(22), secrets.token_urlsafe(96), now + life)
+        credential = Credential(key.access_key, self.principal(name), key.token, key.expires)
+        with self._lock:
+            self._credentials = {
+                access_id: known
+                for access_id, known in self._credentials.items()
+                if known.expires is None or now - known.expires < _REMEMBERED
+            } | {key.access_id: credential}
+        return key
+
+    def authenticate(self, method: str, target: str, headers: Mapping[str, str], clock: Clock) -> Principal:
         """Who sent a request; ServiceError, with the service's codes, if that can't be told.
 
         Args:
             method: GET, POST, ...
             target: path and query below the endpoint's own path, still escaped.
             headers: of the request, names in any case of letters (a case-insensitive mapping).
-            now: the emulator's time.
+            clock: the emulator's.
         """
         if self.insecure:
             return self.owner
-        header = headers.get("Authorization")
-        if not header:
-            raise ServiceError(401, "AuthorizationRequired", "ODPS-0410011:Missing Authorization header in the request")
-        match = _AUTHORIZATION.match(header)
-        if not match:
-            raise ServiceError(
-                401, "AuthorizationRequired", "ODPS-0410021:Malformed Authorization header - expected ODPS id:signature"
-            )
+        match = _authorization(headers)
         credential = self._credentials.get(match["id"])
         if credential is None:
             raise ServiceError(
                 400, "InvalidParameter", f"ODPS-0410051:Invalid credentials - accessKeyId not found: {match['id']}"
             )
         _check_signature(credential.access_key, match, canonical_strings(method, target, headers))
-        _check_date(headers.get("Date", ""), now)
-        _check_token(credential, headers.get("authorization-sts-token", ""), now)
+        _check_date(headers.get("Date", ""), match["date"], clock.wire_now())
+        _check_token(credential, headers.get("authorization-sts-token", ""), clock.now())
         return credential.principal
+
+
+def _authorization(headers: Mapping[str, str]) -> re.Match[str]:
+    """The Authorization header taken apart; ServiceError for other ways of proving who one is: none is emulated."""
+    if "x-odps-bearer-token" in headers:
+        raise ServiceError(401, "Unauthorized", "ODPS-0410051:Invalid credentials - no bearer token is valid here")
+    if "application-authentication" in headers:
+        raise ServiceError(401, "Unauthorized", "ODPS-0410051:Invalid credentials - no application is known here")
+    header = headers.get("Authorization")
+    if not header:
+        raise ServiceError(401, "AuthorizationRequired", "ODPS-0410011:Missing Authorization header in the request")
+    match = _AUTHORIZATION.match(header)
+    if not match:
+        raise ServiceError(
+            401, "AuthorizationRequired", "ODPS-0410021:Malformed Authorization header - expected ODPS id:signature"
+        )
+    return match
 
 
 def _check_signature(access_key: str, match: re.Match[str], canonicals: Iterator[str]) -> None:
@@ -94,7 +140,8 @@ def _check_signature(access_key: str, match: re.Match[str], canonicals: Iterator
     raise ServiceError(403, "SignatureNotMatch", "ODPS-0410042:Invalid signature value - User signature does not match")
 
 
-def _check_date(text: str, now: datetime) -> None:
+def _check_date(text: str, key_date: str, now: datetime) -> None:
+    """Of the request, and (unless empty) of the key that a version 4 signature was made with: a UTC day."""
     try:
         sent = parsedate_to_datetime(text)
     except ValueError:
@@ -110,6 +157,12 @@ def _check_date(text: str, now: datetime) -> None:
             "ODPS-0410031:Authentication request expired - "
             f"the expire time interval exceeds the max limitation: {window}, "
             f"max_interval_date:{window},expire_date:{_stamp(sent)},now_date:{_stamp(now)}",
+        )
+    if key_date and key_date not in {f"{time:%Y%m%d}" for time in (now - WINDOW, now + WINDOW)}:
+        raise ServiceError(
+            403,
+            "SignatureNotMatch",
+            f"ODPS-0410042:Invalid signature value - the signature's key is of {key_date}, it is {now:%Y%m%d}",
         )
 
 

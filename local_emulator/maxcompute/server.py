@@ -13,11 +13,25 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.maxcompute.access.names import Account
+from local_emulator.maxcompute.access.permissions import Access
+from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.keys import ACCOUNTS, ADDRESS, CLOCK, DATA_DIR, EXECUTOR, PRINCIPAL, REQUEST_ID, STORE
+from local_emulator.maxcompute.keys import (
+    ACCESS,
+    ACCOUNTS,
+    ADDRESS,
+    CLOCK,
+    DATA_DIR,
+    EXECUTOR,
+    PRINCIPAL,
+    QUERIES,
+    REQUEST_ID,
+    STORE,
+)
 from local_emulator.maxcompute.rest import routes as rest
-from local_emulator.maxcompute.security import Accounts, Credential, Principal
+from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
 from local_emulator.maxcompute.tunnel import routes as tunnel
 
@@ -42,7 +56,7 @@ PUBLIC_PATHS = frozenset({"/api/logview/host", "/api/webconsole/host"})
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What the emulator starts with; ``insecure`` takes any signature."""
+    """What the emulator starts with; ``insecure`` takes any signature. An account has an id and perhaps a name."""
 
     project: str = "connector_test"
     access_id: str = "ak"
@@ -50,22 +64,26 @@ class ServerSettings:
     account_id: str = ACCOUNT_ID
     data_dir: Path | None = None
     insecure: bool = False
+    account_name: str = ""
 
 
 def build(settings: ServerSettings, address: str) -> web.Application:
     """The application, with its store open; its clean-up closes the store."""
     clock = Clock()
-    owner = Principal(settings.account_id, f"ALIYUN${settings.account_id}")
-    accounts = Accounts(owner, insecure=settings.insecure)
-    accounts.add(settings.access_id, Credential(settings.access_key, owner))
+    account = Account(settings.account_id, settings.account_name)
+    accounts = Accounts(account, insecure=settings.insecure)
+    accounts.add(settings.access_id, Credential(settings.access_key, accounts.owner))
     store = Store(clock.now, settings.data_dir)
-    store.ensure_project(settings.project, owner.name)
+    store.ensure_project(settings.project, account.principal)
+    access = Access(store, account)
 
     # A table's block may have any size; handlers that take bodies bound what they hold.
     app = web.Application(middlewares=[_answer, _authenticate], client_max_size=0)
     app[STORE] = store
     app[CLOCK] = clock
     app[ACCOUNTS] = accounts
+    app[ACCESS] = access
+    app[QUERIES] = Queries(store, access)
     app[ADDRESS] = address
     app[DATA_DIR] = settings.data_dir
     app[EXECUTOR] = ThreadPoolExecutor(THREADS, "maxcompute")
@@ -155,10 +173,12 @@ def start(
     host: str = "127.0.0.1",
     port: int = 0,
     account_id: str = ACCOUNT_ID,
+    account_name: str = "",
     insecure: bool = False,
 ) -> Server:
     """A running emulator on a free port, for tests and for the rest of the local cloud."""
-    return Server(host, port, ServerSettings(project, access_id, access_key, account_id, data_dir, insecure))
+    settings = ServerSettings(project, access_id, access_key, account_id, data_dir, insecure, account_name)
+    return Server(host, port, settings)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -208,7 +228,7 @@ async def _authenticate(request: web.Request, handler: Handler) -> web.StreamRes
     if request.path not in PUBLIC_PATHS:
         target = request.raw_path.removeprefix(rest.PREFIX)
         request[PRINCIPAL] = request.app[ACCOUNTS].authenticate(
-            request.method, target, request.headers, request.app[CLOCK].now()
+            request.method, target, request.headers, request.app[CLOCK]
         )
     return await handler(request)
 

@@ -1,0 +1,206 @@
+"""Runs statements of access control for someone, at once or, where the service does so, answered later by an id."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.access import answers, statements
+from local_emulator.maxcompute.access.members import BUILT_IN_ROLES
+from local_emulator.maxcompute.access.names import PROVIDERS
+from local_emulator.maxcompute.access.objects import PROJECT, TABLE, of_instance, of_project, of_table
+from local_emulator.maxcompute.access.permissions import AccessDeniedError, role_grantee, user_grantee
+from local_emulator.maxcompute.errors import ServiceError, invalid, missing
+
+if TYPE_CHECKING:
+    from local_emulator.maxcompute.access.answers import Answer
+    from local_emulator.maxcompute.access.objects import Securable
+    from local_emulator.maxcompute.access.permissions import Access, Grant
+    from local_emulator.maxcompute.access.statements import Place, Statement
+    from local_emulator.maxcompute.catalog import Project, Table
+    from local_emulator.maxcompute.security import Principal
+    from local_emulator.maxcompute.store import Store
+
+RUNNING, TERMINATED, FAILED = "RUNNING", "TERMINATED", "FAILED"
+REMEMBERED = 1000  # answers given later; the oldest go first
+
+
+@dataclass(slots=True)
+class Pending:
+    """An answer that is asked for by an id: how often it is still to say RUNNING, then how it ended."""
+
+    project: str
+    status: str
+    result: str
+    polls: int
+
+
+class Queries:
+    """See the module.
+
+    ``later``: answer every statement later, as clients must expect of the service. ``running_polls``: how often a later
+    answer says RUNNING first. ``done``: what a statement that only changes something answers, for a client that must
+    not depend on it (JSON "OK" unless set to another text, such as an empty one).
+    """
+
+    def __init__(self, store: Store, access: Access) -> None:
+        self.later = False
+        self.running_polls = 1
+        self.done: str | None = None
+        self._store = store
+        self._access = access
+        self._pending: OrderedDict[str, Pending] = OrderedDict()
+
+    def submit(self, principal: Principal, project: Project, text: str, *, as_json: bool) -> tuple[str, bool]:
+        """Run a statement: its result and True, or an id for `poll` and False. ServiceError if it's refused at once."""
+        statement = statements.parse(text)
+        if not self.later and not isinstance(statement, statements.PackageChange):
+            return self._result(principal, project, statement, as_json=as_json), True
+        try:
+            ended = (TERMINATED, self._result(principal, project, statement, as_json=as_json))
+        except ServiceError as error:
+            ended = (FAILED, error.message)
+        query_id = uuid.uuid4().hex
+        self._pending[query_id] = Pending(project.name, *ended, self.running_polls)
+        while len(self._pending) > REMEMBERED:
+            self._pending.popitem(last=False)
+        return query_id, False
+
+    def poll(self, project: Project, query_id: str) -> tuple[str, str]:
+        """The status and result of a statement answered later; ServiceError NoSuchObject for an unknown id."""
+        pending = self._pending.get(query_id)
+        if pending is None or pending.project != project.name:
+            raise missing(
+                "NoSuchObject", f"the authorization query {query_id} does not exist in project {project.name}"
+            )
+        if pending.polls > 0:
+            pending.polls -= 1
+            return RUNNING, ""
+        return pending.status, pending.result
+
+    def _result(self, principal: Principal, project: Project, statement: Statement, *, as_json: bool) -> str:
+        answer = self._run(principal, project, statement)
+        if answer is answers.DONE and self.done is not None:
+            return self.done
+        return json.dumps(answer.value, ensure_ascii=False) if as_json else answer.text
+
+    def _run(self, principal: Principal, project: Project, statement: Statement) -> Answer:
+        if isinstance(statement, statements.WhoAmI):
+            return answers.whoami(principal.id, principal.name)
+        self._access.require_member(principal, project)
+        if isinstance(statement, statements.ShowGrants):
+            return self._show_grants(principal, project, statement)
+        if isinstance(statement, statements.AclChange):
+            return self._change_acl(principal, project, statement)
+        self._access.require_administrator(principal, project, "manage users, roles and grants")
+        if isinstance(statement, statements.Listing):
+            return self._list(project, statement)
+        if isinstance(statement, statements.ShowAcl):
+            found = self._access.grants_on(self._find(project, statement.place))
+            return answers.acl([(self._holder(project, grant), grant) for grant in found])
+        if isinstance(statement, statements.PackageChange):
+            raise missing("NoSuchObject", f"the package {statement.package} does not exist")
+        return self._change_members(principal, project, statement)
+
+    def _list(self, project: Project, statement: statements.Listing) -> Answer:
+        members = self._access.members
+        if statement.what == "users":
+            return answers.users((user.id, user.name) for user in members.users(project.name))
+        return answers.listed(members.roles(project.name) if statement.what == "roles" else PROVIDERS)
+
+    def _change_members(
+        self,
+        principal: Principal,
+        project: Project,
+        statement: statements.UserChange | statements.RoleChange | statements.HolderChange,
+    ) -> Answer:
+        members = self._access.members
+        if isinstance(statement, statements.UserChange):
+            change = members.add_user if statement.add else members.remove_user
+            change(project.name, statement.user)
+        elif isinstance(statement, statements.RoleChange):
+            if statement.add:
+                members.add_role(project.name, statement.role)
+            else:
+                members.remove_role(project.name, statement.role)
+                self._access.revoke_all(project, role_grantee(statement.role.lower()))
+        else:
+            built_in = {role.lower() for role in statement.roles} & set(BUILT_IN_ROLES)
+            if built_in and not self._access.appoints(principal, project):
+                detail = f"Authorization Failed [4019], You have NO privilege to grant or revoke {', '.join(built_in)}"
+                raise AccessDeniedError(detail)
+            user = members.user(project.name, statement.user)
+            hand = members.give_roles if statement.add else members.take_roles
+            hand(project.name, list(statement.roles), user)
+        return answers.DONE
+
+    def _change_acl(self, principal: Principal, project: Project, statement: statements.AclChange) -> Answer:
+        securable = self._find(project, statement.place)
+        if statement.place.kind == PROJECT or not self._access.made(principal, securable):
+            self._access.require_administrator(principal, project, f"grant on {securable.path}")
+        members = self._access.members
+        grantee = (
+            role_grantee(members.role(project.name, statement.grantee))
+            if statement.to_role
+            else user_grantee(members.user(project.name, statement.grantee).key)
+        )
+        change = self._access.grant if statement.add else self._access.revoke
+        change(grantee, statement.actions, securable)
+        return answers.DONE
+
+    def _show_grants(self, principal: Principal, project: Project, statement: statements.ShowGrants) -> Answer:
+        members, access = self._access.members, self._access
+        own = members.parse(principal.name).key
+        name = statement.name or principal.name
+        if statement.of_role or members.parse(name).key != own:
+            access.require_administrator(principal, project, f"show the grants of {name}")
+        if statement.of_role:
+            role = members.role(project.name, name)
+            holders = [user.name for user in members.holders(project.name, role)]
+            found = {f"role/{role}": access.grants_of(project, role_grantee(role))}
+            return answers.role_grants(holders, found)
+        key = own if not statement.name else self._user_key(project, name)
+        roles = members.roles_of(project.name, key)
+        found = {f"role/{role}": access.grants_of(project, role_grantee(role)) for role in roles}
+        found[f"user/{name}"] = access.grants_of(project, user_grantee(key))
+        return answers.grants(roles, found, access.made_by(project, key))
+
+    def _user_key(self, project: Project, name: str) -> str:
+        """A user's key; the owner needn't have been added."""
+        members = self._access.members
+        key = members.parse(name).key
+        return key if key == members.parse(project.owner).key else members.user(project.name, name).key
+
+    def _holder(self, project: Project, grant: Grant) -> str:
+        kind, _, key = grant.grantee.partition(":")
+        user = self._access.members.find(project.name, key) if kind == "user" else None
+        return f"{kind}/{user.name if user else key}"
+
+    def _find(self, project: Project, place: Place) -> Securable:
+        """An object of the project in which the statement runs; ServiceError NoSuchTable, or what else is amiss."""
+        if place.kind == PROJECT:
+            if place.name.lower() != project.name:
+                raise invalid(f"expected the current project, {project.name}, found {place.name}")
+            return of_project(project)
+        if place.kind == TABLE:
+            return of_table(self._table(project, place.name))
+        return of_instance(project.name, place.name, project.owner)
+
+    def _table(self, project: Project, name: str) -> Table:
+        """A table by ``table``, ``project.table`` or ``project.schema.table``."""
+        owner, schema = project.name, ""
+        match name.split("."):
+            case [table]:
+                pass
+            case [owner, table]:
+                pass
+            case [owner, schema, table]:
+                pass
+            case _:
+                raise invalid(f"expected the name of a table, found {name}")
+        if owner.lower() != project.name:
+            raise invalid(f"expected a table of the current project, {project.name}, found {name}")
+        return self._store.table(project.name, schema, table)
