@@ -115,11 +115,18 @@ def compress(body: bytes, name: str) -> bytes:
     return _COMPRESS[algorithm(name)](body)
 
 
+def _lz4(body: bytes) -> bytes:
+    # The Java SDK's reader (lz4-java) takes no frame whose blocks refer to earlier ones.
+    stream = cramjam.lz4.Compressor(block_linked=False)
+    stream.compress(body)
+    return bytes(stream.finish())
+
+
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     "deflate": lambda body: bytes(isal_zlib.compress(body, 1)),
     "gzip": lambda body: gzip.compress(body, 1),
     "zstd": lambda body: bytes(cramjam.zstd.compress(body, 1)),
-    "lz4": lambda body: bytes(cramjam.lz4.compress(body)),
+    "lz4": _lz4,
     "snappy": lambda body: bytes(cramjam.snappy.compress(body)),
 }
