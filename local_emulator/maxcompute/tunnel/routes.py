@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from aiohttp import web
 
-from local_emulator.maxcompute.keys import CLOCK, DATA_DIR, STORE
+from local_emulator.maxcompute.access.permissions import AccessDeniedError
+from local_emulator.maxcompute.keys import ACCESS, CLOCK, DATA_DIR, PRINCIPAL, STORE
 from local_emulator.maxcompute.tunnel import download_requests, upload_requests
+from local_emulator.maxcompute.tunnel.answers import flag, requested_table
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
 from local_emulator.maxcompute.tunnel.downloads import Downloads
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
@@ -45,6 +48,8 @@ _TABLE_OPERATIONS = (
     _operation("download.data", "GET", "data downloadid", download_requests.data),
     _operation("download.status", "GET", "downloadid", download_requests.status),
 )
+# What one has to be granted on the table, by the first word of an operation's name.
+_ACTIONS = MappingProxyType({"upload": "Update", "download": "Select", "preview": "Select"})
 _PREVIEW_OPERATIONS = (_operation("preview", "GET", "", download_requests.preview),)
 
 
@@ -62,11 +67,26 @@ def _dispatcher(operations: Sequence[Operation]) -> Handler:
     async def dispatch(request: web.Request) -> web.StreamResponse:
         for operation in operations:
             if operation.method == request.method and operation.keys <= request.query.keys():
+                await _require(request, operation)
                 return await operation.handler(request)
         keys = ", ".join(sorted(request.query)) or "none"
         raise tunnel_error("MethodNotAllowed", f"{request.method} with query keys {keys} is not emulated.")
 
     return dispatch
+
+
+async def _require(request: web.Request, operation: Operation) -> None:
+    """Let pass who may do this with the table; ServiceError NoPermission for anyone else."""
+    table, access, principal = requested_table(request), request.app[ACCESS], request[PRINCIPAL]
+    try:
+        access.require(principal, _ACTIONS[operation.name.partition(".")[0]], table)
+        if table.partition_columns and flag(request, "create_partition"):
+            access.require(principal, "Alter", table)
+    except AccessDeniedError:
+        # Read what is being sent first: a client that is still sending doesn't see an answer.
+        async for _ in request.content.iter_any():
+            pass
+        raise
 
 
 async def _close(app: web.Application) -> None:
