@@ -43,6 +43,7 @@ class Table:
 
     ``id`` never changes and is never used again, so it tells a table from its successor of the same name.
     ``schema_version`` grows with every change of columns. Times: ``modified`` of rows, ``altered`` of shape.
+    ``size`` is in bytes, as the rows were when they came, uncompressed.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Table:
     properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     primary_key: tuple[str, ...] = ()
     schema_version: int = 0
+    size: int = 0
 
     @property
     def transactional(self) -> bool:
@@ -86,12 +88,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition: its values in the order of the table's partition columns, and its times."""
+    """One partition: its values in the order of the table's partition columns, its times and its size."""
 
     spec: tuple[str, ...]
     created: datetime
     modified: datetime
     altered: datetime
+    size: int = 0
 
 
 def table_to_json(table: Table) -> dict[str, Any]:
@@ -112,6 +115,7 @@ def table_to_json(table: Table) -> dict[str, Any]:
         "properties": dict(table.properties),
         "primary_key": list(table.primary_key),
         "schema_version": table.schema_version,
+        "size": table.size,
     }
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.clock import Clock
+from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.security import Accounts, Principal
 from local_emulator.maxcompute.store import Store
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORE = web.AppKey("STORE", Store)
+INSTANCES = web.AppKey("INSTANCES", Instances)
 CLOCK = web.AppKey("CLOCK", Clock)
 ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
 ACCESS = web.AppKey("ACCESS", Access)

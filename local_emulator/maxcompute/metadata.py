@@ -24,7 +24,7 @@ CREATE SCHEMA IF NOT EXISTS emulator;
 CREATE TABLE IF NOT EXISTS emulator.projects (name VARCHAR, owner VARCHAR, created VARCHAR, modified VARCHAR);
 CREATE TABLE IF NOT EXISTS emulator.tables (id VARCHAR, definition VARCHAR);
 CREATE TABLE IF NOT EXISTS emulator.partitions
-    (table_id VARCHAR, spec VARCHAR[], created VARCHAR, modified VARCHAR, altered VARCHAR);
+    (table_id VARCHAR, spec VARCHAR[], created VARCHAR, modified VARCHAR, altered VARCHAR, size BIGINT);
 CREATE TABLE IF NOT EXISTS emulator.marks (name VARCHAR);
 """
 
@@ -44,8 +44,8 @@ class Metadata:
             self.show_project(Project(name, owner, *map(datetime.fromisoformat, (created, modified))))
         for (definition,) in cursor.execute("SELECT definition FROM emulator.tables").fetchall():
             self.show_table(table_from_json(json.loads(definition)))
-        for table_id, spec, *times in cursor.execute("FROM emulator.partitions").fetchall():
-            self._partitions[table_id][tuple(spec)] = Partition(tuple(spec), *map(datetime.fromisoformat, times))
+        for table_id, spec, *times, size in cursor.execute("FROM emulator.partitions").fetchall():
+            self._partitions[table_id][tuple(spec)] = Partition(tuple(spec), *map(datetime.fromisoformat, times), size)
 
     def projects(self) -> list[Project]:
         """All projects by name."""
@@ -174,8 +174,8 @@ class Change:
         times = (partition.created, partition.modified, partition.altered)
         self._erase_partition(table, partition.spec)
         self.cursor.execute(
-            "INSERT INTO emulator.partitions VALUES (?, ?, ?, ?, ?)",
-            [table.id, list(partition.spec), *(time.isoformat() for time in times)],
+            "INSERT INTO emulator.partitions VALUES (?, ?, ?, ?, ?, ?)",
+            [table.id, list(partition.spec), *(time.isoformat() for time in times), partition.size],
         )
         self._steps.append(partial(self._metadata.show_partition, table.id, partition))
 

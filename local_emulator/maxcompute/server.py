@@ -18,6 +18,7 @@ from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.keys import (
     ACCESS,
     ACCOUNTS,
@@ -25,6 +26,7 @@ from local_emulator.maxcompute.keys import (
     CLOCK,
     DATA_DIR,
     EXECUTOR,
+    INSTANCES,
     PRINCIPAL,
     QUERIES,
     REQUEST_ID,
@@ -80,6 +82,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     # A table's block may have any size; handlers that take bodies bound what they hold.
     app = web.Application(middlewares=[_answer, _authenticate], client_max_size=0)
     app[STORE] = store
+    app[INSTANCES] = Instances(store, clock.now)
     app[CLOCK] = clock
     app[ACCOUNTS] = accounts
     app[ACCESS] = access
@@ -193,6 +196,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _close(app: web.Application) -> None:
+    app[INSTANCES].close()
     app[EXECUTOR].shutdown(wait=True)
     app[STORE].close()
 

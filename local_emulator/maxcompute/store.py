@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Partition, Project, Table
@@ -22,15 +24,16 @@ from local_emulator.maxcompute.snapshot import Snapshot, physical_name, physical
 from local_emulator.maxcompute.types import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
-
-    import duckdb
 
 # The service's own limits: partitions of a table, bytes of a partition value.
 PARTITION_LIMIT = 60_000
 VALUE_BYTES = 256
+
+# Makes a new table of the current one, and the statements that bring the rows into its shape.
+Alteration = Callable[[Table], tuple[Table, Sequence[str]]]
 
 
 class Store:
@@ -98,6 +101,10 @@ class Store:
             raise missing_table(table.project, table.name)
         return found
 
+    def table_by_id(self, table_id: str) -> Table | None:
+        """The table as it is now, whatever its name, or None once it is dropped."""
+        return self._metadata.table_by_id(table_id)
+
     def create_table(self, table: Table) -> Table:
         """Make a table of this shape, with an id and times of its own; ServiceError if the name is taken."""
         now = self._now()
@@ -119,6 +126,30 @@ class Store:
         with self._names_lock, self._change_of(table) as (change, current):
             change.cursor.execute(f"DROP TABLE {physical_name(current)}")
             change.drop_table(current)
+
+    def alter_table(self, table: Table, alteration: Alteration) -> Table:
+        """Change a table's shape: what `alterations` makes of the table as it is now."""
+        with self._change_of(table) as (change, current):
+            altered, statements = alteration(current)
+            altered = replace(altered, altered=self._now())
+            for statement in statements:
+                change.cursor.execute(statement)
+            change.put_table(altered)
+            return altered
+
+    def rename_table(self, table: Table, name: str) -> Table:
+        """Give a table another name; ServiceError ObjectAlreadyExists if it's taken."""
+        with self._names_lock:
+            if self.has_table(table.project, table.schema, name):
+                raise ServiceError(409, "ObjectAlreadyExists", f"Table or view already exists - {name}")
+            return self.alter_table(table, lambda current: (replace(current, name=name.lower()), ()))
+
+    def counts(self, table: Table) -> dict[tuple[str, ...], int]:
+        """How many rows each partition has; those without rows are left out."""
+        names = ", ".join(quoted(column.name) for column in table.partition_columns)
+        query = f"SELECT count(*), {names} FROM {physical_name(table)} GROUP BY ALL"  # noqa: S608 - quoted names
+        with self.database.cursor() as cursor:
+            return {tuple(spec): int(count) for count, *spec in cursor.execute(query).fetchall()}
 
     # Partitions
 
@@ -159,11 +190,42 @@ class Store:
     def drop_partition(self, table: Table, spec: tuple[str, ...]) -> None:
         """Remove a partition and its rows; ServiceError NoSuchPartition if it isn't there."""
         with self._change_of(table) as (change, current):
-            self.partition(current, spec)
+            dropped = self.partition(current, spec)
             _delete(change.cursor, current, spec)
             change.drop_partition(current, spec)
+            change.put_table(replace(current, modified=self._now(), size=current.size - dropped.size))
+
+    def move_partitions(self, table: Table, sources: Sequence[tuple[str, ...]], target: tuple[str, ...]) -> None:
+        """Put the rows of some partitions into one, and remove those from the list; the target may be among them."""
+        _check_spec(table, target)
+        with self._change_of(table) as (change, current):
+            now = self._now()
+            kept = self._metadata.partition(table.id, target) or Partition(target, now, now, now)
+            size = sum(self.partition(current, spec).size for spec in sources)
+            if target not in sources:
+                _delete(change.cursor, current, target)
+            for spec in sources:
+                _move(change.cursor, current, spec, target)
+                change.drop_partition(current, spec)
+            change.put_partition(current, replace(kept, modified=now, altered=now, size=size))
 
     # Rows
+
+    def truncate(self, table: Table, specs: Sequence[tuple[str, ...]] | None = None) -> None:
+        """Remove the rows of some partitions, or of the whole table (its partitions stay)."""
+        with self._change_of(table) as (change, current):
+            now, size = self._now(), current.size
+            for spec in [()] if specs is None else specs:
+                if spec:
+                    partition = self.partition(current, spec)
+                    change.put_partition(current, replace(partition, modified=now, size=0))
+                    size -= partition.size
+                _delete(change.cursor, current, spec)
+            if specs is None:
+                size = 0
+                for partition in self.partitions(current):
+                    change.put_partition(current, replace(partition, modified=now, size=0))
+            change.put_table(replace(current, modified=now, size=size))
 
     def snapshot(self, table: Table) -> Snapshot:
         """A consistent view of a table's rows; close it soon."""
@@ -204,26 +266,48 @@ class Store:
         *,
         overwrite: bool = False,
         create: bool = False,
+        mark: str = "",
     ) -> int:
-        """As `append`, to several partitions in one transaction; ``create`` makes those that aren't there."""
+        """As `append`, to several partitions in one transaction; ``create`` makes those that aren't there.
+
+        ``mark`` is kept in the same transaction, so that `has_mark` tells, even after a crash, whether it happened.
+        """
         rows = 0
         with self._change_of(table) as (change, current):
             if current.schema_version != table.schema_version:
                 raise ServiceError(400, "TableModified", f"The table's columns have changed since - {current.name}")
-            now = self._now()
+            now, size = self._now(), current.size
             for spec, batches in parts:
-                if current.partition_columns or spec:
-                    found = self._metadata.partition(table.id, spec)
-                    if found is None and not create:
-                        raise missing_partition(current.describe(spec))
-                    _check_spec(current, spec)
-                    created = replace(found, modified=now) if found else Partition(spec, now, now, now)
-                    change.put_partition(current, created)
+                partition = self._target(current, spec, create=create) if current.partition_columns or spec else None
                 if overwrite:
+                    size -= partition.size if partition else size
                     _delete(change.cursor, current, spec)
-                rows += _insert(change.cursor, current, spec, batches)
-            change.put_table(replace(current, modified=now))
+                added, added_bytes = _insert(change.cursor, current, spec, batches)
+                rows, size = rows + added, size + added_bytes
+                if partition is not None:
+                    before = 0 if overwrite else partition.size
+                    change.put_partition(current, replace(partition, modified=now, size=before + added_bytes))
+            if mark:
+                change.put_mark(mark)
+            change.put_table(replace(current, modified=now, size=size))
         return rows
+
+    def has_mark(self, name: str) -> bool:
+        """Whether a transaction with that mark was committed."""
+        return self._metadata.has_mark(name)
+
+    def drop_mark(self, name: str) -> None:
+        """Forget a mark."""
+        with self._change() as change:
+            change.drop_mark(name)
+
+    def _target(self, table: Table, spec: tuple[str, ...], *, create: bool) -> Partition:
+        """The partition that rows are put into."""
+        if not create or self.has_partition(table, spec):
+            return self.partition(table, spec)
+        _check_spec(table, spec)
+        now = self._now()
+        return Partition(spec, now, now, now)
 
     @contextmanager
     def _change(self) -> Iterator[Change]:
@@ -251,29 +335,62 @@ def _check_spec(table: Table, spec: tuple[str, ...]) -> None:
 
 
 def _delete(cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...]) -> None:
-    names = [quoted(column.name) for column in table.partition_columns]
-    condition = " AND ".join(f"{name} = ?" for name in names) or "TRUE"
+    """Delete a partition's rows; with an empty spec, all."""
+    condition = _equal(table, " AND ") if spec else "TRUE"
     cursor.execute(f"DELETE FROM {physical_name(table)} WHERE {condition}", list(spec))  # noqa: S608 - quoted names
+
+
+def _move(cursor: duckdb.DuckDBPyConnection, table: Table, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+    update = f"UPDATE {physical_name(table)} SET {_equal(table, ', ')} WHERE {_equal(table, ' AND ')}"  # noqa: S608 - quoted names
+    cursor.execute(update, [*target, *source])
+
+
+def _equal(table: Table, separator: str) -> str:
+    return separator.join(f"{quoted(column.name)} = ?" for column in table.partition_columns)
 
 
 def _insert(
     cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
-) -> int:
-    schema = table.arrow_schema()
-    cursor.register("incoming", pa.RecordBatchReader.from_batches(schema, _checked(table, schema, batches)))
+) -> tuple[int, int]:
+    """How many rows were added, and of how many bytes."""
+    incoming = _Incoming(table, batches)
+    cursor.register("incoming", pa.RecordBatchReader.from_batches(incoming.schema, incoming.batches()))
+    # By name: a column that was added later stands behind the partition columns.
+    names = ", ".join(quoted(column.name) for column in table.all_columns)
     values = "".join(", ?" for _ in spec)
-    query = f"INSERT INTO {physical_name(table)} SELECT *{values} FROM incoming"  # noqa: S608 - quoted name
-    inserted = cursor.execute(query, list(spec)).fetchone()
+    query = f"INSERT INTO {physical_name(table)} ({names}) SELECT *{values} FROM incoming"  # noqa: S608 - quoted name
+    try:
+        inserted = cursor.execute(query, list(spec)).fetchone()
+    except duckdb.Error:
+        # What went wrong while the batches were read comes back as DuckDB's error, in words only.
+        if incoming.failure is not None:
+            raise incoming.failure from None
+        raise
     cursor.unregister("incoming")
-    return int(inserted[0]) if inserted else 0
+    return (int(inserted[0]) if inserted else 0), incoming.bytes
 
 
-def _checked(table: Table, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    required = [(index, column.name) for index, column in enumerate(table.columns) if not column.nullable]
-    for batch in batches:
-        if not batch.schema.equals(schema):
-            raise ValueError(f"expected batches of {schema}, found {batch.schema}")
-        for index, name in required:
-            if batch.column(index).null_count:
-                raise invalid(f"column {name} of {table.name} is NOT NULL, found a NULL in it")
-        yield batch
+class _Incoming:
+    """Rows on their way into a table: checked, counted, and their failure kept."""
+
+    def __init__(self, table: Table, batches: Iterable[pa.RecordBatch]) -> None:
+        self.schema = table.arrow_schema()
+        self.bytes = 0
+        self.failure: Exception | None = None
+        self._table = table
+        self._batches = batches
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        required = [(index, column.name) for index, column in enumerate(self._table.columns) if not column.nullable]
+        try:
+            for batch in self._batches:
+                if not batch.schema.equals(self.schema):
+                    raise ValueError(f"expected batches of {self.schema}, found {batch.schema}")
+                for index, name in required:
+                    if batch.column(index).null_count:
+                        raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")
+                self.bytes += batch.nbytes
+                yield batch
+        except Exception as error:
+            self.failure = error
+            raise

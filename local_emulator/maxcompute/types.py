@@ -136,6 +136,12 @@ def parse_type(text: str) -> DataType:
     return found
 
 
+def parse_type_at(text: str, offset: int) -> tuple[DataType, int]:
+    """The type that begins at an offset of a text, and the offset behind it."""
+    parser = _Parser(text, offset)
+    return parser.type(), parser.at
+
+
 def simple(name: str) -> DataType:
     """A type without arguments, by its lower-case name (decimal: with the default ones)."""
     return DataType(name, _DECIMAL_DEFAULT) if name == "decimal" else DataType(name)
@@ -151,9 +157,9 @@ def _quoted(name: str) -> str:
 class _Parser:
     """Recursive descent over the tokens of one type's text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, at: int = 0) -> None:
         self._text = text
-        self._at = 0
+        self.at = at
 
     def type(self) -> DataType:
         name = self._word().lower()
@@ -174,7 +180,7 @@ class _Parser:
         raise self._fault(f"a type (one of {', '.join(sorted({*_ARROW, *_BOUNDS, *_NESTED}))})", name)
 
     def end(self) -> None:
-        if self._text[self._at :].strip():
+        if self._text[self.at :].strip():
             raise self._fault("the end")
 
     def _arguments(self, name: str) -> tuple[int, ...]:
@@ -218,10 +224,10 @@ class _Parser:
         return int(token)
 
     def _word(self) -> str:
-        match = _TOKEN.match(self._text, self._at)
+        match = _TOKEN.match(self._text, self.at)
         if not match or not (match[2] or match[3]):
             raise self._fault("a name")
-        self._at = match.end()
+        self.at = match.end()
         return str(match[2].replace("``", "`") if match[2] else match[3])
 
     def _expect(self, symbol: str) -> None:
@@ -230,17 +236,17 @@ class _Parser:
         self._next()
 
     def _peek(self) -> str | None:
-        match = _TOKEN.match(self._text, self._at)
+        match = _TOKEN.match(self._text, self.at)
         return next(group for group in match.groups() if group is not None) if match else None
 
     def _next(self) -> str:
         token = self._peek()
         if token is None:
             raise self._fault("more")
-        match = _TOKEN.match(self._text, self._at)
-        self._at = match.end() if match else self._at
+        match = _TOKEN.match(self._text, self.at)
+        self.at = match.end() if match else self.at
         return token
 
     def _fault(self, expected: str, found: str | None = None) -> TypeSyntaxError:
-        found = self._text[self._at : self._at + 20] or "the end" if found is None else found
-        return TypeSyntaxError(f"expected {expected} at character {self._at + 1} of {self._text!r}, found {found}")
+        found = self._text[self.at : self.at + 20] or "the end" if found is None else found
+        return TypeSyntaxError(f"expected {expected} at character {self.at + 1} of {self._text!r}, found {found}")

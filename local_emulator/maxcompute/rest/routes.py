@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
-from local_emulator.maxcompute.keys import ADDRESS
+from local_emulator.maxcompute.rest.authorization import authorization
+from local_emulator.maxcompute.rest.instances import instance, instances, stop, submit
+from local_emulator.maxcompute.rest.projects import host, logs, project, projects, tenant, tunnel_service
+from local_emulator.maxcompute.rest.tables import table, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from aiohttp import web
 
 PREFIX = "/api"
+_PROJECT = "/projects/{project}"
+_INSTANCES = f"{_PROJECT}/instances"
+_ROUTES = (
+    ("GET", "/logview/host", host),
+    ("GET", "/webconsole/host", host),
+    ("GET", "/tenants", tenant),
+    ("GET", "/projects", projects),
+    ("GET", _PROJECT, project),
+    ("GET", f"{_PROJECT}/tunnel", tunnel_service),
+    ("PUT", f"{_PROJECT}/logs", logs),
+    ("GET", f"{_PROJECT}/tables", tables),
+    ("GET", f"{_PROJECT}/tables/{{table}}", table),
+    ("POST", _INSTANCES, submit),
+    ("GET", _INSTANCES, instances),
+    ("GET", f"{_INSTANCES}/{{instance}}", instance),
+    ("PUT", f"{_INSTANCES}/{{instance}}", stop),
+    ("POST", f"{_PROJECT}/authorization", authorization),
+)
 
 
 def add_routes(app: web.Application) -> None:
     """Serve everything below `PREFIX`."""
-    routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
-        ("GET", "/logview/host", _host),
-        ("GET", "/webconsole/host", _host),
-    ]
-    for method, path, handler in routes:
+    for method, path, handler in _ROUTES:
         app.router.add_route(method, PREFIX + path, handler)
-
-
-async def _host(request: web.Request) -> web.Response:
-    return web.Response(text=f"http://{request.app[ADDRESS]}", content_type="text/plain")

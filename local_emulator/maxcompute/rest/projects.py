@@ -1,0 +1,111 @@
+"""Projects, the tenant, and what else clients ask for at the root."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from local_emulator.maxcompute.errors import invalid, missing
+from local_emulator.maxcompute.keys import ACCOUNTS, ADDRESS, CLOCK, STORE
+from local_emulator.maxcompute.rest.listing import page
+from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from local_emulator.maxcompute.catalog import Project
+
+REGION = "local"
+# What odpscmd and the SDKs look at.
+_PROPERTIES = {
+    "odps.sql.type.system.odps2": "true",
+    "odps.sql.timezone": "Asia/Shanghai",
+    "odps.table.lifecycle": "optional",
+    "odps.security.ip.whitelist": "",
+}
+
+
+async def host(request: web.Request) -> web.Response:
+    """Where logview would be."""
+    return web.Response(text=f"http://{request.app[ADDRESS]}", content_type="text/plain")
+
+
+async def tenant(request: web.Request) -> web.Response:
+    """The one account that the emulator has."""
+    owner = request.app[ACCOUNTS].owner
+    now = epoch(request.app[CLOCK].now())
+    body = {
+        "Name": owner.name,
+        "OwnerId": owner.id,
+        "TenantId": owner.id,
+        "TenantState": "NORMAL",
+        "CreateTime": now,
+        "UpdateTime": now,
+        "TenantMeta": "{}",
+        "Parameters": {},
+    }
+    return web.json_response({"Tenant": body, **body})
+
+
+async def projects(request: web.Request) -> web.Response:
+    """The list of projects."""
+    wanted = request.query.get("name", "").lower()
+    owner = request.query.get("owner")
+    found = [
+        project
+        for project in request.app[STORE].projects()
+        if project.name.startswith(wanted) and owner in (None, project.owner)
+    ]
+    chosen, marker, size = page(found, request.query, lambda project: project.name)
+    items = [_project(request, project) for project in chosen]
+    return reply(element("Projects", None, element("Marker", marker), element("MaxItems", size), *items))
+
+
+async def project(request: web.Request) -> web.Response:
+    """One project; clients can't do without the three headers."""
+    found = request.app[STORE].project(request.match_info["project"])
+    headers = {
+        "x-odps-owner": found.owner,
+        "x-odps-creation-time": http_time(found.created),
+        "Last-Modified": http_time(found.modified),
+    }
+    for unsupported in ("policy", "security_configuration", "quotas"):
+        if unsupported in request.query:
+            raise invalid(f"?{unsupported} of a project is not emulated")
+    return reply(_project(request, found), headers=headers)
+
+
+async def tunnel_service(request: web.Request) -> web.Response:
+    """``?service``: host and port of the Tunnel endpoint."""
+    request.app[STORE].project(request.match_info["project"])
+    if "service" not in request.query:
+        raise missing("NoSuchPath", "expected ?service")
+    return web.Response(text=request.app[ADDRESS], content_type="text/plain")
+
+
+async def logs(request: web.Request) -> web.Response:
+    """What clients tell about their own use; nobody reads it here."""
+    request.app[STORE].project(request.match_info["project"])
+    return web.Response()
+
+
+def _project(request: web.Request, found: Project) -> Element:
+    pairs = [element("Property", None, element("Name", k), element("Value", v)) for k, v in _PROPERTIES.items()]
+    return element(
+        "Project",
+        None,
+        element("Name", found.name),
+        element("Type", "managed"),
+        element("Comment", ""),
+        element("Owner", found.owner),
+        element("State", "AVAILABLE"),
+        element("ProjectGroupName", ""),
+        element("CreationTime", http_time(found.created)),
+        element("LastModifiedTime", http_time(found.modified)),
+        element("Properties", None, *pairs),
+        element("ExtendedProperties"),
+        element("Clusters"),
+        element("Region", REGION),
+        element("TenantId", request.app[ACCOUNTS].owner.id),
+    )

@@ -1,0 +1,102 @@
+"""Rows as the service's CSV: of ``?result``, and of a table's ``?data`` preview."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import tzinfo
+    from decimal import Decimal
+
+    import pyarrow as pa
+
+    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.types import DataType
+
+NULL = "\\N"
+_TEXTS = frozenset({"string", "varchar", "char", "json", "binary"})
+_NANOSECONDS = 1_000_000_000
+
+
+def csv_text(columns: Sequence[Column], rows: pa.Table, zone: tzinfo) -> str:
+    r"""A header and a line for each row; texts in double quotes, NULL as ``\N``, times in a zone."""
+    lines = [",".join(_quoted(column.name) for column in columns)]
+    formats = [_format(column.type, zone) for column in columns]
+    values = [_plain(column) for column in rows.columns]
+    for row in zip(*values, strict=True):
+        lines.append(",".join(NULL if v is None else form(v) for v, form in zip(row, formats, strict=True)))
+    return "\n".join(lines) + "\n"
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Python's values; nanoseconds, which Python's times don't have, as (UTC) integers."""
+    if str(column.type).startswith("timestamp[ns"):
+        return list(column.cast("int64").to_pylist())
+    return list(column.to_pylist())
+
+
+def _format(type_: DataType, zone: tzinfo) -> Callable[[Any], str]:
+    nested = {"array": _array, "map": _map, "struct": _struct}.get(type_.name)
+    if nested is not None:
+        return lambda value: _quoted(nested(value, type_, zone))
+    if type_.name in _TEXTS:
+        return lambda value: _quoted(_scalar(value, type_, zone))
+    return lambda value: _scalar(value, type_, zone)
+
+
+def _scalar(value: Any, type_: DataType, zone: tzinfo) -> str:
+    if type_.name == "boolean":
+        return "true" if value else "false"
+    if type_.name == "datetime":
+        return str(value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"))
+    if type_.name in ("timestamp", "timestamp_ntz") and isinstance(value, int):
+        return _nanoseconds(value, zone if type_.name == "timestamp" else None)
+    if type_.name == "decimal":
+        return decimal_text(value)
+    if type_.name == "binary":
+        # As the service's client shows bytes: what isn't printable ASCII as =XX.
+        return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x3D else f"={byte:02X}" for byte in value)  # noqa: PLR2004
+    return str(value)
+
+
+def decimal_text(value: Decimal) -> str:
+    """Without zeros at the end."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _nanoseconds(value: int, zone: tzinfo | None) -> str:
+    seconds, nanoseconds = divmod(value, _NANOSECONDS)
+    time = datetime.fromtimestamp(seconds, tz=zone or timezone.utc)
+    text = time.strftime("%Y-%m-%d %H:%M:%S")
+    return text if not nanoseconds else f"{text}.{nanoseconds:09d}".rstrip("0")
+
+
+def _inner(value: Any, type_: DataType, zone: tzinfo) -> str:
+    if value is None:
+        return NULL
+    nested = {"array": _array, "map": _map, "struct": _struct}.get(type_.name)
+    if nested is not None:
+        return nested(value, type_, zone)
+    text = _scalar(value, type_, zone)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if type_.name in _TEXTS else text
+
+
+def _array(value: Sequence[Any], type_: DataType, zone: tzinfo) -> str:
+    return "[" + ", ".join(_inner(item, type_.elements[0], zone) for item in value) + "]"
+
+
+def _map(value: Sequence[tuple[Any, Any]], type_: DataType, zone: tzinfo) -> str:
+    key, item = type_.elements
+    return "{" + ", ".join(f"{_inner(k, key, zone)}:{_inner(v, item, zone)}" for k, v in value) + "}"
+
+
+def _struct(value: dict[str, Any], type_: DataType, zone: tzinfo) -> str:
+    pairs = zip(type_.fields, type_.elements, strict=True)
+    return "{" + ", ".join(f"{name}:{_inner(value[name], inner, zone)}" for name, inner in pairs) + "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

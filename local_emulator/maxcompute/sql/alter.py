@@ -1,0 +1,230 @@
+"""ALTER TABLE, DROP TABLE and TRUNCATE TABLE."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute import alterations
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.sql.context import Context, Outcome
+from local_emulator.maxcompute.sql.definitions import column_definition, lifecycle, properties, table_name
+from local_emulator.maxcompute.sql.errors import SqlError, ddl_error, semantic_error, unsupported
+
+if TYPE_CHECKING:
+    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.sql.script import Reader
+    from local_emulator.maxcompute.store import Alteration
+
+
+def drop_table(context: Context, reader: Reader) -> Outcome:
+    """DROP TABLE [IF EXISTS] name [PURGE]."""
+    reader.expect("TABLE")
+    if_exists = reader.accept("IF", "EXISTS")
+    place, name = reader.place, table_name(reader)
+    reader.accept("PURGE")
+    reader.end()
+    try:
+        context.store.drop_table(context.table(name, place))
+    except (SqlError, ServiceError):
+        if not if_exists:
+            raise
+    return Outcome()
+
+
+def truncate_table(context: Context, reader: Reader) -> Outcome:
+    """TRUNCATE TABLE name [PARTITION (...)[, PARTITION (...)]]."""
+    reader.expect("TABLE")
+    place = reader.place
+    table = context.table(table_name(reader), place)
+    specs = _specs(reader, table) if reader.accept("PARTITION") else None
+    reader.end()
+    context.store.truncate(table, specs)
+    return Outcome()
+
+
+def alter_table(context: Context, reader: Reader) -> Outcome:
+    """ALTER TABLE name ...; one change."""
+    reader.expect("TABLE")
+    place = reader.place
+    table = context.table(table_name(reader), place)
+    place = reader.place
+    try:
+        _change(context, reader, table)
+    except ServiceError as error:
+        raise ddl_error(error.message) from error
+    return Outcome()
+
+
+def _change(context: Context, reader: Reader, table: Table) -> None:
+    if reader.accept("ADD"):
+        _add(context, reader, table)
+    elif reader.accept("DROP"):
+        _drop(context, reader, table)
+    elif reader.accept("MERGE"):
+        _merge(context, reader, table)
+    elif reader.accept("RENAME", "TO"):
+        name = reader.name()
+        reader.end()
+        context.store.rename_table(table, name)
+    elif reader.accept("PARTITION"):
+        _partition(context, reader, table)
+    else:
+        alteration = _alteration(reader, table)
+        reader.end()
+        context.store.alter_table(table, alteration)
+
+
+def _add(context: Context, reader: Reader, table: Table) -> None:
+    if reader.accept("COLUMNS") or reader.accept("COLUMN"):
+        if_not_exists = reader.accept("IF", "NOT", "EXISTS")
+        if reader.accept("("):
+            columns = reader.listed(lambda: column_definition(reader))
+            reader.expect(")")
+        else:
+            columns = reader.listed(lambda: column_definition(reader))
+        reader.end()
+        if any(not column.nullable for column in columns):
+            raise semantic_error("a column that is added cannot be NOT NULL")
+        context.store.alter_table(
+            table, lambda current: alterations.add_columns(current, columns, if_not_exists=if_not_exists)
+        )
+        return
+    if_not_exists = reader.accept("IF", "NOT", "EXISTS")
+    reader.expect("PARTITION")
+    specs = _specs(reader, table)
+    reader.end()
+    for spec in specs:
+        context.store.add_partition(table, spec, if_not_exists=if_not_exists)
+
+
+def _drop(context: Context, reader: Reader, table: Table) -> None:
+    if reader.accept("COLUMNS") or reader.accept("COLUMN"):
+        names = reader.listed(reader.name)
+        reader.end()
+        context.store.alter_table(table, lambda current: alterations.drop_columns(current, names))
+        return
+    if_exists = reader.accept("IF", "EXISTS")
+    reader.expect("PARTITION")
+    specs = _specs(reader, table)
+    reader.accept("PURGE")
+    reader.end()
+    for spec in specs:
+        if not if_exists or context.store.has_partition(table, spec):
+            context.store.drop_partition(table, spec)
+
+
+def _merge(context: Context, reader: Reader, table: Table) -> None:
+    if_exists = reader.accept("IF", "EXISTS")
+    reader.expect("PARTITION")
+    sources = _specs(reader, table)
+    reader.expect("OVERWRITE", "PARTITION")
+    target = _spec(reader, table)
+    reader.accept("PURGE")
+    reader.end()
+    if if_exists:
+        sources = [spec for spec in sources if context.store.has_partition(table, spec)]
+    context.store.move_partitions(table, sources, target)
+
+
+def _partition(context: Context, reader: Reader, table: Table) -> None:
+    source = _spec(reader, table)
+    if reader.accept("TOUCH"):
+        reader.end()
+        context.store.move_partitions(table, [source], source)
+        return
+    reader.expect("RENAME", "TO", "PARTITION")
+    target = _spec(reader, table)
+    reader.end()
+    if context.store.has_partition(table, target):
+        raise ddl_error(f"AlreadyExistsException(message:Partition already exists, {table.describe(target)})")
+    context.store.move_partitions(table, [source], target)
+
+
+def _alteration(reader: Reader, table: Table) -> Alteration:
+    place = reader.place
+    if reader.accept("SET", "COMMENT"):
+        comment = reader.string()
+        return lambda current: (replace(current, comment=comment), ())
+    if reader.accept("SET", "LIFECYCLE"):
+        days = lifecycle(reader)
+        return lambda current: (replace(current, lifecycle=days), ())
+    if reader.accept("SET", "TBLPROPERTIES"):
+        given = properties(reader)
+        return lambda current: alterations.set_properties(current, given)
+    if reader.accept("TOUCH"):
+        return lambda current: (current, ())
+    if reader.accept("RENAME", "COLUMN"):
+        name = reader.name()
+        reader.expect("TO")
+        return _renaming(table, name, reader.name())
+    if reader.accept("CHANGE"):
+        reader.accept("COLUMN")
+        return _changing(reader, table)
+    raise unsupported("this ALTER TABLE", place)
+
+
+def _renaming(table: Table, name: str, new: str) -> Alteration:
+    column = table.column(name)
+    if column is None:
+        raise semantic_error(f"column {name} cannot be resolved")
+    return lambda current: alterations.change_column(current, name, replace(column, name=new))
+
+
+def _changing(reader: Reader, table: Table) -> Alteration:
+    """CHANGE [COLUMN] name RENAME TO new | name COMMENT '...' | name new TYPE [COMMENT '...']."""
+    place, name = reader.place, reader.name()
+    column = table.column(name)
+    if column is None:
+        raise semantic_error(f"column {name} cannot be resolved", place)
+    if reader.accept("RENAME", "TO"):
+        return _renaming(table, name, reader.name())
+    if reader.accept("COMMENT"):
+        commented = replace(column, comment=reader.string())
+        return lambda current: alterations.change_column(current, name, commented)
+    if reader.accept("NULL"):
+        return lambda current: alterations.change_column(current, name, replace(column, nullable=True))
+    given = column_definition(reader)
+    changed = replace(given, comment=given.comment or column.comment, nullable=column.nullable)
+    if changed.type != column.type and not _widens(column.type.name, changed.type.name):
+        raise semantic_error(f"cannot change column {name} from {column.type} to {changed.type}", place)
+    return lambda current: alterations.change_column(current, name, changed)
+
+
+def _widens(before: str, after: str) -> bool:
+    """The service only lets a type grow."""
+    order = ("tinyint", "smallint", "int", "bigint")
+    texts = ("char", "varchar", "string")
+    for names in (order, texts, ("float", "double")):
+        if before in names and after in names:
+            return names.index(before) <= names.index(after)
+    return after == "string" and before in order
+
+
+def _specs(reader: Reader, table: Table) -> list[tuple[str, ...]]:
+    """One or more partitions; the first PARTITION has been read, commas between them may be left out."""
+    specs = [_spec(reader, table)]
+    while reader.accept(",", "PARTITION") or reader.accept("PARTITION"):
+        specs.append(_spec(reader, table))
+    return specs
+
+
+def _spec(reader: Reader, table: Table) -> tuple[str, ...]:
+    given = partition_spec(reader, table, whole=True)
+    return tuple(given[column.name] for column in table.partition_columns)
+
+
+def partition_spec(reader: Reader, table: Table, *, whole: bool) -> dict[str, str]:
+    """``(pt='v', region='w')`` in any order; ``whole``: every partition column has to be there."""
+    place = reader.place
+
+    def pair() -> tuple[str, str]:
+        name = reader.name()
+        reader.expect("=")
+        return name, reader.constant()
+
+    given = dict(reader.in_parentheses(pair))
+    names = [column.name for column in table.partition_columns]
+    if not set(given) <= set(names) or (whole and len(given) < len(names)):
+        raise semantic_error(f"expect a value of each of {', '.join(names) or '(no partition column)'}", place)
+    return given

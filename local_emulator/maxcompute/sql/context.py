@@ -1,0 +1,132 @@
+"""What a script runs in: whose it is, in which project, with which settings, at what time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import duckdb
+
+from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Table
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.snapshot import conform
+from local_emulator.maxcompute.sql.errors import Position, SqlError, runtime_error, semantic_error, table_not_found
+from local_emulator.maxcompute.sql.query import Query, Translator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pyarrow as pa
+
+    from local_emulator.maxcompute.store import Store
+
+# The service's default outside of America and Europe.
+DEFAULT_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement gives: a text (SHOW, DESC, ...; empty for most others), or columns and rows."""
+
+    text: str = ""
+    columns: tuple[Column, ...] = ()
+    rows: pa.Table | None = None
+
+
+@dataclass(slots=True)
+class Context:
+    """One script's surroundings.
+
+    Attributes:
+        store: where everything is.
+        project: the one that names without a project are in.
+        schema: likewise.
+        owner: who runs it, as tables name their owner.
+        now: its time.
+        settings: hints and SET statements, such as ``odps.sql.timezone``.
+        on_cursor: gets each cursor that a query runs on, so that it can be interrupted.
+    """
+
+    store: Store
+    project: str
+    schema: str
+    owner: str
+    now: datetime
+    settings: dict[str, str] = field(default_factory=dict)
+    on_cursor: Callable[[duckdb.DuckDBPyConnection | None], None] = lambda _: None
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        """In which times are read and written."""
+        return zone_of(self.settings)
+
+    def resolve(self, parts: list[str]) -> tuple[str, str, str]:
+        """Project, schema and table of a name of one to three parts."""
+        names = [part.lower() for part in parts]
+        if len(names) > 3:  # noqa: PLR2004
+            raise semantic_error(f"expect project.schema.table, found {'.'.join(parts)}")
+        if len(names) == 2:  # noqa: PLR2004
+            if self.settings.get("odps.namespace.schema", "").lower() == "true":
+                return self.project, names[0], names[1]
+            return names[0], DEFAULT_SCHEMA, names[1]
+        defaults = [self.project, self.schema]
+        project, schema, name = [*defaults[: 3 - len(names)], *names]
+        return project, schema, name
+
+    def table(self, parts: list[str], position: Position | None = None) -> Table:
+        """The table of a name; SqlError ODPS-0130131 if there is none."""
+        project, schema, name = self.resolve(parts)
+        try:
+            return self.store.table(project, schema, name)
+        except ServiceError as error:
+            raise table_not_found(f"{project}.{name}", position) from error
+
+    def translator(self, script: str) -> Translator:
+        """Translates this script's queries."""
+        return Translator(script, self.now.astimezone(timezone.utc).isoformat(sep=" "), self.table)
+
+    def run(self, query: Query) -> pa.Table:
+        """A query's rows, in the emulator's inner Arrow types; SqlError if the values don't allow it."""
+        with self.store.database.cursor() as cursor, failures():
+            cursor.execute(f"SET TimeZone = '{self.time_zone.key}'")
+            self.on_cursor(cursor)
+            try:
+                rows = cursor.sql(query.sql).to_arrow_table()
+            finally:
+                self.on_cursor(None)
+        return conform(rows, query.result_columns)
+
+
+def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
+    """In which time zone times are read and written; SqlError if the setting names none."""
+    name = settings.get("odps.sql.timezone")
+    try:
+        return ZoneInfo(name) if name else DEFAULT_ZONE
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise semantic_error(f"odps.sql.timezone: expect an IANA name, found {name}") from error
+
+
+class failures:
+    """Turns DuckDB's errors about a query into the service's."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, duckdb.InterruptException) or not isinstance(error, duckdb.Error):
+            return
+        detail = str(error).split("\n", 1)[0]
+        detail = detail.split(": ", 1)[-1]
+        if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
+            raise semantic_error(detail) from error
+        raise runtime_error(detail) from error
+
+
+def settings_of(text: str) -> Mapping[str, str]:
+    """The one setting of a SET statement's ``key=value``; SqlError if it has no ``=``."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SqlError("0130161", "Parse exception", "expect SET key=value", Position())
+    return {key.strip(): value.strip()}

@@ -1,0 +1,196 @@
+"""CREATE TABLE: columns, partitions, properties, LIKE and AS SELECT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.alterations import check_columns
+from local_emulator.maxcompute.catalog import Column, Table
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.sql.context import Context, Outcome
+from local_emulator.maxcompute.sql.dialect import parse_query
+from local_emulator.maxcompute.sql.errors import ddl_error, parse_error, semantic_error, unsupported
+
+if TYPE_CHECKING:
+    from local_emulator.maxcompute.sql.script import Reader
+
+_LIFECYCLE = range(1, 37_232)
+_PARTITION_LEVELS = 6
+
+
+@dataclass(slots=True)
+class _Parts:
+    columns: list[Column] = field(default_factory=list)
+    partition_columns: list[Column] = field(default_factory=list)
+    primary_key: tuple[str, ...] = ()
+    comment: str = ""
+    lifecycle: int | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+def create_table(context: Context, reader: Reader) -> Outcome:
+    """CREATE TABLE [IF NOT EXISTS] ...; the words before the name have been read."""
+    reader.expect("TABLE")
+    if_not_exists = reader.accept("IF", "NOT", "EXISTS")
+    place = reader.place
+    project, schema, name = context.resolve(table_name(reader))
+    parts = _Parts()
+    query = None
+    if reader.accept("LIKE"):
+        like = context.table(table_name(reader), reader.place)
+        parts.columns, parts.partition_columns = list(like.columns), list(like.partition_columns)
+        parts.properties, parts.primary_key = dict(like.properties), like.primary_key
+    elif reader.accept("("):
+        _column_list(reader, parts)
+    _clauses(reader, parts)
+    if reader.accept("AS"):
+        if parts.columns:
+            raise unsupported("a column list before AS SELECT", reader.place)
+        statement = reader.rest()
+        query = context.translator(statement.script).query(parse_query(statement.script, statement.tokens))
+        parts.columns = list(query.result_columns)
+        if parts.partition_columns:
+            raise unsupported("PARTITIONED BY before AS SELECT", place)
+    else:
+        reader.end()
+    table = _table(context, parts, (project, schema, name))
+    if context.store.has_table(table.project, schema, name):
+        if if_not_exists:
+            return Outcome()
+        raise ddl_error(f"AlreadyExistsException(message:Table {table.project}.{name} already exists)")
+    rows = context.run(query) if query is not None else None
+    try:
+        created = context.store.create_table(table)
+    except ServiceError as error:
+        if if_not_exists and error.code == "ObjectAlreadyExists":
+            return Outcome()
+        raise ddl_error(error.message) from error
+    if rows is not None:
+        context.store.append(created, (), rows.to_batches())
+    return Outcome()
+
+
+def table_name(reader: Reader) -> list[str]:
+    """A name of one to three parts."""
+    parts = [reader.name()]
+    while reader.accept("."):
+        parts.append(reader.name())
+    return parts
+
+
+def column_definition(reader: Reader) -> Column:
+    """``name TYPE [NOT NULL] [COMMENT '...']``."""
+    name, type_ = reader.name(), reader.type()
+    nullable, comment = True, ""
+    while True:
+        if reader.accept("NOT", "NULL"):
+            nullable = False
+        elif reader.accept("COMMENT"):
+            comment = reader.string()
+        elif not reader.accept("NULL"):
+            return Column(name, type_, comment, nullable)
+
+
+def properties(reader: Reader) -> dict[str, str]:
+    """``('key'='value', ...)``."""
+
+    def pair() -> tuple[str, str]:
+        key = reader.string()
+        reader.expect("=")
+        return key, reader.constant()
+
+    return dict(reader.in_parentheses(pair))
+
+
+def lifecycle(reader: Reader) -> int:
+    """Days; the service takes 1 to 37231."""
+    place, days = reader.place, reader.number()
+    if days not in _LIFECYCLE:
+        raise semantic_error(f"expect a lifecycle of 1 to {_LIFECYCLE[-1]} days, found {days}", place)
+    return days
+
+
+def _column_list(reader: Reader, parts: _Parts) -> None:
+    while True:
+        if reader.accept("PRIMARY", "KEY"):
+            parts.primary_key = tuple(reader.in_parentheses(reader.name))
+        else:
+            parts.columns.append(column_definition(reader))
+        if not reader.accept(","):
+            break
+    reader.expect(")")
+
+
+def _clauses(reader: Reader, parts: _Parts) -> None:
+    while reader.more:
+        if reader.accept("COMMENT"):
+            parts.comment = reader.string()
+        elif reader.accept("PARTITIONED", "BY"):
+            parts.partition_columns = reader.in_parentheses(lambda: column_definition(reader))
+        elif reader.accept("TBLPROPERTIES"):
+            parts.properties.update(properties(reader))
+        elif reader.accept("LIFECYCLE"):
+            parts.lifecycle = lifecycle(reader)
+        elif reader.accept("STORED", "AS"):
+            _stored_as(reader)
+        elif reader.accept("INTO"):
+            parts.properties["shard_num"] = str(reader.number())
+            reader.expect("SHARDS", "HUBLIFECYCLE")
+            parts.properties["hub_lifecycle"] = str(reader.number())
+        else:
+            return
+
+
+def _stored_as(reader: Reader) -> None:
+    """How the service lays an inner table's files out makes no difference here."""
+    place, layout = reader.place, reader.name()
+    if layout != "aliorc":
+        raise unsupported(f"STORED AS {layout}", place)
+
+
+def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table:
+    try:
+        project = context.store.project(name[0])
+    except ServiceError as error:
+        raise semantic_error(error.message) from error
+    for column in parts.partition_columns:
+        if not column.type.can_partition:
+            raise semantic_error(f"partition column {column.name} cannot be of type {column.type}")
+    if len(parts.partition_columns) > _PARTITION_LEVELS:
+        raise semantic_error(f"expect at most {_PARTITION_LEVELS} partition columns")
+    table = Table(
+        id="",
+        project=project.name,
+        schema=name[1],
+        name=name[2],
+        columns=tuple(parts.columns),
+        partition_columns=tuple(parts.partition_columns),
+        owner=context.owner,
+        created=context.now,
+        modified=context.now,
+        altered=context.now,
+        comment=parts.comment,
+        lifecycle=parts.lifecycle,
+        properties=MappingProxyType(parts.properties),
+        primary_key=parts.primary_key,
+    )
+    try:
+        check_columns(table)
+    except ServiceError as error:
+        raise semantic_error(error.message) from error
+    return _with_key(table)
+
+
+def _with_key(table: Table) -> Table:
+    """A primary key belongs to a transactional table, and its columns are never NULL."""
+    if not table.primary_key:
+        return table
+    known = {column.name for column in table.columns}
+    if not table.transactional or not set(table.primary_key) <= known:
+        raise parse_error("PRIMARY KEY needs 'transactional'='true' in TBLPROPERTIES, and columns of the table", None)
+    columns = (
+        replace(column, nullable=column.nullable and column.name not in table.primary_key) for column in table.columns
+    )
+    return replace(table, columns=tuple(columns))

@@ -1,0 +1,71 @@
+"""Runs a script, statement by statement, until one fails."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.sql.alter import alter_table, drop_table, truncate_table
+from local_emulator.maxcompute.sql.context import Context, Outcome, settings_of
+from local_emulator.maxcompute.sql.definitions import create_table
+from local_emulator.maxcompute.sql.dialect import parse_query
+from local_emulator.maxcompute.sql.errors import ddl_error, parse_error
+from local_emulator.maxcompute.sql.insert import insert
+from local_emulator.maxcompute.sql.script import Reader, Statement, split
+from local_emulator.maxcompute.sql.show import describe, explain, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_COMMANDS: Mapping[str, Callable[[Context, Reader], Outcome]] = MappingProxyType(
+    {
+        "CREATE": create_table,
+        "DROP": drop_table,
+        "ALTER": alter_table,
+        "TRUNCATE": truncate_table,
+        "SHOW": show,
+        "DESC": describe,
+        "DESCRIBE": describe,
+        "EXPLAIN": explain,
+    }
+)
+
+
+def run(context: Context, script: str) -> Outcome:
+    """Run a script; SqlError for the first statement that fails, those before it stay done.
+
+    Returns:
+        The rows of the last query if there is one, else the texts of all statements together.
+    """
+    texts, found = [], None
+    statements = list(split(script))
+    if not statements:
+        raise parse_error("expect a statement, found none", None)
+    for statement in statements:
+        outcome = run_statement(context, statement)
+        texts.append(outcome.text)
+        found = outcome if outcome.rows is not None else found
+    return found or Outcome("".join(texts))
+
+
+def run_statement(context: Context, statement: Statement) -> Outcome:
+    """Run one statement."""
+    reader = Reader(statement)
+    for word, command in _COMMANDS.items():
+        if reader.accept(word):
+            try:
+                return command(context, reader)
+            except ServiceError as error:
+                raise ddl_error(error.message) from error
+    if reader.accept("SET"):
+        context.settings.update(settings_of(statement.text[len("SET") :]))
+        return Outcome()
+    tree = parse_query(statement.script, statement.tokens)
+    translator = context.translator(statement.script)
+    if isinstance(tree, exp.Insert):
+        return insert(context, translator, tree)
+    query = translator.query(tree)
+    return Outcome(columns=query.result_columns, rows=context.run(query))

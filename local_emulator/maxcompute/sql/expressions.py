@@ -1,0 +1,353 @@
+"""Expressions, from sqlglot's tree to DuckDB's text. A kind of node that isn't listed here is not supported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from local_emulator.maxcompute.sql import functions
+from local_emulator.maxcompute.sql.aggregates import PLACE, aggregate, is_aggregate, window
+from local_emulator.maxcompute.sql.dialect import place_of
+from local_emulator.maxcompute.sql.errors import Position, semantic_error, unsupported
+from local_emulator.maxcompute.sql.operators import (
+    ARITHMETIC,
+    COMPARISONS,
+    CONNECTORS,
+    arithmetic,
+    between,
+    compare,
+    logical,
+)
+from local_emulator.maxcompute.sql.values import DATE, DATETIME, INT, NULL, TEXTS, Value, cast, common_type, implicit
+from local_emulator.maxcompute.sql.values import comparable as as_one_type
+from local_emulator.maxcompute.sql.values import literal as text_literal
+from local_emulator.maxcompute.types import BIGINT, BOOLEAN, DOUBLE, STRING, DataType, TypeSyntaxError, parse_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local_emulator.maxcompute.sql.query import Query
+    from local_emulator.maxcompute.sql.scope import Scope
+
+_INT_RANGE, _BIGINT_RANGE = range(-(2**31), 2**31), range(-(2**63), 2**63)
+_TYPE_NAMES = {"text": "string", "timestampntz": "timestamp_ntz"}
+# Stand without parentheses too.
+_TIME_NAMES = frozenset({"current_timestamp", "current_date"})
+
+
+class Expressions:
+    """Translates the expressions of one SELECT; ``subquery`` translates a query inside one."""
+
+    def __init__(self, script: str, scope: Scope, now: str, subquery: Callable[[exp.Expression, Scope], Query]) -> None:
+        self._script = script
+        self.scope = scope
+        self._now = now
+        self._subquery = subquery
+
+    def place(self, node: exp.Expression) -> Position | None:
+        """Where a node is in the script: its own place, or that of the first thing in it."""
+        starts = [inner.meta["start"] for inner in node.walk() if "start" in inner.meta]
+        return place_of(self._script, min(starts)) if starts else None
+
+    def value(self, node: exp.Expression) -> Value:
+        """Any expression."""
+        method = _METHODS.get(type(node))
+        if method is None:
+            raise unsupported(f"{type(node).__name__.upper()}", self.place(node))
+        return method(self, node)
+
+    def condition(self, node: exp.Expression) -> Value:
+        """An expression in WHERE, ON, HAVING."""
+        return implicit(self.value(node), BOOLEAN, self.place(node))
+
+    def type(self, node: exp.DataType) -> DataType:
+        """The type in a CAST."""
+        text = self._type_text(node)
+        try:
+            return parse_type(text)
+        except TypeSyntaxError as error:
+            raise semantic_error(f"invalid data type, {error}", self.place(node)) from error
+
+    def _type_text(self, node: exp.Expression) -> str:
+        if isinstance(node, exp.ColumnDef):
+            return f"`{node.name}`:{self._type_text(node.args['kind'])}"
+        if not isinstance(node, exp.DataType):
+            return str(node.sql())
+        name = node.this.value.lower()
+        inner = ",".join(self._type_text(item) for item in node.expressions)
+        opening, closing = ("<", ">") if node.args.get("nested") else ("(", ")")
+        return _TYPE_NAMES.get(name, name) + (f"{opening}{inner}{closing}" if inner else "")
+
+    def _literal(self, node: exp.Expression) -> Value:
+        if node.args.get("is_string"):
+            return Value(text_literal(node.name), STRING)
+        if node.name.isdecimal():
+            number = int(node.name)
+            if number in _INT_RANGE:
+                return Value(node.name, INT)
+            if number in _BIGINT_RANGE:
+                return Value(f"{node.name}::BIGINT", BIGINT)
+            return Value(f"{node.name}::DOUBLE", DOUBLE)
+        return Value(f"{node.name}::DOUBLE", DOUBLE)
+
+    def _boolean(self, node: exp.Expression) -> Value:
+        return Value("TRUE" if node.this else "FALSE", BOOLEAN)
+
+    def _null(self, _: exp.Expression) -> Value:
+        return NULL
+
+    def _column(self, node: exp.Expression) -> Value:
+        parts = [part.name.lower() for part in node.parts]  # type: ignore[attr-defined]
+        position = self.place(node)
+        if isinstance(node.this, exp.Star):
+            raise semantic_error("* only stands in a select list or in count(*)", position)
+        if len(parts) == 1:
+            if parts[0] in _TIME_NAMES and not node.this.quoted:
+                return self._time_function(parts[0])
+            return self.scope.column(None, parts[0], position)
+        # a.b is a table's column, or a struct's field.
+        if self.scope.has_table(parts[0]):
+            value, fields = self.scope.column(parts[0], parts[1], position), parts[2:]
+        elif len(parts) > 2 and self.scope.has_table(parts[1]):  # noqa: PLR2004 - project.table.column
+            value, fields = self.scope.column(parts[1], parts[2], position), parts[3:]
+        else:
+            value, fields = self.scope.column(None, parts[0], position), parts[1:]
+        for name in fields:
+            value = _field(value, name, position)
+        return value
+
+    def _dot(self, node: exp.Expression) -> Value:
+        return _field(self.value(node.this), node.expression.name.lower(), self.place(node))
+
+    def _bracket(self, node: exp.Expression) -> Value:
+        subject = self.value(node.this)
+        position = self.place(node)
+        if len(node.expressions) != 1:
+            raise unsupported("a slice", position)
+        index = self.value(node.expressions[0])
+        if subject.type.name == "array":
+            # Counted from 0 here, from 1 in DuckDB, where a negative one counts from the end.
+            place = implicit(index, BIGINT, position)
+            return Value(f"CASE WHEN {place} >= 0 THEN {subject}[{place} + 1] END", subject.type.elements[0])
+        if subject.type.name == "map":
+            return Value(f"{subject}[{implicit(index, subject.type.elements[0], position)}]", subject.type.elements[1])
+        raise semantic_error(f"{subject.type} has no elements", position)
+
+    def _paren(self, node: exp.Expression) -> Value:
+        inner = self.value(node.this)
+        return Value(f"({inner})", inner.type)
+
+    def _cast(self, node: exp.Expression) -> Value:
+        return cast(self.value(node.this), self.type(node.args["to"]), self.place(node))
+
+    def _json_literal(self, node: exp.Expression) -> Value:
+        return Value(f"CAST({text_literal(node.this.name)} AS JSON)", parse_type("json"))
+
+    def _negative(self, node: exp.Expression) -> Value:
+        inner = self.value(node.this)
+        number = cast(inner, DOUBLE) if inner.type.name in TEXTS else inner
+        return Value(f"(-{number})", number.type)
+
+    def _not(self, node: exp.Expression) -> Value:
+        return Value(f"(NOT {self.condition(node.this)})", BOOLEAN)
+
+    def _connector(self, node: exp.Expression) -> Value:
+        return logical(type(node), self.condition(node.this), self.condition(node.expression))
+
+    def _comparison(self, node: exp.Expression) -> Value:
+        left, right = self.value(node.this), self.value(node.expression)
+        return compare(type(node), left, right, self.place(node))
+
+    def _arithmetic(self, node: exp.Expression) -> Value:
+        left, right = self.value(node.this), self.value(node.expression)
+        return arithmetic(type(node), left, right, self.place(node))
+
+    def _is(self, node: exp.Expression) -> Value:
+        subject, wanted = self.value(node.this), self.value(node.expression)
+        if wanted.sql not in ("NULL", "TRUE", "FALSE"):
+            raise unsupported("IS with anything but NULL, TRUE, FALSE", self.place(node))
+        return Value(f"({subject} IS {wanted})", BOOLEAN)
+
+    def _between(self, node: exp.Expression) -> Value:
+        subject, low, high = (self.value(node.args[name]) for name in ("this", "low", "high"))
+        return between(subject, low, high, self.place(node))
+
+    def _in(self, node: exp.Expression) -> Value:
+        subject, position = self.value(node.this), self.place(node)
+        query = node.args.get("query")
+        if query is not None:
+            inner = self._subquery(query, self.scope)
+            if len(inner.columns) != 1:
+                raise semantic_error("a subquery in IN has to have one column", position)
+            left, right = as_one_type(subject, Value('"x"."v"', inner.columns[0].type), position)
+            return Value(f'({left} IN (SELECT {right} FROM ({inner.sql}) AS "x"("v")))', BOOLEAN)
+        items = [compare(exp.EQ, subject, self.value(item), position) for item in node.expressions]
+        if not items:
+            raise unsupported("this form of IN", position)
+        return Value(f"({' OR '.join(map(str, items))})", BOOLEAN)
+
+    def _like(self, node: exp.Expression) -> Value:
+        text, pattern = (implicit(self.value(side), STRING, self.place(node)) for side in (node.this, node.expression))
+        if isinstance(node, exp.RegexpLike):
+            return Value(f"regexp_matches({text}, {pattern})", BOOLEAN)
+        return Value(f"({text} LIKE {pattern} ESCAPE '\\')", BOOLEAN)
+
+    def _case(self, node: exp.Expression) -> Value:
+        subject = self.value(node.this) if node.this else None
+        default = self.value(node.args["default"]) if node.args.get("default") else NULL
+        branches = []
+        for branch in node.args["ifs"]:
+            if subject is None:
+                condition = self.condition(branch.this)
+            else:
+                condition = compare(exp.EQ, subject, self.value(branch.this), self.place(branch))
+            branches.append((condition, self.value(branch.args["true"])))
+        target = common_type([result.type for _, result in branches] + [default.type], self.place(node))
+        text = " ".join(f"WHEN {condition} THEN {cast(result, target)}" for condition, result in branches)
+        return Value(f"CASE {text} ELSE {cast(default, target)} END", target)
+
+    def _if(self, node: exp.Expression) -> Value:
+        otherwise = self.value(node.args["false"]) if node.args.get("false") else NULL
+        return functions.call("if", [self.value(node.this), self.value(node.args["true"]), otherwise], self.place(node))
+
+    def _concatenation(self, node: exp.Expression) -> Value:
+        left, right = (implicit(self.value(side), STRING, self.place(node)) for side in (node.this, node.expression))
+        return Value(f"({left} || {right})", STRING)
+
+    def _extract(self, node: exp.Expression) -> Value:
+        return functions.call(node.this.name.lower(), [self.value(node.expression)], self.place(node))
+
+    def _exists(self, node: exp.Expression) -> Value:
+        return Value(f"EXISTS ({self._subquery(node.this, self.scope).sql})", BOOLEAN)
+
+    def _scalar_subquery(self, node: exp.Expression) -> Value:
+        inner = self._subquery(node, self.scope)
+        if len(inner.columns) != 1:
+            raise semantic_error("a subquery as a value has to have one column", self.place(node))
+        return Value(f"({inner.sql})", inner.columns[0].type)
+
+    def _function(self, node: exp.Expression) -> Value:
+        found = self._aggregate(node)
+        if found is not None:
+            return Value(found.sql.replace(PLACE, ""), found.type)
+        name = _name(node)
+        if name in ("getdate", "now", *_TIME_NAMES, "unix_timestamp") and not node.expressions:
+            return self._time_function(name)
+        return functions.call(name, [self.value(argument) for argument in node.expressions], self.place(node))
+
+    def _time_function(self, name: str) -> Value:
+        now = Value(f"TIMESTAMPTZ '{self._now}'", DATETIME)
+        if name == "unix_timestamp":
+            return functions.call(name, [now], None)
+        return cast(now, DATE) if name == "current_date" else now
+
+    def _aggregate(self, node: exp.Expression) -> Value | None:
+        """A call of an aggregate, with `PLACE` in it; None if it's another function."""
+        name = _name(node)
+        if not is_aggregate(name):
+            return None
+        arguments = node.expressions
+        distinct = len(arguments) == 1 and isinstance(arguments[0], exp.Distinct)
+        if distinct:
+            arguments = arguments[0].expressions
+        if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
+            arguments = []
+        return aggregate(name, [self.value(argument) for argument in arguments], distinct, self.place(node))
+
+    def _filter(self, node: exp.Expression) -> Value:
+        found = self._aggregate(node.this) if isinstance(node.this, exp.Anonymous) else None
+        if found is None or "FILTER" in found.sql:
+            raise unsupported("FILTER here", self.place(node))
+        condition = self.condition(node.expression.this)
+        return Value(found.sql.replace(PLACE, f" FILTER (WHERE {condition})"), found.type)
+
+    def _within_group(self, node: exp.Expression) -> Value:
+        found = self._aggregate(node.this) if isinstance(node.this, exp.Anonymous) else None
+        if found is None or _name(node.this) != "wm_concat":
+            raise unsupported("WITHIN GROUP here", self.place(node))
+        order = self.order(node.expression.expressions)
+        return Value(found.sql.replace(f"){PLACE}", f" ORDER BY {order})"), found.type)
+
+    def _window(self, node: exp.Expression) -> Value:
+        call, position = node.this, self.place(node)
+        if not isinstance(call, exp.Anonymous) or node.args.get("alias") or node.args.get("first") is not None:
+            raise unsupported("this form of OVER", position)
+        found = self._aggregate(call)
+        if found is None:
+            found = window(_name(call), [self.value(argument) for argument in call.expressions], position)
+        if found is None:
+            raise unsupported(f"function {_name(call)} with OVER", position)
+        parts = []
+        if node.args.get("partition_by"):
+            keys = ", ".join(str(self.value(key)) for key in node.args["partition_by"])
+            parts.append(f"PARTITION BY {keys}")
+        if node.args.get("order"):
+            parts.append(f"ORDER BY {self.order(node.args['order'].expressions)}")
+        if node.args.get("spec"):
+            parts.append(self._frame(node.args["spec"]))
+        return Value(found.sql.replace(PLACE, f" OVER ({' '.join(parts)})"), found.type)
+
+    def _frame(self, spec: exp.Expression) -> str:
+        ends = []
+        for end in ("start", "end"):
+            bound = spec.args.get(end)
+            text = bound if isinstance(bound, str) else str(self.value(bound)) if bound is not None else None
+            if text is not None:
+                ends.append(f"{text} {spec.args.get(f'{end}_side') or ''}".strip())
+        return f"{spec.args['kind']} " + (f"BETWEEN {ends[0]} AND {ends[1]}" if len(ends) > 1 else ends[0])
+
+    def order(self, items: list[exp.Expression]) -> str:
+        """An ORDER BY's items; NULL is the smallest value, unless the query says where it goes."""
+        return ", ".join(self.ordered(item, str(self.value(item.this))) for item in items)
+
+    @staticmethod
+    def ordered(item: exp.Expression, text: str) -> str:
+        """One item, its expression given as text."""
+        nulls = "FIRST" if item.args.get("nulls_first") else "LAST"
+        return f"{text} {'DESC' if item.args.get('desc') else 'ASC'} NULLS {nulls}"
+
+
+def _name(node: exp.Expression) -> str:
+    return (node.this if isinstance(node.this, str) else str(node.this.name)).lower()
+
+
+def _field(value: Value, name: str, position: Position | None) -> Value:
+    if value.type.name != "struct" or name not in (field.lower() for field in value.type.fields):
+        raise semantic_error(f"{value.type} has no field {name}", position)
+    index = [field.lower() for field in value.type.fields].index(name)
+    return Value(f"struct_extract({value}, {text_literal(value.type.fields[index])})", value.type.elements[index])
+
+
+_METHODS: dict[type, Callable[[Expressions, exp.Expression], Value]] = {
+    exp.Literal: Expressions._literal,
+    exp.Boolean: Expressions._boolean,
+    exp.Null: Expressions._null,
+    exp.Column: Expressions._column,
+    exp.Dot: Expressions._dot,
+    exp.Bracket: Expressions._bracket,
+    exp.Paren: Expressions._paren,
+    exp.Cast: Expressions._cast,
+    exp.TryCast: Expressions._cast,
+    exp.ParseJSON: Expressions._json_literal,
+    exp.Neg: Expressions._negative,
+    exp.Not: Expressions._not,
+    exp.Is: Expressions._is,
+    exp.Between: Expressions._between,
+    exp.In: Expressions._in,
+    exp.Like: Expressions._like,
+    exp.RegexpLike: Expressions._like,
+    exp.Case: Expressions._case,
+    exp.If: Expressions._if,
+    exp.DPipe: Expressions._concatenation,
+    exp.Extract: Expressions._extract,
+    exp.Exists: Expressions._exists,
+    exp.Subquery: Expressions._scalar_subquery,
+    exp.Anonymous: Expressions._function,
+    exp.Filter: Expressions._filter,
+    exp.WithinGroup: Expressions._within_group,
+    exp.Window: Expressions._window,
+    **dict.fromkeys(CONNECTORS, Expressions._connector),
+    **dict.fromkeys(COMPARISONS, Expressions._comparison),
+    **dict.fromkeys(ARITHMETIC, Expressions._arithmetic),
+}

@@ -1,0 +1,111 @@
+"""Arithmetic and comparison: which type both sides are read as, and what comes out."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from local_emulator.maxcompute.sql.errors import Position, semantic_error, unsupported
+from local_emulator.maxcompute.sql.values import (
+    INTEGERS,
+    MAX_DECIMAL_DIGITS,
+    MAX_SCALE,
+    NESTED,
+    NUMBERS,
+    TEXTS,
+    VOID,
+    Value,
+    cast,
+    comparable,
+    decimal_of,
+)
+from local_emulator.maxcompute.types import BIGINT, BOOLEAN, DOUBLE, DataType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_COMPARISONS: Mapping[type, str] = MappingProxyType(
+    {
+        exp.EQ: "=",
+        exp.NEQ: "<>",
+        exp.GT: ">",
+        exp.GTE: ">=",
+        exp.LT: "<",
+        exp.LTE: "<=",
+        exp.NullSafeEQ: "IS NOT DISTINCT FROM",
+    }
+)
+_ARITHMETIC: Mapping[type, str] = MappingProxyType(
+    {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.IntDiv: "//", exp.Mod: "%"}
+)
+_BITWISE: Mapping[type, str] = MappingProxyType({exp.BitwiseAnd: "&", exp.BitwiseOr: "|", exp.BitwiseXor: "xor"})
+_CONNECTORS: Mapping[type, str] = MappingProxyType({exp.And: "AND", exp.Or: "OR"})
+_WHOLE = DataType("decimal", (19, 0))
+
+COMPARISONS = tuple(_COMPARISONS)
+ARITHMETIC = (*_ARITHMETIC, *_BITWISE)
+CONNECTORS = tuple(_CONNECTORS)
+
+
+def compare(kind: type, left: Value, right: Value, position: Position | None) -> Value:
+    """=, <>, <, ..., <=>; NULL where a side is NULL (but for <=>)."""
+    if left.type.name in (*NESTED, "json") or right.type.name in (*NESTED, "json"):
+        raise semantic_error(f"{left.type} and {right.type} cannot be compared", position)
+    left, right = comparable(left, right, position)
+    return Value(f"({left} {_COMPARISONS[kind]} {right})", BOOLEAN)
+
+
+def between(subject: Value, low: Value, high: Value, position: Position | None) -> Value:
+    """BETWEEN, both ends included."""
+    return Value(
+        f"({compare(exp.GTE, subject, low, position)} AND {compare(exp.LTE, subject, high, position)})", BOOLEAN
+    )
+
+
+def logical(kind: type, left: Value, right: Value) -> Value:
+    """AND, OR of three-valued conditions."""
+    return Value(f"({left} {_CONNECTORS[kind]} {right})", BOOLEAN)
+
+
+def arithmetic(kind: type, left: Value, right: Value, position: Position | None) -> Value:
+    """+, -, *, /, DIV, %, and the bits' operators; division by zero is NULL."""
+    names = {left.type.name, right.type.name} - {"void"}
+    if not names <= {*NUMBERS, *TEXTS}:
+        raise unsupported(f"arithmetic with {left.type} and {right.type}", position)
+    if kind in _BITWISE:
+        if not names <= {*INTEGERS}:
+            raise semantic_error(f"expect whole numbers, found {left.type} and {right.type}", position)
+        name = _BITWISE[kind]
+        return Value(f"xor({left}, {right})" if name == "xor" else f"({left} {name} {right})", BIGINT)
+    if names and names <= {*INTEGERS}:
+        return _of_integers(kind, left, right)
+    if names and names <= {*INTEGERS, "decimal"}:
+        return _of_decimals(kind, left, right, position)
+    return _text(kind, cast(left, DOUBLE), cast(right, DOUBLE), DOUBLE)
+
+
+def _of_integers(kind: type, left: Value, right: Value) -> Value:
+    if kind is exp.Div:
+        return _text(kind, cast(left, DOUBLE), cast(right, DOUBLE), DOUBLE)
+    return _text(kind, cast(left, BIGINT), cast(right, BIGINT), BIGINT)
+
+
+def _of_decimals(kind: type, left: Value, right: Value, position: Position | None) -> Value:
+    if kind in (exp.Div, exp.IntDiv):
+        raise unsupported("division of decimals (cast them to double)", position)
+    types = [_WHOLE if value.type.name in INTEGERS or value.type == VOID else value.type for value in (left, right)]
+    if kind is exp.Mul:
+        scale = min(sum(type_.arguments[1] for type_ in types), MAX_SCALE)
+        result = DataType("decimal", (MAX_DECIMAL_DIGITS, scale))
+    else:
+        wide = decimal_of(*types)
+        result = DataType("decimal", (min(wide.arguments[0] + 1, MAX_DECIMAL_DIGITS), wide.arguments[1]))
+    value = _text(kind, left, right, result)
+    return Value(f"CAST({value} AS {result.duckdb_type()})", result)
+
+
+def _text(kind: type, left: Value, right: Value, result: DataType) -> Value:
+    divides = kind in (exp.Div, exp.IntDiv, exp.Mod)
+    return Value(f"({left} {_ARITHMETIC[kind]} {f'nullif({right}, 0)' if divides else right})", result)

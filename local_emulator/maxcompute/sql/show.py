@@ -1,0 +1,176 @@
+"""SHOW, DESC and EXPLAIN: texts about the catalog, in the layout of the service's client."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.sql.alter import partition_spec
+from local_emulator.maxcompute.sql.context import Context, Outcome
+from local_emulator.maxcompute.sql.definitions import table_name
+from local_emulator.maxcompute.sql.dialect import parse_query
+from local_emulator.maxcompute.sql.errors import ddl_error, unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from local_emulator.maxcompute.catalog import Column, Table
+    from local_emulator.maxcompute.sql.script import Reader
+
+_WIDTH = 84
+_RULE = f"+{'-' * _WIDTH}+"
+
+
+def show(context: Context, reader: Reader) -> Outcome:
+    """SHOW TABLES | PARTITIONS | CREATE TABLE."""
+    place = reader.place
+    if reader.accept("TABLES"):
+        return Outcome(_tables(context, reader))
+    if reader.accept("PARTITIONS"):
+        table = context.table(table_name(reader), reader.place)
+        prefix = partition_spec(reader, table, whole=False) if reader.accept("PARTITION") else {}
+        reader.end()
+        if not table.partition_columns:
+            raise ddl_error(f"table {table.project}.{table.name} is not a partitioned table")
+        wanted = [prefix.get(column.name) for column in table.partition_columns]
+        specs = (partition.spec for partition in context.store.partitions(table))
+        chosen = (spec for spec in specs if all(w in (None, v) for w, v in zip(wanted, spec, strict=True)))
+        return Outcome("".join(f"{table.describe(spec)}\n" for spec in chosen))
+    if reader.accept("CREATE", "TABLE"):
+        table = context.table(table_name(reader), reader.place)
+        reader.end()
+        return Outcome(create_statement(table))
+    raise unsupported("this SHOW", place)
+
+
+def describe(context: Context, reader: Reader) -> Outcome:
+    """DESC [EXTENDED] table [PARTITION (...)]."""
+    extended = reader.accept("EXTENDED")
+    table = context.table(table_name(reader), reader.place)
+    if reader.accept("PARTITION"):
+        given = partition_spec(reader, table, whole=True)
+        reader.end()
+        spec = tuple(given[column.name] for column in table.partition_columns)
+        try:
+            partition = context.store.partition(table, spec)
+        except ServiceError as error:
+            raise ddl_error(error.message) from error
+        times = {
+            "CreateTime": partition.created,
+            "LastDDLTime": partition.altered,
+            "LastModifiedTime": partition.modified,
+        }
+        with context.store.snapshot(table) as snapshot:
+            size = f"PartitionRecordNum: {snapshot.count(spec)}"
+        return Outcome(_box([[size], [f"{name + ':':<26}{_time(context, time)}" for name, time in times.items()]]))
+    reader.end()
+    return Outcome(_description(context, table, extended=extended))
+
+
+def explain(context: Context, reader: Reader) -> Outcome:
+    """EXPLAIN query: checks it and names the tables that it reads; the service's plan has no equal here."""
+    statement = reader.rest()
+    translator = context.translator(statement.script)
+    query = translator.query(parse_query(statement.script, statement.tokens))
+    lines = ["job0 is root job", "", "In Job job0:", "root Tasks: M1", "", "In Task M1:", "    FS: output: Screen"]
+    lines += [f"        schema: {column.name} ({column.type})" for column in query.result_columns]
+    return Outcome("\n".join(lines) + "\n")
+
+
+def create_statement(table: Table) -> str:
+    """The CREATE TABLE that makes a table like this one."""
+    parts = [_definition(column) for column in table.columns]
+    if table.primary_key:
+        parts.append(f"PRIMARY KEY ({', '.join(f'`{name}`' for name in table.primary_key)})")
+    text = f"CREATE TABLE IF NOT EXISTS {table.project}.`{table.name}`\n(\n  " + ",\n  ".join(parts) + "\n)"
+    if table.comment:
+        text += f"\nCOMMENT {_quoted(table.comment)}"
+    if table.partition_columns:
+        text += "\nPARTITIONED BY\n(\n  " + ",\n  ".join(map(_definition, table.partition_columns)) + "\n)"
+    if table.properties:
+        pairs = ", ".join(f"{_quoted(key)}={_quoted(value)}" for key, value in table.properties.items())
+        text += f"\nTBLPROPERTIES ({pairs})"
+    if table.lifecycle:
+        text += f"\nLIFECYCLE {table.lifecycle}"
+    return f"{text}\n;\n"
+
+
+def _definition(column: Column) -> str:
+    text = f"`{column.name}` {str(column.type).upper()}"
+    text += "" if column.nullable else " NOT NULL"
+    return text + (f" COMMENT {_quoted(column.comment)}" if column.comment else "")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def _tables(context: Context, reader: Reader) -> str:
+    project, schema = context.project, context.schema
+    if reader.accept("IN"):
+        project = reader.name()
+        if reader.accept("."):
+            schema = reader.name()
+    pattern = reader.string() if reader.accept("LIKE") else "*"
+    reader.end()
+    tables = context.store.tables(project, schema)
+    return "".join(f"{table.owner}:{table.name}\n" for table in tables if fnmatchcase(table.name, pattern.lower()))
+
+
+def _description(context: Context, table: Table, *, extended: bool) -> str:
+    with context.store.snapshot(table) as snapshot:
+        count = snapshot.count()
+    blocks: list[list[str]] = [
+        [
+            f"{'Owner:':<26}{table.owner}",
+            f"{'Project:':<26}{table.project}",
+            f"{'TableComment:':<26}{table.comment}",
+        ],
+        [
+            f"{'CreateTime:':<26}{_time(context, table.created)}",
+            f"{'LastDDLTime:':<26}{_time(context, table.altered)}",
+            f"{'LastModifiedTime:':<26}{_time(context, table.modified)}",
+            *([f"{'Lifecycle:':<26}{table.lifecycle}"] if table.lifecycle else []),
+        ],
+        [f"{'InternalTable: YES':<24}| Size: 0"],
+        ["Native Columns:"],
+        list(_columns(table.columns, extended=extended)),
+    ]
+    if table.partition_columns:
+        blocks += [["Partition Columns:"], [_partition_line(column) for column in table.partition_columns]]
+    if extended:
+        details = {"TableID": table.id, "IsArchived": "false", "RecordNum": str(count)}
+        details.update(table.properties)
+        if table.primary_key:
+            details["Primary key"] = ", ".join(table.primary_key)
+        blocks += [["Extended Info:"], [f"{name + ':':<26}{value}" for name, value in details.items()]]
+    return _box(blocks)
+
+
+def _columns(columns: Iterable[Column], *, extended: bool) -> Iterator[str]:
+    if extended:
+        yield "Field    | Type   | Label | ExtendedLabel | Nullable | DefaultValue | Comment"
+        for column in columns:
+            yield f"{column.name} | {column.type} |       |               | {str(column.nullable).lower()} | NULL | {column.comment}"
+        return
+    yield f"{'Field':<16}| {'Type':<11}| {'Label':<6}| Comment"
+    for column in columns:
+        yield f"{column.name:<16}| {column.type!s:<11}| {'':<6}| {column.comment}"
+
+
+def _partition_line(column: Column) -> str:
+    return f"{column.name:<16}| {column.type!s:<11}| {column.comment}"
+
+
+def _box(blocks: Iterable[Iterable[str]]) -> str:
+    lines = [_RULE]
+    for block in blocks:
+        lines += [f"| {line:<{_WIDTH - 1}}|" for line in block]
+        lines.append(_RULE)
+    return "\n".join(lines) + "\n"
+
+
+def _time(context: Context, time: datetime) -> str:
+    return time.astimezone(context.time_zone).strftime("%Y-%m-%d %H:%M:%S")

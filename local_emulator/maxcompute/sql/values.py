@@ -1,0 +1,199 @@
+"""A translated expression: its DuckDB text and its MaxCompute type; and how one type becomes another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.sql.errors import Position, semantic_error
+from local_emulator.maxcompute.types import DOUBLE, STRING, DataType, simple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VOID = DataType("void")
+INT, DATE, DATETIME, TIMESTAMP, DECIMAL = map(simple, ("int", "date", "datetime", "timestamp", "decimal"))
+INTEGERS = ("tinyint", "smallint", "int", "bigint")
+NUMBERS = (*INTEGERS, "decimal", "float", "double")
+TEXTS = ("string", "varchar", "char")
+TIMES = ("date", "datetime", "timestamp", "timestamp_ntz")
+NESTED = ("array", "map", "struct")
+TIME_FORMAT = "'%Y-%m-%d %H:%M:%S'"
+MAX_DECIMAL_DIGITS, MAX_SCALE = 38, 18
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An expression in DuckDB's SQL, and what MaxCompute says its type is (``void`` for a bare NULL)."""
+
+    sql: str
+    type: DataType
+
+    def __str__(self) -> str:
+        return self.sql
+
+
+NULL = Value("NULL", VOID)
+
+
+def literal(text: str) -> str:
+    """A string literal in DuckDB's SQL."""
+    if "\0" in text:
+        return "||".join(literal(part) if part else "''" for part in text.split("\0")).replace("||", "||chr(0)||")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def cast(value: Value, target: DataType, position: Position | None = None) -> Value:
+    """An explicit CAST: what can't be read as the target is NULL, fractions are cut off; SqlError if it can't be."""
+    source = value.type
+    if source == target:
+        return value
+    if source == VOID:
+        return Value(f"CAST(NULL AS {target.duckdb_type()})", target)
+    text = _cast(value, source, target)
+    if text is None:
+        raise semantic_error(f"cannot cast from {source} to {target}", position)
+    return Value(text, target)
+
+
+def implicit(value: Value, target: DataType, position: Position | None = None) -> Value:
+    """The conversion that the service does by itself, for an argument or a column."""
+    if not converts(value.type, target):
+        raise semantic_error(f"type mismatch, expect {target}, found {value.type}", position)
+    return cast(value, target, position)
+
+
+def converts(source: DataType, target: DataType) -> bool:
+    """Whether a value of one type may stand where another is expected."""
+    if VOID in (source, target) or source == target:
+        return True
+    if target.name in TEXTS:
+        return source.name not in (*NESTED, "binary", "json")
+    if target.name in NUMBERS:
+        return source.name in (*NUMBERS, *TEXTS)
+    if target.name in TIMES:
+        return source.name in (*TIMES, *TEXTS)
+    if source.name == target.name and source.name in NESTED:
+        return len(source.elements) == len(target.elements) and all(map(converts, source.elements, target.elements))
+    return target.name == "binary" and source.name in TEXTS
+
+
+def common_type(types: Sequence[DataType], position: Position | None = None) -> DataType:
+    """The type of CASE, COALESCE, UNION and the like: the narrowest that all convert to."""
+    found = VOID
+    for type_ in types:
+        found = _wider(found, type_, position)
+    return found
+
+
+def comparable(left: Value, right: Value, position: Position | None = None) -> tuple[Value, Value]:
+    """Both sides of a comparison as one type: a text is read as what it's compared with, numbers as doubles."""
+    names = left.type.name, right.type.name
+    if left.type == right.type or VOID in (left.type, right.type):
+        return left, right
+    if all(name in TEXTS for name in names):
+        return left, right
+    if any(name in TEXTS for name in names) and all(name in (*TEXTS, *NUMBERS) for name in names):
+        return cast(left, DOUBLE), cast(right, DOUBLE)
+    if names[0] in TEXTS and names[1] in (*TIMES, "boolean", "binary"):
+        return cast(left, right.type), right
+    if names[1] in TEXTS and names[0] in (*TIMES, "boolean", "binary"):
+        return left, cast(right, left.type)
+    target = _wider(left.type, right.type, position)
+    if target.name == "decimal":  # DuckDB compares decimals of different scales by itself
+        return left, right
+    return cast(left, target), cast(right, target)
+
+
+def _wider(left: DataType, right: DataType, position: Position | None) -> DataType:
+    if left == right or right == VOID:
+        return left
+    if left == VOID:
+        return right
+    names = {left.name, right.name}
+    if names <= {*TEXTS}:
+        return STRING
+    if names <= {*INTEGERS}:
+        return left if INTEGERS.index(left.name) > INTEGERS.index(right.name) else right
+    if names == {"decimal"}:
+        return decimal_of(left, right)
+    if names <= {*INTEGERS, "decimal"}:
+        return decimal_of(left if left.name == "decimal" else right, DataType("decimal", (19, 0)))
+    if names <= {*NUMBERS}:
+        return DOUBLE
+    if names <= {*TIMES} and names <= {"date", "datetime", "timestamp"}:
+        return simple(max(names, key=("date", "datetime", "timestamp").index))
+    if names & {*TEXTS} and converts(left, STRING) and converts(right, STRING):
+        return STRING
+    if left.name == right.name and left.name in NESTED and len(left.elements) == len(right.elements):
+        elements = tuple(_wider(a, b, position) for a, b in zip(left.elements, right.elements, strict=True))
+        return DataType(left.name, elements=elements, fields=left.fields)
+    raise semantic_error(f"types {left} and {right} do not fit together", position)
+
+
+def decimal_of(left: DataType, right: DataType) -> DataType:
+    """The decimal that holds both."""
+    scale = max(left.arguments[1], right.arguments[1])
+    whole = max(left.arguments[0] - left.arguments[1], right.arguments[0] - right.arguments[1])
+    return DataType("decimal", (min(whole + scale, MAX_DECIMAL_DIGITS), scale))
+
+
+def _cast(value: Value, source: DataType, target: DataType) -> str | None:
+    type_ = target.duckdb_type()
+    if target.name in TEXTS:
+        text = _to_text(value, source)
+        return text if text is None or target.name == "string" else f"left({text}, {target.arguments[0]})"
+    if target.name in INTEGERS:
+        return _to_integer(value, source, type_)
+    if target.name in ("float", "double", "decimal"):
+        if source.name in TEXTS:
+            return f"TRY_CAST({value} AS {type_})"
+        return f"CAST({value} AS {type_})" if source.name in (*NUMBERS, "boolean") else None
+    if target.name == "boolean":
+        if source.name in TEXTS:
+            return f"TRY_CAST({value} AS BOOLEAN)"
+        return f"({value} <> 0)" if source.name in NUMBERS else None
+    if target.name in TIMES:
+        return _to_time(value, source, target)
+    if target.name == "binary":
+        return f"encode({value})" if source.name in TEXTS else None
+    if target.name == "json":
+        return f"TRY_CAST({value} AS JSON)" if source.name in TEXTS else None
+    return f"CAST({value} AS {type_})" if source.name == target.name and converts(source, target) else None
+
+
+def _to_text(value: Value, source: DataType) -> str | None:
+    if source.name in TEXTS:
+        return value.sql
+    if source.name == "datetime":
+        return f"strftime({value}, {TIME_FORMAT})"
+    if source.name == "timestamp":
+        return f"CAST(CAST({value} AS TIMESTAMP_NS) AS VARCHAR)"
+    if source.name == "decimal":  # the service cuts zeros at the end
+        return f"regexp_replace(CAST({value} AS VARCHAR), '(\\.\\d*?)0+$', '\\1').rtrim('.')"
+    if source.name == "binary":
+        return f"decode({value})"
+    return None if source.name in NESTED else f"CAST({value} AS VARCHAR)"
+
+
+def _to_integer(value: Value, source: DataType, type_: str) -> str | None:
+    if source.name in (*INTEGERS, "boolean"):
+        return f"CAST({value} AS {type_})"
+    if source.name in NUMBERS:
+        return f"TRY_CAST(trunc({value}) AS {type_})"
+    if source.name not in TEXTS:
+        return None
+    whole = f"regexp_full_match(trim({value}), '[+-]?\\d+')"
+    fraction = f"TRY_CAST(trunc(TRY_CAST({value} AS DOUBLE)) AS {type_})"
+    return f"CASE WHEN {whole} THEN TRY_CAST({value} AS {type_}) ELSE {fraction} END"
+
+
+def _to_time(value: Value, source: DataType, target: DataType) -> str | None:
+    type_ = target.duckdb_type()
+    if source.name in TEXTS:
+        return f"TRY_CAST({value} AS {type_})"
+    if source.name not in TIMES:
+        return None
+    if target.name == "datetime" and source.name in ("timestamp", "timestamp_ntz"):
+        return f"date_trunc('millisecond', CAST({value} AS {type_}))"
+    return f"CAST({value} AS {type_})"
