@@ -1,0 +1,257 @@
+"""An instance of the sink: settings once, the table's shape when it's new, one log line and one reply a batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fc_powertools import CredentialsError, logger
+from fc_powertools.decorators import opened
+from kafka_maxcompute.errors import (
+    ConfigurationError,
+    DeadlineError,
+    MalformedBatchError,
+    RefusedError,
+    RejectedRecordsError,
+)
+from maxcompute_sink import instance as instance_module
+from maxcompute_sink.instance import Instance
+from tests.kafka_events import HOUR_14, element, payload
+from tests.scripted_service import Answer, ScriptedService, refusal, session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = "payload-that-no-message-may-hold"
+
+
+def table(*columns: tuple[str, str]) -> Answer:
+    described = [{"name": name, "type": type_, "isNullable": True} for name, type_ in columns]
+    schema = json.dumps({"columns": described, "partitionKeys": [{"name": "pt", "type": "string"}]})
+    return Answer(body=f"<Table><Schema><![CDATA[{schema}]]></Schema></Table>".encode())
+
+
+TABLE = table(
+    ("topic", "string"), ("partition", "bigint"), ("offset", "bigint"), ("key", "string"), ("value", "string")
+)
+TUNNEL = Answer(body=b"HERE")  # replaced by the server's own address
+WRITTEN = (session("NORMAL"), Answer(), session("NORMAL", 0), session("CLOSED", 0))
+
+
+def scripted(*script: Answer) -> ScriptedService:
+    service = ScriptedService(*script)
+    here = Answer(body=service.endpoint.partition("//")[2].encode())
+    service._script = [here if answer is TUNNEL else answer for answer in service._script]
+    return service
+
+
+def environment(service: ScriptedService, **settings: str) -> dict[str, str]:
+    return {
+        "CONNECTOR_NAME": "orders-sink",
+        "CONNECTOR_SOURCE_TOPIC": "orders",
+        "CONNECTOR_ENDPOINT": f"{service.endpoint}/api",
+        "CONNECTOR_PROJECT": "p",
+        "CONNECTOR_TABLE": "t",
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "key-id",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "key-secret",
+    } | {f"CONNECTOR_{name.upper()}": value for name, value in settings.items()}
+
+
+def handle(instance: Instance, batch: bytes, given: dict[str, str], timeout: int = 60) -> dict[str, Any]:
+    context = SimpleNamespace(request_id="r1", function=SimpleNamespace(name="sink", timeout=timeout))
+    with opened(context, namespace="kafka_maxcompute", environment=given) as invocation:
+        return instance.handle(batch, invocation)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+    """The log as JSON, a line each, as they are when it's called."""
+    caplog.set_level(logging.DEBUG)
+    formatter, logged = logger.JsonFormatter(), []
+
+    class Written(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append(json.loads(formatter.format(record)))
+
+    handler = Written()
+    logging.getLogger().addHandler(handler)
+    yield lambda: [line for line in logged if not line["logger"].startswith("urllib3")]
+    logging.getLogger().removeHandler(handler)
+
+
+def paths(service: ScriptedService) -> list[str]:
+    return [f"{request.method} {request.path.removeprefix('/api')}" for request in service.requests]
+
+
+def test_a_batch_is_written_and_the_reply_says_where(lines: Any) -> None:
+    batch = payload(element(7), element(8, value=SECRET), element(3, partition=1))
+    with scripted(TABLE, TUNNEL, *WRITTEN) as service:
+        given = environment(service)
+        reply = handle(Instance(given), batch, given)
+    assert reply == {
+        "connector": "orders-sink",
+        "records": 3,
+        "partitions": {"11-17-2020 14": {"records": 3, "upload_session": "session-1"}},
+        "offsets": {"orders-0": ((7, 8),), "orders-1": ((3, 3),)},
+    }
+    assert paths(service) == [
+        "GET /projects/p/tables/t",
+        "GET /projects/p/tunnel",
+        "POST /projects/p/tables/t",
+        "PUT /projects/p/tables/t",
+        "GET /projects/p/tables/t",
+        "POST /projects/p/tables/t",
+    ]
+    committed, metrics = lines()
+    assert {name: committed[name] for name in ("message", "connector", "request_id", "records", "offsets")} == {
+        "message": "batch committed",
+        "connector": "orders-sink",
+        "request_id": "r1",
+        "records": 3,
+        "offsets": {"orders-0": [[7, 8]], "orders-1": [[3, 3]]},
+    }
+    counted = metrics["metrics"]
+    assert counted["dimensions"] == {"connector": "orders-sink"}
+    assert counted["counters"]["records"] == 3
+    assert counted["counters"]["payload"] == len(batch)
+    assert set(counted["timings"]) == {"prepare", "stage", "commit"}
+    for secret in (SECRET, "key-secret"):
+        assert secret not in json.dumps(lines())
+
+
+def test_table_and_tunnel_are_looked_at_once() -> None:
+    with scripted(TABLE, TUNNEL, *WRITTEN, *WRITTEN) as service:
+        given = environment(service)
+        instance = Instance(given)
+        for _ in range(2):
+            handle(instance, payload(element(1)), given)
+    assert paths(service).count("GET /projects/p/tunnel") == 1
+    assert len(service.requests) == 2 + 2 * len(WRITTEN)
+
+
+def test_a_tunnel_endpoint_that_is_set_is_not_asked_for() -> None:
+    with scripted(TABLE, *WRITTEN) as service:
+        given = environment(service, tunnel_endpoint=service.endpoint)
+        handle(Instance(given), payload(element(1)), given)
+    assert "GET /projects/p/tunnel" not in paths(service)
+
+
+def test_an_empty_batch_is_written_by_doing_nothing() -> None:
+    with scripted(TABLE, TUNNEL) as service:
+        given = environment(service)
+        reply = handle(Instance(given), b"[]", given)
+    assert reply == {"connector": "orders-sink", "records": 0, "partitions": {}, "offsets": {}}
+
+
+def test_records_that_cannot_be_written_are_all_named_and_nothing_is_opened(
+    lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instance_module, "LOGGED_TOGETHER", 2)
+    bad = [element(number, value={SECRET: SECRET}) for number in range(3)]
+    batch = payload(element(9), *bad, element(4, timestamp=-1, value=SECRET))
+    with scripted(TABLE) as service:
+        given = environment(service)
+        with pytest.raises(RejectedRecordsError, match="4 of 5 records"):
+            handle(Instance(given), batch, given)
+    assert paths(service) == ["GET /projects/p/tables/t"]
+    named = [(line["reason"], line["path"], line["records"]) for line in lines() if "reason" in line]
+    assert named == [
+        ("unexpected-event", "$.data.value", ["orders-0-0", "orders-0-1"]),
+        ("unexpected-event", "$.data.value", ["orders-0-2"]),
+        ("timestamp-absent", "$.data.timestamp", ["orders-0-4"]),
+    ]
+    (counted,) = [line["metrics"]["counters"] for line in lines() if "metrics" in line]
+    assert counted["rejected:unexpected-event"] == 3
+    assert counted["rejected:timestamp-absent"] == 1
+    assert "records" not in counted
+    (failed,) = [line for line in lines() if line["message"] == "invocation failed"]
+    assert (failed["error"]["type"], failed["connector"]) == ("RejectedRecordsError", "orders-sink")
+    assert SECRET not in json.dumps(lines())
+
+
+def test_bytes_that_are_no_batch_fail_without_a_request_to_tunnel() -> None:
+    with scripted(TABLE) as service:
+        given = environment(service)
+        with pytest.raises(MalformedBatchError):
+            handle(Instance(given), b"nonsense", given)
+    assert len(service.requests) == 1
+
+
+def test_after_a_refusal_the_table_is_looked_at_anew() -> None:
+    widened = table(
+        ("topic", "string"),
+        ("partition", "bigint"),
+        ("offset", "bigint"),
+        ("key", "string"),
+        ("value", "string"),
+        ("extra", "bigint"),
+    )
+    with scripted(TABLE, TUNNEL, refusal(400, "TableModified"), widened, *WRITTEN) as service:
+        given = environment(service)
+        instance = Instance(given)
+        with pytest.raises(RefusedError) as caught:
+            handle(instance, payload(element(1)), given)
+        handle(instance, payload(element(1)), given)
+    assert caught.value.code == "TableModified"
+    assert paths(service).count("GET /projects/p/tables/t") == 3
+
+
+def test_a_table_of_other_columns_is_refused_with_every_difference_until_it_is_mended() -> None:
+    wrong = table(("topic", "string"), ("partition", "string"), ("offset", "bigint"), ("key", "binary"))
+    with scripted(wrong, TABLE, TUNNEL, *WRITTEN) as service:
+        given = environment(service)
+        instance = Instance(given)
+        with pytest.raises(ConfigurationError) as caught:
+            handle(instance, payload(element(1)), given)
+        assert len(caught.value.faults) == 3
+        assert handle(instance, payload(element(1)), given)["records"] == 1
+
+
+def test_a_missing_table_is_refused_with_advice() -> None:
+    with scripted(refusal(404, "NoSuchTable")) as service:
+        given = environment(service)
+        with pytest.raises(RefusedError, match="create the table, or mend CONNECTOR_TABLE"):
+            handle(Instance(given), payload(element(1)), given)
+
+
+def test_too_little_time_for_a_commit_fails_before_it() -> None:
+    with scripted(TABLE, TUNNEL, *WRITTEN) as service:
+        given = environment(service)
+        with pytest.raises(DeadlineError, match="nothing was committed"):
+            handle(Instance(given), payload(element(1)), given, timeout=8)
+    assert paths(service).count("POST /projects/p/tables/t") == 1
+
+
+def test_without_keys_nothing_is_asked() -> None:
+    with scripted(TABLE) as service:
+        given = {name: value for name, value in environment(service).items() if "ACCESS" not in name}
+        with pytest.raises(CredentialsError):
+            handle(Instance(given), payload(element(1)), given)
+    assert service.requests == []
+
+
+def test_all_faults_of_the_settings_are_told_at_once() -> None:
+    with scripted(TABLE) as service:
+        given = environment(service, mode="BOTH", partition="YEAR", tabel="t")
+        with pytest.raises(ConfigurationError) as caught:
+            Instance(given)
+    assert len(caught.value.faults) == 3
+    assert service.requests == []
+
+
+def test_slow_checksums_are_a_fault_of_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("google_crc32c.implementation", "python")
+    with scripted(TABLE) as service, pytest.raises(ConfigurationError, match="build the dependencies layer"):
+        Instance(environment(service))
+
+
+def test_the_latest_time_is_told_by_the_clock() -> None:
+    far = element(1, timestamp=HOUR_14 * 3)
+    with scripted(TABLE) as service:
+        given = environment(service)
+        with pytest.raises(RejectedRecordsError, match="expected a time from"):
+            handle(Instance(given), payload(far), given)
