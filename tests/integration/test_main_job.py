@@ -1,0 +1,241 @@
+"""The whole line: topic, stream, function, table; as `make run` shows it, and stopped at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import Self
+
+    from local_emulator.kafka.apache import ApacheBroker
+
+DEMO = [sys.executable, "-m", "local_emulator", "demo"]
+# The connector document's example, in the form that its client draws.
+DOCUMENTS_ROW = "| maxcompute-test-input | 0          | 0          | 1   | 1     | 11-17-2020 14 |"
+PAYLOAD_WORDS = ("绿茶", "丝绸围巾", "buyer", "请放门口", "receiver")
+
+
+def run_demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DEMO, *options], cwd=folder, capture_output=True, text=True, timeout=240, check=False, env=plain_environment()
+    )
+
+
+def plain_environment() -> dict[str, str]:
+    """This environment, with what would change the demo left out."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CONNECTOR_", "COV_", "BATCH_"))}
+
+
+def held(ran: subprocess.CompletedProcess[str]) -> None:
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "The check holds" in ran.stdout
+    assert "WRONG" not in ran.stdout
+    assert DOCUMENTS_ROW in ran.stdout
+    assert "pt=11-17-2020 14" in ran.stdout.splitlines()
+    assert "50,201 records sent, 50,201 rows in the table" in ran.stdout
+
+
+def logs(folder: Path) -> str:
+    found = sorted((folder / ".local/logs").glob("*.log"))
+    assert found
+    return "\n".join(file.read_text(encoding="utf-8") for file in found)
+
+
+def test_the_main_job_runs_and_logs_no_payload(project_copy: Path) -> None:
+    ran = run_demo(project_copy)
+    held(ran)
+    written = logs(project_copy)
+    assert "batch committed" in written
+    said = written + ran.stdout + ran.stderr
+    assert [word for word in PAYLOAD_WORDS if word in said] == []
+    orders = (project_copy / "local_emulator/batches/orders.json").read_text(encoding="utf-8")
+    assert any(word in orders for word in PAYLOAD_WORDS), "the words have to be ones that the payloads hold"
+
+
+def test_no_log_line_holds_a_secret(project_copy: Path) -> None:
+    """`up` writes its keys into a file that its owner alone can read, and nowhere else."""
+    with up(project_copy) as cloud:
+        client(project_copy, "send", "--key", "a key", "--value", "a value that is secret")
+        client(project_copy, "replay", "local_emulator/batches/orders.json")
+        file = project_copy / ".local/cloud.json"
+        assert file.stat().st_mode & 0o077 == 0
+        keys = json.loads(file.read_text(encoding="utf-8"))
+        said = logs(project_copy) + cloud.said()
+    assert keys["access_key"] not in said
+    assert "a value that is secret" not in said
+    assert "a key" not in said
+
+
+class Running:
+    """`up` in a process of its own, with its output in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._output = folder / "up.txt"
+        with self._output.open("w", encoding="utf-8") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "local_emulator", "up"],
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**plain_environment(), "BATCH_SECONDS": "1"},
+            )
+
+    def said(self) -> str:
+        return self._output.read_text(encoding="utf-8")
+
+    def await_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while "Ready" not in self.said():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.1)
+
+    def __enter__(self) -> Self:
+        self.await_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+        assert self.process.wait(60) == 130, self.said()
+
+
+def up(folder: Path) -> Running:
+    return Running(folder)
+
+
+def client(folder: Path, *words: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "local_emulator", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=plain_environment(),
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def await_rows(folder: Path, wanted: str) -> str:
+    """Ask for the rows until the stream has delivered them."""
+    deadline = time.monotonic() + 30
+    while True:
+        rows = client(folder, "sql", "select key, value from test_kafka where key = 'k1'")
+        if wanted in rows or time.monotonic() > deadline:
+            return rows
+        time.sleep(0.3)
+
+
+def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path) -> None:
+    with up(project_copy):
+        sent = client(project_copy, "send", "--key", "k1", "--value", "hello, 世界", "--partition", "3")
+        assert "topic-partition 3, offset 0" in sent
+        assert "| k1  | hello, 世界 |" in await_rows(project_copy, "hello, 世界")
+        assert "200 records" in client(project_copy, "send", "--orders", "200")
+        batch = tmp_path / "batch.json"
+        assert "wrote" in client(project_copy, "record", str(batch), "--count", "50", "--seconds", "2")
+        assert len(json.loads(batch.read_text(encoding="utf-8"))) == 50
+        assert '"records": 50' in client(project_copy, "replay", str(batch))
+        status = client(project_copy, "status")
+        assert "maxcompute-test-input" in status
+        assert "connect-kafka-maxcompute-sink" in status
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("sql", "select 1"), "no local cloud is running"),
+        (("demo", "--kafka", "nowhere"), "host:port"),
+        (("replay", "absent.json"), "no local cloud is running"),
+    ],
+)
+def test_a_wrong_use_says_what_to_do(project_copy: Path, words: tuple[str, ...], expected: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "local_emulator", *words],
+        cwd=project_copy,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert expected in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def processes_below(pid: int) -> set[int]:
+    """All descendants of a process, whatever sessions they have made for themselves."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+@pytest.fixture
+def started(project_copy: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        DEMO,
+        cwd=project_copy,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=plain_environment(),
+    )
+    yield process
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+# Before anything runs, while the parts start, when the first instance is up, in the middle of the deliveries.
+@pytest.mark.parametrize("sign", [None, "MaxCompute", "Function Compute", "sent to Kafka"])
+def test_ctrl_c_at_any_moment_leaves_no_process(started: subprocess.Popen[str], sign: str | None) -> None:
+    assert started.stdout is not None
+    if sign is None:
+        time.sleep(0.5)
+    else:
+        for line in started.stdout:
+            if sign in line:
+                break
+    family = processes_below(started.pid)
+    os.killpg(started.pid, signal.SIGINT)
+    said, _ = started.communicate(timeout=60)
+    assert started.returncode in {130, -signal.SIGINT}, said
+    family |= {pid for pid in family if Path(f"/proc/{pid}").exists()}
+    time.sleep(0.2)
+    assert {pid for pid in family if Path(f"/proc/{pid}").exists()} == set()
+
+
+@pytest.mark.java
+@pytest.mark.xdist_group("apache_kafka")
+def test_the_main_job_runs_on_apache_kafka(project_copy: Path) -> None:
+    held(run_demo(project_copy, "--kafka", "apache"))
+
+
+@pytest.mark.java
+@pytest.mark.xdist_group("apache_kafka")
+def test_the_main_job_runs_on_a_broker_of_ones_own(project_copy: Path, apache_kafka: ApacheBroker) -> None:
+    held(run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers))
+    # A second run finds the topic and the group's commits of the first.
+    assert "The check holds" in run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers).stdout
