@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from datetime import date, datetime, timezone
 from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -31,6 +32,7 @@ _MOMENT = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2})?"
     r"(?P<fraction>\.[0-9]{1,6})?(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
 _EXACT = Context(prec=100)
 # TIMESTAMP travels as 64 bits of nanoseconds, DATETIME as milliseconds.
 _NANOSECOND_YEARS = range(1678, 2262)
@@ -67,8 +69,8 @@ def converter(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Convert:
     by_name: dict[str, Convert] = {
         "STRING": str,
         "BINARY": str,
-        "FLOAT": _float,
-        "DOUBLE": _float,
+        "FLOAT": lambda text: _float(text, _LARGEST_FLOAT),
+        "DOUBLE": lambda text: _float(text, sys.float_info.max),
         "BOOLEAN": _boolean,
         "DATE": _date,
         "DATETIME": lambda text: _datetime(text, zone),
@@ -90,8 +92,9 @@ def _whole(text: str, bound: int) -> int:
     return int(text)
 
 
-def _float(text: str) -> float:
-    if not _NUMBER.fullmatch(text):
+def _float(text: str, largest: float) -> float:
+    """A number of at most a size; without the bound a larger one would become infinite."""
+    if not _NUMBER.fullmatch(text) or ("I" not in text and abs(float(text)) > largest):
         raise ValueError
     return float(text)
 

@@ -167,7 +167,7 @@ def _refuse(payload: bytes, found: str) -> NoReturn:
     raise MalformedBatchError(
         f"expected a JSON array of CloudEvents elements, found {len(payload)} bytes that are none: {found}; "
         "check that the function is invoked by the connector's event stream"
-    )
+    ) from None
 
 
 def _rejection(index: int, text: bytes | str, fault: Exception, hint: str) -> RecordError:

@@ -33,6 +33,7 @@ _RETRYABLE = frozenset({"FlowExceeded", "SlotExceeded", "QPSExceeded", "RequestQ
 _ADVICE = {
     "NoSuchProject": "check CONNECTOR_PROJECT and CONNECTOR_ENDPOINT",
     "NoSuchTable": "create the table, or mend CONNECTOR_TABLE",
+    "NoSuchObject": "check CONNECTOR_PROJECT and CONNECTOR_TABLE",
     "NoPermission": "grant the function's role Describe, Alter and Update on the table, CreateInstance on the project",
     "RequestTimeTooSkewed": "the clock is wrong on one side",
 }
