@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from local_emulator.maxcompute.access.permissions import AccessDeniedError
 from local_emulator.maxcompute.errors import ServiceError, missing
 from local_emulator.maxcompute.sql import engine
 from local_emulator.maxcompute.sql.context import Context, Outcome
-from local_emulator.maxcompute.sql.errors import SqlError
+from local_emulator.maxcompute.sql.errors import SqlError, no_permission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.access.permissions import Access
+    from local_emulator.maxcompute.catalog import Column, Project, Table
     from local_emulator.maxcompute.security import Principal
     from local_emulator.maxcompute.store import Store
 
@@ -71,7 +73,7 @@ class Instance:
     started: datetime
     status: TaskStatus = TaskStatus.RUNNING
     ended: datetime | None = None
-    outcome: Outcome = Outcome()
+    outcome: Outcome = field(default_factory=Outcome)
     expired: bool = False
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     cursor: duckdb.DuckDBPyConnection | None = None
@@ -86,8 +88,9 @@ class Instance:
 class Instances:
     """All instances of all projects, oldest first."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, access: Access, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._access = access
         self._now = now
         self._lock = threading.Lock()
         self._instances: OrderedDict[str, Instance] = OrderedDict()
@@ -182,8 +185,15 @@ class Instances:
             instance.started,
             dict(instance.job.settings),
             lambda cursor: _watch(instance, cursor),
+            lambda action, target: self._require(instance.owner, action, target),
         )
         return TaskStatus.SUCCESS, engine.run(context, instance.job.query)
+
+    def _require(self, principal: Principal, action: str, target: Table | Project) -> None:
+        try:
+            self._access.require(principal, action, target)
+        except AccessDeniedError as error:
+            raise no_permission(error.detail) from error
 
     def _forget_old_results(self) -> None:
         with self._lock:

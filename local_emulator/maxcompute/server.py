@@ -82,7 +82,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     # A table's block may have any size; handlers that take bodies bound what they hold.
     app = web.Application(middlewares=[_answer, _authenticate], client_max_size=0)
     app[STORE] = store
-    app[INSTANCES] = Instances(store, clock.now)
+    app[INSTANCES] = Instances(store, access, clock.now)
     app[CLOCK] = clock
     app[ACCOUNTS] = accounts
     app[ACCESS] = access

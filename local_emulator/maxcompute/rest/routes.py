@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.rest.authorization import authorization
+from local_emulator.maxcompute.rest.authorization import poll_query, submit_query
 from local_emulator.maxcompute.rest.instances import instance, instances, stop, submit
 from local_emulator.maxcompute.rest.projects import host, logs, project, projects, tenant, tunnel_service
 from local_emulator.maxcompute.rest.tables import table, tables
+from local_emulator.maxcompute.rest.users import get_role, get_user, list_roles, list_users
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -29,7 +30,12 @@ _ROUTES = (
     ("GET", _INSTANCES, instances),
     ("GET", f"{_INSTANCES}/{{instance}}", instance),
     ("PUT", f"{_INSTANCES}/{{instance}}", stop),
-    ("POST", f"{_PROJECT}/authorization", authorization),
+    ("POST", f"{_PROJECT}/authorization", submit_query),
+    ("GET", f"{_PROJECT}/authorization/{{query}}", poll_query),
+    ("GET", f"{_PROJECT}/users", list_users),
+    ("GET", f"{_PROJECT}/users/{{user}}", get_user),
+    ("GET", f"{_PROJECT}/roles", list_roles),
+    ("GET", f"{_PROJECT}/roles/{{role}}", get_role),
 )
 
 

@@ -9,7 +9,7 @@ from local_emulator.maxcompute import alterations
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.sql.definitions import column_definition, lifecycle, properties, table_name
-from local_emulator.maxcompute.sql.errors import SqlError, ddl_error, semantic_error, unsupported
+from local_emulator.maxcompute.sql.errors import TABLE_NOT_FOUND, SqlError, ddl_error, semantic_error, unsupported
 
 if TYPE_CHECKING:
     from local_emulator.maxcompute.catalog import Table
@@ -25,9 +25,9 @@ def drop_table(context: Context, reader: Reader) -> Outcome:
     reader.accept("PURGE")
     reader.end()
     try:
-        context.store.drop_table(context.table(name, place))
-    except (SqlError, ServiceError):
-        if not if_exists:
+        context.store.drop_table(context.table(name, place, "Drop"))
+    except (SqlError, ServiceError) as error:
+        if not if_exists or error.code not in {TABLE_NOT_FOUND, "NoSuchTable"}:
             raise
     return Outcome()
 
@@ -36,7 +36,7 @@ def truncate_table(context: Context, reader: Reader) -> Outcome:
     """TRUNCATE TABLE name [PARTITION (...)[, PARTITION (...)]]."""
     reader.expect("TABLE")
     place = reader.place
-    table = context.table(table_name(reader), place)
+    table = context.table(table_name(reader), place, "Update")
     specs = _specs(reader, table) if reader.accept("PARTITION") else None
     reader.end()
     context.store.truncate(table, specs)
@@ -47,7 +47,7 @@ def alter_table(context: Context, reader: Reader) -> Outcome:
     """ALTER TABLE name ...; one change."""
     reader.expect("TABLE")
     place = reader.place
-    table = context.table(table_name(reader), place)
+    table = context.table(table_name(reader), place, "Alter")
     place = reader.place
     try:
         _change(context, reader, table)

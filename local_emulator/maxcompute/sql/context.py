@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -9,14 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Table
+from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.snapshot import conform
 from local_emulator.maxcompute.sql.errors import Position, SqlError, runtime_error, semantic_error, table_not_found
 from local_emulator.maxcompute.sql.query import Query, Translator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -47,6 +48,7 @@ class Context:
         now: its time.
         settings: hints and SET statements, such as ``odps.sql.timezone``.
         on_cursor: gets each cursor that a query runs on, so that it can be interrupted.
+        require: lets an action on a table or project pass; SqlError ODPS-0130013 if ``owner`` may not do that.
     """
 
     store: Store
@@ -56,6 +58,7 @@ class Context:
     now: datetime
     settings: dict[str, str] = field(default_factory=dict)
     on_cursor: Callable[[duckdb.DuckDBPyConnection | None], None] = lambda _: None
+    require: Callable[[str, Table | Project], None] = lambda _action, _target: None
 
     @property
     def time_zone(self) -> ZoneInfo:
@@ -75,13 +78,15 @@ class Context:
         project, schema, name = [*defaults[: 3 - len(names)], *names]
         return project, schema, name
 
-    def table(self, parts: list[str], position: Position | None = None) -> Table:
-        """The table of a name; SqlError ODPS-0130131 if there is none."""
+    def table(self, parts: list[str], position: Position | None = None, action: str = "Select") -> Table:
+        """The table of a name, to do this with; SqlError ODPS-0130131 if there is none, ODPS-0130013 if not allowed."""
         project, schema, name = self.resolve(parts)
         try:
-            return self.store.table(project, schema, name)
+            found = self.store.table(project, schema, name)
         except ServiceError as error:
             raise table_not_found(f"{project}.{name}", position) from error
+        self.require(action, found)
+        return found
 
     def translator(self, script: str) -> Translator:
         """Translates this script's queries."""
@@ -89,7 +94,7 @@ class Context:
 
     def run(self, query: Query) -> pa.Table:
         """A query's rows, in the emulator's inner Arrow types; SqlError if the values don't allow it."""
-        with self.store.database.cursor() as cursor, failures():
+        with self.store.database.cursor() as cursor, _failures():
             cursor.execute(f"SET TimeZone = '{self.time_zone.key}'")
             self.on_cursor(cursor)
             try:
@@ -108,15 +113,14 @@ def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
         raise semantic_error(f"odps.sql.timezone: expect an IANA name, found {name}") from error
 
 
-class failures:
-    """Turns DuckDB's errors about a query into the service's."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, duckdb.InterruptException) or not isinstance(error, duckdb.Error):
-            return
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn DuckDB's errors about a query into the service's."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
         detail = str(error).split("\n", 1)[0]
         detail = detail.split(": ", 1)[-1]
         if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):

@@ -14,6 +14,8 @@ from local_emulator.maxcompute.sql.dialect import parse_query
 from local_emulator.maxcompute.sql.errors import ddl_error, parse_error, semantic_error, unsupported
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from local_emulator.maxcompute.sql.script import Reader
 
 _LIFECYCLE = range(1, 37_232)
@@ -39,7 +41,8 @@ def create_table(context: Context, reader: Reader) -> Outcome:
     parts = _Parts()
     query = None
     if reader.accept("LIKE"):
-        like = context.table(table_name(reader), reader.place)
+        place = reader.place
+        like = context.table(table_name(reader), place, "Describe")
         parts.columns, parts.partition_columns = list(like.columns), list(like.partition_columns)
         parts.properties, parts.primary_key = dict(like.properties), like.primary_key
     elif reader.accept("("):
@@ -61,6 +64,10 @@ def create_table(context: Context, reader: Reader) -> Outcome:
             return Outcome()
         raise ddl_error(f"AlreadyExistsException(message:Table {table.project}.{name} already exists)")
     rows = context.run(query) if query is not None else None
+    return _made(context, table, rows, if_not_exists=if_not_exists)
+
+
+def _made(context: Context, table: Table, rows: pa.Table | None, *, if_not_exists: bool) -> Outcome:
     try:
         created = context.store.create_table(table)
     except ServiceError as error:
@@ -155,6 +162,7 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
         project = context.store.project(name[0])
     except ServiceError as error:
         raise semantic_error(error.message) from error
+    context.require("CreateTable", project)
     for column in parts.partition_columns:
         if not column.type.can_partition:
             raise semantic_error(f"partition column {column.name} cannot be of type {column.type}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TABLE_NOT_FOUND = "0130131"
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -39,7 +41,12 @@ def semantic_error(detail: str, position: Position | None = None) -> SqlError:
 
 def table_not_found(name: str, position: Position | None = None) -> SqlError:
     """``name`` is the full one: project.table."""
-    return SqlError("0130131", "Table not found", f"table {name} cannot be resolved", position or Position())
+    return SqlError(TABLE_NOT_FOUND, "Table not found", f"table {name} cannot be resolved", position or Position())
+
+
+def no_permission(detail: str) -> SqlError:
+    """Who runs it isn't allowed to."""
+    return SqlError("0130013", "Authorization exception", detail)
 
 
 def ddl_error(detail: str) -> SqlError:

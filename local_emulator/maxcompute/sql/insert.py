@@ -34,7 +34,7 @@ def insert(context: Context, translator: Translator, node: exp.Insert) -> Outcom
     if not isinstance(target, exp.Table):
         raise unsupported("this target of INSERT", translator.place(node))
     translator.only(target, _TARGET_PARTS)
-    table = context.table([part.name for part in target.parts], translator.place(target))
+    table = context.table([part.name for part in target.parts], translator.place(target), "Update")
     static = _partition(translator, target, table)
     names = [name.name.lower() for name in schema.expressions] if schema else None
     if table.partition_columns and not static and target.args.get("partition") is None and names is None:
@@ -43,7 +43,7 @@ def insert(context: Context, translator: Translator, node: exp.Insert) -> Outcom
     source = node.expression
     if node.args.get("with_"):
         source.set("with_", node.args["with_"])
-    query = _shaped(translator, table, translator.query(source), names, static)
+    query = _shaped(table, translator.query(source), names, static)
     rows = context.run(query)
     try:
         context.store.append_parts(
@@ -77,9 +77,7 @@ def _partition(translator: Translator, target: exp.Table, table: Table) -> dict[
     return static
 
 
-def _shaped(
-    translator: Translator, table: Table, query: Query, names: list[str] | None, static: dict[str, str]
-) -> Query:
+def _shaped(table: Table, query: Query, names: list[str] | None, static: dict[str, str]) -> Query:
     """The query in the shape of the table: its columns, then the dynamic partition columns as texts."""
     dynamic = [column for column in table.partition_columns if column.name not in static]
     if names is None:

@@ -29,7 +29,8 @@ def show(context: Context, reader: Reader) -> Outcome:
     if reader.accept("TABLES"):
         return Outcome(_tables(context, reader))
     if reader.accept("PARTITIONS"):
-        table = context.table(table_name(reader), reader.place)
+        place = reader.place
+        table = context.table(table_name(reader), place, "Describe")
         prefix = partition_spec(reader, table, whole=False) if reader.accept("PARTITION") else {}
         reader.end()
         if not table.partition_columns:
@@ -39,7 +40,8 @@ def show(context: Context, reader: Reader) -> Outcome:
         chosen = (spec for spec in specs if all(w in (None, v) for w, v in zip(wanted, spec, strict=True)))
         return Outcome("".join(f"{table.describe(spec)}\n" for spec in chosen))
     if reader.accept("CREATE", "TABLE"):
-        table = context.table(table_name(reader), reader.place)
+        place = reader.place
+        table = context.table(table_name(reader), place, "Describe")
         reader.end()
         return Outcome(create_statement(table))
     raise unsupported("this SHOW", place)
@@ -48,7 +50,8 @@ def show(context: Context, reader: Reader) -> Outcome:
 def describe(context: Context, reader: Reader) -> Outcome:
     """DESC [EXTENDED] table [PARTITION (...)]."""
     extended = reader.accept("EXTENDED")
-    table = context.table(table_name(reader), reader.place)
+    place = reader.place
+    table = context.table(table_name(reader), place, "Describe")
     if reader.accept("PARTITION"):
         given = partition_spec(reader, table, whole=True)
         reader.end()
@@ -115,6 +118,7 @@ def _tables(context: Context, reader: Reader) -> str:
             schema = reader.name()
     pattern = reader.string() if reader.accept("LIKE") else "*"
     reader.end()
+    context.require("List", context.store.project(project))
     tables = context.store.tables(project, schema)
     return "".join(f"{table.owner}:{table.name}\n" for table in tables if fnmatchcase(table.name, pattern.lower()))
 
@@ -153,7 +157,8 @@ def _columns(columns: Iterable[Column], *, extended: bool) -> Iterator[str]:
     if extended:
         yield "Field    | Type   | Label | ExtendedLabel | Nullable | DefaultValue | Comment"
         for column in columns:
-            yield f"{column.name} | {column.type} |       |               | {str(column.nullable).lower()} | NULL | {column.comment}"
+            nullable = str(column.nullable).lower()
+            yield f"{column.name} | {column.type} |       |               | {nullable} | NULL | {column.comment}"
         return
     yield f"{'Field':<16}| {'Type':<11}| {'Label':<6}| Comment"
     for column in columns:

@@ -1,0 +1,84 @@
+"""``/projects/P/users`` and ``/projects/P/roles``: who is in a project, and which roles it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.errors import ServiceError, missing
+from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE
+from local_emulator.maxcompute.rest.xml import element, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from xml.etree.ElementTree import Element
+
+    from aiohttp import web
+
+    from local_emulator.maxcompute.access.members import Members, User
+    from local_emulator.maxcompute.catalog import Project
+
+
+async def list_users(request: web.Request) -> web.Response:
+    """``GET /users``: all users."""
+    project, members = _managed(request)
+    return _users(members.users(project.name))
+
+
+async def get_user(request: web.Request) -> web.Response:
+    """``GET /users/U``: one user, by its number or, with ``type=displayname``, by its name; ``?roles``: its roles."""
+    project, members = _managed(request)
+    user = _user(request, project, members)
+    if "roles" in request.query:
+        return _roles(members.roles_of(project.name, user.key))
+    return reply(_user_element(user))
+
+
+async def list_roles(request: web.Request) -> web.Response:
+    """``GET /roles``: all roles."""
+    project, members = _managed(request)
+    return _roles(members.roles(project.name))
+
+
+async def get_role(request: web.Request) -> web.Response:
+    """``GET /roles/R``: one role; ``?users``: who has it."""
+    project, members = _managed(request)
+    role = members.role(project.name, request.match_info["role"])
+    if "policy" in request.query:
+        raise ServiceError(501, "NotImplemented", "policies are not emulated; grants to roles are")
+    if "users" in request.query:
+        return _users(members.holders(project.name, role))
+    return reply(_role_element(role))
+
+
+def _managed(request: web.Request) -> tuple[Project, Members]:
+    """The project and its members, for who may manage them."""
+    project = request.app[STORE].project(request.match_info["project"])
+    access = request.app[ACCESS]
+    access.require_administrator(request[PRINCIPAL], project, "list users and roles")
+    return project, access.members
+
+
+def _user(request: web.Request, project: Project, members: Members) -> User:
+    text = request.match_info["user"]
+    if request.query.get("type", "").lower() == "displayname" and "$" in text:
+        return members.user(project.name, text)
+    found = next((user for user in members.users(project.name) if user.id == text), None)
+    if found is None:
+        raise missing("NoSuchObject", f"the user {text} does not exist in project {project.name}")
+    return found
+
+
+def _users(found: Iterable[User]) -> web.Response:
+    return reply(element("Users", None, *map(_user_element, found)))
+
+
+def _roles(names: Iterable[str]) -> web.Response:
+    return reply(element("Roles", None, *map(_role_element, names)))
+
+
+def _user_element(user: User) -> Element:
+    return element("User", None, element("ID", user.id), element("DisplayName", user.name))
+
+
+def _role_element(name: str) -> Element:
+    return element("Role", None, element("Name", name))
