@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
+from local_emulator.maxcompute.access.objects import of_instance
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import ServiceError, invalid
 from local_emulator.maxcompute.instances import Instance, Job, TaskStatus, settings_of
-from local_emulator.maxcompute.keys import INSTANCES, PRINCIPAL, STORE, in_thread
+from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL, in_thread
 from local_emulator.maxcompute.rest.listing import page
+from local_emulator.maxcompute.rest.projects import project_of
 from local_emulator.maxcompute.rest.xml import element, http_time, read, reply
 from local_emulator.maxcompute.result_text import csv_text
 from local_emulator.maxcompute.sql.context import zone_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from xml.etree.ElementTree import Element
 
 # How long ?instancestatus, which waits at the server's side, waits for the end.
@@ -30,7 +35,7 @@ TASK_TYPE = "SQL"
 
 async def submit(request: web.Request) -> web.Response:
     """POST of a job; its id is in the Location header."""
-    project = request.app[STORE].project(request.match_info["project"]).name
+    project = project_of(request, "CreateInstance").name
     root = await read(request, "Instance")
     job = _job(root)
     schema = request.query.get("curr_schema") or job.settings.get("odps.default.schema") or DEFAULT_SCHEMA
@@ -41,7 +46,7 @@ async def submit(request: web.Request) -> web.Response:
 
 async def instances(request: web.Request) -> web.Response:
     """A project's instances, by status, time, owner or job's name."""
-    project = request.app[STORE].project(request.match_info["project"]).name
+    project = project_of(request, "List").name
     query = request.query
     if "cached" in query:
         raise invalid("the queue of instances is not emulated")
@@ -77,27 +82,18 @@ async def instances(request: web.Request) -> web.Response:
 
 async def instance(request: web.Request) -> web.Response:
     """GET of an instance, in all its variants."""
-    found, query = _found(request), request.query
+    found, query = _found(request, "Read"), request.query
     if "instancestatus" in query and not found.terminated:
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):  # it is still Running, which is the answer
             await asyncio.wait_for(found.finished.wait(), WAIT_SECONDS)
-        except asyncio.TimeoutError:
-            pass  # it is still Running, which is the answer
-    if "taskstatus" in query:
-        return reply(element("Instance", None, element("Status", _status(found)), element("Tasks", None, _task(found))))
-    if "result" in query:
-        return reply(await in_thread(request, lambda: _result(found)))
-    if "source" in query:
-        return reply(found.job.source)
-    if "instancesummary" in query:
-        return _summary(found)
-    if "instanceprogress" in query:
-        return reply(_progress(found))
-    if "detail" in query or "instancedetail" in query:
-        return web.json_response({"Instance": {"Name": found.id, "Status": _status(found), "Tasks": [found.job.task]}})
     for name in ("cached", "info", "instancequota", "log", "workers"):
         if name in query:
             raise invalid(f"?{name} of an instance is not emulated")
+    if "result" in query:
+        return reply(await in_thread(request, lambda: _result(found)))
+    for name, variant in _VARIANTS.items():
+        if name in query:
+            return variant(found)
     headers = {"x-odps-owner": found.owner.name, "x-odps-start-time": http_time(found.started)}
     if found.ended is not None and found.terminated:
         headers["x-odps-end-time"] = http_time(found.ended)
@@ -106,7 +102,7 @@ async def instance(request: web.Request) -> web.Response:
 
 async def stop(request: web.Request) -> web.Response:
     """PUT of status Terminated; ServiceError InvalidStateSetting if it has ended."""
-    found = _found(request)
+    found = _found(request, "Write")
     root = await read(request, "Instance")
     if root.findtext("Status") != "Terminated":
         raise invalid(f"expected Status Terminated, found {root.findtext('Status')!r}", "InvalidStateSetting")
@@ -114,9 +110,11 @@ async def stop(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _found(request: web.Request) -> Instance:
-    project = request.app[STORE].project(request.match_info["project"]).name
-    return request.app[INSTANCES].get(project, request.match_info["instance"])
+def _found(request: web.Request, action: str) -> Instance:
+    found = request.app[INSTANCES].get(project_of(request).name, request.match_info["instance"])
+    securable = of_instance(found.project, found.id, found.owner.name)
+    request.app[ACCESS].require(request[PRINCIPAL], action, securable)
+    return found
 
 
 def _job(root: Element) -> Job:
@@ -141,8 +139,8 @@ def _status(found: Instance) -> str:
     return "Terminated" if found.terminated else "Running"
 
 
-def _task(found: Instance) -> Element:
-    return element(
+def _task_status(found: Instance) -> web.Response:
+    task = element(
         "Task",
         None,
         element("Name", found.job.task),
@@ -152,6 +150,7 @@ def _task(found: Instance) -> Element:
         element("Histories"),
         Type=TASK_TYPE,
     )
+    return reply(element("Instance", None, element("Status", _status(found)), element("Tasks", None, task)))
 
 
 def _result(found: Instance) -> Element:
@@ -191,7 +190,11 @@ def _summary(found: Instance) -> web.Response:
     return web.json_response(body, headers=headers)
 
 
-def _progress(found: Instance) -> Element:
+def _detail(found: Instance) -> web.Response:
+    return web.json_response({"Instance": {"Name": found.id, "Status": _status(found), "Tasks": [found.job.task]}})
+
+
+def _progress(found: Instance) -> web.Response:
     done = found.status is TaskStatus.SUCCESS
     counts = {
         "BackupWorkers": 0,
@@ -203,4 +206,16 @@ def _progress(found: Instance) -> Element:
         "FinishedPercentage": 100 if done else 0,
     }
     children = [element(name, value) for name, value in counts.items()]
-    return element("Progress", None, element("Stage", None, *children, ID="M1_job_0"))
+    return reply(element("Progress", None, element("Stage", None, *children, ID="M1_job_0")))
+
+
+_VARIANTS: Mapping[str, Callable[[Instance], web.Response]] = MappingProxyType(
+    {
+        "taskstatus": _task_status,
+        "source": lambda found: reply(found.job.source),
+        "instancesummary": _summary,
+        "instanceprogress": _progress,
+        "detail": _detail,
+        "instancedetail": _detail,
+    }
+)
