@@ -44,8 +44,10 @@ class Metadata:
             self.show_project(Project(name, owner, *map(datetime.fromisoformat, (created, modified))))
         for (definition,) in cursor.execute("SELECT definition FROM emulator.tables").fetchall():
             self.show_table(table_from_json(json.loads(definition)))
-        for table_id, spec, *times, size in cursor.execute("FROM emulator.partitions").fetchall():
-            self._partitions[table_id][tuple(spec)] = Partition(tuple(spec), *map(datetime.fromisoformat, times), size)
+        for table_id, spec, *texts, size in cursor.execute("FROM emulator.partitions").fetchall():
+            created, modified, altered = map(datetime.fromisoformat, texts)
+            partition = Partition(tuple(spec), created, modified, altered, size)
+            self._partitions[table_id][partition.spec] = partition
 
     def projects(self) -> list[Project]:
         """All projects by name."""

@@ -22,12 +22,14 @@ _NANOSECONDS = 1_000_000_000
 
 def csv_text(columns: Sequence[Column], rows: pa.Table, zone: tzinfo) -> str:
     r"""A header and a line for each row; texts in double quotes, NULL as ``\N``, times in a zone."""
-    lines = [",".join(_quoted(column.name) for column in columns)]
+    header = ",".join(_quoted(column.name) for column in columns)
     formats = [_format(column.type, zone) for column in columns]
     values = [_plain(column) for column in rows.columns]
-    for row in zip(*values, strict=True):
-        lines.append(",".join(NULL if v is None else form(v) for v, form in zip(row, formats, strict=True)))
-    return "\n".join(lines) + "\n"
+    lines = (
+        ",".join(NULL if value is None else form(value) for value, form in zip(row, formats, strict=True))
+        for row in zip(*values, strict=True)
+    )
+    return "\n".join([header, *lines]) + "\n"
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
@@ -38,9 +40,8 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _format(type_: DataType, zone: tzinfo) -> Callable[[Any], str]:
-    nested = {"array": _array, "map": _map, "struct": _struct}.get(type_.name)
-    if nested is not None:
-        return lambda value: _quoted(nested(value, type_, zone))
+    if type_.elements:
+        return lambda value: _quoted(_inner(value, type_, zone))
     if type_.name in _TEXTS:
         return lambda value: _quoted(_scalar(value, type_, zone))
     return lambda value: _scalar(value, type_, zone)
@@ -77,9 +78,12 @@ def _nanoseconds(value: int, zone: tzinfo | None) -> str:
 def _inner(value: Any, type_: DataType, zone: tzinfo) -> str:
     if value is None:
         return NULL
-    nested = {"array": _array, "map": _map, "struct": _struct}.get(type_.name)
-    if nested is not None:
-        return nested(value, type_, zone)
+    if type_.name == "array":
+        return _array(value, type_, zone)
+    if type_.name == "map":
+        return _map(value, type_, zone)
+    if type_.name == "struct":
+        return _struct(value, type_, zone)
     text = _scalar(value, type_, zone)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if type_.name in _TEXTS else text
 

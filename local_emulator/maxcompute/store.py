@@ -384,13 +384,16 @@ class _Incoming:
         required = [(index, column.name) for index, column in enumerate(self._table.columns) if not column.nullable]
         try:
             for batch in self._batches:
-                if not batch.schema.equals(self.schema):
-                    raise ValueError(f"expected batches of {self.schema}, found {batch.schema}")
-                for index, name in required:
-                    if batch.column(index).null_count:
-                        raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")
+                self._check(batch, required)
                 self.bytes += batch.nbytes
                 yield batch
         except Exception as error:
             self.failure = error
             raise
+
+    def _check(self, batch: pa.RecordBatch, required: Sequence[tuple[int, str]]) -> None:
+        if not batch.schema.equals(self.schema):
+            raise ValueError(f"expected batches of {self.schema}, found {batch.schema}")
+        for index, name in required:
+            if batch.column(index).null_count:
+                raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")

@@ -86,10 +86,14 @@ class Access:
 
     def require_member(self, principal: Principal, project: Project) -> None:
         """Let pass the owner and the users of a project; AccessDeniedError for anyone else."""
-        key = self._key(principal)
-        if not self._owns(key, project) and self.members.find(project.name, key) is None:
+        if not self.admits(principal, project):
             detail = f"Authorization Failed [4002], You don't exist in project {project.name}"
             raise self._denied(principal, of_project(project), detail)
+
+    def admits(self, principal: Principal, project: Project) -> bool:
+        """Whether someone is the owner or a user of a project."""
+        key = self._key(principal)
+        return self._owns(key, project) or self.members.find(project.name, key) is not None
 
     def require_administrator(self, principal: Principal, project: Project, what: str) -> None:
         """Let pass who may manage the project's users and grants; ``what`` is for the message of AccessDeniedError."""

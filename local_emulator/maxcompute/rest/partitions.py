@@ -28,7 +28,7 @@ async def partition(request: web.Request, table: Table) -> web.Response:
             return snapshot.count(found.spec)
 
     rows = await in_thread(request, count)
-    schema = {
+    schema: dict[str, object] = {
         "createTime": epoch(found.created),
         "lastDDLTime": epoch(found.altered),
         "lastModifiedTime": epoch(found.modified),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from local_emulator.maxcompute.errors import invalid, missing
-from local_emulator.maxcompute.keys import ACCOUNTS, ADDRESS, CLOCK, STORE
+from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, ADDRESS, CLOCK, PRINCIPAL, STORE
 from local_emulator.maxcompute.rest.listing import page
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 
@@ -24,6 +24,20 @@ _PROPERTIES = {
     "odps.table.lifecycle": "optional",
     "odps.security.ip.whitelist": "",
 }
+
+
+def project_of(request: web.Request, action: str = "") -> Project:
+    """The project of a path, for who is in it, and may do that with it.
+
+    Raises:
+        ServiceError: NoSuchProject, NoPermission.
+    """
+    access, principal = request.app[ACCESS], request[PRINCIPAL]
+    found = request.app[STORE].project(request.match_info["project"])
+    access.require_member(principal, found)
+    if action:
+        access.require(principal, action, found)
+    return found
 
 
 async def host(request: web.Request) -> web.Response:
@@ -49,13 +63,15 @@ async def tenant(request: web.Request) -> web.Response:
 
 
 async def projects(request: web.Request) -> web.Response:
-    """The list of projects."""
+    """The list of projects that the caller is in."""
     wanted = request.query.get("name", "").lower()
     owner = request.query.get("owner")
     found = [
         project
         for project in request.app[STORE].projects()
-        if project.name.startswith(wanted) and owner in (None, project.owner)
+        if project.name.startswith(wanted)
+        and owner in (None, project.owner)
+        and request.app[ACCESS].admits(request[PRINCIPAL], project)
     ]
     chosen, marker, size = page(found, request.query, lambda project: project.name)
     items = [_project(request, project) for project in chosen]
@@ -64,7 +80,7 @@ async def projects(request: web.Request) -> web.Response:
 
 async def project(request: web.Request) -> web.Response:
     """One project; clients can't do without the three headers."""
-    found = request.app[STORE].project(request.match_info["project"])
+    found = project_of(request)
     headers = {
         "x-odps-owner": found.owner,
         "x-odps-creation-time": http_time(found.created),
@@ -78,7 +94,7 @@ async def project(request: web.Request) -> web.Response:
 
 async def tunnel_service(request: web.Request) -> web.Response:
     """``?service``: host and port of the Tunnel endpoint."""
-    request.app[STORE].project(request.match_info["project"])
+    project_of(request)
     if "service" not in request.query:
         raise missing("NoSuchPath", "expected ?service")
     return web.Response(text=request.app[ADDRESS], content_type="text/plain")
@@ -86,7 +102,7 @@ async def tunnel_service(request: web.Request) -> web.Response:
 
 async def logs(request: web.Request) -> web.Response:
     """What clients tell about their own use; nobody reads it here."""
-    request.app[STORE].project(request.match_info["project"])
+    project_of(request)
     return web.Response()
 
 

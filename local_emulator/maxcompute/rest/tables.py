@@ -10,10 +10,11 @@ from aiohttp import web
 
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import invalid
-from local_emulator.maxcompute.keys import STORE, in_thread
+from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.partition_spec import matches, parse_spec
 from local_emulator.maxcompute.rest import partitions
 from local_emulator.maxcompute.rest.listing import page
+from local_emulator.maxcompute.rest.projects import project_of
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 from local_emulator.maxcompute.result_text import csv_text
 from local_emulator.maxcompute.sql.context import DEFAULT_ZONE
@@ -37,15 +38,16 @@ def table_of(request: web.Request) -> Table:
 async def table(request: web.Request) -> web.Response:
     """GET of a table, in all its variants."""
     found, query = table_of(request), request.query
+    request.app[ACCESS].require(request[PRINCIPAL], "Select" if "data" in query else "Describe", found)
     if "partitions" in query:
         return await partitions.partition_list(request, found)
     if "data" in query:
         return await _preview(request, found)
     if "partition" in query:
         return await partitions.partition(request, found)
-    store, extended = request.app[STORE], "extended" in query
-    count = await in_thread(request, lambda: _count(store, found)) if extended else None
-    return reply(_table(found, count))
+    store = request.app[STORE]
+    count = await in_thread(request, lambda: _count(store, found))
+    return reply(_table(found, count, extended="extended" in query))
 
 
 async def tables(request: web.Request) -> web.Response:
@@ -54,13 +56,13 @@ async def tables(request: web.Request) -> web.Response:
     prefix, owner, kind = query.get("name", "").lower(), query.get("owner"), query.get("type")
     found = [
         known
-        for known in store.tables(request.match_info["project"], query.get("curr_schema") or DEFAULT_SCHEMA)
+        for known in store.tables(project_of(request, "List").name, query.get("curr_schema") or DEFAULT_SCHEMA)
         if known.name.startswith(prefix) and owner in (None, known.owner) and kind in (None, "MANAGED_TABLE")
     ]
     chosen, marker, size = page(found, query, lambda known: known.name)
     if "extended" in query:
         counts = await in_thread(request, lambda: [_count(store, known) for known in chosen])
-        items = [_table(known, count) for known, count in zip(chosen, counts, strict=True)]
+        items = [_table(known, count, extended=True) for known, count in zip(chosen, counts, strict=True)]
     else:
         items = [_summary(known) for known in chosen]
     return reply(element("Tables", None, element("Marker", marker), element("MaxItems", size), *items))
@@ -101,9 +103,10 @@ async def _preview(request: web.Request, found: Table) -> web.Response:
     return web.Response(text=await in_thread(request, read), content_type="text/csv")
 
 
-def _table(found: Table, count: int | None) -> Element:
+def _table(found: Table, count: int, *, extended: bool) -> Element:
+    schema = _schema(found, count) | (_extended(found, count) if extended else {})
     root = _summary(found)
-    root.append(element("Schema", json.dumps(_schema(found, count), ensure_ascii=False), format="Json"))
+    root.append(element("Schema", json.dumps(schema, ensure_ascii=False), format="Json"))
     return root
 
 
@@ -126,8 +129,8 @@ def _summary(found: Table) -> Element:
     )
 
 
-def _schema(found: Table, count: int | None) -> dict[str, Any]:
-    schema = {
+def _schema(found: Table, count: int) -> dict[str, Any]:
+    return {
         "tableName": found.name,
         "comment": found.comment,
         "owner": found.owner,
@@ -150,17 +153,18 @@ def _schema(found: Table, count: int | None) -> dict[str, Any]:
             "SortCols": [],
         },
         "tableProperties": json.dumps(dict(found.properties)),
+        "recordNum": count,
     }
-    if count is not None:
-        schema |= {
-            "recordNum": count,
-            "IsArchived": False,
-            "PhysicalSize": found.size,
-            "FileNum": int(count > 0),
-            "serDeProperties": "{}",
-            "Reserved": json.dumps(_reserved(found)),
-        }
-    return schema
+
+
+def _extended(found: Table, count: int) -> dict[str, Any]:
+    return {
+        "IsArchived": False,
+        "PhysicalSize": found.size,
+        "FileNum": int(count > 0),
+        "serDeProperties": "{}",
+        "Reserved": json.dumps(_reserved(found)),
+    }
 
 
 def _reserved(found: Table) -> dict[str, Any]:

@@ -62,10 +62,10 @@ def aggregate(name: str, arguments: Sequence[Value], distinct: bool, position: P
 def window(name: str, arguments: Sequence[Value], position: Position | None) -> Value | None:
     """The call of a function that only stands before OVER, or None if the name isn't one."""
     if name in _RANKS:
-        given = ", ".join(str(implicit(argument, BIGINT, position)) for argument in arguments)
-        if bool(given) != (name == "ntile"):
+        if len(arguments) != (name == "ntile"):
             raise semantic_error(f"wrong number of arguments of {name}", position)
-        return Value(f"{name}({given}){PLACE}", _RANKS[name])
+        number = "".join(str(implicit(argument, BIGINT, position)) for argument in arguments)
+        return Value(f"{name}({number}){PLACE}", _RANKS[name])
     if name in _NEIGHBOURS:
         if not 1 <= len(arguments) <= 3:  # noqa: PLR2004
             raise semantic_error(f"{name} takes 1 to 3 arguments", position)
@@ -79,9 +79,9 @@ def window(name: str, arguments: Sequence[Value], position: Position | None) -> 
         if not arguments:
             raise semantic_error(f"{name} takes an argument", position)
         ignores_nulls = len(arguments) > 1 and name != "nth_value" and arguments[1].sql == "TRUE"
-        rest = f", {arguments[1]}" if name == "nth_value" and len(arguments) > 1 else ""
+        number = f", {arguments[1]}" if name == "nth_value" and len(arguments) > 1 else ""
         return Value(
-            f"{name}({arguments[0]}{rest}{' IGNORE NULLS' if ignores_nulls else ''}){PLACE}", arguments[0].type
+            f"{name}({arguments[0]}{number}{' IGNORE NULLS' if ignores_nulls else ''}){PLACE}", arguments[0].type
         )
     return None
 

@@ -13,7 +13,7 @@ from sqlglot import exp
 from sqlglot.dialects.hive import Hive
 from sqlglot.parser import Parser
 from sqlglot.parsers.hive import HiveParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local_emulator.maxcompute.sql.errors import Position, parse_error, unsupported
 
@@ -40,7 +40,7 @@ class MaxComputeParser(HiveParser):
         schema: bool = False,
         allow_identifiers: bool = True,
         with_collation: bool = False,
-    ) -> exp.Expression | None:
+    ) -> exp.Expr | None:
         # Hive's own drops the length of char and varchar.
         return Parser._parse_types(  # noqa: SLF001 - the parent's parent
             self, check_func, schema, allow_identifiers, with_collation
@@ -48,7 +48,7 @@ class MaxComputeParser(HiveParser):
 
 
 class MaxCompute(Hive):
-    """The dialect; ``\\;`` and the rest of the backslash escapes are Hive's."""
+    """The dialect; the backslash escapes of texts are those of Hive."""
 
     class Tokenizer(Hive.Tokenizer):
         """Comments, back-quoted names, strings in either quotes with backslash escapes."""
@@ -86,13 +86,14 @@ def parse_query(script: str, tokens: list[Token]) -> exp.Expression:
         raise parse_error(
             f"{detail}, {first.get('description', error)}", Position(int(first.get("line") or 1), column)
         ) from error
-    if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
+    tree = trees[0] if len(trees) == 1 else None
+    if not isinstance(tree, exp.Expression) or isinstance(tree, exp.Command):
         raise parse_error("expected a statement", place_of(script, tokens[0].start))
     written = sum(token.token_type in _LITERALS for token in tokens)
-    if written > sum(1 for _ in trees[0].find_all(exp.Literal)):
+    if written > sum(1 for _ in tree.find_all(exp.Literal)):
         # sqlglot has read over something; what is left would be another query.
         raise unsupported("this form", place_of(script, tokens[0].start))
-    return trees[0]
+    return tree
 
 
 def place_of(script: str, offset: int) -> Position:

@@ -1,8 +1,8 @@
 """MaxCompute's functions that are emulated, each with its arguments, its type, and how DuckDB says it.
 
-A row is (name, argument kinds, result, DuckDB text). Several rows of one name differ in their number of arguments. Kinds: s
-string, i bigint, d double, t datetime, b boolean, a anything; `*` repeats the last one. In the text `{0}` is the first
-argument, `{*}` all with commas. What needs more than a row is a function in `special_functions`.
+A row is (name, argument kinds, result, DuckDB text). Several rows of one name differ in their number of arguments.
+Kinds: s string, i bigint, d double, t datetime, b boolean, a anything; `*` repeats the last one. In the text `{0}` is
+the first argument, `{*}` all with commas. What needs more than a row is a function in `special_functions`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from local_emulator.maxcompute.sql.values import (
     NUMBERS,
     TEXTS,
     VOID,
+    WHOLE,
     Value,
     cast,
     comparable,
@@ -42,7 +43,6 @@ _ARITHMETIC: Mapping[type, str] = MappingProxyType(
 )
 _BITWISE: Mapping[type, str] = MappingProxyType({exp.BitwiseAnd: "&", exp.BitwiseOr: "|", exp.BitwiseXor: "xor"})
 _CONNECTORS: Mapping[type, str] = MappingProxyType({exp.And: "AND", exp.Or: "OR"})
-_WHOLE = DataType("decimal", (19, 0))
 
 COMPARISONS = tuple(_COMPARISONS)
 ARITHMETIC = (*_ARITHMETIC, *_BITWISE)
@@ -95,7 +95,7 @@ def _of_integers(kind: type, left: Value, right: Value) -> Value:
 def _of_decimals(kind: type, left: Value, right: Value, position: Position | None) -> Value:
     if kind in (exp.Div, exp.IntDiv):
         raise unsupported("division of decimals (cast them to double)", position)
-    types = [_WHOLE if value.type.name in INTEGERS or value.type == VOID else value.type for value in (left, right)]
+    types = [WHOLE if value.type.name in INTEGERS or value.type == VOID else value.type for value in (left, right)]
     if kind is exp.Mul:
         scale = min(sum(type_.arguments[1] for type_ in types), MAX_SCALE)
         result = DataType("decimal", (MAX_DECIMAL_DIGITS, scale))

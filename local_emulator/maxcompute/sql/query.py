@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from local_emulator.maxcompute.catalog import Column
-from local_emulator.maxcompute.sql.errors import Position, SqlError, semantic_error, unsupported
+from local_emulator.maxcompute.sql.errors import Position, semantic_error, unsupported
 from local_emulator.maxcompute.sql.expressions import Expressions
 from local_emulator.maxcompute.sql.scope import Output, Relation, Scope
 from local_emulator.maxcompute.sql.sources import from_item, join_words
@@ -70,7 +70,8 @@ class Translator:
         elif isinstance(node, exp.Subquery):
             self.only(node, _SUBQUERY_PARTS)
             found = self.query(node.this, outer, names)
-            found = self._tail(node, Query(f"SELECT * FROM ({found.sql})", found.columns), outer, names)
+            text = f"SELECT * FROM ({found.sql})"  # noqa: S608 - translated
+            found = self._tail(node, Query(text, found.columns), outer, names)
         elif isinstance(node, exp.Values):
             found = self.values(node, outer, names)
         else:
@@ -98,10 +99,8 @@ class Translator:
             raise semantic_error("the rows of VALUES differ in length", self.place(node))
         types = [common_type([value.type for value in column], self.place(node)) for column in zip(*rows, strict=True)]
         texts = [f"({', '.join(str(cast(v, t)) for v, t in zip(row, types, strict=True))})" for row in rows]
-        return Query(
-            f"SELECT * FROM (VALUES {', '.join(texts)})",
-            tuple(Output(f"_c{index}", type_) for index, type_ in enumerate(types)),
-        )
+        text = f"SELECT * FROM (VALUES {', '.join(texts)})"  # noqa: S608 - translated
+        return Query(text, tuple(Output(f"_c{index}", type_) for index, type_ in enumerate(types)))
 
     def place(self, node: exp.Expression) -> Position | None:
         """Where a node is in the script."""
@@ -290,9 +289,9 @@ class Translator:
         items = [(column.name, relation.value(column)) for column in query.columns]
         order = self._order(node, expressions, items)
         names_listed = ", ".join(quoted(column.name) for column in query.columns)
-        return Query(
-            f'SELECT * FROM ({query.sql}) AS "_u"({names_listed}){order}{self._limit(node, expressions)}', query.columns
-        )
+        limit = self._limit(node, expressions)
+        text = f'SELECT * FROM ({query.sql}) AS "_u"({names_listed}){order}{limit}'  # noqa: S608 - translated
+        return Query(text, query.columns)
 
 
 def _as(query: Query, columns: tuple[Output, ...]) -> str:
@@ -302,7 +301,7 @@ def _as(query: Query, columns: tuple[Output, ...]) -> str:
         f"{cast(Value(f'x.{name}', mine.type), column.type)} AS {quoted(column.name)}"
         for name, mine, column in zip(names, query.columns, columns, strict=True)
     )
-    return f"SELECT {casts} FROM ({query.sql}) AS x({', '.join(names)})"
+    return f"SELECT {casts} FROM ({query.sql}) AS x({', '.join(names)})"  # noqa: S608 - translated
 
 
 def _output(value: Value) -> str:

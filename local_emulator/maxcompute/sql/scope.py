@@ -1,4 +1,4 @@
-"""What names mean at one place of a query: the columns of its FROM, the select list's aliases, the queries around it."""
+"""What names mean at one place of a query: the columns of FROM, the select list's aliases, the queries around it."""
 
 from __future__ import annotations
 

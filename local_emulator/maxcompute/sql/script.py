@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local_emulator.maxcompute.sql.dialect import end_of, place_of, tokenize
 from local_emulator.maxcompute.sql.errors import Position, SqlError, parse_error
@@ -15,8 +15,6 @@ from local_emulator.maxcompute.types import DataType, TypeSyntaxError, parse_typ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
-
-    from sqlglot.tokens import Token
 
     T = TypeVar("T")
 

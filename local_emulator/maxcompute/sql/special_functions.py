@@ -91,7 +91,7 @@ def _if(arguments: Arguments, position: Position | None) -> Value:
 
 def _nullif(arguments: Arguments, position: Position | None) -> Value:
     _count(arguments, 2, 2, position)
-    left, right = comparable(*arguments, position)
+    left, right = comparable(arguments[0], arguments[1], position)
     return Value(f"CASE WHEN {left} = {right} THEN NULL ELSE {arguments[0]} END", arguments[0].type)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.sql.errors import Position, semantic_error
@@ -20,6 +21,18 @@ TIMES = ("date", "datetime", "timestamp", "timestamp_ntz")
 NESTED = ("array", "map", "struct")
 TIME_FORMAT = "'%Y-%m-%d %H:%M:%S'"
 MAX_DECIMAL_DIGITS, MAX_SCALE = 38, 18
+WHOLE = DataType("decimal", (19, 0))  # holds every bigint
+# From narrow to wide. A float beside another number becomes a double.
+_ORDERS = (INTEGERS, (*INTEGERS, "decimal", "float", "double"), ("date", "datetime", "timestamp"))
+# What the service converts by itself, by target.
+_SOURCES = MappingProxyType(
+    {
+        **dict.fromkeys(NUMBERS, (*NUMBERS, *TEXTS)),
+        **dict.fromkeys(TEXTS, (*NUMBERS, *TEXTS, *TIMES, "boolean")),
+        **dict.fromkeys(TIMES, (*TIMES, *TEXTS)),
+        "binary": TEXTS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +80,9 @@ def converts(source: DataType, target: DataType) -> bool:
     """Whether a value of one type may stand where another is expected."""
     if VOID in (source, target) or source == target:
         return True
-    if target.name in TEXTS:
-        return source.name not in (*NESTED, "binary", "json")
-    if target.name in NUMBERS:
-        return source.name in (*NUMBERS, *TEXTS)
-    if target.name in TIMES:
-        return source.name in (*TIMES, *TEXTS)
     if source.name == target.name and source.name in NESTED:
         return len(source.elements) == len(target.elements) and all(map(converts, source.elements, target.elements))
-    return target.name == "binary" and source.name in TEXTS
+    return source.name in _SOURCES.get(target.name, ())
 
 
 def common_type(types: Sequence[DataType], position: Position | None = None) -> DataType:
@@ -88,46 +95,44 @@ def common_type(types: Sequence[DataType], position: Position | None = None) -> 
 
 def comparable(left: Value, right: Value, position: Position | None = None) -> tuple[Value, Value]:
     """Both sides of a comparison as one type: a text is read as what it's compared with, numbers as doubles."""
-    names = left.type.name, right.type.name
     if left.type == right.type or VOID in (left.type, right.type):
         return left, right
-    if all(name in TEXTS for name in names):
-        return left, right
-    if any(name in TEXTS for name in names) and all(name in (*TEXTS, *NUMBERS) for name in names):
-        return cast(left, DOUBLE), cast(right, DOUBLE)
-    if names[0] in TEXTS and names[1] in (*TIMES, "boolean", "binary"):
-        return cast(left, right.type), right
-    if names[1] in TEXTS and names[0] in (*TIMES, "boolean", "binary"):
-        return left, cast(right, left.type)
-    target = _wider(left.type, right.type, position)
-    if target.name == "decimal":  # DuckDB compares decimals of different scales by itself
-        return left, right
-    return cast(left, target), cast(right, target)
+    target = _comparison_type(left.type, right.type, position)
+    return (left, right) if target is None else (cast(left, target), cast(right, target))
+
+
+def _comparison_type(left: DataType, right: DataType, position: Position | None) -> DataType | None:
+    """The type that both are compared as; None: as they are (DuckDB compares decimals of different scales itself)."""
+    texts = [type_ for type_ in (left, right) if type_.name in TEXTS]
+    others = [type_ for type_ in (left, right) if type_.name not in TEXTS]
+    if not others:
+        return None
+    if not texts:
+        target = _wider(left, right, position)
+        return None if target.name == "decimal" else target
+    if others[0].name in NUMBERS:
+        return DOUBLE
+    if others[0].name in (*TIMES, "boolean", "binary"):
+        return others[0]
+    raise semantic_error(f"{left} and {right} cannot be compared", position)
 
 
 def _wider(left: DataType, right: DataType, position: Position | None) -> DataType:
-    if left == right or right == VOID:
-        return left
     if left == VOID:
         return right
+    if right in (left, VOID):
+        return left
     names = {left.name, right.name}
-    if names <= {*TEXTS}:
-        return STRING
-    if names <= {*INTEGERS}:
-        return left if INTEGERS.index(left.name) > INTEGERS.index(right.name) else right
-    if names == {"decimal"}:
-        return decimal_of(left, right)
-    if names <= {*INTEGERS, "decimal"}:
-        return decimal_of(left if left.name == "decimal" else right, DataType("decimal", (19, 0)))
-    if names <= {*NUMBERS}:
-        return DOUBLE
-    if names <= {*TIMES} and names <= {"date", "datetime", "timestamp"}:
-        return simple(max(names, key=("date", "datetime", "timestamp").index))
-    if names & {*TEXTS} and converts(left, STRING) and converts(right, STRING):
-        return STRING
+    if "decimal" in names and names <= {*INTEGERS, "decimal"}:
+        return decimal_of(*(type_ if type_.name == "decimal" else WHOLE for type_ in (left, right)))
     if left.name == right.name and left.name in NESTED and len(left.elements) == len(right.elements):
         elements = tuple(_wider(a, b, position) for a, b in zip(left.elements, right.elements, strict=True))
         return DataType(left.name, elements=elements, fields=left.fields)
+    found = next((order for order in _ORDERS if names <= {*order}), None)
+    if found is not None:
+        return simple(max(names, key=found.index))
+    if names & {*TEXTS} and converts(left, STRING) and converts(right, STRING):
+        return STRING
     raise semantic_error(f"types {left} and {right} do not fit together", position)
 
 
@@ -139,26 +144,24 @@ def decimal_of(left: DataType, right: DataType) -> DataType:
 
 
 def _cast(value: Value, source: DataType, target: DataType) -> str | None:
-    type_ = target.duckdb_type()
     if target.name in TEXTS:
         text = _to_text(value, source)
         return text if text is None or target.name == "string" else f"left({text}, {target.arguments[0]})"
     if target.name in INTEGERS:
-        return _to_integer(value, source, type_)
-    if target.name in ("float", "double", "decimal"):
-        if source.name in TEXTS:
-            return f"TRY_CAST({value} AS {type_})"
-        return f"CAST({value} AS {type_})" if source.name in (*NUMBERS, "boolean") else None
-    if target.name == "boolean":
-        if source.name in TEXTS:
-            return f"TRY_CAST({value} AS BOOLEAN)"
-        return f"({value} <> 0)" if source.name in NUMBERS else None
+        return _to_integer(value, source, target.duckdb_type())
     if target.name in TIMES:
         return _to_time(value, source, target)
-    if target.name == "binary":
-        return f"encode({value})" if source.name in TEXTS else None
-    if target.name == "json":
-        return f"TRY_CAST({value} AS JSON)" if source.name in TEXTS else None
+    return _to_other(value, source, target)
+
+
+def _to_other(value: Value, source: DataType, target: DataType) -> str | None:
+    type_ = target.duckdb_type()
+    if source.name in TEXTS and target.name not in NESTED:
+        return f"encode({value})" if target.name == "binary" else f"TRY_CAST({value} AS {type_})"
+    if target.name == "boolean":
+        return f"({value} <> 0)" if source.name in NUMBERS else None
+    if target.name in NUMBERS:
+        return f"CAST({value} AS {type_})" if source.name in (*NUMBERS, "boolean") else None
     return f"CAST({value} AS {type_})" if source.name == target.name and converts(source, target) else None
 
 
