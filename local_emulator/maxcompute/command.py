@@ -1,0 +1,80 @@
+"""``python -m local_emulator maxcompute``: the emulator alone, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute import server
+from local_emulator.maxcompute.database import DatabaseBusyError
+
+if TYPE_CHECKING:
+    import argparse
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.description = (
+        f"A local MaxCompute: REST at http://{HOST}:PORT/api, Tunnel at http://{HOST}:PORT. It says so in one line once "
+        "it is ready, and ends on SIGTERM or Ctrl-C."
+    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--access-id", default="ak", help="access key id of the account's owner (default: %(default)s)")
+    parser.add_argument("--access-key", default="sk", help="its secret (default: %(default)s)")
+    parser.add_argument("--project", default="connector_test", help="made at start (default: %(default)s)")
+    parser.add_argument("--account-id", default=server.ACCOUNT_ID, help="the account's number (default: %(default)s)")
+    parser.add_argument("--data-dir", type=Path, help="keep what is committed in this directory (default: in memory)")
+    parser.add_argument("--insecure", action="store_true", help="take every request as the owner's, whatever signs it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit code."""
+    settings = server.ServerSettings(
+        project=arguments.project,
+        access_id=arguments.access_id,
+        access_key=arguments.access_key,
+        account_id=arguments.account_id,
+        data_dir=arguments.data_dir,
+        insecure=arguments.insecure,
+    )
+    try:
+        asyncio.run(_serve(arguments.port, settings))
+    except DatabaseBusyError as error:
+        return _refused(str(error))
+    except OverflowError:
+        return _refused(f"expected a port from 0 to 65535, found {arguments.port}")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return _refused(f"port {arguments.port} is in use; name another one with --port (0 takes a free one)")
+        return _refused(f"cannot start: {error}")
+    return 0
+
+
+async def _serve(port: int, settings: server.ServerSettings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    runner, address = await server.serve(HOST, port, settings)
+    try:
+        where = "in memory" if settings.data_dir is None else f"in {settings.data_dir}"
+        sys.stdout.write(
+            f"MaxCompute is ready: REST http://{address}/api, Tunnel http://{address}, "
+            f"project {settings.project}, data {where}\n"
+        )
+        sys.stdout.flush()
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _refused(message: str) -> int:
+    sys.stderr.write(f"maxcompute: {message}\n")
+    return 1
