@@ -22,8 +22,8 @@ DEFAULT_PORT = 8080
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.description = (
-        f"A local MaxCompute: REST at http://{HOST}:PORT/api, Tunnel at http://{HOST}:PORT. It says so in one line once "
-        "it is ready, and ends on SIGTERM or Ctrl-C."
+        f"A local MaxCompute: REST at http://{HOST}:PORT/api, Tunnel at http://{HOST}:PORT. "
+        "It says so in one line once it is ready, and ends on SIGTERM or Ctrl-C."
     )
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--access-id", default="ak", help="access key id of the account's owner (default: %(default)s)")
