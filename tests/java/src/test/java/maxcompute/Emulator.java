@@ -23,7 +23,16 @@ final class Emulator {
     }
 
     static Odps client(String accessKey) {
-        Odps odps = new Odps(new AliyunAccount(setting("MAXCOMPUTE_ACCESS_ID"), accessKey));
+        return client(new AliyunAccount(setting("MAXCOMPUTE_ACCESS_ID"), accessKey));
+    }
+
+    /** A client that signs by version 4, which takes the region in. */
+    static Odps regionalClient(String region) {
+        return client(new AliyunAccount(setting("MAXCOMPUTE_ACCESS_ID"), setting("MAXCOMPUTE_ACCESS_KEY"), region));
+    }
+
+    private static Odps client(AliyunAccount account) {
+        Odps odps = new Odps(account);
         odps.setEndpoint(setting("MAXCOMPUTE_ENDPOINT"));
         odps.setDefaultProject(PROJECT);
         return odps;
