@@ -1,0 +1,125 @@
+"""Signatures, tokens and clocks, with PyODPS as the client."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from odps import ODPS, errors, options
+from odps.accounts import BearerTokenAccount, CloudAccount, StsAccount
+from odps.rest import RestClient
+from odps.types import PartitionSpec
+
+from local_emulator.maxcompute import server
+from local_emulator.maxcompute.keys import CLOCK
+from tests.access_clients import CREATE, PROJECT, ROLE, SELECT, client_of, issue, run, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def v4() -> Iterator[None]:
+    """PyODPS remembers for ever which endpoints refused version 4."""
+    RestClient._endpoints_without_v4_sign.clear()
+    enabled, options.enable_v4_sign = options.enable_v4_sign, True
+    yield
+    options.enable_v4_sign = enabled
+
+
+@pytest.mark.usefixtures("v4", "role")
+@pytest.mark.parametrize("enabled", [True, False])
+def test_both_signature_versions(emulator: server.Server, *, enabled: bool) -> None:
+    options.enable_v4_sign = enabled
+    client = ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint, region_name="cn-hangzhou")
+    assert client.execute_security_query("whoami")["ID"] == "1000000000000001"
+    assert run(client, "select '百分 % + & =' as a") == [["百分 % + & ="]]
+    sts = client_of(emulator, issue(emulator, ROLE), region_name="cn-hangzhou")
+    assert sts.exist_table("test_kafka")
+    assert not RestClient._endpoints_without_v4_sign
+
+
+@pytest.mark.usefixtures("v4")
+def test_partition_values_of_every_kind_are_signed(owner: ODPS) -> None:
+    table = owner.get_table("test_kafka")
+    for value in ("a b", "50%", "1+1", "x&y", "中文", "11-17-2020 14", "%41"):
+        table.create_partition({"pt": value})
+        assert table.exist_partition(PartitionSpec({"pt": value})), value
+
+
+@pytest.mark.parametrize(
+    ("access_id", "access_key", "error", "code"),
+    [
+        ("ak", "wrong", errors.SignatureNotMatch, "ODPS-0410042"),
+        ("nobody", "sk", errors.InvalidParameter, "ODPS-0410051"),
+    ],
+)
+def test_wrong_keys(
+    emulator: server.Server, access_id: str, access_key: str, error: type[Exception], code: str
+) -> None:
+    for client in (
+        ODPS(access_id, access_key, PROJECT, endpoint=emulator.endpoint),
+        ODPS(access_id, access_key, PROJECT, endpoint=emulator.endpoint, region_name="cn-hangzhou"),
+    ):
+        with pytest.raises(error, match=code):
+            client.execute_security_query("whoami")
+
+
+def test_a_clock_that_is_off_is_named(emulator: server.Server, owner: ODPS) -> None:
+    emulator.app[CLOCK].skew = timedelta(minutes=16)
+    with pytest.raises(errors.RequestTimeTooSkewed, match="ODPS-0410031") as caught:
+        owner.execute_security_query("whoami")
+    assert caught.value.max_interval_date == 900_000
+    assert caught.value.now_date - caught.value.expire_date > timedelta(minutes=15)
+
+
+class RenewableAccount(StsAccount):
+    """Asks for new keys when it is told to reload, as an account in a function does."""
+
+    def __init__(self, emulator: server.Server) -> None:
+        self._emulator = emulator
+        self.reloads = 0
+        super().__init__(None, None, None)
+
+    def _reload_account(self) -> None:
+        key = issue(self._emulator, ROLE)
+        self.access_id, self.secret_access_key, self.sts_token = key.access_id, key.access_key, key.token
+        self.reloads += 1
+
+
+def test_an_expired_token_is_refused_and_renewed(emulator: server.Server, role: ODPS) -> None:
+    account = RenewableAccount(emulator)
+    renewing = ODPS(account=account, project=PROJECT, endpoint=emulator.endpoint)
+    renewing.get_table("test_kafka").reload()
+    emulator.app[CLOCK].shift = timedelta(hours=2)
+    with pytest.raises(errors.AuthenticationRequestExpired):
+        role.get_table("test_kafka").reload()
+    assert account.reloads == 1
+    renewing.get_table("test_kafka").reload()
+    assert account.reloads == 2
+
+
+def test_a_token_that_is_missing_or_wrong(emulator: server.Server, role: ODPS) -> None:
+    key = issue(emulator, ROLE)
+    for account in (CloudAccount(key.access_id, key.access_key), StsAccount(key.access_id, key.access_key, "wrong")):
+        client = ODPS(account=account, project=PROJECT, endpoint=emulator.endpoint)
+        with pytest.raises(errors.Unauthorized, match="security token"):
+            client.get_table("test_kafka").reload()
+    assert role.exist_table("test_kafka")
+
+
+def test_bearer_tokens_are_not_taken(emulator: server.Server, owner: ODPS) -> None:
+    client = ODPS(account=BearerTokenAccount("token"), project=PROJECT, endpoint=emulator.endpoint)
+    with pytest.raises(errors.Unauthorized, match="bearer token"):
+        client.get_table("test_kafka").reload()
+    with pytest.raises(errors.ODPSError, match="not emulated"):
+        owner.get_project().generate_auth_token({"Version": "1", "Statement": []}, "bearer", 1)
+
+
+def test_insecure_takes_any_key() -> None:
+    with server.start(PROJECT, insecure=True) as emulator:
+        client = ODPS("any", "thing", PROJECT, endpoint=emulator.endpoint)
+        client.execute_sql(CREATE)
+        write(client, "a", create=True)
+        assert run(client, SELECT) == [["orders", 3, "a"]]
