@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.database import DatabaseBusyError
+from local_emulator.maxcompute.errors import ServiceError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--access-key", default="sk", help="its secret (default: %(default)s)")
     parser.add_argument("--project", default="connector_test", help="made at start (default: %(default)s)")
     parser.add_argument("--account-id", default=server.ACCOUNT_ID, help="the account's number (default: %(default)s)")
+    parser.add_argument("--account-name", default="", help="what statements may write in place of the number")
+    parser.add_argument(
+        "--user",
+        action="append",
+        nargs=3,
+        metavar=("NAME", "ID", "KEY"),
+        default=[],
+        help="the access key of another identity, such as 'RAM$<account id>:alice' ak2 sk2; may be repeated. "
+        "What it may do is for the owner to say: add user, grant",
+    )
     parser.add_argument("--data-dir", type=Path, help="keep what is committed in this directory (default: in memory)")
     parser.add_argument("--insecure", action="store_true", help="take every request as the owner's, whatever signs it")
 
@@ -43,11 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
         account_id=arguments.account_id,
         data_dir=arguments.data_dir,
         insecure=arguments.insecure,
+        account_name=arguments.account_name,
+        users=tuple(server.AccessKey(*words) for words in arguments.user),
     )
     try:
         asyncio.run(_serve(arguments.port, settings))
     except DatabaseBusyError as error:
         return _refused(str(error))
+    except ServiceError as error:
+        return _refused(error.message)
     except OverflowError:
         return _refused(f"expected a port from 0 to 65535, found {arguments.port}")
     except OSError as error:

@@ -8,7 +8,7 @@ import socket
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -57,6 +57,15 @@ PUBLIC_PATHS = frozenset({"/api/logview/host", "/api/webconsole/host"})
 
 
 @dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A key of an identity that isn't the account's own, such as ``RAM$<account>:alice``."""
+
+    name: str
+    access_id: str
+    access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """What the emulator starts with; ``insecure`` takes any signature. An account has an id and perhaps a name."""
 
@@ -67,6 +76,7 @@ class ServerSettings:
     data_dir: Path | None = None
     insecure: bool = False
     account_name: str = ""
+    users: tuple[AccessKey, ...] = ()
 
 
 def build(settings: ServerSettings, address: str) -> web.Application:
@@ -75,6 +85,8 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     account = Account(settings.account_id, settings.account_name)
     accounts = Accounts(account, insecure=settings.insecure)
     accounts.add(settings.access_id, Credential(settings.access_key, accounts.owner))
+    for user in settings.users:
+        accounts.add(user.access_id, Credential(user.access_key, accounts.principal(user.name)))
     store = Store(clock.now, settings.data_dir)
     store.ensure_project(settings.project, account.principal)
     access = Access(store, account)

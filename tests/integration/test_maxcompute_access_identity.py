@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +21,8 @@ from tests.access_clients import CREATE, PROJECT, ROLE, SELECT, client_of, issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -123,3 +129,32 @@ def test_insecure_takes_any_key() -> None:
         client.execute_sql(CREATE)
         write(client, "a", create=True)
         assert run(client, SELECT) == [["orders", 3, "a"]]
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "local_emulator", "maxcompute", "--port", "0", *arguments]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_knows_keys_of_other_identities() -> None:
+    with command("--account-name", "me@example.com", "--user", "RAM$me@example.com:alice", "ak2", "sk2") as process:
+        try:
+            assert process.stdout is not None
+            ready = re.search(r"REST (\S+),", process.stdout.readline())
+            assert ready is not None
+            alice = ODPS("ak2", "sk2", PROJECT, endpoint=ready[1])
+            assert alice.execute_security_query("whoami")["DisplayName"] == "RAM$me@example.com:alice"
+            with pytest.raises(errors.NoPermission):
+                alice.execute_sql("select 1")
+            ODPS("ak", "sk", PROJECT, endpoint=ready[1]).execute_security_query("add user RAM$1000000000000001:alice")
+            assert alice.execute_security_query("show grants")["Roles"] == []
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def test_the_command_refuses_what_is_no_identity() -> None:
+    with command("--user", "alice", "ak2", "sk2") as process:
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert complaint == ("maxcompute: lack of account provider, principalName alice; expected ALIYUN$... or RAM$...\n")
