@@ -10,7 +10,7 @@ from local_emulator.maxcompute.errors import invalid
 if TYPE_CHECKING:
     from local_emulator.maxcompute.catalog import Table
 
-_PAIR = re.compile(r"""\s*([^=,/\s]+)\s*=\s*(?:'([^']*)'|"([^"]*)"|([^,/]*?))\s*(?:[,/]|\Z)""")
+_PAIR = re.compile(r"""\s*([^=,/\s]+)\s*=\s*(?:'([^']*)'|"([^"]*)"|((?!['\"])[^,/]*?))\s*(?:[,/]|\Z)""")
 
 
 def parse_spec(text: str) -> dict[str, str]:

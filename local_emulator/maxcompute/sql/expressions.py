@@ -33,6 +33,29 @@ if TYPE_CHECKING:
 
 _INT_RANGE, _BIGINT_RANGE = range(-(2**31), 2**31), range(-(2**63), 2**63)
 _TYPE_NAMES = {"text": "string", "timestampntz": "timestamp_ntz"}
+# What a node may be made of: any one, and some kinds besides.
+_PARTS = frozenset({"this", "expression", "expressions"})
+_MORE_PARTS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        exp.Literal: frozenset({"is_string"}),
+        exp.Column: frozenset({"table", "db", "catalog"}),
+        exp.Cast: frozenset({"to"}),
+        exp.TryCast: frozenset({"to"}),
+        exp.ParseJSON: frozenset({"is_literal"}),
+        exp.Between: frozenset({"low", "high", "negate"}),
+        exp.In: frozenset({"query", "negate"}),
+        exp.Is: frozenset({"negate"}),
+        exp.Like: frozenset({"negate"}),
+        exp.RegexpLike: frozenset({"negate"}),
+        exp.Case: frozenset({"ifs", "default"}),
+        exp.If: frozenset({"true", "false"}),
+        exp.DPipe: frozenset({"safe"}),
+        exp.Div: frozenset({"typed", "safe"}),
+        exp.Window: frozenset({"partition_by", "order", "spec", "over"}),
+        exp.WindowSpec: frozenset({"kind", "start", "start_side", "end", "end_side"}),
+        exp.Ordered: frozenset({"desc", "nulls_first"}),
+    }
+)
 # Stand without parentheses too.
 _TIME_NAMES = frozenset({"current_timestamp", "current_date"})
 
@@ -56,7 +79,15 @@ class Expressions:
         method = self._methods.get(type(node))
         if method is None:
             raise unsupported(f"{type(node).__name__.upper()}", self.place(node))
-        return method(self, node)
+        self._only(node, _PARTS | _MORE_PARTS.get(type(node), frozenset()))
+        found = method(self, node)
+        return Value(f"(NOT {found})", BOOLEAN) if node.args.get("negate") else found
+
+    def _only(self, node: exp.Expression, known: frozenset[str]) -> None:
+        """SqlError if the node has a part that isn't translated."""
+        for name, part in node.args.items():
+            if part and name not in known:
+                raise unsupported(f"{type(node).__name__.upper()} with {name.upper()}", self.place(node))
 
     def condition(self, node: exp.Expression) -> Value:
         """An expression in WHERE, ON, HAVING."""
@@ -273,7 +304,7 @@ class Expressions:
 
     def _window(self, node: exp.Expression) -> Value:
         call, position = node.this, self.place(node)
-        if not isinstance(call, exp.Anonymous) or node.args.get("alias") or node.args.get("first") is not None:
+        if not isinstance(call, exp.Anonymous):
             raise unsupported("this form of OVER", position)
         found = self._aggregate(call)
         if found is None:
@@ -291,6 +322,7 @@ class Expressions:
         return Value(found.sql.replace(PLACE, f" OVER ({' '.join(parts)})"), found.type)
 
     def _frame(self, spec: exp.Expression) -> str:
+        self._only(spec, _MORE_PARTS[exp.WindowSpec])
         ends = []
         for end in ("start", "end"):
             bound = spec.args.get(end)
@@ -301,6 +333,8 @@ class Expressions:
 
     def order(self, items: list[exp.Expression]) -> str:
         """An ORDER BY's items; NULL is the smallest value, unless the query says where it goes."""
+        for item in items:
+            self._only(item, _PARTS | _MORE_PARTS[exp.Ordered])
         return ", ".join(self.ordered(item, str(self.value(item.this))) for item in items)
 
     @staticmethod

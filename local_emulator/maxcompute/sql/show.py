@@ -101,7 +101,9 @@ def create_statement(table: Table) -> str:
 
 
 def _definition(column: Column) -> str:
-    text = f"`{column.name}` {str(column.type).upper()}"
+    # In capitals, save where a struct's field names would change.
+    type_ = str(column.type)
+    text = f"`{column.name}` {type_ if 'struct' in type_ else type_.upper()}"
     text += "" if column.nullable else " NOT NULL"
     return text + (f" COMMENT {_quoted(column.comment)}" if column.comment else "")
 

@@ -105,7 +105,9 @@ def _rows(table: Table, *, in_order: bool) -> str:
     if not in_order and all(column.type == STRING for column in table.partition_columns):
         return physical_name(table)
     outputs = [quoted(column.name) for column in table.columns]
-    outputs += [f"CAST({quoted(column.name)} AS {column.type.duckdb_type()})" for column in table.partition_columns]
+    for column in table.partition_columns:
+        name = quoted(column.name)
+        outputs.append(f"CAST({name} AS {column.type.duckdb_type()}) AS {name}")
     return f"(SELECT {', '.join(outputs)} FROM {physical_name(table)})"  # noqa: S608 - quoted names
 
 
