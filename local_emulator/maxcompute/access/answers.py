@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from local_emulator.maxcompute.access.grants import Grant
     from local_emulator.maxcompute.access.objects import Securable
-    from local_emulator.maxcompute.access.permissions import Grant
 
 DONE_TEXT = "OK"
 

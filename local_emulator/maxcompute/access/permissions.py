@@ -1,34 +1,34 @@
-"""The check whether someone may do something, which REST, SQL and Tunnel ask, and the grants that it rests on."""
+"""The check whether someone may do something, which REST, SQL and Tunnel ask."""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
-from local_emulator.maxcompute.access.members import BUILT_IN_ROLES, SUPER_ADMINISTRATOR, Members
-from local_emulator.maxcompute.access.objects import (
-    ALL,
-    INSTANCE,
-    PROJECT,
-    Securable,
-    of_instance,
-    of_project,
-    of_table,
+from local_emulator.maxcompute.access.configuration import (
+    MAKERS_ACCESS,
+    MAKERS_GRANT,
+    USES_ACL,
+    USES_POLICY,
+    Configurations,
 )
-from local_emulator.maxcompute.access.relation import Relation
+from local_emulator.maxcompute.access.grants import Grants, role_grantee, user_grantee
+from local_emulator.maxcompute.access.members import BUILT_IN_ROLES, SUPER_ADMINISTRATOR, Members
+from local_emulator.maxcompute.access.objects import PROJECT, Securable, of_project, of_table
+from local_emulator.maxcompute.access.policies import Policies
 from local_emulator.maxcompute.catalog import Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from local_emulator.maxcompute.access.names import Account
     from local_emulator.maxcompute.security import Principal
     from local_emulator.maxcompute.store import Store
 
 Target: TypeAlias = Project | Table | Securable
+
+# The service's numbers: not a user, not allowed, denied by a policy.
+_NO_USER, _NOT_ALLOWED, _DENIED = 4002, 4019, 4011
 
 
 class AccessDeniedError(ServiceError):
@@ -39,34 +39,15 @@ class AccessDeniedError(ServiceError):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Actions that a user (``user:<key>``) or role (``role:<name>``) may do with one object."""
-
-    grantee: str
-    securable: Securable
-    actions: tuple[str, ...]
-
-
-def user_grantee(key: str) -> str:
-    """How grants name a user."""
-    return f"user:{key}"
-
-
-def role_grantee(role: str) -> str:
-    """How grants name a role."""
-    return f"role:{role}"
-
-
 class Access:
-    """Users, roles and grants of all projects."""
+    """Who may do what in all projects: their owners everything, others what members, grants and policies say."""
 
     def __init__(self, store: Store, account: Account) -> None:
         self._store = store
         self.members = Members(store.database, account)
-        self._grants = Relation(store.database, "grants", ["project", "grantee", "kind", "object", "action"])
-
-    # The check
+        self.grants = Grants(store)
+        self.policies = Policies(store.database, account)
+        self.configurations = Configurations(store.database)
 
     def require(self, principal: Principal, action: str, target: Target) -> None:
         """Let pass who may do this; AccessDeniedError (403 NoPermission) for anyone else.
@@ -77,123 +58,77 @@ class Access:
             target: the project, table or instance that it is done with.
         """
         securable = _securable(target)
-        if not self._may(principal, action, securable):
-            raise self._denied(
-                principal,
-                securable,
-                f"Authorization Failed [4019], You have NO privilege 'odps:{action}' on {{{securable.resource}}}",
-            )
+        project = self._store.project(securable.project)
+        self.require_member(principal, project)
+        key = self._key(principal)
+        if self._owns(key, project):
+            return
+        roles = self.members.roles_of(project.name, key)
+        denial = f"You have NO privilege 'odps:{action}' on {{{securable.resource}}}"
+        verdict = None
+        if self.configurations.is_on(project.name, USES_POLICY):
+            verdict = self.policies.verdict(securable, action, key, roles)
+        if verdict is False:
+            raise _denied(principal, project, _DENIED, f"{denial}. Explicitly denied by policy")
+        if verdict is None and not self._allows(key, roles, action, securable):
+            raise _denied(principal, project, _NOT_ALLOWED, denial)
 
     def require_member(self, principal: Principal, project: Project) -> None:
         """Let pass the owner and the users of a project; AccessDeniedError for anyone else."""
         if not self.admits(principal, project):
-            detail = f"Authorization Failed [4002], You don't exist in project {project.name}"
-            raise self._denied(principal, of_project(project), detail)
+            raise _denied(principal, project, _NO_USER, f"You don't exist in project {project.name}")
+
+    def require_administrator(self, principal: Principal, project: Project, what: str) -> None:
+        """Let pass who may manage users and grants; ``what`` is for the message of AccessDeniedError."""
+        self.require_member(principal, project)
+        key = self._key(principal)
+        if not self._owns(key, project) and not self._has_role(key, project, BUILT_IN_ROLES):
+            raise _denied(principal, project, _NOT_ALLOWED, _no_privilege(what, project))
+
+    def require_appointer(self, principal: Principal, project: Project, what: str) -> None:
+        """Let pass who may do what an admin may not: give the built-in roles, change the security settings."""
+        self.require_member(principal, project)
+        key = self._key(principal)
+        if not self._owns(key, project) and not self._has_role(key, project, (SUPER_ADMINISTRATOR,)):
+            raise _denied(principal, project, _NOT_ALLOWED, _no_privilege(what, project))
 
     def admits(self, principal: Principal, project: Project) -> bool:
         """Whether someone is the owner or a user of a project."""
         key = self._key(principal)
         return self._owns(key, project) or self.members.find(project.name, key) is not None
 
-    def require_administrator(self, principal: Principal, project: Project, what: str) -> None:
-        """Let pass who may manage the project's users and grants; ``what`` is for the message of AccessDeniedError."""
-        self.require_member(principal, project)
-        if not self.administers(principal, project):
-            detail = (
-                f"Authorization Failed [4019], You have NO privilege to {what} on {{{of_project(project).resource}}}"
-            )
-            raise self._denied(principal, of_project(project), detail)
-
-    def administers(self, principal: Principal, project: Project) -> bool:
-        """Whether someone is the owner, or has one of the roles that manage a project."""
-        key = self._key(principal)
-        roles = set(self.members.roles_of(project.name, key))
-        return self._owns(key, project) or not roles.isdisjoint(BUILT_IN_ROLES)
-
-    def appoints(self, principal: Principal, project: Project) -> bool:
-        """Whether someone may give the built-in roles, which an admin may not."""
-        key = self._key(principal)
-        return self._owns(key, project) or SUPER_ADMINISTRATOR in self.members.roles_of(project.name, key)
-
-    def made(self, principal: Principal, securable: Securable) -> bool:
-        """Whether someone is an object's maker, who may grant it to others."""
-        return self._key(principal) == self._owner_key(securable.owner)
-
-    # Grants
-
-    def grant(self, grantee: str, actions: Iterable[str], target: Target) -> None:
-        """Allow actions on an object; those that are allowed already stay so."""
-        self._grants.change(add=_rows(grantee, actions, _securable(target)))
-
-    def revoke(self, grantee: str, actions: Iterable[str], target: Target) -> None:
-        """Take actions back: with All every one, else exactly these."""
-        securable = _securable(target)
-        actions = tuple(actions)
-        taken = self._rows_of(grantee, securable) if ALL in actions else _rows(grantee, actions, securable)
-        self._grants.change(remove=taken)
-
-    def revoke_all(self, project: Project, grantee: str) -> None:
-        """Take back whatever a user or role was granted in a project."""
-        self._grants.change(remove=[row for row in self._grants if row[:2] == (project.name, grantee)])
-
-    def grants_of(self, project: Project, grantee: str) -> list[Grant]:
-        """What a user or role was granted itself, on objects that are still there."""
-        kinds = {(kind, key) for owner, who, kind, key, _ in self._grants if (owner, who) == (project.name, grantee)}
-        found = (self._find(project, kind, key) for kind, key in sorted(kinds))
-        return [self._grant(grantee, securable) for securable in found if securable is not None]
-
-    def grants_on(self, target: Target) -> list[Grant]:
-        """Who was granted what on an object."""
-        securable = _securable(target)
-        place = (securable.project, securable.kind, securable.id)
-        grantees = {who for owner, who, kind, key, _ in self._grants if (owner, kind, key) == place}
-        return [self._grant(grantee, securable) for grantee in sorted(grantees)]
+    def may_grant(self, principal: Principal, securable: Securable) -> bool:
+        """Whether someone may give others actions on an object for having made it."""
+        makers_grant = self.configurations.is_on(securable.project, MAKERS_GRANT)
+        return makers_grant and self._made(self._key(principal), securable)
 
     def made_by(self, project: Project, key: str) -> list[Securable]:
-        """The tables that someone made, on which everything is allowed without a grant."""
-        tables = map(of_table, self._store.tables(project.name))
-        return [table for table in tables if self._owner_key(table.owner) == key]
+        """The tables that someone made."""
+        return [table for table in map(of_table, self._store.tables(project.name)) if self._made(key, table)]
 
-    # Inside
-
-    def _may(self, principal: Principal, action: str, securable: Securable) -> bool:
-        project = self._store.project(securable.project)
-        self.require_member(principal, project)
-        if self.administers(principal, project) or (securable.kind != PROJECT and self.made(principal, securable)):
+    def _allows(self, key: str, roles: list[str], action: str, securable: Securable) -> bool:
+        """Whether a role, having made it, or a grant allows someone an action."""
+        if not set(roles).isdisjoint(BUILT_IN_ROLES):
             return True
-        key = self._key(principal)
-        grantees = [user_grantee(key), *map(role_grantee, self.members.roles_of(project.name, key))]
-        rows = (_rows(grantee, (action, ALL), securable) for grantee in grantees)
-        return any(row in self._grants for pair in rows for row in pair)
-
-    def _denied(self, principal: Principal, securable: Securable, detail: str) -> AccessDeniedError:
-        # The service's own sentence, spelling included.
-        tips = f"CurrentProject:{securable.project}; Pricipal:{principal.name}"
-        return AccessDeniedError(f"{detail}. Context ID:{uuid.uuid4()}.\t--->Tips: {tips}")
+        project = securable.project
+        if self.configurations.is_on(project, MAKERS_ACCESS) and self._made(key, securable):
+            return True
+        grantees = [user_grantee(key), *map(role_grantee, roles)]
+        return self.configurations.is_on(project, USES_ACL) and any(
+            self.grants.allow(grantee, action, securable) for grantee in grantees
+        )
 
     def _key(self, principal: Principal) -> str:
         return self.members.parse(principal.name).key
 
-    def _owner_key(self, owner: str) -> str:
-        return self.members.parse(owner).key
+    def _made(self, key: str, securable: Securable) -> bool:
+        return securable.kind != PROJECT and key == self.members.parse(securable.owner).key
 
     def _owns(self, key: str, project: Project) -> bool:
-        return key == self._owner_key(project.owner)
+        return key == self.members.parse(project.owner).key
 
-    def _find(self, project: Project, kind: str, key: str) -> Securable | None:
-        if kind == PROJECT:
-            return of_project(project)
-        if kind == INSTANCE:
-            return of_instance(project.name, key, project.owner)
-        table = self._store.table_by_id(key)
-        return None if table is None else of_table(table)
-
-    def _grant(self, grantee: str, securable: Securable) -> Grant:
-        return Grant(grantee, securable, tuple(row[-1] for row in self._rows_of(grantee, securable)))
-
-    def _rows_of(self, grantee: str, securable: Securable) -> list[tuple[str, ...]]:
-        place = (securable.project, grantee, securable.kind, securable.id)
-        return [row for row in self._grants if row[:-1] == place]
+    def _has_role(self, key: str, project: Project, wanted: tuple[str, ...]) -> bool:
+        return not set(self.members.roles_of(project.name, key)).isdisjoint(wanted)
 
 
 def _securable(target: Target) -> Securable:
@@ -202,5 +137,12 @@ def _securable(target: Target) -> Securable:
     return of_table(target) if isinstance(target, Table) else target
 
 
-def _rows(grantee: str, actions: Iterable[str], securable: Securable) -> list[tuple[str, ...]]:
-    return [(securable.project, grantee, securable.kind, securable.id, action) for action in actions]
+def _no_privilege(what: str, project: Project) -> str:
+    return f"You have NO privilege to {what} on {{{of_project(project).resource}}}"
+
+
+def _denied(principal: Principal, project: Project, number: int, sentence: str) -> AccessDeniedError:
+    # The service's own layout, spelling included.
+    tips = f"CurrentProject:{project.name}; Pricipal:{principal.name}"
+    context = uuid.uuid4()
+    return AccessDeniedError(f"Authorization Failed [{number}], {sentence}. Context ID:{context}.\t--->Tips: {tips}")

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.access import answers, statements
+from local_emulator.maxcompute.access.grants import role_grantee, user_grantee
 from local_emulator.maxcompute.access.members import BUILT_IN_ROLES
 from local_emulator.maxcompute.access.names import PROVIDERS
 from local_emulator.maxcompute.access.objects import PROJECT, TABLE, of_instance, of_project, of_table
-from local_emulator.maxcompute.access.permissions import AccessDeniedError, role_grantee, user_grantee
 from local_emulator.maxcompute.errors import ServiceError, invalid, missing
 
 if TYPE_CHECKING:
     from local_emulator.maxcompute.access.answers import Answer
+    from local_emulator.maxcompute.access.grants import Grant
     from local_emulator.maxcompute.access.objects import Securable
-    from local_emulator.maxcompute.access.permissions import Access, Grant
+    from local_emulator.maxcompute.access.permissions import Access
     from local_emulator.maxcompute.access.statements import Place, Statement
     from local_emulator.maxcompute.catalog import Project, Table
     from local_emulator.maxcompute.security import Principal
@@ -99,7 +100,7 @@ class Queries:
         if isinstance(statement, statements.Listing):
             return self._list(project, statement)
         if isinstance(statement, statements.ShowAcl):
-            found = self._access.grants_on(self._find(project, statement.place))
+            found = self._access.grants.on(self._find(project, statement.place))
             return answers.acl([(self._holder(project, grant), grant) for grant in found])
         if isinstance(statement, statements.PackageChange):
             raise missing("NoSuchObject", f"the package {statement.package} does not exist")
@@ -126,12 +127,13 @@ class Queries:
                 members.add_role(project.name, statement.role)
             else:
                 members.remove_role(project.name, statement.role)
-                self._access.revoke_all(project, role_grantee(statement.role.lower()))
+                self._access.grants.take_all(project.name, role_grantee(statement.role.lower()))
+                self._access.policies.write(project.name, "", statement.role.lower())
         else:
             built_in = {role.lower() for role in statement.roles} & set(BUILT_IN_ROLES)
-            if built_in and not self._access.appoints(principal, project):
-                detail = f"Authorization Failed [4019], You have NO privilege to grant or revoke {', '.join(built_in)}"
-                raise AccessDeniedError(detail)
+            if built_in:
+                what = f"grant or revoke {', '.join(sorted(built_in))}"
+                self._access.require_appointer(principal, project, what)
             user = members.user(project.name, statement.user)
             hand = members.give_roles if statement.add else members.take_roles
             hand(project.name, list(statement.roles), user)
@@ -139,7 +141,7 @@ class Queries:
 
     def _change_acl(self, principal: Principal, project: Project, statement: statements.AclChange) -> Answer:
         securable = self._find(project, statement.place)
-        if statement.place.kind == PROJECT or not self._access.made(principal, securable):
+        if not self._access.may_grant(principal, securable):
             self._access.require_administrator(principal, project, f"grant on {securable.path}")
         members = self._access.members
         grantee = (
@@ -147,7 +149,7 @@ class Queries:
             if statement.to_role
             else user_grantee(members.user(project.name, statement.grantee).key)
         )
-        change = self._access.grant if statement.add else self._access.revoke
+        change = self._access.grants.give if statement.add else self._access.grants.take
         change(grantee, statement.actions, securable)
         return answers.DONE
 
@@ -160,12 +162,12 @@ class Queries:
         if statement.of_role:
             role = members.role(project.name, name)
             holders = [user.name for user in members.holders(project.name, role)]
-            found = {f"role/{role}": access.grants_of(project, role_grantee(role))}
+            found = {f"role/{role}": access.grants.held_by(project, role_grantee(role))}
             return answers.role_grants(holders, found)
         key = own if not statement.name else self._user_key(project, name)
         roles = members.roles_of(project.name, key)
-        found = {f"role/{role}": access.grants_of(project, role_grantee(role)) for role in roles}
-        found[f"user/{name}"] = access.grants_of(project, user_grantee(key))
+        found = {f"role/{role}": access.grants.held_by(project, role_grantee(role)) for role in roles}
+        found[f"user/{name}"] = access.grants.held_by(project, user_grantee(key))
         return answers.grants(roles, found, access.made_by(project, key))
 
     def _user_key(self, project: Project, name: str) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 from local_emulator.maxcompute.errors import invalid, missing
 from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, ADDRESS, CLOCK, PRINCIPAL, STORE
 from local_emulator.maxcompute.rest.listing import page
+from local_emulator.maxcompute.rest.security import get_configuration, get_policy
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 
 if TYPE_CHECKING:
@@ -86,9 +87,12 @@ async def project(request: web.Request) -> web.Response:
         "x-odps-creation-time": http_time(found.created),
         "Last-Modified": http_time(found.modified),
     }
-    for unsupported in ("policy", "security_configuration", "quotas"):
-        if unsupported in request.query:
-            raise invalid(f"?{unsupported} of a project is not emulated")
+    if "policy" in request.query:
+        return await get_policy(request, found)
+    if "security_configuration" in request.query:
+        return await get_configuration(request, found)
+    if "quotas" in request.query:
+        raise invalid("?quotas of a project is not emulated")
     return reply(_project(request, found), headers=headers)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.rest.authorization import poll_query, submit_query
 from local_emulator.maxcompute.rest.instances import instance, instances, stop, submit
 from local_emulator.maxcompute.rest.projects import host, logs, project, projects, tenant, tunnel_service
+from local_emulator.maxcompute.rest.security import put_project
 from local_emulator.maxcompute.rest.tables import table, tables
-from local_emulator.maxcompute.rest.users import get_role, get_user, list_roles, list_users
+from local_emulator.maxcompute.rest.users import get_role, get_user, list_roles, list_users, put_role
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -22,6 +23,7 @@ _ROUTES = (
     ("GET", "/tenants", tenant),
     ("GET", "/projects", projects),
     ("GET", _PROJECT, project),
+    ("PUT", _PROJECT, put_project),
     ("GET", f"{_PROJECT}/tunnel", tunnel_service),
     ("PUT", f"{_PROJECT}/logs", logs),
     ("GET", f"{_PROJECT}/tables", tables),
@@ -36,6 +38,7 @@ _ROUTES = (
     ("GET", f"{_PROJECT}/users/{{user}}", get_user),
     ("GET", f"{_PROJECT}/roles", list_roles),
     ("GET", f"{_PROJECT}/roles/{{role}}", get_role),
+    ("PUT", f"{_PROJECT}/roles/{{role}}", put_role),
 )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.errors import ServiceError, missing
+from local_emulator.maxcompute.errors import invalid, missing
 from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE
+from local_emulator.maxcompute.rest.security import get_policy, put_policy
 from local_emulator.maxcompute.rest.xml import element, reply
 
 if TYPE_CHECKING:
@@ -44,10 +45,18 @@ async def get_role(request: web.Request) -> web.Response:
     project, members = _managed(request)
     role = members.role(project.name, request.match_info["role"])
     if "policy" in request.query:
-        raise ServiceError(501, "NotImplemented", "policies are not emulated; grants to roles are")
+        return await get_policy(request, project, role)
     if "users" in request.query:
         return _users(members.holders(project.name, role))
     return reply(_role_element(role))
+
+
+async def put_role(request: web.Request) -> web.Response:
+    """``PUT /roles/R?policy``: the role's policy."""
+    project, members = _managed(request)
+    if "policy" not in request.query:
+        raise invalid("expected ?policy; nothing else of a role can be put")
+    return await put_policy(request, project, members.role(project.name, request.match_info["role"]))
 
 
 def _managed(request: web.Request) -> tuple[Project, Members]:

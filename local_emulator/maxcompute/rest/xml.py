@@ -28,20 +28,26 @@ def element(tag: str, text: object = None, *children: ET.Element, **attributes: 
 
 def reply(root: ET.Element, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """An answer with an XML body."""
-    body = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return web.Response(status=status, body=body, content_type="application/xml", headers=headers)
+    text = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return web.Response(status=status, body=text, content_type="application/xml", headers=headers)
+
+
+async def body(request: web.Request) -> bytes:
+    """A request's whole body; ServiceError InvalidArgument if it's too long."""
+    found = await request.content.read(BODY_BYTES + 1)
+    while len(found) <= BODY_BYTES and (more := await request.content.read(BODY_BYTES)):
+        found += more
+    if len(found) > BODY_BYTES:
+        raise invalid(f"the body is longer than {BODY_BYTES} bytes")
+    return found
 
 
 async def read(request: web.Request, root: str) -> ET.Element:
     """A request's XML body, which has to have that root; ServiceError InvalidArgument if not."""
-    body = await request.content.read(BODY_BYTES + 1)
-    while len(body) <= BODY_BYTES and (more := await request.content.read(BODY_BYTES)):
-        body += more
-    if len(body) > BODY_BYTES:
-        raise invalid(f"the body is longer than {BODY_BYTES} bytes")
+    text = await body(request)
     try:
         # Written by the client on this machine; expat has no network and bounds entities by itself.
-        found = ET.fromstring(body)  # noqa: S314
+        found = ET.fromstring(text)  # noqa: S314
     except ET.ParseError as error:
         raise invalid(f"expected an XML body with root {root}: {error}") from error
     if found.tag != root:
