@@ -53,8 +53,9 @@ def _send(running: Cloud) -> dict[int, Sent]:
     """Send the test message and the orders while the stream delivers; what each topic-partition got."""
     topic, total = running.endpoints.topic, ORDERS + 1
     CONSOLE.print(f"\nFrom the topic {topic} through the stream into the function")
-    begun = time.monotonic()
     running.stream.start()
+    running.stream.await_start(STALLED_SECONDS)
+    begun = time.monotonic()
     with step("sent to Kafka", total) as report:
         sent = produce(
             running.broker.bootstrap_servers,

@@ -97,6 +97,19 @@ class EventStream:
         for thread in self._threads:
             thread.start()
 
+    def await_start(self, seconds: float) -> None:
+        """Return when every topic-partition has its consumer; StreamError if that takes longer.
+
+        Records that are sent after it meet no rebalance of the group, so none of them is delivered twice.
+        """
+        deadline = time.monotonic() + seconds
+        while (progress := self._meter.read()).state is not State.RUNNING:
+            _raise_if_standing(progress)
+            if time.monotonic() > deadline:
+                raise StreamError(f"the stream's consumers had no topic-partitions after {seconds:.0f} s")
+            with self._meter.changed:
+                self._meter.changed.wait(0.1)
+
     def stop(self) -> None:
         """Stop; invocations under way may finish and are committed, everything else is delivered at the next start."""
         self._stand(State.READY)
