@@ -11,7 +11,7 @@ from aiohttp import web
 
 from local_emulator.maxcompute.access.permissions import AccessDeniedError
 from local_emulator.maxcompute.keys import ACCESS, CLOCK, DATA_DIR, PRINCIPAL, STORE
-from local_emulator.maxcompute.tunnel import download_requests, upload_requests
+from local_emulator.maxcompute.tunnel import download_requests, result_requests, upload_requests
 from local_emulator.maxcompute.tunnel.answers import flag, requested_table
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
 from local_emulator.maxcompute.tunnel.downloads import Downloads
@@ -22,6 +22,7 @@ from local_emulator.maxcompute.tunnel.uploads import Uploads
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _TABLES = ("/projects/{project}/tables/{table}", "/projects/{project}/schemas/{schema}/tables/{table}")
+_INSTANCE = "/projects/{project}/instances/{instance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ _TABLE_OPERATIONS = (
     _operation("download.data", "GET", "data downloadid", download_requests.data),
     _operation("download.status", "GET", "downloadid", download_requests.status),
 )
+_RESULT_OPERATIONS = (
+    _operation("result.create", "POST", "downloads", result_requests.create),
+    _operation("result.data", "GET", "data downloadid", result_requests.data),
+    _operation("result.status", "GET", "downloadid", result_requests.status),
+)
 # What one has to be granted on the table, by the first word of an operation's name.
 _ACTIONS = MappingProxyType({"upload": "Update", "download": "Select", "preview": "Select"})
 _PREVIEW_OPERATIONS = (_operation("preview", "GET", "", download_requests.preview),)
@@ -61,13 +67,15 @@ def add_routes(app: web.Application) -> None:
     for path in _TABLES:
         app.router.add_route("*", path, _dispatcher(_TABLE_OPERATIONS))
         app.router.add_route("*", f"{path}/preview", _dispatcher(_PREVIEW_OPERATIONS))
+    app.router.add_route("*", _INSTANCE, _dispatcher(_RESULT_OPERATIONS))
 
 
 def _dispatcher(operations: Sequence[Operation]) -> Handler:
     async def dispatch(request: web.Request) -> web.StreamResponse:
         for operation in operations:
             if operation.method == request.method and operation.keys <= request.query.keys():
-                await _require(request, operation)
+                if "table" in request.match_info:  # an instance's rows are asked for by who may read it
+                    await _require(request, operation)
                 return await operation.handler(request)
         keys = ", ".join(sorted(request.query)) or "none"
         raise tunnel_error("MethodNotAllowed", f"{request.method} with query keys {keys} is not emulated.")
