@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.catalog import Partition, Project, Table, table_from_json, table_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import duckdb
 
@@ -170,6 +170,15 @@ class Change:
         self.cursor.execute("DELETE FROM emulator.tables WHERE id = ?", [table.id])
         self.cursor.execute("DELETE FROM emulator.partitions WHERE table_id = ?", [table.id])
         self._steps.append(partial(self._metadata.hide_table, table))
+
+    def add_partitions(self, table: Table, specs: Sequence[tuple[str, ...]], now: datetime) -> None:
+        """Add empty partitions that aren't there."""
+        self.cursor.execute(
+            "INSERT INTO emulator.partitions SELECT ?, unnest(?::VARCHAR[][]), t, t, t, 0 FROM (SELECT ? AS t)",
+            [table.id, list(map(list, specs)), now.isoformat()],
+        )
+        for spec in specs:
+            self._steps.append(partial(self._metadata.show_partition, table.id, Partition(spec, now, now, now)))
 
     def put_partition(self, table: Table, partition: Partition) -> None:
         """Add a partition or replace its times."""

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import duckdb
-import pyarrow as pa
-
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Partition, Project, Table
 from local_emulator.maxcompute.database import Database
 from local_emulator.maxcompute.errors import ServiceError, invalid, missing_partition, missing_project, missing_table
 from local_emulator.maxcompute.metadata import Change, Metadata
+from local_emulator.maxcompute.rows import delete as delete_rows
+from local_emulator.maxcompute.rows import insert as insert_rows
+from local_emulator.maxcompute.rows import kept, merge
+from local_emulator.maxcompute.rows import move as move_rows
 from local_emulator.maxcompute.snapshot import Snapshot, physical_name, physical_schema
 from local_emulator.maxcompute.types import quoted
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
+
+    import pyarrow as pa
 
 # The service's own limits: partitions of a table, bytes of a partition value.
 PARTITION_LIMIT = 60_000
@@ -170,28 +173,29 @@ class Store:
 
     def add_partition(self, table: Table, spec: tuple[str, ...], *, if_not_exists: bool = False) -> Partition:
         """Make an empty partition; ServiceError ObjectAlreadyExists if it's there and ``if_not_exists`` isn't given."""
-        _check_spec(table, spec)
         found = self._metadata.partition(table.id, spec)
-        if found is not None and if_not_exists:
-            return found
+        if found is None or not if_not_exists:
+            self.add_partitions(table, [spec], if_not_exists=if_not_exists)
+        return self.partition(table, spec)
+
+    def add_partitions(self, table: Table, specs: Sequence[tuple[str, ...]], *, if_not_exists: bool = False) -> None:
+        """Make several empty partitions, or none of them; see `add_partition`."""
+        for spec in specs:
+            _check_spec(table, spec)
         with self._change_of(table) as (change, current):
-            found = self._metadata.partition(table.id, spec)
-            if found is not None:
-                if if_not_exists:
-                    return found
-                raise ServiceError(409, "ObjectAlreadyExists", f"Partition already exists - {current.describe(spec)}")
-            if len(self._metadata.partitions(table.id)) >= PARTITION_LIMIT:
-                raise invalid(f"{current.name} has {PARTITION_LIMIT} partitions, which is the most a table may have")
-            now = self._now()
-            partition = Partition(spec, now, now, now)
-            change.put_partition(current, partition)
-            return partition
+            new = [spec for spec in dict.fromkeys(specs) if self._metadata.partition(table.id, spec) is None]
+            if len(new) < len(specs) and not if_not_exists:
+                there = next(spec for spec in specs if spec not in new or specs.count(spec) > 1)
+                raise ServiceError(409, "ObjectAlreadyExists", f"Partition already exists - {current.describe(there)}")
+            if len(self._metadata.partitions(table.id)) + len(new) > PARTITION_LIMIT:
+                raise invalid(f"{current.name} may have {PARTITION_LIMIT} partitions at most")
+            change.add_partitions(current, new, self._now())
 
     def drop_partition(self, table: Table, spec: tuple[str, ...]) -> None:
         """Remove a partition and its rows; ServiceError NoSuchPartition if it isn't there."""
         with self._change_of(table) as (change, current):
             dropped = self.partition(current, spec)
-            _delete(change.cursor, current, spec)
+            delete_rows(change.cursor, current, spec)
             change.drop_partition(current, spec)
             change.put_table(replace(current, modified=self._now(), size=current.size - dropped.size))
 
@@ -203,9 +207,9 @@ class Store:
             kept = self._metadata.partition(table.id, target) or Partition(target, now, now, now)
             size = sum(self.partition(current, spec).size for spec in sources)
             if target not in sources:
-                _delete(change.cursor, current, target)
+                delete_rows(change.cursor, current, target)
             for spec in sources:
-                _move(change.cursor, current, spec, target)
+                move_rows(change.cursor, current, spec, target)
                 change.drop_partition(current, spec)
             change.put_partition(current, replace(kept, modified=now, altered=now, size=size))
 
@@ -220,7 +224,7 @@ class Store:
                     partition = self.partition(current, spec)
                     change.put_partition(current, replace(partition, modified=now, size=0))
                     size -= partition.size
-                _delete(change.cursor, current, spec)
+                delete_rows(change.cursor, current, spec)
             if specs is None:
                 size = 0
                 for partition in self.partitions(current):
@@ -274,15 +278,17 @@ class Store:
         """
         rows = 0
         with self._change_of(table) as (change, current):
-            if current.schema_version != table.schema_version:
-                raise ServiceError(400, "TableModified", f"The table's columns have changed since - {current.name}")
+            _check_shape(table, current)
             now, size = self._now(), current.size
             for spec, batches in parts:
                 partition = self._target(current, spec, create=create) if current.partition_columns or spec else None
                 if overwrite:
                     size -= partition.size if partition else size
-                    _delete(change.cursor, current, spec)
-                added, added_bytes = _insert(change.cursor, current, spec, batches)
+                    delete_rows(change.cursor, current, spec)
+                if current.primary_key:
+                    added, added_bytes = merge(change.cursor, current, spec, kept(batches))
+                else:
+                    added, added_bytes = insert_rows(change.cursor, current, spec, batches)
                 rows, size = rows + added, size + added_bytes
                 if partition is not None:
                     before = 0 if overwrite else partition.size
@@ -300,6 +306,24 @@ class Store:
         """Forget a mark."""
         with self._change() as change:
             change.drop_mark(name)
+
+    def upsert(self, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]) -> int:
+        """Write and delete rows of a table with a primary key, in one transaction; how many changes there were.
+
+        Args:
+            table: as the caller knows it; its columns must still be the table's.
+            spec: an existing partition, or empty for a table without partitions.
+            batches: see `rows.merge`; of each key the last change counts.
+        """
+        with self._change_of(table) as (change, current):
+            _check_shape(table, current)
+            now = self._now()
+            rows, size = merge(change.cursor, current, spec, batches)
+            if spec:
+                partition = self.partition(current, spec)
+                change.put_partition(current, replace(partition, modified=now, size=partition.size + size))
+            change.put_table(replace(current, modified=now, size=current.size + size))
+        return rows
 
     def _target(self, table: Table, spec: tuple[str, ...], *, create: bool) -> Partition:
         """The partition that rows are put into."""
@@ -323,6 +347,11 @@ class Store:
             yield change, self.current(table)
 
 
+def _check_shape(known: Table, current: Table) -> None:
+    if current.schema_version != known.schema_version:
+        raise ServiceError(400, "TableModified", f"The table's columns have changed since - {current.name}")
+
+
 def _check_spec(table: Table, spec: tuple[str, ...]) -> None:
     if len(spec) != len(table.partition_columns):
         names = ", ".join(column.name for column in table.partition_columns) or "none"
@@ -332,68 +361,3 @@ def _check_spec(table: Table, spec: tuple[str, ...]) -> None:
     for column, value in zip(table.partition_columns, spec, strict=True):
         if not 0 < len(value.encode()) <= VALUE_BYTES:
             raise invalid(f"a value of {column.name} has to have 1 to {VALUE_BYTES} bytes", "InvalidPartitionSpec")
-
-
-def _delete(cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...]) -> None:
-    """Delete a partition's rows; with an empty spec, all."""
-    condition = _equal(table, " AND ") if spec else "TRUE"
-    cursor.execute(f"DELETE FROM {physical_name(table)} WHERE {condition}", list(spec))  # noqa: S608 - quoted names
-
-
-def _move(cursor: duckdb.DuckDBPyConnection, table: Table, source: tuple[str, ...], target: tuple[str, ...]) -> None:
-    update = f"UPDATE {physical_name(table)} SET {_equal(table, ', ')} WHERE {_equal(table, ' AND ')}"  # noqa: S608 - quoted names
-    cursor.execute(update, [*target, *source])
-
-
-def _equal(table: Table, separator: str) -> str:
-    return separator.join(f"{quoted(column.name)} = ?" for column in table.partition_columns)
-
-
-def _insert(
-    cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
-) -> tuple[int, int]:
-    """How many rows were added, and of how many bytes."""
-    incoming = _Incoming(table, batches)
-    cursor.register("incoming", pa.RecordBatchReader.from_batches(incoming.schema, incoming.batches()))
-    # By name: a column that was added later stands behind the partition columns.
-    names = ", ".join(quoted(column.name) for column in table.all_columns)
-    values = "".join(", ?" for _ in spec)
-    query = f"INSERT INTO {physical_name(table)} ({names}) SELECT *{values} FROM incoming"  # noqa: S608 - quoted name
-    try:
-        inserted = cursor.execute(query, list(spec)).fetchone()
-    except duckdb.Error:
-        # What went wrong while the batches were read comes back as DuckDB's error, in words only.
-        if incoming.failure is not None:
-            raise incoming.failure from None
-        raise
-    cursor.unregister("incoming")
-    return (int(inserted[0]) if inserted else 0), incoming.bytes
-
-
-class _Incoming:
-    """Rows on their way into a table: checked, counted, and their failure kept."""
-
-    def __init__(self, table: Table, batches: Iterable[pa.RecordBatch]) -> None:
-        self.schema = table.arrow_schema()
-        self.bytes = 0
-        self.failure: Exception | None = None
-        self._table = table
-        self._batches = batches
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        required = [(index, column.name) for index, column in enumerate(self._table.columns) if not column.nullable]
-        try:
-            for batch in self._batches:
-                self._check(batch, required)
-                self.bytes += batch.nbytes
-                yield batch
-        except Exception as error:
-            self.failure = error
-            raise
-
-    def _check(self, batch: pa.RecordBatch, required: Sequence[tuple[int, str]]) -> None:
-        if not batch.schema.equals(self.schema):
-            raise ValueError(f"expected batches of {self.schema}, found {batch.schema}")
-        for index, name in required:
-            if batch.column(index).null_count:
-                raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from local_emulator.maxcompute import alterations
+from local_emulator.maxcompute import rows as rows_module
 from local_emulator.maxcompute.catalog import Column, Table
 from local_emulator.maxcompute.database import Database, DatabaseBusyError
 from local_emulator.maxcompute.errors import ServiceError
@@ -308,3 +309,49 @@ def test_a_data_directory_belongs_to_one_process(tmp_path: Path) -> None:
         Database(tmp_path)
     done.set()
     holder.join(30)
+
+
+def test_a_key_keeps_its_last_row(store: Store) -> None:
+    plain = made(store, "plain")
+    table = store.create_table(
+        replace(
+            plain,
+            name="keyed",
+            columns=(replace(plain.columns[0], nullable=False), plain.columns[1]),
+            properties={"transactional": "true"},
+            primary_key=("id",),
+        )
+    )
+    for spec in (A, B):
+        store.add_partition(table, spec)
+    store.append(table, A, [batch(table, range(3))])
+    store.append(table, B, [batch(table, range(1))])
+
+    def changes(*rows: tuple[int, str | None, bool]) -> list[pa.RecordBatch]:
+        ids, texts, gone = zip(*rows, strict=True)
+        columns = {"id": pa.array(ids, pa.int64()), "text": pa.array(texts, pa.string()), rows_module.DELETED: gone}
+        return [pa.RecordBatch.from_pydict(columns)]
+
+    assert store.upsert(table, A, changes((1, "new", False), (2, None, True), (7, "a", False), (7, "b", False))) == 4
+    assert store.read(table, A).to_pylist() == [
+        {"id": 0, "text": "r0"},
+        {"id": 1, "text": "new"},
+        {"id": 7, "text": "b"},
+    ]
+    assert ids_of(store, table, B) == [0]
+    store.append(table, B, [batch(table, range(2)), batch(table, range(1))])
+    assert sorted(ids_of(store, table, B)) == [0, 1]
+    with pytest.raises(ServiceError, match="column id of keyed is NOT NULL"):
+        store.upsert(table, A, changes((1, "lost", False), (None, "x", False)))  # type: ignore[arg-type]
+    assert store.read(table, A).to_pylist()[1]["text"] == "new"
+
+
+def test_partitions_are_added_all_or_none(store: Store) -> None:
+    table = made(store)
+    store.add_partitions(table, [(str(number),) for number in range(5000)])
+    assert len(store.partitions(table)) == 5000
+    with pytest.raises(ServiceError, match="pt=7"):
+        store.add_partitions(table, [("new",), ("7",)])
+    with pytest.raises(ServiceError, match="60000 partitions at most"):
+        store.add_partitions(table, [(str(number),) for number in range(5000, 60_001)])
+    assert len(store.partitions(table)) == 5000

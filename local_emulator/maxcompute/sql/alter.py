@@ -94,8 +94,7 @@ def _add(context: Context, reader: Reader, table: Table) -> None:
     reader.expect("PARTITION")
     specs = _specs(reader, table)
     reader.end()
-    for spec in specs:
-        context.store.add_partition(table, spec, if_not_exists=if_not_exists)
+    context.store.add_partitions(table, specs, if_not_exists=if_not_exists)
 
 
 def _drop(context: Context, reader: Reader, table: Table) -> None:

@@ -1,0 +1,129 @@
+"""Writing rows: the statements that put them into a table's DuckDB table, move them and take them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+
+from local_emulator.maxcompute.errors import invalid
+from local_emulator.maxcompute.snapshot import physical_name
+from local_emulator.maxcompute.types import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from local_emulator.maxcompute.catalog import Table
+
+# The column behind the table's own that says of a change by key whether the row goes.
+DELETED = "__deleted"
+
+
+def delete(cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...]) -> None:
+    """Take out a partition's rows; with an empty spec, all."""
+    condition = _equal(table, " AND ") if spec else "TRUE"
+    cursor.execute(f"DELETE FROM {physical_name(table)} WHERE {condition}", list(spec))  # noqa: S608 - quoted names
+
+
+def move(cursor: duckdb.DuckDBPyConnection, table: Table, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+    """Put a partition's rows into another one."""
+    update = f"UPDATE {physical_name(table)} SET {_equal(table, ', ')} WHERE {_equal(table, ' AND ')}"  # noqa: S608 - quoted names
+    cursor.execute(update, [*target, *source])
+
+
+def _equal(table: Table, separator: str) -> str:
+    return separator.join(f"{quoted(column.name)} = ?" for column in table.partition_columns)
+
+
+def insert(
+    cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
+) -> tuple[int, int]:
+    """Add rows; how many there were, and of how many bytes."""
+    incoming = Incoming(table, table.arrow_schema(), batches)
+    # By name: a column that was added later stands behind the partition columns.
+    names = ", ".join(quoted(column.name) for column in table.all_columns)
+    values = "".join(", ?" for _ in spec)
+    query = f"INSERT INTO {physical_name(table)} ({names}) SELECT *{values} FROM incoming"  # noqa: S608 - quoted name
+    return incoming.take(cursor, query, list(spec)), incoming.bytes
+
+
+def merge(
+    cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
+) -> tuple[int, int]:
+    """Write rows by the table's primary key: of each key the last one stays, or none if that one is `DELETED`.
+
+    Args:
+        cursor: in a transaction.
+        table: a table with a primary key.
+        spec: the partition that the keys belong to.
+        batches: of the table's schema with the boolean column `DELETED` behind it.
+
+    Returns:
+        How many rows came, and of how many bytes.
+    """
+    incoming = Incoming(table, table.arrow_schema().append(pa.field(DELETED, pa.bool_())), batches)
+    rows = incoming.take(cursor, "CREATE TEMP TABLE changes AS SELECT *, row_number() OVER () AS __place FROM incoming")
+    keys = [quoted(name) for name in table.primary_key]
+    same = " AND ".join([f"t.{key} = c.{key}" for key in keys])
+    here = "".join(f" AND t.{quoted(column.name)} = ?" for column in table.partition_columns)
+    target = physical_name(table)
+    cursor.execute(f"DELETE FROM {target} AS t USING changes AS c WHERE {same}{here}", list(spec))  # noqa: S608 - quoted
+    names = ", ".join(quoted(column.name) for column in table.all_columns)
+    own = ", ".join(quoted(column.name) for column in table.columns)
+    latest = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY __place DESC) = 1"
+    cursor.execute(
+        f"INSERT INTO {target} ({names}) SELECT {own}{''.join(', ?' for _ in spec)} FROM "  # noqa: S608 - quoted names
+        f"(SELECT * FROM changes QUALIFY {latest}) WHERE NOT {DELETED} ORDER BY __place",
+        list(spec),
+    )
+    cursor.execute("DROP TABLE changes")
+    return rows, incoming.bytes
+
+
+def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows as changes by key that delete nothing."""
+    for batch in batches:
+        yield batch.append_column(DELETED, pa.array([False]).take(pa.array([0] * batch.num_rows)))
+
+
+class Incoming:
+    """Rows on their way into a table: checked, counted, and their failure kept."""
+
+    def __init__(self, table: Table, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        self.schema = schema
+        self.bytes = 0
+        self.failure: Exception | None = None
+        self._table = table
+        self._batches = batches
+
+    def take(self, cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[str] = ()) -> int:
+        """Run a statement that reads the table ``incoming``; how many rows it took."""
+        cursor.register("incoming", pa.RecordBatchReader.from_batches(self.schema, self._checked()))
+        try:
+            taken = cursor.execute(query, list(values)).fetchone()
+        except duckdb.Error:
+            # What went wrong while the batches were read comes back as DuckDB's error, in words only.
+            if self.failure is not None:
+                raise self.failure from None
+            raise
+        cursor.unregister("incoming")
+        return int(taken[0]) if taken else 0
+
+    def _checked(self) -> Iterator[pa.RecordBatch]:
+        required = [(index, column.name) for index, column in enumerate(self._table.columns) if not column.nullable]
+        try:
+            for batch in self._batches:
+                self._check(batch, required)
+                self.bytes += batch.nbytes
+                yield batch
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _check(self, batch: pa.RecordBatch, required: Sequence[tuple[int, str]]) -> None:
+        if not batch.schema.equals(self.schema):
+            raise ValueError(f"expected batches of {self.schema}, found {batch.schema}")
+        for index, name in required:
+            if batch.column(index).null_count:
+                raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")
