@@ -23,7 +23,6 @@ CHUNK_BYTES = 65536  # what both SDKs use
 _WORD = 4
 _LARGEST_CHUNK = 64 << 20
 _BATCH_BYTES = 8 << 20
-_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 def decode(body: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -31,16 +30,46 @@ def decode(body: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
     ServiceError CorruptedDataStream, or MalformedDataStream where the data isn't batches of that schema.
     """
-    message = b"".join([schema.serialize().to_pybytes(), *_chunks(body), _END_OF_STREAM])
+    data = pa.py_buffer(b"".join(_chunks(body)))
     number = 1
     try:
-        with pa.ipc.open_stream(pa.py_buffer(message)) as reader:
-            for batch in reader:
-                batch.validate(full=True)
-                yield batch
-                number += 1
-    except (pa.ArrowException, OSError) as error:
-        raise malformed(f"Arrow can't read record batch {number} with the table's columns: {error}.") from None
+        for message in pa.ipc.MessageReader.open_stream(data):
+            yield _read_batch(message, schema)
+            number += 1
+    except (pa.ArrowException, OSError, struct.error) as error:
+        raise malformed(f"Message {number} isn't a record batch of the table's columns: {error}.") from None
+
+
+def _read_batch(message: pa.ipc.Message, schema: pa.Schema) -> pa.RecordBatch:
+    if message.type != "record batch":
+        raise pa.ArrowInvalid(f"it is a {message.type}")
+    # Arrow reads as many columns as it is asked for, and takes no notice of more.
+    found, expected = _fields(message.metadata), sum(map(_fields_of, schema.types))
+    if found != expected:
+        raise pa.ArrowInvalid(f"it has {found} columns and inner fields, not {expected}")
+    batch = pa.ipc.read_record_batch(message, schema)
+    batch.validate(full=True)
+    return batch
+
+
+def _fields(metadata: pa.Buffer) -> int:
+    """How many nodes a record batch's description has: Message.header (field 2), RecordBatch.nodes (field 1)."""
+    data = memoryview(metadata)
+    header = _follow(data, struct.unpack_from("<I", data, 0)[0], 2)
+    count: int = struct.unpack_from("<I", data, _follow(data, header, 1))[0]
+    return count
+
+
+def _follow(data: memoryview, table: int, field: int) -> int:
+    """Where the offset in a field of a flatbuffer's table leads."""
+    names = table - struct.unpack_from("<i", data, table)[0]
+    at = table + struct.unpack_from("<H", data, names + 4 + 2 * field)[0]
+    target: int = at + struct.unpack_from("<I", data, at)[0]
+    return target
+
+
+def _fields_of(type_: pa.DataType) -> int:
+    return 1 + sum(_fields_of(type_.field(index).type) for index in range(type_.num_fields))
 
 
 def _chunks(body: bytes) -> Iterator[pa.Buffer]:

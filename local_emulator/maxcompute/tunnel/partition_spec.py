@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
@@ -39,7 +40,7 @@ def parse_spec(table: Table, text: str) -> tuple[str, ...]:
     pairs = re.compile(rf"(?:^|[,/])\s*({'|'.join(map(re.escape, names))})\s*=", re.IGNORECASE)
     found = list(pairs.finditer(text))
     values: dict[str, str] = {}
-    for match, following in zip(found, [*found[1:], None], strict=True):
+    for match, following in zip_longest(found, found[1:]):
         value = text[match.end() : following.start() if following else len(text)].strip()
         values[match[1].lower()] = _unquoted(value)
     if not found or found[0].start() or len(found) != len(names) or set(values) != set(names) or "" in values.values():

@@ -1,7 +1,7 @@
 """How each type travels in Tunnel's record stream, and between the wire's values and the emulator's Arrow types.
 
 A column's *raw* array holds what the wire carries: int64 for integers, dates (days) and times (milliseconds for
-datetime, nanoseconds for timestamps), bytes for texts, decimals and JSON. Arrow's own checked casts lead from there to
+datetime, nanoseconds for timestamps), bytes for texts and JSON. Arrow's own checked casts lead from there to
 the table's types: they refuse numbers out of range, texts that aren't UTF-8 and decimals that don't fit.
 """
 
@@ -28,22 +28,16 @@ NANOSECONDS = 1_000_000_000
 _BILLION, _ZERO = pa.scalar(NANOSECONDS, pa.int64()), pa.scalar(0, pa.int64())
 
 # How a value is written: signed varint, boolean varint, fixed words, length and bytes, or seconds and nanoseconds.
-SIGNED, BOOLEAN, FLOAT, DOUBLE, BYTES, SECONDS, NESTED = (
-    "signed",
-    "boolean",
-    "float",
-    "double",
-    "bytes",
-    "seconds",
-    "nested",
-)
+SIGNED, BOOLEAN, FLOAT, DOUBLE, SECONDS = "signed", "boolean", "float", "double", "seconds"
+BYTES, DECIMAL, NESTED = "bytes", "decimal", "nested"
 _FORM = MappingProxyType(
     {
         **dict.fromkeys(("tinyint", "smallint", "int", "bigint", "date", "datetime"), SIGNED),
-        **dict.fromkeys(("string", "char", "varchar", "binary", "decimal", "json"), BYTES),
+        **dict.fromkeys(("string", "char", "varchar", "binary", "json"), BYTES),
         **dict.fromkeys(("timestamp", "timestamp_ntz"), SECONDS),
         **dict.fromkeys(("array", "map", "struct"), NESTED),
         "boolean": BOOLEAN,
+        "decimal": DECIMAL,
         "float": FLOAT,
         "double": DOUBLE,
     }
@@ -55,6 +49,7 @@ _WIRE_TYPE = MappingProxyType(
         FLOAT: FIXED_32,
         DOUBLE: FIXED_64,
         BYTES: DELIMITED,
+        DECIMAL: DELIMITED,
         SECONDS: DELIMITED,
         NESTED: DELIMITED,
     }
@@ -93,7 +88,7 @@ def varint(value: int) -> bytes:
 
 def raw_type(type_: DataType) -> pa.DataType:
     """The Arrow type of what the wire carries."""
-    return _tree(type_, lambda leaf: _RAW[form(leaf)])
+    return _tree(type_, lambda leaf: _RAW.get(form(leaf)) or leaf.arrow_type())
 
 
 def _tree(type_: DataType, leaf: Callable[[DataType], pa.DataType]) -> pa.DataType:
@@ -108,15 +103,15 @@ def _tree(type_: DataType, leaf: Callable[[DataType], pa.DataType]) -> pa.DataTy
 
 
 def _middle(leaf: DataType) -> pa.DataType:
-    # Arrow has no cast between int64 and date32; decimals are parsed from text that was found to be text.
-    if leaf.name == "date":
-        return pa.int32()
-    return pa.string() if leaf.name == "decimal" else leaf.arrow_type()
+    # Arrow has no cast between int64 and date32.
+    return pa.int32() if leaf.name == "date" else leaf.arrow_type()
 
 
 def from_raw(raw: pa.Array, column: Column) -> pa.Array:
     """The table's values of a raw array; ServiceError MalformedDataStream if one doesn't fit the column's type."""
     try:
+        if column.type.name == "decimal" and pa.types.is_binary(raw.type):
+            raw = raw.cast(pa.string())
         return raw.cast(_tree(column.type, _middle)).cast(column.type.arrow_type())
     except pa.ArrowException as error:
         raise malformed(f"Column '{column.name}' of type {column.type}: {error}.") from None
@@ -124,17 +119,15 @@ def from_raw(raw: pa.Array, column: Column) -> pa.Array:
 
 def to_raw(values: pa.Array, type_: DataType) -> pa.Array:
     """The raw array of a table's values."""
-    if type_.name == "decimal":
-        return plain_decimals(values).cast(pa.binary())
     return values.cast(_tree(type_, _middle)).cast(raw_type(type_))
 
 
-def plain_decimals(values: pa.Array) -> pa.Array:
+def decimal_texts(values: pa.Array) -> pa.BinaryArray:
     """Decimals as text without an exponent, which Arrow writes for small ones."""
     texts = values.cast(pa.string())
-    if not pc.any(pc.match_substring(texts, "E")).as_py():
-        return texts
-    return pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
+    if pc.any(pc.match_substring(texts, "E")).as_py():
+        texts = pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
+    return texts.cast(pa.binary())
 
 
 def split_seconds(nanoseconds: pa.Int64Array) -> tuple[pa.Int64Array, pa.Int64Array]:

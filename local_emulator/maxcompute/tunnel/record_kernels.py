@@ -16,6 +16,7 @@ from local_emulator.maxcompute.tunnel import varints
 from local_emulator.maxcompute.tunnel.record_columns import (
     BOOLEAN,
     BYTES,
+    DECIMAL,
     DOUBLE,
     END_RECORD,
     FLOAT,
@@ -23,6 +24,7 @@ from local_emulator.maxcompute.tunnel.record_columns import (
     SECONDS,
     SIGNED,
     VARINT,
+    decimal_texts,
     form,
     from_raw,
     split_seconds,
@@ -43,7 +45,7 @@ PADDING = bytes(32)
 _I64, _U64 = pa.int64(), pa.uint64()
 _TAG_SIZE = pa.scalar(len(END_TAG), _I64)
 _BILLION, _ZERO, _ONE = pa.scalar(NANOSECONDS, _I64), pa.scalar(0, _I64), pa.scalar(1, _I64)
-_NO_BYTES = pa.scalar(None, pa.binary())
+_NO_BYTES, _NOTHING = pa.scalar(None, pa.binary()), pa.scalar(b"", pa.binary())
 # A column's raw values, the bytes that its checksums cover, and the positions behind it.
 _Read: TypeAlias = tuple[pa.Array, list[pa.Array], pa.Int64Array]
 # A column's bytes, and the bytes that its checksums cover.
@@ -117,7 +119,8 @@ def _joined(pieces: list[pa.Array | pa.Scalar], count: int) -> pa.BinaryArray:
     """The pieces of each row side by side, without those that are null."""
     if not any(isinstance(piece, pa.Array) for piece in pieces):
         return pa.array([b"".join(piece.as_py() for piece in pieces)] * count, pa.binary())
-    return pc.binary_join_element_wise(*pieces, b"", null_handling="skip")
+    # Arrow leaves out a row whose pieces are all null, so that one of them never is.
+    return pc.binary_join_element_wise(_NOTHING, *pieces, _NOTHING, null_handling="skip")
 
 
 def _read_signed(data: pa.Array, _: pa.Buffer, at: pa.Array, has: pa.Array | None) -> _Read:
@@ -178,6 +181,7 @@ _READ = {
     FLOAT: _read_float,
     DOUBLE: _read_double,
     BYTES: _read_bytes,
+    DECIMAL: _read_bytes,
     SECONDS: _read_seconds,
 }
 
@@ -241,5 +245,6 @@ _WRITE = {
     FLOAT: _write_float,
     DOUBLE: _write_double,
     BYTES: _write_bytes,
+    DECIMAL: lambda raw: _write_bytes(decimal_texts(raw)),
     SECONDS: _write_seconds,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from local_emulator.maxcompute.tunnel.errors import corrupted, malformed
 from local_emulator.maxcompute.tunnel.record_columns import (
     BOOLEAN,
     BYTES,
+    DECIMAL,
     DOUBLE,
     END_RECORD,
     FLOAT,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _MASK_32, _MASK_64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 _LAST_SHIFT = 63
+_END, _COUNT = END_RECORD << 3 | VARINT, META_COUNT << 3 | VARINT
 # A value's reader: data and position to value and next position; adds the bytes that the checksum covers to a list.
 _Reader: TypeAlias = Callable[[bytes, int, list[bytes]], tuple[Any, int]]
 # A value's writer: adds the wire's bytes to the first list, the checksum's to the second.
@@ -68,13 +71,13 @@ def read_rows(data: bytes, at: int, columns: Sequence[Column], most: int) -> tup
     rows: list[list[Any]] = []
     checksums: list[int] = []
     while len(rows) < most:
-        number, behind = _read_tag(data, at)
-        if number >> 3 == META_COUNT:
+        number, behind = _before_end(read_varint, data, at)
+        if number == _COUNT:
             break
         row: list[Any] = [None] * len(columns)
         seen: set[int] = set()
         covered: list[bytes] = []
-        while number >> 3 != END_RECORD:
+        while number != _END:
             index = tags.get(number)
             if index is None or index in seen:
                 raise malformed(
@@ -84,8 +87,8 @@ def read_rows(data: bytes, at: int, columns: Sequence[Column], most: int) -> tup
             seen.add(index)
             covered.append(struct.pack("<i", index + 1))
             row[index], at = _value(readers[index], data, behind, covered, columns[index])
-            number, behind = _read_tag(data, at)
-        found, at = _checksum(data, behind)
+            number, behind = _before_end(read_varint, data, at)
+        found, at = _before_end(read_checksum, data, behind)
         expected = crc32c(b"".join(covered))
         if found != expected:
             raise corrupted(f"The record before byte {at} carries checksum {found}; its fields have {expected}.")
@@ -94,15 +97,18 @@ def read_rows(data: bytes, at: int, columns: Sequence[Column], most: int) -> tup
     return _columns(rows, columns), checksums, at
 
 
-def _read_tag(data: bytes, at: int) -> tuple[int, int]:
+def _before_end(read: Callable[[bytes, int], tuple[int, int]], data: bytes, at: int) -> tuple[int, int]:
     try:
-        return read_varint(data, at)
+        return read(data, at)
     except IndexError:
         raise malformed(f"It ends at byte {len(data)} within a record or before the count that ends it.") from None
 
 
-def _checksum(data: bytes, at: int) -> tuple[int, int]:
-    found, at = _read_tag(data, at)
+def read_checksum(data: bytes, at: int) -> tuple[int, int]:
+    """A checksum as it is compared, in either spelling (see `varints.low_32_bits`); IndexError at the data's end."""
+    found, at = read_varint(data, at)
+    if found >> 31 not in {0, 1, (1 << 33) - 1}:
+        raise corrupted(f"The checksum before byte {at} has more than 32 bits.")
     return found & _MASK_32, at
 
 
@@ -173,6 +179,17 @@ def _read_bytes(data: bytes, at: int, covered: list[bytes]) -> tuple[bytes, int]
     return value, at + size
 
 
+def _read_decimal(data: bytes, at: int, covered: list[bytes]) -> tuple[Decimal, int]:
+    text, at = _read_bytes(data, at, covered)
+    try:
+        value = Decimal(text.decode("ascii"))
+    except (ArithmeticError, UnicodeDecodeError):
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise malformed(f"The {len(text)} bytes before byte {at} aren't a decimal number.")
+    return value, at
+
+
 def _read_seconds(data: bytes, at: int, covered: list[bytes]) -> tuple[int, int]:
     seconds, at = _read_signed(data, at, covered)
     word, at = read_varint(data, at)
@@ -189,6 +206,7 @@ _READERS: dict[str, _Reader] = {
     FLOAT: _fixed_reader("<f", 4),
     DOUBLE: _fixed_reader("<d", 8),
     BYTES: _read_bytes,
+    DECIMAL: _read_decimal,
     SECONDS: _read_seconds,
 }
 
@@ -230,6 +248,8 @@ def _struct_reader(names: tuple[str, ...], elements: list[_Reader]) -> _Reader:
 
 def _nullable(element: _Reader, data: bytes, at: int, covered: list[bytes]) -> tuple[Any, int]:
     is_null, at = read_varint(data, at)
+    if is_null > 1:
+        raise malformed(f"A mark of null before byte {at} is {is_null}; expected 0 or 1.")
     return (None, at) if is_null else element(data, at, covered)
 
 
@@ -237,7 +257,7 @@ def write_rows(arrays: Sequence[pa.Array], columns: Sequence[Column], count: int
     """The records of ``count`` rows as bytes, and the checksum of each."""
     writers = [(tag(index, c.type), struct.pack("<i", index), _writer(c.type)) for index, c in enumerate(columns, 1)]
     values = [_python_values(array, column.type) for array, column in zip(arrays, columns, strict=True)]
-    end = varint(END_RECORD << 3 | VARINT)
+    end = varint(_END)
     written: list[bytes] = []
     checksums: list[int] = []
     for row in zip(*values, strict=True) if values else ((),) * count:
@@ -323,6 +343,10 @@ def _write_bytes(value: bytes, written: list[bytes], covered: list[bytes]) -> No
     covered.append(value)
 
 
+def _write_decimal(value: Decimal, written: list[bytes], covered: list[bytes]) -> None:
+    _write_bytes(f"{value:f}".encode("ascii"), written, covered)
+
+
 def _write_seconds(value: int, written: list[bytes], covered: list[bytes]) -> None:
     seconds, nanos = divmod(value, NANOSECONDS)
     written += (_zigzag(seconds), _zigzag(nanos))
@@ -335,5 +359,6 @@ _WRITERS: dict[str, _Writer] = {
     FLOAT: _fixed_writer("<f"),
     DOUBLE: _fixed_writer("<d"),
     BYTES: _write_bytes,
+    DECIMAL: _write_decimal,
     SECONDS: _write_seconds,
 }

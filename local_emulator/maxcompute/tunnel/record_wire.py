@@ -25,7 +25,7 @@ from local_emulator.maxcompute.tunnel.record_columns import (
     varint,
 )
 from local_emulator.maxcompute.tunnel.record_kernels import END_TAG, read_window, write_window
-from local_emulator.maxcompute.tunnel.record_rows import read_rows, read_varint, write_rows
+from local_emulator.maxcompute.tunnel.record_rows import read_checksum, read_rows, read_varint, write_rows
 from local_emulator.maxcompute.tunnel.varints import IrregularError
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _WINDOW_BYTES = 2 << 20
 _ROWS_AT_A_TIME = 4096
 _COUNT_TAG, _CHECKSUM_TAG = varint(META_COUNT << 3 | VARINT), varint(META_CHECKSUM << 3 | VARINT)
-_MASK_32 = 0xFFFFFFFF
 
 
 def decode(body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
@@ -50,6 +49,8 @@ def decode(body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
     at = count = checksum = 0
     while not body.startswith(_COUNT_TAG, at):
         arrays, checksums, at = _next_records(body, at, columns, regular=regular)
+        if not len(checksums):
+            raise malformed(f"Byte {at}: the count of records is expected there, as varint with a tag of 4 bytes.")
         count += len(checksums)
         checksum = extend(checksum, _bytes(checksums))
         yield pa.RecordBatch.from_arrays(arrays, schema=schema) if arrays else _empty(schema, len(checksums))
@@ -84,15 +85,15 @@ def _check_end(body: bytes, at: int, count: int, checksum: int) -> None:
     try:
         word, at = read_varint(body, at)
         marked = body.startswith(_CHECKSUM_TAG, at)
-        found, at = read_varint(body, at + len(_CHECKSUM_TAG)) if marked else (0, at)
+        found, at = read_checksum(body, at + len(_CHECKSUM_TAG)) if marked else (0, at)
     except IndexError:
         raise malformed(f"It ends at byte {len(body)} within its last two fields.") from None
     if not marked:
         raise malformed(f"Byte {at}: the checksum of checksums is expected behind the count.")
     if word >> 1 != count:
         raise malformed(f"It says that it has {word >> 1} records; {count} were found.")
-    if found & _MASK_32 != checksum:
-        raise corrupted(f"Its checksum of checksums is {found & _MASK_32}; the records have {checksum}.")
+    if found != checksum:
+        raise corrupted(f"Its checksum of checksums is {found}; the records have {checksum}.")
     if at != len(body):
         raise malformed(f"It goes on behind its end: {len(body) - at} bytes more.")
 

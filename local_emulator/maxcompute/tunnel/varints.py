@@ -24,7 +24,7 @@ _ONE_WORD, _ZERO_WORD = pa.scalar(1, _U64), pa.scalar(0, _U64)
 _OFFSET_BITS, _WORD_SIZE = pa.scalar(32, _I64), pa.scalar(8, _I64)
 _SHIFT = [pa.scalar(bits, _U64) for bits in range(WORD_BITS)]
 _LIMIT = [pa.scalar(1 << (PAYLOAD_BITS * count), _U64) for count in range(MOST_BYTES)]
-_LOW_32 = pa.scalar(0xFFFFFFFF, _U64)
+_LOW_32, _LOW_33 = pa.scalar((1 << 32) - 1, _U64), pa.scalar((1 << 33) - 1, _U64)
 
 
 class IrregularError(Exception):
@@ -152,7 +152,14 @@ def raw_bytes(values: pa.Array, width: int) -> pa.BinaryArray:
 
 
 def low_32_bits(words: pa.UInt64Array) -> pa.UInt32Array:
-    """Checksums as they are compared: PyODPS's compiled writer sends those from 2^31 on with 32 more one bits."""
+    """Checksums as they are compared: PyODPS's compiled writer sends those from 2^31 on with 32 more one bits.
+
+    IrregularError if there is anything else above the lower 32 bits.
+    """
+    high = pc.shift_right(words, _SHIFT[31])
+    plain = pc.less_equal(high, _ONE_WORD)
+    if not pc.all(pc.or_(plain, pc.equal(high, _LOW_33))).as_py():
+        raise IrregularError
     return pc.bit_wise_and(words, _LOW_32).cast(pa.uint32())
 
 

@@ -1,0 +1,37 @@
+"""Slots: how many stream and upsert writes Tunnel takes in at once, over all of a project's clients."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The slots that all projects of an account share in most regions, by the service's overview of data transmission.
+MOST_SLOTS = 300
+
+
+class Slots:
+    """Counted in the event loop's thread alone; ``most`` may be changed at any time."""
+
+    def __init__(self) -> None:
+        self.most = MOST_SLOTS
+        self._taken = 0
+
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        """Hold a slot for the block; whether there was one left."""
+        free = self._taken < self.most
+        self._taken += free
+        try:
+            yield free
+        finally:
+            self._taken -= free
+
+    def require(self, count: int) -> None:
+        """ServiceError SlotExceeded if a session asks for more slots than there are."""
+        if count > self.most:
+            raise tunnel_error("SlotExceeded", f"{count} slots are asked for; there are {self.most}.")

@@ -1,0 +1,120 @@
+"""The requests of stream sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from local_emulator.maxcompute.keys import ADDRESS, in_thread
+from local_emulator.maxcompute.tunnel.answers import body, flag, json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
+from local_emulator.maxcompute.tunnel.slots import Slots
+from local_emulator.maxcompute.tunnel.streams import Pack, Streams, StreamSession
+from local_emulator.maxcompute.tunnel.wires import sent_wire
+
+if TYPE_CHECKING:
+    from local_emulator.maxcompute.catalog import Table
+
+STREAMS = web.AppKey("STREAMS", Streams)
+SLOTS = web.AppKey("SLOTS", Slots)
+SLOT_HEADER, ROUTE_HEADER, BATCH_HEADER = "odps-tunnel-slot-num", "odps-tunnel-routed-server", "odps-tunnel-batch-id"
+# PyODPS names the wanted number of slots so; the Java SDK uses the header of the answers to writes.
+_WANTED_HEADER = "odps-slot-num"
+
+
+async def create(request: web.Request) -> web.Response:
+    """``POST``: a new session."""
+    table, dynamic = requested_table(request), flag(request, "dynamic_partition")
+    _check_version(request, table)
+    _check_zorder(request, table)
+    slots = _wanted_slots(request)
+    request.app[SLOTS].require(slots)
+    streams = request.app[STREAMS]
+    spec = () if dynamic and not request.query.get("partition") else requested_spec(table, request.query)
+    create_partition = flag(request, "create_partition")
+    session = await in_thread(
+        request,
+        lambda: streams.open(table, spec, slots=slots, dynamic=dynamic, create_partition=create_partition),
+    )
+    return _description(request, session)
+
+
+async def status(request: web.Request) -> web.Response:
+    """``GET ?uploadid``: a session, its slots and its last batch."""
+    return _description(request, _session(request))
+
+
+async def write(request: web.Request) -> web.Response:
+    """``PUT ?uploadid&slotid``: one pack of rows."""
+    with request.app[SLOTS].one() as free:
+        # Read in any case: a client that is still sending doesn't see an answer.
+        pieces = await body(request)
+        if not free:
+            raise tunnel_error("SlotExceeded", f"All {request.app[SLOTS].most} slots are taken.")
+        session = _session(request)
+        slot = number(request, "slotid")
+        if not 0 <= slot < session.slots:
+            raise tunnel_error("InvalidArgument", f"'slotid' has to be 0 to {session.slots - 1}, found {slot}.")
+        _check_version(request, session.table)
+        pack = Pack(
+            b"".join(pieces),
+            sent_wire(request.query, request.headers),
+            _target(request, session),
+            request.query.get("check_latest_schema", "false").lower() == "true",
+            number(request, "record_count") if "record_count" in request.query else None,
+        )
+        batch = await in_thread(request, lambda: request.app[STREAMS].write(session, pack))
+    headers = {
+        ROUTE_HEADER: request.app[ADDRESS],
+        SLOT_HEADER: str(session.slots),
+        BATCH_HEADER: str(batch),
+    }
+    return web.Response(headers=headers)
+
+
+async def abort(request: web.Request) -> web.Response:
+    """``POST ?uploadid``: no more writes."""
+    request.app[STREAMS].abort(_session(request))
+    return web.Response()
+
+
+def _description(request: web.Request, session: StreamSession) -> web.Response:
+    return json_answer(request.app[STREAMS].describe(session, request.app[ADDRESS]))
+
+
+def _session(request: web.Request) -> StreamSession:
+    return request.app[STREAMS].get(request.query["uploadid"], requested_table(request))
+
+
+def _target(request: web.Request, session: StreamSession) -> tuple[str, ...]:
+    """The partition that a write goes to."""
+    text = request.query.get("partition", "")
+    if session.dynamic:
+        return requested_spec(session.table, request.query)
+    if text and parse_spec(session.table, text) != session.spec:
+        raise tunnel_error("InvalidResourceSpec", f"The session is on {session.table.describe(session.spec)}.")
+    return session.spec
+
+
+def _check_version(request: web.Request, table: Table) -> None:
+    """The emulator keeps no former columns: a version that is asked for has to be that of the table at hand."""
+    wanted = request.query.get("schema_version", "")
+    if wanted not in {"", str(table.schema_version)}:
+        raise tunnel_error("NoSuchSchema", f"Version '{wanted}' of {table.name}; it is at {table.schema_version}.")
+
+
+def _check_zorder(request: web.Request, table: Table) -> None:
+    """Columns to lay rows out by, which makes no difference here."""
+    names = [name for name in request.query.get("zorder_columns", "").split(",") if name]
+    unknown = [name for name in names if table.column(name) is None]
+    if unknown:
+        raise tunnel_error("InvalidColumnSpec", f"{table.name} has no column {', '.join(unknown)}.")
+
+
+def _wanted_slots(request: web.Request) -> int:
+    text = request.headers.get(_WANTED_HEADER) or request.headers.get(SLOT_HEADER) or "0"
+    if not text.isdecimal():
+        raise tunnel_error("InvalidArgument", f"'{_WANTED_HEADER}' has to be a whole number, found '{text}'.")
+    return int(text) or 1
