@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
@@ -11,11 +11,14 @@ from aiohttp import web
 
 from local_emulator.maxcompute.access.permissions import AccessDeniedError
 from local_emulator.maxcompute.keys import ACCESS, CLOCK, DATA_DIR, PRINCIPAL, STORE
-from local_emulator.maxcompute.tunnel import download_requests, result_requests, upload_requests
+from local_emulator.maxcompute.tunnel import download_requests, result_requests, stream_requests, upload_requests
 from local_emulator.maxcompute.tunnel.answers import flag, requested_table
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
 from local_emulator.maxcompute.tunnel.downloads import Downloads
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.slots import SLOTS, Slots
+from local_emulator.maxcompute.tunnel.stream_requests import STREAMS
+from local_emulator.maxcompute.tunnel.streams import Streams
 from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
 from local_emulator.maxcompute.tunnel.uploads import Uploads
 
@@ -54,33 +57,58 @@ _RESULT_OPERATIONS = (
     _operation("result.data", "GET", "data downloadid", result_requests.data),
     _operation("result.status", "GET", "downloadid", result_requests.status),
 )
+_STREAM_OPERATIONS = (
+    _operation("stream.write", "PUT", "uploadid slotid", stream_requests.write),
+    _operation("stream.abort", "POST", "uploadid", stream_requests.abort),
+    _operation("stream.create", "POST", "", stream_requests.create),
+    _operation("stream.status", "GET", "uploadid", stream_requests.status),
+)
 # What one has to be granted on the table, by the first word of an operation's name.
-_ACTIONS = MappingProxyType({"upload": "Update", "download": "Select", "preview": "Select"})
+_ACTIONS = MappingProxyType({"upload": "Update", "stream": "Update", "download": "Select", "preview": "Select"})
+# These make partitions where there are none.
+_MAKING = ("create_partition", "dynamic_partition")
 _PREVIEW_OPERATIONS = (_operation("preview", "GET", "", download_requests.preview),)
+
+
+# What a path's requests may be.
+_OPERATIONS = MappingProxyType(
+    {
+        **dict.fromkeys(_TABLES, _TABLE_OPERATIONS),
+        **{f"{path}/preview": _PREVIEW_OPERATIONS for path in _TABLES},
+        _INSTANCE: _RESULT_OPERATIONS,
+    }
+)
+OPERATIONS = (*_TABLE_OPERATIONS, *_PREVIEW_OPERATIONS, *_RESULT_OPERATIONS)
 
 
 def add_routes(app: web.Application) -> None:
     """Serve the Tunnel paths, below ``/projects``."""
     app[UPLOADS] = Uploads(app[STORE], app[CLOCK].now, app[DATA_DIR])
     app[DOWNLOADS] = Downloads(app[STORE], app[CLOCK].now)
+    app[STREAMS] = Streams(app[STORE], app[CLOCK].now)
+    app[SLOTS] = Slots()
     app.on_cleanup.append(_close)
-    for path in _TABLES:
-        app.router.add_route("*", path, _dispatcher(_TABLE_OPERATIONS))
-        app.router.add_route("*", f"{path}/preview", _dispatcher(_PREVIEW_OPERATIONS))
-    app.router.add_route("*", _INSTANCE, _dispatcher(_RESULT_OPERATIONS))
+    for path in _OPERATIONS:
+        app.router.add_route("*", path, _dispatch)
 
 
-def _dispatcher(operations: Sequence[Operation]) -> Handler:
-    async def dispatch(request: web.Request) -> web.StreamResponse:
-        for operation in operations:
-            if operation.method == request.method and operation.keys <= request.query.keys():
-                if "table" in request.match_info:  # an instance's rows are asked for by who may read it
-                    await _require(request, operation)
-                return await operation.handler(request)
+def operation_of(request: web.Request) -> Operation | None:
+    """What a request asks for, or None if it's nothing of Tunnel's."""
+    resource = request.match_info.route.resource
+    for operation in _OPERATIONS.get(resource.canonical, ()) if resource is not None else ():
+        if operation.method == request.method and operation.keys <= request.query.keys():
+            return operation
+    return None
+
+
+async def _dispatch(request: web.Request) -> web.StreamResponse:
+    operation = operation_of(request)
+    if operation is None:
         keys = ", ".join(sorted(request.query)) or "none"
         raise tunnel_error("MethodNotAllowed", f"{request.method} with query keys {keys} is not emulated.")
-
-    return dispatch
+    if "table" in request.match_info:  # an instance's rows are asked for by who may read it
+        await _require(request, operation)
+    return await operation.handler(request)
 
 
 async def _require(request: web.Request, operation: Operation) -> None:
@@ -88,7 +116,7 @@ async def _require(request: web.Request, operation: Operation) -> None:
     table, access, principal = requested_table(request), request.app[ACCESS], request[PRINCIPAL]
     try:
         access.require(principal, _ACTIONS[operation.name.partition(".")[0]], table)
-        if table.partition_columns and flag(request, "create_partition"):
+        if table.partition_columns and any(flag(request, name) for name in _MAKING):
             access.require(principal, "Alter", table)
     except AccessDeniedError:
         # Read what is being sent first: a client that is still sending doesn't see an answer.
