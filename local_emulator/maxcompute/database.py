@@ -12,6 +12,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "maxcompute.duckdb"
+# DuckDB divides decimals as doubles. `decimal_quotient` divides them digit by digit, six at a time, to 18 places, the
+# last one rounded half up: exact, or DuckDB's overflow error. `digits` is 18 + the divisor's scale - the dividend's.
+_MACROS = """
+CREATE OR REPLACE MACRO unscaled(v) AS CAST(replace(CAST(v AS VARCHAR), '.', '') AS HUGEINT);
+CREATE OR REPLACE MACRO long_division(a, b, digits) AS list_reduce(
+    list_transform(
+        range((digits + 5) // 6),
+        lambda i: [[10, 100, 1000, 10000, 100000, 1000000][least(6, digits - 6 * i)]::HUGEINT, 0]
+    ),
+    lambda done, step: [done[1] * step[1] + (done[2] * step[1]) // b, (done[2] * step[1]) % b],
+    [a // b, a % b]
+);
+CREATE OR REPLACE MACRO rounded(division, a, b) AS
+    division[1] + CASE WHEN 2 * abs(division[2]) >= abs(b) THEN sign(a) * sign(b) ELSE 0 END;
+CREATE OR REPLACE MACRO decimal_quotient(a, b, digits) AS
+    CAST(
+        rounded(long_division(unscaled(a), nullif(unscaled(b), 0), digits), unscaled(a), unscaled(b)) AS DECIMAL(38,0)
+    ) * 0.000000000000000001::DECIMAL(18,18);
+"""
 
 
 class DatabaseBusyError(Exception):
@@ -32,6 +51,7 @@ class Database:
             raise DatabaseBusyError(
                 f"{data_dir} is in use by another emulator; end that one, or name another directory with --data-dir"
             ) from error
+        self._connection.execute(_MACROS)
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -96,7 +96,7 @@ def test_what_has_no_rows_is_read_as_text(odps: ODPS, statement: str, text: str)
         ("SELECT * FROM nope", errors.NoSuchTable, r"ODPS-0130131:\[1,15\] Table not found"),
         ("SELECT nope FROM t", errors.ODPSError, r"ODPS-0130071:\[1,8\] Semantic analysis exception"),
         ("ALTER TABLE t DROP PARTITION (pt='nope')", errors.ODPSError, "ODPS-0110061"),
-        ("SELECT 9223372036854775807 + 1", errors.ODPSError, "ODPS-0123131"),
+        ("SELECT 9223372036854775807 + 1", errors.ODPSError, "ODPS-0121145"),
     ],
 )
 def test_failures(odps: ODPS, statement: str, kind: type[Exception], message: str) -> None:

@@ -187,6 +187,17 @@ def test_a_table_that_changes_shape(odps: ODPS) -> None:
     assert [known.name for known in odps.list_tables()] == ["u"]
 
 
+def test_the_default_schema(odps: ODPS, emulator: Server) -> None:
+    assert [found.name for found in odps.list_schemas()] == ["default"]
+    assert odps.exist_schema("default")
+    assert not odps.exist_schema("nope")
+    with_schemas = ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint, schema="default")
+    with_schemas.create_table("connector_test.default.t", "a bigint")
+    assert with_schemas.exist_table("t", schema="default")
+    assert not with_schemas.exist_table("t", schema="nope")
+    assert [found.name for found in with_schemas.list_tables(schema="default")] == ["t"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -142,6 +143,11 @@ def test_the_query_of_the_document(session: Session) -> None:
         ("SELECT count_if(offset > 0), median(offset), stddev(offset) FROM test_kafka WHERE key='b'", [(1, 0.5, 0.5)]),
         ("SELECT sum(offset) FROM test_kafka WHERE FALSE", [(None,)]),
         ("SELECT max_by(label, topic), any_value(1) FROM names", [("U", 1)]),
+        ("SELECT avg(cast(offset AS DECIMAL(10,2))) FROM test_kafka WHERE key = 'b'", [(Decimal("0.5"),)]),
+        (
+            "SELECT topic FROM test_kafka GROUP BY topic HAVING avg(cast(offset AS DECIMAL(10,2))) > 0.1BD",
+            [("orders",)],
+        ),
         ("SELECT count(*) FILTER (WHERE label = 'O') FROM names", [(1,)]),
         ("SELECT /*+ mapjoin(n) */ count(*) FROM names n -- a comment\n", [(2,)]),
     ],

@@ -36,7 +36,7 @@ def test_the_table_of_the_document(session: Session) -> None:
 
 def test_everything_that_create_table_takes(session: Session) -> None:
     session.run(
-        """CREATE TABLE IF NOT EXISTS connector_test.`All Types`  -- a name in back-quotes
+        """CREATE TABLE IF NOT EXISTS connector_test.`All_Types`  -- a name in back-quotes
         (
             `id` BIGINT NOT NULL COMMENT 'it\\'s the key', v STRING, d DECIMAL(38,18), ds decimal, a ARRAY<STRING>,
             m MAP<STRING, ARRAY<BIGINT>>, s STRUCT<a:BIGINT, `b c`:STRING>, vc VARCHAR(10), c CHAR(3),
@@ -45,7 +45,7 @@ def test_everything_that_create_table_takes(session: Session) -> None:
         ) COMMENT '表' PARTITIONED BY (`pt` STRING COMMENT 'x', n2 BIGINT)
         STORED AS ALIORC TBLPROPERTIES ('transactional'='true', "write.bucket.num"='16') LIFECYCLE 7;"""
     )
-    table = session.store.table(PROJECT, "", "all types")
+    table = session.store.table(PROJECT, "", "all_types")
     assert table.columns[0].comment == "it's the key"
     assert not table.columns[0].nullable
     assert (table.comment, table.lifecycle, table.primary_key) == ("表", 7, ("id",))
@@ -57,10 +57,10 @@ def test_everything_that_create_table_takes(session: Session) -> None:
         "map<string,array<bigint>>",
         "struct<a:bigint,`b c`:string>",
     ]
-    shown = session.run("SHOW CREATE TABLE `all types`").text
-    session.run("DROP TABLE `all types`")
+    shown = session.run("SHOW CREATE TABLE `all_types`").text
+    session.run("DROP TABLE `all_types`")
     session.run(shown)
-    again = session.store.table(PROJECT, "", "all types")
+    again = session.store.table(PROJECT, "", "all_types")
     assert (again.columns, again.partition_columns) == (table.columns, table.partition_columns)
 
 
@@ -95,7 +95,10 @@ def test_a_table_like_another_and_of_a_query(session: Session) -> None:
         ("CREATE EXTERNAL TABLE t (a BIGINT)", r"ODPS-0130161:\[1,8\]"),
         ("CREATE TABLE t ()", "ODPS-0130161:"),
         ("CREATE TABLE t", "ODPS-0130071:"),
-        ("CREATE TABLE 9t (a BIGINT)", "ODPS-0130161:"),
+        ("CREATE TABLE `a b` (a BIGINT)", "ODPS-0130071:.*letters, digits and underscores"),
+        (f"CREATE TABLE {'x' * 129} (a BIGINT)", "ODPS-0130071:.*1 to 128"),
+        ("CREATE TABLE connector_test.nope.t (a BIGINT)", "ODPS-0130071:.*schema connector_test.nope"),
+        ("CREATE SCHEMA s", "ODPS-0130161:"),
     ],
 )
 def test_faults_of_create_table(session: Session, statement: str, message: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.rest.authorization import poll_query, submit_query
 from local_emulator.maxcompute.rest.instances import instance, instances, stop, submit
 from local_emulator.maxcompute.rest.projects import host, logs, project, projects, tenant, tunnel_service
+from local_emulator.maxcompute.rest.schemas import schema, schemas
 from local_emulator.maxcompute.rest.security import put_project
 from local_emulator.maxcompute.rest.tables import table, tables
 from local_emulator.maxcompute.rest.users import get_role, get_user, list_roles, list_users, put_role
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/api"
 _PROJECT = "/projects/{project}"
+_SCHEMA = f"{_PROJECT}/schemas/{{schema}}"
 _INSTANCES = f"{_PROJECT}/instances"
 _ROUTES = (
     ("GET", "/logview/host", host),
@@ -28,6 +30,10 @@ _ROUTES = (
     ("PUT", f"{_PROJECT}/logs", logs),
     ("GET", f"{_PROJECT}/tables", tables),
     ("GET", f"{_PROJECT}/tables/{{table}}", table),
+    ("GET", f"{_PROJECT}/schemas", schemas),
+    ("GET", _SCHEMA, schema),
+    ("GET", f"{_SCHEMA}/tables", tables),
+    ("GET", f"{_SCHEMA}/tables/{{table}}", table),
     ("POST", _INSTANCES, submit),
     ("GET", _INSTANCES, instances),
     ("GET", f"{_INSTANCES}/{{instance}}", instance),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from aiohttp import web
 
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import invalid
 from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.partition_spec import matches, parse_spec
 from local_emulator.maxcompute.rest import partitions
 from local_emulator.maxcompute.rest.listing import page
 from local_emulator.maxcompute.rest.projects import project_of
+from local_emulator.maxcompute.rest.schemas import schema_of
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 from local_emulator.maxcompute.result_text import csv_text
 from local_emulator.maxcompute.sql.context import DEFAULT_ZONE
@@ -30,9 +30,9 @@ PREVIEW_ROWS = 10_000  # the service's own bound of ?data
 
 
 def table_of(request: web.Request) -> Table:
-    """The table of a path, in the schema of the query; ServiceError NoSuchTable."""
-    schema = request.query.get("curr_schema") or request.query.get("schema_name") or DEFAULT_SCHEMA
-    return request.app[STORE].table(request.match_info["project"], schema, request.match_info["table"])
+    """The table of a path; ServiceError NoSuchTable."""
+    path = request.match_info
+    return request.app[STORE].table(path["project"], schema_of(request), path["table"])
 
 
 async def table(request: web.Request) -> web.Response:
@@ -56,7 +56,7 @@ async def tables(request: web.Request) -> web.Response:
     prefix, owner, kind = query.get("name", "").lower(), query.get("owner"), query.get("type")
     found = [
         known
-        for known in store.tables(project_of(request, "List").name, query.get("curr_schema") or DEFAULT_SCHEMA)
+        for known in store.tables(project_of(request, "List").name, schema_of(request))
         if known.name.startswith(prefix) and owner in (None, known.owner) and kind in (None, "MANAGED_TABLE")
     ]
     chosen, marker, size = page(found, query, lambda known: known.name)

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.sql.errors import Position, semantic_error, unsupported
+from local_emulator.maxcompute.sql.operators import quotient
 from local_emulator.maxcompute.sql.special_functions import constant
-from local_emulator.maxcompute.sql.values import INTEGERS, VOID, Value, cast, common_type, implicit
+from local_emulator.maxcompute.sql.values import INTEGERS, VOID, WHOLE, Value, cast, common_type, implicit
 from local_emulator.maxcompute.types import BIGINT, BOOLEAN, DOUBLE, STRING, DataType
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def _sum(arguments: Sequence[Value], distinct: str, position: Position | None) -
 def _avg(arguments: Sequence[Value], distinct: str, position: Position | None) -> Value:
     number = _only(arguments, position)
     if number.type.name == "decimal":
-        raise unsupported("avg of a decimal (cast it to double)", position)
+        count = _count([number], distinct, position)
+        return quotient(_sum([number], distinct, position), cast(count, WHOLE))
     return Value(f"avg({distinct}{implicit(number, DOUBLE, position)}){PLACE}", DOUBLE)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute import alterations
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
-from local_emulator.maxcompute.sql.definitions import column_definition, lifecycle, properties, table_name
+from local_emulator.maxcompute.sql.definitions import check_name, column_definition, lifecycle, properties, table_name
 from local_emulator.maxcompute.sql.errors import TABLE_NOT_FOUND, SqlError, ddl_error, semantic_error, unsupported
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def _change(context: Context, reader: Reader, table: Table) -> None:
     elif reader.accept("RENAME", "TO"):
         name = reader.name()
         reader.end()
+        check_name(name)
         context.store.rename_table(table, name)
     elif reader.accept("PARTITION"):
         _partition(context, reader, table)

@@ -9,20 +9,28 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.snapshot import conform
-from local_emulator.maxcompute.sql.errors import Position, SqlError, runtime_error, semantic_error, table_not_found
+from local_emulator.maxcompute.sql.errors import (
+    Position,
+    SqlError,
+    overflow,
+    runtime_error,
+    semantic_error,
+    table_not_found,
+)
 from local_emulator.maxcompute.sql.query import Query, Translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import pyarrow as pa
-
     from local_emulator.maxcompute.store import Store
 
+CELL_BYTES = 8 << 20  # the service's own limit
 # The service's default outside of America and Europe.
 DEFAULT_ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -101,7 +109,16 @@ class Context:
                 rows = cursor.sql(query.sql).to_arrow_table()
             finally:
                 self.on_cursor(None)
+        for name, column in zip(rows.column_names, rows.columns, strict=True):
+            _check_cells(name, column)
         return conform(rows, query.result_columns)
+
+
+def _check_cells(name: str, column: pa.ChunkedArray) -> None:
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        longest = pc.max(pc.binary_length(column)).as_py() or 0
+        if longest > CELL_BYTES:
+            raise overflow(f"a value of {name} has {longest} bytes, {CELL_BYTES} are allowed")
 
 
 def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
@@ -125,6 +142,8 @@ def _failures() -> Iterator[None]:
         detail = detail.split(": ", 1)[-1]
         if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
             raise semantic_error(detail) from error
+        if isinstance(error, (duckdb.OutOfRangeException, duckdb.ConversionException)):
+            raise overflow(detail) from error
         raise runtime_error(detail) from error
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.alterations import check_columns
-from local_emulator.maxcompute.catalog import Column, Table
+from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.sql.dialect import parse_query
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.sql.script import Reader
 
+NAME_BYTES = 128
+_NAME = re.compile(rf"\w{{1,{NAME_BYTES}}}\Z", re.ASCII)
 _LIFECYCLE = range(1, 37_232)
 _PARTITION_LEVELS = 6
 
@@ -163,6 +166,9 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
     except ServiceError as error:
         raise semantic_error(error.message) from error
     context.require("CreateTable", project)
+    if name[1] != DEFAULT_SCHEMA:
+        raise semantic_error(f"schema {project.name}.{name[1]} cannot be resolved")
+    check_name(name[2])
     for column in parts.partition_columns:
         if not column.type.can_partition:
             raise semantic_error(f"partition column {column.name} cannot be of type {column.type}")
@@ -189,6 +195,12 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
     except ServiceError as error:
         raise semantic_error(error.message) from error
     return _with_key(table)
+
+
+def check_name(name: str) -> None:
+    """SqlError if a table can't be called so."""
+    if not _NAME.match(name):
+        raise semantic_error(f"expect a table name of 1 to {NAME_BYTES} letters, digits and underscores, found {name}")
 
 
 def _with_key(table: Table) -> Table:

@@ -54,6 +54,11 @@ def ddl_error(detail: str) -> SqlError:
     return SqlError("0110061", "Failed to run ddltask", detail)
 
 
+def overflow(detail: str) -> SqlError:
+    """A value is too large for its type, or a cell for the service."""
+    return SqlError("0121145", "Data overflow", detail)
+
+
 def runtime_error(detail: str) -> SqlError:
-    """The values don't allow it: overflow, a cast that fails, ..."""
-    return SqlError("0123131", "User defined function exception", detail)
+    """The values don't allow it in another way."""
+    return SqlError("0121095", "Invalid argument", detail)

@@ -93,9 +93,11 @@ def _of_integers(kind: type, left: Value, right: Value) -> Value:
 
 
 def _of_decimals(kind: type, left: Value, right: Value, position: Position | None) -> Value:
-    if kind in (exp.Div, exp.IntDiv):
-        raise unsupported("division of decimals (cast them to double)", position)
+    if kind is exp.IntDiv:
+        raise unsupported("DIV of decimals", position)
     types = [WHOLE if value.type.name in INTEGERS or value.type == VOID else value.type for value in (left, right)]
+    if kind is exp.Div:
+        return quotient(*(cast(value, type_) for value, type_ in zip((left, right), types, strict=True)))
     if kind is exp.Mul:
         scale = min(sum(type_.arguments[1] for type_ in types), MAX_SCALE)
         result = DataType("decimal", (MAX_DECIMAL_DIGITS, scale))
@@ -104,6 +106,12 @@ def _of_decimals(kind: type, left: Value, right: Value, position: Position | Non
         result = DataType("decimal", (min(wide.arguments[0] + 1, MAX_DECIMAL_DIGITS), wide.arguments[1]))
     value = _text(kind, left, right, result)
     return Value(f"CAST({value} AS {result.duckdb_type()})", result)
+
+
+def quotient(left: Value, right: Value) -> Value:
+    """The exact division of two decimals, to 18 places; NULL where the divisor is zero."""
+    digits = MAX_SCALE + right.type.arguments[1] - left.type.arguments[1]
+    return Value(f"decimal_quotient({left}, {right}, {digits})", DataType("decimal", (MAX_DECIMAL_DIGITS, MAX_SCALE)))
 
 
 def _text(kind: type, left: Value, right: Value, result: DataType) -> Value:
