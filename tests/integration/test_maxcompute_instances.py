@@ -114,6 +114,8 @@ def test_a_long_query_runs_until_it_is_stopped(odps: ODPS) -> None:
     assert instance.status == Instance.Status.RUNNING
     assert next(iter(instance.get_task_statuses().values())).status == Instance.Task.TaskStatus.RUNNING
     assert instance.id in [found.id for found in odps.list_instances(status="Running")]
+    assert instance.get_queueing_info().status == Instance.InstanceQueueingInfo.Status.RUNNING
+    assert [found.instance_id for found in odps.list_instance_queueing_infos()] == [instance.id]
     instance.stop()
     instance.wait_for_completion(interval=0.1)
     assert instance.status == Instance.Status.TERMINATED

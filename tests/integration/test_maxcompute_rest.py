@@ -49,6 +49,8 @@ def test_the_project_and_who_asks(odps: ODPS) -> None:
     assert project.owner.startswith("ALIYUN$")
     assert project.status.value == "AVAILABLE"
     assert project.creation_time is not None
+    assert project.properties
+    assert int(project.extended_properties["usedQuotaPhysicalSize"]) >= 0
     assert odps.exist_project("connector_test")
     assert not odps.exist_project("nope")
     assert [found.name for found in odps.list_projects()] == ["connector_test"]
@@ -102,7 +104,8 @@ def test_tables_from_a_schema_object_and_from_text(odps: ODPS) -> None:
         odps.create_table("my_orders", schema)
     other = odps.create_table("other", ("a bigint, b string", "pt string"))
     assert [column.name for column in other.table_schema.partitions] == ["pt"]
-    assert [found.name for found in odps.list_tables(prefix="my")] == ["my_orders"]
+    listed = list(odps.list_tables(prefix="my"))
+    assert [(found.name, found.owner) for found in listed] == [("my_orders", table.owner)]
     odps.delete_table("my_orders")
     assert not odps.exist_table("my_orders")
     odps.delete_table("my_orders", if_exists=True)

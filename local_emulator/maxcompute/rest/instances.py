@@ -48,8 +48,6 @@ async def instances(request: web.Request) -> web.Response:
     """A project's instances, by status, time, owner or job's name."""
     project = project_of(request, "List").name
     query = request.query
-    if "cached" in query:
-        raise invalid("the queue of instances is not emulated")
     low, _, high = query.get("daterange", "").partition(":")
     try:
         begin, end = (float(text) if text else None for text in (low, high))
@@ -86,7 +84,7 @@ async def instance(request: web.Request) -> web.Response:
     if "instancestatus" in query and not found.terminated:
         with contextlib.suppress(asyncio.TimeoutError):  # it is still Running, which is the answer
             await asyncio.wait_for(found.finished.wait(), WAIT_SECONDS)
-    for name in ("cached", "info", "instancequota", "log", "workers"):
+    for name in ("info", "instancequota", "log", "workers"):
         if name in query:
             raise invalid(f"?{name} of an instance is not emulated")
     if "result" in query:
@@ -156,6 +154,40 @@ def _task_status(found: Instance) -> web.Response:
     return reply(element("Instance", None, element("Status", _status(found)), element("Tasks", None, task)))
 
 
+async def queue(request: web.Request) -> web.Response:
+    """What runs in a project now."""
+    project, query = project_of(request, "List").name, request.query
+    found = [
+        known
+        for known in request.app[INSTANCES].list(project)
+        if not known.terminated and (query.get("onlyowner") != "yes" or known.owner == request[PRINCIPAL])
+    ]
+    chosen, marker, size = page(found, query, lambda known: known.id)
+    content = json.dumps([_queueing(known) for known in chosen])
+    parts = (element("Marker", marker), element("MaxItems", size), element("Content", content))
+    return reply(element("Instances", None, *parts))
+
+
+def _queueing(found: Instance) -> dict[str, object]:
+    """An instance as the queue shows it; nothing once it has ended."""
+    if found.terminated:
+        return {}
+    return {
+        "instanceId": found.id,
+        "instancePriority": 9,
+        "instanceProcess": 0.0,
+        "jobName": found.job.task,
+        "projectName": found.project,
+        "skynetId": "",
+        "startTime": found.started.strftime("%Y-%m-%d %H:%M:%S"),
+        "taskType": TASK_TYPE,
+        "taskName": found.job.task,
+        "userAccount": found.owner.name,
+        "status": "Running",
+        "subStatusHistory": [],
+    }
+
+
 def _result(found: Instance) -> Element:
     outcome = found.outcome
     task = element("Task", None, element("Name", found.job.task), Type=TASK_TYPE)
@@ -215,6 +247,7 @@ def _progress(found: Instance) -> web.Response:
 _VARIANTS: Mapping[str, Callable[[Instance], web.Response]] = MappingProxyType(
     {
         "taskstatus": _task_status,
+        "cached": lambda found: web.json_response(_queueing(found)),
         "source": lambda found: reply(found.job.source),
         "instancesummary": _summary,
         "instanceprogress": _progress,

@@ -13,6 +13,7 @@ from local_emulator.maxcompute.rest.security import get_configuration, get_polic
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from xml.etree.ElementTree import Element
 
     from local_emulator.maxcompute.catalog import Project
@@ -75,7 +76,7 @@ async def projects(request: web.Request) -> web.Response:
         and request.app[ACCESS].admits(request[PRINCIPAL], project)
     ]
     chosen, marker, size = page(found, request.query, lambda project: project.name)
-    items = [_project(request, project) for project in chosen]
+    items = [_project(request, project, extended=False) for project in chosen]
     return reply(element("Projects", None, element("Marker", marker), element("MaxItems", size), *items))
 
 
@@ -93,7 +94,7 @@ async def project(request: web.Request) -> web.Response:
         return await get_configuration(request, found)
     if "quotas" in request.query:
         raise invalid("?quotas of a project is not emulated")
-    return reply(_project(request, found), headers=headers)
+    return reply(_project(request, found, extended="extended" in request.query), headers=headers)
 
 
 async def tunnel_service(request: web.Request) -> web.Response:
@@ -110,8 +111,8 @@ async def logs(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _project(request: web.Request, found: Project) -> Element:
-    pairs = [element("Property", None, element("Name", k), element("Value", v)) for k, v in _PROPERTIES.items()]
+def _project(request: web.Request, found: Project, *, extended: bool) -> Element:
+    used = sum(table.size for table in request.app[STORE].tables(found.name)) if extended else 0
     return element(
         "Project",
         None,
@@ -123,9 +124,13 @@ def _project(request: web.Request, found: Project) -> Element:
         element("ProjectGroupName", ""),
         element("CreationTime", http_time(found.created)),
         element("LastModifiedTime", http_time(found.modified)),
-        element("Properties", None, *pairs),
-        element("ExtendedProperties"),
+        element("Properties", None, *_pairs(_PROPERTIES)),
+        element("ExtendedProperties", None, *(_pairs({"usedQuotaPhysicalSize": str(used)}) if extended else [])),
         element("Clusters"),
         element("Region", REGION),
         element("TenantId", request.app[ACCOUNTS].owner.id),
     )
+
+
+def _pairs(properties: Mapping[str, str]) -> list[Element]:
+    return [element("Property", None, element("Name", k), element("Value", v)) for k, v in properties.items()]

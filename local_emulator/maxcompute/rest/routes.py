@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.rest.authorization import poll_query, submit_query
-from local_emulator.maxcompute.rest.instances import instance, instances, stop, submit
+from local_emulator.maxcompute.rest.instances import instance, instances, queue, stop, submit
 from local_emulator.maxcompute.rest.projects import host, logs, project, projects, tenant, tunnel_service
 from local_emulator.maxcompute.rest.schemas import schema, schemas
 from local_emulator.maxcompute.rest.security import put_project
@@ -36,6 +36,7 @@ _ROUTES = (
     ("GET", f"{_SCHEMA}/tables/{{table}}", table),
     ("POST", _INSTANCES, submit),
     ("GET", _INSTANCES, instances),
+    ("GET", f"{_PROJECT}/cachedinstances", queue),
     ("GET", f"{_INSTANCES}/{{instance}}", instance),
     ("PUT", f"{_INSTANCES}/{{instance}}", stop),
     ("POST", f"{_PROJECT}/authorization", submit_query),

@@ -64,7 +64,8 @@ async def tables(request: web.Request) -> web.Response:
         counts = await in_thread(request, lambda: [_count(store, known) for known in chosen])
         items = [_table(known, count, extended=True) for known, count in zip(chosen, counts, strict=True)]
     else:
-        items = [_summary(known) for known in chosen]
+        # What the service tells of a table in a list; a client asks for the rest when it needs it.
+        items = [element("Table", None, element("Name", known.name), element("Owner", known.owner)) for known in chosen]
     return reply(element("Tables", None, element("Marker", marker), element("MaxItems", size), *items))
 
 
