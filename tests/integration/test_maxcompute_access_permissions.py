@@ -136,7 +136,7 @@ def test_instances_belong_to_who_submits_them(owner: ODPS, role: ODPS) -> None:
     with pytest.raises(errors.NoPermission, match="odps:Write"):
         role.stop_instance(secret.id)
     with pytest.raises(errors.NoPermission, match="odps:Read"):
-        role.get_instance(secret.id).open_reader(tunnel=True)
+        role.get_instance(secret.id).open_reader(tunnel=True, limit=True)
     owner.execute_security_query(f"grant Read on instance {secret.id} to `{ROLE}`")
     assert "secret" in role.get_instance(secret.id).get_task_result()
     with role.get_instance(secret.id).open_reader(tunnel=True) as reader:
