@@ -12,7 +12,7 @@ from odps.tunnel import TableTunnel
 from odps.tunnel.io.writer import BaseRecordWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import requests
     from odps.models import Table
@@ -45,7 +45,12 @@ def rows_of(odps: ODPS, table: Table, partition: str | None = None) -> list[list
     """All rows, by a download session and the record wire."""
     session = tunnel_of(odps).create_download_session(table.name, partition_spec=partition)
     with session.open_record_reader(0, session.count, append_partitions=False) as reader:
-        return [record.values for record in reader]
+        return values_of(reader)
+
+
+def values_of(reader: Iterable[Record]) -> list[list[Any]]:
+    """The values of each record that is left."""
+    return [record.values for record in reader]
 
 
 def ask(odps: ODPS, method: str, table: Table, query: Mapping[str, object], **arguments: Any) -> requests.Response:
