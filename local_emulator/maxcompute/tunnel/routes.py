@@ -75,10 +75,11 @@ _OPERATIONS = MappingProxyType(
     {
         **dict.fromkeys(_TABLES, _TABLE_OPERATIONS),
         **{f"{path}/preview": _PREVIEW_OPERATIONS for path in _TABLES},
+        **{f"{path}/streams": _STREAM_OPERATIONS for path in _TABLES},
         _INSTANCE: _RESULT_OPERATIONS,
     }
 )
-OPERATIONS = (*_TABLE_OPERATIONS, *_PREVIEW_OPERATIONS, *_RESULT_OPERATIONS)
+OPERATIONS = (*_TABLE_OPERATIONS, *_PREVIEW_OPERATIONS, *_STREAM_OPERATIONS, *_RESULT_OPERATIONS)
 
 
 def add_routes(app: web.Application) -> None:
