@@ -39,6 +39,7 @@ def check(session: Session, expression: str, value: Any, type_: str) -> None:
         (r"'a\tb\n\\d'", "a\tb\n\\d", "string"),
         (r"'\u4e2d文'", "中文", "string"),
         ("'--x'", "--x", "string"),
+        ("'a\\0b'", "a\0b", "string"),
         ("''", "", "string"),
         ("TRUE", True, "boolean"),
         ("NULL", None, "string"),

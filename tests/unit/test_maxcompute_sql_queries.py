@@ -149,6 +149,24 @@ def test_the_query_of_the_document(session: Session) -> None:
             [("orders",)],
         ),
         ("SELECT count(*) FILTER (WHERE label = 'O') FROM names", [(1,)]),
+        (
+            "SELECT topic, partition, count(*) FROM test_kafka GROUP BY topic, partition WITH ROLLUP "
+            "ORDER BY topic, partition",
+            [
+                (None, None, 5),
+                ("maxcompute-test-input", None, 1),
+                ("maxcompute-test-input", 0, 1),
+                ("orders", None, 4),
+                ("orders", 0, 2),
+                ("orders", 1, 2),
+            ],
+        ),
+        (
+            "SELECT topic, partition, grouping(partition) g, count(*) FROM test_kafka "
+            "GROUP BY topic, partition GROUPING SETS ((topic), (partition)) ORDER BY 3, 1, 2",
+            [(None, 0, 0, 3), (None, 1, 0, 2), ("maxcompute-test-input", None, 1, 1), ("orders", None, 1, 4)],
+        ),
+        ("SELECT count(*) FROM (SELECT 1 FROM test_kafka GROUP BY CUBE (topic, partition)) x", [(8,)]),
         ("SELECT /*+ mapjoin(n) */ count(*) FROM names n -- a comment\n", [(2,)]),
     ],
 )
@@ -207,7 +225,6 @@ def test_a_column_without_a_name_is_numbered(session: Session) -> None:
         ("SELECT (1", "ODPS-0130161:"),
         ("SELEC 1", "ODPS-0130161:[1,7] Parse exception - invalid token '1'"),
         ("SELECT * FROM names TABLESAMPLE (1 ROWS)", "ODPS-0130161:"),
-        ("SELECT topic FROM names GROUP BY topic WITH ROLLUP", "ODPS-0130161:"),
         ("SELECT * FROM names DISTRIBUTE BY topic", "ODPS-0130161:"),
         ("SELECT * FROM names NATURAL JOIN days", "ODPS-0130161:"),
         ("WITH RECURSIVE a AS (SELECT 1) SELECT * FROM a", "ODPS-0130161:"),

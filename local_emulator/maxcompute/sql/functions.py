@@ -81,6 +81,7 @@ _ROWS: tuple[tuple[str, str, DataType, str], ...] = (
     ("rand", "", DOUBLE, "random()"),
     ("pmod", "ii", BIGINT, "((({0} % nullif({1}, 0)) + {1}) % nullif({1}, 0))"),
     ("isnan", "d", BOOLEAN, "isnan({0})"),
+    ("grouping", "a", BIGINT, "grouping({0})"),
     # Times; the parts that are given as a text are in `special_functions`
     ("year", "t", INT, "CAST(year({0}) AS INTEGER)"),
     ("quarter", "t", INT, "CAST(quarter({0}) AS INTEGER)"),

@@ -26,7 +26,8 @@ _SELECT_PARTS = frozenset(
 )
 _SET_PARTS = frozenset({"this", "expression", "distinct", "order", "limit", "offset", "with_"})
 _SUBQUERY_PARTS = frozenset({"this", "alias", "order", "limit", "offset", "with_"})
-_GROUP_PARTS = frozenset({"expressions"})
+_GROUP_PARTS = frozenset({"expressions", "grouping_sets", "rollup", "cube"})
+_GROUP_WORDS = {exp.GroupingSets: "GROUPING SETS ", exp.Rollup: "ROLLUP ", exp.Cube: "CUBE ", exp.Tuple: ""}
 _SET_WORDS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 
 
@@ -228,8 +229,28 @@ class Translator:
         if clause is None:
             return ""
         self.only(clause, _GROUP_PARTS)
-        keys = [self._key(key, expressions, items) for key in clause.expressions]
+        keys = [self._group_key(key, expressions, items) for key in clause.expressions]
+        # Hive's spelling: the sets stand behind the keys, which they choose from.
+        sets = clause.args.get("grouping_sets") or []
+        if sets:
+            keys = [self._group_key(key, expressions, items) for key in sets]
+        for word in ("rollup", "cube"):
+            whole = clause.args.get(word) or []
+            if whole and (sets or any(part.expressions for part in whole)):
+                raise unsupported(f"this form of {word.upper()}", self.place(clause))
+            if whole:
+                keys = [f"{word.upper()} ({', '.join(keys)})"]
         return f" GROUP BY {', '.join(keys)}"
+
+    def _group_key(self, node: exp.Expression, expressions: Expressions, items: list[tuple[str, Value]]) -> str:
+        """A key of GROUP BY, or a set of them."""
+        word = _GROUP_WORDS.get(type(node))
+        if word is not None:
+            inner = ", ".join(self._group_key(key, expressions, items) for key in node.expressions)
+            return f"{word}({inner})"
+        if isinstance(node, exp.Paren):
+            return f"({self._group_key(node.this, expressions, items)})"
+        return self._key(node, expressions, items)
 
     def _order(self, node: exp.Expression, expressions: Expressions, items: list[tuple[str, Value]]) -> str:
         clause = node.args.get("order")

@@ -50,9 +50,9 @@ NULL = Value("NULL", VOID)
 
 
 def literal(text: str) -> str:
-    """A string literal in DuckDB's SQL."""
+    """A string literal in DuckDB's SQL, which has none with a zero byte."""
     if "\0" in text:
-        return "||".join(literal(part) if part else "''" for part in text.split("\0")).replace("||", "||chr(0)||")
+        return "(" + " || chr(0) || ".join(map(literal, text.split("\0"))) + ")"
     return "'" + text.replace("'", "''") + "'"
 
 
