@@ -263,7 +263,7 @@ def test_a_tables_columns_are_read() -> None:
 @pytest.mark.parametrize("answer", [Answer(body=b"{}"), Answer(body=b"<Table/>"), Answer(body=b"<Table>")])
 def test_a_table_that_cannot_be_read_is_unavailable(answer: Answer) -> None:
     with ScriptedService(answer) as scripted, pytest.raises(UnavailableError, match="expected XML with a schema"):
-        table_definition.read(service(scripted), "test_kafka", Deadline.after(0.3))
+        table_definition.read(service(scripted), "test_kafka", Deadline.after(1))
 
 
 def test_a_missing_table_is_refused_with_advice() -> None:

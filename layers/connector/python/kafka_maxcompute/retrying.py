@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 10.0
-"""Waits double from the first to the longest; each is a random part of that, so that instances don't come in step."""
+LEAST_SECONDS = 0.1
+"""Waits double from the first to the longest; each is a random part of that, so that instances don't come in step.
+An attempt with less than the least time left could learn nothing, and would hide why the one before failed."""
 
 
 def until(deadline: Deadline) -> Retrying:
@@ -21,6 +23,6 @@ def until(deadline: Deadline) -> Retrying:
     return Retrying(
         retry=retry_if_exception_type(UnavailableError),
         wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
-        stop=stop_before_delay(deadline.remaining()),
+        stop=stop_before_delay(max(0.0, deadline.remaining() - LEAST_SECONDS)),
         reraise=True,
     )
