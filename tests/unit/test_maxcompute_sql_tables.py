@@ -148,6 +148,21 @@ def test_partitions_of_two_levels(session: Session) -> None:
     assert session.run("SHOW PARTITIONS t PARTITION (ds='1')").text == "ds=1/region=e\nds=1/region=w\n"
 
 
+def test_partitions_are_dropped_by_condition(session: Session) -> None:
+    session.run("CREATE TABLE t (a BIGINT) PARTITIONED BY (ds STRING, n BIGINT)")
+    for ds in ("2020-01", "2020-02"):
+        for n in (2, 10):
+            session.run(f"ALTER TABLE t ADD PARTITION (ds='{ds}', n='{n}')")
+    session.run("ALTER TABLE t DROP IF EXISTS PARTITION (ds <= '2020-01', n > 2)")
+    assert session.run("SHOW PARTITIONS t").text == "ds=2020-01/n=2\nds=2020-02/n=10\nds=2020-02/n=2\n"
+    session.run("ALTER TABLE t DROP PARTITION (ds = '2020-02'), PARTITION (n <> 2)")
+    assert session.run("SHOW PARTITIONS t").text == "ds=2020-01/n=2\n"
+    for fault in ("(x < 1)", "(n < 'a')", "(n ~ 1)", "(n)"):
+        with pytest.raises(SqlError):
+            session.run(f"ALTER TABLE t DROP PARTITION {fault}")
+    assert session.run("SHOW PARTITIONS t").text == "ds=2020-01/n=2\n"
+
+
 def test_partitions_are_merged_renamed_and_emptied(session: Session) -> None:
     session.run(DOCUMENT_TABLE)
     for name in "abc":

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from operator import eq, ge, gt, le, lt, ne
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from local_emulator.maxcompute import alterations
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.sql.definitions import check_name, column_definition, lifecycle, properties, table_name
 from local_emulator.maxcompute.sql.errors import TABLE_NOT_FOUND, SqlError, ddl_error, semantic_error, unsupported
+from local_emulator.maxcompute.sql.values import INTEGERS
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Table
+    from collections.abc import Callable, Mapping
+
+    from local_emulator.maxcompute.catalog import Column, Table
     from local_emulator.maxcompute.sql.script import Reader
     from local_emulator.maxcompute.store import Alteration
+
+# The two-character ones first: the reader takes what comes.
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"<>": ne, "!=": ne, "<=": le, ">=": ge, "<": lt, ">": gt, "=": eq}
+)
 
 
 def drop_table(context: Context, reader: Reader) -> Outcome:
@@ -106,12 +116,50 @@ def _drop(context: Context, reader: Reader, table: Table) -> None:
         return
     if_exists = reader.accept("IF", "EXISTS")
     reader.expect("PARTITION")
-    specs = _specs(reader, table)
+    specs = _chosen(context, reader, table)
+    while reader.accept(",", "PARTITION") or reader.accept("PARTITION"):
+        specs += _chosen(context, reader, table)
     reader.accept("PURGE")
     reader.end()
-    for spec in specs:
+    for spec in dict.fromkeys(specs):
         if not if_exists or context.store.has_partition(table, spec):
             context.store.drop_partition(table, spec)
+
+
+def _chosen(context: Context, reader: Reader, table: Table) -> list[tuple[str, ...]]:
+    """``(pt='v')``: that partition, there or not; ``(pt < 'v', region = 'w')``: all for which it holds."""
+    place = reader.place
+
+    def condition() -> tuple[Column, str, str]:
+        name = reader.name()
+        column = next((known for known in table.partition_columns if known.name == name), None)
+        word = next((word for word in _COMPARISONS if reader.accept(word)), None)
+        if column is None or word is None:
+            raise semantic_error(f"expect a comparison of a partition column of {table.name}", place)
+        return column, word, reader.constant()
+
+    conditions = reader.in_parentheses(condition)
+    if all(word == "=" for _, word, _ in conditions) and len(conditions) == len(table.partition_columns):
+        given = {column.name: value for column, _, value in conditions}
+        if len(given) == len(conditions):
+            return [tuple(given[column.name] for column in table.partition_columns)]
+    return [
+        known.spec
+        for known in context.store.partitions(table)
+        if all(
+            _holds(column, known.spec[table.partition_columns.index(column)], word, value)
+            for column, word, value in conditions
+        )
+    ]
+
+
+def _holds(column: Column, left: str, word: str, right: str) -> bool:
+    if column.type.name in INTEGERS:
+        try:
+            return bool(_COMPARISONS[word](int(left), int(right)))
+        except ValueError as error:
+            raise semantic_error(f"expect a whole number for {column.name}, found {right}") from error
+    return bool(_COMPARISONS[word](left, right))
 
 
 def _merge(context: Context, reader: Reader, table: Table) -> None:
