@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import commands
+from local_emulator import commands, fault_command
 from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
     alone = subs.add_parser("maxcompute", help="serve the MaxCompute emulator alone")
     maxcompute.add_arguments(alone)
     alone.set_defaults(run=maxcompute.run)
+
+    fault = subs.add_parser("fault", help="let requests to the local MaxCompute go wrong")
+    fault_command.add_arguments(fault)
+    fault.set_defaults(run=fault_command.run)
     return top
 
 

@@ -17,6 +17,7 @@ from local_emulator.eventbridge.config import StreamConfigError
 from local_emulator.eventbridge.invocation import InvocationError, Invoker
 from local_emulator.eventbridge.recording import RecordingError
 from local_emulator.eventbridge.stream import STANDING, StreamError
+from local_emulator.fault_command import FaultError
 from local_emulator.function_compute.layers import MissingLayerError
 from local_emulator.function_compute.template import TemplateError
 from local_emulator.kafka.consumer_group import committed_offsets
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # What a command may end with that a user can mend: shown as one message, without a traceback.
 FAILURES = (
     BrokerError,
+    FaultError,
     InvocationError,
     MissingLayerError,
     NotRunningError,

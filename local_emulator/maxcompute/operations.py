@@ -5,67 +5,37 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.rest.routes import PREFIX
+from local_emulator.maxcompute.rest import routes as rest
 from local_emulator.maxcompute.tunnel import routes as tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp import web
 
-_PROJECT = "/projects/{project}"
-_TABLE = f"{_PROJECT}/tables/{{table}}"
-_INSTANCE = f"{_PROJECT}/instances/{{instance}}"
-_ROLE = f"{_PROJECT}/roles/{{role}}"
-# Name, method, path, and the key in the query that makes it this operation; of one method and path, the first one whose
-# key is there is meant.
-_REST = (
-    ("host.get", "GET", "/logview/host", ""),
-    ("host.get", "GET", "/webconsole/host", ""),
-    ("tenant.get", "GET", "/tenants", ""),
-    ("project.list", "GET", "/projects", ""),
-    ("policy.get", "GET", _PROJECT, "policy"),
-    ("security.get", "GET", _PROJECT, "security_configuration"),
-    ("project.get", "GET", _PROJECT, ""),
-    ("policy.put", "PUT", _PROJECT, "policy"),
-    ("security.put", "PUT", _PROJECT, "security_configuration"),
-    ("project.put", "PUT", _PROJECT, ""),
-    ("tunnel.get", "GET", f"{_PROJECT}/tunnel", ""),
-    ("log.put", "PUT", f"{_PROJECT}/logs", ""),
-    ("table.list", "GET", f"{_PROJECT}/tables", ""),
-    ("partition.list", "GET", _TABLE, "partitions"),
-    ("table.preview", "GET", _TABLE, "data"),
-    ("partition.get", "GET", _TABLE, "partition"),
-    ("table.get", "GET", _TABLE, ""),
-    ("sql", "POST", f"{_PROJECT}/instances", ""),
-    ("instance.list", "GET", f"{_PROJECT}/instances", ""),
-    ("instance.result", "GET", _INSTANCE, "result"),
-    ("instance.source", "GET", _INSTANCE, "source"),
-    ("instance.summary", "GET", _INSTANCE, "instancesummary"),
-    ("instance.progress", "GET", _INSTANCE, "instanceprogress"),
-    ("instance.detail", "GET", _INSTANCE, "detail"),
-    ("instance.detail", "GET", _INSTANCE, "instancedetail"),
-    ("instance.status", "GET", _INSTANCE, ""),
-    ("instance.stop", "PUT", _INSTANCE, ""),
-    ("authorization", "POST", f"{_PROJECT}/authorization", ""),
-    ("authorization.status", "GET", f"{_PROJECT}/authorization/{{query}}", ""),
-    ("user.list", "GET", f"{_PROJECT}/users", ""),
-    ("user.get", "GET", f"{_PROJECT}/users/{{user}}", ""),
-    ("role.list", "GET", f"{_PROJECT}/roles", ""),
-    ("role.get", "GET", _ROLE, ""),
-    ("role.put", "PUT", _ROLE, ""),
+# The variants of a REST operation, by the key in the query that makes each; the first one that is there counts.
+_VARIANTS = MappingProxyType(
+    {
+        "project.get": {"policy": "policy.get", "security_configuration": "security.get"},
+        "project.put": {"policy": "policy.put", "security_configuration": "security.put"},
+        "table.get": {"partitions": "partition.list", "data": "table.preview", "partition": "partition.get"},
+        "instance.status": {
+            "result": "instance.result",
+            "source": "instance.source",
+            "instancesummary": "instance.summary",
+            "instanceprogress": "instance.progress",
+            "detail": "instance.detail",
+            "instancedetail": "instance.detail",
+        },
+    }
 )
-
-
-def _by_path() -> Mapping[tuple[str, str], tuple[tuple[str, str], ...]]:
-    found: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
-    for name, method, path, key in _REST:
-        found[method, PREFIX + path] = (*found.get((method, PREFIX + path), ()), (key, name))
-    return MappingProxyType(found)
-
-
-_NAMES_BY_PATH = _by_path()
-NAMES = tuple(sorted({name for name, *_ in _REST} | {operation.name for operation in tunnel.OPERATIONS}))
+NAMES = tuple(
+    sorted(
+        {
+            *rest.OPERATIONS.values(),
+            *(name for variants in _VARIANTS.values() for name in variants.values()),
+            *(operation.name for operation in tunnel.OPERATIONS),
+        }
+    )
+)
 # Where a request names the session (or the instance) that it belongs to: in the query or in the path.
 _SESSION_KEYS = ("uploadid", "downloadid", "upsertid")
 
@@ -75,11 +45,11 @@ def name_of(request: web.Request) -> str:
     resource = request.match_info.route.resource
     if resource is None:
         return ""
-    named = _NAMES_BY_PATH.get((request.method, resource.canonical))
-    if named is None:
-        operation = tunnel.operation_of(request)
-        return operation.name if operation is not None else ""
-    return next(name for key, name in named if not key or key in request.query)
+    name = rest.OPERATIONS.get((request.method, resource.canonical))
+    if name is not None:
+        return next((variant for key, variant in _VARIANTS.get(name, {}).items() if key in request.query), name)
+    operation = tunnel.operation_of(request)
+    return operation.name if operation is not None else ""
 
 
 def session_of(request: web.Request) -> str:

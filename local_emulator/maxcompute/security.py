@@ -111,6 +111,13 @@ class Accounts:
         return credential.principal
 
 
+def expired_token() -> ServiceError:
+    """The refusal of a request with a token that was good until lately."""
+    return ServiceError(
+        403, "AuthenticationRequestExpired", "ODPS-0410031:Authentication request expired - the token has expired"
+    )
+
+
 def _authorization(headers: Mapping[str, str]) -> re.Match[str]:
     """The Authorization header taken apart; ServiceError for other ways of proving who one is: none is emulated."""
     if "x-odps-bearer-token" in headers:
@@ -170,9 +177,7 @@ def _check_token(credential: Credential, token: str, now: datetime) -> None:
     if not hmac.compare_digest(credential.token.encode(), token.encode()):
         raise ServiceError(401, "Unauthorized", "ODPS-0410051:Invalid credentials - the security token does not match")
     if credential.expires is not None and now >= credential.expires:
-        raise ServiceError(
-            403, "AuthenticationRequestExpired", "ODPS-0410031:Authentication request expired - the token has expired"
-        )
+        raise expired_token()
 
 
 def _stamp(time: datetime) -> str:

@@ -18,6 +18,7 @@ from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.faults import FAULTS, Faults, inject
 from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.keys import (
     ACCESS,
@@ -32,6 +33,8 @@ from local_emulator.maxcompute.keys import (
     REQUEST_ID,
     STORE,
 )
+from local_emulator.maxcompute.refusals import refusal
+from local_emulator.maxcompute.rest import faults as control
 from local_emulator.maxcompute.rest import routes as rest
 from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
@@ -92,10 +95,11 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     access = Access(store, account)
 
     # A table's block may have any size; handlers that take bodies bound what they hold.
-    app = web.Application(middlewares=[_answer, _authenticate], client_max_size=0)
+    app = web.Application(middlewares=[_answer, inject, _authenticate], client_max_size=0)
     app[STORE] = store
     app[INSTANCES] = Instances(store, access, clock.now)
     app[CLOCK] = clock
+    app[FAULTS] = Faults()
     app[ACCOUNTS] = accounts
     app[ACCESS] = access
     app[QUERIES] = Queries(store, access)
@@ -103,6 +107,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     app[DATA_DIR] = settings.data_dir
     app[EXECUTOR] = ThreadPoolExecutor(THREADS, "maxcompute")
     rest.add_routes(app)
+    control.add_routes(app)
     tunnel.add_routes(app)
     app.on_cleanup.append(_close)
     return app
@@ -220,17 +225,17 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
     except ServiceError as error:
-        response = _failure(request, error)
+        response = refusal(request, error)
     except web.HTTPException as error:
         code = "NoSuchPath" if error.status == web.HTTPNotFound.status_code else "MethodNotAllowed"
-        response = _failure(
+        response = refusal(
             request, ServiceError(error.status, code, f"{request.method} {request.path} is not emulated")
         )
     except (asyncio.CancelledError, ConnectionResetError):
         raise
     except Exception:
         LOGGER.exception("%s %s failed", request.method, request.path)
-        response = _failure(
+        response = refusal(
             request,
             ServiceError(500, "InternalServerError", "ODPS-0010000:System internal error - see the emulator's log"),
         )
@@ -241,17 +246,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def _authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path not in PUBLIC_PATHS:
+    if request.path not in PUBLIC_PATHS and not request.path.startswith(control.PREFIX + "/"):
         target = request.raw_path.removeprefix(rest.PREFIX)
         request[PRINCIPAL] = request.app[ACCOUNTS].authenticate(
             request.method, target, request.headers, request.app[CLOCK]
         )
     return await handler(request)
-
-
-def _failure(request: web.Request, error: ServiceError) -> web.Response:
-    if request.path.startswith(rest.PREFIX + "/"):
-        body, kind = error.xml(request[REQUEST_ID]), "application/xml"
-    else:
-        body, kind = error.json(request[REQUEST_ID]), "application/json"
-    return web.Response(status=error.status, text=body, content_type=kind, headers=error.headers)

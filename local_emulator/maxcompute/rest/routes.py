@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.rest.authorization import poll_query, submit_query
@@ -19,37 +20,40 @@ PREFIX = "/api"
 _PROJECT = "/projects/{project}"
 _SCHEMA = f"{_PROJECT}/schemas/{{schema}}"
 _INSTANCES = f"{_PROJECT}/instances"
+# The first word of each is its operation's name; `operations` tells the variants of some by their query.
 _ROUTES = (
-    ("GET", "/logview/host", host),
-    ("GET", "/webconsole/host", host),
-    ("GET", "/tenants", tenant),
-    ("GET", "/projects", projects),
-    ("GET", _PROJECT, project),
-    ("PUT", _PROJECT, put_project),
-    ("GET", f"{_PROJECT}/tunnel", tunnel_service),
-    ("PUT", f"{_PROJECT}/logs", logs),
-    ("GET", f"{_PROJECT}/tables", tables),
-    ("GET", f"{_PROJECT}/tables/{{table}}", table),
-    ("GET", f"{_PROJECT}/schemas", schemas),
-    ("GET", _SCHEMA, schema),
-    ("GET", f"{_SCHEMA}/tables", tables),
-    ("GET", f"{_SCHEMA}/tables/{{table}}", table),
-    ("POST", _INSTANCES, submit),
-    ("GET", _INSTANCES, instances),
-    ("GET", f"{_PROJECT}/cachedinstances", queue),
-    ("GET", f"{_INSTANCES}/{{instance}}", instance),
-    ("PUT", f"{_INSTANCES}/{{instance}}", stop),
-    ("POST", f"{_PROJECT}/authorization", submit_query),
-    ("GET", f"{_PROJECT}/authorization/{{query}}", poll_query),
-    ("GET", f"{_PROJECT}/users", list_users),
-    ("GET", f"{_PROJECT}/users/{{user}}", get_user),
-    ("GET", f"{_PROJECT}/roles", list_roles),
-    ("GET", f"{_PROJECT}/roles/{{role}}", get_role),
-    ("PUT", f"{_PROJECT}/roles/{{role}}", put_role),
+    ("host.get", "GET", "/logview/host", host),
+    ("host.get", "GET", "/webconsole/host", host),
+    ("tenant.get", "GET", "/tenants", tenant),
+    ("project.list", "GET", "/projects", projects),
+    ("project.get", "GET", _PROJECT, project),
+    ("project.put", "PUT", _PROJECT, put_project),
+    ("tunnel.get", "GET", f"{_PROJECT}/tunnel", tunnel_service),
+    ("log.put", "PUT", f"{_PROJECT}/logs", logs),
+    ("table.list", "GET", f"{_PROJECT}/tables", tables),
+    ("table.get", "GET", f"{_PROJECT}/tables/{{table}}", table),
+    ("schema.list", "GET", f"{_PROJECT}/schemas", schemas),
+    ("schema.get", "GET", _SCHEMA, schema),
+    ("table.list", "GET", f"{_SCHEMA}/tables", tables),
+    ("table.get", "GET", f"{_SCHEMA}/tables/{{table}}", table),
+    ("sql", "POST", _INSTANCES, submit),
+    ("instance.list", "GET", _INSTANCES, instances),
+    ("instance.queue", "GET", f"{_PROJECT}/cachedinstances", queue),
+    ("instance.status", "GET", f"{_INSTANCES}/{{instance}}", instance),
+    ("instance.stop", "PUT", f"{_INSTANCES}/{{instance}}", stop),
+    ("authorization", "POST", f"{_PROJECT}/authorization", submit_query),
+    ("authorization.status", "GET", f"{_PROJECT}/authorization/{{query}}", poll_query),
+    ("user.list", "GET", f"{_PROJECT}/users", list_users),
+    ("user.get", "GET", f"{_PROJECT}/users/{{user}}", get_user),
+    ("role.list", "GET", f"{_PROJECT}/roles", list_roles),
+    ("role.get", "GET", f"{_PROJECT}/roles/{{role}}", get_role),
+    ("role.put", "PUT", f"{_PROJECT}/roles/{{role}}", put_role),
 )
+
+OPERATIONS = MappingProxyType({(method, PREFIX + path): name for name, method, path, _ in _ROUTES})
 
 
 def add_routes(app: web.Application) -> None:
     """Serve everything below `PREFIX`."""
-    for method, path, handler in _ROUTES:
+    for _, method, path, handler in _ROUTES:
         app.router.add_route(method, PREFIX + path, handler)

@@ -15,6 +15,7 @@ _BAD = HTTPStatus.BAD_REQUEST
 _SENTENCES = MappingProxyType(
     {
         "CorruptedDataStream": (_BAD, "The data stream was corrupted, please try again later."),
+        "FlowExceeded": (HTTPStatus.TOO_MANY_REQUESTS, "Your flow quota is exceeded."),
         "InConsistentBlockList": (
             _BAD,
             "The specified block list is not consistent with the uploaded block list on server side.",
@@ -22,6 +23,10 @@ _SENTENCES = MappingProxyType(
         "IncompleteBody": (
             _BAD,
             "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+        ),
+        "InternalServerError": (
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "Service internal error, please try again later.",
         ),
         "InvalidArgument": (_BAD, "Invalid argument."),
         "InvalidBlockID": (_BAD, "The specified block id is not valid."),
@@ -49,7 +54,16 @@ _SENTENCES = MappingProxyType(
             HTTPStatus.NOT_IMPLEMENTED,
             "A header you provided implies functionality that is not implemented.",
         ),
+        "RequestTimeOut": (
+            HTTPStatus.REQUEST_TIMEOUT,
+            "Your socket connection to the server was not read from or written to within the timeout period.",
+        ),
         "SchemaModified": (HTTPStatus.PRECONDITION_FAILED, "The schema of the specified table has been modified."),
+        "ServiceUnavailable": (
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Service is temporarily unavailable, please try again later.",
+        ),
+        "SlotExceeded": (HTTPStatus.TOO_MANY_REQUESTS, "Your slot quota is exceeded."),
         "StatusConflict": (
             HTTPStatus.CONFLICT,
             "You cannot complete the specified operation under the current upload or download status.",
@@ -68,6 +82,11 @@ def tunnel_error(code: str, detail: str = "") -> ServiceError:
     """The answer of that code; ``detail`` says what was expected and found, never a row's value."""
     status, sentence = _SENTENCES[code]
     return ServiceError(status, code, f"{sentence} {detail}" if detail else sentence)
+
+
+def sentence_of(code: str) -> str:
+    """The service's sentence for a code; empty if none is known."""
+    return _SENTENCES[code][1] if code in _SENTENCES else ""
 
 
 def malformed(detail: str) -> ServiceError:
