@@ -102,7 +102,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     app[FAULTS] = Faults()
     app[ACCOUNTS] = accounts
     app[ACCESS] = access
-    app[QUERIES] = Queries(store, access)
+    app[QUERIES] = Queries(store, access, app[INSTANCES])
     app[ADDRESS] = address
     app[DATA_DIR] = settings.data_dir
     app[EXECUTOR] = ThreadPoolExecutor(THREADS, "maxcompute")

@@ -89,6 +89,7 @@ def test_names_are_the_same_by_account_id_and_name_and_in_any_case(owner: ODPS) 
         (f"remove user `{ROLE}`", errors.NoSuchObject, "does not exist"),
         (f"grant Select on table test_kafka to `{ROLE}`", errors.NoSuchObject, "does not exist"),
         (f"grant Select on table nothing to `{ROLE}`", errors.NoSuchTable, "nothing"),
+        (f"grant Read on instance 2026g1 to `{ROLE}`", errors.NoSuchObject, "2026g1"),
         (f"grant Select on table other.test_kafka to `{ROLE}`", errors.InvalidArgument, "current project"),
         (f"grant List on project other to `{ROLE}`", errors.InvalidArgument, "current project"),
         (f"grant Read on table test_kafka to `{ROLE}`", errors.InvalidArgument, "odps:Read"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.access.permissions import Access
     from local_emulator.maxcompute.access.statements import Place, Statement
     from local_emulator.maxcompute.catalog import Project, Table
+    from local_emulator.maxcompute.instances import Instances
     from local_emulator.maxcompute.security import Principal
     from local_emulator.maxcompute.store import Store
 
@@ -47,12 +48,13 @@ class Queries:
     not depend on it (JSON "OK" unless set to another text, such as an empty one).
     """
 
-    def __init__(self, store: Store, access: Access) -> None:
+    def __init__(self, store: Store, access: Access, instances: Instances) -> None:
         self.later = False
         self.running_polls = 1
         self.done: str | None = None
         self._store = store
         self._access = access
+        self._instances = instances
         self._pending: OrderedDict[str, Pending] = OrderedDict()
 
     def submit(self, principal: Principal, project: Project, text: str, *, as_json: bool) -> tuple[str, bool]:
@@ -189,7 +191,8 @@ class Queries:
             return of_project(project)
         if place.kind == TABLE:
             return of_table(self._table(project, place.name))
-        return of_instance(project.name, place.name, project.owner)
+        instance = self._instances.get(project.name, place.name)
+        return of_instance(project.name, instance.id, instance.owner.name)
 
     def _table(self, project: Project, name: str) -> Table:
         """A table by ``table``, ``project.table`` or ``project.schema.table``."""
