@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
     from decimal import Decimal
-
-    import pyarrow as pa
 
     from local_emulator.maxcompute.catalog import Column
     from local_emulator.maxcompute.types import DataType
@@ -33,10 +33,20 @@ def csv_text(columns: Sequence[Column], rows: pa.Table, zone: tzinfo) -> str:
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """Python's values; nanoseconds, which Python's times don't have, as (UTC) integers."""
-    if str(column.type).startswith("timestamp[ns"):
-        return list(column.cast("int64").to_pylist())
-    return list(column.to_pylist())
+    """Python's values; nanoseconds, which Python's times don't have, as (UTC) integers, inside other values too."""
+    return list(column.cast(_counted(column.type)).to_pylist())
+
+
+def _counted(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(type_) and type_.unit == "ns":
+        return pa.int64()
+    if pa.types.is_map(type_):
+        return pa.map_(_counted(type_.key_type), _counted(type_.item_type))
+    if pa.types.is_list(type_):
+        return pa.list_(_counted(type_.value_type))
+    if pa.types.is_struct(type_):
+        return pa.struct([(type_.field(n).name, _counted(type_.field(n).type)) for n in range(type_.num_fields)])
+    return type_
 
 
 def _format(type_: DataType, zone: tzinfo) -> Callable[[Any], str]:

@@ -42,6 +42,9 @@ UTC = timezone.utc
         ("map<string,int>", [("k", 1)], '"{""k"":1}"'),
         ("struct<a:int,b:string>", {"a": 1, "b": None}, r'"{a:1, b:\N}"'),
         ("bigint", None, r"\N"),
+        ("array<timestamp>", [datetime(2020, 11, 17, 6, tzinfo=UTC)], '"[2020-11-17 14:00:00]"'),
+        ("map<string,timestamp_ntz>", [("k", datetime(2020, 11, 17))], '"{""k"":2020-11-17 00:00:00}"'),  # noqa: DTZ001
+        ("struct<a:datetime>", {"a": datetime(2020, 11, 17, 6, tzinfo=UTC)}, '"{a:2020-11-17 14:00:00}"'),
     ],
 )
 def test_each_type_has_its_text(type_: str, value: object, text: str) -> None:
