@@ -6,6 +6,7 @@ import os
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from local_emulator.function_compute import template as function_template
 from local_emulator.function_compute.instances import Credentials
 from local_emulator.kafka.broker import open_broker
 from local_emulator.maxcompute import server as maxcompute
+from local_emulator.maxcompute.keys import ACCOUNTS, CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +36,7 @@ TOPIC_PARTITIONS = 6
 # The account of the functions and the tables; sixteen digits as the cloud's have, and nobody's.
 ACCOUNT_ID = "1880000000000000"
 INSTANCE_ID = "alikafka_local"
+ROLE_LIFE = timedelta(hours=36)  # of the keys that Function Compute gives to an instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,11 @@ def start(
         broker = parts.enter_context(open_broker(kafka, {config.topic: TOPIC_PARTITIONS}))
         say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
-        functions = parts.enter_context(function_compute.start(template, credentials=keys, log_folder=LOG_FOLDER))
+        principal = f"RAM${ACCOUNT_ID}:role/{function.role.rpartition('/')[2].lower()}"
+        role_keys = _assume(tables, principal)
+        functions = parts.enter_context(
+            function_compute.start(template, credentials=keys, role_credentials=role_keys, log_folder=LOG_FOLDER)
+        )
         say(f"Function Compute  {functions.endpoint} ({function.name})")
 
         invoke = Invoker(
@@ -113,6 +120,7 @@ def start(
             project=project,
             table=table,
             account_id=ACCOUNT_ID,
+            principal=principal,
             access_id=keys.access_key_id,
             access_key=keys.access_key_secret,
             retention_bytes=broker.retention_bytes,
@@ -120,3 +128,10 @@ def start(
         )
         return Cloud(endpoints, broker, functions, stream, invoke, parts.pop_all())
     raise AssertionError  # for the type checker: ExitStack may swallow exceptions, but nothing here does
+
+
+def _assume(tables: maxcompute.Server, principal: str) -> Credentials:
+    """Temporary keys of the function's role, which may do what it is granted and nothing else."""
+    now = tables.app[CLOCK].now()
+    issued = tables.app[ACCOUNTS].issue(principal, now, ROLE_LIFE)
+    return Credentials(issued.access_id, issued.access_key, issued.token)

@@ -60,7 +60,7 @@ def demo(options: Namespace) -> int:
 def up(options: Namespace) -> int:
     """Run the local cloud with the template and the user's own settings until Ctrl-C."""
     with cloud.start(options.kafka, os.environ, data_dir=options.data_dir, say=CONSOLE.print) as running:
-        tables.create(tables.connect(running.endpoints), running.endpoints.table)
+        tables.create(tables.connect(running.endpoints), running.endpoints)
         running.stream.start()
         running.endpoints.write()
         try:

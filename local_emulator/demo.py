@@ -45,8 +45,11 @@ def show(kafka: str) -> bool:
 
 
 def _create_table(client: ODPS, running: Cloud) -> None:
-    CONSOLE.print(f"\nThe table {running.endpoints.project}.{running.endpoints.table}")
-    CONSOLE.print(f"  {tables.create(client, running.endpoints.table)}")
+    CONSOLE.print(
+        f"\nThe table {running.endpoints.project}.{running.endpoints.table}, and what the function may do with it"
+    )
+    for statement in tables.create(client, at):
+        CONSOLE.print(f"  {statement}")
 
 
 def _send(running: Cloud) -> dict[int, Sent]:

@@ -32,6 +32,8 @@ class Endpoints:
     project: str
     table: str
     account_id: str
+    principal: str
+    """The function's role, as MaxCompute names it."""
     access_id: str
     access_key: str
     retention_bytes: int | None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from odps import ODPS, options
+from odps.errors import ObjectAlreadyExists
 
 from local_emulator.text_table import draw
 
@@ -30,14 +32,26 @@ def connect(endpoints: Endpoints) -> ODPS:
     )
 
 
-def create(client: ODPS, table: str) -> str:
-    """Create the connector document's table, by its own statement, unless there is one; returns the statement."""
-    statement = (
-        f"CREATE TABLE IF NOT EXISTS {table}"
+def create(client: ODPS, at: Endpoints) -> list[str]:
+    """Create the connector document's table, unless there is one, and admit the function's role to it.
+
+    Returns the statements, which are the document's own: the role may do what these grant and nothing else.
+    """
+    table = (
+        f"CREATE TABLE IF NOT EXISTS {at.table}"
         "(topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING) PARTITIONED by (pt STRING);"
     )
-    client.execute_sql(statement)
-    return statement
+    client.execute_sql(table)
+    admission = f"add user `{at.principal}`;"
+    grants = [
+        f"grant CreateInstance on project {at.project} to user `{at.principal}`;",
+        f"grant Describe, Alter, Update on table {at.table} to user `{at.principal}`;",
+    ]
+    with contextlib.suppress(ObjectAlreadyExists):  # from an earlier run, where the tables are kept
+        client.execute_security_query(admission)
+    for grant in grants:
+        client.execute_security_query(grant)
+    return [table, admission, *grants]
 
 
 def run(client: ODPS, statement: str) -> Iterator[str]:
