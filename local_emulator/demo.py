@@ -45,9 +45,8 @@ def show(kafka: str) -> bool:
 
 
 def _create_table(client: ODPS, running: Cloud) -> None:
-    CONSOLE.print(
-        f"\nThe table {running.endpoints.project}.{running.endpoints.table}, and what the function may do with it"
-    )
+    at = running.endpoints
+    CONSOLE.print(f"\nThe table {at.project}.{at.table}, and what the function may do with it")
     for statement in tables.create(client, at):
         CONSOLE.print(f"  {statement}")
 
