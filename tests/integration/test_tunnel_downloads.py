@@ -262,3 +262,16 @@ def test_a_sessions_description_has_what_both_sdks_read(odps: ODPS, numbers: Tab
     assert description["RecordCount"] == 1000
     assert [column["name"] for column in description["Schema"]["columns"]] == ["key", "number"]
     assert [column["name"] for column in description["Schema"]["partitionKeys"]] == ["pt"]
+
+
+def test_a_client_that_stops_reading_keeps_nobody_from_the_same_session(odps: ODPS) -> None:
+    table = make_table(odps, "number BIGINT, filling STRING")
+    session = tunnel_of(odps).create_upload_session(table.name)
+    with session.open_arrow_writer(0) as writer:
+        writer.write(pa.RecordBatch.from_pydict({"number": range(300_000), "filling": ["x" * 200] * 300_000}))
+    session.commit([0])
+    download = tunnel_of(odps).create_download_session(table.name)
+    with download.open_record_reader(0, download.count) as slow, download.open_arrow_reader(0, 300_000) as fast:
+        assert next(iter(slow))["number"] == 0
+        assert fast.read().column("number").to_pylist() == list(range(300_000))
+        assert [record["number"] for record in slow] == list(range(1, 300_000))

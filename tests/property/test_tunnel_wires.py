@@ -31,7 +31,7 @@ def test_rows_survive_both_wires_in_every_compression(
 ) -> None:
     columns, batch = table
     wire = Wire(arrow, encoding)
-    body = wire.encode([batch.slice(0, 7), batch.slice(7)], columns)
+    body = b"".join(wire.encode([batch.slice(0, 7), batch.slice(7)], columns))
     assert joined(list(wire.decode(body, columns)), batch).equals(pa.Table.from_batches([batch]))
 
 
@@ -57,7 +57,7 @@ def test_a_body_cut_short_or_with_one_wrong_bit_is_refused(
 ) -> None:
     columns, batch = table
     wire = Wire(arrow, "")
-    body = wire.encode([batch], columns)
+    body = b"".join(wire.encode([batch], columns))
     cut = body[: data.draw(st.integers(0, len(body) - 1), label="cut")]
     bit = data.draw(st.integers(0, len(body) * 8 - 1), label="bit")
     wrong = bytearray(body)

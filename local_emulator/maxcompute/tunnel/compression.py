@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import cramjam
 import pyarrow as pa
@@ -13,7 +12,7 @@ from isal import isal_zlib
 from local_emulator.maxcompute.tunnel.errors import malformed, tunnel_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 # What one request may unfold to in memory. The service takes blocks of up to 100 GB; a laptop doesn't.
 LARGEST_BODY = 2 << 30
@@ -112,21 +111,59 @@ _DECOMPRESS: dict[str, Callable[[bytes, int], bytes]] = {
 
 def compress(body: bytes, name: str) -> bytes:
     """A body compressed by the algorithm of that name."""
-    return _COMPRESS[algorithm(name)](body)
+    return b"".join(compressed([body], name))
 
 
-def _lz4(body: bytes) -> bytes:
+def compressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The pieces of a body as those of one compressed stream, each of which can be sent at once."""
+    method = algorithm(name)
+    if not method:
+        yield from pieces
+        return
+    stream = _STREAMS[method]()
+    for piece in pieces:
+        yield stream.compress(piece)
+    yield stream.finish()
+
+
+class _Stream(Protocol):
+    def compress(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+
+class _Deflate:
+    """zlib's container or gzip's, at the level that clients of the service use."""
+
+    def __init__(self, bits: int) -> None:
+        self._stream = isal_zlib.compressobj(1, isal_zlib.DEFLATED, bits)
+
+    def compress(self, data: bytes) -> bytes:
+        return bytes(self._stream.compress(data))
+
+    def finish(self) -> bytes:
+        return bytes(self._stream.flush())
+
+
+class _Cramjam:
+    """One of cramjam's compressors, whose own output waits to be asked for."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def compress(self, data: bytes) -> bytes:
+        self._stream.compress(data)
+        return bytes(self._stream.flush())
+
+    def finish(self) -> bytes:
+        return bytes(self._stream.finish())
+
+
+_STREAMS: dict[str, Callable[[], _Stream]] = {
+    "deflate": lambda: _Deflate(_ZLIB_BITS),
+    "gzip": lambda: _Deflate(_GZIP_BITS),
+    "zstd": lambda: _Cramjam(cramjam.zstd.Compressor(level=1)),
     # The Java SDK's reader (lz4-java) takes no frame whose blocks refer to earlier ones.
-    stream = cramjam.lz4.Compressor(block_linked=False)
-    stream.compress(body)
-    return bytes(stream.finish())
-
-
-_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    "deflate": lambda body: bytes(isal_zlib.compress(body, 1)),
-    "gzip": lambda body: gzip.compress(body, 1),
-    "zstd": lambda body: bytes(cramjam.zstd.compress(body, 1)),
-    "lz4": _lz4,
-    "snappy": lambda body: bytes(cramjam.snappy.compress(body)),
+    "lz4": lambda: _Cramjam(cramjam.lz4.Compressor(block_linked=False)),
+    "snappy": lambda: _Cramjam(cramjam.snappy.Compressor()),
 }

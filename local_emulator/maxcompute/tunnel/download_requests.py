@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from aiohttp import web
 
 from local_emulator.maxcompute.keys import STORE, in_thread
@@ -10,6 +12,7 @@ from local_emulator.maxcompute.tunnel.answers import json_answer, number, reques
 from local_emulator.maxcompute.tunnel.downloads import (
     Downloads,
     DownloadSession,
+    batches_of,
     chosen_columns,
     describe,
     row_range,
@@ -19,6 +22,8 @@ from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requeste
 from local_emulator.maxcompute.tunnel.wires import wanted_wire
 
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
+# A stream's start or rows, its end, and a compression's end.
+PIECES_OF_A_SHORT_ANSWER = 4
 
 
 async def create(request: web.Request) -> web.Response:
@@ -34,25 +39,34 @@ async def status(request: web.Request) -> web.Response:
     return json_answer(describe(_session(request)))
 
 
-async def data(request: web.Request) -> web.Response:
+async def data(request: web.Request) -> web.StreamResponse:
     """``GET ?data&downloadid&rowrange``: rows, as records or Arrow."""
     return await rows_answer(request, _session(request))
 
 
-async def rows_answer(request: web.Request, session: DownloadSession, *, structs: bool = False) -> web.Response:
-    """The rows that a request asks a session for; ``structs``: Arrow has timestamps as pairs."""
+async def rows_answer(request: web.Request, session: DownloadSession, *, structs: bool = False) -> web.StreamResponse:
+    """The rows that a request asks a session for; ``structs``: Arrow has timestamps as pairs.
+
+    A short answer is sent as one; of a long one no more is in memory than the client is slow to take.
+    """
     wire = wanted_wire(request.query, request.headers)
     start, count = row_range(session, request.query.get("rowrange", f"(0,{session.count})"))
     columns = chosen_columns(session, request.query.get("columns", ""), in_order=wire.arrow)
-
-    def read() -> bytes:
-        batches = session.rows.batches([column.name for column in columns], start, count)
-        if wire.arrow and structs:
-            batches = map(previews.timestamps_as_structs, batches)
-        return wire.encode(batches, columns)
-
+    batches = batches_of(session, [column.name for column in columns], start, count)
+    if wire.arrow and structs:
+        batches = map(previews.timestamps_as_structs, batches)
+    pieces = wire.encode(batches, columns)
     headers = {"Content-Encoding": wire.encoding} if wire.encoding else {}
-    return web.Response(body=await in_thread(request, read), content_type="application/octet-stream", headers=headers)
+    first = await in_thread(request, lambda: list(islice(pieces, PIECES_OF_A_SHORT_ANSWER + 1)))
+    if len(first) <= PIECES_OF_A_SHORT_ANSWER:
+        return web.Response(body=b"".join(first), content_type="application/octet-stream", headers=headers)
+    answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream", **headers})
+    await answer.prepare(request)
+    while first:
+        await answer.write(b"".join(first))
+        first = await in_thread(request, lambda: list(islice(pieces, 1)))
+    await answer.write_eof()
+    return answer
 
 
 async def preview(request: web.Request) -> web.Response:

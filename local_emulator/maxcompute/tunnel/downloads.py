@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.store import Store
 
 MOST_SESSIONS = 256
+ROWS_AT_A_TIME = 65_536
 _ROW_RANGE = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)\Z")
 
 
@@ -116,6 +117,15 @@ class Downloads:
         for old in forgotten:
             old.rows.close()
         return session
+
+
+def batches_of(session: DownloadSession, columns: Sequence[str], start: int, count: int) -> Iterator[pa.RecordBatch]:
+    """Some columns of ``count`` rows from number ``start`` on.
+
+    They are read some at a time, so that a client that stops reading keeps nobody else from the session's rows.
+    """
+    for first in range(start, start + count, ROWS_AT_A_TIME):
+        yield from list(session.rows.batches(columns, first, min(ROWS_AT_A_TIME, start + count - first)))
 
 
 def table_resource(table: Table) -> tuple[str, ...]:

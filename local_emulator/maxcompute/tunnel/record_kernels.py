@@ -186,7 +186,7 @@ _READ = {
 }
 
 
-def write_window(arrays: Sequence[pa.Array], columns: Sequence[Column], count: int) -> tuple[pa.Buffer, pa.UInt32Array]:
+def write_window(arrays: Sequence[pa.Array], columns: Sequence[Column], count: int) -> tuple[bytes, pa.UInt32Array]:
     """The records of ``count`` rows as bytes, and the checksum of each."""
     written: list[pa.Array | pa.Scalar] = []
     checked: list[pa.Array | pa.Scalar] = []
@@ -202,7 +202,7 @@ def write_window(arrays: Sequence[pa.Array], columns: Sequence[Column], count: i
     records = _joined([*written, pa.scalar(END_TAG, pa.binary()), varints.write(checksums.cast(_U64))], count)
     _, offsets, data = records.buffers()
     last = struct.unpack_from("<i", offsets, 4 * (records.offset + count))[0]
-    return data.slice(0, last), checksums
+    return data.slice(0, last).to_pybytes(), checksums
 
 
 def _where(valid: pa.BooleanArray | None, mark: bytes) -> pa.Array | pa.Scalar:

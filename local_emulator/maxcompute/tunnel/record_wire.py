@@ -109,7 +109,7 @@ def _empty(schema: pa.Schema, count: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def encode(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.Buffer]:
+def encode(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[bytes]:
     """A whole stream of the rows of some batches, in pieces of some megabytes."""
     regular = not any(form(column.type) == NESTED for column in columns)
     count = checksum = 0
@@ -118,9 +118,9 @@ def encode(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iter
             if regular:
                 data, checksums = write_window(piece.columns, columns, piece.num_rows)
             else:
-                written, found = write_rows(piece.columns, columns, piece.num_rows)
-                data, checksums = pa.py_buffer(written), pa.array(found, pa.uint32())
+                data, found = write_rows(piece.columns, columns, piece.num_rows)
+                checksums = pa.array(found, pa.uint32())
             count += piece.num_rows
             checksum = extend(checksum, _bytes(checksums))
             yield data
-    yield pa.py_buffer(_COUNT_TAG + varint(count << 1) + _CHECKSUM_TAG + varint(checksum))
+    yield _COUNT_TAG + varint(count << 1) + _CHECKSUM_TAG + varint(checksum)

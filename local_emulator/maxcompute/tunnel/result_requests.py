@@ -32,7 +32,7 @@ async def status(request: web.Request) -> web.Response:
     return json_answer(describe(_session(request)))
 
 
-async def data(request: web.Request) -> web.Response:
+async def data(request: web.Request) -> web.StreamResponse:
     """``GET ?data&downloadid&rowrange``: rows, as records or Arrow."""
     return await rows_answer(request, _session(request), structs=True)
 

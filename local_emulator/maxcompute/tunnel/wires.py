@@ -30,10 +30,10 @@ class Wire:
             return arrow_wire.decode(plain, schema)
         return record_wire.decode(plain, columns)
 
-    def encode(self, batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> bytes:
-        """A whole body of rows."""
+    def encode(self, batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[bytes]:
+        """A whole body of rows, in pieces of some megabytes."""
         pieces = arrow_wire.encode(batches) if self.arrow else record_wire.encode(batches, columns)
-        return compression.compress(b"".join(pieces), self.encoding)
+        return compression.compressed(pieces, self.encoding)
 
 
 def sent_wire(query: Mapping[str, str], headers: Mapping[str, str]) -> Wire:
