@@ -12,8 +12,6 @@ from local_emulator.maxcompute.snapshot import physical_name
 from local_emulator.maxcompute.types import quoted
 
 Altered = tuple[Table, Sequence[str]]
-# The service's own limit.
-COLUMN_LIMIT = 1200
 
 
 def add_columns(table: Table, columns: Sequence[Column], *, if_not_exists: bool = False) -> Altered:
@@ -61,13 +59,13 @@ def set_properties(table: Table, properties: Mapping[str, str]) -> Altered:
 
 
 def check_columns(table: Table) -> None:
-    """ServiceError if a name is there twice, or there are too many."""
+    """ServiceError if a name is there twice, or there is none."""
     names = [column.name for column in table.all_columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ServiceError(400, "ObjectAlreadyExists", f"column {', '.join(twice)} is defined more than once")
-    if not table.columns or len(names) > COLUMN_LIMIT:
-        raise invalid(f"expected 1 to {COLUMN_LIMIT} columns, found {len(names)}")
+    if not table.columns:
+        raise invalid("expected at least one column that isn't a partition column")
 
 
 def _own_column(table: Table, name: str) -> Column:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import errno
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute import server
+from local_emulator.maxcompute import limits, server
 from local_emulator.maxcompute.database import DatabaseBusyError
 from local_emulator.maxcompute.errors import ServiceError
-
-if TYPE_CHECKING:
-    import argparse
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -42,6 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "What it may do is for the owner to say: add user, grant",
     )
     parser.add_argument("--data-dir", type=Path, help="keep what is committed in this directory (default: in memory)")
+    parser.add_argument(
+        "--limit",
+        action="append",
+        type=_limit,
+        metavar="NAME=NUMBER",
+        default=[],
+        help="change one of the service's limits, or switch it off with NAME=off; may be repeated. "
+        f"NAME is one of: {', '.join(limits.NAMES)}",
+    )
+    parser.add_argument("--no-limits", action="store_true", help="switch off all that no --limit names")
     parser.add_argument("--insecure", action="store_true", help="take every request as the owner's, whatever signs it")
 
 
@@ -56,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         insecure=arguments.insecure,
         account_name=arguments.account_name,
         users=tuple(server.AccessKey(*words) for words in arguments.user),
+        limits=limits.changed(limits.NO_LIMITS if arguments.no_limits else limits.Limits(), arguments.limit),
     )
     try:
         asyncio.run(_serve(arguments.port, settings))
@@ -72,6 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _limit(word: str) -> str:
+    try:
+        limits.changed(limits.NO_LIMITS, [word])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return word
+
+
 async def _serve(port: int, settings: server.ServerSettings) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -82,7 +98,7 @@ async def _serve(port: int, settings: server.ServerSettings) -> None:
         where = "in memory" if settings.data_dir is None else f"in {settings.data_dir}"
         sys.stdout.write(
             f"MaxCompute is ready: REST http://{address}/api, Tunnel http://{address}, "
-            f"project {settings.project}, data {where}\n"
+            f"project {settings.project}, data {where}, limits {settings.limits.describe()}\n"
         )
         sys.stdout.flush()
         await stopped.wait()

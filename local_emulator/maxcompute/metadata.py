@@ -79,6 +79,10 @@ class Metadata:
             found = list(self._partitions.get(table_id, {}).values())
         return sorted(found, key=lambda partition: partition.spec)
 
+    def partition_count(self, table_id: str) -> int:
+        """How many there are."""
+        return len(self._partitions.get(table_id, {}))
+
     def partition(self, table_id: str, spec: tuple[str, ...]) -> Partition | None:
         """One partition, or None."""
         return self._partitions.get(table_id, {}).get(spec)

@@ -33,11 +33,13 @@ from local_emulator.maxcompute.keys import (
     REQUEST_ID,
     STORE,
 )
+from local_emulator.maxcompute.limits import Limits
 from local_emulator.maxcompute.refusals import refusal
 from local_emulator.maxcompute.rest import faults as control
 from local_emulator.maxcompute.rest import routes as rest
 from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
+from local_emulator.maxcompute.traffic import TRAFFIC, Traffic, count
 from local_emulator.maxcompute.tunnel import routes as tunnel
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class ServerSettings:
     insecure: bool = False
     account_name: str = ""
     users: tuple[AccessKey, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 def build(settings: ServerSettings, address: str) -> web.Application:
@@ -90,16 +93,17 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     accounts.add(settings.access_id, Credential(settings.access_key, accounts.owner))
     for user in settings.users:
         accounts.add(user.access_id, Credential(user.access_key, accounts.principal(user.name)))
-    store = Store(clock.now, settings.data_dir)
+    store = Store(clock.now, settings.data_dir, settings.limits)
     store.ensure_project(settings.project, account.principal)
     access = Access(store, account)
 
     # A table's block may have any size; handlers that take bodies bound what they hold.
-    app = web.Application(middlewares=[_answer, inject, _authenticate], client_max_size=0)
+    app = web.Application(middlewares=[_answer, inject, _authenticate, count], client_max_size=0)
     app[STORE] = store
     app[INSTANCES] = Instances(store, access, clock.now)
     app[CLOCK] = clock
     app[FAULTS] = Faults()
+    app[TRAFFIC] = Traffic(settings.limits, clock.now)
     app[ACCOUNTS] = accounts
     app[ACCESS] = access
     app[QUERIES] = Queries(store, access, app[INSTANCES])
@@ -195,9 +199,12 @@ def start(
     account_id: str = ACCOUNT_ID,
     account_name: str = "",
     insecure: bool = False,
+    limits: Limits | None = None,
 ) -> Server:
-    """A running emulator on a free port, for tests and for the rest of the local cloud."""
-    settings = ServerSettings(project, access_id, access_key, account_id, data_dir, insecure, account_name)
+    """A running emulator on a free port, for tests and for the rest of the local cloud; limits None: as documented."""
+    settings = ServerSettings(
+        project, access_id, access_key, account_id, data_dir, insecure, account_name, limits=limits or Limits()
+    )
     return Server(host, port, settings)
 
 

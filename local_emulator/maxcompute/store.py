@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Partition, Project, Table
 from local_emulator.maxcompute.database import Database
 from local_emulator.maxcompute.errors import ServiceError, invalid, missing_partition, missing_project, missing_table
+from local_emulator.maxcompute.limits import Limits
 from local_emulator.maxcompute.metadata import Change, Metadata
 from local_emulator.maxcompute.rows import delete as delete_rows
 from local_emulator.maxcompute.rows import insert as insert_rows
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-# The service's own limits: partitions of a table, bytes of a partition value.
-PARTITION_LIMIT = 60_000
-VALUE_BYTES = 256
+VALUE_BYTES = 256  # of a partition value; the service's own limit
 
 # Makes a new table of the current one, and the statements that bring the rows into its shape.
 Alteration = Callable[[Table], tuple[Table, Sequence[str]]]
@@ -42,7 +41,8 @@ Alteration = Callable[[Table], tuple[Table, Sequence[str]]]
 class Store:
     """See the module; ``now`` gives aware UTC times."""
 
-    def __init__(self, now: Callable[[], datetime], data_dir: Path | None = None) -> None:
+    def __init__(self, now: Callable[[], datetime], data_dir: Path | None = None, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self._now = now
         self.database = Database(data_dir)
         with self.database.transaction() as cursor:
@@ -134,6 +134,7 @@ class Store:
         """Change a table's shape: what `alterations` makes of the table as it is now."""
         with self._change_of(table) as (change, current):
             altered, statements = alteration(current)
+            self.limits.check_shape(altered)
             altered = replace(altered, altered=self._now())
             for statement in statements:
                 change.cursor.execute(statement)
@@ -187,8 +188,7 @@ class Store:
             if len(new) < len(specs) and not if_not_exists:
                 there = next(spec for spec in specs if spec not in new or specs.count(spec) > 1)
                 raise ServiceError(409, "ObjectAlreadyExists", f"Partition already exists - {current.describe(there)}")
-            if len(self._metadata.partitions(table.id)) + len(new) > PARTITION_LIMIT:
-                raise invalid(f"{current.name} may have {PARTITION_LIMIT} partitions at most")
+            self.limits.check_partitions(self._metadata.partition_count(table.id) + len(new))
             change.add_partitions(current, new, self._now())
 
     def drop_partition(self, table: Table, spec: tuple[str, ...]) -> None:
@@ -276,11 +276,14 @@ class Store:
 
         ``mark`` is kept in the same transaction, so that `has_mark` tells, even after a crash, whether it happened.
         """
-        rows = 0
+        rows = made = 0
         with self._change_of(table) as (change, current):
             _check_shape(table, current)
             now, size = self._now(), current.size
             for spec, batches in parts:
+                if create and not self.has_partition(current, spec):
+                    made += 1
+                    self.limits.check_partitions(self._metadata.partition_count(table.id) + made)
                 partition = self._target(current, spec, create=create) if current.partition_columns or spec else None
                 if overwrite:
                     size -= partition.size if partition else size

@@ -16,7 +16,7 @@ from local_emulator.maxcompute.access.objects import of_instance
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import ServiceError, invalid
 from local_emulator.maxcompute.instances import Instance, Job, TaskStatus, settings_of
-from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL, in_thread
+from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.rest.listing import page
 from local_emulator.maxcompute.rest.projects import project_of
 from local_emulator.maxcompute.rest.xml import element, http_time, read, reply
@@ -38,6 +38,7 @@ async def submit(request: web.Request) -> web.Response:
     project = project_of(request, "CreateInstance").name
     root = await read(request, "Instance")
     job = _job(root)
+    request.app[STORE].limits.check_sql(job.query)
     schema = request.query.get("curr_schema") or job.settings.get("odps.default.schema") or DEFAULT_SCHEMA
     instance = request.app[INSTANCES].submit(project, schema, request[PRINCIPAL], job)
     location = f"http://{request.host}/api/projects/{project}/instances/{instance.id}"

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.sql.script import Reader
 
-NAME_BYTES = 128
-_NAME = re.compile(rf"\w{{1,{NAME_BYTES}}}\Z", re.ASCII)
+_NAME = re.compile(r"\w+\Z", re.ASCII)
 _LIFECYCLE = range(1, 37_232)
-_PARTITION_LEVELS = 6
 
 
 @dataclass(slots=True)
@@ -172,8 +170,6 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
     for column in parts.partition_columns:
         if not column.type.can_partition:
             raise semantic_error(f"partition column {column.name} cannot be of type {column.type}")
-    if len(parts.partition_columns) > _PARTITION_LEVELS:
-        raise semantic_error(f"expect at most {_PARTITION_LEVELS} partition columns")
     table = Table(
         id="",
         project=project.name,
@@ -192,6 +188,7 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
     )
     try:
         check_columns(table)
+        context.store.limits.check_shape(table)
     except ServiceError as error:
         raise semantic_error(error.message) from error
     return _with_key(table)
@@ -200,7 +197,7 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
 def check_name(name: str) -> None:
     """SqlError if a table can't be called so."""
     if not _NAME.match(name):
-        raise semantic_error(f"expect a table name of 1 to {NAME_BYTES} letters, digits and underscores, found {name}")
+        raise semantic_error(f"expect a table name of letters, digits and underscores, found {name}")
 
 
 def _with_key(table: Table) -> Table:

@@ -1,0 +1,113 @@
+"""Counting what comes in for each table, and refusing what is above the limits.
+
+The service's pages say which limits there are, not with which code they are met. Here it is FlowExceeded for too much
+in a time and SlotExceeded for too much at once: both have status 429, upon which SDKs wait and try again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.operations import name_of
+from local_emulator.maxcompute.refusals import drain
+from local_emulator.maxcompute.tunnel.answers import requested_table
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.limits import Limits
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """How many of what are counted in which time; ``limit`` is the name of the field of `Limits`."""
+
+    limit: str
+    window: timedelta
+    what: str
+
+
+_RATES = MappingProxyType(
+    {
+        "upload.create": _Rate("sessions", timedelta(minutes=5), "upload sessions"),
+        "upload.block": _Rate("blocks", timedelta(minutes=5), "blocks"),
+        "upload.commit": _Rate("commits", timedelta(seconds=15), "commits"),
+    }
+)
+
+
+class Traffic:
+    """What came in lately for each table; used by one thread. ``now`` may jump."""
+
+    def __init__(self, limits: Limits, now: Callable[[], datetime]) -> None:
+        self._limits = limits
+        self._now = now
+        self._lately: dict[tuple[str, str], deque[datetime]] = {}
+        self._committing: Counter[str] = Counter()
+
+    @contextmanager
+    def admitted(self, operation: str, table: Table) -> Iterator[None]:
+        """Count a request, for as long as it runs; ServiceError SlotExceeded or FlowExceeded if it is one too many."""
+        commits = operation == "upload.commit"
+        most = self._limits.commits_at_once
+        if commits and most is not None and self._committing[table.id] >= most:
+            raise tunnel_error("SlotExceeded", f"Table {table.name}: {most} commits at once are allowed.")
+        self._count(operation, table)
+        self._committing[table.id] += commits
+        try:
+            yield
+        finally:
+            self._committing[table.id] -= commits
+            if not self._committing[table.id]:
+                del self._committing[table.id]
+
+    def _count(self, operation: str, table: Table) -> None:
+        rate, now = _RATES[operation], self._now()
+        most: int | None = getattr(self._limits, rate.limit)
+        if most is None:
+            return
+        key = (operation, table.id)
+        if key not in self._lately:
+            self._forget(now)
+        times = self._lately.setdefault(key, deque())
+        # A time that is still to come was counted before the clock was put back.
+        while times and not timedelta(0) <= now - times[0] < rate.window:
+            times.popleft()
+        if len(times) >= most:
+            allowed = f"{most} {rate.what} in {rate.window.total_seconds():g} seconds are allowed"
+            raise tunnel_error("FlowExceeded", f"Table {table.name}: {allowed}.")
+        times.append(now)
+
+    def _forget(self, now: datetime) -> None:
+        for key, times in list(self._lately.items()):
+            if now - times[-1] >= _RATES[key[0]].window:
+                del self._lately[key]
+
+
+TRAFFIC = web.AppKey("TRAFFIC", Traffic)
+
+
+@web.middleware
+async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what is too much for its table."""
+    operation = name_of(request)
+    if operation not in _RATES:
+        return await handler(request)
+    try:
+        with request.app[TRAFFIC].admitted(operation, requested_table(request)):
+            return await handler(request)
+    except ServiceError:
+        await drain(request)
+        raise
