@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from local_emulator.maxcompute.keys import in_thread
-from local_emulator.maxcompute.tunnel.answers import body, flag, json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.answers import body, flag, joined, json_answer, number, requested_table
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
 from local_emulator.maxcompute.tunnel.uploads import Uploads, UploadSession
@@ -38,7 +38,7 @@ async def put_block(request: web.Request) -> web.Response:
     session, block_id, wire = _session(request), number(request, "blockid"), sent_wire(request.query, request.headers)
     if not pieces and not request.content_length:
         raise tunnel_error("IncompleteBody", "The block has no bytes; a block without rows has a stream's end.")
-    await in_thread(request, lambda: request.app[UPLOADS].put(session, block_id, b"".join(pieces), wire))
+    await in_thread(request, lambda: request.app[UPLOADS].put(session, block_id, joined(pieces), wire))
     return web.Response()
 
 
