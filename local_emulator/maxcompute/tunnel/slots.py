@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 
 if TYPE_CHECKING:
@@ -35,3 +37,6 @@ class Slots:
         """ServiceError SlotExceeded if a session asks for more slots than there are."""
         if count > self.most:
             raise tunnel_error("SlotExceeded", f"{count} slots are asked for; there are {self.most}.")
+
+
+SLOTS = web.AppKey("SLOTS", Slots)

@@ -10,7 +10,7 @@ from local_emulator.maxcompute.keys import ADDRESS, in_thread
 from local_emulator.maxcompute.tunnel.answers import body, flag, json_answer, number, requested_table
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
-from local_emulator.maxcompute.tunnel.slots import Slots
+from local_emulator.maxcompute.tunnel.slots import SLOTS
 from local_emulator.maxcompute.tunnel.streams import Pack, Streams, StreamSession
 from local_emulator.maxcompute.tunnel.wires import sent_wire
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.catalog import Table
 
 STREAMS = web.AppKey("STREAMS", Streams)
-SLOTS = web.AppKey("SLOTS", Slots)
 SLOT_HEADER, ROUTE_HEADER, BATCH_HEADER = "odps-tunnel-slot-num", "odps-tunnel-routed-server", "odps-tunnel-batch-id"
 # PyODPS names the wanted number of slots so; the Java SDK uses the header of the answers to writes.
 _WANTED_HEADER = "odps-slot-num"

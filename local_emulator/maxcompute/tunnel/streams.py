@@ -118,7 +118,7 @@ class Streams:
         """A session as JSON; ``address`` is that of the server that takes its writes."""
         with session.lock:
             session.used = self._now()
-            found = {
+            found: dict[str, Any] = {
                 "session_name": session.id,
                 "status": "normal",
                 "schema": table_schema(session.table),
@@ -162,6 +162,4 @@ def _fitted(batch: pa.RecordBatch, known: Table, current: Table) -> pa.RecordBat
 def _modified(current: Table, detail: str = "") -> ServiceError:
     """412, which tells the client the version to open a new session with."""
     error = tunnel_error("SchemaModified", detail or f"The latest schema version is {current.schema_version}.")
-    return ServiceError(
-        error.status, error.code, error.message, {LATEST_VERSION_HEADER: str(current.schema_version)}
-    )
+    return ServiceError(error.status, error.code, error.message, {LATEST_VERSION_HEADER: str(current.schema_version)})
