@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from local_emulator.maxcompute.errors import invalid
 from local_emulator.maxcompute.snapshot import physical_name
@@ -125,5 +126,12 @@ class Incoming:
         if not batch.schema.equals(self.schema):
             raise ValueError(f"expected batches of {self.schema}, found {batch.schema}")
         for index, name in required:
-            if batch.column(index).null_count:
+            values = batch.column(index)
+            if values.null_count and not self._only_deleted(batch, values, name):
                 raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")
+
+    def _only_deleted(self, batch: pa.RecordBatch, values: pa.Array, name: str) -> bool:
+        """Whether a column is NULL only in rows that go, of which nothing but the key is told."""
+        if self.schema.names[-1] != DELETED or name in self._table.primary_key:
+            return False
+        return not pc.any(pc.and_not(values.is_null(), batch.column(DELETED))).as_py()

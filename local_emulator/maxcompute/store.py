@@ -310,13 +310,14 @@ class Store:
         with self._change() as change:
             change.drop_mark(name)
 
-    def upsert(self, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]) -> int:
+    def upsert(self, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch], *, mark: str = "") -> int:
         """Write and delete rows of a table with a primary key, in one transaction; how many changes there were.
 
         Args:
             table: as the caller knows it; its columns must still be the table's.
             spec: an existing partition, or empty for a table without partitions.
             batches: see `rows.merge`; of each key the last change counts.
+            mark: as for `append_parts`.
         """
         with self._change_of(table) as (change, current):
             _check_shape(table, current)
@@ -325,6 +326,8 @@ class Store:
             if spec:
                 partition = self.partition(current, spec)
                 change.put_partition(current, replace(partition, modified=now, size=partition.size + size))
+            if mark:
+                change.put_mark(mark)
             change.put_table(replace(current, modified=now, size=current.size + size))
         return rows
 

@@ -311,27 +311,35 @@ def test_a_data_directory_belongs_to_one_process(tmp_path: Path) -> None:
     holder.join(30)
 
 
-def test_a_key_keeps_its_last_row(store: Store) -> None:
+def keyed(store: Store, *, text_nullable: bool = True) -> Table:
+    """A table with the primary key ``id`` and the partitions A and B."""
     plain = made(store, "plain")
+    identity, text = plain.columns
     table = store.create_table(
         replace(
             plain,
             name="keyed",
-            columns=(replace(plain.columns[0], nullable=False), plain.columns[1]),
+            columns=(replace(identity, nullable=False), replace(text, nullable=text_nullable)),
             properties={"transactional": "true"},
             primary_key=("id",),
         )
     )
     for spec in (A, B):
         store.add_partition(table, spec)
+    return table
+
+
+def changes(*rows: tuple[int | None, str | None, bool]) -> list[pa.RecordBatch]:
+    """Ids, texts, and whether they go."""
+    ids, texts, gone = zip(*rows, strict=True)
+    columns = {"id": pa.array(ids, pa.int64()), "text": pa.array(texts, pa.string()), rows_module.DELETED: gone}
+    return [pa.RecordBatch.from_pydict(columns)]
+
+
+def test_a_key_keeps_its_last_row(store: Store) -> None:
+    table = keyed(store)
     store.append(table, A, [batch(table, range(3))])
     store.append(table, B, [batch(table, range(1))])
-
-    def changes(*rows: tuple[int, str | None, bool]) -> list[pa.RecordBatch]:
-        ids, texts, gone = zip(*rows, strict=True)
-        columns = {"id": pa.array(ids, pa.int64()), "text": pa.array(texts, pa.string()), rows_module.DELETED: gone}
-        return [pa.RecordBatch.from_pydict(columns)]
-
     assert store.upsert(table, A, changes((1, "new", False), (2, None, True), (7, "a", False), (7, "b", False))) == 4
     assert store.read(table, A).to_pylist() == [
         {"id": 0, "text": "r0"},
@@ -342,8 +350,21 @@ def test_a_key_keeps_its_last_row(store: Store) -> None:
     store.append(table, B, [batch(table, range(2)), batch(table, range(1))])
     assert sorted(ids_of(store, table, B)) == [0, 1]
     with pytest.raises(ServiceError, match="column id of keyed is NOT NULL"):
-        store.upsert(table, A, changes((1, "lost", False), (None, "x", False)))  # type: ignore[arg-type]
+        store.upsert(table, A, changes((1, "lost", False), (None, "x", False)))
     assert store.read(table, A).to_pylist()[1]["text"] == "new"
+
+
+def test_a_deletion_needs_nothing_but_the_key(store: Store) -> None:
+    table = keyed(store, text_nullable=False)
+    store.append(table, A, [batch(table, range(3))])
+    with pytest.raises(ServiceError, match="column text of keyed is NOT NULL"):
+        store.upsert(table, A, changes((0, None, True), (1, None, False)), mark="lost")
+    with pytest.raises(ServiceError, match="column id of keyed is NOT NULL"):
+        store.upsert(table, A, changes((None, None, True)), mark="lost")
+    assert not store.has_mark("lost")
+    store.upsert(table, A, changes((0, None, True), (1, "new", False)), mark="kept")
+    assert store.read(table, A).to_pylist() == [{"id": 2, "text": "r2"}, {"id": 1, "text": "new"}]
+    assert store.has_mark("kept")
 
 
 def test_partitions_are_added_all_or_none(store: Store) -> None:
@@ -352,6 +373,6 @@ def test_partitions_are_added_all_or_none(store: Store) -> None:
     assert len(store.partitions(table)) == 5000
     with pytest.raises(ServiceError, match="pt=7"):
         store.add_partitions(table, [("new",), ("7",)])
-    with pytest.raises(ServiceError, match="ODPS-0123031:.*maximum 60000 partitions"):
+    with pytest.raises(ServiceError, match=r"ODPS-0123031:.*maximum 60000 partitions"):
         store.add_partitions(table, [(str(number),) for number in range(5000, 60_001)])
     assert len(store.partitions(table)) == 5000
