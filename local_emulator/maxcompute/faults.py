@@ -21,7 +21,7 @@ import msgspec
 from aiohttp import web
 
 from local_emulator.maxcompute.errors import ServiceError, invalid, missing
-from local_emulator.maxcompute.keys import REQUEST_ID
+from local_emulator.maxcompute.keys import REQUEST_ID, WHOLE
 from local_emulator.maxcompute.operations import NAMES, name_of, session_of
 from local_emulator.maxcompute.refusals import drain, refusal
 from local_emulator.maxcompute.security import expired_token
@@ -228,6 +228,7 @@ async def _late(request: web.Request, handler: Handler, found: SetFault) -> web.
 
 
 async def _applied(request: web.Request, handler: Handler, found: SetFault) -> web.StreamResponse:
+    request[WHOLE] = found.fault.answer != "delay"
     try:
         right = await handler(request)
     except ServiceError as error:

@@ -34,6 +34,8 @@ DATA_DIR: web.AppKey[Path | None] = web.AppKey("DATA_DIR")
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 PRINCIPAL = web.RequestKey("PRINCIPAL", Principal)
+# Whether the answer may not be sent piece by piece, because something is to be done to it as a whole.
+WHOLE = web.RequestKey("WHOLE", bool)
 
 
 async def in_thread(request: web.Request, work: Callable[[], T]) -> T:

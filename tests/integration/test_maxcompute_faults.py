@@ -9,6 +9,7 @@ from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import pyarrow as pa
 import pytest
 import requests
 from odps import ODPS
@@ -18,6 +19,7 @@ from odps.tunnel import TableTunnel
 
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault, SetFault
+from local_emulator.maxcompute.keys import STORE
 from tests.access_clients import PROJECT, ROLE, issue
 
 if TYPE_CHECKING:
@@ -176,6 +178,22 @@ def test_an_answer_without_a_body_is_truncated_too_and_was_applied(local: server
 
 def download(local: server.Server) -> str:
     return str(json.loads(call(local, "POST", f"{TABLE}?downloads")[1])["DownloadID"])
+
+
+@pytest.mark.parametrize("answer", ["truncate", "reset"])
+def test_an_answer_that_would_be_sent_piece_by_piece_is_lost_as_others_are(local: server.Server, answer: str) -> None:
+    count, store = 2_000_000, local.app[STORE]
+    rows = pa.record_batch([pa.array(range(count), pa.int64())], names=["a"])
+    store.append(store.table(PROJECT, "", "t"), (), [rows])
+    path = f"{TABLE}?data&downloadid={download(local)}&rowrange=(0,{count})"
+    whole, body = call(local, "GET", path)
+    assert whole.getheader("Transfer-Encoding") == "chunked"
+    arm(local, "download.data", answer, applied=True)
+    with pytest.raises((IncompleteRead, ConnectionResetError)) as caught:
+        call(local, "GET", path)
+    if answer == "truncate":
+        assert isinstance(caught.value, IncompleteRead)
+        assert caught.value.partial == body[: len(body) // 2]
 
 
 def test_an_error_is_truncated_as_well_and_counts_as_not_applied(local: server.Server) -> None:

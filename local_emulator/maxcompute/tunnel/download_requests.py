@@ -6,7 +6,7 @@ from itertools import islice
 
 from aiohttp import web
 
-from local_emulator.maxcompute.keys import STORE, in_thread
+from local_emulator.maxcompute.keys import STORE, WHOLE, in_thread
 from local_emulator.maxcompute.tunnel import preview as previews
 from local_emulator.maxcompute.tunnel.answers import json_answer, number, requested_table
 from local_emulator.maxcompute.tunnel.downloads import (
@@ -57,8 +57,9 @@ async def rows_answer(request: web.Request, session: DownloadSession, *, structs
         batches = map(previews.timestamps_as_structs, batches)
     pieces = wire.encode(batches, columns)
     headers = {"Content-Encoding": wire.encoding} if wire.encoding else {}
-    first = await in_thread(request, lambda: list(islice(pieces, PIECES_OF_A_SHORT_ANSWER + 1)))
-    if len(first) <= PIECES_OF_A_SHORT_ANSWER:
+    whole = request.get(WHOLE, False)
+    first = await in_thread(request, lambda: list(islice(pieces, None if whole else PIECES_OF_A_SHORT_ANSWER + 1)))
+    if whole or len(first) <= PIECES_OF_A_SHORT_ANSWER:
         return web.Response(body=b"".join(first), content_type="application/octet-stream", headers=headers)
     answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream", **headers})
     await answer.prepare(request)
