@@ -135,6 +135,11 @@ def test_a_wrong_count_is_malformed() -> None:
     assert "2 records; 1 were found" in refusal(stream, columns_of("bigint")).message
 
 
+def test_a_negative_count_is_malformed() -> None:
+    stream = bytes.fromhex(NONE.replace("f0ffff7f00", "f0ffff7f01"))
+    assert "-1 records; 0 were found" in refusal(stream, columns_of("bigint")).message
+
+
 @pytest.mark.parametrize(("right", "wrong"), [("080280", "080480"), ("cab8b499", "cbb8b499"), ("a486b588", "a586b588")])
 def test_values_and_checksums_that_disagree_are_corrupted(right: str, wrong: str) -> None:
     stream = bytes.fromhex(GOLDEN[2][2].replace(right, wrong))

@@ -90,8 +90,9 @@ def _check_end(body: bytes, at: int, count: int, checksum: int) -> None:
         raise malformed(f"It ends at byte {len(body)} within its last two fields.") from None
     if not marked:
         raise malformed(f"Byte {at}: the checksum of checksums is expected behind the count.")
-    if word >> 1 != count:
-        raise malformed(f"It says that it has {word >> 1} records; {count} were found.")
+    said = (word >> 1) ^ -(word & 1)
+    if said != count:
+        raise malformed(f"It says that it has {said} records; {count} were found.")
     if found != checksum:
         raise corrupted(f"Its checksum of checksums is {found}; the records have {checksum}.")
     if at != len(body):
