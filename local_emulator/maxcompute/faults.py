@@ -130,6 +130,7 @@ class Faults:
     def __init__(self) -> None:
         self.armed: tuple[SetFault, ...] = ()
         """Those that are not spent."""
+        self.stopping = asyncio.Event()
         self._known: dict[int, SetFault] = {}
         self._last = 0
         self._lock = threading.Lock()
@@ -186,6 +187,11 @@ def parse(body: bytes) -> Fault:
         raise invalid(str(error)) from None
 
 
+async def stop(app: web.Application) -> None:
+    """End all delays: the emulator stops."""
+    app[FAULTS].stopping.set()
+
+
 @web.middleware
 async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let the armed faults happen."""
@@ -208,23 +214,33 @@ async def _happen(request: web.Request, handler: Handler, found: SetFault) -> we
     else:
         right = web.Response()
         await drain(request)
-    await asyncio.sleep(fault.delay_seconds)
+    ended = await _wait(request, fault.delay_seconds)
+    if fault.answer == "reset" or ended:
+        return _reset(request)
     if fault.answer == "truncate":
         return await _truncated(request, right)
-    if fault.answer == "reset":
-        return _reset(request)
     wrong = _gateway_page(fault) if fault.status in _GATEWAY and not fault.code else refusal(request, _error(fault))
     wrong.headers[FAULT_HEADER] = str(found.number)
     return wrong
 
 
 async def _late(request: web.Request, handler: Handler, found: SetFault) -> web.StreamResponse:
-    if not found.fault.applied:
-        await asyncio.sleep(found.fault.delay_seconds)
+    seconds, applied = found.fault.delay_seconds, found.fault.applied
+    if not applied and await _wait(request, seconds):
+        return _reset(request)
     right = await _applied(request, handler, found)
-    if found.fault.applied:
-        await asyncio.sleep(found.fault.delay_seconds)
+    if applied:
+        await _wait(request, seconds)
     return right
+
+
+async def _wait(request: web.Request, seconds: float) -> bool:
+    """Let the time pass; True if the emulator is told to stop meanwhile."""
+    try:
+        await asyncio.wait_for(request.app[FAULTS].stopping.wait(), seconds)
+    except asyncio.TimeoutError:
+        return False
+    return True
 
 
 async def _applied(request: web.Request, handler: Handler, found: SetFault) -> web.StreamResponse:

@@ -19,6 +19,7 @@ from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.faults import FAULTS, Faults, inject
+from local_emulator.maxcompute.faults import stop as stop_faults
 from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.keys import (
     ACCESS,
@@ -113,6 +114,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     rest.add_routes(app)
     control.add_routes(app)
     tunnel.add_routes(app)
+    app.on_shutdown.append(stop_faults)
     app.on_cleanup.append(_close)
     return app
 

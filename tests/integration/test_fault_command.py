@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from odps.errors import ODPSError
@@ -13,7 +14,6 @@ from local_emulator.__main__ import main
 from local_emulator.endpoints import Endpoints
 from local_emulator.maxcompute.faults import FAULTS
 from local_emulator.maxcompute.keys import CLOCK
-from tests.access_clients import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,15 +115,7 @@ def test_the_running_cloud_is_found(
     monkeypatch.chdir(tmp_path)
     assert main(["fault", "list"]) == 1
     assert "no local cloud is running" in capsys.readouterr().err
-    names = ("kafka", "functions", "function", "topic", "group", "table", "account_id", "access_id", "access_key")
-    Endpoints(
-        pid=os.getpid(),
-        maxcompute=emulator.endpoint,
-        tunnel=emulator.tunnel_endpoint,
-        project=PROJECT,
-        retention_bytes=None,
-        trigger={},
-        **dict.fromkeys(names, ""),
-    ).write()
+    needed: dict[str, Any] = {"pid": os.getpid(), "tunnel": emulator.tunnel_endpoint, "trigger": {}}
+    Endpoints(**dict.fromkeys((field.name for field in fields(Endpoints)), "") | needed).write()
     assert main(["fault", "list"]) == 0
     assert capsys.readouterr().out == "no faults are set\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,18 @@ def test_a_delayed_commit_is_done_though_the_client_has_gone(local: server.Serve
     while not made.applied and time.monotonic() < end:
         time.sleep(0.05)
     assert (made.applied, rows(local)) == (1, 2)
+
+
+def test_an_emulator_that_stops_waits_for_no_delay() -> None:
+    running = server.start(PROJECT, insecure=True)
+    with ThreadPoolExecutor(1) as threads:
+        made = arm(running, "project.get", "delay", delay_seconds=600)
+        asked = threads.submit(call, running, "GET", PROJECT_PATH)
+        while not made.fired:
+            time.sleep(0.01)
+        running.stop()
+        # Not cut off after the time that requests are given to end, which would be an end without a reset.
+        assert isinstance(asked.exception(30), ConnectionResetError)
 
 
 def test_a_fault_of_one_session_leaves_the_other_alone(local: server.Server) -> None:
