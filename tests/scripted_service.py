@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ class ScriptedService:
 
     def __init__(self, *script: Answer) -> None:
         self.requests: list[Request] = []
+        self.seconds_before_reading = 0.0
+        """How long a request's body is left where it is."""
         self._script = list(script)
         service = self
 
@@ -78,6 +81,7 @@ class ScriptedService:
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Note the request and answer it."""
+        time.sleep(self.seconds_before_reading)
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         parts = urlsplit(handler.path)
         query = {name: found[0] for name, found in parse_qs(parts.query, keep_blank_values=True).items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Credentials, Deadline
+from kafka_maxcompute import service as maxcompute_service
 from kafka_maxcompute import table_definition
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.service import Service
@@ -222,6 +223,15 @@ def test_a_service_that_is_silent_or_not_there_is_unavailable() -> None:
             tunnel.commit(OPENED, Deadline.after(0.2))
     with pytest.raises(UnavailableError, match=r"no answer from .*ConnectionError"):
         tunnel.commit(OPENED, Deadline.after(0.5))
+
+
+def test_a_long_body_may_take_longer_than_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maxcompute_service, "CONNECT_SECONDS", 0.2)
+    with ScriptedService(Answer()) as scripted:
+        scripted.seconds_before_reading = 0.5
+        # More than the sockets' buffers hold.
+        sessions(scripted).put_block(OPENED, 0, bytes(32 * 1024 * 1024), None, soon())
+    assert len(scripted.requests) == 1
 
 
 def test_no_body_signature_or_key_comes_into_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ status 429 with waiting for ever; so are its log lines below WARNING, which repe
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -58,6 +59,15 @@ class _TemporaryAccount(CloudAccount):  # type: ignore[misc] # PyODPS has no typ
             req.headers["authorization-sts-token"] = self._token
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service answers to a request that it carried out."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class Service:
     """One endpoint of MaxCompute for the keys of one invocation; can be used by several threads."""
 
@@ -92,6 +102,14 @@ class Service:
         Raises `UnavailableError` where there's no answer or one that says "not now", `RefusedError` where the answer is
         no, and `DeadlineError` where there's no time to ask.
         """
+        sent = {"params": dict(params or {}), "headers": dict(headers or {}), "data": data}
+        return self.exchange(method, path, doing=doing, deadline=deadline, quotable=quotable, **sent).body
+
+    def exchange(
+        self, method: str, path: str, *, doing: str, deadline: Deadline, quotable: bool = True, **sent: Any
+    ) -> Answer:
+        """As `request`, with the answer's status and headers; `sent` is the request's params, headers and data."""
+        data = sent.get("data", b"")
         remaining = deadline.remaining()
         if not remaining:
             raise DeadlineError(
@@ -101,12 +119,13 @@ class Service:
             answer = self._client.request(
                 f"{self.endpoint}/projects/{self.project}{path}",
                 method,
-                params=dict(params or {}),
-                headers={"Content-Length": str(len(data)), **(headers or {})},
+                params=sent.get("params", {}),
+                headers={"Content-Length": str(len(data)), **sent.get("headers", {})},
                 data=data,
-                timeout=(min(CONNECT_SECONDS, remaining), min(READ_SECONDS, remaining)),
+                # The first of the two is urllib3's bound for sending the whole body too: a long one needs more.
+                timeout=(min(READ_SECONDS if data else CONNECT_SECONDS, remaining), min(READ_SECONDS, remaining)),
             )
-            return bytes(answer.content)
+            return Answer(answer.status_code, answer.headers, bytes(answer.content))
         except ODPSError as error:
             raise _error(error, doing, quotable=quotable) from None
         except requests.RequestException as error:
