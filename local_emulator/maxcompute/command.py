@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"NAME is one of: {', '.join(limits.NAMES)}",
     )
     parser.add_argument("--no-limits", action="store_true", help="switch off all that no --limit names")
+    parser.add_argument(
+        "--second-commit-conflicts",
+        action="store_true",
+        help="refuse a second commit of an upload session with StatusConflict (default: answer it as the first)",
+    )
     parser.add_argument("--insecure", action="store_true", help="take every request as the owner's, whatever signs it")
 
 
@@ -64,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         account_name=arguments.account_name,
         users=tuple(server.AccessKey(*words) for words in arguments.user),
         limits=limits.changed(limits.NO_LIMITS if arguments.no_limits else limits.Limits(), arguments.limit),
+        second_commit_conflicts=arguments.second_commit_conflicts,
     )
     try:
         asyncio.run(_serve(arguments.port, settings))

@@ -42,6 +42,7 @@ from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
 from local_emulator.maxcompute.traffic import TRAFFIC, Traffic, count
 from local_emulator.maxcompute.tunnel import routes as tunnel
+from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,7 +74,10 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What the emulator starts with; ``insecure`` takes any signature. An account has an id and perhaps a name."""
+    """What the emulator starts with; ``insecure`` takes any signature. An account has an id and perhaps a name.
+
+    ``second_commit_conflicts``: what a second commit of an upload session is answered, for no source settles it.
+    """
 
     project: str = "connector_test"
     access_id: str = "ak"
@@ -84,6 +88,7 @@ class ServerSettings:
     account_name: str = ""
     users: tuple[AccessKey, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    second_commit_conflicts: bool = False
 
 
 def build(settings: ServerSettings, address: str) -> web.Application:
@@ -114,6 +119,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     rest.add_routes(app)
     control.add_routes(app)
     tunnel.add_routes(app)
+    app[UPLOADS].second_commit_conflicts = settings.second_commit_conflicts
     app.on_shutdown.append(stop_faults)
     app.on_cleanup.append(_close)
     return app

@@ -6,11 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 from odps import ODPS
+from odps.errors import ODPSError
+from odps.tunnel import TableTunnel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,3 +74,17 @@ def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
 def test_a_trial_needs_no_signature() -> None:
     with running("--insecure") as (_, endpoint):
         assert ODPS("any", "thing", "connector_test", endpoint=endpoint).exist_project("connector_test")
+
+
+@pytest.mark.parametrize("conflicts", [False, True])
+def test_a_second_commit_is_answered_as_chosen(*, conflicts: bool) -> None:
+    with running(*["--second-commit-conflicts"] * conflicts) as (_, endpoint):
+        odps = ODPS("ak", "sk", "connector_test", endpoint=endpoint)
+        odps.execute_sql("CREATE TABLE t (a BIGINT)")
+        session = TableTunnel(odps).create_upload_session("t")
+        with session.open_record_writer(0) as writer:
+            writer.write(odps.get_table("t").new_record([1]))
+        session.commit([0])
+        with pytest.raises(ODPSError, match="StatusConflict") if conflicts else nullcontext():
+            session.commit([0])
+        assert [record["a"] for record in odps.get_table("t").open_reader()] == [1]
