@@ -30,6 +30,12 @@ def requested_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...]:
     return parse_spec(table, text)
 
 
+def named_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The values of the request's ``partition``; None if it names none, for its session has one."""
+    text = query.get("partition", "")
+    return parse_spec(table, text) if text and table.partition_columns else None
+
+
 def parse_spec(table: Table, text: str) -> tuple[str, ...]:
     """The values of ``name=value`` pairs, parted by commas or slashes.
 

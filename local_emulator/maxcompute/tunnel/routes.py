@@ -11,7 +11,13 @@ from aiohttp import web
 
 from local_emulator.maxcompute.access.permissions import AccessDeniedError
 from local_emulator.maxcompute.keys import ACCESS, CLOCK, DATA_DIR, PRINCIPAL, STORE
-from local_emulator.maxcompute.tunnel import download_requests, result_requests, stream_requests, upload_requests
+from local_emulator.maxcompute.tunnel import (
+    download_requests,
+    result_requests,
+    stream_requests,
+    upload_requests,
+    upsert_requests,
+)
 from local_emulator.maxcompute.tunnel.answers import flag, requested_table
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
 from local_emulator.maxcompute.tunnel.downloads import Downloads
@@ -21,6 +27,8 @@ from local_emulator.maxcompute.tunnel.stream_requests import STREAMS
 from local_emulator.maxcompute.tunnel.streams import Streams
 from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
 from local_emulator.maxcompute.tunnel.uploads import Uploads
+from local_emulator.maxcompute.tunnel.upsert_requests import UPSERTS
+from local_emulator.maxcompute.tunnel.upserts import Upserts
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,8 +71,17 @@ _STREAM_OPERATIONS = (
     _operation("stream.create", "POST", "", stream_requests.create),
     _operation("stream.status", "GET", "uploadid", stream_requests.status),
 )
+_UPSERT_OPERATIONS = (
+    _operation("upsert.write", "PUT", "upsertid bucketid slotid", upsert_requests.write),
+    _operation("upsert.commit", "POST", "upsertid", upsert_requests.commit),
+    _operation("upsert.abort", "DELETE", "upsertid", upsert_requests.abort),
+    _operation("upsert.create", "POST", "", upsert_requests.create),
+    _operation("upsert.status", "GET", "upsertid", upsert_requests.status),
+)
 # What one has to be granted on the table, by the first word of an operation's name.
-_ACTIONS = MappingProxyType({"upload": "Update", "stream": "Update", "download": "Select", "preview": "Select"})
+_ACTIONS = MappingProxyType(
+    {"upload": "Update", "stream": "Update", "upsert": "Update", "download": "Select", "preview": "Select"}
+)
 # These make partitions where there are none.
 _MAKING = ("create_partition", "dynamic_partition")
 _PREVIEW_OPERATIONS = (_operation("preview", "GET", "", download_requests.preview),)
@@ -76,10 +93,11 @@ _OPERATIONS = MappingProxyType(
         **dict.fromkeys(_TABLES, _TABLE_OPERATIONS),
         **{f"{path}/preview": _PREVIEW_OPERATIONS for path in _TABLES},
         **{f"{path}/streams": _STREAM_OPERATIONS for path in _TABLES},
+        **{f"{path}/upserts": _UPSERT_OPERATIONS for path in _TABLES},
         _INSTANCE: _RESULT_OPERATIONS,
     }
 )
-OPERATIONS = (*_TABLE_OPERATIONS, *_PREVIEW_OPERATIONS, *_STREAM_OPERATIONS, *_RESULT_OPERATIONS)
+OPERATIONS = (*_TABLE_OPERATIONS, *_PREVIEW_OPERATIONS, *_STREAM_OPERATIONS, *_UPSERT_OPERATIONS, *_RESULT_OPERATIONS)
 
 
 def add_routes(app: web.Application) -> None:
@@ -87,6 +105,7 @@ def add_routes(app: web.Application) -> None:
     app[UPLOADS] = Uploads(app[STORE], app[CLOCK].now, app[DATA_DIR])
     app[DOWNLOADS] = Downloads(app[STORE], app[CLOCK].now)
     app[STREAMS] = Streams(app[STORE], app[CLOCK].now)
+    app[UPSERTS] = Upserts(app[STORE], app[CLOCK].now, app[DATA_DIR])
     app[SLOTS] = Slots()
     app.on_cleanup.append(_close)
     for path in _OPERATIONS:
@@ -129,3 +148,4 @@ async def _require(request: web.Request, operation: Operation) -> None:
 async def _close(app: web.Application) -> None:
     app[DOWNLOADS].close()
     app[UPLOADS].close()
+    app[UPSERTS].close()

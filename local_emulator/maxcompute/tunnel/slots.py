@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.maxcompute.tunnel.answers import body
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 # The slots that all projects of an account share in most regions, by the service's overview of data transmission.
 MOST_SLOTS = 300
@@ -40,3 +41,15 @@ class Slots:
 
 
 SLOTS = web.AppKey("SLOTS", Slots)
+
+
+@asynccontextmanager
+async def slotted_body(request: web.Request) -> AsyncIterator[bytes]:
+    """A write's whole body, and a slot for as long as the block takes; ServiceError SlotExceeded if none is left."""
+    slots = request.app[SLOTS]
+    with slots.one() as free:
+        # Read in any case: a client that is still sending doesn't see an answer.
+        pieces = await body(request)
+        if not free:
+            raise tunnel_error("SlotExceeded", f"All {slots.most} slots are taken.")
+        yield b"".join(pieces)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from local_emulator.maxcompute.keys import ADDRESS, in_thread
-from local_emulator.maxcompute.tunnel.answers import body, flag, json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.answers import flag, json_answer, number, requested_table
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
-from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
-from local_emulator.maxcompute.tunnel.slots import SLOTS
+from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
+from local_emulator.maxcompute.tunnel.slots import SLOTS, slotted_body
 from local_emulator.maxcompute.tunnel.streams import Pack, Streams, StreamSession
 from local_emulator.maxcompute.tunnel.wires import sent_wire
 
@@ -47,20 +47,16 @@ async def status(request: web.Request) -> web.Response:
 
 async def write(request: web.Request) -> web.Response:
     """``PUT ?uploadid&slotid``: one pack of rows."""
-    with request.app[SLOTS].one() as free:
-        # Read in any case: a client that is still sending doesn't see an answer.
-        pieces = await body(request)
-        if not free:
-            raise tunnel_error("SlotExceeded", f"All {request.app[SLOTS].most} slots are taken.")
+    async with slotted_body(request) as data:
         session = _session(request)
         slot = number(request, "slotid")
         if not 0 <= slot < session.slots:
             raise tunnel_error("InvalidArgument", f"'slotid' has to be 0 to {session.slots - 1}, found {slot}.")
         _check_version(request, session.table)
         pack = Pack(
-            b"".join(pieces),
+            data,
             sent_wire(request.query, request.headers),
-            _target(request, session),
+            requested_spec(session.table, request.query) if session.dynamic else session.spec,
             request.query.get("check_latest_schema", "false").lower() == "true",
             number(request, "record_count") if "record_count" in request.query else None,
         )
@@ -84,17 +80,8 @@ def _description(request: web.Request, session: StreamSession) -> web.Response:
 
 
 def _session(request: web.Request) -> StreamSession:
-    return request.app[STREAMS].get(request.query["uploadid"], requested_table(request))
-
-
-def _target(request: web.Request, session: StreamSession) -> tuple[str, ...]:
-    """The partition that a write goes to."""
-    text = request.query.get("partition", "")
-    if session.dynamic:
-        return requested_spec(session.table, request.query)
-    if text and parse_spec(session.table, text) != session.spec:
-        raise tunnel_error("InvalidResourceSpec", f"The session is on {session.table.describe(session.spec)}.")
-    return session.spec
+    table = requested_table(request)
+    return request.app[STREAMS].get(request.query["uploadid"], table, named_spec(table, request.query))
 
 
 def _check_version(request: web.Request, table: Table) -> None:

@@ -18,6 +18,7 @@ from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.tunnel.cells import checked
 from local_emulator.maxcompute.tunnel.errors import malformed, tunnel_error
 from local_emulator.maxcompute.tunnel.schema_json import table_schema
+from local_emulator.maxcompute.tunnel.targets import present, require_same
 from local_emulator.maxcompute.tunnel.uploads import LIFE
 
 if TYPE_CHECKING:
@@ -82,19 +83,20 @@ class Streams:
         self._sessions[session.id] = session
         return session
 
-    def get(self, session_id: str, table: Table) -> StreamSession:
-        """A session by its id; ServiceError StreamSessionNotFound, or InvalidResourceSpec if it belongs elsewhere."""
+    def get(self, session_id: str, table: Table, spec: tuple[str, ...] | None) -> StreamSession:
+        """A session by its id; ServiceError StreamSessionNotFound, or InvalidResourceSpec if it belongs elsewhere.
+
+        ``spec`` None: the request names no partition; what it names for a dynamic session is that of one write.
+        """
         session = self._sessions.get(session_id)
         if session is None or self._now() - session.used >= LIFE:
             raise tunnel_error("StreamSessionNotFound", f"Stream session '{session_id}'.")
-        own = session.table
-        if (own.project, own.schema, own.name) != (table.project, table.schema, table.name):
-            raise tunnel_error("InvalidResourceSpec", f"It is on {own.name}.")
+        require_same(session.table, table, session.spec, None if session.dynamic else spec)
         return session
 
     def write(self, session: StreamSession, pack: Pack) -> int:
         """Put a pack's rows into the table; the number of this batch in its session. ServiceError: nothing was put."""
-        current = self._current(session)
+        current = present(self._store, session.table)
         if pack.latest and current.schema_version != session.table.schema_version:
             raise _modified(current)
         columns = session.table.columns
@@ -131,13 +133,6 @@ class Streams:
                 found["last_batch_id"] = session.batches
                 found["last_batch_commit_time"] = int(session.written.timestamp() * 1000)
         return found
-
-    def _current(self, session: StreamSession) -> Table:
-        known = session.table
-        current = self._store.table(known.project, known.schema, known.name)
-        if current.id != known.id:
-            raise tunnel_error("TableModified", "The table was dropped and made anew.")
-        return current
 
     def _forget_idle(self) -> None:
         now = self._now()

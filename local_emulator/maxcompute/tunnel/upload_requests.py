@@ -7,7 +7,7 @@ from aiohttp import web
 from local_emulator.maxcompute.keys import in_thread
 from local_emulator.maxcompute.tunnel.answers import body, flag, joined, json_answer, number, requested_table
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
-from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
+from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
 from local_emulator.maxcompute.tunnel.uploads import Uploads, UploadSession
 from local_emulator.maxcompute.tunnel.wires import sent_wire
 
@@ -49,15 +49,6 @@ async def commit(request: web.Request) -> web.Response:
     return json_answer(uploads.describe(session))
 
 
-def _joined(pieces: list[bytes]) -> bytes:
-    """A body in one piece; it is not in memory twice while it's taken in."""
-    whole = b"".join(pieces)
-    pieces.clear()
-    return whole
-
-
 def _session(request: web.Request) -> UploadSession:
     table = requested_table(request)
-    text = request.query.get("partition", "")
-    spec = parse_spec(table, text) if text and table.partition_columns else None
-    return request.app[UPLOADS].get(request.query["uploadid"], table, spec)
+    return request.app[UPLOADS].get(request.query["uploadid"], table, named_spec(table, request.query))

@@ -28,6 +28,7 @@ from local_emulator.maxcompute.tunnel.blocks import Block
 from local_emulator.maxcompute.tunnel.cells import MAX_FIELD_SIZE, checked
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.schema_json import table_schema
+from local_emulator.maxcompute.tunnel.targets import require_same, require_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,12 +102,7 @@ class Uploads:
         session = self._sessions.get(session_id)
         if session is None or self._now() - session.created > _REMEMBERED:
             raise tunnel_error("NoSuchUpload", f"Upload id '{session_id}'.")
-        own = session.table
-        same_name = (own.project, own.schema, own.name) == (table.project, table.schema, table.name)
-        if not same_name or (spec is not None and spec != session.spec):
-            raise tunnel_error(
-                "InvalidResourceSpec", f"It is on {own.name} {own.describe(session.spec)}".rstrip() + "."
-            )
+        require_same(session.table, table, session.spec, spec)
         return session
 
     def status(self, session: UploadSession) -> str:
@@ -120,7 +116,7 @@ class Uploads:
         if not 0 <= block_id < BLOCK_IDS:
             raise tunnel_error("InvalidBlockID", f"Expected 0 to {BLOCK_IDS - 1}, found {block_id}.")
         self._require_normal(session)
-        self._require_unchanged(session)
+        require_unchanged(self._store, session.table, session.spec)
         table = session.table
         path = session.directory / f"{block_id}.arrow"
         rows = checked(wire.decode(body, table.columns), table.columns)
@@ -145,7 +141,7 @@ class Uploads:
                 self._require_normal(session)
                 session.status = CLOSING
             try:
-                self._require_unchanged(session)
+                require_unchanged(self._store, session.table, session.spec)
                 paths = [block.path for _, block in sorted(session.blocks.items())]
                 part = (session.spec, chain.from_iterable(map(blocks.read_block, paths)))
                 self._store.append_parts(session.table, [part], overwrite=session.overwrite, mark=session.id)
@@ -176,15 +172,6 @@ class Uploads:
         status = self.status(session)
         if status != NORMAL:
             raise tunnel_error("StatusConflict", f"Expected status {NORMAL}, found {status}.")
-
-    def _require_unchanged(self, session: UploadSession) -> None:
-        current = self._store.table(session.table.project, session.table.schema, session.table.name)
-        if current.id != session.table.id:
-            raise tunnel_error("TableModified", "The table was dropped and made anew.")
-        if current.schema_version != session.table.schema_version:
-            raise tunnel_error("TableModified", "Its columns were changed.")
-        if session.spec:
-            self._store.partition(current, session.spec)
 
     def _describe(self, session: UploadSession) -> None:
         if not self._durable:

@@ -1,0 +1,38 @@
+"""The table and partition that a session is on, as they are now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+
+if TYPE_CHECKING:
+    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.store import Store
+
+
+def present(store: Store, known: Table) -> Table:
+    """A session's table as it is now; ServiceError NoSuchTable, or TableModified if another one has its name now."""
+    current = store.table(known.project, known.schema, known.name)
+    if current.id != known.id:
+        raise tunnel_error("TableModified", "The table was dropped and made anew.")
+    return current
+
+
+def require_unchanged(store: Store, known: Table, spec: tuple[str, ...]) -> None:
+    """As `present`; TableModified for other columns, too, and NoSuchPartition."""
+    current = present(store, known)
+    if current.schema_version != known.schema_version:
+        raise tunnel_error("TableModified", "Its columns were changed.")
+    if spec:
+        store.partition(current, spec)
+
+
+def require_same(own: Table, named: Table, spec: tuple[str, ...], named_spec: tuple[str, ...] | None) -> None:
+    """ServiceError InvalidResourceSpec if a request names another table or partition than its session is on.
+
+    ``named_spec`` None: it names no partition.
+    """
+    same_name = (own.project, own.schema, own.name) == (named.project, named.schema, named.name)
+    if not same_name or (named_spec is not None and named_spec != spec):
+        raise tunnel_error("InvalidResourceSpec", f"It is on {own.name} {own.describe(spec)}".rstrip() + ".")

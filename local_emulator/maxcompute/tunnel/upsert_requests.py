@@ -1,0 +1,82 @@
+"""The requests of upsert sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+from local_emulator.maxcompute.keys import ADDRESS, in_thread
+from local_emulator.maxcompute.tunnel.answers import json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.errors import tunnel_error
+from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
+from local_emulator.maxcompute.tunnel.slots import SLOTS, slotted_body
+from local_emulator.maxcompute.tunnel.upserts import COMMITTING, LONGEST_LIFE, Upserts, UpsertSession
+from local_emulator.maxcompute.tunnel.wires import sent_wire
+
+UPSERTS = web.AppKey("UPSERTS", Upserts)
+LOGGER = logging.getLogger(__name__)
+
+
+async def create(request: web.Request) -> web.Response:
+    """``POST ?slotnum``: a new session."""
+    table = requested_table(request)
+    spec = requested_spec(table, request.query)
+    slots, hours = number(request, "slotnum", 1), number(request, "lifecycle", LONGEST_LIFE)
+    request.app[SLOTS].require(slots)
+    upserts = request.app[UPSERTS]
+    return _description(request, await in_thread(request, lambda: upserts.open(table, spec, slots=slots, hours=hours)))
+
+
+async def status(request: web.Request) -> web.Response:
+    """``GET ?upsertid``: what has become of a session."""
+    return _description(request, _session(request))
+
+
+async def write(request: web.Request) -> web.Response:
+    """``PUT ?upsertid&bucketid&slotid``: one pack of rows of a bucket."""
+    async with slotted_body(request) as data:
+        session, wire = _session(request), sent_wire(request.query, request.headers)
+        bucket, slot = number(request, "bucketid"), number(request, "slotid")
+        if not 0 <= bucket < session.buckets or slot != bucket % session.slots:
+            raise tunnel_error("InvalidArgument", f"Bucket {bucket} isn't one of slot {slot}.")
+        count = number(request, "record_count") if "record_count" in request.query else None
+        await in_thread(request, lambda: request.app[UPSERTS].write(session, data, wire, count))
+    return web.Response()
+
+
+async def commit(request: web.Request) -> web.Response:
+    """``POST ?upsertid``: write all packs; the answer may be that this goes on, and the client asks again."""
+    session, upserts = _session(request), request.app[UPSERTS]
+    if session.status == COMMITTING:
+        return _description(request, session)
+    work = asyncio.ensure_future(in_thread(request, lambda: upserts.commit(session)))
+    done, _ = await asyncio.wait({work}, timeout=upserts.patience)
+    if done:
+        work.result()
+    else:
+        work.add_done_callback(_log_failure)
+    return _description(request, session)
+
+
+async def abort(request: web.Request) -> web.Response:
+    """``DELETE ?upsertid``: give up what was written."""
+    session, upserts = _session(request), request.app[UPSERTS]
+    await in_thread(request, lambda: upserts.abort(session))
+    return web.Response()
+
+
+def _description(request: web.Request, session: UpsertSession) -> web.Response:
+    return json_answer(request.app[UPSERTS].describe(session, request.app[ADDRESS]))
+
+
+def _session(request: web.Request) -> UpsertSession:
+    table = requested_table(request)
+    return request.app[UPSERTS].get(request.query["upsertid"], table, named_spec(table, request.query))
+
+
+def _log_failure(work: asyncio.Future[None]) -> None:
+    """The client hears of it when it asks for the commit again, which is then tried again."""
+    if not work.cancelled() and (error := work.exception()) is not None:
+        LOGGER.warning("a commit failed after it was answered: %s", error)
