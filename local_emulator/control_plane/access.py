@@ -1,0 +1,50 @@
+"""Whether an identity may do something: its policies, asked for each call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_emulator.control_plane import policies
+from local_emulator.control_plane.errors import Refusal, RefusedError
+from local_emulator.control_plane.policies import Verdict
+from local_emulator.control_plane.ram.entities import Ram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_emulator.control_plane.identity import AccessKey
+    from local_emulator.control_plane.state import State
+
+
+def check(state: State, key: AccessKey, permission: str, resource: str, context: Mapping[str, str]) -> None:
+    """RefusedError DENIED, which names the permission and the resource, unless the key's identity may do it.
+
+    The account's owner may do everything. A temporary key may do what both its role's policies and its own allow.
+    """
+    principal = key.principal
+    if principal.kind == "Account":
+        return
+    ram = state.part(Ram)
+    holder = ram.user(principal.name) if principal.kind == "RAMUser" else ram.role(principal.name)
+    documents = ram.documents(holder.policies) if holder else []
+    verdict = policies.judge(documents, permission, resource, context)
+    source = "AccountLevelIdentityBasedPolicy"
+    if verdict is Verdict.ALLOWED and key.policy:
+        verdict, source = policies.judge([key.policy], permission, resource, context), "SessionPolicy"
+    if verdict is Verdict.ALLOWED:
+        return
+    raise RefusedError(
+        Refusal.DENIED,
+        f"You are not authorized to do this action: {principal.arn} lacks {permission} on {resource}. "
+        "You should be authorized by RAM.",
+        {
+            "AccessDeniedDetail": {
+                "AuthAction": permission,
+                "AuthPrincipalDisplayName": principal.id,
+                "AuthPrincipalOwnerId": principal.account,
+                "AuthPrincipalType": "SubUser" if principal.kind == "RAMUser" else "AssumedRoleUser",
+                "NoPermissionType": verdict.value,
+                "PolicyType": source,
+            }
+        },
+    )

@@ -1,0 +1,76 @@
+"""Who calls: the account's owner, a RAM user, or a role that was assumed; and the access keys that stand for them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations when it decodes
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+class Principal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An identity.
+
+    Fields:
+        kind: as STS's GetCallerIdentity calls it.
+        account: the account's number.
+        id: the number of the user or the role; of the owner, the account's.
+        name: of the user or the role, as it was created; empty for the owner.
+        session: of an assumed role.
+    """
+
+    kind: Literal["Account", "RAMUser", "AssumedRoleUser"]
+    account: str
+    id: str
+    name: str = ""
+    session: str = ""
+
+    @property
+    def arn(self) -> str:
+        """As GetCallerIdentity shows it."""
+        if self.kind == "Account":
+            return f"acs:ram::{self.account}:root"
+        if self.kind == "RAMUser":
+            return f"acs:ram::{self.account}:user/{self.name}"
+        return f"acs:ram::{self.account}:assumed-role/{self.name.lower()}/{self.session}"
+
+
+class AccessKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key; a temporary one has a token, an end, and perhaps a policy that narrows what its role may do."""
+
+    secret: str
+    principal: Principal
+    token: str = ""
+    expires: datetime | None = None
+    policy: str = ""
+
+    def __repr__(self) -> str:
+        return f"AccessKey({self.principal.arn}, expires={self.expires})"
+
+
+class AccessKeys(msgspec.Struct):
+    """All keys that are known, by their ids."""
+
+    keys: dict[str, AccessKey] = {}
+
+    def issue(self, principal: Principal) -> tuple[str, AccessKey]:
+        """A lasting key for a user: its id, and the key."""
+        key_id, key = f"LTAI{secrets.token_hex(10)}", AccessKey(secrets.token_hex(15), principal)
+        self.keys[key_id] = key
+        return key_id, key
+
+    def issue_temporary(
+        self, principal: Principal, now: datetime, life: timedelta, policy: str = ""
+    ) -> tuple[str, AccessKey]:
+        """A key with a token for an assumed role; keys that ended a day ago are forgotten meanwhile."""
+        self.keys = {
+            key_id: key for key_id, key in self.keys.items() if key.expires is None or (now - key.expires).days < 1
+        }
+        key_id = f"STS.{secrets.token_hex(12)}"
+        key = AccessKey(secrets.token_hex(22), principal, secrets.token_urlsafe(96), now + life, policy)
+        self.keys[key_id] = key
+        return key_id, key

@@ -1,0 +1,34 @@
+"""RAM users, made in this process: so that somebody with few permissions can call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local_emulator.control_plane import policies
+from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.ram.entities import Attachment, Policy, Ram, User, Version, new_id
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from local_emulator.control_plane.state import State
+
+
+def add_user(state: State, account: str, name: str, now: datetime, *documents: str) -> tuple[str, AccessKey]:
+    """A user with these policies and an access key: its id, and the key; PolicyError if a document isn't one.
+
+    A user of that name gets these policies in place of those it had; its older keys stay good.
+    """
+    for document in documents:
+        policies.parse(document)
+    with state.lock:
+        ram = state.part(Ram)
+        user = ram.users.setdefault(name.lower(), User(new_id().replace("3", "2", 1), name))
+        user.policies = []
+        for number, document in enumerate(documents, start=1):
+            policy = Policy(f"{name}-{number}", now, now, versions=[Version("v1", document, now)])
+            ram.policies[policy.name.lower()] = policy
+            user.policies.append(Attachment("Custom", policy.name, now))
+        issued = state.part(AccessKeys).issue(Principal("RAMUser", account, user.id, user.name))
+        state.save()
+        return issued

@@ -1,0 +1,285 @@
+"""The control plane as an HTTP server: all products on one port, found by version and action, or by path."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from local_emulator.control_plane import dispatch
+from local_emulator.control_plane.authentication import Gate
+from local_emulator.control_plane.catalog import PRODUCTS
+from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
+from local_emulator.control_plane.errors import ApiError, RefusedError
+from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.request_log import Entry, RequestLog, without_secrets
+from local_emulator.control_plane.signature import SIGNATURE_PARAMETERS, Message
+from local_emulator.control_plane.state import State
+from local_emulator.control_plane.surroundings import Surroundings
+from local_emulator.maxcompute.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from local_emulator.control_plane.dispatch import Product
+
+LOGGER = logging.getLogger(__name__)
+ACCOUNT_ID = "1000000000000001"
+BODY_BYTES = 150 << 20  # code as base64 in a request may have 100 MB (control plane facts, section f)
+LOG_PATH = "/emulator/requests"
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+_THREADS = 16
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_UNKNOWN_PATH = "unknown_path"
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What the control plane starts with: an account, and its owner's access key."""
+
+    access_id: str = "ak"
+    access_key: str = field(default="sk", repr=False)
+    account_id: str = ACCOUNT_ID
+    data_dir: Path | None = None
+    rules: Rules = field(default_factory=Rules)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+
+class ControlPlane:
+    """The application: state, log and clock, and what answers requests."""
+
+    def __init__(self, settings: ServerSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.state = State(settings.data_dir)
+        self.log = RequestLog()
+        self._gate = Gate(self.state, clock)
+        self._workers = ThreadPoolExecutor(_THREADS, "control-plane")
+        owner = Principal("Account", settings.account_id, settings.account_id)
+        self.state.part(AccessKeys).keys[settings.access_id] = AccessKey(settings.access_key, owner)
+        self._rpc = {product.version: product for product in PRODUCTS if not product.routes}
+
+    def application(self) -> web.Application:
+        """The application; its clean-up ends the threads."""
+        app = web.Application(client_max_size=BODY_BYTES)
+        for product in PRODUCTS:
+            for route, action in product.routes.items():
+                method, _, path = route.partition(" ")
+                app.router.add_route(method, path, partial(self._answer, product=product, action=action))
+        app.router.add_get(LOG_PATH, self._show_log)
+        app.router.add_delete(LOG_PATH, self._clear_log)
+        app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
+        app.on_cleanup.append(self._close)
+        return app
+
+    async def _answer_rpc(self, request: web.Request) -> web.Response:
+        headers, parameters = request.headers, {**request.query, **await _form(request)}
+        version = headers.get("x-acs-version") or parameters.get("Version", "")
+        action = headers.get("x-acs-action") or parameters.get("Action", "")
+        return await self._answer(
+            request, product=self._rpc.get(version) if request.path == "/" else None, action=action
+        )
+
+    async def _answer(self, request: web.Request, *, product: Product | None, action: str) -> web.Response:
+        request_id = str(uuid.uuid4()).upper()
+        form = await _form(request)
+        parameters = {
+            name: value
+            for name, value in {**request.query, **form, **request.match_info}.items()
+            if name not in SIGNATURE_PARAMETERS and name != _UNKNOWN_PATH
+        }
+        key: AccessKey | None = None
+        code = ""
+        try:
+            found = _action(product, action, request.method)
+            body = await request.read()
+            key = self._gate.enter(Message(request.method, request.raw_path, request.headers, body, form))
+            call = self._call(action, parameters, key, body, request.headers)
+            answer = await asyncio.get_running_loop().run_in_executor(self._workers, dispatch.run, found, call)
+            response = _response(answer, request_id, envelope=not (product and product.routes))
+        except Exception as error:  # noqa: BLE001 - whatever happens is answered
+            failure = _failure(error, product, action)
+            code, response = failure.code, _refusal(failure, request_id, request.host)
+        response.headers["x-acs-request-id"] = response.headers["x-fc-request-id"] = request_id
+        self.log.add(
+            Entry(
+                self.clock.now(),
+                key.principal.arn if key else "",
+                product.name if product else "",
+                action,
+                without_secrets(parameters),
+                response.status,
+                code,
+            )
+        )
+        return response
+
+    def _call(
+        self, action: str, parameters: Mapping[str, str], key: AccessKey, body: bytes, headers: Mapping[str, str]
+    ) -> Call:
+        settings = self.settings
+        return Call(
+            action,
+            parameters,
+            key,
+            settings.account_id,
+            self.clock.now(),
+            self.state,
+            settings.rules,
+            settings.surroundings,
+            body,
+            headers,
+        )
+
+    async def _show_log(self, _: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(list(self.log)), content_type="application/json")
+
+    async def _clear_log(self, _: web.Request) -> web.Response:
+        self.log.clear()
+        return web.Response(status=204)
+
+    async def _close(self, _: web.Application) -> None:
+        self._workers.shutdown()
+        self.state.save()
+
+
+class Server:
+    """A running control plane in a thread of its own; a context manager that stops it."""
+
+    def __init__(self, host: str, port: int, settings: ServerSettings, clock: Clock) -> None:
+        self.plane = ControlPlane(settings, clock)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="control-plane", daemon=True)
+        self._runner = web.AppRunner(self.plane.application(), access_log=None, auto_decompress=False)
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._listen(host, port), self._loop).result(START_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        self.endpoint = f"{host}:{self._runner.addresses[0][1]}"
+
+    @property
+    def url(self) -> str:
+        """``endpoint``, which is as the SDKs take it, with its scheme."""
+        return f"http://{self.endpoint}"
+
+    @property
+    def state(self) -> State:
+        """What the control plane remembers; hold its lock while you touch it."""
+        return self.plane.state
+
+    @property
+    def log(self) -> RequestLog:
+        """What was called."""
+        return self.plane.log
+
+    @property
+    def clock(self) -> Clock:
+        """Its time."""
+        return self.plane.clock
+
+    @property
+    def account_id(self) -> str:
+        """The account's number."""
+        return self.plane.settings.account_id
+
+    def stop(self) -> None:
+        """End open connections, keep the state; the second call does nothing."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(STOP_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_SECONDS)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def _listen(self, host: str, port: int) -> None:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+
+
+def start(
+    data_dir: Path | None = None,
+    *,
+    access_id: str = "ak",
+    access_key: str = "sk",
+    account_id: str = ACCOUNT_ID,
+    rules: Rules | None = None,
+    surroundings: Surroundings | None = None,
+    clock: Clock | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> Server:
+    """A running control plane on a free port; StateError if what ``data_dir`` holds can't be read."""
+    settings = ServerSettings(
+        access_id, access_key, account_id, data_dir, rules or Rules(), surroundings or Surroundings()
+    )
+    return Server(host, port, settings, clock or Clock())
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a body that is a form; of several values of one name, the last."""
+    if request.content_type != _FORM:
+        return {}
+    text = (await request.read()).decode("utf-8", errors="replace")
+    return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def _response(answer: Mapping[str, object] | Reply, request_id: str, *, envelope: bool) -> web.Response:
+    if isinstance(answer, Reply):
+        return web.Response(body=answer.body, status=answer.status, headers=answer.headers)
+    return web.json_response({"RequestId": request_id, **answer} if envelope else dict(answer), dumps=_compact)
+
+
+def _action(product: Product | None, name: str, method: str) -> Action:
+    found = product.actions.get(name) if product else None
+    if found is None or method not in _METHODS:
+        raise ApiError(
+            404,
+            "InvalidAction.NotFound",
+            f"Specified api is not found, please check your url and method: {method} {name or '(no action)'} of "
+            f"{product.name if product else 'that version or path'} is not emulated.",
+        )
+    return found
+
+
+def _failure(error: Exception, product: Product | None, action: str) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, RefusedError) and product:
+        return product.error(error)
+    LOGGER.error("%s failed", action, exc_info=error)
+    return ApiError(500, "InternalError", "The emulator failed: its log says how.")
+
+
+def _refusal(error: ApiError, request_id: str, host: str) -> web.Response:
+    body = {"RequestId": request_id, "HostId": host, "Code": error.code, "Message": error.message, **error.fields}
+    return web.json_response(body, status=error.status, dumps=_compact)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,123 @@
+"""STS 2015-04-01: who calls, and temporary keys for roles."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from local_emulator.control_plane import policies
+from local_emulator.control_plane.dispatch import Action, Product
+from local_emulator.control_plane.errors import ApiError, invalid
+from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.policies import PolicyError
+from local_emulator.control_plane.ram import names
+from local_emulator.control_plane.ram.entities import Ram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from local_emulator.control_plane.dispatch import Call
+    from local_emulator.control_plane.state import State
+
+_SHORTEST = 900  # seconds
+_USUAL = 3600
+_POLICY_LENGTH = 2048
+_SESSION = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
+_EXTERNAL_ID = range(2, 1225)
+_ARN = re.compile(r"acs:ram:\*?:(?P<account>\d+):role/(?P<name>[^/]+)", re.IGNORECASE)
+
+
+def show_caller(call: Call) -> dict[str, object]:
+    """GetCallerIdentity: needs no permission."""
+    who = call.principal
+    shown: dict[str, object] = {"AccountId": who.account, "Arn": who.arn, "IdentityType": who.kind}
+    if who.kind == "AssumedRoleUser":
+        return {**shown, "PrincipalId": f"{who.id}:{who.session}", "RoleId": who.id}
+    return {**shown, "PrincipalId": who.id, "UserId": who.id}
+
+
+def assume_role(call: Call) -> dict[str, object]:
+    """AssumeRole: the caller may, and the role trusts the caller."""
+    arn, session = call.required("RoleArn"), call.required("RoleSessionName")
+    match = _ARN.fullmatch(arn)
+    if not match:
+        raise invalid("RoleArn", "acs:ram::<account>:role/<name>", arn)
+    if not _SESSION.fullmatch(session):
+        raise invalid("RoleSessionName", "2 to 64 letters, digits, '.', '@', '-', '_'", session)
+    policy = _session_policy(call)
+    external = call.text("ExternalId")
+    if external and len(external) not in _EXTERNAL_ID:
+        raise invalid("ExternalId", "2 to 1224 characters", f"{len(external)} of them")
+    if call.principal.kind == "Account":
+        raise ApiError(403, "NoPermission", "Roles may not be assumed by root accounts.")
+    call.require("sts:AssumeRole", f"acs:ram:*:{match['account']}:role/{match['name']}")
+    ram = call.state.part(Ram)
+    role = ram.role(match["name"]) if match["account"] == call.account else None
+    if role is None:
+        raise ApiError(404, "EntityNotExist.Role", f"The specified Role not exists: {arn}.")
+    who = call.principal
+    own = f"acs:ram::{who.account}:role/{who.name}" if who.kind == "AssumedRoleUser" else who.arn
+    if not policies.trusts(role.trust, identities=[f"acs:ram::{who.account}:root", own]):
+        raise ApiError(
+            403,
+            "NoPermission",
+            f"You are not authorized to do this action: the trust policy of {arn} does not name {own}.",
+        )
+    seconds = call.number("DurationSeconds", min(_USUAL, role.session_seconds), _SHORTEST, role.session_seconds)
+    principal = Principal("AssumedRoleUser", call.account, role.id, role.name, session)
+    life = timedelta(seconds=seconds)
+    key_id, key = call.state.part(AccessKeys).issue_temporary(principal, call.now, life, policy)
+    call.surroundings.tell_key(key_id, key)
+    return {
+        "Credentials": {
+            "AccessKeyId": key_id,
+            "AccessKeySecret": key.secret,
+            "SecurityToken": key.token,
+            "Expiration": names.stamp(call.now + life),
+        },
+        "AssumedRoleUser": {"Arn": principal.arn, "AssumedRoleId": f"{role.id}:{session}"},
+    }
+
+
+def issue_to_service(
+    state: State, account: str, role: str, service: str, *, now: datetime, life: timedelta
+) -> tuple[str, AccessKey]:
+    """A temporary key for a service that acts as a role, such as fc.aliyuncs.com for a function: its id, and the key.
+
+    ApiError EntityNotExist.Role, or NoPermission if the role doesn't trust the service.
+    """
+    with state.lock:
+        found = state.part(Ram).existing_role(role)
+        if not policies.trusts(found.trust, services=[service]):
+            raise ApiError(403, "NoPermission", f"The trust policy of the role {found.name} does not name {service}.")
+        principal = Principal("AssumedRoleUser", account, found.id, found.name, service.partition(".")[0])
+        issued = state.part(AccessKeys).issue_temporary(principal, now, life)
+        state.save()
+        return issued
+
+
+def _session_policy(call: Call) -> str:
+    text = call.text("Policy")
+    if len(text) > _POLICY_LENGTH:
+        raise invalid("Policy", f"at most {_POLICY_LENGTH} characters", f"{len(text)} of them", "Length")
+    try:
+        if text:
+            policies.parse(text)
+    except PolicyError as error:
+        raise ApiError(
+            400, "InvalidParameter.PolicyGrammar", f"The parameter Policy has not passed grammar check: {error}."
+        ) from None
+    return text
+
+
+_ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {
+        "GetCallerIdentity": Action(show_caller),
+        # Its permission is on a role whose name is inside a parameter: the handler asks for it.
+        "AssumeRole": Action(assume_role),
+    }
+)
+PRODUCT = Product("Sts", "2015-04-01", _ACTIONS)
