@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -15,7 +13,7 @@ from local_emulator import commands, fault_command
 from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
 
@@ -37,8 +35,10 @@ def parser() -> argparse.ArgumentParser:
     send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")
     send.add_argument("--key", help="the message's key; default: none")
     send.add_argument("--value", help="the message's content; default: none, which is a tombstone")
-    send.add_argument("--partition", type=int, help="the topic-partition; default: by the key")
-    send.add_argument("--orders", type=int, metavar="COUNT", help="send so many generated orders instead")
+    send.add_argument("--partition", type=_from(0), help="the topic-partition; default: by the key")
+    send.add_argument(
+        "--orders", type=_from(1), metavar="COUNT", help="send so many generated orders instead; takes no other option"
+    )
     send.set_defaults(run=commands.send)
 
     replay = subs.add_parser("replay", help="give recorded batches straight to the function")
@@ -47,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
 
     record = subs.add_parser("record", help="write the topic's next batch to a file, as the stream would deliver it")
     record.add_argument("file", type=Path, help="the file to write")
-    record.add_argument("--count", type=int, default=1000, help="records at most; default: %(default)s")
-    record.add_argument("--seconds", type=float, default=5.0, help="how long to wait for more; default: %(default)s")
+    record.add_argument("--count", type=_from(1), default=1000, help="records at most; default: %(default)s")
+    record.add_argument("--seconds", type=_from(1), default=5, help="how long to wait for more; default: %(default)s")
     record.set_defaults(run=commands.record)
 
     sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and draw its answer")
@@ -68,9 +68,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _from(least: int) -> Callable[[str], int]:
+    """What reads an option's whole number, which is so much at least."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, found {text!r}")
+        return int(text)
+
+    return read
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it did what it says, 1 if not, 2 for a wrong use, 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
+    commandline = parser()
+    options = commandline.parse_args(arguments)
+    if options.command == "send" and options.orders and {options.key, options.value, options.partition} != {None}:
+        commandline.error("send --orders makes its own keys, values and topic-partitions; leave the other options out")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # A plain kill ends a command as Ctrl-C does: through every `finally`, so that no process is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -81,11 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except commands.FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Whoever read the output has gone; writing what is left at exit would only complain again.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

@@ -11,7 +11,7 @@ from odps.errors import ODPSError
 
 from local_emulator import cloud, endpoints, tables, topic
 from local_emulator import demo as demonstration
-from local_emulator.endpoints import NotRunningError
+from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.config import StreamConfigError
 from local_emulator.eventbridge.invocation import InvocationError, Invoker
@@ -25,6 +25,8 @@ from local_emulator.kafka.errors import BrokerError, ProduceError
 from local_emulator.kafka.orders import SPAN_MS, orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
+from local_emulator.kafka.topics import count_partitions
+from local_emulator.maxcompute.database import DatabaseBusyError
 from local_emulator.progress import CONSOLE, step
 from local_emulator.text_table import draw
 
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 # What a command may end with that a user can mend: shown as one message, without a traceback.
 FAILURES = (
+    AlreadyRunningError,
     BrokerError,
+    DatabaseBusyError,
     FaultError,
     InvocationError,
     MissingLayerError,
@@ -59,8 +63,11 @@ def demo(options: Namespace) -> int:
 
 def up(options: Namespace) -> int:
     """Run the local cloud with the template and the user's own settings until Ctrl-C."""
+    endpoints.refuse_second()
     with cloud.start(options.kafka, os.environ, data_dir=options.data_dir, say=CONSOLE.print) as running:
         tables.create(tables.connect(running.endpoints), running.endpoints)
+        # An empty batch writes nothing, and has the function check the settings and the table.
+        running.invoke(b"[]")
         running.stream.start()
         running.endpoints.write()
         try:
@@ -94,11 +101,19 @@ def send(options: Namespace) -> int:
         sent = produce(at.kafka, at.topic, [message])
         (partition, part), *_ = sent.items()
         CONSOLE.print(f"sent to {at.topic}, topic-partition {partition}, offset {part.last}")
+        _say_when_delivered(at)
         return 0
-    messages = orders(options.orders, cloud.TOPIC_PARTITIONS, start_ms=int(time.time() * 1000) - SPAN_MS)
+    topic_partitions = count_partitions(at.kafka, at.topic)
+    messages = orders(options.orders, topic_partitions, start_ms=int(time.time() * 1000) - SPAN_MS)
     with committed_offsets(at.kafka, at.group, at.topic) as delivered, step("sent", options.orders) as report:
         produce(at.kafka, at.topic, messages, retention_bytes=at.retention_bytes, delivered=delivered, report=report)
+    _say_when_delivered(at)
     return 0
+
+
+def _say_when_delivered(at: Endpoints) -> None:
+    seconds = at.stream_config().batch_seconds
+    CONSOLE.print(f"the stream's batch window closes after {seconds} s at the latest; then the rows are in the table")
 
 
 def _encoded(text: str | None) -> bytes | None:

@@ -12,6 +12,7 @@ from local_emulator import cloud, tables
 from local_emulator.eventbridge import recording
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
 from local_emulator.kafka.producer import produce
+from local_emulator.kafka.topics import count_partitions
 from local_emulator.progress import CONSOLE, step
 from local_emulator.text_table import draw
 
@@ -57,12 +58,14 @@ def _send(running: Cloud) -> dict[int, Sent]:
     CONSOLE.print(f"\nFrom the topic {topic} through the stream into the function")
     running.stream.start()
     running.stream.await_start(STALLED_SECONDS)
+    # A broker of the user's own may have the topic already, with another count.
+    topic_partitions = count_partitions(running.broker.bootstrap_servers, topic)
     begun = time.monotonic()
     with step("sent to Kafka", total) as report:
         sent = produce(
             running.broker.bootstrap_servers,
             topic,
-            itertools.chain([TEST_MESSAGE], orders(ORDERS, cloud.TOPIC_PARTITIONS)),
+            itertools.chain([TEST_MESSAGE], orders(ORDERS, topic_partitions)),
             retention_bytes=running.broker.retention_bytes,
             delivered=running.stream.delivered,
             stalled_seconds=STALLED_SECONDS,

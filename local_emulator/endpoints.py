@@ -17,6 +17,10 @@ class NotRunningError(Exception):
     """No local cloud is running that the file knows of."""
 
 
+class AlreadyRunningError(Exception):
+    """A local cloud is running in this folder, and a second one would take its place in the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """What a client needs to reach each part; the credentials are made anew at each start and open nothing else."""
@@ -63,7 +67,7 @@ def read(file: Path = FILE) -> Endpoints:
     """The endpoints of the running cloud; NotRunningError says how to start one."""
     start = "start one in another terminal: python -m local_emulator up"
     if not file.exists():
-        raise NotRunningError(f"no local cloud is running (there is no {file}); {start}")
+        raise NotRunningError(f"no local cloud is running in this folder (there is no {file}); {start}")
     try:
         endpoints = Endpoints(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
@@ -71,6 +75,17 @@ def read(file: Path = FILE) -> Endpoints:
     if not _alive(endpoints.pid):
         raise NotRunningError(f"the local cloud of {file} (process {endpoints.pid}) has ended; {start}")
     return endpoints
+
+
+def refuse_second(file: Path = FILE) -> None:
+    """Raise AlreadyRunningError where the file names a cloud that is running."""
+    try:
+        running = read(file)
+    except NotRunningError:
+        return
+    raise AlreadyRunningError(
+        f"a local cloud is running in this folder already (process {running.pid}); use it, or end it with Ctrl-C first"
+    )
 
 
 def _alive(pid: int) -> bool:

@@ -17,7 +17,8 @@ SPARE_SECONDS = 60.0
 """For a new instance and its initializer, beyond the function's own timeout."""
 
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
-TEXT_LENGTH = 400
+TEXT_LENGTH = 4_000
+"""Enough for every fault of a configuration, which are all reported at once."""
 
 
 class InvocationError(Exception):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RecordingError(Exception):
-    """A file holds no batch."""
+    """A file holds no batch, or can't be written."""
 
 
 def recorder(folder: Path) -> Callable[[Batch], None]:
@@ -31,10 +31,15 @@ def recorder(folder: Path) -> Callable[[Batch], None]:
 
 
 def write(path: Path, batch: Batch) -> None:
-    """Save a batch; a reader never sees half a file."""
+    """Save a batch; a reader never sees half a file. RecordingError if it can't be written."""
     scratch = path.with_suffix(".part")
-    scratch.write_bytes(batch.body)
-    scratch.replace(path)
+    try:
+        scratch.write_bytes(batch.body)
+        scratch.replace(path)
+    except OSError as error:
+        raise RecordingError(
+            f"{path} can't be written: {error.strerror}; name a file in a folder that's there"
+        ) from error
 
 
 def read(path: Path) -> bytes:

@@ -137,7 +137,7 @@ class _Sending:
         except BufferError:
             return False
         except KafkaException as error:
-            raise ProduceError(f"a record for {self._topic} was refused: {error.args[0].str()}") from error
+            raise self._refusal(error.args[0].str()) from error
         return True
 
     def poll(self) -> None:
@@ -179,7 +179,7 @@ class _Sending:
     def _acknowledged(self, size: int, error: KafkaError | None, message: Message) -> None:
         partition, offset = message.partition(), message.offset()
         if error is not None or partition is None or offset is None:
-            self._failure = self._failure or str(error)
+            self._failure = self._failure or (error.str() if error else "it named no topic-partition")
             return
         sent = self.sent.setdefault(partition, Sent(first=offset))
         sent.count += 1
@@ -189,4 +189,10 @@ class _Sending:
 
     def _raise_failure(self) -> None:
         if self._failure:
-            raise ProduceError(f"the broker didn't take a record for {self._topic}: {self._failure}")
+            raise self._refusal(self._failure)
+
+    def _refusal(self, reason: str) -> ProduceError:
+        return ProduceError(
+            f"the broker didn't take a record for {self._topic}: {reason}; "
+            "check that it runs and that the topic has this topic-partition: python -m local_emulator status"
+        )

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_emulator.__main__ import main
+from local_emulator.maxcompute import server
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -149,6 +152,9 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
         assert "wrote" in client(project_copy, "record", str(batch), "--count", "50", "--seconds", "2")
         assert len(json.loads(batch.read_text(encoding="utf-8"))) == 50
         assert '"records": 50' in client(project_copy, "replay", str(batch))
+        refused(project_copy, ("record", str(tmp_path / "absent" / "batch.json")), "can't be written")
+        refused(project_copy, ("send", "--value", "v", "--partition", "99"), "Unknown partition", "status")
+        refused(project_copy, ("up",), "is running in this folder already")
         status = client(project_copy, "status")
         assert "maxcompute-test-input" in status
         assert "connect-kafka-maxcompute-sink" in status
@@ -163,17 +169,51 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
     ],
 )
 def test_a_wrong_use_says_what_to_do(project_copy: Path, words: tuple[str, ...], expected: str) -> None:
+    refused(project_copy, words, expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("send", "--orders", "0"), "whole number from 1 on, found '0'"),
+        (("send", "--orders", "3", "--key", "k"), "leave the other options out"),
+        (("send", "--orders", "3", "--partition", "0"), "leave the other options out"),
+        (("send", "--partition", "-1"), "whole number from 0 on, found '-1'"),
+        (("record", "batch.json", "--count", "many"), "whole number from 1 on, found 'many'"),
+    ],
+)
+def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], expected: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_wrong_settings_are_all_told_before_a_record_is_read(project_copy: Path) -> None:
+    wrong = {f"CONNECTOR_{name}": "nonsense" for name in ("MODE", "FORMAT", "PARTITION", "TIME_ZONE", "COMPRESSION")}
+    refused(project_copy, ("up",), "5 faults in the configuration", *wrong, environment=wrong)
+
+
+def refused(folder: Path, words: tuple[str, ...], *expected: str, environment: dict[str, str] | None = None) -> None:
+    """The command fails, and says so in a message."""
     ran = subprocess.run(
         [sys.executable, "-m", "local_emulator", *words],
-        cwd=project_copy,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        env={**plain_environment(), **(environment or {})},
     )
-    assert ran.returncode == 1
-    assert expected in ran.stderr
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert [text for text in expected if text not in ran.stderr] == []
     assert "Traceback" not in ran.stderr
+
+
+def test_a_folder_of_tables_that_is_in_use_is_named(project_copy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    with server.start("connector_test", "ak", "sk", folder):
+        refused(project_copy, ("up", "--data-dir", str(folder)), f"{folder} is in use by another emulator")
 
 
 def processes_below(pid: int) -> set[int]:
@@ -222,7 +262,6 @@ def test_ctrl_c_at_any_moment_leaves_no_process(started: subprocess.Popen[str], 
     os.killpg(started.pid, signal.SIGINT)
     said, _ = started.communicate(timeout=60)
     assert started.returncode in {130, -signal.SIGINT}, said
-    family |= {pid for pid in family if Path(f"/proc/{pid}").exists()}
     time.sleep(0.2)
     assert {pid for pid in family if Path(f"/proc/{pid}").exists()} == set()
 
@@ -236,6 +275,7 @@ def test_the_main_job_runs_on_apache_kafka(project_copy: Path) -> None:
 @pytest.mark.java
 @pytest.mark.xdist_group("apache_kafka")
 def test_the_main_job_runs_on_a_broker_of_ones_own(project_copy: Path, apache_kafka: ApacheBroker) -> None:
+    apache_kafka.create_topic("maxcompute-test-input", 3)
     held(run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers))
     # A second run finds the topic and the group's commits of the first.
     assert "The check holds" in run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers).stdout
