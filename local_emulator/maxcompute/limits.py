@@ -29,6 +29,8 @@ class Limits:
     """Commits to a table in 15 seconds."""
     commits_at_once: int | None = 32
     """Commits to a table that run at the same time."""
+    slots: int | None = 300
+    """Writes to stream and upsert sessions that run at the same time; most regions share so many."""
     partitions: int | None = 60_000
     """Partitions of a table."""
     partition_levels: int | None = 6

@@ -42,6 +42,7 @@ from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
 from local_emulator.maxcompute.traffic import TRAFFIC, Traffic, count
 from local_emulator.maxcompute.tunnel import routes as tunnel
+from local_emulator.maxcompute.tunnel.slots import SLOTS, Slots
 from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     app[CLOCK] = clock
     app[FAULTS] = Faults()
     app[TRAFFIC] = Traffic(settings.limits, clock.now)
+    app[SLOTS] = Slots(settings.limits.slots)
     app[ACCOUNTS] = accounts
     app[ACCESS] = access
     app[QUERIES] = Queries(store, access, app[INSTANCES])

@@ -22,7 +22,6 @@ from local_emulator.maxcompute.tunnel.answers import flag, requested_table
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
 from local_emulator.maxcompute.tunnel.downloads import Downloads
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
-from local_emulator.maxcompute.tunnel.slots import SLOTS, Slots
 from local_emulator.maxcompute.tunnel.stream_requests import STREAMS
 from local_emulator.maxcompute.tunnel.streams import Streams
 from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
@@ -106,7 +105,6 @@ def add_routes(app: web.Application) -> None:
     app[DOWNLOADS] = Downloads(app[STORE], app[CLOCK].now)
     app[STREAMS] = Streams(app[STORE], app[CLOCK].now)
     app[UPSERTS] = Upserts(app[STORE], app[CLOCK].now, app[DATA_DIR])
-    app[SLOTS] = Slots()
     app.on_cleanup.append(_close)
     for path in _OPERATIONS:
         app.router.add_route("*", path, _dispatch)

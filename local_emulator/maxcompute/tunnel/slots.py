@@ -13,21 +13,18 @@ from local_emulator.maxcompute.tunnel.errors import tunnel_error
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-# The slots that all projects of an account share in most regions, by the service's overview of data transmission.
-MOST_SLOTS = 300
-
 
 class Slots:
-    """Counted in the event loop's thread alone; ``most`` may be changed at any time."""
+    """Counted in the event loop's thread alone; ``most`` None: any number."""
 
-    def __init__(self) -> None:
-        self.most = MOST_SLOTS
+    def __init__(self, most: int | None) -> None:
+        self.most = most
         self._taken = 0
 
     @contextmanager
     def one(self) -> Iterator[bool]:
         """Hold a slot for the block; whether there was one left."""
-        free = self._taken < self.most
+        free = self.most is None or self._taken < self.most
         self._taken += free
         try:
             yield free
@@ -36,7 +33,7 @@ class Slots:
 
     def require(self, count: int) -> None:
         """ServiceError SlotExceeded if a session asks for more slots than there are."""
-        if count > self.most:
+        if self.most is not None and count > self.most:
             raise tunnel_error("SlotExceeded", f"{count} slots are asked for; there are {self.most}.")
 
 
