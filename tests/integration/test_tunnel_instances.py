@@ -95,6 +95,14 @@ def test_a_session_is_taken_up_by_its_id(owner: ODPS, numbers: Instance) -> None
     assert caught.value.code == "InvalidResourceSpec"
 
 
+def test_a_quota_is_taken_as_it_is_named(owner: ODPS, numbers: Instance) -> None:
+    session = InstanceTunnel(owner, quota_name="my_quota").create_download_session(numbers.id)
+    assert session.quota_name == "my_quota"
+    session.reload()
+    assert session.quota_name == "my_quota"
+    assert not opened(owner, numbers).quota_name
+
+
 def test_timestamps_are_pairs_in_arrow(owner: ODPS) -> None:
     instance = owner.execute_sql(
         "SELECT timestamp '2020-11-17 06:05:04.123456789' AS at, timestamp_ntz '1969-12-31 23:59:59.5' AS plain, "

@@ -304,6 +304,11 @@ def test_a_session_with_more_slots_than_there_are(
         assert caught.value.code == code
 
 
+def test_a_quota_is_taken_as_it_is_named(owner: ODPS, plain: str) -> None:
+    session = TableTunnel(owner, quota_name="my_quota").create_stream_upload_session(plain)
+    assert session.quota_name == "my_quota"
+
+
 def test_who_may_not_write_is_refused(emulator: Server, owner: ODPS, parted: str) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant Describe, Update on table {parted} to user `{ALICE}`")

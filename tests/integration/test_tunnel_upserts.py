@@ -357,6 +357,11 @@ def test_a_write_without_a_slot(emulator: Server, owner: ODPS, table: str, monke
     assert refused(session, "put", body, **query) == "SlotExceeded"
 
 
+def test_a_quota_is_taken_as_it_is_named(owner: ODPS, table: str) -> None:
+    session = TableTunnel(owner, quota_name="my_quota").create_upsert_session(table)
+    assert session.quota_name == "my_quota"
+
+
 def test_who_may_not_write_is_refused(emulator: Server, owner: ODPS, table: str) -> None:
     alice = user(emulator, owner)
     with pytest.raises(errors.NoPermission):

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 SESSION_HEADERS = {"odps-tunnel-date-transform": "true"}
 
 
-def json_answer(value: dict[str, Any], headers: dict[str, str] | None = None) -> web.Response:
-    """A session's description."""
+def session_answer(request: web.Request, session: dict[str, Any]) -> web.Response:
+    """A session's description, with the quota that the request names: any is taken, and makes no difference."""
+    quota = request.query.get("quotaName", "")
     return web.Response(
-        text=json.dumps(value, ensure_ascii=False),
+        text=json.dumps({**session, "QuotaName": quota, "quota_name": quota}, ensure_ascii=False),
         content_type="application/json",
-        headers={**SESSION_HEADERS, **(headers or {})},
+        headers=SESSION_HEADERS,
     )
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from local_emulator.maxcompute.keys import STORE, WHOLE, in_thread
 from local_emulator.maxcompute.tunnel import preview as previews
-from local_emulator.maxcompute.tunnel.answers import json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.answers import number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.downloads import (
     Downloads,
     DownloadSession,
@@ -31,12 +31,12 @@ async def create(request: web.Request) -> web.Response:
     table = requested_table(request)
     spec = requested_spec(table, request.query)
     downloads = request.app[DOWNLOADS]
-    return json_answer(describe(await in_thread(request, lambda: downloads.open_table(table, spec))))
+    return session_answer(request, describe(await in_thread(request, lambda: downloads.open_table(table, spec))))
 
 
 async def status(request: web.Request) -> web.Response:
     """``GET ?downloadid``: a session as it was opened."""
-    return json_answer(describe(_session(request)))
+    return session_answer(request, describe(_session(request)))
 
 
 async def data(request: web.Request) -> web.StreamResponse:

@@ -140,7 +140,6 @@ def describe(session: DownloadSession) -> dict[str, Any]:
         "Status": "NORMAL",
         "InitiatedTime": f"{session.created:%a, %d %b %Y %H:%M:%S GMT}",
         "RecordCount": session.count,
-        "QuotaName": "",
         "SupportReadByRawSize": False,
         "Schema": {
             "columns": columns_json(session.columns),

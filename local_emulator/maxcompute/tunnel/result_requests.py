@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.access.objects import of_instance
 from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL
-from local_emulator.maxcompute.tunnel.answers import flag, json_answer
+from local_emulator.maxcompute.tunnel.answers import flag, session_answer
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS, rows_answer
 from local_emulator.maxcompute.tunnel.downloads import describe
 
@@ -24,12 +24,12 @@ async def create(request: web.Request) -> web.Response:
     columns, rows = request.app[INSTANCES].result(*resource)
     if flag(request, "instance_tunnel_limit_enabled"):
         rows = rows.slice(0, LIMITED_ROWS)
-    return json_answer(describe(request.app[DOWNLOADS].open_result(resource, columns, rows)))
+    return session_answer(request, describe(request.app[DOWNLOADS].open_result(resource, columns, rows)))
 
 
 async def status(request: web.Request) -> web.Response:
     """``GET ?downloadid``: a session as it was opened."""
-    return json_answer(describe(_session(request)))
+    return session_answer(request, describe(_session(request)))
 
 
 async def data(request: web.Request) -> web.StreamResponse:

@@ -126,8 +126,6 @@ class Streams:
                 "schema": table_schema(session.table),
                 "schema_version": str(session.table.schema_version),
                 "slots": [[str(slot), address] for slot in range(session.slots)],
-                "QuotaName": "",
-                "quota_name": "",
             }
             if session.written is not None:
                 found["last_batch_id"] = session.batches

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from local_emulator.maxcompute.keys import in_thread
-from local_emulator.maxcompute.tunnel.answers import body, flag, joined, json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.answers import body, flag, joined, number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
 from local_emulator.maxcompute.tunnel.uploads import Uploads, UploadSession
@@ -23,12 +23,12 @@ async def create(request: web.Request) -> web.Response:
     session = await in_thread(
         request, lambda: uploads.open(table, spec, overwrite=overwrite, create_partition=create_partition)
     )
-    return json_answer(uploads.describe(session))
+    return session_answer(request, uploads.describe(session))
 
 
 async def status(request: web.Request) -> web.Response:
     """``GET ?uploadid``: what has become of a session."""
-    return json_answer(request.app[UPLOADS].describe(_session(request)))
+    return session_answer(request, request.app[UPLOADS].describe(_session(request)))
 
 
 async def put_block(request: web.Request) -> web.Response:
@@ -46,7 +46,7 @@ async def commit(request: web.Request) -> web.Response:
     """``POST ?uploadid``: put all blocks into the table."""
     session, uploads = _session(request), request.app[UPLOADS]
     await in_thread(request, lambda: uploads.commit(session))
-    return json_answer(uploads.describe(session))
+    return session_answer(request, uploads.describe(session))
 
 
 def _session(request: web.Request) -> UploadSession:

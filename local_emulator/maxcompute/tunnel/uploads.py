@@ -161,7 +161,6 @@ class Uploads:
             "Status": self.status(session),
             "InitiatedTime": f"{session.created:%a, %d %b %Y %H:%M:%S GMT}",
             "Owner": session.table.owner,
-            "QuotaName": "",
             "MaxFieldSize": MAX_FIELD_SIZE,
             "IsOverwrite": session.overwrite,
             "Schema": table_schema(session.table),

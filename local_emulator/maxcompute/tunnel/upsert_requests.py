@@ -8,7 +8,7 @@ import logging
 from aiohttp import web
 
 from local_emulator.maxcompute.keys import ADDRESS, in_thread
-from local_emulator.maxcompute.tunnel.answers import json_answer, number, requested_table
+from local_emulator.maxcompute.tunnel.answers import number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
 from local_emulator.maxcompute.tunnel.slots import SLOTS, slotted_body
@@ -68,7 +68,7 @@ async def abort(request: web.Request) -> web.Response:
 
 
 def _description(request: web.Request, session: UpsertSession) -> web.Response:
-    return json_answer(request.app[UPSERTS].describe(session, request.app[ADDRESS]))
+    return session_answer(request, request.app[UPSERTS].describe(session, request.app[ADDRESS]))
 
 
 def _session(request: web.Request) -> UpsertSession:

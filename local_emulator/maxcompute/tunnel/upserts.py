@@ -178,7 +178,6 @@ class Upserts:
             "hash_key": list(session.table.primary_key),
             "hasher": "default",
             "slots": slots,
-            "quota_name": "",
             "enable_partial_update": False,
         }
 
