@@ -22,6 +22,7 @@ from local_emulator.control_plane.catalog import PRODUCTS
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
 from local_emulator.control_plane.errors import ApiError, RefusedError
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.ram.users import add_user
 from local_emulator.control_plane.request_log import Entry, RequestLog, without_secrets
 from local_emulator.control_plane.signature import SIGNATURE_PARAMETERS, Message
 from local_emulator.control_plane.state import State
@@ -73,6 +74,9 @@ class ControlPlane:
         self._workers = ThreadPoolExecutor(_THREADS, "control-plane")
         owner = Principal("Account", settings.account_id, settings.account_id)
         self.state.part(AccessKeys).keys[settings.access_id] = AccessKey(settings.access_key, owner)
+        for key_id, key in self.state.part(AccessKeys).keys.items():
+            if key.token:
+                settings.surroundings.tell_key(key_id, key)
         self._rpc = {product.version: product for product in PRODUCTS if not product.routes}
 
     def application(self) -> web.Application:
@@ -199,6 +203,11 @@ class Server:
     def account_id(self) -> str:
         """The account's number."""
         return self.plane.settings.account_id
+
+    def add_user(self, name: str, *documents: str) -> tuple[str, str]:
+        """A RAM user with these policies (JSON texts): id and secret of its access key."""
+        key_id, key = add_user(self.state, self.account_id, name, self.clock.now(), *documents)
+        return key_id, key.secret
 
     def stop(self) -> None:
         """End open connections, keep the state; the second call does nothing."""

@@ -18,7 +18,7 @@ def _tell_nobody(key_id: str, key: AccessKey) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """``broker`` gets the topics; ``tell_key`` is told each key that STS issues, for services that take it too."""
+    """``broker`` gets the topics; ``tell_key`` is told each temporary key, for services that take it too."""
 
     broker: Broker | None = None
     tell_key: Callable[[str, AccessKey], None] = _tell_nobody

@@ -1,0 +1,190 @@
+"""Who may come in: requests of the real SDKs, and requests that were changed, kept, or signed by somebody else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from alibabacloud_sts20150401.models import AssumeRoleRequest
+
+from local_emulator.control_plane import server
+from tests.control_plane_clients import (
+    ACCOUNT,
+    config_of,
+    policy,
+    ram,
+    refused,
+    send,
+    signed_headers,
+    sts,
+    trust,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from alibabacloud_sts20150401.models import AssumeRoleResponseBodyCredentials
+
+from alibabacloud_ram20150501 import models
+from alibabacloud_sts20150401.client import Client as Sts
+
+VERSIONS = [None, "v2"]
+
+
+@pytest.fixture
+def plane() -> Iterator[server.Server]:
+    with server.start() as running:
+        yield running
+
+
+@pytest.fixture
+def temporary(plane: server.Server) -> AssumeRoleResponseBodyCredentials:
+    """Keys of a role, as STS gives them to a user."""
+    ram(plane).create_role(
+        models.CreateRoleRequest(
+            role_name="Runner", assume_role_policy_document=trust(RAM=[f"acs:ram::{ACCOUNT}:root"])
+        )
+    )
+    alice = plane.add_user("alice", policy("sts:AssumeRole"))
+    request = AssumeRoleRequest(role_arn=f"acs:ram::{ACCOUNT}:role/runner", role_session_name="test")
+    return sts(plane, alice).assume_role(request).body.credentials
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_owner_is_known(plane: server.Server, version: str | None) -> None:
+    body = sts(plane, version=version).get_caller_identity().body
+    assert (body.account_id, body.arn, body.identity_type) == (ACCOUNT, f"acs:ram::{ACCOUNT}:root", "Account")
+    assert body.request_id
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_signs_of_all_kinds_arrive_as_they_are(plane: server.Server, version: str | None) -> None:
+    text = "a b+c%20*~/&=é中'\""
+    request = models.CreateRoleRequest(
+        role_name="r", assume_role_policy_document=trust(Service=["fc.aliyuncs.com"]), description=text
+    )
+    assert ram(plane, version=version).create_role(request).body.role.description == text
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_unknown_key(plane: server.Server, version: str | None) -> None:
+    with refused(404, "InvalidAccessKeyId.NotFound"):
+        sts(plane, ("nobody", "sk"), version=version).get_caller_identity()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_another_secret(plane: server.Server, version: str | None) -> None:
+    with refused(400, "SignatureDoesNotMatch"):
+        sts(plane, ("ak", "other"), version=version).get_caller_identity()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("minutes", [-16, 16])
+def test_a_clock_that_is_wrong(plane: server.Server, version: str | None, minutes: int) -> None:
+    plane.clock.skew = timedelta(minutes=minutes)
+    with refused(400, "InvalidTimeStamp.Expired"):
+        sts(plane, version=version).get_caller_identity()
+    plane.clock.skew = timedelta(minutes=minutes * 14 / 16)
+    sts(plane, version=version).get_caller_identity()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_temporary_key_is_its_role(
+    plane: server.Server, temporary: AssumeRoleResponseBodyCredentials, version: str | None
+) -> None:
+    body = Sts(config_of(plane, temporary, version)).get_caller_identity().body
+    assert (body.identity_type, body.arn) == ("AssumedRoleUser", f"acs:ram::{ACCOUNT}:assumed-role/runner/test")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("token", [None, "other"])
+def test_a_temporary_key_needs_its_token(
+    plane: server.Server, temporary: AssumeRoleResponseBodyCredentials, token: str | None, version: str | None
+) -> None:
+    key = (temporary.access_key_id, temporary.access_key_secret)
+    with refused(400, "InvalidSecurityToken.MismatchWithAccessKey"):
+        sts(plane, key, token, version).get_caller_identity()
+
+
+def test_a_lasting_key_has_no_token(plane: server.Server) -> None:
+    with refused(400, "InvalidSecurityToken.MismatchWithAccessKey"):
+        sts(plane, token="other").get_caller_identity()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_temporary_key_ends(
+    plane: server.Server, temporary: AssumeRoleResponseBodyCredentials, version: str | None
+) -> None:
+    plane.clock.shift = timedelta(minutes=59)
+    client = Sts(config_of(plane, temporary, version))
+    client.get_caller_identity()
+    plane.clock.shift = timedelta(minutes=61)
+    with refused(400, "InvalidSecurityToken.Expired"):
+        client.get_caller_identity()
+
+
+def test_keys_are_kept(tmp_path: Path) -> None:
+    with server.start(tmp_path) as first:
+        alice = first.add_user("alice")
+    with server.start(tmp_path) as second:
+        assert sts(second, alice).get_caller_identity().body.arn == f"acs:ram::{ACCOUNT}:user/alice"
+
+
+def test_a_request_counts_once(plane: server.Server) -> None:
+    headers = signed_headers(plane, {})
+    assert send(plane, headers)[0] == 200
+    status, body = send(plane, headers)
+    assert (status, body["Code"]) == (400, "SignatureNonceUsed")
+    assert body["HostId"] == plane.endpoint
+    assert body["RequestId"]
+
+
+def test_a_request_that_was_refused_does_not_use_its_nonce_up(plane: server.Server) -> None:
+    headers = signed_headers(plane, {})
+    assert send(plane, {**headers, "x-acs-action": "AssumeRole"})[1]["Code"] == "SignatureDoesNotMatch"
+    assert send(plane, headers)[0] == 200
+
+
+def test_a_body_that_was_changed(plane: server.Server) -> None:
+    headers = signed_headers(plane, {}, body=b"a=1")
+    status, body = send(plane, headers, body=b"a=2")
+    assert (status, body["Code"]) == (400, "SignatureDoesNotMatch")
+    assert send(plane, headers, body=b"a=1")[0] == 200
+
+
+def test_a_query_that_was_changed(plane: server.Server) -> None:
+    headers = signed_headers(plane, {"RoleName": "a"})
+    assert send(plane, headers, query={"RoleName": "b"})[1]["Code"] == "SignatureDoesNotMatch"
+    assert send(plane, headers, query={"RoleName": "a"})[0] == 200
+
+
+def test_a_request_without_a_signature(plane: server.Server) -> None:
+    status, body = send(plane, {"x-acs-version": "2015-04-01", "x-acs-action": "GetCallerIdentity"})
+    assert (status, body["Code"]) == (400, "IncompleteSignature")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"x-acs-version": "2015-04-01", "x-acs-action": "Nothing"},
+        {"x-acs-version": "1999-01-01", "x-acs-action": "GetRole"},
+    ],
+)
+def test_what_is_not_emulated_says_so(plane: server.Server, headers: dict[str, str]) -> None:
+    status, body = send(plane, headers)
+    assert (status, body["Code"]) == (404, "InvalidAction.NotFound")
+    assert "is not emulated" in body["Message"]
+
+
+def test_the_log_tells_who_called_what_without_secrets(plane: server.Server) -> None:
+    sts(plane, version="v2").get_caller_identity()
+    with refused(404, "InvalidAccessKeyId.NotFound"):
+        sts(plane, ("nobody", "sk")).get_caller_identity()
+    entries = [(one.principal, one.product, one.action, one.parameters, one.status, one.code) for one in plane.log]
+    assert entries == [
+        (f"acs:ram::{ACCOUNT}:root", "Sts", "GetCallerIdentity", {}, 200, ""),
+        ("", "Sts", "GetCallerIdentity", {}, 404, "InvalidAccessKeyId.NotFound"),
+    ]
