@@ -82,13 +82,17 @@ def produce(
     """
     sending = _Sending(bootstrap_servers, topic, retention_bytes if delivered else None, delivered, stalled_seconds)
     count = 0
-    for count, record in enumerate(records, 1):
-        sending.send(record)
-        if count % POLL_EVERY == 0:
-            sending.poll()
-            if report:
-                report(count)
-    sending.finish()
+    try:
+        for count, record in enumerate(records, 1):
+            sending.send(record)
+            if count % POLL_EVERY == 0:
+                sending.poll()
+                if report:
+                    report(count)
+        sending.finish()
+    except SystemError as error:
+        # What confluent-kafka 2.x makes of a Ctrl-C that comes while it calls back with delivery reports.
+        raise KeyboardInterrupt from error
     if report:
         report(count)
     return sending.sent

@@ -248,20 +248,25 @@ def started(project_copy: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-# Before anything runs, while the parts start, when the first instance is up, in the middle of the deliveries.
-@pytest.mark.parametrize("sign", [None, "MaxCompute", "Function Compute", "sent to Kafka"])
-def test_ctrl_c_at_any_moment_leaves_no_process(started: subprocess.Popen[str], sign: str | None) -> None:
+# Before anything runs, while the parts start, while records are sent, in the middle of the deliveries.
+@pytest.mark.parametrize(
+    ("sign", "seconds_after"),
+    [(None, 0.5), ("MaxCompute", 0.0), ("Function Compute", 0.0), ("From the topic", 1.2), ("sent to Kafka", 0.0)],
+)
+def test_ctrl_c_at_any_moment_leaves_no_process(
+    started: subprocess.Popen[str], sign: str | None, seconds_after: float
+) -> None:
     assert started.stdout is not None
-    if sign is None:
-        time.sleep(0.5)
-    else:
+    if sign is not None:
         for line in started.stdout:
             if sign in line:
                 break
+    time.sleep(seconds_after)
     family = processes_below(started.pid)
     os.killpg(started.pid, signal.SIGINT)
     said, _ = started.communicate(timeout=60)
     assert started.returncode in {130, -signal.SIGINT}, said
+    assert sign is None or "Traceback" not in said, said
     time.sleep(0.2)
     assert {pid for pid in family if Path(f"/proc/{pid}").exists()} == set()
 
