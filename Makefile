@@ -22,6 +22,7 @@ lint: $(VENV)/dev.stamp ## check style, types and the rules of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy functions/provision # by itself, for each function has its own index.py
 
 format: $(VENV)/dev.stamp ## put the code into the project's style
 	$(BIN)/ruff check --fix-only .

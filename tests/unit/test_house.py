@@ -17,6 +17,8 @@ PACKAGE = {"maxcompute_sink", "provisioning", "kafka_maxcompute", "fc_powertools
 ALLOWED = {
     "functions/sink/index.py": {"maxcompute_sink", "kafka_maxcompute", "fc_powertools"},
     "functions/sink/maxcompute_sink": {"maxcompute_sink", "kafka_maxcompute", "fc_powertools"},
+    "functions/provision/index.py": {"provisioning", "kafka_maxcompute", "fc_powertools"},
+    "functions/provision/provisioning": {"provisioning", "kafka_maxcompute", "fc_powertools"},
     "layers/connector/python/kafka_maxcompute": {"kafka_maxcompute", "fc_powertools"},
     "layers/powertools/python/fc_powertools": {"fc_powertools"},
     "local_emulator/maxcompute": {"local_emulator.maxcompute"},

@@ -1,0 +1,148 @@
+"""What an invocation can ask for; each answers with JSON that a person can read and a machine can compare."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute.errors import BatchError
+from provisioning import facts
+from provisioning.connector import resources, stream
+from provisioning.convergence import converge, dissolve, until_true
+from provisioning.request import REMOVABLE
+from provisioning.resources.event_stream import EventStream
+from provisioning.resources.grants import Grants
+from provisioning.resources.group import Group
+from provisioning.resources.role import Role
+from provisioning.resources.table import Table
+from provisioning.resources.topics import Topic
+from provisioning.resources.trigger import Trigger
+from provisioning.survey import survey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provisioning.cloud import Cloud
+
+_log = logging.getLogger(__name__)
+_KINDS = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", EventStream: "", Trigger: "", Group: ""}
+"""What `destroy` removes, and the word in `remove` without which it stays."""
+
+
+def plan(cloud: Cloud) -> dict[str, Any]:
+    """Say what `apply` would do."""
+    return survey(cloud).as_json()
+
+
+def apply(cloud: Cloud) -> dict[str, Any]:
+    """Make and mend what the plan says, or nothing at all where something stands against it."""
+    planned = survey(cloud)
+    if planned.state == "blocked":
+        return {**planned.as_json(), "done": []}
+    manual = cloud.request.settings.resource_creation == "manual"
+    done: list[str] = []
+    for item in planned.items:
+        if item.step.do == "keep":
+            continue
+        try:
+            converge(item.resource, cloud, item.found, manual=manual)
+        except BatchError as error:
+            _log.warning("resource failed", extra={"resource": item.step.resource, "do": item.step.do})
+            return {**planned.as_json(), "state": "incomplete", "done": done, "faults": [str(error)]}
+        _log.info("resource done", extra={"resource": item.step.resource, "do": item.step.do})
+        done.append(item.step.resource)
+    return {**planned.as_json(), "state": "applied" if done else "unchanged", "done": done}
+
+
+def status(cloud: Cloud) -> dict[str, Any]:
+    """Say whether the stream runs, how far it is, and what isn't as it should be."""
+    planned = survey(cloud)
+    feeding = planned.items[-1]
+    state = "absent" if feeding.found is None else stream(cloud.request).state(feeding.found)
+    asking = facts.Asking()
+    progress = asking.learn(lambda: facts.progress(cloud), facts.NOTHING)
+    return {
+        "state": state,
+        "lag": {"records": progress.get("TotalDiff"), "topic_partitions": _lags(progress)},
+        "faults": [*planned.faults, *asking.faults],
+        "warnings": list(planned.warnings),
+        "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],
+    }
+
+
+def pause(cloud: Cloud) -> dict[str, Any]:
+    """Stop the stream; the group keeps where it has come to."""
+    feeding = stream(cloud.request)
+    if feeding.look(cloud) is None:
+        return {"state": "absent", "faults": [f"{feeding.title} isn't there; apply makes it"]}
+    feeding.pause(cloud)
+
+    def paused() -> bool:
+        found = feeding.look(cloud)
+        return found is None or feeding.is_paused(found)
+
+    until_true(paused, cloud, f"{feeding.title} isn't paused yet; call again")
+    return {"state": "paused", "faults": []}
+
+
+def resume(cloud: Cloud) -> dict[str, Any]:
+    """Start the stream where it was paused, if nothing stands against it."""
+    planned = survey(cloud)
+    feeding = planned.items[-1]
+    against = [*planned.faults, *(line for item in planned.items for line in item.step.why)]
+    if feeding.found is None and not against:
+        against = [f"{feeding.step.resource} isn't there; apply makes it"]
+    if against:
+        return {"state": "blocked", "faults": against}
+    converge(feeding.resource, cloud, feeding.found, manual=True)
+    return {"state": "running", "faults": []}
+
+
+def destroy(cloud: Cloud) -> dict[str, Any]:
+    """Remove the stream and the group, last made first, and what is named in `remove`; the rest is kept."""
+    request = cloud.request
+    if request.confirm != request.settings.name:
+        wanted = f"confirm: expected the connector's name, {request.settings.name!r}, found {request.confirm!r}"
+        return {"state": "blocked", "faults": [f"{wanted}; nothing was removed"], "removed": [], "kept": []}
+    removed, kept = [], []
+    for resource in reversed(resources(request, cloud.account)):
+        word = _KINDS.get(type(resource))
+        if word is None or (word and word not in request.remove):
+            kept.append(resource.title)
+            continue
+        if isinstance(resource, Trigger):
+            resource.remove(cloud)
+            kept.append(f"{resource.title}, switched off; `s remove` removes it with the function")
+        elif dissolve(resource, cloud):
+            removed.append(resource.title)
+    return {"state": "destroyed", "faults": [], "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
+
+
+ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
+    "plan": plan,
+    "apply": apply,
+    "status": status,
+    "pause": pause,
+    "resume": resume,
+    "destroy": destroy,
+}
+
+
+def _lags(progress: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each topic-partition's end, what the group has committed, and the records in between."""
+    listed = (progress.get("TopicList") or {}).get("TopicList") or []
+    return [
+        {
+            "topic": topic.get("Topic"),
+            "partition": offset.get("Partition"),
+            "end": offset.get("BrokerOffset"),
+            "committed": offset.get("ConsumerOffset"),
+            "lag": _difference(offset.get("BrokerOffset"), offset.get("ConsumerOffset")),
+        }
+        for topic in listed
+        for offset in (topic.get("OffsetList") or {}).get("OffsetList") or []
+    ]
+
+
+def _difference(end: object, committed: object) -> int | None:
+    return int(str(end)) - int(str(committed)) if end is not None and committed is not None else None

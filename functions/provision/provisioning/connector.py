@@ -1,0 +1,42 @@
+"""The resources of one connector, in the order in which they are made; the stream comes last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provisioning.resources.event_stream import EventStream
+from provisioning.resources.grants import Grants
+from provisioning.resources.group import Group
+from provisioning.resources.role import Role, principal
+from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
+from provisioning.resources.table import Table
+from provisioning.resources.topics import own_topics
+from provisioning.resources.trigger import Trigger
+
+if TYPE_CHECKING:
+    from provisioning.request import Request
+    from provisioning.resource import Resource, Stream
+
+
+def resources(request: Request, account: str) -> tuple[Resource, ...]:
+    """All of them, for the account that they are in."""
+    settings = request.settings
+    return (
+        Role(settings.role),
+        *(ServiceLinkedRole(name, service) for name, service in NEEDED.items()),
+        Table(settings, request.columns, wanted=request.create_table),
+        Grants(principal(account, settings.role), settings.project, settings.table),
+        *own_topics(settings),
+        Group(settings.instance_id, settings.region, settings.group),
+        stream(request),
+    )
+
+
+def stream(request: Request) -> Stream:
+    """The stream, in the one of its two ways that was asked for."""
+    return Trigger(request) if request.stream == "trigger" else EventStream(request)
+
+
+def other_stream(request: Request) -> Stream:
+    """The stream in the way that wasn't asked for, and mustn't be there: each record would be written twice."""
+    return EventStream(request) if request.stream == "trigger" else Trigger(request)

@@ -1,0 +1,111 @@
+"""Bringing one resource to what is wanted, and taking one away, whatever has been asked for before.
+
+Look, act on what differs, look again, until nothing differs. What an action answers doesn't decide: an error of a
+create may mean that it's there already, by a lost answer or by somebody else's doing. So two that do this at once, or
+one that was killed in between, end in the same state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential_jitter
+
+from kafka_maxcompute.errors import BatchError, RefusedError, UnavailableError
+from provisioning.plan import step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provisioning.cloud import Cloud
+    from provisioning.plan import Step
+    from provisioning.resource import Resource
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, JITTER_SECONDS = 0.2, 5.0, 0.2
+PATIENCE_SECONDS = 300.0
+"""The longest wait for one resource; Terraform's provider waits as long for a topic."""
+
+
+@dataclass(slots=True)
+class _Turns:
+    """What has been asked for already, and the error that it was answered with."""
+
+    resource: Resource
+    cloud: Cloud
+    manual: bool
+    found: Any
+    asked: dict[str, BatchError | None] = field(default_factory=dict)
+    last: Step | None = None
+
+    def take(self) -> bool:
+        """One look and what follows from it; True when nothing is left to do."""
+        if self.last is not None:
+            self.found = self.resource.look(self.cloud)
+        self.last = now = step(self.resource, self.found, manual=self.manual)
+        if now.do == "blocked":
+            raise RefusedError(f"{now.resource}: {'; '.join(now.why)}", code="Blocked")
+        if now.do in {"create", "change"}:
+            self._ask(now)
+        return now.do == "keep"
+
+    def _ask(self, now: Step) -> None:
+        """Ask once for what is to be done; raises the error of the first time if that left things as they were."""
+        if now.do in self.asked:
+            error = self.asked[now.do]
+            if error is not None:
+                raise error
+            failed = [str(one) for one in now.differences if one.remedy == "restart"]
+            if failed:
+                raise RefusedError(f"{now.resource} doesn't start: {'; '.join(failed)}", code="NotStarted")
+            return
+        try:
+            if now.do == "create":
+                self.resource.make(self.cloud)
+            else:
+                self.resource.change(self.cloud, self.found)
+        except BatchError as error:
+            self.asked[now.do] = error
+        else:
+            self.asked[now.do] = None
+
+
+def converge(resource: Resource, cloud: Cloud, found: Any, *, manual: bool) -> None:
+    """Bring a resource, last seen in the state found, to what is wanted.
+
+    Raises `RefusedError` where it can't be, `UnavailableError` or `DeadlineError` where it isn't yet.
+    """
+    turns = _Turns(resource, cloud, manual, found)
+    _repeated(turns.take, cloud, lambda: f"{resource.title}: {_still(turns.last)}; call again, it goes on from here")
+
+
+def dissolve(resource: Resource, cloud: Cloud) -> bool:
+    """Remove a resource and wait until it's gone; whether there was anything to remove. Raises as `converge`."""
+    if resource.look(cloud) is None:
+        return False
+    resource.remove(cloud)
+    _repeated(lambda: resource.look(cloud) is None, cloud, lambda: f"{resource.title} is still there; call again")
+    return True
+
+
+def until_true(look: Callable[[], bool], cloud: Cloud, otherwise: str) -> None:
+    """Look until it's so. Raises `UnavailableError`."""
+    _repeated(look, cloud, lambda: otherwise)
+
+
+def _repeated(turn: Callable[[], bool], cloud: Cloud, otherwise: Callable[[], str]) -> None:
+    waiting = Retrying(
+        retry=retry_if_result(lambda done: not done),
+        wait=wait_exponential_jitter(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=JITTER_SECONDS),
+        stop=stop_before_delay(cloud.deadline.within(PATIENCE_SECONDS).remaining()),
+    )
+    try:
+        waiting(turn)
+    except RetryError:
+        raise UnavailableError(otherwise()) from None
+
+
+def _still(last: Step | None) -> str:
+    if last is None or last.do == "create":
+        return "asked for, and not there yet"
+    return "; ".join(map(str, last.differences))

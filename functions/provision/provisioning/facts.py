@@ -1,0 +1,112 @@
+"""What is asked of the cloud before anything is planned; what can't be learned becomes a fault of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kafka_maxcompute.errors import BatchError
+from provisioning.connector import other_stream
+from provisioning.operations import GET_FUNCTION, GET_INSTANCES, GET_PROGRESS, GET_QUOTA
+from provisioning.resources import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provisioning.cloud import Cloud
+    from provisioning.resource import Stream
+    from provisioning.resources.topics import TopicState
+
+Learned = TypeVar("Learned")
+NOTHING: dict[str, Any] = {}
+"""A description of what isn't there, or couldn't be asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was found.
+
+    `instance`, `quota` and `function` are as their services describe them, empty where there is none; `lag` is the
+    group's records that nobody has read, None where it's unknown; `other_stream` whether the stream runs in the way
+    that isn't asked for; `unknown` says what couldn't be asked, and why.
+    """
+
+    account: str
+    instance: dict[str, Any] = field(default_factory=dict)
+    quota: dict[str, Any] = field(default_factory=dict)
+    source: TopicState | None = None
+    function: dict[str, Any] = field(default_factory=dict)
+    other_stream: bool = False
+    lag: int | None = None
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Asking:
+    """Questions whose errors are kept instead of raised, each once."""
+
+    faults: list[str] = field(default_factory=list)
+
+    def learn(self, question: Callable[[], Learned], otherwise: Learned) -> Learned:
+        """The answer, or `otherwise` with a fault."""
+        try:
+            return question()
+        except BatchError as error:
+            if str(error) not in self.faults:
+                self.faults.append(str(error))
+            return otherwise
+
+
+def gather(cloud: Cloud) -> Facts:
+    """Ask for all of it."""
+    asking, settings = Asking(), cloud.request.settings
+    place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
+    instance = asking.learn(lambda: _instance(cloud), NOTHING)
+    # Without an instance, the questions about what is in it would only repeat that.
+    there = bool(instance)
+    return Facts(
+        account=cloud.account,
+        instance=instance,
+        quota=asking.learn(lambda: _part(cloud.control.call(GET_QUOTA, place), "QuotaData"), NOTHING) if there else {},
+        source=asking.learn(
+            lambda: topics.find(cloud, settings.instance_id, settings.region, settings.source_topic), None
+        )
+        if there
+        else None,
+        function=asking.learn(
+            lambda: dict(cloud.control.find(GET_FUNCTION, {"function": cloud.request.function}) or {}), NOTHING
+        ),
+        other_stream=asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
+        lag=asking.learn(lambda: _lag(cloud), None) if there else None,
+        unknown=tuple(asking.faults),
+    )
+
+
+def progress(cloud: Cloud) -> dict[str, Any]:
+    """How far the group has come, as the service describes it; empty where there's no such group."""
+    settings = cloud.request.settings
+    parameters = {"RegionId": settings.region, "InstanceId": settings.instance_id, "ConsumerId": settings.group}
+    return _part(cloud.control.find(GET_PROGRESS, parameters) or {}, "ConsumerProgress")
+
+
+def _instance(cloud: Cloud) -> dict[str, Any]:
+    settings = cloud.request.settings
+    answer = cloud.control.call(GET_INSTANCES, {"RegionId": settings.region, "InstanceId.1": settings.instance_id})
+    found = (answer.get("InstanceList") or {}).get("InstanceVO") or []
+    return next((one for one in found if one.get("InstanceId") == settings.instance_id), {})
+
+
+def _runs(stream: Stream, cloud: Cloud) -> bool:
+    """Whether the stream is there and delivers."""
+    found = stream.look(cloud)
+    return found is not None and not stream.is_paused(found)
+
+
+def _lag(cloud: Cloud) -> int | None:
+    total = progress(cloud).get("TotalDiff")
+    return None if total is None else int(total)
+
+
+def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    found = answer.get(name)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,61 @@
+"""One invocation: from its event to its reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fc_powertools import logger
+from kafka_maxcompute.errors import BatchError, ConfigurationError
+from kafka_maxcompute.service import Service
+from provisioning.actions import ACTIONS
+from provisioning.client import ControlPlane
+from provisioning.cloud import Cloud
+from provisioning.operations import GET_CALLER_IDENTITY
+from provisioning.request import read
+
+if TYPE_CHECKING:
+    from fc_powertools import Invocation
+    from provisioning.request import Request
+
+ENDPOINT_VARIABLE = "CONTROL_ENDPOINT"
+"""The address of a control plane other than Alibaba Cloud's, such as a local emulator's."""
+REPLY_SECONDS = 1.0
+"""Kept of the invocation's time for the reply."""
+
+
+def answer(event: bytes, invocation: Invocation) -> dict[str, Any]:
+    """Do what the event asks for; faults of the event, and errors that end an action, are in the reply."""
+    try:
+        request = read(event, invocation.environment)
+    except ConfigurationError as error:
+        return {"state": "refused", "faults": list(error.faults)}
+    logger.bind(connector=request.settings.name, action=request.action)
+    reply: dict[str, Any] = {"action": request.action, "connector": request.settings.name}
+    try:
+        cloud = opened(request, invocation)
+        return {**reply, "account": cloud.account, **ACTIONS[request.action](cloud)}
+    except BatchError as error:
+        return {**reply, "state": "incomplete" if error.retryable else "failed", "faults": [str(error)]}
+
+
+def opened(request: Request, invocation: Invocation) -> Cloud:
+    """The way to the cloud, for the keys of this invocation; raises a `BatchError` where there is none."""
+    settings, deadline = request.settings, invocation.deadline.earlier(REPLY_SECONDS)
+    names = {
+        "region": settings.region,
+        "role": settings.role,
+        "instance": settings.instance_id,
+        "stream": request.stream_name,
+        "function": request.function,
+        "trigger": request.trigger,
+    }
+    endpoint = invocation.environment.get(ENDPOINT_VARIABLE, "")
+    control = ControlPlane(settings.region, invocation.credentials, deadline, names, endpoint)
+    account = str(control.call(GET_CALLER_IDENTITY)["AccountId"])
+    return Cloud(
+        request=request,
+        account=account,
+        control=control.knowing(account=account),
+        maxcompute=Service(settings.endpoint, settings.project, invocation.credentials),
+        deadline=deadline,
+    )

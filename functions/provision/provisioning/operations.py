@@ -1,0 +1,108 @@
+"""Every call that provisioning makes to the cloud's control plane, and the permission that each needs.
+
+Parameters, versions and hosts are those of the official SDKs (alibabacloud_ram20150501 1.3.0, _sts20150401 1.2.0,
+_alikafka20190916 2.16.0, _eventbridge20200401 8.7.0, _fc20230330 4.8.3). The least policy is made of this list, so a
+call that isn't here can't be made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Style = Literal["query", "form", "path"]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product of the cloud.
+
+    `style` says where parameters go: into the query, into a form, or into the path with a body of JSON.
+    """
+
+    version: str
+    host: str
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call. `permission` "" needs none; `resource` is what it's needed on, `path` that of a call of style path."""
+
+    product: Product
+    name: str
+    permission: str = ""
+    resource: str = ""
+    method: str = "POST"
+    path: str = "/"
+
+
+RAM = Product("2015-05-01", "ram.aliyuncs.com", "query")
+STS = Product("2015-04-01", "sts.{region}.aliyuncs.com", "query")
+KAFKA = Product("2019-09-16", "alikafka.{region}.aliyuncs.com", "query")
+EVENTBRIDGE = Product("2020-04-01", "eventbridge-console.{region}.aliyuncs.com", "form")
+FUNCTIONS = Product("2023-03-30", "fcv3.{region}.aliyuncs.com", "path")
+
+_ROLE = "acs:ram:*:{account}:role/{role}"
+_INSTANCE = "acs:alikafka:{region}:{account}:{instance}"
+_STREAM = "acs:eventbridge:{region}:{account}:eventstreaming/{stream}"
+_FUNCTION = "acs:fc:{region}:{account}:functions/{function}"
+_TRIGGER = f"{_FUNCTION}/triggers/{{trigger}}"
+_FUNCTION_PATH = "/2023-03-30/functions/{function}"
+_TRIGGER_PATH = f"{_FUNCTION_PATH}/triggers/{{trigger}}"
+
+GET_CALLER_IDENTITY = Operation(STS, "GetCallerIdentity")
+
+GET_ROLE = Operation(RAM, "GetRole", "ram:GetRole", _ROLE)
+GET_SERVICE_LINKED_ROLE = Operation(RAM, "GetRole", "ram:GetRole", "acs:ram:*:{account}:role/*")
+CREATE_ROLE = Operation(RAM, "CreateRole", "ram:CreateRole", _ROLE)
+UPDATE_ROLE = Operation(RAM, "UpdateRole", "ram:UpdateRole", _ROLE)
+DELETE_ROLE = Operation(RAM, "DeleteRole", "ram:DeleteRole", _ROLE)
+CREATE_SERVICE_LINKED_ROLE = Operation(
+    RAM, "CreateServiceLinkedRole", "ram:CreateServiceLinkedRole", "acs:ram:*:{account}:role/*"
+)
+
+GET_INSTANCES = Operation(KAFKA, "GetInstanceList", "alikafka:ListInstance", "acs:alikafka:{region}:{account}:*")
+GET_QUOTA = Operation(KAFKA, "GetQuotaTip", "alikafka:ListInstance", _INSTANCE)
+GET_TOPICS = Operation(KAFKA, "GetTopicList", "alikafka:ListTopic", _INSTANCE)
+CREATE_TOPIC = Operation(KAFKA, "CreateTopic", "alikafka:CreateTopic", _INSTANCE)
+DELETE_TOPIC = Operation(KAFKA, "DeleteTopic", "alikafka:DeleteTopic", _INSTANCE)
+GET_GROUPS = Operation(KAFKA, "GetConsumerList", "alikafka:ListGroup", _INSTANCE)
+GET_PROGRESS = Operation(KAFKA, "GetConsumerProgress", "alikafka:ListGroup", _INSTANCE)
+CREATE_GROUP = Operation(KAFKA, "CreateConsumerGroup", "alikafka:CreateGroup", _INSTANCE)
+DELETE_GROUP = Operation(KAFKA, "DeleteConsumerGroup", "alikafka:DeleteGroup", _INSTANCE)
+
+GET_STREAM = Operation(EVENTBRIDGE, "GetEventStreaming", "eventbridge:GetEventStreaming", _STREAM)
+CREATE_STREAM = Operation(EVENTBRIDGE, "CreateEventStreaming", "eventbridge:CreateEventStreaming", _STREAM)
+UPDATE_STREAM = Operation(EVENTBRIDGE, "UpdateEventStreaming", "eventbridge:UpdateEventStreaming", _STREAM)
+START_STREAM = Operation(EVENTBRIDGE, "StartEventStreaming", "eventbridge:StartEventStreaming", _STREAM)
+PAUSE_STREAM = Operation(EVENTBRIDGE, "PauseEventStreaming", "eventbridge:PauseEventStreaming", _STREAM)
+DELETE_STREAM = Operation(EVENTBRIDGE, "DeleteEventStreaming", "eventbridge:DeleteEventStreaming", _STREAM)
+
+GET_FUNCTION = Operation(FUNCTIONS, "GetFunction", "fc:GetFunction", _FUNCTION, "GET", _FUNCTION_PATH)
+GET_TRIGGER = Operation(FUNCTIONS, "GetTrigger", "fc:GetTrigger", _TRIGGER, "GET", _TRIGGER_PATH)
+UPDATE_TRIGGER = Operation(FUNCTIONS, "UpdateTrigger", "fc:UpdateTrigger", _TRIGGER, "PUT", _TRIGGER_PATH)
+
+OPERATIONS: tuple[Operation, ...] = tuple(found for found in list(vars().values()) if isinstance(found, Operation))
+
+
+def policy(operations: Iterable[Operation], names: Mapping[str, str]) -> dict[str, Any]:
+    """The RAM policy that allows these calls and nothing else; `names` fills in the resources, "*" where one lacks."""
+    by_resource: dict[str, set[str]] = {}
+    for operation in operations:
+        if operation.permission:
+            by_resource.setdefault(filled(operation.resource, names), set()).add(operation.permission)
+    statements = [
+        {"Effect": "Allow", "Action": sorted(permissions), "Resource": [resource]}
+        for resource, permissions in sorted(by_resource.items())
+    ]
+    return {"Version": "1", "Statement": statements}
+
+
+def filled(pattern: str, names: Mapping[str, str]) -> str:
+    """A resource's name; "*" stands for what isn't known."""
+    keys = ("region", "account", "role", "instance", "stream", "function", "trigger")
+    return pattern.format_map({key: names.get(key) or "*" for key in keys})

@@ -1,0 +1,145 @@
+"""What has to hold before the first change; every fault at once. Pure: what was found comes from `facts`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute import rules
+from kafka_maxcompute.endpoint import locate
+from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
+from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from provisioning.facts import Facts
+    from provisioning.plan import Step
+    from provisioning.request import Request
+
+IN_SERVICE = frozenset({"2", "4"})
+"""ViewInstanceStatusCode: in service, and in service but near its end (alibabacloud_alikafka20190916 2.16.0)."""
+STATUS_WORDS = {"0": "pending", "1": "deploying", "3": "stopped", "5": "expired", "6": "released", "7": "upgrading"}
+OLD_VERSION = "0.10.2"
+STANDARD, SERVERLESS = "normal", "v3"
+
+
+def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, ...]:
+    """Everything that keeps the connector from being set up, besides what blocks a step."""
+    return tuple(
+        fault
+        for check in (_account, _instance, _editions, _quota, _source, _function)
+        for fault in check(request, facts, steps)
+    )
+
+
+def warnings(request: Request, facts: Facts) -> tuple[str, ...]:
+    """What works, but should be known."""
+    settings, found = request.settings, [*rules.advice(request.settings)]
+    if facts.source is not None and settings.concurrency > facts.source.partitions:
+        idle = settings.concurrency - facts.source.partitions
+        has = f"{settings.source_topic} has {facts.source.partitions} topic-partitions"
+        found.append(f"concurrency is {settings.concurrency}, but {has}: {idle} consumers stay idle")
+    switches = _switches(facts.instance)
+    if settings.vswitch_id and switches and settings.vswitch_id not in switches:
+        found.append(f"vswitch_id {settings.vswitch_id} isn't one of the instance's ({', '.join(sorted(switches))})")
+    return tuple(found)
+
+
+def _account(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
+    if request.settings.account_id and request.settings.account_id != facts.account:
+        found = f"expected {request.settings.account_id}, but the caller's account is {facts.account}"
+        yield f"account_id: {found}; use the keys of the right account, or leave account_id out"
+
+
+def _instance(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
+    settings, found = request.settings, facts.instance
+    if not settings.instance_id:
+        yield "instance_id isn't set; set it to the id of the Kafka instance"
+    elif not found:
+        if not facts.unknown:
+            where = f"no Kafka instance {settings.instance_id} in {settings.region}"
+            yield f"instance_id: {where}; mend instance_id or region, which has to be the function's too"
+    else:
+        status = str(found.get("ViewInstanceStatusCode", ""))
+        if status and status not in IN_SERVICE:
+            shown = STATUS_WORDS.get(status, f"in status {status}")
+            yield f"instance {settings.instance_id}: expected it in service, found it {shown}; start or renew it"
+        if settings.vpc_id and found.get("VpcId") and settings.vpc_id != found["VpcId"]:
+            yield f"vpc_id: {settings.vpc_id} isn't the instance's, {found['VpcId']}; leave it out, or mend it"
+
+
+def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
+    """Local storage isn't to be had everywhere (D14)."""
+    topics = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL]
+    made = [name for name in topics if any(step.resource == f"topic {name}" and step.do == "create" for step in steps)]
+    if not made:
+        return
+    version = str((facts.instance.get("UpgradeServiceDetailInfo") or {}).get("Current2OpenSourceVersion", ""))
+    names = ", ".join(made)
+    if version.startswith(OLD_VERSION):
+        remedy = "upgrade the instance, or have them made by automatic topic creation and set resource_creation: manual"
+        yield f"topics {names} need local storage, which can't be made by hand on version {OLD_VERSION}; {remedy}"
+    if facts.instance.get("SpecType") == STANDARD and facts.instance.get("Series") != SERVERLESS:
+        yield f"topics {names} need local storage; the Standard edition has cloud storage only; take a Professional one"
+    if facts.instance.get("Series") == SERVERLESS:
+        yield f"topics {names} need local storage, which a serverless instance doesn't offer; take a Professional one"
+
+
+def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
+    made = {step.resource for step in steps if step.do == "create"}
+    topics = [topic for topic in own_topics(request.settings) if topic.title in made]
+    groups = sum(title == f"group {request.settings.group}" for title in made)
+    needed = {
+        "Topic": len(topics),
+        "Partition": sum(PARTITIONS[topic.purpose] for topic in topics),
+        "Group": groups,
+    }
+    for kind, count in needed.items():
+        left = facts.quota.get(f"{kind}Left")
+        if left is not None and int(left) < count:
+            what = {"Topic": "topics", "Partition": "topic-partitions", "Group": "groups"}[kind]
+            yield f"instance {request.settings.instance_id}: expected room for {count} {what}, found {left}; raise it"
+
+
+def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
+    if facts.source is None and facts.instance and not facts.unknown:
+        topic = request.settings.source_topic
+        yield f"source_topic: no topic {topic} in {request.settings.instance_id}; create it, or mend source_topic"
+
+
+def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
+    """The sink has to be there, as the same connector."""
+    found, settings, name = facts.function, request.settings, request.function
+    if not found:
+        if not facts.unknown:
+            yield f"function {name} isn't there; deploy it: s deploy -t template.yml"
+        return
+    role = str(found.get("role") or "").rpartition("/")[2]
+    if role.lower() != settings.role.lower():
+        yield f"function {name}: expected the role {settings.role}, found {role or 'none'}; mend template.yml or role"
+    if locate(settings.endpoint).network == "vpc" and not (found.get("vpcConfig") or {}).get("vpcId"):
+        yield f"function {name} has no vpcConfig, but endpoint is a VPC's; give it one in template.yml"
+    yield from _settings_of(found, settings, name)
+
+
+def _settings_of(found: dict[str, Any], settings: Settings, name: str) -> Iterator[str]:
+    """How the function's settings differ from these: base64 taken for text would corrupt in silence."""
+    try:
+        theirs = Settings.from_environment(found.get("environmentVariables") or {})
+    except ConfigurationError as error:
+        yield from (f"function {name}: {fault}" for fault in error.faults)
+        return
+    for field in SETTINGS:
+        has, wants = getattr(theirs, field), getattr(settings, field)
+        if has != wants and field != "account_id":
+            yield (
+                f"function {name}: its {PREFIX}{field.upper()} is {has!r}, here {field} is {wants!r}; "
+                "deploy the function anew, or mend the setting here"
+            )
+
+
+def _switches(instance: dict[str, Any]) -> set[str]:
+    found = instance.get("VSwitchIds")
+    listed = found.get("VSwitchIds", []) if isinstance(found, dict) else found or []
+    return {str(one) for one in [*listed, instance.get("VSwitchId")] if one}

@@ -1,0 +1,56 @@
+"""Settings that lose data, refused with the reason; some can be had by naming the risk. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provisioning.request import RISKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from provisioning.facts import Facts
+    from provisioning.plan import Step
+    from provisioning.request import Request
+
+LONGEST_TIMEOUT = 300
+"""Seconds after which a stream gives a delivery up, whatever the function's timeout is."""
+
+
+def refusals(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, ...]:
+    """Every refusal, those apart whose risk is accepted."""
+    return (
+        *_certain(request, facts),
+        *(
+            f"{found}; {RISKS[risk]}; mend it, or accept the risk {risk!r}"
+            for risk, found in _risks(request, facts, steps)
+            if risk not in request.accept_risk
+        ),
+    )
+
+
+def _certain(request: Request, facts: Facts) -> Iterator[str]:
+    """What can't be had at all."""
+    value_type = request.settings.value_type
+    if request.stream == "trigger" and value_type != "Text":
+        found = f"value_type is {value_type}, but a trigger's stream delivers Text and has no field for another type"
+        yield f"{found}; use stream event_stream, or value_type Text"
+    if facts.other_stream:
+        other = "an event stream" if request.stream == "trigger" else f"the trigger {request.trigger}"
+        remedy = "destroy it" if request.stream == "trigger" else "switch it off"
+        yield f"{other} feeds {request.function} already, and each record would be written twice; {remedy} first"
+
+
+def _risks(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
+    """Each risk that is taken, and in what."""
+    settings = request.settings
+    timeout = int(facts.function.get("timeout") or 0)
+    if timeout > LONGEST_TIMEOUT:
+        yield "timeout", f"function {request.function} has a timeout of {timeout} s"
+    if settings.format == "BINARY" and settings.mode != "KEY" and settings.value_type == "Text":
+        yield "bytes", "format is BINARY and value_type is Text"
+    anew = request.stream == "event_stream" and any(
+        step.do == "create" and step.resource == f"event stream {request.stream_name}" for step in steps
+    )
+    if anew and settings.consumer_offset == "latest" and facts.lag:
+        yield "latest", f"consumer_offset is latest, and {facts.lag} records of {settings.group} aren't read yet"

@@ -1,0 +1,198 @@
+"""What an invocation asks for: the event's fields and the connector's settings, checked as a whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.names import MAXCOMPUTE
+from kafka_maxcompute.setting import shown
+from kafka_maxcompute.settings import PREFIX, Settings
+from kafka_maxcompute.table import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ActionName = Literal["plan", "apply", "status", "pause", "resume", "destroy"]
+Stream = Literal["trigger", "event_stream"]
+ACTIONS: tuple[str, ...] = get_args(ActionName)
+
+RISKS = {
+    "tolerance": "errorsTolerance ALL: a batch that can't be delivered is given up",
+    "retry": "BACKOFF_RETRY: an outage of a minute ends all tries of a batch",
+    "asynchronous": "asynchronous delivery: the stream doesn't see that the function failed",
+    "filter": "a filter: events that it doesn't match are never written",
+    "timeout": "a function's timeout above 300 s, after which the stream has given the batch up",
+    "bytes": "format BINARY with a stream that makes text of values: bytes that aren't UTF-8 are lost",
+    "latest": "consumer offset latest for a stream that is made anew: records in between are never written",
+}
+"""What loses data, and can be had only by naming it in accept_risk."""
+
+REMOVABLE = ("grants", "role", "table", "topics")
+"""What `destroy` keeps unless it's named: others may use it, or it holds data."""
+
+BATCH_RECORDS, BATCH_SECONDS = (1, 10_000), (0, 15)
+"""Least and most of a stream's batch window (Serverless Devs' documents on triggers)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One invocation's event, complete and checked; `columns` are those of a CSV line, for a table that is made."""
+
+    action: ActionName
+    settings: Settings
+    stream: Stream = "trigger"
+    function: str
+    trigger: str = "kafka-stream"
+    create_table: bool = False
+    columns: tuple[Column, ...] = ()
+    accept_risk: frozenset[str] = frozenset()
+    batch_records: int = 10_000
+    batch_seconds: int = 10
+    security_group: str = ""
+    confirm: str = ""
+    remove: frozenset[str] = frozenset()
+
+    @property
+    def stream_name(self) -> str:
+        """The name of the connector's event stream, where it isn't a trigger's."""
+        return f"connect-{self.settings.name}"
+
+
+def read(event: bytes, environment: Mapping[str, str]) -> Request:
+    """An invocation's event, with the function's environment for the settings that it leaves out.
+
+    Raises `ConfigurationError` with every fault of both.
+    """
+    reading = _Reading()
+    given = reading.fields(event)
+    values = {name: reading.value(name, given[name]) for name in given if name in _READERS}
+    if "action" not in given:
+        reading.faults.append(f"action isn't set; set it to one of {', '.join(ACTIONS)}")
+    settings = reading.settings(given.get("settings", {}), environment)
+    if reading.faults or settings is None:
+        raise ConfigurationError(reading.faults)
+    values.setdefault("function", f"maxcompute-sink-{settings.name}")
+    return Request(settings=settings, **values)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The faults found so far."""
+
+    faults: list[str] = field(default_factory=list)
+
+    def fields(self, event: bytes) -> dict[str, Any]:
+        """The event's fields; unknown ones become faults."""
+        try:
+            given = json.loads(event, object_pairs_hook=self.once)
+        except ValueError as error:
+            raise ConfigurationError([f"expected an event of JSON, found none: {error}"]) from None
+        if not isinstance(given, dict):
+            raise ConfigurationError([f"expected an event that is a JSON object, found {type(given).__name__}"])
+        known = [*_READERS, "settings"]
+        for name in given.keys() - set(known):
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            self.faults.append(f"{name}: no such field; {hint}")
+        return given
+
+    def once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """A JSON object; a name that is there twice becomes a fault."""
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            self.faults += [f"{name}: set twice; keep one of them" for name in made if names.count(name) > 1]
+        return made
+
+    def value(self, name: str, value: object) -> Any:
+        """A field's value, or a fault."""
+        expected, reader = _READERS[name]
+        try:
+            return reader(value)
+        except (TypeError, ValueError):
+            self.faults.append(f"{name}: expected {expected}, found {shown(value)}; mend it")
+            return None
+
+    def settings(self, given: Any, environment: Mapping[str, str]) -> Settings | None:
+        """The connector's settings: the event's, then the environment's."""
+        if not isinstance(given, dict):
+            self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; mend it")
+            return None
+        own = {str(name).lower() for name in given}
+        around = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if _is_setting(name)}
+        try:
+            return Settings.from_mapping({**{name: around[name] for name in around if name not in own}, **given})
+        except ConfigurationError as error:
+            self.faults += error.faults
+            return None
+
+
+def _is_setting(name: str) -> bool:
+    return name.upper().startswith(PREFIX)
+
+
+def _one_of(allowed: tuple[str, ...]) -> tuple[str, Callable[[object], object]]:
+    def read_one(value: object) -> object:
+        if value not in allowed:
+            raise ValueError(value)
+        return value
+
+    return f"one of {', '.join(allowed)}", read_one
+
+
+def _some_of(allowed: tuple[str, ...]) -> tuple[str, Callable[[object], object]]:
+    def read_some(value: object) -> object:
+        if not isinstance(value, list) or not set(map(str, value)) <= set(allowed):
+            raise ValueError(value)
+        return frozenset(value)
+
+    return f"a list of {', '.join(allowed)}", read_some
+
+
+def _between(bounds: tuple[int, int]) -> tuple[str, Callable[[object], object]]:
+    def read_number(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int) or not bounds[0] <= value <= bounds[1]:
+            raise ValueError(value)
+        return value
+
+    return f"a whole number from {bounds[0]} to {bounds[1]}", read_number
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        raise TypeError(value)
+    return value
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _columns(value: object) -> object:
+    if not isinstance(value, dict) or not all(isinstance(kind, str) for kind in value.values()):
+        raise TypeError(value)
+    if not all(MAXCOMPUTE.allows(name) for name in value):
+        raise ValueError(value)
+    return tuple(Column(name, kind) for name, kind in value.items())
+
+
+_READERS: dict[str, tuple[str, Callable[[object], object]]] = {
+    "action": _one_of(ACTIONS),
+    "stream": _one_of(get_args(Stream)),
+    "function": ("the sink function's name", _text),
+    "trigger": ("the name of its trigger", _text),
+    "create_table": ("true or false", _flag),
+    "columns": ('columns and their types, such as {"price": "DOUBLE"}', _columns),
+    "accept_risk": _some_of(tuple(RISKS)),
+    "batch_records": _between(BATCH_RECORDS),
+    "batch_seconds": _between(BATCH_SECONDS),
+    "security_group": ("the id of a security group", _text),
+    "confirm": ("the connector's name", _text),
+    "remove": _some_of(REMOVABLE),
+}

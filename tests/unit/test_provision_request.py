@@ -1,0 +1,116 @@
+"""Events: what is read, and that every fault is told at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.table import Column
+from provisioning.request import Request, read
+
+pytestmark = pytest.mark.quick
+
+ENVIRONMENT = {
+    "CONNECTOR_NAME": "orders",
+    "CONNECTOR_SOURCE_TOPIC": "orders-in",
+    "CONNECTOR_ENDPOINT": "http://service.cn-hangzhou.maxcompute.aliyun-inc.com/api",
+    "CONNECTOR_PROJECT": "p",
+    "CONNECTOR_TABLE": "t",
+    "PATH": "/usr/bin",
+}
+
+
+def faults(event: Any, environment: dict[str, str] | None = None) -> tuple[str, ...]:
+    text = event if isinstance(event, bytes) else json.dumps(event).encode()
+    with pytest.raises(ConfigurationError) as caught:
+        read(text, ENVIRONMENT if environment is None else environment)
+    return caught.value.faults
+
+
+def request(**event: Any) -> Request:
+    return read(json.dumps({"action": "plan", **event}).encode(), ENVIRONMENT)
+
+
+def test_settings_come_from_the_environment_and_the_event_comes_first() -> None:
+    found = request(settings={"Table": "other", "mode": "KEY"})
+    assert (found.settings.name, found.settings.table, found.settings.mode) == ("orders", "other", "KEY")
+    assert (found.function, found.trigger, found.stream_name) == (
+        "maxcompute-sink-orders",
+        "kafka-stream",
+        "connect-orders",
+    )
+
+
+def test_every_field_is_read() -> None:
+    found = request(
+        stream="event_stream",
+        function="f",
+        trigger="tr",
+        create_table=True,
+        columns={"price": "DOUBLE"},
+        accept_risk=["tolerance"],
+        batch_records=1,
+        batch_seconds=0,
+        security_group="sg-1",
+        confirm="orders",
+        remove=["topics"],
+    )
+    assert found.stream == "event_stream"
+    assert found.columns == (Column("price", "DOUBLE"),)
+    assert (found.accept_risk, found.remove) == ({"tolerance"}, {"topics"})
+
+
+def test_all_faults_at_once() -> None:
+    found = faults(
+        {
+            "action": "aply",
+            "strem": "trigger",
+            "create_table": "yes",
+            "batch_records": 10_001,
+            "batch_seconds": True,
+            "accept_risk": ["everything"],
+            "columns": {"1": "STRING"},
+            "settings": {"name": "-x", "colour": "red"},
+        }
+    )
+    assert [fault.partition(":")[0] for fault in found] == [
+        "strem",
+        "action",
+        "create_table",
+        "batch_records",
+        "batch_seconds",
+        "accept_risk",
+        "columns",
+        "colour",
+        "name",
+    ]
+    assert "did you mean stream?" in found[0]
+    assert "one of plan, apply" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (b"{", "expected an event of JSON"),
+        (b"[]", "expected an event that is a JSON object, found list"),
+        (b"{}", "action isn't set"),
+        (b'{"action": "plan", "action": "apply"}', "action: set twice"),
+        (b'{"action": "plan", "settings": {"mode": "KEY", "mode": "VALUE"}}', "mode: set twice"),
+        (b'{"action": "plan", "settings": []}', "settings: expected an object"),
+        (b'{"action": null}', "action: expected one of"),
+        (b'{"action": ["plan"]}', "action: expected one of"),
+        (b'{"action": "plan", "accept_risk": [["a"]]}', "accept_risk: expected a list of"),
+        (b'{"action": "plan", "function": ""}', "function: expected the sink function's name"),
+    ],
+)
+def test_a_wrong_event(event: bytes, told: str) -> None:
+    assert any(told in fault for fault in faults(event))
+
+
+def test_a_setting_that_nobody_gives_is_told_beside_the_events_faults() -> None:
+    found = faults({"action": "nothing"}, {})
+    assert any(fault.startswith("action:") for fault in found)
+    assert any(fault.startswith("name isn't set") for fault in found)
