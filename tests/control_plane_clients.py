@@ -116,3 +116,17 @@ def send(
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
+
+
+def signed_parameters(parameters: Mapping[str, str], method: str) -> dict[str, str]:
+    """A version 1 request of RPC, signed by the SDK's own code."""
+    signed = {
+        "Format": "json",
+        "Timestamp": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+        "SignatureNonce": uuid.uuid4().hex,
+        "SignatureMethod": "HMAC-SHA1",
+        "SignatureVersion": "1.0",
+        "AccessKeyId": OWNER[0],
+        **parameters,
+    }
+    return {**signed, "Signature": Utils.get_rpcsignature(signed, method, OWNER[1])}

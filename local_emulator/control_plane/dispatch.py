@@ -123,8 +123,8 @@ class Call:
 
     def arn(self, template: str) -> str:
         """A resource's name from a template with {account}, {region} and parameters; those that are absent: ``*``."""
-        own = {"account": self.account, "region": self.rules.region}
-        return template.format_map(_Names({**own, **{name: value for name, value in self.parameters.items() if value}}))
+        given = {name: value for name, value in self.parameters.items() if value}
+        return template.format_map(_Names({**given, "account": self.account, "region": self.rules.region}))
 
 
 @dataclass(frozen=True, slots=True)

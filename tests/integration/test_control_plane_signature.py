@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
+from alibabacloud_ram20150501 import models
+from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_sts20150401.models import AssumeRoleRequest
 
 from local_emulator.control_plane import server
@@ -17,6 +22,7 @@ from tests.control_plane_clients import (
     refused,
     send,
     signed_headers,
+    signed_parameters,
     sts,
     trust,
 )
@@ -26,9 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alibabacloud_sts20150401.models import AssumeRoleResponseBodyCredentials
-
-from alibabacloud_ram20150501 import models
-from alibabacloud_sts20150401.client import Client as Sts
 
 VERSIONS = [None, "v2"]
 
@@ -188,3 +191,53 @@ def test_the_log_tells_who_called_what_without_secrets(plane: server.Server) -> 
         (f"acs:ram::{ACCOUNT}:root", "Sts", "GetCallerIdentity", {}, 200, ""),
         ("", "Sts", "GetCallerIdentity", {}, 404, "InvalidAccessKeyId.NotFound"),
     ]
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+ROLE = {
+    "Version": "2015-05-01",
+    "Action": "CreateRole",
+    "RoleName": "r",
+    "Description": "a b+é",
+    "AssumeRolePolicyDocument": trust(Service=["fc.aliyuncs.com"]),
+    "AllowConsoleLogin": "1",
+}
+
+
+def test_parameters_may_be_in_the_query_of_a_get(plane: server.Server) -> None:
+    status, body = send(plane, {}, query=signed_parameters(ROLE, "GET"), method="GET")
+    assert (status, body["Role"]["Description"], body["Role"]["AllowConsoleLogin"]) == (200, "a b+é", True)
+
+
+def test_parameters_may_be_in_a_form_or_in_both(plane: server.Server) -> None:
+    """Terraform's way: the signature's in the query, the action's in the form."""
+    signed = signed_parameters(ROLE, "POST")
+    form = {name: signed.pop(name) for name in ("RoleName", "Description", "AssumeRolePolicyDocument")}
+    status, body = send(plane, FORM, query=signed, body=urlencode(form).encode())
+    assert (status, body["Role"]["Description"], body["Role"]["AllowConsoleLogin"]) == (200, "a b+é", True)
+    every = signed_parameters({**ROLE, "RoleName": "second"}, "POST")
+    assert send(plane, FORM, body=urlencode(every).encode())[0] == 200
+
+
+def test_a_form_that_was_changed(plane: server.Server) -> None:
+    signed = {**signed_parameters(ROLE, "POST"), "RoleName": "other"}
+    assert send(plane, FORM, body=urlencode(signed).encode())[1]["Code"] == "SignatureDoesNotMatch"
+
+
+def test_a_version_1_request_counts_once(plane: server.Server) -> None:
+    signed = signed_parameters({"Version": "2015-04-01", "Action": "GetCallerIdentity"}, "GET")
+    assert send(plane, {}, query=signed, method="GET")[0] == 200
+    assert send(plane, {}, query=signed, method="GET")[1]["Code"] == "SignatureNonceUsed"
+
+
+def test_the_log_is_read_and_cleared_from_outside(plane: server.Server) -> None:
+    def ask(method: str) -> bytes:
+        request = urllib.request.Request(f"{plane.url}/emulator/requests", method=method)  # noqa: S310 - local
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - local
+            return bytes(answer.read())
+
+    sts(plane).get_caller_identity()
+    (entry,) = json.loads(ask("GET"))
+    assert (entry["action"], entry["status"], entry["code"]) == ("GetCallerIdentity", 200, "")
+    ask("DELETE")
+    assert (json.loads(ask("GET")), plane.log.actions()) == ([], [])
