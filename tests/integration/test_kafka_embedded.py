@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,3 +177,20 @@ def test_another_process_can_ask_what_a_group_has_committed(embedded_kafka: Embe
 def test_a_broker_that_isn_t_one_is_refused(which: str) -> None:
     with pytest.raises(BrokerError, match="must be embedded, apache, or host:port of a running one"):
         open_broker(which, {})
+
+
+SENDER = """
+import itertools, os, signal, threading
+from local_emulator.kafka.embedded import EmbeddedBroker
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
+with EmbeddedBroker({"orders": 1}) as broker:
+    # A thread of this process gets its turn when the sender is inside of librdkafka: there the signal arrives.
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    produce(broker.bootstrap_servers, "orders", itertools.repeat(Record(0, None, None, b"value")))
+"""
+
+
+def test_ctrl_c_while_records_are_sent_is_a_keyboard_interrupt() -> None:
+    ran = subprocess.run([sys.executable, "-c", SENDER], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stderr.splitlines()[-1] == "KeyboardInterrupt"
