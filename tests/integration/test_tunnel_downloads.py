@@ -38,7 +38,7 @@ TYPES: dict[str, list[Any]] = {
     "BOOLEAN": [True, False, True],
     "STRING": ["", "中文 ✓", "a\tb\n'\"\\"],
     "VARCHAR(5)": ["", "中文", "abcde"],
-    "CHAR(5)": ["a", "中文", "abcde"],
+    "CHAR(5)": ["a    ", "中文   ", "abcde"],
     "BINARY": [b"", b"\xff\x00\x80\xc0\xff\x7f", b"abc"],
     "DECIMAL(38,18)": [Decimal(0), Decimal("12345678901234567890.123456789012345678"), Decimal("-1.5")],
     "DECIMAL(5,2)": [Decimal("0.01"), Decimal("-999.99"), Decimal("1.00")],

@@ -1,4 +1,7 @@
-"""What a cell may hold beyond its Arrow type: sizes and lengths of texts, no null where the column forbids it."""
+"""What a cell may hold beyond its Arrow type: sizes and lengths of texts, no null where the column forbids it.
+
+And what is given out of a CHAR, which always has its whole length.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,16 @@ def checked(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Ite
         for values, column in zip(batch.columns, columns, strict=True):
             _check(values, column)
         yield batch
+
+
+def filled(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    """The same batches, with blanks behind each text of a CHAR column up to its length in characters."""
+    for batch in batches:
+        arrays = [
+            pc.utf8_rpad(values, column.type.arguments[0]) if column.type.name == "char" else values
+            for values, column in zip(batch.columns, columns, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 
 def _check(values: pa.Array, column: Column) -> None:

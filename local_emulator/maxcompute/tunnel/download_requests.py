@@ -9,6 +9,7 @@ from aiohttp import web
 from local_emulator.maxcompute.keys import STORE, WHOLE, in_thread
 from local_emulator.maxcompute.tunnel import preview as previews
 from local_emulator.maxcompute.tunnel.answers import number, requested_table, session_answer
+from local_emulator.maxcompute.tunnel.cells import filled
 from local_emulator.maxcompute.tunnel.downloads import (
     Downloads,
     DownloadSession,
@@ -52,7 +53,7 @@ async def rows_answer(request: web.Request, session: DownloadSession, *, structs
     wire = wanted_wire(request.query, request.headers)
     start, count = row_range(session, request.query.get("rowrange", f"(0,{session.count})"))
     columns = chosen_columns(session, request.query.get("columns", ""), in_order=wire.arrow)
-    batches = batches_of(session, [column.name for column in columns], start, count)
+    batches = filled(batches_of(session, [column.name for column in columns], start, count), columns)
     if wire.arrow and structs:
         batches = map(previews.timestamps_as_structs, batches)
     pieces = wire.encode(batches, columns)

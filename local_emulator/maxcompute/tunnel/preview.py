@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from local_emulator.maxcompute.tunnel.cells import filled
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.record_columns import split_seconds
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 10_000  # what the service gives without, and at most with, a limit
 _CODECS = {"ZSTD": "zstd", "LZ4_FRAME": "lz4"}
+_TIMESTAMPS = frozenset({"timestamp", "timestamp_ntz"})
 _PAIR = pa.struct([("sec", pa.int64()), ("nano", pa.int32())])
 
 
@@ -30,19 +32,22 @@ def preview(
         store: holds the table.
         table: whose rows.
         spec: one partition, or () for any row.
-        names: of the columns, partition columns allowed; none: the table's own.
+        names: of the columns, partition columns allowed; none: the table's own, and of rows of any partition also
+            the partition columns.
         limit: how many rows; negative: as many as the service gives.
         accepted: a compression for Arrow's buffers, as in Accept-Encoding.
     """
-    unknown = [name for name in names if table.column(name) is None]
+    found = {name: table.column(name) for name in names or _names(table, spec)}
+    columns = [column for column in found.values() if column is not None]
+    unknown = [name for name, column in found.items() if column is None]
     if unknown:
         raise tunnel_error("InvalidColumnSpec", f"{table.name} has no column {', '.join(unknown)}.")
     if spec:
         store.partition(table, spec)
     count = MOST_ROWS if limit < 0 else min(limit, MOST_ROWS)
     with store.snapshot(table) as snapshot:
-        rows = snapshot.read(spec or None, names or [column.name for column in table.columns], 0, count)
-    batches = [timestamps_as_structs(batch) for batch in rows.to_batches()]
+        rows = snapshot.read(spec or None, list(found), 0, count)
+    batches = [timestamps_as_structs(batch) for batch in filled(rows.to_batches(), columns)]
     schema = timestamps_as_structs(pa.RecordBatch.from_pylist([], schema=rows.schema)).schema
     options = pa.ipc.IpcWriteOptions(compression=_CODECS.get(accepted.strip().upper()))
     sink = io.BytesIO()
@@ -50,6 +55,12 @@ def preview(
         for batch in batches:
             writer.write_batch(batch)
     return sink.getvalue()
+
+
+def _names(table: Table, spec: tuple[str, ...]) -> list[str]:
+    """What is shown if nothing is chosen; PyODPS 0.13.2 can't read partition columns beside timestamps."""
+    alone = spec or any(column.type.name in _TIMESTAMPS for column in table.columns)
+    return [column.name for column in (table.columns if alone else table.all_columns)]
 
 
 def timestamps_as_structs(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,0 +1,70 @@
+"""What PyODPS's users rely on in tables, partitions and downloads, with unmodified PyODPS."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from tests.tunnel_clients import make_table, rows_of, tunnel_of, values_of
+
+if TYPE_CHECKING:
+    from odps import ODPS
+
+CELLS = [["ab", "ab"], ["数据", "数据"], [None, None]]
+AT = pd.Timestamp("2026-11-17 15:00:00.123456789")
+FILLED = [["ab  ", "ab"], ["数据  ", "数据"], [None, None]]
+
+
+def test_a_char_is_given_out_in_its_whole_length(owner: ODPS) -> None:
+    table = make_table(owner, "c CHAR(4), v VARCHAR(4)")
+    owner.write_table(table.name, CELLS)
+    assert rows_of(owner, table) == FILLED
+    session = tunnel_of(owner).create_download_session(table.name)
+    with session.open_arrow_reader(0, session.count) as reader:
+        assert [list(row.values()) for row in reader.read().to_pylist()] == FILLED
+    with tunnel_of(owner).open_preview_reader(table, arrow=False) as reader:
+        assert values_of(reader) == FILLED
+    found = owner.execute_sql(f"SELECT v FROM {table.name} WHERE c = 'ab'")  # noqa: S608 - a name of the test's
+    with found.open_reader(tunnel=True) as reader:
+        assert [record["v"] for record in reader] == ["ab"]
+
+
+def test_any_number_of_first_rows_may_be_asked_of_an_empty_table(owner: ODPS) -> None:
+    table = make_table(owner, "id BIGINT")
+    session = tunnel_of(owner).create_download_session(table.name)
+    with session.open_arrow_reader(0, 4) as reader:
+        assert reader.read().num_rows == 0
+    with session.open_record_reader(0, 4) as reader:
+        assert list(reader) == []
+
+
+def test_a_preview_of_all_partitions_tells_which_one_a_row_is_in(owner: ODPS) -> None:
+    table = make_table(owner, "id BIGINT", "day STRING, hour STRING")
+    owner.write_table(table.name, [[1]], partition="day=17,hour=15", create_partition=True)
+    with tunnel_of(owner).open_preview_reader(table, limit=3, arrow=False) as reader:
+        assert values_of(reader) == [[1, "17", "15"]]
+    with tunnel_of(owner).open_preview_reader(table, columns=["id"], arrow=True) as reader:
+        assert reader.read() == pa.table({"id": [1]})
+    timed = make_table(owner, "at TIMESTAMP", "day STRING")
+    owner.write_table(timed.name, [[AT]], partition="day=17", create_partition=True)
+    with tunnel_of(owner).open_preview_reader(timed, limit=3, arrow=False) as reader:
+        assert [record["at"] for record in reader] == [AT]
+
+
+def test_a_partitions_details_are_not_its_times(owner: ODPS) -> None:
+    table = make_table(owner, "id BIGINT", "pt STRING")
+    partition = table.create_partition("pt=a")
+    assert partition.file_num == 0
+    assert not partition.is_loaded
+    assert isinstance(partition.creation_time, datetime)
+    assert partition.is_loaded
+
+
+def test_touching_a_table_is_seen_at_once(owner: ODPS) -> None:
+    table = make_table(owner, "id BIGINT")
+    before = table.last_data_modified_time
+    table.touch()
+    assert table.last_data_modified_time > before
