@@ -150,11 +150,16 @@ def describe(session: DownloadSession) -> dict[str, Any]:
 
 
 def row_range(session: DownloadSession, text: str) -> tuple[int, int]:
-    """First row and number of rows of ``(start,count)``; ServiceError InvalidRowRange if they aren't all there."""
+    """First row and number of rows of ``(start,count)``; ServiceError InvalidRowRange if they aren't all there.
+
+    Clients ask for any number of first rows without a look at how many there are; of none, the service gives none.
+    """
     match = _ROW_RANGE.match(text)
     if not match:
         raise tunnel_error("InvalidRowRange", f"Expected '(start,count)', found '{text}'.")
     start, count = int(match[1]), int(match[2])
+    if start == session.count == 0:
+        return 0, 0
     if start + count > session.count:
         raise tunnel_error("InvalidRowRange", f"Rows {start} to {start + count - 1} of {session.count} are asked for.")
     return start, count
