@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from operator import eq, ge, gt, le, lt, ne
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.sql.script import Reader
     from local_emulator.maxcompute.store import Alteration
 
+_SECOND = timedelta(seconds=1)
 # The two-character ones first: the reader takes what comes.
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {"<>": ne, "!=": ne, "<=": le, ">=": ge, "<": lt, ">": gt, "=": eq}
@@ -81,7 +83,7 @@ def _change(context: Context, reader: Reader, table: Table) -> None:
     elif reader.accept("PARTITION"):
         _partition(context, reader, table)
     else:
-        alteration = _alteration(reader, table)
+        alteration = _alteration(context, reader, table)
         reader.end()
         context.store.alter_table(table, alteration)
 
@@ -189,7 +191,7 @@ def _partition(context: Context, reader: Reader, table: Table) -> None:
     context.store.move_partitions(table, [source], target)
 
 
-def _alteration(reader: Reader, table: Table) -> Alteration:
+def _alteration(context: Context, reader: Reader, table: Table) -> Alteration:
     place = reader.place
     if reader.accept("SET", "COMMENT"):
         comment = reader.string()
@@ -201,7 +203,8 @@ def _alteration(reader: Reader, table: Table) -> Alteration:
         given = properties(reader)
         return lambda current: alterations.set_properties(current, given)
     if reader.accept("TOUCH"):
-        return lambda current: (current, ())
+        # Clients are told whole seconds, and have to see another one: the service takes longer for a statement.
+        return lambda current: (replace(current, modified=max(context.now, current.modified + _SECOND)), ())
     if reader.accept("RENAME", "COLUMN"):
         name = reader.name()
         reader.expect("TO")
