@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane import access
+from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.errors import GATEWAY_CODES, ApiError, Refusal, RefusedError, invalid, missing
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ class Rules:
         lower_case_arns: whether RAM shows a role's name in lower case in its ARN, as most of the evidence says.
         role_quota: how many roles an account may have.
         deletion_polls: how often the deletion of a service-linked role is found IN_PROGRESS before it has SUCCEEDED.
+        kafka: those of AliKafka.
     """
 
     region: str = "cn-hangzhou"
     lower_case_arns: bool = True
     role_quota: int = 1000
     deletion_polls: int = 1
+    kafka: KafkaRules = field(default_factory=KafkaRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ class Product:
         routes: of a product with paths (ROA): method and path, such as ``GET /2023-03-30/functions/{function}``, to
             the action's name. Without any, calls name their action (RPC).
         codes: HTTP status and code of refusals, where they aren't the gateway's.
+        throttled: the code of a call too many, for the fault that makes one.
     """
 
     name: str
@@ -172,6 +176,7 @@ class Product:
     actions: Mapping[str, Action]
     routes: Mapping[str, str] = field(default_factory=dict)
     codes: Mapping[Refusal, tuple[int, str]] = field(default_factory=dict)
+    throttled: str = "Throttling.User"
 
     def error(self, refused: RefusedError) -> ApiError:
         """A refusal in this product's codes."""

@@ -1,0 +1,62 @@
+"""Alibaba Cloud's SDKs of Kafka, event streams and functions, pointed at a local control plane."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from alibabacloud_alikafka20190916 import models as kafka_models
+from alibabacloud_alikafka20190916.client import Client as AliKafka
+from alibabacloud_eventbridge20200401.client import Client as EventBridge
+from alibabacloud_fc20230330.client import Client as FunctionCompute
+
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
+from tests.control_plane_clients import OWNER, config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local_emulator.control_plane.server import Server
+    from local_emulator.kafka.broker import Broker
+
+REGION = "cn-hangzhou"
+INSTANCE = "alikafka_local"
+PLACE = {"region_id": REGION, "instance_id": INSTANCE}
+
+
+def kafka(server: Server, key: tuple[str, str] = OWNER, version: str | None = None) -> AliKafka:
+    return AliKafka(config(server, key, version=version))
+
+
+def event_bridge(server: Server, key: tuple[str, str] = OWNER) -> EventBridge:
+    return EventBridge(config(server, key))
+
+
+def function_compute(server: Server, key: tuple[str, str] = OWNER) -> FunctionCompute:
+    return FunctionCompute(config(server, key))
+
+
+def new_topic(name: str = "orders", **changes: Any) -> kafka_models.CreateTopicRequest:
+    fields = {**PLACE, "topic": name, "remark": "a-remark", "partition_num": "3", **changes}
+    return kafka_models.CreateTopicRequest(**fields)
+
+
+def new_group(name: str = "readers", **changes: Any) -> kafka_models.CreateConsumerGroupRequest:
+    return kafka_models.CreateConsumerGroupRequest(**{**PLACE, "consumer_id": name, **changes})
+
+
+def send(broker: Broker, topic: str, count: int, *, partitions: int = 3, first_ms: int = 1_605_594_185_000) -> None:
+    """Records whose values are their numbers, dealt to the topic-partitions in turn, a millisecond apart."""
+    records = [
+        Record(partition=number % partitions, timestamp=first_ms + number, key=None, value=str(number).encode())
+        for number in range(count)
+    ]
+    produce(broker.bootstrap_servers, topic, records)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds()
