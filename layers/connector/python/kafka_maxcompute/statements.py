@@ -9,7 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential_jitter
+from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential, wait_random
 
 from kafka_maxcompute.errors import RefusedError, UnavailableError
 from kafka_maxcompute.retrying import until
@@ -85,7 +85,7 @@ def _watched(look: Callable[[], str], doing: str, deadline: Deadline) -> str:
     """The status in which it ended."""
     waiting = Retrying(
         retry=retry_if_result(lambda status: status.upper() in {"", "RUNNING", "WAITING", "SUSPENDED"}),
-        wait=wait_exponential_jitter(FIRST_LOOK_SECONDS, LONGEST_PAUSE_SECONDS, jitter=FIRST_LOOK_SECONDS),
+        wait=wait_exponential(FIRST_LOOK_SECONDS, LONGEST_PAUSE_SECONDS) + wait_random(0, FIRST_LOOK_SECONDS),
         stop=stop_before_delay(deadline.remaining()),
     )
     try:
