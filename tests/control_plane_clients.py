@@ -6,6 +6,7 @@ import http.client
 import json
 import uuid
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -74,12 +75,21 @@ def trust(**principal: list[str]) -> str:
     return json.dumps({"Version": "1", "Statement": [statement]})
 
 
+@dataclass
+class Refused:
+    """What the SDK raised in a block that `refused` guards, once it's left."""
+
+    error: ClientException = field(init=False)
+
+
 @contextmanager
-def refused(status: int, code: str) -> Iterator[pytest.ExceptionInfo[ClientException]]:
+def refused(status: int, code: str) -> Iterator[Refused]:
     """A block whose SDK call must fail so."""
+    found = Refused()
     with pytest.raises(ClientException) as caught:
-        yield caught
-    assert (caught.value.status_code, caught.value.code) == (status, code), caught.value.message
+        yield found
+    found.error = caught.value
+    assert (found.error.status_code, found.error.code) == (status, code), found.error.message
 
 
 def signed_headers(server: Server, query: Mapping[str, str], *, body: bytes = b"", **headers: str) -> dict[str, str]:

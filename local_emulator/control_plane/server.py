@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from local_emulator.control_plane import dispatch
+from local_emulator.control_plane import dispatch, faults
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.catalog import PRODUCTS
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
@@ -62,6 +62,21 @@ class ServerSettings:
     surroundings: Surroundings = field(default_factory=Surroundings)
 
 
+@dataclass(slots=True)
+class _Work:
+    """A request on its way: what it asks for, and what is found out about it for its answer and the log."""
+
+    request: web.Request
+    product: Product | None
+    action: str
+    parameters: Mapping[str, str]
+    form: Mapping[str, str]
+    request_id: str
+    principal: str = ""
+    code: str = ""
+    logged: bool = False
+
+
 class ControlPlane:
     """The application: state, log and clock, and what answers requests."""
 
@@ -86,13 +101,14 @@ class ControlPlane:
             for route, action in product.routes.items():
                 method, _, path = route.partition(" ")
                 app.router.add_route(method, path, partial(self._answer, product=product, action=action))
+        faults.install(app, PRODUCTS, self.clock)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
         app.on_cleanup.append(self._close)
         return app
 
-    async def _answer_rpc(self, request: web.Request) -> web.Response:
+    async def _answer_rpc(self, request: web.Request) -> web.StreamResponse:
         headers, parameters = request.headers, {**request.query, **await _form(request)}
         version = headers.get("x-acs-version") or parameters.get("Version", "")
         action = headers.get("x-acs-action") or parameters.get("Action", "")
@@ -100,47 +116,51 @@ class ControlPlane:
             request, product=self._rpc.get(version) if request.path == "/" else None, action=action
         )
 
-    async def _answer(self, request: web.Request, *, product: Product | None, action: str) -> web.Response:
-        request_id = str(uuid.uuid4()).upper()
+    async def _answer(self, request: web.Request, *, product: Product | None, action: str) -> web.StreamResponse:
         form = await _form(request)
         parameters = {
             name: value
             for name, value in {**request.query, **form, **request.match_info}.items()
             if name not in SIGNATURE_PARAMETERS and name != _UNKNOWN_PATH
         }
-        key: AccessKey | None = None
-        code = ""
-        try:
-            found = _action(product, action, request.method)
-            body = await request.read()
-            key = self._gate.enter(Message(request.method, request.raw_path, request.headers, body, form))
-            call = self._call(action, parameters, key, body, request.headers)
-            answer = await asyncio.get_running_loop().run_in_executor(self._workers, dispatch.run, found, call)
-            response = _response(answer, request_id, envelope=not (product and product.routes))
-        except Exception as error:  # noqa: BLE001 - whatever happens is answered
-            failure = _failure(error, product, action)
-            code, response = failure.code, _refusal(failure, request_id, request.host)
-        response.headers["x-acs-request-id"] = response.headers["x-fc-request-id"] = request_id
-        self.log.add(
-            Entry(
-                self.clock.now(),
-                key.principal.arn if key else "",
-                product.name if product else "",
-                action,
-                without_secrets(parameters),
-                response.status,
-                code,
-            )
+        work = _Work(request, product, action, parameters, form, str(uuid.uuid4()).upper())
+        if product is None:
+            return await self._carry_out(work)
+        response = await faults.inject(
+            request, product, action, lambda _: self._carry_out(work), partial(_refusal, work=work)
         )
+        if not work.logged:
+            gone = request.transport is None or request.transport.is_closing()
+            self._log(work, 0 if gone else response.status)
         return response
 
-    def _call(
-        self, action: str, parameters: Mapping[str, str], key: AccessKey, body: bytes, headers: Mapping[str, str]
-    ) -> Call:
+    async def _carry_out(self, work: _Work) -> web.Response:
+        request, product = work.request, work.product
+        try:
+            found = _action(product, work.action, request.method)
+            body = await request.read()
+            message = Message(request.method, request.raw_path, request.headers, body, work.form)
+            key = self._gate.enter(message)
+            work.principal = key.principal.arn
+            call = self._call(work, key, body)
+            answer = await asyncio.get_running_loop().run_in_executor(self._workers, dispatch.run, found, call)
+            response = _response(answer, work)
+        except Exception as error:  # noqa: BLE001 - whatever happens is answered
+            response = _refusal(_failure(error, product, work.action), work)
+        self._log(work, response.status)
+        return response
+
+    def _log(self, work: _Work, status: int) -> None:
+        work.logged = True
+        product = work.product.name if work.product else ""
+        parameters = without_secrets(work.parameters)
+        self.log.add(Entry(self.clock.now(), work.principal, product, work.action, parameters, status, work.code))
+
+    def _call(self, work: _Work, key: AccessKey, body: bytes) -> Call:
         settings = self.settings
         return Call(
-            action,
-            parameters,
+            work.action,
+            work.parameters,
             key,
             settings.account_id,
             self.clock.now(),
@@ -148,7 +168,7 @@ class ControlPlane:
             settings.rules,
             settings.surroundings,
             body,
-            headers,
+            work.request.headers,
         )
 
     async def _show_log(self, _: web.Request) -> web.Response:
@@ -258,10 +278,14 @@ async def _form(request: web.Request) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
-def _response(answer: Mapping[str, object] | Reply, request_id: str, *, envelope: bool) -> web.Response:
+def _response(answer: Mapping[str, object] | Reply, work: _Work) -> web.Response:
     if isinstance(answer, Reply):
-        return web.Response(body=answer.body, status=answer.status, headers=answer.headers)
-    return web.json_response({"RequestId": request_id, **answer} if envelope else dict(answer), dumps=_compact)
+        response = web.Response(body=answer.body, status=answer.status, headers=answer.headers)
+    else:
+        paths = work.product and work.product.routes
+        body = dict(answer) if paths else {"RequestId": work.request_id, **answer}
+        response = web.json_response(body, dumps=_compact)
+    return _named(response, work)
 
 
 def _action(product: Product | None, name: str, method: str) -> Action:
@@ -285,9 +309,21 @@ def _failure(error: Exception, product: Product | None, action: str) -> ApiError
     return ApiError(500, "InternalError", "The emulator failed: its log says how.")
 
 
-def _refusal(error: ApiError, request_id: str, host: str) -> web.Response:
-    body = {"RequestId": request_id, "HostId": host, "Code": error.code, "Message": error.message, **error.fields}
-    return web.json_response(body, status=error.status, dumps=_compact)
+def _refusal(error: ApiError, work: _Work) -> web.Response:
+    work.code = error.code
+    body = {
+        "RequestId": work.request_id,
+        "HostId": work.request.host,
+        "Code": error.code,
+        "Message": error.message,
+        **error.fields,
+    }
+    return _named(web.json_response(body, status=error.status, dumps=_compact), work)
+
+
+def _named(response: web.Response, work: _Work) -> web.Response:
+    response.headers["x-acs-request-id"] = response.headers["x-fc-request-id"] = work.request_id
+    return response
 
 
 def _compact(value: object) -> str:

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,9 +29,10 @@ from local_emulator.maxcompute.security import expired_token
 from local_emulator.maxcompute.tunnel.errors import sentence_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+    Refuse = Callable[[web.Request, "Fault"], web.Response]
 
 Answer = Literal["status", "reset", "delay", "truncate", "expired-token"]
 LONGEST_DELAY = 600.0  # seconds: more than any client waits
@@ -47,7 +49,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What happens, to which requests, and how often.
 
     Fields:
-        operation: a name of `operations.NAMES` or a pattern of them, such as ``upload.*``.
+        operation: a name or a pattern of names, such as ``upload.*``; which there are is for `parse` to know.
         answer: ``status``: an error; ``reset``: none, the connection is reset; ``truncate``: half of the right one,
             then the connection ends; ``delay``: the right one, late; ``expired-token``: the refusal of a token that is
             out of date, for signed requests.
@@ -74,9 +76,6 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         """Refuse what says nothing, or two things."""
-        if not any(fnmatchcase(name, self.operation) for name in NAMES):
-            near = get_close_matches(self.operation, NAMES) or NAMES
-            raise ValueError(f"no operation is called {self.operation!r}; expected one of {', '.join(near)}, or '*'")
         if (self.answer == "status") != (self.status is not None):
             raise ValueError("the answer 'status', and no other, needs a status")
         if (self.code or self.message) and self.answer != "status":
@@ -127,7 +126,9 @@ class SetFault:
 class Faults:
     """All faults that were set and not cleared since, oldest first; of those that fit a request, the oldest hits it."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = NAMES) -> None:
+        self.names = names
+        """Of the operations that a fault can be for."""
         self.armed: tuple[SetFault, ...] = ()
         """Those that are not spent."""
         self.stopping = asyncio.Event()
@@ -179,12 +180,16 @@ class Faults:
 FAULTS = web.AppKey("FAULTS", Faults)
 
 
-def parse(body: bytes) -> Fault:
-    """A fault from its JSON; ServiceError InvalidArgument names what is wrong with it."""
+def parse(body: bytes, names: Sequence[str] = NAMES) -> Fault:
+    """A fault from its JSON, for one of these operations; ServiceError InvalidArgument names what is wrong with it."""
     try:
-        return msgspec.json.decode(body, type=Fault)
+        found = msgspec.json.decode(body, type=Fault)
     except msgspec.MsgspecError as error:
         raise invalid(str(error)) from None
+    if not any(fnmatchcase(name, found.operation) for name in names):
+        near = get_close_matches(found.operation, names) or names
+        raise invalid(f"no operation is called {found.operation!r}; expected one of {', '.join(near)}, or '*'")
+    return found
 
 
 async def stop(app: web.Application) -> None:
@@ -201,11 +206,12 @@ async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
     operation = name_of(request)
     if not operation:
         return await handler(request)
-    found = faults.take(operation, session_of(request), signed="Authorization" in request.headers)
-    return await (handler(request) if found is None else _happen(request, handler, found))
+    found = faults.take(operation, session_of(request), signed=_signed(request))
+    return await (handler(request) if found is None else happen(request, handler, found, _refuse))
 
 
-async def _happen(request: web.Request, handler: Handler, found: SetFault) -> web.StreamResponse:
+async def happen(request: web.Request, handler: Handler, found: SetFault, refuse: Refuse) -> web.StreamResponse:
+    """Let a fault happen to a request; `refuse` makes the service's own answer to one that has an error."""
     fault = found.fault
     if fault.answer == "delay":
         return await _late(request, handler, found)
@@ -219,7 +225,7 @@ async def _happen(request: web.Request, handler: Handler, found: SetFault) -> we
         return _reset(request)
     if fault.answer == "truncate":
         return await _truncated(request, right)
-    wrong = _gateway_page(fault) if fault.status in _GATEWAY and not fault.code else refusal(request, _error(fault))
+    wrong = _gateway_page(fault) if fault.status in _GATEWAY and not fault.code else refuse(request, fault)
     wrong.headers[FAULT_HEADER] = str(found.number)
     return wrong
 
@@ -249,15 +255,20 @@ async def _applied(request: web.Request, handler: Handler, found: SetFault) -> w
         right = await handler(request)
     except ServiceError as error:
         return refusal(request, error)
-    found.applied += 1
+    found.applied += right.status < HTTPStatus.BAD_REQUEST
     return right
 
 
-def _error(fault: Fault) -> ServiceError:
+def _signed(request: web.Request) -> bool:
+    return "Authorization" in request.headers or "x-odps-bearer-token" in request.headers
+
+
+def _refuse(request: web.Request, fault: Fault) -> web.Response:
     if fault.status is None:
-        return expired_token()
+        return refusal(request, expired_token())
     code = fault.code or _CODES[fault.status]
-    return ServiceError(fault.status, code, fault.message or sentence_of(code) or "A fault that was set.")
+    message = fault.message or sentence_of(code) or "A fault that was set."
+    return refusal(request, ServiceError(fault.status, code, message))
 
 
 def _gateway_page(fault: Fault) -> web.Response:
@@ -280,7 +291,8 @@ async def _truncated(request: web.Request, right: web.StreamResponse) -> web.Str
     """Half of an answer under its whole length (of one without a body: a byte that never comes), then the end."""
     body = right.body if isinstance(right, web.Response) and isinstance(right.body, bytes) else b""
     half = web.StreamResponse(status=right.status, headers=right.headers)
-    half.headers["x-odps-request-id"] = request[REQUEST_ID]
+    if REQUEST_ID in request:
+        half.headers["x-odps-request-id"] = request[REQUEST_ID]
     half.content_length = max(len(body), 1)
     await half.prepare(request)
     await half.write(body[: len(body) // 2])

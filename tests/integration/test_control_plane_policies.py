@@ -114,8 +114,8 @@ def test_one_permission_fewer(plane: Server, permission: str) -> None:
     resource, call = CALLS[permission]
     with refused(403, "NoPermission") as caught:
         call(plane, alice)
-    assert f"user/alice lacks {permission} on {resource}." in caught.value.message
-    detail = caught.value.access_denied_detail
+    assert f"user/alice lacks {permission} on {resource}." in caught.error.message
+    detail = caught.error.access_denied_detail
     assert (detail["AuthAction"], detail["NoPermissionType"]) == (permission, "ImplicitDeny")
 
 
@@ -137,7 +137,7 @@ def test_a_deny_is_stronger_and_is_named_so(plane: Server) -> None:
     bob = plane.add_user("bob", policy("*"), policy("ram:Create*", effect="Deny"))
     with refused(403, "NoPermission") as caught:
         create_role(plane, bob)
-    assert caught.value.access_denied_detail["NoPermissionType"] == "ExplicitDeny"
+    assert caught.error.access_denied_detail["NoPermissionType"] == "ExplicitDeny"
     ram(plane, bob).list_roles(m.ListRolesRequest())
 
 

@@ -77,7 +77,7 @@ def test_the_owner_assumes_no_role(plane: server.Server) -> None:
     make_role(plane, trust(RAM=[ROOT]))
     with refused(403, "NoPermission") as caught:
         assume(client_of(plane))
-    assert "Roles may not be assumed by root accounts" in caught.value.message
+    assert "Roles may not be assumed by root accounts" in caught.error.message
 
 
 def test_a_user_needs_the_permission(plane: server.Server) -> None:
@@ -85,14 +85,14 @@ def test_a_user_needs_the_permission(plane: server.Server) -> None:
     bob = plane.add_user("bob", policy("sts:AssumeRole", resource=f"acs:ram::{ACCOUNT}:role/other"))
     with refused(403, "NoPermission") as caught:
         assume(client_of(plane, bob))
-    assert f"sts:AssumeRole on acs:ram:*:{ACCOUNT}:role/runner" in caught.value.message
+    assert f"sts:AssumeRole on acs:ram:*:{ACCOUNT}:role/runner" in caught.error.message
 
 
 def test_a_role_that_trusts_services_only(plane: server.Server, alice: tuple[str, str]) -> None:
     make_role(plane, trust(Service=["fc.aliyuncs.com", "alikafka.aliyuncs.com"]))
     with refused(403, "NoPermission") as caught:
         assume(client_of(plane, alice))
-    assert "trust policy" in caught.value.message
+    assert "trust policy" in caught.error.message
 
 
 def test_a_role_that_trusts_one_user(plane: server.Server, alice: tuple[str, str]) -> None:
@@ -167,7 +167,7 @@ def test_the_policy_of_a_session_narrows_it(plane: server.Server, alice: tuple[s
     wide.list_roles(models.ListRolesRequest())
     with refused(403, "NoPermission") as caught:
         narrow.list_roles(models.ListRolesRequest())
-    assert caught.value.access_denied_detail["PolicyType"] == "SessionPolicy"
+    assert caught.error.access_denied_detail["PolicyType"] == "SessionPolicy"
 
 
 def test_keys_of_a_role_that_was_made_anew_are_good_for_nothing(plane: server.Server, alice: tuple[str, str]) -> None:

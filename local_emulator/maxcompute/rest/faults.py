@@ -16,7 +16,6 @@ from aiohttp import web
 from local_emulator.maxcompute.errors import invalid
 from local_emulator.maxcompute.faults import FAULTS, SetFault, parse
 from local_emulator.maxcompute.keys import CLOCK
-from local_emulator.maxcompute.operations import NAMES
 
 if TYPE_CHECKING:
     from local_emulator.maxcompute.clock import Clock
@@ -53,7 +52,8 @@ async def list_faults(request: web.Request) -> web.Response:
 
 async def set_fault(request: web.Request) -> web.Response:
     """One more, as `Fault` describes it; its number is in the answer."""
-    return _answer(_described(request.app[FAULTS].set(parse(await request.read()))), HTTPStatus.CREATED)
+    faults = request.app[FAULTS]
+    return _answer(_described(faults.set(parse(await request.read(), faults.names))), HTTPStatus.CREATED)
 
 
 async def clear_faults(request: web.Request) -> web.Response:
@@ -71,9 +71,9 @@ async def clear_fault(request: web.Request) -> web.Response:
     return _faults(request.app[FAULTS].clear(int(request.match_info["fault"])))
 
 
-async def list_operations(_: web.Request) -> web.Response:
+async def list_operations(request: web.Request) -> web.Response:
     """The names that a fault's operation may have."""
-    return _answer({"operations": NAMES})
+    return _answer({"operations": request.app[FAULTS].names})
 
 
 async def get_clock(request: web.Request) -> web.Response:

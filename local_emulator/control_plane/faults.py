@@ -1,0 +1,71 @@
+"""Faults of the control plane: the same as the local MaxCompute's, for calls named ``Product.Action``.
+
+A call can be throttled, fail once with a 5xx, be carried out while its answer is lost, come late, or have a token that
+is out of date; the emulator's clock can be moved.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from local_emulator.control_plane.errors import ApiError, Refusal, RefusedError
+from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.faults import FAULTS, Faults, happen, stop
+from local_emulator.maxcompute.keys import CLOCK
+from local_emulator.maxcompute.rest import faults as control
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from local_emulator.control_plane.dispatch import Product
+    from local_emulator.maxcompute.clock import Clock
+    from local_emulator.maxcompute.faults import Fault
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_CODES: Mapping[int, str] = MappingProxyType({408: "RequestTimeout", 500: "InternalError", 503: "ServiceUnavailable"})
+_THROTTLED = 429
+
+
+def install(app: web.Application, products: Iterable[Product], clock: Clock) -> None:
+    """Serve the paths below ``/emulator`` by which faults are set, as the local MaxCompute has them."""
+    names = sorted(f"{product.name}.{action}" for product in products for action in product.actions)
+    app[FAULTS] = Faults(names)
+    app[CLOCK] = clock
+    control.add_routes(app)
+    app.middlewares.append(_answer)
+    app.on_shutdown.append(stop)
+
+
+async def inject(
+    request: web.Request, product: Product, action: str, handler: Handler, fail: Callable[[ApiError], web.Response]
+) -> web.StreamResponse:
+    """Carry a call out, or let the fault happen that is for it; `fail` makes the answer for an error."""
+    faults = request.app[FAULTS]
+    found = faults.take(f"{product.name}.{action}", "", signed=True) if faults.armed else None
+    if found is None:
+        return await handler(request)
+
+    def refuse(_: web.Request, fault: Fault) -> web.Response:
+        return fail(_error(product, fault))
+
+    return await happen(request, handler, found, refuse)
+
+
+def _error(product: Product, fault: Fault) -> ApiError:
+    if fault.status is None:
+        return product.error(RefusedError(Refusal.EXPIRED_TOKEN, "Specified SecurityToken is expired."))
+    default = product.throttled if fault.status == _THROTTLED else _CODES.get(fault.status, "")
+    return ApiError(fault.status, fault.code or default, fault.message or "A fault that was set.")
+
+
+@web.middleware
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is wrong with a fault that somebody wants to set, as the `fault` command reads it."""
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        return web.json_response({"Code": error.code, "Message": error.message}, status=error.status)
