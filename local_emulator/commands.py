@@ -87,7 +87,7 @@ def _watch(running: Cloud) -> int:
         if (progress.events, progress.failed_invocations) != shown:
             shown = progress.events, progress.failed_invocations
             failed = f", {shown[1]:,} failed invocations (see the log)" if shown[1] else ""
-            CONSOLE.print(f"delivered {shown[0]:,} records in {progress.batches:,} batches{failed}")
+            CONSOLE.print(f"delivered so far: {shown[0]:,} records, {progress.batches:,} batches{failed}")
         if progress.state in STANDING:
             raise StreamError(f"the stream stands still ({progress.state.value}): {progress.reason}")
         time.sleep(WATCH_SECONDS)

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from odps import ODPS, options
-from odps.errors import ObjectAlreadyExists
+from odps.errors import InstanceTypeNotSupported, ObjectAlreadyExists
 
 from local_emulator.text_table import draw
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local_emulator.endpoints import Endpoints
-
-# The statements whose answer is rows; all others answer with text.
-SELECTING = frozenset({"select", "with", "values", "from", "("})
 
 
 def connect(endpoints: Endpoints) -> ODPS:
@@ -57,12 +54,14 @@ def create(client: ODPS, at: Endpoints) -> list[str]:
 def run(client: ODPS, statement: str) -> Iterator[str]:
     """Run one statement; the lines that MaxCompute's command line client would print. Raises odps.errors.ODPSError."""
     instance = client.execute_sql(statement)
-    if statement.split(maxsplit=1)[0].lower().startswith(tuple(SELECTING)):
-        with instance.open_reader(tunnel=True) as reader:
-            names = [column.name for column in reader.schema.columns]
-            yield from draw(names, [record.values for record in reader])
+    try:
+        reader = instance.open_reader(tunnel=True)
+    except InstanceTypeNotSupported:  # what isn't a query answers with text
+        with instance.open_reader(tunnel=False) as text:
+            yield from str(text.raw).splitlines()
+        yield ""
+        yield "OK"
         return
-    with instance.open_reader(tunnel=False) as reader:
-        yield from str(reader.raw).splitlines()
-    yield ""
-    yield "OK"
+    with reader:
+        names = [column.name for column in reader.schema.columns]
+        yield from draw(names, [record.values for record in reader])

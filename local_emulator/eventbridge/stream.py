@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from confluent_kafka import KafkaError
+
 from local_emulator.eventbridge.delivery import Delivery
 from local_emulator.eventbridge.event import element_encoder
 from local_emulator.eventbridge.progress import Meter, Progress, State
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 STANDING = (State.READY, State.PAUSED, State.STARTING_FAILED, State.RUNNING_FAILED)
+
+
+SILENT_SECONDS = 60.0
+"""Between two warnings that no broker answers: each of the consumers reports it, and again and again."""
 
 
 class StreamError(Exception):
@@ -62,6 +68,7 @@ class EventStream:
         self._threads: list[threading.Thread] = []
         self._assigned: dict[Task, int] = {}
         self._topic_partitions = 0
+        self._broker_missed = -SILENT_SECONDS
 
     def start(self) -> None:
         """Start, or start again, from the group's commits; returns at once, in state STARTING."""
@@ -88,6 +95,7 @@ class EventStream:
             stopping=self._stopping,
             halt=self._halt,
             assigned=self._task_assigned,
+            broker_error=self._broker_error,
         )
         tasks = [Task(shared) for _ in range(min(self._config.maximum_tasks, self._topic_partitions))]
         self._threads = [
@@ -172,6 +180,19 @@ class EventStream:
             _LOG.error("the stream of %s stands still (%s): %s", self._config.topic, state.value, reason)
             self._meter.enter(state, reason)
         self._stopping.set()
+
+    def _broker_error(self, error: KafkaError) -> None:
+        """Called by every task's consumer: say once in a while that no broker answers; the consumers go on trying."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - so is the name of librdkafka's own code
+            return
+        now = time.monotonic()
+        if now - self._broker_missed > SILENT_SECONDS:
+            self._broker_missed = now
+            _LOG.warning(
+                "no broker answers at %s; the stream of %s goes on when one does",
+                self._bootstrap_servers,
+                self._config.topic,
+            )
 
     def _task_assigned(self, task: Task, count: int) -> None:
         self._assigned[task] = count

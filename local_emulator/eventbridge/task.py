@@ -78,6 +78,8 @@ class Shared:
     """Makes the whole stream stand still, in a state and for a reason."""
     assigned: Callable[[Task, int], None]
     """Told how many topic-partitions a task has from now on."""
+    broker_error: Callable[[KafkaError], None]
+    """Told what a consumer's connections meet."""
 
 
 class Task:
@@ -86,7 +88,12 @@ class Task:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._consumer = Consumer(
-            {"bootstrap.servers": shared.bootstrap_servers, "group.id": shared.config.group, **SETTINGS}
+            {
+                "bootstrap.servers": shared.bootstrap_servers,
+                "group.id": shared.config.group,
+                "error_cb": shared.broker_error,
+                **SETTINGS,
+            }
         )
         self._numbers = itertools.count()
         self._early: list[Message] = []

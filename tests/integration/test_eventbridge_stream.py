@@ -402,3 +402,23 @@ def test_a_log_that_loses_records_under_a_running_stream_stops_it(
     progress = await_state(stream, State.RUNNING_FAILED)
     assert f"the log of {topic}-0 begins after what the stream has delivered" in progress.reason
     assert embedded_kafka.bootstrap_servers
+
+
+def test_a_broker_that_goes_away_is_reported_once(
+    embedded_kafka: EmbeddedBroker, function: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its six consumers go on trying, so the stream itself stays as it is."""
+    embedded_kafka.create_topic("orders", 6)
+    stream = EventStream(settings(topic="orders"), function, embedded_kafka.bootstrap_servers)
+    stream.start()
+    try:
+        stream.await_start(SECONDS)
+        embedded_kafka.stop()
+        deadline = time.monotonic() + SECONDS
+        while "no broker answers" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)
+        assert caplog.text.count("no broker answers") == 1
+        assert stream.progress().state is State.RUNNING
+    finally:
+        stream.stop()
