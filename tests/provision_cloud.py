@@ -1,0 +1,117 @@
+"""A control plane, a broker and MaxCompute of one account, and somebody who provisions a connector in them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from fc_powertools.context import Context, Function
+from fc_powertools.decorators import opened
+from kafka_maxcompute.statements import run_security
+from local_emulator.control_plane import server as control_plane
+from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.instances import add_instance
+from local_emulator.control_plane.maxcompute_keys import registrar
+from local_emulator.control_plane.surroundings import Surroundings
+from local_emulator.maxcompute import server as maxcompute
+from local_emulator.maxcompute.keys import ACCOUNTS
+from local_emulator.maxcompute.security import Credential
+from provisioning import invocation
+from provisioning.request import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_emulator.kafka.embedded import EmbeddedBroker
+    from provisioning.cloud import Cloud
+    from provisioning.request import Request
+
+ACCOUNT = control_plane.ACCOUNT_ID
+INSTANCE = "alikafka_local"
+PROJECT = "connector_test"
+SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounding:
+    """What runs; `settings` are the connector's, `keys` the caller's access key."""
+
+    plane: control_plane.Server
+    tables: maxcompute.Server
+    broker: EmbeddedBroker
+    settings: dict[str, str]
+    keys: tuple[str, str] = ("ak", "sk")
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def event(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> bytes:
+        """An invocation's event."""
+        return json.dumps({"action": action, "settings": self.settings | (settings or {}), **fields}).encode()
+
+    def variables(self) -> dict[str, str]:
+        """The provisioning function's environment."""
+        key_id, secret = self.keys
+        return {
+            "CONTROL_ENDPOINT": self.plane.url,
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
+            **self.environment,
+        }
+
+    def ask(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        """The reply to one invocation."""
+        context = Context(request_id="r", function=Function(timeout=SECONDS))
+        with opened(context, environment=self.variables()) as current:
+            return invocation.answer(self.event(action, settings, **fields), current)
+
+    @contextmanager
+    def cloud(self, action: str = "apply", settings: dict[str, Any] | None = None, **fields: Any) -> Iterator[Cloud]:
+        """What resources work with while an invocation lasts."""
+        context = Context(request_id="r", function=Function(timeout=SECONDS))
+        with opened(context, environment=self.variables()) as current:
+            yield invocation.opened(self.request(action, settings, **fields), current)
+
+    def request(self, action: str = "apply", settings: dict[str, Any] | None = None, **fields: Any) -> Request:
+        """An event, read."""
+        return read(self.event(action, settings, **fields), {})
+
+    def user(self, name: str, *documents: str) -> Surrounding:
+        """The same, as a RAM user with these policies, who is an administrator of the project."""
+        keys = self.plane.add_user(name, *documents)
+        self.admit(f"RAM${ACCOUNT}:{name}", keys)
+        return replace(self, keys=keys)
+
+    def admit(self, principal: str, keys: tuple[str, str]) -> None:
+        """Let MaxCompute know a key, and its project an administrator."""
+        accounts = self.tables.app[ACCOUNTS]
+        accounts.add(keys[0], Credential(keys[1], accounts.principal(principal)))
+        with self.cloud() as cloud:
+            for statement in (f"add user `{principal}`", f"grant admin to `{principal}`"):
+                run_security(cloud.maxcompute, statement, cloud.deadline)
+
+    def changes(self) -> list[str]:
+        """The names of the calls so far that could change something."""
+        return [
+            action for action in self.plane.log.actions() if not action.startswith(("Get", "List", "Show", "Describe"))
+        ]
+
+
+@contextmanager
+def running(broker: EmbeddedBroker, name: str = "orders", **instance: Any) -> Iterator[Surrounding]:
+    """All of it, with a Kafka instance that has the source topic."""
+    with ExitStack() as parts:
+        tables = parts.enter_context(maxcompute.start(project=PROJECT, account_id=ACCOUNT))
+        around = Surroundings(broker=broker, tell_key=registrar(tables.app[ACCOUNTS]))
+        plane = parts.enter_context(control_plane.start(surroundings=around))
+        add_instance(plane, Instance(INSTANCE, **instance))
+        broker.create_topic(f"{name}-in", 6)
+        settings = {
+            "name": name,
+            "instance_id": INSTANCE,
+            "source_topic": f"{name}-in",
+            "endpoint": tables.endpoint,
+            "project": PROJECT,
+            "table": "test_kafka",
+        }
+        yield Surrounding(plane, tables, broker, settings)
