@@ -16,16 +16,14 @@ def registrar(accounts: Accounts) -> Callable[[str, AccessKey], None]:
     """What `Surroundings.tell_key` needs to be, for a MaxCompute of the same account."""
 
     def tell(key_id: str, key: AccessKey) -> None:
-        principal = accounts.principal(maxcompute_name(key.principal))
+        principal = accounts.principal(_name(key.principal))
         accounts.add(key_id, Credential(key.secret, principal, key.token, key.expires))
 
     return tell
 
 
-def maxcompute_name(principal: Principal) -> str:
-    """An identity as MaxCompute's statements write it; a role in lower case, as its ARN is."""
-    if principal.kind == "Account":
-        return f"ALIYUN${principal.account}"
+def _name(principal: Principal) -> str:
+    """A user or role as MaxCompute's statements write it; a role in lower case, as its ARN is."""
     if principal.kind == "RAMUser":
         return f"RAM${principal.account}:{principal.name}"
     return f"RAM${principal.account}:role/{principal.name.lower()}"

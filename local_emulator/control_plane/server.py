@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from local_emulator.control_plane import dispatch, faults
+from local_emulator.control_plane import dispatch, faults, sts
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.catalog import PRODUCTS
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
@@ -31,6 +31,7 @@ from local_emulator.maxcompute.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
     from pathlib import Path
     from types import TracebackType
 
@@ -90,7 +91,7 @@ class ControlPlane:
         owner = Principal("Account", settings.account_id, settings.account_id)
         self.state.part(AccessKeys).keys[settings.access_id] = AccessKey(settings.access_key, owner)
         for key_id, key in self.state.part(AccessKeys).keys.items():
-            if key.token:
+            if key.principal.kind != "Account":
                 settings.surroundings.tell_key(key_id, key)
         self._rpc = {product.version: product for product in PRODUCTS if not product.routes}
 
@@ -227,7 +228,15 @@ class Server:
     def add_user(self, name: str, *documents: str) -> tuple[str, str]:
         """A RAM user with these policies (JSON texts): id and secret of its access key."""
         key_id, key = add_user(self.state, self.account_id, name, self.clock.now(), *documents)
+        self.plane.settings.surroundings.tell_key(key_id, key)
         return key_id, key.secret
+
+    def issue_to_service(self, role: str, service: str, life: timedelta) -> tuple[str, AccessKey]:
+        """See `sts.issue_to_service`; what takes keys from here is told."""
+        now = self.clock.now()
+        key_id, key = sts.issue_to_service(self.state, self.account_id, role, service, now=now, life=life)
+        self.plane.settings.surroundings.tell_key(key_id, key)
+        return key_id, key
 
     def stop(self) -> None:
         """End open connections, keep the state; the second call does nothing."""

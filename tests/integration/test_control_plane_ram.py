@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from alibabacloud_ram20150501 import models as m
 from alibabacloud_resourcemanager20200331 import models as rm
 from alibabacloud_tea_openapi.client import Client as OpenApi
+from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 from darabonba.runtime import RuntimeOptions
 
@@ -265,6 +267,20 @@ def test_system_policies_can_be_read(client: Ram) -> None:
     read = m.GetPolicyRequest(policy_name="AliyunFCFullAccess", policy_type="System")
     document = json.loads(client.get_policy(read).body.default_policy_version.policy_document)
     assert document["Statement"][0]["Action"] == ["fc:*"]
+    with refused(404, "EntityNotExist.Policy"):
+        client.get_policy(m.GetPolicyRequest(policy_name="AliyunNothing", policy_type="System"))
+
+
+def test_of_two_at_once_one_makes_the_role(plane: server.Server) -> None:
+    def attempt(_: int) -> str:
+        try:
+            create(ram(plane))
+        except ClientException as error:
+            return str(error.code)
+        return "made"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(attempt, range(8))) == ["EntityAlreadyExists.Role"] * 7 + ["made"]
 
 
 def link(client: Ram, service: str = SOURCE_KAFKA, **more: str) -> m.CreateServiceLinkedRoleResponseBodyRole:

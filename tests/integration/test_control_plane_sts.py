@@ -11,9 +11,9 @@ from alibabacloud_ram20150501.client import Client as Ram
 from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_sts20150401.models import AssumeRoleRequest
 from odps import ODPS
-from odps.accounts import StsAccount
+from odps.accounts import CloudAccount, StsAccount
 
-from local_emulator.control_plane import server, sts
+from local_emulator.control_plane import server
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.maxcompute_keys import registrar
 from local_emulator.control_plane.surroundings import Surroundings
@@ -191,19 +191,20 @@ def test_keys_of_a_role_that_was_made_anew_are_good_for_nothing(plane: server.Se
 
 def test_a_service_acts_as_a_role_that_trusts_it(plane: server.Server) -> None:
     make_role(plane, trust(Service=["fc.aliyuncs.com"]))
-    now, life = plane.clock.now(), timedelta(hours=36)
-    key_id, key = sts.issue_to_service(plane.state, ACCOUNT, "runner", "fc.aliyuncs.com", now=now, life=life)
+    life = timedelta(hours=36)
+    key_id, key = plane.issue_to_service("runner", "fc.aliyuncs.com", life)
     body = client_of(plane, (key_id, key.secret), key.token).get_caller_identity().body
     assert body.arn == f"acs:ram::{ACCOUNT}:assumed-role/runner/fc"
     with pytest.raises(ApiError, match="trust policy of the role Runner does not name alikafka"):
-        sts.issue_to_service(plane.state, ACCOUNT, "Runner", "alikafka.aliyuncs.com", now=now, life=life)
+        plane.issue_to_service("Runner", "alikafka.aliyuncs.com", life)
     with pytest.raises(ApiError, match=r"EntityNotExist\.Role"):
-        sts.issue_to_service(plane.state, ACCOUNT, "none", "fc.aliyuncs.com", now=now, life=life)
+        plane.issue_to_service("none", "fc.aliyuncs.com", life)
 
 
 def test_maxcompute_takes_the_keys_also_after_a_restart(tmp_path: Path) -> None:
-    def whoami(keys: tuple[str, str, str]) -> str:
-        client = ODPS(account=StsAccount(*keys), project="connector_test", endpoint=tables.endpoint)
+    def whoami(*keys: str) -> str:
+        account = StsAccount(*keys) if len(keys) == 3 else CloudAccount(*keys)
+        client = ODPS(account=account, project="connector_test", endpoint=tables.endpoint)
         return str(client.execute_security_query("whoami")["DisplayName"])
 
     with maxcompute.start(account_id=ACCOUNT) as tables:
@@ -212,9 +213,18 @@ def test_maxcompute_takes_the_keys_also_after_a_restart(tmp_path: Path) -> None:
             make_role(plane, trust(RAM=[ROOT]))
             alice = plane.add_user("alice", policy("sts:AssumeRole"))
             issued = assume(client_of(plane, alice)).credentials
+            ram(plane).update_role(
+                models.UpdateRoleRequest(
+                    role_name="Runner", new_assume_role_policy_document=trust(Service=["fc.aliyuncs.com"])
+                )
+            )
+            service_id, service = plane.issue_to_service("Runner", "fc.aliyuncs.com", timedelta(hours=36))
+        assert whoami(service_id, service.secret, service.token) == f"RAM${ACCOUNT}:role/runner"
         keys = (issued.access_key_id, issued.access_key_secret, issued.security_token)
-        assert whoami(keys) == f"RAM${ACCOUNT}:role/runner"
+        assert whoami(*keys) == f"RAM${ACCOUNT}:role/runner"
+        assert whoami(*alice) == f"RAM${ACCOUNT}:alice"
     with maxcompute.start(account_id=ACCOUNT) as tables:
         around = Surroundings(tell_key=registrar(tables.app[ACCOUNTS]))
         with server.start(tmp_path, surroundings=around):
-            assert whoami(keys) == f"RAM${ACCOUNT}:role/runner"
+            assert whoami(*keys) == f"RAM${ACCOUNT}:role/runner"
+            assert whoami(*alice) == f"RAM${ACCOUNT}:alice"
