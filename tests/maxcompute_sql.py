@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pytest
+
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
 from local_emulator.maxcompute.sql import engine
 from local_emulator.maxcompute.sql.context import Context, Outcome
@@ -20,6 +23,8 @@ DOCUMENT_TABLE = (
     "CREATE TABLE IF NOT EXISTS test_kafka(topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING) "
     "PARTITIONED by (pt STRING);"
 )
+OLD_DUCKDB = int(duckdb.__version__.split(".", maxsplit=1)[0]) < 2
+NEEDS_DUCKDB_2 = pytest.mark.skipif(OLD_DUCKDB, reason="TIMESTAMP needs DuckDB 2, which Python 3.10 can't have")
 
 
 class Session:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
+import duckdb
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ _DUCKDB = MappingProxyType(
 # Bounds of the service's own documentation: (lowest, highest) of each argument.
 _BOUNDS = MappingProxyType({"decimal": ((1, 38), (0, 18)), "varchar": ((1, 65535),), "char": ((1, 255),)})
 _DECIMAL_DEFAULT = (38, 18)
+# DuckDB has nanoseconds with a time zone from 2.0 on, which Python 3.10 can't have; fewer digits would lose data.
+_MISSING = frozenset({"timestamp"}) if int(duckdb.__version__.split(".", maxsplit=1)[0]) < 2 else frozenset()  # noqa: PLR2004
 _NESTED = frozenset({"array", "map", "struct"})
 _PARTITION = frozenset({"tinyint", "smallint", "int", "bigint", "string", "varchar", "char", "date"})
 _TOKEN = re.compile(r"\s*(?:(\d+)|`((?:[^`]|``)+)`|([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)|'([^']*)'|([<>(),:]))")
@@ -116,6 +119,13 @@ class DataType:
             pairs = zip(self.fields, inner, strict=True)
             return "STRUCT({})".format(", ".join(f"{quoted(field)} {type_}" for field, type_ in pairs))
         return _DUCKDB[self.name]
+
+    def require(self) -> None:
+        """Return if this DuckDB can hold the type; else TypeSyntaxError says what to do."""
+        if self.name in _MISSING:
+            raise TypeSyntaxError(f"{self.name.upper()} needs DuckDB 2: run the emulator with Python 3.11 or newer")
+        for element in self.elements:
+            element.require()
 
     @property
     def can_partition(self) -> bool:

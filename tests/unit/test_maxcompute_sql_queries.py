@@ -150,8 +150,10 @@ def test_the_query_of_the_document(session: Session) -> None:
         ),
         ("SELECT count(*) FILTER (WHERE label = 'O') FROM names", [(1,)]),
         (
-            "SELECT topic, partition, count(*) FROM test_kafka GROUP BY topic, partition WITH ROLLUP "
-            "ORDER BY topic, partition",
+            (
+                "SELECT topic, partition, count(*) FROM test_kafka GROUP BY topic, partition WITH ROLLUP "
+                "ORDER BY topic, partition"
+            ),
             [
                 (None, None, 5),
                 ("maxcompute-test-input", None, 1),
@@ -162,8 +164,10 @@ def test_the_query_of_the_document(session: Session) -> None:
             ],
         ),
         (
-            "SELECT topic, partition, grouping(partition) g, count(*) FROM test_kafka "
-            "GROUP BY topic, partition GROUPING SETS ((topic), (partition)) ORDER BY 3, 1, 2",
+            (
+                "SELECT topic, partition, grouping(partition) g, count(*) FROM test_kafka "
+                "GROUP BY topic, partition GROUPING SETS ((topic), (partition)) ORDER BY 3, 1, 2"
+            ),
             [(None, 0, 0, 3), (None, 1, 0, 2), ("maxcompute-test-input", None, 1, 1), ("orders", None, 1, 4)],
         ),
         ("SELECT count(*) FROM (SELECT 1 FROM test_kafka GROUP BY CUBE (topic, partition)) x", [(8,)]),

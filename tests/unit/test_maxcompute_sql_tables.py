@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local_emulator.maxcompute.sql.errors import SqlError
-from tests.maxcompute_sql import DOCUMENT_TABLE, PROJECT, Session
+from tests.maxcompute_sql import DOCUMENT_TABLE, NEEDS_DUCKDB_2, OLD_DUCKDB, PROJECT, Session
 
 pytestmark = pytest.mark.quick
 
@@ -34,6 +34,7 @@ def test_the_table_of_the_document(session: Session) -> None:
     assert [column.name for column in session.store.table(PROJECT, "", "test_kafka").partition_columns] == ["pt"]
 
 
+@NEEDS_DUCKDB_2
 def test_everything_that_create_table_takes(session: Session) -> None:
     session.run(
         """CREATE TABLE IF NOT EXISTS connector_test.`All_Types`  -- a name in back-quotes
@@ -332,3 +333,10 @@ def test_names_of_schemas_are_read_by_the_setting(session: Session) -> None:
     assert session.rows("SELECT * FROM default.t") == [(1,)]
     session.settings = {}
     assert session.rows("SELECT * FROM connector_test.t") == [(1,)]
+
+
+@pytest.mark.skipif(not OLD_DUCKDB, reason="DuckDB 2 has the type")
+@pytest.mark.parametrize("statement", ["CREATE TABLE t (a ARRAY<TIMESTAMP>)", "SELECT cast(null as timestamp)"])
+def test_a_type_that_an_old_duckdb_lacks_is_refused(session: Session, statement: str) -> None:
+    with pytest.raises(SqlError, match="TIMESTAMP needs DuckDB 2"):
+        session.run(statement)

@@ -97,9 +97,11 @@ class Expressions:
         """The type in a CAST."""
         text = self._type_text(node)
         try:
-            return parse_type(text)
+            found = parse_type(text)
+            found.require()
         except TypeSyntaxError as error:
             raise semantic_error(f"invalid data type, {error}", self.place(node)) from error
+        return found
 
     def _type_text(self, node: exp.Expression) -> str:
         if isinstance(node, exp.ColumnDef):

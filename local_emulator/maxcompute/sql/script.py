@@ -123,6 +123,7 @@ class Reader:
         offset = self._peek()[1]
         try:
             found, end = parse_type_at(self._script, offset)
+            found.require()
         except TypeSyntaxError as error:
             raise parse_error(f"invalid data type, {error}", self.place) from error
         while self.more and self._words[self._at][1] < end:
