@@ -6,18 +6,21 @@ import hmac
 import re
 import secrets
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from local_emulator.maxcompute.access.bearer import BearerSeal, Claims
 from local_emulator.maxcompute.access.names import Account, parse_name
+from local_emulator.maxcompute.access.policies import token_rules
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.signature import canonical_strings, sign_v2, sign_v4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from local_emulator.maxcompute.access.policies import Rule
     from local_emulator.maxcompute.clock import Clock
 
 # The service's own window (control plane facts, ODPS-0410031): 900,000 ms each way.
@@ -31,10 +34,14 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An identity: ``id`` is a number, ``name`` is like ``ALIYUN$...`` or ``RAM$<account>:role/<role>``."""
+    """An identity: ``id`` is a number, ``name`` is like ``ALIYUN$...`` or ``RAM$<account>:role/<role>``.
+
+    ``limits``: what the bearer token is good for with which somebody came; None: came without one, may do all it may.
+    """
 
     id: str
     name: str
+    limits: tuple[Rule, ...] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Accounts:
         self.insecure = insecure
         self._credentials: dict[str, Credential] = {}
         self._lock = threading.Lock()
+        self._seal = BearerSeal()
 
     def principal(self, name: str) -> Principal:
         """The identity of that name; ServiceError InvalidArgument if it isn't a name."""
@@ -88,6 +96,11 @@ class Accounts:
             } | {key.access_id: credential}
         return key
 
+    def sign_bearer(self, principal: Principal, policy: str, expires: datetime) -> str:
+        """A token for what a policy allows of an identity's rights; ServiceError InvalidArgument for a bad policy."""
+        token_rules(policy, self.account)
+        return self._seal.sign(Claims(principal.name, policy, expires))
+
     def authenticate(self, method: str, target: str, headers: Mapping[str, str], clock: Clock) -> Principal:
         """Who sent a request; ServiceError, with the service's codes, if that can't be told.
 
@@ -99,6 +112,8 @@ class Accounts:
         """
         if self.insecure:
             return self.owner
+        if "x-odps-bearer-token" in headers:
+            return self._bearer(headers["x-odps-bearer-token"], clock.now())
         match = _authorization(headers)
         credential = self._credentials.get(match["id"])
         if credential is None:
@@ -110,6 +125,12 @@ class Accounts:
         _check_token(credential, headers.get("authorization-sts-token", ""), clock.now())
         return credential.principal
 
+    def _bearer(self, token: str, now: datetime) -> Principal:
+        claims = self._seal.open(token)
+        if now >= claims.expires:
+            raise expired_token()
+        return replace(self.principal(claims.name), limits=token_rules(claims.policy, self.account))
+
 
 def expired_token() -> ServiceError:
     """The refusal of a request with a token that was good until lately."""
@@ -119,9 +140,7 @@ def expired_token() -> ServiceError:
 
 
 def _authorization(headers: Mapping[str, str]) -> re.Match[str]:
-    """The Authorization header taken apart; ServiceError for other ways of proving who one is: none is emulated."""
-    if "x-odps-bearer-token" in headers:
-        raise ServiceError(401, "Unauthorized", "ODPS-0410051:Invalid credentials - no bearer token is valid here")
+    """The Authorization header taken apart; ServiceError without one, or for an application's, which isn't emulated."""
     if "application-authentication" in headers:
         raise ServiceError(401, "Unauthorized", "ODPS-0410051:Invalid credentials - no application is known here")
     header = headers.get("Authorization")

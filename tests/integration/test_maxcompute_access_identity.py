@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from odps import ODPS, errors, options
-from odps.accounts import BearerTokenAccount, CloudAccount, StsAccount
+from odps.accounts import CloudAccount, StsAccount
 from odps.rest import RestClient
 from odps.types import PartitionSpec
 
@@ -113,14 +113,6 @@ def test_a_token_that_is_missing_or_wrong(emulator: server.Server, role: ODPS) -
         with pytest.raises(errors.Unauthorized, match="security token"):
             client.get_table("test_kafka").reload()
     assert role.exist_table("test_kafka")
-
-
-def test_bearer_tokens_are_not_taken(emulator: server.Server, owner: ODPS) -> None:
-    client = ODPS(account=BearerTokenAccount("token"), project=PROJECT, endpoint=emulator.endpoint)
-    with pytest.raises(errors.Unauthorized, match="bearer token"):
-        client.get_table("test_kafka").reload()
-    with pytest.raises(errors.ODPSError, match="not emulated"):
-        owner.get_project().generate_auth_token({"Version": "1", "Statement": []}, "bearer", 1)
 
 
 def test_insecure_takes_any_key() -> None:

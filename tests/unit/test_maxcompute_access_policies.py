@@ -109,7 +109,7 @@ def test_malformed_policies_change_nothing(policies: Policies, text: str, messag
 
 
 def test_a_roles_policy_names_nobody(policies: Policies) -> None:
-    with pytest.raises(ServiceError, match="no Principal"):
+    with pytest.raises(ServiceError, match="only a project's policy has a Principal"):
         policies.write("p", policy(rule(Principal="*")), "readers")
 
 

@@ -16,7 +16,7 @@ from local_emulator.maxcompute.access.configuration import (
 from local_emulator.maxcompute.access.grants import Grants, role_grantee, user_grantee
 from local_emulator.maxcompute.access.members import BUILT_IN_ROLES, SUPER_ADMINISTRATOR, Members
 from local_emulator.maxcompute.access.objects import PROJECT, Securable, of_project, of_table
-from local_emulator.maxcompute.access.policies import Policies
+from local_emulator.maxcompute.access.policies import Policies, judge
 from local_emulator.maxcompute.catalog import Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 
@@ -60,11 +60,12 @@ class Access:
         securable = _securable(target)
         project = self._store.project(securable.project)
         self.require_member(principal, project)
+        self.require_token(principal, action, securable)
         key = self._key(principal)
         if self._owns(key, project):
             return
         roles = self.members.roles_of(project.name, key)
-        denial = f"You have NO privilege 'odps:{action}' on {{{securable.resource}}}"
+        denial = _no_action(action, securable)
         verdict = None
         if self.configurations.is_on(project.name, USES_POLICY):
             verdict = self.policies.verdict(securable, action, key, roles)
@@ -72,6 +73,18 @@ class Access:
             raise _denied(principal, project, _DENIED, f"{denial}. Explicitly denied by policy")
         if verdict is None and not self._allows(key, roles, action, securable):
             raise _denied(principal, project, _NOT_ALLOWED, denial)
+
+    def require_token(self, principal: Principal, action: str, target: Target) -> None:
+        """Let pass who needs no bearer token for who it is, or has one for this; AccessDeniedError for anyone else."""
+        securable = _securable(target)
+        if not self._within(principal, action, securable):
+            sentence = f"{_no_action(action, securable)} by the policy of the bearer token"
+            raise _denied(principal, self._store.project(securable.project), _NOT_ALLOWED, sentence)
+
+    def require_key(self, principal: Principal, project: Project, what: str) -> None:
+        """Let pass who came without a bearer token: none is good for managing access, or for making another one."""
+        if principal.limits is not None:
+            raise _denied(principal, project, _NOT_ALLOWED, f"{_no_privilege(what, project)} with a bearer token")
 
     def require_member(self, principal: Principal, project: Project) -> None:
         """Let pass the owner and the users of a project; AccessDeniedError for anyone else."""
@@ -81,6 +94,7 @@ class Access:
     def require_administrator(self, principal: Principal, project: Project, what: str) -> None:
         """Let pass who may manage users and grants; ``what`` is for the message of AccessDeniedError."""
         self.require_member(principal, project)
+        self.require_key(principal, project, what)
         key = self._key(principal)
         if not self._owns(key, project) and not self._has_role(key, project, BUILT_IN_ROLES):
             raise _denied(principal, project, _NOT_ALLOWED, _no_privilege(what, project))
@@ -88,6 +102,7 @@ class Access:
     def require_appointer(self, principal: Principal, project: Project, what: str) -> None:
         """Let pass who may do what an admin may not: give the built-in roles, change the security settings."""
         self.require_member(principal, project)
+        self.require_key(principal, project, what)
         key = self._key(principal)
         if not self._owns(key, project) and not self._has_role(key, project, (SUPER_ADMINISTRATOR,)):
             raise _denied(principal, project, _NOT_ALLOWED, _no_privilege(what, project))
@@ -96,6 +111,10 @@ class Access:
         """Whether someone is the owner or a user of a project."""
         key = self._key(principal)
         return self._owns(key, project) or self.members.find(project.name, key) is not None
+
+    def shows(self, principal: Principal, project: Project) -> bool:
+        """Whether someone may read a project."""
+        return self.admits(principal, project) and self._within(principal, "Read", of_project(project))
 
     def may_grant(self, principal: Principal, securable: Securable) -> bool:
         """Whether someone may give others actions on an object for having made it."""
@@ -118,6 +137,10 @@ class Access:
             self.grants.allow(grantee, action, securable) for grantee in grantees
         )
 
+    def _within(self, principal: Principal, action: str, securable: Securable) -> bool:
+        """Whether the bearer token with which someone came, if any, is good for that."""
+        return principal.limits is None or bool(judge(principal.limits, securable, action, self._key(principal)))
+
     def _key(self, principal: Principal) -> str:
         return self.members.parse(principal.name).key
 
@@ -135,6 +158,10 @@ def _securable(target: Target) -> Securable:
     if isinstance(target, Project):
         return of_project(target)
     return of_table(target) if isinstance(target, Table) else target
+
+
+def _no_action(action: str, securable: Securable) -> str:
+    return f"You have NO privilege 'odps:{action}' on {{{securable.resource}}}"
 
 
 def _no_privilege(what: str, project: Project) -> str:

@@ -1,7 +1,8 @@
-"""Policies of projects and roles: JSON documents that allow or deny actions on objects by patterns.
+"""Policies of projects, roles and bearer tokens: JSON documents that allow or deny actions on objects by patterns.
 
 The language is that of the service's page "Policy-based access control": ``*`` and ``?`` in actions and resources;
-Deny is stronger than Allow; a project's policy names principals, a role's is about the role's users.
+Deny is stronger than Allow; a project's policy names principals, a role's is about the role's users, a bearer token's
+about who has the token.
 """
 
 from __future__ import annotations
@@ -72,9 +73,19 @@ class Policies:
             for text, holder in texts
             if text
             for rule in _rules(text, self._account, of_role=holder != PROJECT_HOLDER)
-            if rule.matches(key, action, securable.resource)
         ]
-        return all(rule.allow for rule in rules) if rules else None
+        return judge(rules, securable, action, key)
+
+
+def judge(rules: Iterable[Rule], securable: Securable, action: str, key: str) -> bool | None:
+    """Whether rules allow (True) or deny (False) someone an action; None: they don't say."""
+    found = [rule.allow for rule in rules if rule.matches(key, action, securable.resource)]
+    return all(found) if found else None
+
+
+def token_rules(text: str, account: Account) -> tuple[Rule, ...]:
+    """The rules of a bearer token's policy, which names no principal; ServiceError InvalidArgument if it isn't one."""
+    return _rules(text, account, of_role=True)
 
 
 @lru_cache(maxsize=256)
@@ -103,7 +114,9 @@ def _rule(statement: Any, account: Account, *, of_role: bool) -> Rule:
         if not action.lower().startswith("odps:"):
             raise _malformed(f"invalid Action value - {action}")
     if of_role == ("Principal" in statement):
-        raise _malformed("a role's policy has no Principal" if of_role else "a project's policy needs a Principal")
+        raise _malformed(
+            "only a project's policy has a Principal" if of_role else "a project's policy needs a Principal"
+        )
     names = [EVERYONE] if of_role else _texts(statement, "Principal")
     keys = {name if name == EVERYONE else parse_name(name, account).key for name in names}
     return Rule(

@@ -94,6 +94,7 @@ class Queries:
         if isinstance(statement, statements.WhoAmI):
             return answers.whoami(principal.id, principal.name)
         self._access.require_member(principal, project)
+        self._access.require_key(principal, project, "see or change grants")
         if isinstance(statement, statements.ShowGrants):
             return self._show_grants(principal, project, statement)
         if isinstance(statement, statements.AclChange):

@@ -73,7 +73,7 @@ async def projects(request: web.Request) -> web.Response:
         for project in request.app[STORE].projects()
         if project.name.startswith(wanted)
         and owner in (None, project.owner)
-        and request.app[ACCESS].admits(request[PRINCIPAL], project)
+        and request.app[ACCESS].shows(request[PRINCIPAL], project)
     ]
     chosen, marker, size = page(found, request.query, lambda project: project.name)
     items = [_project(request, project, extended=False) for project in chosen]
@@ -83,6 +83,7 @@ async def projects(request: web.Request) -> web.Response:
 async def project(request: web.Request) -> web.Response:
     """One project; clients can't do without the three headers."""
     found = project_of(request)
+    request.app[ACCESS].require_token(request[PRINCIPAL], "Read", found)
     headers = {
         "x-odps-owner": found.owner,
         "x-odps-creation-time": http_time(found.created),

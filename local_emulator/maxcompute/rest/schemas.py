@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import missing
+from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL
 from local_emulator.maxcompute.rest.projects import project_of
 from local_emulator.maxcompute.rest.xml import element, http_time, reply
 
@@ -34,6 +35,7 @@ async def schemas(request: web.Request) -> web.Response:
 async def schema(request: web.Request) -> web.Response:
     """One schema; ServiceError NoSuchObject for any but the default one."""
     project = project_of(request)
+    request.app[ACCESS].require_token(request[PRINCIPAL], "Read", project)
     if schema_of(request) != DEFAULT_SCHEMA:
         raise missing("NoSuchObject", f"Schema not found - {project.name}.{request.match_info['schema']}")
     headers = {
