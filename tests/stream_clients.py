@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alibabacloud_alikafka20190916 import models as kafka_models
@@ -10,15 +12,18 @@ from alibabacloud_alikafka20190916.client import Client as AliKafka
 from alibabacloud_eventbridge20200401.client import Client as EventBridge
 from alibabacloud_fc20230330.client import Client as FunctionCompute
 
+from local_emulator.eventbridge.invocation import Invoker
+from local_emulator.function_compute.template import Function, Hook
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
-from tests.control_plane_clients import OWNER, config
+from tests.control_plane_clients import ACCOUNT, OWNER, config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_emulator.control_plane.server import Server
     from local_emulator.kafka.broker import Broker
+    from tests.fake_function import FakeFunction
 
 REGION = "cn-hangzhou"
 INSTANCE = "alikafka_local"
@@ -60,3 +65,35 @@ def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
     return holds()
+
+
+def deployed(name: str = "sink", **props: Any) -> Function:
+    """A function that is only known by its settings; what it does is its endpoint's affair."""
+    return Function(
+        name=name,
+        region=REGION,
+        runtime="python3.10",
+        handler="index.handler",
+        code=Path("functions/sink"),
+        timeout=240,
+        memory=1024,
+        layers=("connector",),
+        environment={"CONNECTOR_NAME": "orders"},
+        role=f"acs:ram::{ACCOUNT}:role/aliyunkafkamaxcomputeuser1",
+        initializer=Hook("index.initialize", 60),
+        pre_stop=None,
+        log_project="logs",
+        log_store="store",
+        triggers=(),
+        props=props,
+    )
+
+
+def invoker(endpoint: str) -> Callable[[Function], Invoker]:
+    """Delivers to functions at an endpoint of the invoke API."""
+    return lambda function: Invoker(endpoint, function.name, access_key_id="ak", access_key_secret="sk")
+
+
+def values(function: FakeFunction) -> list[Any]:
+    """The values that were delivered, in the order of their batches."""
+    return [event["data"]["value"] for body in function.bodies for event in json.loads(body)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from local_emulator.control_plane import access
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.errors import GATEWAY_CODES, ApiError, Refusal, RefusedError, invalid, missing
+from local_emulator.control_plane.event_bridge.rules import EventBridgeRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ class Rules:
         lower_case_arns: whether RAM shows a role's name in lower case in its ARN, as most of the evidence says.
         role_quota: how many roles an account may have.
         deletion_polls: how often the deletion of a service-linked role is found IN_PROGRESS before it has SUCCEEDED.
-        kafka: those of AliKafka.
+        kafka, event_bridge: those of AliKafka and EventBridge.
     """
 
     region: str = "cn-hangzhou"
@@ -45,6 +46,7 @@ class Rules:
     role_quota: int = 1000
     deletion_polls: int = 1
     kafka: KafkaRules = field(default_factory=KafkaRules)
+    event_bridge: EventBridgeRules = field(default_factory=EventBridgeRules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,10 +239,11 @@ class Server:
         return key_id, key
 
     def stop(self) -> None:
-        """End open connections, keep the state; the second call does nothing."""
+        """End open connections and streams, keep the state; the second call does nothing."""
         if self._loop.is_closed():
             return
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(STOP_SECONDS)
+        self.plane.settings.surroundings.streams.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_SECONDS)
         self._loop.close()

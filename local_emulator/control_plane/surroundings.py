@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from local_emulator.control_plane.event_bridge.running import RunningStreams
+from local_emulator.control_plane.function_compute.entities import Functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +21,16 @@ def _tell_nobody(key_id: str, key: AccessKey) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """``broker`` gets the topics; ``tell_key`` is told each temporary key, for services that take it too."""
+    """What else there is.
+
+    Fields:
+        broker: gets the topics.
+        tell_key: is told each key of a user or role, for services that take it too.
+        functions: those that are deployed; see function_compute.deployment.
+        streams: the event streams that run; they end with the control plane, or before with their ``close``.
+    """
 
     broker: Broker | None = None
     tell_key: Callable[[str, AccessKey], None] = _tell_nobody
+    functions: Functions = field(default_factory=Functions)
+    streams: RunningStreams = field(default_factory=RunningStreams)

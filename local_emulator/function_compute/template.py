@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -47,7 +47,10 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function; `code` is a folder, `timeout` in seconds, `memory` in MB, `layers` the names in their ARNs."""
+    """One function; `code` is a folder, `timeout` in seconds, `memory` in MB, `layers` the names in their ARNs.
+
+    `props` is all of it as the template has it, resolved.
+    """
 
     name: str
     region: str
@@ -64,6 +67,7 @@ class Function:
     log_project: str
     log_store: str
     triggers: tuple[Trigger, ...]
+    props: Mapping[str, Any] = field(default_factory=dict)
 
     def trigger(self, kind: str = "eventbridge") -> Trigger:
         """The first trigger of a type; KeyError names those there are."""
@@ -141,6 +145,7 @@ def _function(props: Mapping[str, Any], folder: Path) -> Function:
             Trigger(each["triggerName"], each["triggerType"], each.get("qualifier", "LATEST"), each["triggerConfig"])
             for each in props.get("triggers", [])
         ),
+        props=props,
     )
 
 

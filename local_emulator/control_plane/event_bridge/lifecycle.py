@@ -1,0 +1,120 @@
+"""A stream's life: started, paused, removed, and looked at; EventBridge's own and those that triggers make."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from local_emulator.control_plane.alikafka import groups
+from local_emulator.control_plane.alikafka.entities import IN_SERVICE, Kafka
+from local_emulator.control_plane.alikafka.instances import topics_of
+from local_emulator.control_plane.event_bridge import definition
+from local_emulator.control_plane.event_bridge.entities import EventStreams, Stream
+from local_emulator.control_plane.ram.entities import Ram
+from local_emulator.control_plane.ram.service_linked import PREFIX, SERVICES
+from local_emulator.eventbridge.progress import State
+from local_emulator.eventbridge.stream import EventStream
+
+if TYPE_CHECKING:
+    from local_emulator.control_plane.alikafka.entities import Instance
+    from local_emulator.control_plane.dispatch import Call
+    from local_emulator.eventbridge.config import StreamConfig
+    from local_emulator.eventbridge.window import Batch
+
+_LOG = logging.getLogger(__name__)
+
+ROLES = (
+    "source-kafka.eventbridge.aliyuncs.com",
+    "connect-vpc.eventbridge.aliyuncs.com",
+    "sendevent-fc.eventbridge.aliyuncs.com",
+)
+"""The services whose linked roles a stream from Kafka to a function needs (control plane facts, section b)."""
+
+
+def start(call: Call, stream: Stream) -> None:
+    """Start it, or again; STARTING_FAILED if what it needs isn't there."""
+    config, function = definition.read(stream)
+    stream.wanted, stream.polls = "RUNNING", call.rules.event_bridge.starting_polls
+    stream.obstacle = _obstacle(call, config, function)
+    surroundings = call.surroundings
+    if stream.obstacle:
+        surroundings.streams.remove(stream.name)
+        _LOG.warning("the event stream %s can't start: %s", stream.name, stream.obstacle)
+    elif surroundings.broker and surroundings.functions.invoke:
+        make = partial(
+            EventStream,
+            config,
+            surroundings.functions.invoke(surroundings.functions.deployed[function]),
+            surroundings.broker.bootstrap_servers,
+            account_id=call.account,
+            dead_letter=partial(_lose, config.dead_letter_arn) if config.dead_letter_arn else None,
+        )
+        surroundings.streams.start(stream.name, make)
+
+
+def pause(call: Call, stream: Stream) -> None:
+    """Let it deliver nothing more; where it has come to stays with its group."""
+    stream.wanted, stream.polls, stream.obstacle = "PAUSED", 0, ""
+    call.surroundings.streams.pause(stream.name)
+
+
+def remove(call: Call, name: str) -> None:
+    """Forget a stream, if it is there."""
+    if call.state.part(EventStreams).streams.pop(name, None):
+        call.surroundings.streams.remove(name)
+
+
+def resume(call: Call) -> None:
+    """Start what ran when the state was kept, after everything that it needs stands again."""
+    for stream in call.state.part(EventStreams).streams.values():
+        if stream.wanted == "RUNNING" and call.surroundings.streams.state(stream.name) is None:
+            start(call, stream)
+
+
+def status(call: Call, stream: Stream) -> str:
+    """READY, STARTING, RUNNING, PAUSED, STARTING_FAILED or RUNNING_FAILED; a look may bring it forward."""
+    if stream.polls:
+        stream.polls -= 1
+        return State.STARTING.value
+    if stream.obstacle:
+        return State.STARTING_FAILED.value
+    found = call.surroundings.streams.state(stream.name)
+    if found is None or (stream.wanted == "PAUSED" and found not in {State.STARTING, State.RUNNING}):
+        return stream.wanted
+    return found.value
+
+
+def arn(call: Call, name: str) -> str:
+    """A stream's resource name."""
+    return f"acs:eventbridge:{call.rules.region}:{call.account}:eventstreaming/{name}"
+
+
+def _obstacle(call: Call, config: StreamConfig, function: str) -> str:
+    """What keeps a stream from starting; empty: nothing."""
+    roles = call.state.part(Ram).roles
+    for service in ROLES:
+        role = f"{PREFIX}{SERVICES[service]}"
+        if role.lower() not in roles:
+            return f"the service-linked role {role} is missing"
+    if function not in call.surroundings.functions.deployed:
+        return f"there is no function {function}"
+    instance = call.state.part(Kafka).instances.get(config.instance_id)
+    if instance is None or config.region not in {"", instance.region} or instance.region != call.rules.region:
+        return f"there is no Kafka instance {config.instance_id} in {config.region or call.rules.region}"
+    return _instance_obstacle(call, config, instance)
+
+
+def _instance_obstacle(call: Call, config: StreamConfig, instance: Instance) -> str:
+    if instance.status != IN_SERVICE:
+        return f"the Kafka instance {instance.id} is not in service"
+    if config.topic not in topics_of(call, instance):
+        return f"the Kafka instance {instance.id} has no topic {config.topic}"
+    if not groups.join(instance, config.group, call.now):
+        return f"the Kafka instance {instance.id} has no group {config.group}, and makes none by itself"
+    return ""
+
+
+def _lose(queue: str, batch: Batch, reason: str) -> None:
+    """Queues aren't emulated: what would go there is only told."""
+    _LOG.error("%s would go to %s, which isn't emulated: %s", batch, queue, reason)

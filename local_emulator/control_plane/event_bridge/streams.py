@@ -1,0 +1,142 @@
+"""EventBridge's actions on event streams."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from local_emulator.control_plane.errors import ApiError
+from local_emulator.control_plane.event_bridge import definition, lifecycle
+from local_emulator.control_plane.event_bridge.entities import EventStreams, Stream
+from local_emulator.eventbridge.config import StreamConfigError
+
+if TYPE_CHECKING:
+    from local_emulator.control_plane.dispatch import Call
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,127}")  # the rule of event buses; none is published for streams
+_EVERYTHING = "{}"
+_LONGEST_PAGE = 100
+
+
+def create(call: Call) -> dict[str, object]:
+    """CreateEventStreaming: it stands READY until it is started. Tags are ignored, as they're said to be."""
+    streams = call.state.part(EventStreams).streams
+    stream = _read(call)
+    if stream.name in streams:
+        raise ApiError(409, call.rules.event_bridge.stream_exists, f"The event streaming [{stream.name}] existed.")
+    streams[stream.name] = stream
+    return {"Data": {"EventStreamingARN": lifecycle.arn(call, stream.name)}}
+
+
+def update(call: Call) -> dict[str, object]:
+    """UpdateEventStreaming: all of it anew; a stream that runs is started again with it."""
+    before, stream = existing(call), _read(call)
+    stream.created, stream.wanted = before.created, before.wanted
+    call.state.part(EventStreams).streams[stream.name] = stream
+    if stream.wanted == "RUNNING":
+        lifecycle.start(call, stream)
+    return {"Data": {"EventStreamingARN": lifecycle.arn(call, stream.name)}}
+
+
+def start(call: Call) -> dict[str, object]:
+    """StartEventStreaming; of one that runs already, nothing happens."""
+    stream = existing(call)
+    running = call.surroundings.streams.state(stream.name)
+    if stream.wanted != "RUNNING" or stream.obstacle or (running and running.value not in {"STARTING", "RUNNING"}):
+        lifecycle.start(call, stream)
+    return {}
+
+
+def pause(call: Call) -> dict[str, object]:
+    """PauseEventStreaming."""
+    lifecycle.pause(call, existing(call))
+    return {}
+
+
+def delete(call: Call) -> dict[str, object]:
+    """DeleteEventStreaming; a stream that runs is stopped."""
+    lifecycle.remove(call, existing(call).name)
+    return {}
+
+
+def show(call: Call) -> dict[str, object]:
+    """GetEventStreaming."""
+    return {"Data": _shown(call, existing(call))}
+
+
+def list_streams(call: Call) -> dict[str, object]:
+    """ListEventStreamings, a page at a time: NextToken is the name of the last stream seen."""
+    limit, prefix, after = (
+        call.number("Limit", _LONGEST_PAGE, 1, _LONGEST_PAGE),
+        call.text("NamePrefix"),
+        call.text("NextToken"),
+    )
+    found = [
+        stream for name, stream in sorted(call.state.part(EventStreams).streams.items()) if name.startswith(prefix)
+    ]
+    rest = [stream for stream in found if stream.name > after]
+    page = rest[:limit]
+    more = {"NextToken": page[-1].name} if len(rest) > limit else {}
+    return {"Data": {"EventStreamings": [_shown(call, stream) for stream in page], "Total": len(found), **more}}
+
+
+def existing(call: Call) -> Stream:
+    """The stream that a call names; ApiError EventStreamingNotExisted."""
+    name = call.required("EventStreamingName")
+    stream = call.state.part(EventStreams).streams.get(name)
+    if stream is None:
+        raise ApiError(404, "EventStreamingNotExisted", f"The event streaming [{name}] not existed!")
+    return stream
+
+
+def _read(call: Call) -> Stream:
+    name = call.required("EventStreamingName")
+    if not _NAME.fullmatch(name):
+        raise _invalid(f"EventStreamingName: expected 1 to 127 letters, digits, '.', '_' and '-', found {name!r}")
+    stream = Stream(
+        name,
+        _json(call, "Source", required=True),
+        _json(call, "Sink", required=True),
+        _json(call, "RunOptions"),
+        call.now,
+        call.text("Description"),
+    )
+    if call.text("FilterPattern", _EVERYTHING).strip() != _EVERYTHING:
+        raise _invalid("FilterPattern: expected {}, which lets all events through: filters aren't emulated")
+    if call.text("Transforms", "[]").strip() != "[]":
+        raise _invalid("Transforms: expected none of them: they aren't emulated")
+    try:
+        definition.read(stream)
+    except StreamConfigError as error:
+        raise _invalid("; ".join(error.faults)) from None
+    return stream
+
+
+def _json(call: Call, name: str, *, required: bool = False) -> dict[str, Any]:
+    text = call.required(name) if required else call.text(name, "{}")
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise _invalid(f"{name}: expected a JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise _invalid(f"{name}: expected a JSON object, found {type(found).__name__}")
+    return found
+
+
+def _invalid(message: str) -> ApiError:
+    """The service's code for it isn't known."""
+    return ApiError(400, "InvalidArgument", message)
+
+
+def _shown(call: Call, stream: Stream) -> dict[str, object]:
+    return {
+        "EventStreamingName": stream.name,
+        "Description": stream.description,
+        "FilterPattern": _EVERYTHING,
+        "Source": stream.source,
+        "Sink": stream.sink,
+        "RunOptions": stream.run_options,
+        "Transforms": [],
+        "Status": lifecycle.status(call, stream),
+    }

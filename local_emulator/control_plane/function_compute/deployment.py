@@ -1,0 +1,92 @@
+"""What `s deploy` does to the local account: a template's functions and triggers, as its component fc3 makes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from local_emulator.control_plane.dispatch import Call
+from local_emulator.control_plane.event_bridge import lifecycle
+from local_emulator.control_plane.function_compute import triggers
+from local_emulator.control_plane.function_compute.entities import Triggers
+from local_emulator.control_plane.identity import AccessKeys
+from local_emulator.control_plane.ram import service_linked
+from local_emulator.control_plane.ram.entities import Ram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from local_emulator.control_plane.function_compute.entities import Invoke
+    from local_emulator.control_plane.server import Server
+    from local_emulator.function_compute.template import Function, Template
+
+_ENABLE = "triggerEnable"
+_SOURCES = ("source-kafka.eventbridge.aliyuncs.com", "connect-vpc.eventbridge.aliyuncs.com")
+_SEND = "sendevent-fc.eventbridge.aliyuncs.com"
+
+
+def deploy(server: Server, template: Template, invoke: Callable[[Function], Invoke]) -> None:
+    """Let the control plane know a template's functions and make their eventbridge triggers, with their streams.
+
+    `invoke` makes what delivers to a function. A trigger that is there keeps its triggerEnable, and so stays paused;
+    streams that ran when the state was kept run again. ApiError if a trigger is wrong.
+    """
+    functions = server.plane.settings.surroundings.functions
+    functions.deployed = {function.name: function for function in template.functions.values()}
+    functions.invoke = invoke
+    with server.state.lock:
+        for function in functions.deployed.values():
+            for trigger in function.triggers:
+                if trigger.type == triggers.KIND:
+                    _make_roles(_as_owner(server, {}))
+                    _make_trigger(server, function.name, trigger.name, dict(trigger.config))
+        lifecycle.resume(_as_owner(server, {}))
+        server.state.save()
+
+
+def stream_name(server: Server, function: str, trigger: str) -> str:
+    """The name of the stream that a trigger made; KeyError."""
+    with server.state.lock:
+        return server.state.part(Triggers).functions[function][trigger].stream
+
+
+def _make_roles(call: Call) -> None:
+    """As fc3 does: of the source's two roles it makes none if the first one is there (control plane facts, b)."""
+    roles = {role.service for role in call.state.part(Ram).roles.values()}
+    _make_missing(call, [_SEND], roles)
+    if _SOURCES[0] not in roles:
+        _make_missing(call, _SOURCES, roles)
+
+
+def _make_missing(call: Call, services: Iterable[str], there: set[str]) -> None:
+    for service in services:
+        if service not in there:
+            service_linked.make(call, service)
+
+
+def _make_trigger(server: Server, function: str, name: str, config: dict[str, Any]) -> None:
+    path = {"function": function, "trigger": name}
+    before = server.state.part(Triggers).functions.get(function, {}).get(name)
+    if before is None:
+        body = {"triggerName": name, "triggerType": triggers.KIND, "triggerConfig": json.dumps(config)}
+        triggers.create(_as_owner(server, path, body))
+        return
+    kept = json.loads(before.config)
+    wanted = {**config, _ENABLE: kept.get(_ENABLE, True)}
+    if wanted != kept:
+        triggers.update(_as_owner(server, path, {"triggerConfig": json.dumps(wanted)}))
+
+
+def _as_owner(server: Server, path: dict[str, str], body: dict[str, Any] | None = None) -> Call:
+    settings = server.plane.settings
+    return Call(
+        "deploy",
+        path,
+        server.state.part(AccessKeys).keys[settings.access_id],
+        settings.account_id,
+        server.clock.now(),
+        server.state,
+        settings.rules,
+        settings.surroundings,
+        json.dumps(body or {}).encode(),
+    )

@@ -1,0 +1,194 @@
+"""Function Compute's actions on triggers: one of type eventbridge makes an event stream and switches it."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from local_emulator.control_plane.dispatch import Reply
+from local_emulator.control_plane.errors import ApiError
+from local_emulator.control_plane.event_bridge import lifecycle
+from local_emulator.control_plane.event_bridge.entities import EventStreams, Stream
+from local_emulator.control_plane.function_compute.entities import Trigger, Triggers
+from local_emulator.control_plane.function_compute.functions import existing as existing_function
+from local_emulator.control_plane.function_compute.functions import function_arn, page, stamp
+from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_emulator.control_plane.dispatch import Call
+
+KIND = "eventbridge"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_MOST = 50
+_QUALIFIER = "LATEST"
+
+
+def create(call: Call) -> dict[str, object]:
+    """CreateTrigger."""
+    body = call.json()
+    name, kind = _text(body, "triggerName"), _text(body, "triggerType")
+    call.require("fc:CreateTrigger", f"{function_arn(call, call.required('function'))}/triggers/{name}")
+    function = existing_function(call)
+    if not _NAME.fullmatch(name):
+        raise _invalid(f"triggerName: expected 1-128 letters, digits, '-', '_', no digit or '-' first, found {name!r}")
+    if kind != KIND:
+        raise _invalid(f"triggerType: expected {KIND}, found {kind!r}; other types aren't emulated")
+    own = call.state.part(Triggers).functions.setdefault(function.name, {})
+    if name in own:
+        raise ApiError(409, "TriggerAlreadyExists", f"trigger '{name}' of function '{function.name}' already exists")
+    if len(own) >= _MOST:
+        raise ApiError(400, "LimitExceededError", f"a function may have {_MOST} triggers")
+    text = _config(call, body)
+    number = uuid.uuid4()
+    trigger = Trigger(str(number), name, text, f"{function.name}-{name}-{number.hex[:8]}", call.now, call.now)
+    _fill(trigger, body)
+    own[name] = trigger
+    _switch(call, function.name, trigger)
+    return _shown(call, function.name, trigger)
+
+
+def update(call: Call) -> dict[str, object]:
+    """UpdateTrigger: what is given becomes new; triggerEnable starts the stream or lets it pause."""
+    body = call.json()
+    function, trigger = _existing(call)
+    text = _config(call, body) if "triggerConfig" in body else trigger.config
+    _fill(trigger, body)
+    trigger.config = text
+    trigger.modified = call.now
+    _switch(call, function, trigger)
+    return _shown(call, function, trigger)
+
+
+def show(call: Call) -> dict[str, object]:
+    """GetTrigger."""
+    return _shown(call, *_existing(call))
+
+
+def delete(call: Call) -> Reply:
+    """DeleteTrigger, and its stream."""
+    function, trigger = _existing(call)
+    del call.state.part(Triggers).functions[function][trigger.name]
+    lifecycle.remove(call, trigger.stream)
+    return Reply(status=204)
+
+
+def list_triggers(call: Call) -> dict[str, object]:
+    """ListTriggers, a page at a time."""
+    function = existing_function(call).name
+    own = call.state.part(Triggers).functions.get(function, {})
+    names, more = page(call, sorted(own))
+    return {"triggers": [_shown(call, function, own[name]) for name in names], **more}
+
+
+def _existing(call: Call) -> tuple[str, Trigger]:
+    function, name = existing_function(call).name, call.required("trigger")
+    trigger = call.state.part(Triggers).functions.get(function, {}).get(name)
+    if trigger is None:
+        raise ApiError(404, "TriggerNotFound", f"trigger '{name}' does not exist in function '{function}'")
+    return function, trigger
+
+
+def _config(call: Call, body: Mapping[str, Any]) -> str:
+    """The triggerConfig, which has to be a JSON text and to be right as a whole."""
+    text = body.get("triggerConfig")
+    if not isinstance(text, str):
+        raise _invalid(f"triggerConfig: expected a JSON string, found {type(text).__name__}")
+    try:
+        config = StreamConfig.from_trigger(_object(text))
+    except StreamConfigError as error:
+        raise _invalid("; ".join(error.faults)) from None
+    if config.region not in {"", call.rules.region}:
+        raise _invalid(f"RegionId: expected {call.rules.region}, which is the function's region, found {config.region}")
+    return text
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise _invalid(f"triggerConfig: expected a JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise _invalid(f"triggerConfig: expected a JSON object, found {type(found).__name__}")
+    return found
+
+
+def _fill(trigger: Trigger, body: Mapping[str, Any]) -> None:
+    qualifier = body.get("qualifier") or trigger.qualifier
+    if qualifier != _QUALIFIER:
+        raise ApiError(404, "VersionNotFound", f"version or alias '{qualifier}' does not exist; only {_QUALIFIER} does")
+    trigger.description = body.get("description") or trigger.description
+    trigger.invocation_role = body.get("invocationRole") or trigger.invocation_role
+
+
+def _switch(call: Call, function: str, trigger: Trigger) -> None:
+    """Make the trigger's stream what the trigger says, running or paused."""
+    streams = call.state.part(EventStreams).streams
+    made = _stream(call, function, trigger)
+    before = streams.get(made.name)
+    if before:
+        made.created, made.wanted = before.created, before.wanted
+    streams[made.name] = made
+    if StreamConfig.from_trigger(json.loads(trigger.config)).enabled:
+        lifecycle.start(call, made)
+    elif made.wanted == "RUNNING":
+        lifecycle.pause(call, made)
+
+
+def _stream(call: Call, function: str, trigger: Trigger) -> Stream:
+    """The stream in EventBridge's own words, which is how its API shows it."""
+    config = json.loads(trigger.config)
+    run, delivery = config["runOptions"], config["eventSinkConfig"]["deliveryOption"]
+    renamed = {_RUN_OPTIONS[key]: value for key, value in run.items() if key in _RUN_OPTIONS}
+    values = {"FunctionName": function, "InvocationType": "Sync", "Concurrency": str(delivery.get("concurrency", 1))}
+    return Stream(
+        trigger.stream,
+        {"SourceKafkaParameters": config["eventSourceConfig"]["eventSourceParameters"]["sourceKafkaParameters"]},
+        {"SinkFcParameters": {key: {"Form": "CONSTANT", "Value": value} for key, value in values.items()}},
+        renamed,
+        call.now,
+        f"of the trigger {trigger.name} of the function {function}",
+        delivery.get("eventSchema", "CloudEvents"),
+    )
+
+
+_RUN_OPTIONS = MappingProxyType(
+    {
+        "maximumTasks": "MaximumTasks",
+        "errorsTolerance": "ErrorsTolerance",
+        "retryStrategy": "RetryStrategy",
+        "deadLetterQueue": "DeadLetterQueue",
+        "batchWindow": "BatchWindow",
+    }
+)
+
+
+def _shown(call: Call, function: str, trigger: Trigger) -> dict[str, object]:
+    return {
+        "triggerId": trigger.id,
+        "triggerName": trigger.name,
+        "triggerType": KIND,
+        "triggerConfig": trigger.config,
+        "qualifier": trigger.qualifier,
+        "description": trigger.description,
+        "invocationRole": trigger.invocation_role,
+        "sourceArn": lifecycle.arn(call, trigger.stream),
+        "targetArn": function_arn(call, function),
+        "createdTime": stamp(trigger.created),
+        "lastModifiedTime": stamp(trigger.modified),
+    }
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    found = body.get(key)
+    if not isinstance(found, str) or not found:
+        raise _invalid(f"{key}: expected text that isn't empty, found {found!r}")
+    return found
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError(400, "InvalidArgument", message)
