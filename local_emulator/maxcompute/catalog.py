@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,18 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class TruncatedTime:
+    """``trunc_time(column, 'unit')``: what a partition column is filled with in a table that is AUTO PARTITIONED."""
+
+    column: str
+    unit: str
+
+    def __str__(self) -> str:
+        """As SQL has it."""
+        return f"trunc_time(`{self.column}`, '{self.unit}')"
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table; names are kept in lower case, as the service does."""
 
@@ -35,6 +47,7 @@ class Column:
     type: DataType
     comment: str = ""
     nullable: bool = True
+    generated: TruncatedTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +154,16 @@ def _column_to_json(column: Column) -> dict[str, Any]:
         "type": str(column.type),
         "comment": column.comment,
         "nullable": column.nullable,
+        "generated": asdict(column.generated) if column.generated else None,
     }
 
 
 def _column_from_json(value: dict[str, Any]) -> Column:
-    return Column(**{**value, "type": parse_type(value["type"])})
+    generated = value.get("generated")
+    return Column(
+        **{
+            **value,
+            "type": parse_type(value["type"]),
+            "generated": TruncatedTime(**generated) if generated else None,
+        }
+    )

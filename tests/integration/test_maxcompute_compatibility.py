@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
+import pytest
+from odps.errors import ODPSError
 
 from tests.tunnel_clients import make_table, rows_of, tunnel_of, values_of
 
 if TYPE_CHECKING:
     from odps import ODPS
 
+UNITS = [("year", "2026"), ("month", "2026-11"), ("day", "2026-11-17"), ("hour", "2026-11-17 15:00:00")]
 CELLS = [["ab", "ab"], ["数据", "数据"], [None, None]]
 AT = pd.Timestamp("2026-11-17 15:00:00.123456789")
 FILLED = [["ab  ", "ab"], ["数据  ", "数据"], [None, None]]
@@ -68,3 +71,33 @@ def test_touching_a_table_is_seen_at_once(owner: ODPS) -> None:
     before = table.last_data_modified_time
     table.touch()
     assert table.last_data_modified_time > before
+
+
+@pytest.mark.parametrize(("unit", "value"), UNITS)
+def test_rows_find_their_partition_by_their_time(owner: ODPS, unit: str, value: str) -> None:
+    columns = ("at TIMESTAMP_NTZ, id BIGINT", f"trunc_time(at, '{unit}') AS pt")
+    table = owner.create_table("automatic", columns, lifecycle=1)
+    assert "AUTO PARTITIONED BY" in table.get_ddl()
+    owner.execute_sql("INSERT INTO automatic VALUES (timestamp_ntz '2026-11-17 15:59:59.9', 1), (NULL, 2)")
+    owner.write_table(table.name, [[AT, 3]], create_partition=True)  # PyODPS computes the partition's name itself
+    assert rows_of(owner, table, f"pt={value}") == [[pd.Timestamp("2026-11-17 15:59:59.9"), 1], [AT, 3]]
+    assert [partition.name for partition in table.partitions] == [f"pt='{value}'", "pt='__NULL__'"]
+
+
+def test_a_table_is_made_again_from_what_shows_how_it_was(owner: ODPS) -> None:
+    owner.create_table("automatic", ("at DATETIME", "trunc_time(at, 'day') AS pt"))
+    with owner.execute_sql("SHOW CREATE TABLE automatic").open_reader() as reader:
+        shown = reader.raw
+    owner.execute_sql("DROP TABLE automatic")
+    owner.execute_sql(shown)
+    owner.execute_sql("INSERT OVERWRITE automatic SELECT DATETIME '2026-11-17 15:00:00'")
+    assert owner.get_table("automatic").exist_partition("pt=2026-11-17")
+
+
+@pytest.mark.parametrize(
+    "definition", ["trunc_time(id, 'day') AS pt", "trunc_time(no, 'day') AS pt", "trunc_time(at, 'week') AS pt"]
+)
+def test_partitions_by_what_is_no_time_are_refused(owner: ODPS, definition: str) -> None:
+    with pytest.raises(ODPSError, match="ODPS-0130071"):
+        owner.execute_sql(f"CREATE TABLE wrong (at DATETIME, id BIGINT) AUTO PARTITIONED BY ({definition})")
+    assert not owner.exist_table("wrong")

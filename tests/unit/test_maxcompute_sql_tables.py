@@ -90,7 +90,7 @@ def test_a_table_like_another_and_of_a_query(session: Session) -> None:
         ("CREATE TABLE t (a BIGINT) LIFECYCLE x", r"ODPS-0130161:\[1,37\]"),
         ("CREATE TABLE t (a BIGINT) STORED AS PARQUET", "ODPS-0130161:.*not supported"),
         ("CREATE TABLE t (a BIGINT) CLUSTERED BY (a) INTO 4 BUCKETS", r"ODPS-0130161:\[1,27\]"),
-        ("CREATE TABLE t (a BIGINT) AUTO PARTITIONED BY (trunc_time(a, 'day') AS pt)", r"ODPS-0130161:\[1,27\]"),
+        ("CREATE TABLE t (a BIGINT) AUTO PARTITIONED BY (trunc_time(a, 'day') AS pt)", r"ODPS-0130071:\[1,59\]"),
         ("CREATE TABLE t (a BIGINT, PRIMARY KEY (a))", "ODPS-0130161:.*transactional"),
         ("CREATE TABLE nope.t (a BIGINT)", "ODPS-0130071:.*Project not found"),
         ("CREATE EXTERNAL TABLE t (a BIGINT)", r"ODPS-0130161:\[1,8\]"),

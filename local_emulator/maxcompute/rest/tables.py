@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
-    from local_emulator.maxcompute.catalog import Column, Table
+    from local_emulator.maxcompute.catalog import Column, Table, TruncatedTime
     from local_emulator.maxcompute.store import Store
 
 PREVIEW_ROWS = 10_000  # the service's own bound of ?data
@@ -139,8 +139,8 @@ def _schema(found: Table, count: int) -> dict[str, Any]:
         "lastModifiedTime": epoch(found.modified),
         "lastDDLTime": epoch(found.altered),
         "lastAccessTime": epoch(found.modified),
-        "columns": [_column(column) for column in found.columns],
-        "partitionKeys": [_column(column) for column in found.partition_columns],
+        "columns": [_column(column, found) for column in found.columns],
+        "partitionKeys": [_column(column, found) for column in found.partition_columns],
         "isVirtualView": False,
         "isMaterializedView": False,
         "lifecycle": found.lifecycle or -1,
@@ -180,11 +180,25 @@ def _reserved(found: Table) -> dict[str, Any]:
     return reserved
 
 
-def _column(column: Column) -> dict[str, Any]:
-    return {
+def _column(column: Column, table: Table) -> dict[str, Any]:
+    described = {
         "name": column.name,
         "type": str(column.type),
         "comment": column.comment,
         "label": "",
         "isNullable": column.nullable,
     }
+    if column.generated:
+        described["generateExpression"] = json.dumps(_expression(column.generated, table))
+    return described
+
+
+def _expression(generated: TruncatedTime, table: Table) -> list[dict[str, Any]]:
+    """An expression as the SDKs read it: what it is about, then what is done with it."""
+    source = table.column(generated.column)
+    reference = {"reference": {"name": generated.column}, "type": str(source.type) if source else ""}
+    return [
+        {"leafExprDesc": reference},
+        {"leafExprDesc": {"constant": generated.unit, "type": "string"}},
+        {"functionCall": {"name": "trunc_time", "type": "string"}},
+    ]

@@ -13,6 +13,7 @@ from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.sql.dialect import parse_query
 from local_emulator.maxcompute.sql.errors import ddl_error, parse_error, semantic_error, unsupported
+from local_emulator.maxcompute.sql.partition_times import generated_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,9 +76,10 @@ def _made(context: Context, table: Table, rows: pa.Table | None, *, if_not_exist
         if if_not_exists and error.code == "ObjectAlreadyExists":
             return Outcome()
         raise ddl_error(error.message) from error
-    if rows is not None:
-        context.store.append(created, (), rows.to_batches())
-    return Outcome()
+    if rows is None:
+        return Outcome()
+    count = context.store.append(created, (), rows.to_batches())
+    return Outcome(written=((f"{created.project}.{created.name}", count),))
 
 
 def table_name(reader: Reader) -> list[str]:
@@ -137,6 +139,8 @@ def _clauses(reader: Reader, parts: _Parts) -> None:
             parts.comment = reader.string()
         elif reader.accept("PARTITIONED", "BY"):
             parts.partition_columns = reader.in_parentheses(lambda: column_definition(reader))
+        elif reader.accept("AUTO", "PARTITIONED", "BY"):
+            parts.partition_columns = reader.in_parentheses(lambda: generated_column(reader, parts.columns))
         elif reader.accept("TBLPROPERTIES"):
             parts.properties.update(properties(reader))
         elif reader.accept("LIFECYCLE"):

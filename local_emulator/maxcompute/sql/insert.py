@@ -1,4 +1,7 @@
-"""INSERT INTO and INSERT OVERWRITE, into a table, a given partition, or the partitions that the rows name."""
+"""INSERT INTO and INSERT OVERWRITE, into a table, a given partition, or the partitions that the rows name.
+
+In a table that is AUTO PARTITIONED the rows' times name them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from sqlglot import exp
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.sql.errors import SqlError, semantic_error, unsupported
+from local_emulator.maxcompute.sql.partition_times import partition_value
 from local_emulator.maxcompute.sql.query import Query, Translator
 from local_emulator.maxcompute.sql.scope import Output
 from local_emulator.maxcompute.sql.values import Value, cast, implicit
@@ -37,13 +41,15 @@ def insert(context: Context, translator: Translator, node: exp.Insert) -> Outcom
     table = context.table([part.name for part in target.parts], translator.place(target), "Update")
     static = _partition(translator, target, table)
     names = [name.name.lower() for name in schema.expressions] if schema else None
-    if table.partition_columns and not static and target.args.get("partition") is None and names is None:
+    unnamed = target.args.get("partition") is None
+    automatic = unnamed and any(column.generated for column in table.partition_columns)
+    if table.partition_columns and unnamed and names is None and not automatic:
         place = translator.place(target)
         raise semantic_error(f"table {table.name} is partitioned, expect PARTITION (...) in INSERT", place)
     source = node.expression
     if node.args.get("with_"):
         source.set("with_", node.args["with_"])
-    query = _shaped(table, translator.query(source), names, static)
+    query = _shaped(table, translator.query(source), names, static, automatic=automatic)
     rows = context.run(query)
     try:
         context.store.append_parts(
@@ -77,31 +83,34 @@ def _partition(translator: Translator, target: exp.Table, table: Table) -> dict[
     return static
 
 
-def _shaped(table: Table, query: Query, names: list[str] | None, static: dict[str, str]) -> Query:
+def _shaped(table: Table, query: Query, names: list[str] | None, static: dict[str, str], *, automatic: bool) -> Query:
     """The query in the shape of the table: its columns, then the dynamic partition columns as texts."""
     dynamic = [column for column in table.partition_columns if column.name not in static]
+    given_last = [] if automatic else dynamic
     if names is None:
-        names = [column.name for column in [*table.columns, *dynamic]]
+        names = [column.name for column in [*table.columns, *given_last]]
     else:
-        names += [column.name for column in dynamic if column.name not in names]
+        names += [column.name for column in given_last if column.name not in names]
     if len(names) != len(query.columns):
         raise semantic_error(f"expect {len(names)} columns for {table.name}, found {len(query.columns)}")
-    unknown = set(names) - {column.name for column in [*table.columns, *dynamic]}
+    unknown = set(names) - {column.name for column in [*table.columns, *given_last]}
     if unknown or len(set(names)) < len(names):
         raise semantic_error(f"wrong columns in INSERT INTO {table.name}: {', '.join(sorted(unknown or set(names)))}")
-    outputs, columns = [], []
+    values: dict[str, Value] = {}
     for column in [*table.columns, *dynamic]:
         type_ = STRING if column in dynamic else column.type
-        columns.append(Output(column.name, type_))
-        if column.name not in names:
-            outputs.append(f"CAST(NULL AS {type_.duckdb_type()})")
-            continue
-        index = names.index(column.name)
-        value = implicit(Value(f"x.c{index}", query.columns[index].type), column.type)
-        outputs.append(str(cast(value, type_)))
-    listed = ", ".join(f"{text} AS {quoted(column.name)}" for text, column in zip(outputs, columns, strict=True))
+        if automatic and column.generated:
+            values[column.name] = partition_value(column.generated, values)
+        elif column.name in names:
+            index = names.index(column.name)
+            value = implicit(Value(f"x.c{index}", query.columns[index].type), column.type)
+            values[column.name] = cast(value, type_)
+        else:
+            values[column.name] = Value(f"CAST(NULL AS {type_.duckdb_type()})", type_)
+    columns = tuple(Output(name, value.type) for name, value in values.items())
+    listed = ", ".join(f"{value} AS {quoted(name)}" for name, value in values.items())
     given = ", ".join(f"c{index}" for index in range(len(query.columns)))
-    return Query(f"SELECT {listed} FROM ({query.sql}) AS x({given})", tuple(columns))  # noqa: S608 - translated
+    return Query(f"SELECT {listed} FROM ({query.sql}) AS x({given})", columns)  # noqa: S608 - translated
 
 
 def _parts(

@@ -91,7 +91,8 @@ def create_statement(table: Table) -> str:
     if table.comment:
         text += f"\nCOMMENT {_quoted(table.comment)}"
     if table.partition_columns:
-        text += "\nPARTITIONED BY\n(\n  " + ",\n  ".join(map(_definition, table.partition_columns)) + "\n)"
+        kind = "AUTO PARTITIONED" if table.partition_columns[0].generated else "PARTITIONED"
+        text += f"\n{kind} BY\n(\n  " + ",\n  ".join(map(_definition, table.partition_columns)) + "\n)"
     if table.properties:
         pairs = ", ".join(f"{_quoted(key)}={_quoted(value)}" for key, value in table.properties.items())
         text += f"\nTBLPROPERTIES ({pairs})"
@@ -101,6 +102,8 @@ def create_statement(table: Table) -> str:
 
 
 def _definition(column: Column) -> str:
+    if column.generated:
+        return f"{column.generated} AS `{column.name}`"
     # In capitals, save where a struct's field names would change.
     type_ = str(column.type)
     text = f"`{column.name}` {type_ if 'struct' in type_ else type_.upper()}"
