@@ -97,3 +97,9 @@ def invoker(endpoint: str) -> Callable[[Function], Invoker]:
 def values(function: FakeFunction) -> list[Any]:
     """The values that were delivered, in the order of their batches."""
     return [event["data"]["value"] for body in function.bodies for event in json.loads(body)]
+
+
+def offsets(function: FakeFunction) -> set[tuple[int, int]]:
+    """Topic-partition and offset of what was delivered, however often: a stream that starts again may repeat some."""
+    events = [event["data"] for body in function.bodies for event in json.loads(body)]
+    return {(data["partition"], data["offset"]) for data in events}

@@ -18,7 +18,7 @@ from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ACCOUNT, policy, refused
 from tests.kafka_fixtures import APACHE
-from tests.stream_clients import INSTANCE, PLACE, REGION, kafka, new_group, new_topic, send
+from tests.stream_clients import INSTANCE, PLACE, REGION, eventually, kafka, new_group, new_topic, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -409,6 +409,9 @@ def test_in_a_real_broker(broker: Broker) -> None:
         client.delete_topic(models.DeleteTopicRequest(**PLACE, topic=name))
         assert name not in cluster.sizes(broker)
 
+        client.create_topic(new_topic(name))
+        admin.delete_topics([name])[name].result(30)
+        assert eventually(lambda: all(topic.topic != name for topic in listed(running)))
         client.create_topic(new_topic(name))
         client.create_consumer_group(new_group(group))
         send(broker, name, 9, first_ms=1_605_594_185_000)

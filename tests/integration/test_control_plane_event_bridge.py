@@ -31,6 +31,7 @@ from tests.stream_clients import (
     invoker,
     kafka,
     new_topic,
+    offsets,
     send,
     values,
 )
@@ -180,7 +181,7 @@ def test_pause_keeps_the_place(plane: server.Server, embedded_kafka: EmbeddedBro
     send(embedded_kafka, "orders", 3)
     assert cluster.committed(embedded_kafka, "connect-orders", {"orders": 3}) == delivered
     start(plane)
-    assert eventually(lambda: len(values(function)) == 6)
+    assert eventually(lambda: offsets(function) == {(number, at) for number in range(3) for at in range(2)})
     assert reaches(plane, "RUNNING")
 
 

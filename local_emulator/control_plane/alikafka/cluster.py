@@ -64,6 +64,7 @@ def make(broker: Broker, topic: Topic) -> None:
         admin.create_topics([wanted], operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS)[topic.name],
         f"creating topic {topic.name}",
     )
+    _await(broker, topic.name, topic.partitions)
 
 
 def remove(broker: Broker, name: str) -> bool:
@@ -76,11 +77,7 @@ def remove(broker: Broker, name: str) -> bool:
     admin = kafka_topics.client(broker.bootstrap_servers)
     deleting = admin.delete_topics([name], operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS)[name]
     _finish(deleting, f"deleting topic {name}")
-    Retrying(
-        retry=retry_if_result(lambda there: name in there),
-        stop=stop_after_delay(REQUEST_SECONDS),
-        wait=wait_random(0.02, 0.1),
-    )(sizes, broker)
+    _await(broker, name, None)
     return True
 
 
@@ -91,6 +88,7 @@ def widen(broker: Broker, name: str, partitions: int) -> None:
     admin = kafka_topics.client(broker.bootstrap_servers)
     growing = admin.create_partitions([NewPartitions(name, partitions)], request_timeout=REQUEST_SECONDS)[name]
     _result(growing, f"widening topic {name}")
+    _await(broker, name, partitions)
 
 
 def ends(broker: Broker, topics: Mapping[str, int]) -> dict[tuple[str, int], tuple[int, int]]:
@@ -192,6 +190,15 @@ def timestamps(broker: Broker, offsets: Mapping[tuple[str, int], int]) -> Positi
     finally:
         reader.close()
     return found
+
+
+def _await(broker: Broker, name: str, partitions: int | None) -> None:
+    """Return when the broker lists a topic with so many topic-partitions, or not at all; it knows a moment later."""
+    Retrying(
+        retry=retry_if_result(lambda there: there.get(name) != partitions),
+        stop=stop_after_delay(REQUEST_SECONDS),
+        wait=wait_random(0.02, 0.1),
+    )(sizes, broker)
 
 
 def _settings(topic: Topic) -> dict[str, str]:

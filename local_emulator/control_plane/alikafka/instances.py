@@ -66,7 +66,10 @@ def find(call: Call, *, working: bool = True) -> Instance:
 
 
 def topics_of(call: Call, instance: Instance) -> dict[str, Topic]:
-    """All topics of an instance by name: those that were asked for, and those that clients made in the broker."""
+    """All topics of an instance by name: those that were asked for, and those that clients made in the broker.
+
+    What the broker has is what counts: clients may delete and widen topics there as well.
+    """
     broker = call.surroundings.broker
     if broker is None:
         return dict(instance.topics)
@@ -77,7 +80,10 @@ def topics_of(call: Call, instance: Instance) -> dict[str, Topic]:
         for name, partitions in found.items()
         if name not in known and name not in instance.hidden
     }
-    return {**instance.topics, **automatic}
+    asked = {name: topic for name, topic in instance.topics.items() if name in found}
+    for name, topic in asked.items():
+        topic.partitions = found[name]
+    return {**asked, **automatic}
 
 
 def list_instances(call: Call) -> dict[str, object]:

@@ -44,17 +44,20 @@ class _Runner:
     def state(self) -> State:
         """Where the stream is; STARTING from the moment that it's told to."""
         with self._lock:
-            if self._starts or self.stream is None:
+            if self._starts:
                 return State.STARTING
-            return self.stream.progress().state
+            return self.stream.progress().state if self.stream else State.STARTING_FAILED
 
     def _start(self, make: Callable[[], EventStream]) -> None:
         self._stop()
-        stream = make()
+        stream = None
         try:
+            stream = make()
             stream.start()
         except StreamError as error:  # the stream's state says so too
             _LOG.warning("%s", error)
+        except Exception:  # noqa: BLE001 - whatever it is, nobody else is there to tell
+            _LOG.exception("an event stream could not be started")
         with self._lock:
             self.stream = stream
             self._starts -= 1
