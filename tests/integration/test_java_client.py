@@ -1,6 +1,7 @@
-"""The MaxCompute emulator under the vendor's Java SDK: the JUnit tests of tests/java, one test here for each class.
+"""The MaxCompute emulator under the vendor's Java SDK and JDBC driver: a test here for each JUnit class of tests/java.
 
-Maven compiles and runs them all once, in one JVM, against an emulator in this process; its build is in build/java.
+Maven compiles and runs them all once against an emulator in this process, in a JVM for each of two builds: the driver
+brings an SDK of its own. The builds are build/java and build/jdbc.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.server import Server
 
 ROOT = Path(__file__).parents[2]
-POM = ROOT / "tests" / "java" / "pom.xml"
-REPORTS = ROOT / "build" / "java" / "surefire-reports"
-CLASSES = sorted(path.stem for path in POM.parent.glob("src/test/java/maxcompute/*Test.java"))
-# The first run fetches the SDK and JUnit; a run with all of them here takes some 25 s on two cores.
+POMS = {"java": ROOT / "tests" / "java" / "pom.xml", "jdbc": ROOT / "tests" / "java" / "jdbc" / "pom.xml"}
+CLASSES = [
+    (build, path.stem)
+    for build, pom in POMS.items()
+    for path in sorted(pom.parent.glob("src/test/java/maxcompute/*Test.java"))
+]
+# The first run fetches the SDK and JUnit; a run with all of them here takes some 35 s on two cores.
 MAVEN_SECONDS = 600
 
-pytestmark = [pytest.mark.java, pytest.mark.xdist_group("java"), pytest.mark.timeout(MAVEN_SECONDS + 30)]
+pytestmark = [pytest.mark.java, pytest.mark.xdist_group("java"), pytest.mark.timeout(2 * MAVEN_SECONDS + 30)]
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +46,12 @@ def emulator() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def maven(emulator: Server) -> subprocess.CompletedProcess[str]:
-    """Maven's run of all classes."""
+def maven(emulator: Server) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Maven's run of all classes, by build."""
     if not shutil.which("mvn") or not shutil.which("java"):
         pytest.fail("these tests need java and mvn on the PATH (on Debian: apt-get install default-jdk-headless maven)")
-    shutil.rmtree(REPORTS, ignore_errors=True)
+    for build in POMS:
+        shutil.rmtree(reports(build), ignore_errors=True)
     environment = {
         **os.environ,
         "MAXCOMPUTE_ENDPOINT": emulator.endpoint,
@@ -54,7 +59,12 @@ def maven(emulator: Server) -> subprocess.CompletedProcess[str]:
         "MAXCOMPUTE_ACCESS_ID": "id",
         "MAXCOMPUTE_ACCESS_KEY": "key",
     }
-    return run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(POM), "test"], environment)
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never"]
+    return {build: run([*command, "-f", str(pom), "test"], environment) for build, pom in POMS.items()}
+
+
+def reports(build: str) -> Path:
+    return ROOT / "build" / build / "surefire-reports"
 
 
 def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -77,10 +87,10 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
     return subprocess.CompletedProcess(command, process.returncode, output)
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_the_java_sdk(maven: subprocess.CompletedProcess[str], name: str) -> None:
-    report = REPORTS / f"TEST-maxcompute.{name}.xml"
-    assert report.exists(), f"{name} didn't run; Maven said:\n{maven.stdout}"
+@pytest.mark.parametrize(("build", "name"), CLASSES)
+def test_the_java_clients(maven: dict[str, subprocess.CompletedProcess[str]], build: str, name: str) -> None:
+    report = reports(build) / f"TEST-maxcompute.{name}.xml"
+    assert report.exists(), f"{name} didn't run; Maven said:\n{maven[build].stdout}"
     suite = ET.parse(report).getroot()  # noqa: S314 - written by the run above
     failures = [
         f"{case.get('name')}: {problem.get('message')}\n{problem.text}"
@@ -92,11 +102,12 @@ def test_the_java_sdk(maven: subprocess.CompletedProcess[str], name: str) -> Non
     assert suite.find("testcase") is not None
 
 
-def test_the_whole_build_succeeds(maven: subprocess.CompletedProcess[str]) -> None:
-    assert maven.returncode == 0, maven.stdout
+@pytest.mark.parametrize("build", POMS)
+def test_the_whole_build_succeeds(maven: dict[str, subprocess.CompletedProcess[str]], build: str) -> None:
+    assert maven[build].returncode == 0, maven[build].stdout
 
 
-def test_pyodps_reads_what_java_wrote(maven: subprocess.CompletedProcess[str], emulator: Server) -> None:
+def test_pyodps_reads_what_java_wrote(maven: dict[str, subprocess.CompletedProcess[str]], emulator: Server) -> None:
     del maven  # it has run, and ValuesTest has left its table
     client = ODPS("id", "key", "java_client", emulator.endpoint, logview_host=emulator.tunnel_endpoint)
     tables = [table.name for table in client.list_tables(prefix="typed_")]

@@ -54,9 +54,21 @@ def test_a_query_and_its_life(odps: ODPS) -> None:
     assert instance.start_time <= instance.end_time
     progress = instance.get_task_progress()
     assert progress.stages[0].finished_percentage == 100
-    assert instance.get_task_summary()["Outputs"] == 2
+    assert instance.get_task_summary()["Outputs"] == {}
     assert instance.get_task_detail()["Instance"]["Name"] == instance.id
     assert instance.priority == 9
+
+
+def test_a_summary_counts_what_was_written(odps: ODPS) -> None:
+    for statement, table, rows in (
+        ("CREATE TABLE copied AS SELECT a FROM t WHERE pt = 'x'", "copied", 2),
+        ("INSERT INTO copied SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9", "copied", 3),
+        ("INSERT OVERWRITE TABLE t PARTITION (pt) SELECT 1, 'one', 'y' UNION ALL SELECT 2, 'two', 'z'", "t", 2),
+        ("INSERT INTO copied VALUES (1); INSERT INTO copied VALUES (2), (3); SELECT 1", "copied", 3),
+    ):
+        summary = odps.execute_sql(statement).get_task_summary()
+        assert {name: counts[0] for name, counts in summary["Outputs"].items()} == {f"{odps.project}.{table}": rows}
+        assert f"\t{odps.project}.{table}: {rows}\n" in summary.summary_text
 
 
 @pytest.mark.parametrize("tunnel", [True, False])

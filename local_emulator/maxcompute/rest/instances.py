@@ -219,9 +219,12 @@ def _summary(found: Instance) -> web.Response:
     headers = {"x-odps-task-finalized": str(found.terminated).lower()}
     if not found.terminated:
         return web.json_response({}, headers=headers)
-    rows = found.outcome.rows.num_rows if found.outcome.rows is not None else 0
-    text = f"resource cost: cpu 0.00 Core * Min, memory 0.00 GB * Min\noutputs: {rows}\n"
-    json_summary = json.dumps({"Cost": {"CPU": 0, "Memory": 0, "Input": 0}, "Outputs": rows})
+    written = dict(found.outcome.written)
+    lines = ["resource cost: cpu 0.00 Core * Min, memory 0.00 GB * Min", "outputs:"]
+    text = "\n".join([*lines, *(f"\t{table}: {count}" for table, count in written.items())]) + "\n"
+    # The JDBC driver takes the first number of each output for its rows; bytes aren't counted.
+    outputs = {table: [count, 0] for table, count in written.items()}
+    json_summary = json.dumps({"Cost": {"CPU": 0, "Memory": 0, "Input": 0}, "Outputs": outputs})
     body = {"Instance": {"JsonSummary": json_summary, "Summary": text}}
     return web.json_response(body, headers=headers)
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.rest.authorization import poll_query, submit_query
+from local_emulator.maxcompute.rest.functions import functions
 from local_emulator.maxcompute.rest.instances import instance, instances, queue, stop, submit
 from local_emulator.maxcompute.rest.projects import host, logs, project, projects, tenant, tunnel_service
 from local_emulator.maxcompute.rest.schemas import schema, schemas
@@ -36,6 +37,7 @@ _ROUTES = (
     ("schema.get", "GET", _SCHEMA, schema),
     ("table.list", "GET", f"{_SCHEMA}/tables", tables),
     ("table.get", "GET", f"{_SCHEMA}/tables/{{table}}", table),
+    ("function.list", "GET", f"{_PROJECT}/registration/functions", functions),
     ("sql", "POST", _INSTANCES, submit),
     ("instance.list", "GET", _INSTANCES, instances),
     ("instance.queue", "GET", f"{_PROJECT}/cachedinstances", queue),

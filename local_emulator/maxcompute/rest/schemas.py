@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 
 def schema_of(request: web.Request) -> str:
-    """The schema that a path or the query names."""
+    """The schema that a path or the query names.
+
+    The JDBC driver takes a project of two tiers for a schema of its own name: that is the default one.
+    """
     named = request.match_info.get("schema") or request.query.get("curr_schema") or request.query.get("schema_name")
-    return (named or DEFAULT_SCHEMA).lower()
+    schema = (named or DEFAULT_SCHEMA).lower()
+    return DEFAULT_SCHEMA if schema == request.match_info["project"].lower() else schema
 
 
 async def schemas(request: web.Request) -> web.Response:

@@ -37,11 +37,15 @@ DEFAULT_ZONE = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a statement gives: a text (SHOW, DESC, ...; empty for most others), or columns and rows."""
+    """What a statement gives: a text (SHOW, DESC, ...; empty for most others), or columns and rows.
+
+    ``written``: how many rows it put into which tables, by ``project.table``.
+    """
 
     text: str = ""
     columns: tuple[Column, ...] = ()
     rows: pa.Table | None = None
+    written: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)

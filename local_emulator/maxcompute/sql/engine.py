@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -38,9 +40,9 @@ def run(context: Context, script: str) -> Outcome:
     """Run a script; SqlError for the first statement that fails, those before it stay done.
 
     Returns:
-        The rows of the last query if there is one, else the texts of all statements together.
+        The rows of the last query if there is one, else the texts of all statements together; what all have written.
     """
-    texts, found = [], None
+    texts, found, written = [], Outcome(), Counter[str]()
     statements = list(split(script))
     if not statements:
         raise parse_error("expect a statement, found none", None)
@@ -48,7 +50,9 @@ def run(context: Context, script: str) -> Outcome:
         outcome = run_statement(context, statement)
         texts.append(outcome.text)
         found = outcome if outcome.rows is not None else found
-    return found or Outcome("".join(texts))
+        written.update(dict(outcome.written))
+    text = "" if found.rows is not None else "".join(texts)
+    return replace(found, text=text, written=tuple(written.items()))
 
 
 def run_statement(context: Context, statement: Statement) -> Outcome:

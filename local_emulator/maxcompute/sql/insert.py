@@ -52,12 +52,12 @@ def insert(context: Context, translator: Translator, node: exp.Insert) -> Outcom
     query = _shaped(table, translator.query(source), names, static, automatic=automatic)
     rows = context.run(query)
     try:
-        context.store.append_parts(
+        count = context.store.append_parts(
             table, _parts(table, rows, static), overwrite=bool(node.args.get("overwrite")), create=True
         )
     except ServiceError as error:
         raise SqlError("0123031", "Partition or data exception", error.message) from error
-    return Outcome()
+    return Outcome(written=((f"{table.project}.{table.name}", count),))
 
 
 def _partition(translator: Translator, target: exp.Table, table: Table) -> dict[str, str]:
