@@ -85,6 +85,7 @@ class EventStream:
         self._meter.enter(State.STARTING)
         self._stopping = threading.Event()
         self._assigned = {}
+        count = min(self._config.maximum_tasks, self._topic_partitions)
         shared = Shared(
             config=self._config,
             bootstrap_servers=self._bootstrap_servers,
@@ -93,11 +94,12 @@ class EventStream:
             meter=self._meter,
             invocations=threading.Semaphore(self._config.concurrency),
             stopping=self._stopping,
+            leaving=threading.Barrier(count),
             halt=self._halt,
             assigned=self._task_assigned,
             broker_error=self._broker_error,
         )
-        tasks = [Task(shared) for _ in range(min(self._config.maximum_tasks, self._topic_partitions))]
+        tasks = [Task(shared) for _ in range(count)]
         self._threads = [
             threading.Thread(target=task.run, name=f"stream-task-{number}", daemon=True)
             for number, task in enumerate(tasks)

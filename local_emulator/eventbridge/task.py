@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import queue
@@ -74,6 +75,8 @@ class Shared:
     invocations: threading.Semaphore
     """As many as may be under way at once."""
     stopping: threading.Event
+    leaving: threading.Barrier
+    """Where the tasks wait for one another, all having committed, before any leaves the group."""
     halt: Callable[[State, str], None]
     """Makes the whole stream stand still, in a state and for a reason."""
     assigned: Callable[[Task, int], None]
@@ -127,6 +130,9 @@ class Task:
         finally:
             self._drain()
             self._closing = True
+            # The first to leave makes the group rebalance, and then the others' last commits would be refused.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self._shared.leaving.wait(DRAIN_SECONDS)
             self._consumer.close()
 
     def _step(self) -> None:

@@ -422,3 +422,26 @@ def test_a_broker_that_goes_away_is_reported_once(
         assert stream.progress().state is State.RUNNING
     finally:
         stream.stop()
+
+
+def test_a_stop_commits_all_that_was_delivered(
+    start: Start, send: Any, function: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its tasks leave the group together: none has its last commit refused because another has left."""
+    for _ in range(3):
+        stream = start(maximum_tasks=3, batch_count=5, batch_seconds=0)
+        stream.await_start(SECONDS)
+        for partition in range(3):
+            send(numbered(200, partition))
+        before = sum(function.received().values())
+        deadline = time.monotonic() + SECONDS
+        while sum(function.received().values()) < before + 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        stream.stop()
+        assert "a commit failed" not in caplog.text
+    stream = start(maximum_tasks=3, batch_count=100, batch_seconds=0)
+    deadline = time.monotonic() + SECONDS
+    while len(function.received()) < 1800 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(function.received()) == 1800
+    assert set(function.received().values()) == {1}
