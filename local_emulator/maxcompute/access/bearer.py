@@ -47,7 +47,7 @@ class BearerSeal:
             raise ServiceError(
                 401, "Unauthorized", "ODPS-0410051:Invalid credentials - the bearer token was not signed here"
             )
-        name, policy, end = json.loads(base64.urlsafe_b64decode(payload))
+        name, policy, end = json.loads(base64.urlsafe_b64decode(payload + "=="))
         return Claims(name, policy, datetime.fromtimestamp(end, timezone.utc))
 
     def _seal(self, payload: str) -> bytes:
@@ -69,4 +69,4 @@ def parse_request(body: bytes) -> tuple[str, timedelta]:
 
 
 def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii")
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
