@@ -25,6 +25,8 @@ DOCUMENT_TABLE = (
 )
 OLD_DUCKDB = int(duckdb.__version__.split(".", maxsplit=1)[0]) < 2
 NEEDS_DUCKDB_2 = pytest.mark.skipif(OLD_DUCKDB, reason="TIMESTAMP needs DuckDB 2, which Python 3.10 can't have")
+# The types that hold nanoseconds, for tests of what is the same for both.
+NANOSECOND_TYPES = [pytest.param("TIMESTAMP", marks=NEEDS_DUCKDB_2), "TIMESTAMP_NTZ"]
 
 
 class Session:

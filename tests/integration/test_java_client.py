@@ -20,6 +20,7 @@ import pytest
 from odps import ODPS
 
 from local_emulator.maxcompute import server
+from tests.maxcompute_sql import OLD_DUCKDB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,7 @@ def maven(emulator: Server) -> dict[str, subprocess.CompletedProcess[str]]:
         "MAXCOMPUTE_PROJECT": "java_client",
         "MAXCOMPUTE_ACCESS_ID": "id",
         "MAXCOMPUTE_ACCESS_KEY": "key",
+        "MAXCOMPUTE_HAS_TIMESTAMP": str(not OLD_DUCKDB).lower(),
     }
     command = ["mvn", "-q", "-B", "-Dstyle.color=never"]
     return {build: run([*command, "-f", str(pom), "test"], environment) for build, pom in POMS.items()}

@@ -11,12 +11,13 @@ import pytest
 from odps import ODPS, options
 
 from local_emulator.maxcompute import server
+from tests.maxcompute_sql import OLD_DUCKDB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Type, expression, value as PyODPS gives it; it tells the service its own time zone, here UTC.
-CASES = {
+ALL = {
     "bigint": ("9223372036854775807", 9223372036854775807),
     "int": ("cast(-2147483647 as int)", -2147483647),
     "smallint": ("cast(32767 as smallint)", 32767),
@@ -44,7 +45,21 @@ CASES = {
     "map<string,array<decimal(10,2)>>": ("map('k', array(1.5BD))", {"k": [Decimal("1.50")]}),
     "struct<a:bigint,b:struct<c:string>>": ("named_struct('a', 1L, 'b', named_struct('c', null))", (1, (None,))),
 }
+# Python 3.10 can't have the DuckDB that TIMESTAMP needs; all other types are shown there.
+CASES = {type_: case for type_, case in ALL.items() if not (OLD_DUCKDB and type_ == "timestamp")}
 NAMES = [f"c{index}" for index in range(len(CASES))]
+# What the service's own client shows of the values that have more than one way to be written.
+CELLS = {
+    "decimal(38,18)": "-99999999999999999999.999999999999999999",
+    "date": "2020-11-17",
+    "datetime": "2020-11-17 14:00:00",
+    "timestamp": "2020-11-17 14:00:00.123456789",
+    "timestamp_ntz": "2020-11-17 14:00:00.000000001",
+    "json": '"{""a"": [1, null]}"',
+    "array<bigint>": '"[1, \\N]"',
+    "map<string,array<decimal(10,2)>>": '"{""k"":[1.5]}"',
+    "struct<a:bigint,b:struct<c:string>>": '"{a:1, b:{c:\\N}}"',
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,25 +95,21 @@ def test_through_the_instance_tunnel(odps: ODPS) -> None:
 
 
 def test_through_arrow(odps: ODPS) -> None:
-    names = [name for name, type_ in zip(NAMES, CASES, strict=True) if type_ != "json"]  # PyODPS has no Arrow JSON
-    query = f"SELECT {', '.join(names)} FROM t"  # noqa: S608 - names of this file
+    columns = {type_: name for name, type_ in zip(NAMES, CASES, strict=True) if type_ != "json"}  # PyODPS has no such
+    query = f"SELECT {', '.join(columns.values())} FROM t"  # noqa: S608 - names of this file
     with odps.execute_sql(query).open_reader(tunnel=True, arrow=True) as reader:
         rows = [row for batch in reader for row in batch.to_pylist()]
-    assert rows[0]["c0"] == 9223372036854775807
-    assert rows[0]["c10"] == b"bin"
-    assert rows[0]["c11"] == CASES["decimal(38,18)"][1]
-    assert rows[0]["c14"] == CASES["timestamp"][1]
-    assert rows[0]["c18"] == [("k", [Decimal("1.50")])]
+    first = {type_: rows[0][name] for type_, name in columns.items()}
+    for type_ in first.keys() & {"bigint", "binary", "decimal(38,18)", "timestamp", "timestamp_ntz"}:
+        assert first[type_] == CASES[type_][1]
+    assert first["map<string,array<decimal(10,2)>>"] == [("k", [Decimal("1.50")])]
     assert set(rows[1].values()) == {None}
 
 
 def test_as_csv(odps: ODPS) -> None:
-    shown = odps.execute_sql("SELECT c11, c12, c13, c14, c15, c16, c17, c18, c19 FROM t").get_task_result()
-    first = (
-        "-99999999999999999999.999999999999999999,2020-11-17,2020-11-17 14:00:00,2020-11-17 14:00:00.123456789,"
-        '2020-11-17 14:00:00.000000001,"{""a"": [1, null]}","[1, \\N]","{""k"":[1.5]}","{a:1, b:{c:\\N}}"'
-    )
-    assert shown.splitlines()[1:] == [first, ",".join(["\\N"] * 9)]
+    cells = {name: CELLS[type_] for name, type_ in zip(NAMES, CASES, strict=True) if type_ in CELLS}
+    shown = odps.execute_sql(f"SELECT {', '.join(cells)} FROM t").get_task_result()  # noqa: S608 - names of this file
+    assert shown.splitlines()[1:] == [",".join(cells.values()), ",".join(["\\N"] * len(cells))]
 
 
 def test_back_through_sql(odps: ODPS) -> None:

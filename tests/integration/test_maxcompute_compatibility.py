@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from odps.errors import ODPSError
 
+from tests.maxcompute_sql import NANOSECOND_TYPES
 from tests.tunnel_clients import make_table, rows_of, tunnel_of, values_of
 
 if TYPE_CHECKING:
@@ -51,9 +52,13 @@ def test_a_preview_of_all_partitions_tells_which_one_a_row_is_in(owner: ODPS) ->
         assert values_of(reader) == [[1, "17", "15"]]
     with tunnel_of(owner).open_preview_reader(table, columns=["id"], arrow=True) as reader:
         assert reader.read() == pa.table({"id": [1]})
-    timed = make_table(owner, "at TIMESTAMP", "day STRING")
-    owner.write_table(timed.name, [[AT]], partition="day=17", create_partition=True)
-    with tunnel_of(owner).open_preview_reader(timed, limit=3, arrow=False) as reader:
+
+
+@pytest.mark.parametrize("type_", NANOSECOND_TYPES)
+def test_a_preview_has_all_digits_of_times(owner: ODPS, type_: str) -> None:
+    table = make_table(owner, f"at {type_}", "day STRING")
+    owner.write_table(table.name, [[AT]], partition="day=17", create_partition=True)
+    with tunnel_of(owner).open_preview_reader(table, limit=3, arrow=False) as reader:
         assert [record["at"] for record in reader] == [AT]
 
 

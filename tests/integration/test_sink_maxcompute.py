@@ -22,6 +22,7 @@ from kafka_maxcompute.upload_sessions import Status, commit
 from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
 from tests.kafka_events import HOUR_14, element, payload
+from tests.maxcompute_sql import NANOSECOND_TYPES
 from tests.upload_sessions_contract import PT, UploadSessionsContract, body
 
 if TYPE_CHECKING:
@@ -240,8 +241,11 @@ def test_csv_fields_fill_the_columns_after_offset(
     ]
 
 
-def test_other_columns_of_the_table_stay_null(emulator: Server, odps: ODPS, make_table: Callable[[str], str]) -> None:
-    more = "key STRING, value STRING, a ARRAY<BIGINT>, b DECIMAL(10,2), c DATETIME, d STRUCT<x:INT>, e TIMESTAMP"
+@pytest.mark.parametrize("type_", NANOSECOND_TYPES)
+def test_other_columns_of_the_table_stay_null(
+    emulator: Server, odps: ODPS, make_table: Callable[[str], str], type_: str
+) -> None:
+    more = f"key STRING, value STRING, a ARRAY<BIGINT>, b DECIMAL(10,2), c DATETIME, d STRUCT<x:INT>, e {type_}"
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", more))
     handle(settings_of(emulator, table), payload(element(1)))
     assert rows(odps, table, "11-17-2020 14") == [["orders", 0, 1, "k1", "v1", None, None, None, None, None]]

@@ -13,6 +13,7 @@ from odps.tunnel import InstanceTunnel
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.tunnel.result_requests import LIMITED_ROWS
 from tests.access_clients import ALICE, user
+from tests.maxcompute_sql import NANOSECOND_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,10 +104,11 @@ def test_a_quota_is_taken_as_it_is_named(owner: ODPS, numbers: Instance) -> None
     assert not opened(owner, numbers).quota_name
 
 
-def test_timestamps_are_pairs_in_arrow(owner: ODPS) -> None:
+@pytest.mark.parametrize("type_", NANOSECOND_TYPES)
+def test_timestamps_are_pairs_in_arrow(owner: ODPS, type_: str) -> None:
     instance = owner.execute_sql(
-        "SELECT timestamp '2020-11-17 06:05:04.123456789' AS at, timestamp_ntz '1969-12-31 23:59:59.5' AS plain, "
-        "cast(NULL AS timestamp) AS none",
+        f"SELECT {type_} '2020-11-17 06:05:04.123456789' AS at, {type_} '1969-12-31 23:59:59.5' AS early, "
+        f"cast(NULL AS {type_}) AS none",
         hints={"odps.sql.timezone": "UTC"},
     )
     session = opened(owner, instance)
@@ -114,10 +116,10 @@ def test_timestamps_are_pairs_in_arrow(owner: ODPS) -> None:
     body = answer.read()
     # A chunk size, the record batch, and a checksum; PyODPS reads the pairs as the fields that they are sent in.
     pair = pa.struct([("sec", pa.int64()), ("nano", pa.int32())])
-    schema = pa.schema([("at", pair), ("plain", pair), ("none", pair)])
+    schema = pa.schema([("at", pair), ("early", pair), ("none", pair)])
     batch = pa.ipc.read_record_batch(pa.py_buffer(body[4:-4]), schema)
     assert batch.to_pylist() == [
-        {"at": {"sec": 1605593104, "nano": 123456789}, "plain": {"sec": -1, "nano": 500000000}, "none": None}
+        {"at": {"sec": 1605593104, "nano": 123456789}, "early": {"sec": -1, "nano": 500000000}, "none": None}
     ]
     with session.open_arrow_reader(0, 1) as reader:
         times = reader.read().column("at").cast(pa.int64()).to_pylist()

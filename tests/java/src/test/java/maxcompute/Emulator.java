@@ -12,6 +12,8 @@ import java.util.UUID;
 /** Where the emulator under test is, and the SDK's client for it. */
 final class Emulator {
     static final String PROJECT = setting("MAXCOMPUTE_PROJECT");
+    /** Whether tables can have TIMESTAMP columns, which the emulator refuses with Python 3.10. */
+    static final boolean HAS_TIMESTAMP = Boolean.parseBoolean(setting("MAXCOMPUTE_HAS_TIMESTAMP"));
     private static final long POLL_MILLISECONDS = 20;
 
     private Emulator() {
