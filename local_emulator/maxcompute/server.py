@@ -258,6 +258,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
     if not response.prepared:
         response.headers["x-odps-request-id"] = request[REQUEST_ID]
+        # PyODPS's processes (writers in a pool, to_pandas(n_process=2)) would share a connection that was kept open.
+        response.force_close()
     return response
 
 
