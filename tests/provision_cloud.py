@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
 from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
-from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.entities import Instance, Topic
 from local_emulator.control_plane.alikafka.instances import add_instance
+from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.maxcompute_keys import registrar
 from local_emulator.control_plane.surroundings import Surroundings
+from local_emulator.function_compute import template as function_template
 from local_emulator.maxcompute import server as maxcompute
 from local_emulator.maxcompute.keys import ACCOUNTS
 from local_emulator.maxcompute.security import Credential
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 ACCOUNT = control_plane.ACCOUNT_ID
 INSTANCE = "alikafka_local"
 PROJECT = "connector_test"
+TEMPLATE = Path(__file__).resolve().parents[1] / "template.yml"
 SECONDS = 120
 
 
@@ -40,10 +45,10 @@ class Surrounding:
 
     plane: control_plane.Server
     tables: maxcompute.Server
-    broker: EmbeddedBroker
+    broker: EmbeddedBroker | None
     settings: dict[str, str]
     keys: tuple[str, str] = ("ak", "sk")
-    environment: dict[str, str] = field(default_factory=dict)
+    delivered: list[bytes] = field(default_factory=list)
 
     def event(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> bytes:
         """An invocation's event."""
@@ -56,7 +61,6 @@ class Surrounding:
             "CONTROL_ENDPOINT": self.plane.url,
             "ALIBABA_CLOUD_ACCESS_KEY_ID": key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
-            **self.environment,
         }
 
     def ask(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -90,6 +94,13 @@ class Surrounding:
             for statement in (f"add user `{principal}`", f"grant admin to `{principal}`"):
                 run_security(cloud.maxcompute, statement, cloud.deadline)
 
+    def deploy(self, settings: dict[str, Any] | None = None) -> None:
+        """What `s deploy` does with template.yml, for a function that takes every batch."""
+        given = self.settings | (settings or {})
+        environment = {f"CONNECTOR_{name.upper()}": str(value) for name, value in given.items()}
+        template = function_template.load(TEMPLATE, environment, account_id=ACCOUNT)
+        deployment.deploy(self.plane, template, lambda _: self.delivered.append)
+
     def changes(self) -> list[str]:
         """The names of the calls so far that could change something."""
         return [
@@ -98,14 +109,14 @@ class Surrounding:
 
 
 @contextmanager
-def running(broker: EmbeddedBroker, name: str = "orders", **instance: Any) -> Iterator[Surrounding]:
-    """All of it, with a Kafka instance that has the source topic."""
+def running(broker: EmbeddedBroker | None = None, name: str = "orders", **instance: Any) -> Iterator[Surrounding]:
+    """All of it, and a Kafka instance with the source topic; without a broker, topics and streams are only told of."""
     with ExitStack() as parts:
         tables = parts.enter_context(maxcompute.start(project=PROJECT, account_id=ACCOUNT))
         around = Surroundings(broker=broker, tell_key=registrar(tables.app[ACCOUNTS]))
         plane = parts.enter_context(control_plane.start(surroundings=around))
-        add_instance(plane, Instance(INSTANCE, **instance))
-        broker.create_topic(f"{name}-in", 6)
+        source = Topic(f"{name}-in", "source", 6, datetime.now(timezone.utc))
+        add_instance(plane, Instance(INSTANCE, topics={source.name: source}, **instance))
         settings = {
             "name": name,
             "instance_id": INSTANCE,

@@ -18,7 +18,7 @@ from provisioning.resources.role import Role, RoleState, principal, trust
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.table import Table, TableState
 from provisioning.resources.topics import Topic, TopicState, own_topics
-from provisioning.resources.trigger import Trigger
+from provisioning.resources.trigger import Trigger, TriggerState
 
 pytestmark = pytest.mark.quick
 
@@ -227,7 +227,7 @@ def test_a_topic_that_isnt_running_yet_is_waited_for() -> None:
 
 
 def test_the_trigger_of_the_template_is_as_wanted() -> None:
-    assert Trigger(request()).compare(trigger_config()) == ()
+    assert Trigger(request()).compare(TriggerState(trigger_config(), "RUNNING")) == ()
 
 
 @pytest.mark.parametrize(
@@ -250,20 +250,30 @@ def test_the_trigger_of_the_template_is_as_wanted() -> None:
 def test_a_trigger_that_loses_data_blocks_unless_the_risk_is_accepted(
     changes: dict[str, Any], field: str, risk: str
 ) -> None:
-    planned = step(Trigger(request()), trigger_config(**changes), manual=False)
+    found = TriggerState(trigger_config(**changes))
+    planned = step(Trigger(request()), found, manual=False)
     assert planned.do == "blocked"
     assert field in planned.why[0]
     assert f"accept the risk '{risk}'" in planned.why[0]
-    assert step(Trigger(request(accept_risk=[risk])), trigger_config(**changes), manual=False).do == "keep"
+    assert (
+        step(Trigger(request(accept_risk=[risk])), TriggerState(trigger_config(**changes)), manual=False).do == "keep"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "do"), [("", "keep"), ("STARTING", "wait"), ("STARTING_FAILED", "change"), ("READY", "change")]
+)
+def test_a_trigger_whose_stream_doesnt_run_isnt_kept(status: str, do: str) -> None:
+    assert step(Trigger(request()), TriggerState(trigger_config(), status), manual=True).do == do
 
 
 def test_a_trigger_of_another_topic_blocks_whatever_is_accepted() -> None:
     wrong = request({"source_topic": "payments"}, accept_risk=["tolerance", "filter"])
-    assert step(Trigger(wrong), trigger_config(), manual=False).do == "blocked"
+    assert step(Trigger(wrong), TriggerState(trigger_config()), manual=False).do == "blocked"
 
 
 def test_a_trigger_is_switched_on_also_in_manual_mode_and_never_made() -> None:
-    off = trigger_config(triggerEnable=False)
+    off = TriggerState(trigger_config(triggerEnable=False), "PAUSED")
     assert step(Trigger(request()), off, manual=True).do == "change"
     assert step(Trigger(request()), None, manual=False).why == (
         "it isn't there; deploy the function with its trigger: s deploy -t template.yml",

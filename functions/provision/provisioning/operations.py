@@ -48,7 +48,8 @@ FUNCTIONS = Product("2023-03-30", "fcv3.{region}.aliyuncs.com", "path")
 
 _ROLE = "acs:ram:*:{account}:role/{role}"
 _INSTANCE = "acs:alikafka:{region}:{account}:{instance}"
-_STREAM = "acs:eventbridge:{region}:{account}:eventstreaming/{stream}"
+_STREAMS = "acs:eventbridge:{region}:{account}:eventstreaming/"
+_STREAM = f"{_STREAMS}{{stream}}"
 _FUNCTION = "acs:fc:{region}:{account}:functions/{function}"
 _TRIGGER = f"{_FUNCTION}/triggers/{{trigger}}"
 _FUNCTION_PATH = "/2023-03-30/functions/{function}"
@@ -57,7 +58,9 @@ _TRIGGER_PATH = f"{_FUNCTION_PATH}/triggers/{{trigger}}"
 GET_CALLER_IDENTITY = Operation(STS, "GetCallerIdentity")
 
 GET_ROLE = Operation(RAM, "GetRole", "ram:GetRole", _ROLE)
-GET_SERVICE_LINKED_ROLE = Operation(RAM, "GetRole", "ram:GetRole", "acs:ram:*:{account}:role/*")
+GET_SERVICE_LINKED_ROLE = Operation(
+    RAM, "GetRole", "ram:GetRole", "acs:ram:*:{account}:role/AliyunServiceRoleForEventBridge*"
+)
 CREATE_ROLE = Operation(RAM, "CreateRole", "ram:CreateRole", _ROLE)
 UPDATE_ROLE = Operation(RAM, "UpdateRole", "ram:UpdateRole", _ROLE)
 DELETE_ROLE = Operation(RAM, "DeleteRole", "ram:DeleteRole", _ROLE)
@@ -76,6 +79,12 @@ CREATE_GROUP = Operation(KAFKA, "CreateConsumerGroup", "alikafka:CreateGroup", _
 DELETE_GROUP = Operation(KAFKA, "DeleteConsumerGroup", "alikafka:DeleteGroup", _INSTANCE)
 
 GET_STREAM = Operation(EVENTBRIDGE, "GetEventStreaming", "eventbridge:GetEventStreaming", _STREAM)
+GET_TRIGGERS_STREAM = Operation(
+    EVENTBRIDGE,
+    "GetEventStreaming",
+    "eventbridge:GetEventStreaming",
+    "acs:eventbridge:{region}:{account}:eventstreaming/*",
+)
 CREATE_STREAM = Operation(EVENTBRIDGE, "CreateEventStreaming", "eventbridge:CreateEventStreaming", _STREAM)
 UPDATE_STREAM = Operation(EVENTBRIDGE, "UpdateEventStreaming", "eventbridge:UpdateEventStreaming", _STREAM)
 START_STREAM = Operation(EVENTBRIDGE, "StartEventStreaming", "eventbridge:StartEventStreaming", _STREAM)

@@ -23,9 +23,11 @@ from provisioning.resource import Difference
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
     from provisioning.request import Request
+    from provisioning.resource import Remedy
 
 RUNNING, STARTING, PAUSED, READY = "RUNNING", "STARTING", "PAUSED", "READY"
 FAILED = frozenset({"STARTING_FAILED", "RUNNING_FAILED"})
+STILL = frozenset({PAUSED, READY})
 EVERYTHING = "{}"
 
 
@@ -93,13 +95,7 @@ class EventStream:
             for field, has, wanted in self._mended(found)
             if str(has).lower() != str(wanted).lower()
         ]
-        if found.status == STARTING:
-            wrong.append(Difference("status", found.status, RUNNING, "wait"))
-        elif found.status in FAILED:
-            wrong.append(Difference("status", found.status, RUNNING, "restart"))
-        elif found.status != RUNNING:
-            wrong.append(Difference("status", found.status, RUNNING, "switch"))
-        return tuple(wrong)
+        return (*wrong, *status_differences(found.status))
 
     def make(self, cloud: Cloud) -> None:
         """Ask for it to be made; it is started afterwards."""
@@ -120,7 +116,7 @@ class EventStream:
 
     def is_paused(self, found: StreamState) -> bool:
         """Whether it delivers nothing."""
-        return found.status in {PAUSED, READY}
+        return found.status in STILL
 
     def state(self, found: StreamState) -> str:
         """In a word."""
@@ -191,6 +187,14 @@ class EventStream:
             "RetryStrategy": {"PushRetryStrategy": "EXPONENTIAL_DECAY_RETRY"},
             "BatchWindow": window,
         }
+
+
+def status_differences(status: str) -> tuple[Difference, ...]:
+    """How a stream's state differs from running."""
+    if status == RUNNING:
+        return ()
+    remedy: Remedy = "wait" if status == STARTING else "restart" if status in FAILED else "switch"
+    return (Difference("status", status, RUNNING, remedy),)
 
 
 def _constant(value: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The stream as the sink function's EventBridge trigger, which template.yml declares.
 
-Function Compute makes the stream itself. Only whether it runs is changed here: a trigger that is deployed again gets
-what template.yml says.
+Function Compute makes the stream itself, and names it in the trigger's sourceArn. Only whether it runs is changed here;
+a trigger that is deployed again gets what template.yml says.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from provisioning.operations import GET_TRIGGER, UPDATE_TRIGGER
+from provisioning.operations import GET_TRIGGER, GET_TRIGGERS_STREAM, UPDATE_TRIGGER
 from provisioning.resource import Difference
+from provisioning.resources.event_stream import FAILED, STILL, status_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +28,21 @@ ENABLED = "triggerEnable"
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerState:
+    """The trigger's configuration, and its stream's status; "" where the service doesn't tell which stream it is."""
+
+    config: dict[str, Any]
+    status: str = ""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the stream is to run."""
+        return _same(self.config.get(ENABLED, True), wanted=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Trigger:
-    """The trigger by its name; its state is the trigger's configuration."""
+    """The trigger by its name."""
 
     request: Request
 
@@ -47,52 +61,59 @@ class Trigger:
         """How to make it."""
         return "deploy the function with its trigger: s deploy -t template.yml"
 
-    def look(self, cloud: Cloud) -> dict[str, Any] | None:
-        """The trigger's configuration."""
+    def look(self, cloud: Cloud) -> TriggerState | None:
+        """The trigger's configuration, and how its stream is."""
         answer = cloud.control.find(GET_TRIGGER, self._place())
         if answer is None:
             return None
         config = json.loads(answer["triggerConfig"])
-        return config if isinstance(config, dict) else {}
+        name = str(answer.get("sourceArn") or "").rpartition("/")[2]
+        stream = cloud.control.find(GET_TRIGGERS_STREAM, {"EventStreamingName": name}) if name else None
+        status = "" if stream is None else str((stream.get("Data") or {}).get("Status", "")).upper()
+        return TriggerState(config if isinstance(config, dict) else {}, status)
 
-    def compare(self, found: dict[str, Any]) -> tuple[Difference, ...]:
+    def compare(self, found: TriggerState) -> tuple[Difference, ...]:
         """What isn't as the settings need it, and what would lose data unless that risk is accepted."""
         wrong = [
             Difference(".".join(path), has, wanted, "by hand", _advice(risk))
             for path, wanted, risk in self._wanted()
-            if not _same(has := _at(found, path), wanted) and risk not in self.request.accept_risk
+            if not _same(has := _at(found.config, path), wanted) and risk not in self.request.accept_risk
         ]
-        if not _same(found.get(ENABLED, True), wanted=True):
-            wrong.append(Difference("enabled", found=False, wanted=True, remedy="switch"))
-        return tuple(wrong)
+        if not found.enabled:
+            return (*wrong, Difference("enabled", found=False, wanted=True, remedy="switch"))
+        return (*wrong, *(status_differences(found.status) if found.status else ()))
 
     def make(self, cloud: Cloud) -> None:
         """Not here; see `creates`."""
 
-    def change(self, cloud: Cloud, found: dict[str, Any]) -> None:
-        """Switch the stream on."""
+    def change(self, cloud: Cloud, found: TriggerState) -> None:
+        """Switch the stream on; off first where it is to start anew."""
+        if found.enabled and found.status in FAILED | STILL:
+            self._enable(cloud, found, on=False)
         self._enable(cloud, found, on=True)
 
     def pause(self, cloud: Cloud) -> None:
         """Switch the stream off; where it has come to stays with the group."""
         found = self.look(cloud)
-        if found is not None and _same(found.get(ENABLED, True), wanted=True):
+        if found is not None and found.enabled:
             self._enable(cloud, found, on=False)
 
-    def is_paused(self, found: dict[str, Any]) -> bool:
+    def is_paused(self, found: TriggerState) -> bool:
         """Whether it delivers nothing."""
-        return not _same(found.get(ENABLED, True), wanted=True)
+        return not found.enabled and found.status in {"", *STILL}
 
-    def state(self, found: dict[str, Any]) -> str:
+    def state(self, found: TriggerState) -> str:
         """In a word."""
-        return "paused" if self.is_paused(found) else "enabled"
+        if not found.enabled:
+            return "paused" if self.is_paused(found) else "pausing"
+        return found.status.lower() or "enabled"
 
     def remove(self, cloud: Cloud) -> None:
         """Switch it off; it goes with the function, by `s remove`."""
         self.pause(cloud)
 
-    def _enable(self, cloud: Cloud, found: dict[str, Any], *, on: bool) -> None:
-        config = json.dumps({**found, ENABLED: on})
+    def _enable(self, cloud: Cloud, found: TriggerState, *, on: bool) -> None:
+        config = json.dumps({**found.config, ENABLED: on})
         cloud.control.call(UPDATE_TRIGGER, self._place(), triggerConfig=config)
 
     def _place(self) -> dict[str, str]:

@@ -1,0 +1,102 @@
+"""Provisioning as a RAM user with the least policy: it suffices, and each permission of it is needed and named."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alibabacloud_ram20150501.models import CreateRoleRequest
+
+from local_emulator.control_plane.ram.entities import Ram
+from provisioning.operations import OPERATIONS, policy
+from tests.control_plane_clients import ram, trust
+from tests.provision_cloud import ACCOUNT, INSTANCE, Surrounding, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES = {
+    "account": ACCOUNT,
+    "region": "cn-hangzhou",
+    "role": "AliyunKafkaMaxComputeUser1",
+    "instance": INSTANCE,
+    "stream": "connect-orders",
+    "function": "maxcompute-sink-orders",
+    "trigger": "kafka-stream",
+}
+LEAST = policy(OPERATIONS, NAMES)
+PERMISSIONS = sorted({action for statement in LEAST["Statement"] for action in statement["Action"]})
+REMOVED = ["topics", "table", "grants", "role"]
+EVENT_STREAM = {"stream": "event_stream", "create_table": True}
+
+
+@pytest.fixture
+def around() -> Iterator[Surrounding]:
+    with running(auto_groups=False) as started:
+        started.deploy()
+        yield started
+
+
+def without(permission: str) -> str:
+    """The least policy but for one permission."""
+    statements: list[dict[str, Any]] = [
+        {**statement, "Action": actions}
+        for statement in LEAST["Statement"]
+        if (actions := [action for action in statement["Action"] if action != permission])
+    ]
+    return json.dumps({**LEAST, "Statement": statements})
+
+
+def everything(around: Surrounding) -> list[dict[str, Any]]:
+    """Every action, both ways of the stream, so that every call is made."""
+    replies = [
+        around.ask("pause"),
+        around.ask("apply", **EVENT_STREAM),
+        around.ask("apply", batch_seconds=3, **EVENT_STREAM),
+        around.ask("pause", stream="event_stream"),
+        around.ask("resume", stream="event_stream", batch_seconds=3),
+        around.ask("destroy", stream="event_stream", confirm="orders", remove=REMOVED),
+    ]
+    return [*replies, around.ask("status")]
+
+
+def test_the_least_policy_is_enough_for_every_action(around: Surrounding) -> None:
+    replies = everything(around.user("provisioner", json.dumps(LEAST)))
+    assert [reply["state"] for reply in replies] == [
+        "paused",
+        "applied",
+        "applied",
+        "paused",
+        "running",
+        "destroyed",
+        "paused",
+    ], replies
+
+
+DEPLOYED = {"ram:CreateServiceLinkedRole", "ram:UpdateRole"}
+"""Needed only where a deploy hasn't made the service-linked roles, or where somebody has changed the trust."""
+
+
+@pytest.mark.parametrize("permission", [one for one in PERMISSIONS if one not in DEPLOYED])
+def test_one_permission_fewer_is_named(around: Surrounding, permission: str) -> None:
+    told = json.dumps(everything(around.user("provisioner", without(permission))))
+    assert f"grant {permission} on acs:" in told
+
+
+def test_a_missing_service_linked_role_needs_its_permission(around: Surrounding) -> None:
+    with around.plane.state.lock:
+        del around.plane.state.part(Ram).roles["aliyunserviceroleforeventbridgeconnectvpc"]
+    reply = around.user("provisioner", without("ram:CreateServiceLinkedRole")).ask("apply", create_table=True)
+    assert reply["state"] == "incomplete"
+    assert f"grant ram:CreateServiceLinkedRole on acs:ram:*:{ACCOUNT}:role/*" in reply["faults"][0]
+    assert around.user("least", json.dumps(LEAST)).ask("apply", create_table=True)["state"] == "applied"
+
+
+def test_another_trust_needs_its_permission(around: Surrounding) -> None:
+    trusted = trust(Service=["ecs.aliyuncs.com"])
+    request = CreateRoleRequest(role_name=NAMES["role"], assume_role_policy_document=trusted)
+    ram(around.plane).create_role(request)
+    reply = around.user("provisioner", without("ram:UpdateRole")).ask("apply", create_table=True)
+    assert f"grant ram:UpdateRole on acs:ram:*:{ACCOUNT}:role/{NAMES['role']}" in reply["faults"][0]
+    assert around.user("least", json.dumps(LEAST)).ask("apply", create_table=True)["state"] == "applied"
