@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fc_powertools.context import Context, Function
+from fc_powertools.credentials import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 from fc_powertools.decorators import opened
 from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
@@ -17,6 +18,7 @@ from local_emulator.control_plane.alikafka.entities import Instance, Topic
 from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.maxcompute_keys import registrar
+from local_emulator.control_plane.sts import issue_to_service
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.function_compute import template as function_template
 from local_emulator.maxcompute import server as maxcompute
@@ -47,7 +49,7 @@ class Surrounding:
     tables: maxcompute.Server
     broker: EmbeddedBroker | None
     settings: dict[str, str]
-    keys: tuple[str, str] = ("ak", "sk")
+    keys: tuple[str, ...] = ("ak", "sk")
     delivered: list[bytes] = field(default_factory=list)
 
     def event(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> bytes:
@@ -56,12 +58,8 @@ class Surrounding:
 
     def variables(self) -> dict[str, str]:
         """The provisioning function's environment."""
-        key_id, secret = self.keys
-        return {
-            "CONTROL_ENDPOINT": self.plane.url,
-            "ALIBABA_CLOUD_ACCESS_KEY_ID": key_id,
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
-        }
+        names = (ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN)
+        return {"CONTROL_ENDPOINT": self.plane.url, **dict(zip(names, self.keys))}  # noqa: B905 # no token for users
 
     def ask(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """The reply to one invocation."""
@@ -85,6 +83,15 @@ class Surrounding:
         keys = self.plane.add_user(name, *documents)
         self.admit(f"RAM${ACCOUNT}:{name}", keys)
         return replace(self, keys=keys)
+
+    def assumed(self, role: str) -> Surrounding:
+        """The same, as a function with that role."""
+        plane = self.plane
+        key_id, key = issue_to_service(
+            plane.state, ACCOUNT, role, "fc.aliyuncs.com", now=plane.clock.now(), life=timedelta(hours=1)
+        )
+        registrar(self.tables.app[ACCOUNTS])(key_id, key)
+        return replace(self, keys=(key_id, key.secret, key.token))
 
     def admit(self, principal: str, keys: tuple[str, str]) -> None:
         """Let MaxCompute know a key, and its project an administrator."""

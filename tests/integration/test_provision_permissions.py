@@ -6,26 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from alibabacloud_ram20150501.models import CreateRoleRequest
+from alibabacloud_ram20150501.models import CreatePolicyVersionRequest, CreateRoleRequest
 
+from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane.ram.entities import Ram
-from provisioning.operations import OPERATIONS, policy
+from provisioning.resources.policy import PROVISIONER, least_policy
 from tests.control_plane_clients import ram, trust
 from tests.provision_cloud import ACCOUNT, INSTANCE, Surrounding, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAMES = {
-    "account": ACCOUNT,
-    "region": "cn-hangzhou",
-    "role": "AliyunKafkaMaxComputeUser1",
-    "instance": INSTANCE,
-    "stream": "connect-orders",
-    "function": "maxcompute-sink-orders",
-    "trigger": "kafka-stream",
-}
-LEAST = policy(OPERATIONS, NAMES)
+ROLE = "AliyunKafkaMaxComputeUser1"
+LEAST = least_policy(ACCOUNT, "cn-hangzhou", ROLE, INSTANCE)
 PERMISSIONS = sorted({action for statement in LEAST["Statement"] for action in statement["Action"]})
 REMOVED = ["topics", "table", "grants", "role"]
 EVENT_STREAM = {"stream": "event_stream", "create_table": True}
@@ -95,8 +88,33 @@ def test_a_missing_service_linked_role_needs_its_permission(around: Surrounding)
 
 def test_another_trust_needs_its_permission(around: Surrounding) -> None:
     trusted = trust(Service=["ecs.aliyuncs.com"])
-    request = CreateRoleRequest(role_name=NAMES["role"], assume_role_policy_document=trusted)
+    request = CreateRoleRequest(role_name=ROLE, assume_role_policy_document=trusted)
     ram(around.plane).create_role(request)
     reply = around.user("provisioner", without("ram:UpdateRole")).ask("apply", create_table=True)
-    assert f"grant ram:UpdateRole on acs:ram:*:{ACCOUNT}:role/{NAMES['role']}" in reply["faults"][0]
+    assert f"grant ram:UpdateRole on acs:ram:*:{ACCOUNT}:role/{ROLE}" in reply["faults"][0]
     assert around.user("least", json.dumps(LEAST)).ask("apply", create_table=True)["state"] == "applied"
+
+
+def test_bootstrap_makes_a_role_that_can_do_all_the_rest(around: Surrounding) -> None:
+    """As the function would: by keys of the role that it is deployed with."""
+    made = around.ask("bootstrap")
+    assert made["state"] == "applied", made
+    assert [title.partition(" ")[0] for title in made["done"]] == ["role", "role", "policy", "policy"]
+    with around.cloud() as cloud:
+        for statement in made["for_the_projects_owner"]:
+            run_security(cloud.maxcompute, statement, cloud.deadline)
+    changes = around.changes()
+    assert around.ask("bootstrap")["state"] == "unchanged"
+    assert around.changes() == changes
+    provisioner = around.assumed(PROVISIONER)
+    assert provisioner.ask("apply", create_table=True)["state"] == "applied"
+    assert provisioner.ask("plan")["state"] == "unchanged"
+
+
+def test_a_policy_that_somebody_has_changed_is_mended(around: Surrounding) -> None:
+    around.ask("bootstrap")
+    version = CreatePolicyVersionRequest(policy_name=PROVISIONER, policy_document=without("fc:GetFunction"))
+    version.set_as_default = True
+    ram(around.plane).create_policy_version(version)
+    assert around.ask("bootstrap")["done"] == [f"policy {PROVISIONER}"]
+    assert around.ask("bootstrap")["state"] == "unchanged"

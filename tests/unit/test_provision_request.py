@@ -88,7 +88,7 @@ def test_all_faults_at_once() -> None:
         "name",
     ]
     assert "did you mean stream?" in found[0]
-    assert "one of plan, apply" in found[1]
+    assert "one of bootstrap, plan, apply" in found[1]
 
 
 @pytest.mark.parametrize(

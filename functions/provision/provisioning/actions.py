@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import facts
-from provisioning.connector import resources, stream
+from provisioning.connector import before_deploy, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
+from provisioning.plan import step
 from provisioning.request import REMOVABLE
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
-from provisioning.resources.role import Role
+from provisioning.resources.policy import PROVISIONER
+from provisioning.resources.role import Role, principal
 from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic
 from provisioning.resources.trigger import Trigger
@@ -27,6 +29,27 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _KINDS = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", EventStream: "", Trigger: "", Group: ""}
 """What `destroy` removes, and the word in `remove` without which it stays."""
+
+
+def bootstrap(cloud: Cloud) -> dict[str, Any]:
+    """Make what the first deploy needs: the roles of both functions, the provisioner's with its policy.
+
+    For the keys of somebody who may make roles and policies; says what only the project's owner can do.
+    """
+    done = []
+    for resource in before_deploy(cloud.request, cloud.account):
+        found = resource.look(cloud)
+        if step(resource, found, manual=False).do != "keep":
+            converge(resource, cloud, found, manual=False)
+            done.append(resource.title)
+    user = principal(cloud.account, PROVISIONER)
+    statements = [f"add user `{user}`;", f"grant admin to `{user}`;"]
+    return {
+        "state": "applied" if done else "unchanged",
+        "faults": [],
+        "done": done,
+        "for_the_projects_owner": statements,
+    }
 
 
 def plan(cloud: Cloud) -> dict[str, Any]:
@@ -119,6 +142,7 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
+    "bootstrap": bootstrap,
     "plan": plan,
     "apply": apply,
     "status": status,

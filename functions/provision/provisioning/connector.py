@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
+from provisioning.resources.policy import FUNCTIONS_ONLY, PROVISIONER, Attachment, Policy, least_policy
 from provisioning.resources.role import Role, principal
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.table import Table
@@ -29,6 +30,18 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
         *own_topics(settings),
         Group(settings.instance_id, settings.region, settings.group),
         stream(request),
+    )
+
+
+def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
+    """What a deploy of template.yml needs: functions name roles that must exist."""
+    document = least_policy(account, request.settings.region, request.settings.role, request.settings.instance_id)
+    return (
+        Role(request.settings.role),
+        *(ServiceLinkedRole(name, service) for name, service in NEEDED.items()),
+        Role(PROVISIONER, FUNCTIONS_ONLY),
+        Policy(PROVISIONER, document),
+        Attachment(PROVISIONER, PROVISIONER),
     )
 
 

@@ -95,7 +95,19 @@ GET_FUNCTION = Operation(FUNCTIONS, "GetFunction", "fc:GetFunction", _FUNCTION, 
 GET_TRIGGER = Operation(FUNCTIONS, "GetTrigger", "fc:GetTrigger", _TRIGGER, "GET", _TRIGGER_PATH)
 UPDATE_TRIGGER = Operation(FUNCTIONS, "UpdateTrigger", "fc:UpdateTrigger", _TRIGGER, "PUT", _TRIGGER_PATH)
 
-OPERATIONS: tuple[Operation, ...] = tuple(found for found in list(vars().values()) if isinstance(found, Operation))
+_POLICY = "acs:ram:*:{account}:policy/{policy}"
+GET_POLICY = Operation(RAM, "GetPolicy", "ram:GetPolicy", _POLICY)
+CREATE_POLICY = Operation(RAM, "CreatePolicy", "ram:CreatePolicy", _POLICY)
+CREATE_POLICY_VERSION = Operation(RAM, "CreatePolicyVersion", "ram:CreatePolicyVersion", _POLICY)
+ATTACH_POLICY = Operation(RAM, "AttachPolicyToRole", "ram:AttachPolicyToRole", _ROLE)
+GET_POLICIES_OF_ROLE = Operation(RAM, "ListPoliciesForRole", "ram:ListPoliciesForRole", _ROLE)
+
+BOOTSTRAP = (GET_POLICY, CREATE_POLICY, CREATE_POLICY_VERSION, ATTACH_POLICY, GET_POLICIES_OF_ROLE)
+"""What only `bootstrap` calls, with the keys of whoever sets the project up."""
+OPERATIONS: tuple[Operation, ...] = tuple(
+    found for found in list(vars().values()) if isinstance(found, Operation) and found not in BOOTSTRAP
+)
+"""What every other action calls."""
 
 
 def policy(operations: Iterable[Operation], names: Mapping[str, str]) -> dict[str, Any]:
@@ -113,5 +125,5 @@ def policy(operations: Iterable[Operation], names: Mapping[str, str]) -> dict[st
 
 def filled(pattern: str, names: Mapping[str, str]) -> str:
     """A resource's name; "*" stands for what isn't known."""
-    keys = ("region", "account", "role", "instance", "stream", "function", "trigger")
+    keys = ("region", "account", "role", "instance", "stream", "function", "trigger", "policy")
     return pattern.format_map({key: names.get(key) or "*" for key in keys})

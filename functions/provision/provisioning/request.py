@@ -16,7 +16,7 @@ from kafka_maxcompute.table import Column
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ActionName = Literal["plan", "apply", "status", "pause", "resume", "destroy"]
+ActionName = Literal["bootstrap", "plan", "apply", "status", "pause", "resume", "destroy"]
 Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
 

@@ -27,9 +27,10 @@ class RoleState:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """The role by its name."""
+    """The role by its name, and the services that may assume it."""
 
     name: str
+    trusted: tuple[str, ...] = TRUSTED
 
     @property
     def title(self) -> str:
@@ -44,7 +45,7 @@ class Role:
     @property
     def made_by_hand(self) -> str:
         """How to make it."""
-        return f"create the RAM role {self.name} with a trust for {' and '.join(TRUSTED)}"
+        return f"create the RAM role {self.name} with a trust for {' and '.join(self.trusted)}"
 
     def look(self, cloud: Cloud) -> RoleState | None:
         """The role as RAM has it."""
@@ -56,27 +57,28 @@ class Role:
 
     def compare(self, found: RoleState) -> tuple[Difference, ...]:
         """The trust policies as what they mean: order, and one service alone or in a list, make no difference."""
-        if _meaning(found.trust) == _meaning(trust()):
+        wanted = trust(self.trusted)
+        if _meaning(found.trust) == _meaning(wanted):
             return ()
-        return (Difference("trust", _told(found.trust), _told(trust())),)
+        return (Difference("trust", _told(found.trust), _told(wanted)),)
 
     def make(self, cloud: Cloud) -> None:
         """Ask for it to be made."""
-        document = {"AssumeRolePolicyDocument": trust(), "Description": DESCRIPTION}
+        document = {"AssumeRolePolicyDocument": trust(self.trusted), "Description": DESCRIPTION}
         cloud.control.call(CREATE_ROLE, {"RoleName": self.name, **document})
 
     def change(self, cloud: Cloud, found: RoleState) -> None:  # noqa: ARG002 # the shape of all resources
         """Write the trust policy anew."""
-        cloud.control.call(UPDATE_ROLE, {"RoleName": self.name, "NewAssumeRolePolicyDocument": trust()})
+        cloud.control.call(UPDATE_ROLE, {"RoleName": self.name, "NewAssumeRolePolicyDocument": trust(self.trusted)})
 
     def remove(self, cloud: Cloud) -> None:
         """Ask for it to be removed; RAM refuses while policies are attached, which are then somebody else's."""
         cloud.control.find(DELETE_ROLE, {"RoleName": self.name})
 
 
-def trust() -> dict[str, Any]:
+def trust(services: tuple[str, ...] = TRUSTED) -> dict[str, Any]:
     """The trust policy that is wanted."""
-    statement = {"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": list(TRUSTED)}}
+    statement = {"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": list(services)}}
     return {"Statement": [statement], "Version": "1"}
 
 

@@ -1,0 +1,65 @@
+"""`python -m provisioning`: the provisioning function's actions on your own machine, with your own keys.
+
+    python -m provisioning policy                       the least policy of whoever provisions
+    python -m provisioning bootstrap                    before the first deploy: roles, and that policy
+    python -m provisioning plan '{"create_table": true}'   and every other action, with more fields of its event
+
+Settings are read from CONNECTOR_... of the environment, keys from ALIBABA_CLOUD_ACCESS_KEY_ID, ..._SECRET and
+ALIBABA_CLOUD_SECURITY_TOKEN. The reply is JSON; the exit code is 0 where nothing stands against the action.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from fc_powertools.context import Context, Function
+from fc_powertools.decorators import opened
+from kafka_maxcompute.errors import ConfigurationError
+from provisioning.invocation import answer
+from provisioning.request import read
+from provisioning.resources.policy import least_policy
+
+SECONDS = 600
+"""The longest that an action takes."""
+WRONG_USE = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Do one action and print its reply."""
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        sys.stdout.write(__doc__ or "")
+        return 0 if arguments else WRONG_USE
+    action, *more = arguments
+    try:
+        fields = json.loads(more[0]) if more else {}
+    except ValueError as error:
+        sys.stderr.write(f"expected the event's other fields as a JSON object, found no JSON: {error}\n")
+        return WRONG_USE
+    if not isinstance(fields, dict):
+        sys.stderr.write(f"expected the event's other fields as a JSON object, found {type(fields).__name__}\n")
+        return WRONG_USE
+    reply = _policy(fields) if action == "policy" else _done({"action": action, **fields})
+    sys.stdout.write(json.dumps(reply, indent=2, ensure_ascii=False) + "\n")
+    return 1 if reply.get("faults") or reply.get("state") == "blocked" else 0
+
+
+def _done(event: dict[str, Any]) -> dict[str, Any]:
+    context = Context(request_id="local", function=Function(name="provisioning", timeout=SECONDS))
+    with opened(context) as current:
+        return answer(json.dumps(event).encode(), current)
+
+
+def _policy(fields: dict[str, Any]) -> dict[str, Any]:
+    """The policy, made of the settings alone; nothing is called."""
+    try:
+        settings = read(json.dumps({"action": "plan", **fields}).encode(), os.environ).settings
+    except ConfigurationError as error:
+        return {"state": "refused", "faults": list(error.faults)}
+    return least_policy(settings.account_id, settings.region, settings.role, settings.instance_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
