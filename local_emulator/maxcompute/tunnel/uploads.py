@@ -9,29 +9,26 @@ one.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.maxcompute.catalog import Table, table_from_json, table_to_json
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.tunnel import blocks
+from local_emulator.maxcompute.tunnel import blocks, session_directories
 from local_emulator.maxcompute.tunnel.blocks import Block
 from local_emulator.maxcompute.tunnel.cells import MAX_FIELD_SIZE, checked
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.schema_json import table_schema
+from local_emulator.maxcompute.tunnel.session_directories import SessionDirectories
 from local_emulator.maxcompute.tunnel.targets import require_same, require_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from local_emulator.maxcompute.store import Store
     from local_emulator.maxcompute.tunnel.wires import Wire
@@ -41,7 +38,6 @@ LIFE = timedelta(hours=24)
 _REMEMBERED = 2 * LIFE
 BLOCK_IDS = 20_000
 NORMAL, CLOSING, CLOSED, EXPIRED = "NORMAL", "CLOSING", "CLOSED", "EXPIRED"
-_DESCRIPTION = "session.json"
 
 
 @dataclass(slots=True)
@@ -67,17 +63,14 @@ class Uploads:
         self.second_commit_conflicts = False
         self._store = store
         self._now = now
-        self._durable = data_dir is not None
-        self._root = Path(tempfile.mkdtemp(prefix="tunnel-")) if data_dir is None else data_dir / "uploads"
-        self._root.mkdir(parents=True, exist_ok=True)
+        self._directories = SessionDirectories("uploads", data_dir)
         self._sessions: dict[str, UploadSession] = {}
-        for directory in self._root.iterdir():
-            self._restore(directory)
+        for directory, description in self._directories.left_behind():
+            self._restore(directory, description)
 
     def close(self) -> None:
         """Delete what needn't outlive the emulator."""
-        if not self._durable:
-            shutil.rmtree(self._root, ignore_errors=True)
+        self._directories.close()
 
     def open(self, table: Table, spec: tuple[str, ...], *, overwrite: bool, create_partition: bool) -> UploadSession:
         """A new session on a partition; ServiceError NoSuchPartition if it isn't there and isn't to be made."""
@@ -88,8 +81,8 @@ class Uploads:
             self._store.partition(table, spec)
         created = self._now()
         session_id = f"{created:%Y%m%d%H%M%S}{uuid.uuid4().hex}"
-        session = UploadSession(session_id, table, spec, overwrite, created, self._root / session_id)
-        session.directory.mkdir()
+        directory = self._directories.make(session_id)
+        session = UploadSession(session_id, table, spec, overwrite, created, directory)
         self._describe(session)
         self._sessions[session_id] = session
         return session
@@ -120,14 +113,14 @@ class Uploads:
         table = session.table
         path = session.directory / f"{block_id}.arrow"
         rows = checked(wire.decode(body, table.columns), table.columns)
-        written = blocks.write_block(path, table.arrow_schema(), rows, durable=self._durable)
+        written = blocks.write_block(path, table.arrow_schema(), rows, durable=self._directories.durable)
         with session.lock:
             try:
                 self._require_normal(session)
             except ServiceError:
                 written.path.unlink()
                 raise
-            session.blocks[block_id] = blocks.keep_block(written, path, durable=self._durable)
+            session.blocks[block_id] = blocks.keep_block(written, path, durable=self._directories.durable)
             return session.blocks[block_id]
 
     def commit(self, session: UploadSession) -> None:
@@ -150,7 +143,7 @@ class Uploads:
                 raise
             session.status = CLOSED
             self._describe(session)
-            self._delete_blocks(session)
+            session_directories.delete_rows(session.directory)
 
     def describe(self, session: UploadSession) -> dict[str, Any]:
         """A session as JSON, as all its requests but those for blocks are answered."""
@@ -173,8 +166,6 @@ class Uploads:
             raise tunnel_error("StatusConflict", f"Expected status {NORMAL}, found {status}.")
 
     def _describe(self, session: UploadSession) -> None:
-        if not self._durable:
-            return
         description = {
             "id": session.id,
             "table": table_to_json(session.table),
@@ -183,57 +174,34 @@ class Uploads:
             "created": session.created.isoformat(),
             "committed": sorted(session.blocks) if session.status == CLOSED else [],
         }
-        path = session.directory / _DESCRIPTION
-        with path.with_suffix(".new").open("w", encoding="utf-8") as file:
-            json.dump(description, file)
-            file.flush()
-            os.fsync(file.fileno())
-        path.with_suffix(".new").replace(path)
-        blocks.sync_directory(session.directory)
-        blocks.sync_directory(self._root)
+        self._directories.describe(session.directory, description)
 
-    def _restore(self, directory: Path) -> None:
+    def _restore(self, directory: Path, description: dict[str, Any]) -> None:
         """Take up a session that an emulator on the same data directory left behind."""
-        try:
-            value = json.loads((directory / _DESCRIPTION).read_text("utf-8"))
-        except (OSError, ValueError):
-            # The emulator ended before it had answered with the session's id.
-            shutil.rmtree(directory, ignore_errors=True)
-            return
         session = UploadSession(
-            value["id"],
-            table_from_json(value["table"]),
-            tuple(value["spec"]),
-            value["overwrite"],
-            datetime.fromisoformat(value["created"]),
+            description["id"],
+            table_from_json(description["table"]),
+            tuple(description["spec"]),
+            description["overwrite"],
+            datetime.fromisoformat(description["created"]),
             directory,
+            blocks={int(path.stem): Block(path) for path in directory.glob("*.arrow")},
         )
         self._sessions[session.id] = session
-        for path in directory.iterdir():
-            if path.suffix == ".arrow":
-                session.blocks[int(path.stem)] = Block(path)
-            elif path.name != _DESCRIPTION:
-                path.unlink()
         if self._store.has_mark(session.id):
             session.status = CLOSED
-            session.blocks |= {block_id: Block(directory / f"{block_id}.arrow") for block_id in value["committed"]}
-            self._delete_blocks(session)
-
-    def _delete_blocks(self, session: UploadSession) -> None:
-        """Of a session that is over: its answers still list the blocks, whose rows are in the table."""
-        for path in session.directory.glob("*.arrow*"):
-            path.unlink(missing_ok=True)
+            # Its answers still list the blocks, whose rows are in the table.
+            committed = description["committed"]
+            session.blocks |= {block_id: Block(directory / f"{block_id}.arrow") for block_id in committed}
+            session_directories.delete_rows(directory)
 
     def _forget_old(self) -> None:
         now = self._now()
         for session in list(self._sessions.values()):
             if self.status(session) == EXPIRED:
-                self._delete_blocks(session)
+                session_directories.delete_rows(session.directory)
             if now - session.created > _REMEMBERED:
                 self._sessions.pop(session.id, None)
-                shutil.rmtree(session.directory, ignore_errors=True)
+                session_directories.delete(session.directory)
                 if self._store.has_mark(session.id):
                     self._store.drop_mark(session.id)
-
-    def __iter__(self) -> Iterator[UploadSession]:
-        return iter(list(self._sessions.values()))

@@ -9,26 +9,23 @@ hours, as its client asks.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.maxcompute.catalog import Table, table_from_json, table_to_json
-from local_emulator.maxcompute.tunnel import blocks, upsert_rows
+from local_emulator.maxcompute.tunnel import blocks, session_directories, upsert_rows
 from local_emulator.maxcompute.tunnel.errors import malformed, tunnel_error
 from local_emulator.maxcompute.tunnel.schema_json import table_schema
+from local_emulator.maxcompute.tunnel.session_directories import SessionDirectories
 from local_emulator.maxcompute.tunnel.targets import require_same, require_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -40,7 +37,6 @@ LONGEST_LIFE = 24  # hours
 _REMEMBERED = 2
 NORMAL, COMMITTING, COMMITTED, EXPIRED, ABORTED = "normal", "committing", "committed", "expired", "aborted"
 _BUCKETS_PROPERTY, _BUCKETS = "write.bucket.num", 16  # the service's property of a table, and its default
-_DESCRIPTION = "session.json"
 
 
 @dataclass(slots=True)
@@ -72,17 +68,14 @@ class Upserts:
         self.patience = 5.0
         self._store = store
         self._now = now
-        self._durable = data_dir is not None
-        self._root = Path(tempfile.mkdtemp(prefix="upserts-")) if data_dir is None else data_dir / "upserts"
-        self._root.mkdir(parents=True, exist_ok=True)
+        self._directories = SessionDirectories("upserts", data_dir)
         self._sessions: dict[str, UpsertSession] = {}
-        for directory in self._root.iterdir():
-            self._restore(directory)
+        for directory, description in self._directories.left_behind():
+            self._restore(directory, description)
 
     def close(self) -> None:
         """Delete what needn't outlive the emulator."""
-        if not self._durable:
-            shutil.rmtree(self._root, ignore_errors=True)
+        self._directories.close()
 
     def open(self, table: Table, spec: tuple[str, ...], *, slots: int, hours: int) -> UpsertSession:
         """A new session on a partition; ServiceError NoSuchPartition, or InvalidArgument if the table has no key."""
@@ -96,8 +89,8 @@ class Upserts:
         created = self._now()
         name = f"{created:%Y%m%d%H%M%S}{uuid.uuid4().hex}"
         slots = max(1, min(slots, buckets_of(table)))
-        session = UpsertSession(name, table, spec, slots, created, timedelta(hours=hours), self._root / name)
-        session.directory.mkdir()
+        directory = self._directories.make(name)
+        session = UpsertSession(name, table, spec, slots, created, timedelta(hours=hours), directory)
         self._describe(session)
         self._sessions[name] = session
         return session
@@ -128,7 +121,7 @@ class Upserts:
         require_unchanged(self._store, session.table, session.spec)
         rows = _counted(upsert_rows.changes(body, wire, session.table), count)
         schema = upsert_rows.schema(session.table)
-        written = blocks.write_block(session.directory / "pack", schema, rows, durable=self._durable)
+        written = blocks.write_block(session.directory / "pack", schema, rows, durable=self._directories.durable)
         with session.lock:
             try:
                 self._require_normal(session)
@@ -136,7 +129,7 @@ class Upserts:
                 written.path.unlink()
                 raise
             path = session.directory / f"{len(session.packs):06d}.arrow"
-            session.packs.append(blocks.keep_block(written, path, durable=self._durable).path)
+            session.packs.append(blocks.keep_block(written, path, durable=self._directories.durable).path)
 
     def commit(self, session: UpsertSession) -> None:
         """Write all packs by key, once, however often it is asked for; ServiceError if that can't be done."""
@@ -154,7 +147,7 @@ class Upserts:
                 session.status = NORMAL
                 raise
             session.status = COMMITTED
-            self._delete_packs(session)
+            session_directories.delete_rows(session.directory)
 
     def abort(self, session: UpsertSession) -> None:
         """Give up what was written; ServiceError StatusConflict once it is being committed."""
@@ -163,7 +156,7 @@ class Upserts:
                 return
             self._require_normal(session)
             session.status = ABORTED
-        shutil.rmtree(session.directory, ignore_errors=True)
+        session_directories.delete(session.directory)
 
     def describe(self, session: UpsertSession, address: str) -> dict[str, Any]:
         """A session as JSON; ``address`` is that of the server that takes its writes."""
@@ -187,8 +180,6 @@ class Upserts:
             raise tunnel_error("StatusConflict", f"Expected status {NORMAL}, found {status}.")
 
     def _describe(self, session: UpsertSession) -> None:
-        if not self._durable:
-            return
         description = {
             "id": session.id,
             "table": table_to_json(session.table),
@@ -197,50 +188,33 @@ class Upserts:
             "created": session.created.isoformat(),
             "hours": session.life / timedelta(hours=1),
         }
-        path = session.directory / _DESCRIPTION
-        with path.open("w", encoding="utf-8") as file:
-            json.dump(description, file)
-            file.flush()
-            os.fsync(file.fileno())
-        blocks.sync_directory(session.directory)
-        blocks.sync_directory(self._root)
+        self._directories.describe(session.directory, description)
 
-    def _restore(self, directory: Path) -> None:
+    def _restore(self, directory: Path, description: dict[str, Any]) -> None:
         """Take up a session that an emulator on the same data directory left behind."""
-        try:
-            value = json.loads((directory / _DESCRIPTION).read_text("utf-8"))
-        except (OSError, ValueError):
-            # The emulator ended before it had answered with the session's id.
-            shutil.rmtree(directory, ignore_errors=True)
-            return
         session = UpsertSession(
-            value["id"],
-            table_from_json(value["table"]),
-            tuple(value["spec"]),
-            value["slots"],
-            datetime.fromisoformat(value["created"]),
-            timedelta(hours=value["hours"]),
+            description["id"],
+            table_from_json(description["table"]),
+            tuple(description["spec"]),
+            description["slots"],
+            datetime.fromisoformat(description["created"]),
+            timedelta(hours=description["hours"]),
             directory,
+            packs=sorted(directory.glob("*.arrow")),
         )
         self._sessions[session.id] = session
-        session.packs = sorted(directory.glob("*.arrow"))
         if self._store.has_mark(session.id):
             session.status = COMMITTED
-            self._delete_packs(session)
-
-    def _delete_packs(self, session: UpsertSession) -> None:
-        for path in session.packs:
-            path.unlink(missing_ok=True)
-        session.packs = []
+            session_directories.delete_rows(directory)
 
     def _forget_old(self) -> None:
         now = self._now()
         for session in list(self._sessions.values()):
             if self.status(session) == EXPIRED:
-                self._delete_packs(session)
+                session_directories.delete_rows(session.directory)
             if now - session.created > _REMEMBERED * session.life:
                 self._sessions.pop(session.id, None)
-                shutil.rmtree(session.directory, ignore_errors=True)
+                session_directories.delete(session.directory)
                 if self._store.has_mark(session.id):
                     self._store.drop_mark(session.id)
 
