@@ -41,11 +41,19 @@ class _LogLines(logging.Formatter):
 
 
 def main() -> None:
-    """Answer calls until the channel ends."""
+    """Answer calls until the channel ends, then leave it to the watch to end this process and what it started."""
     channel, life = int(sys.argv[1]), int(sys.argv[2])
     watch = threading.Thread(target=_end_with_parent, args=(life, Path.cwd()), daemon=True)
     watch.start()
     stream = socket.socket(fileno=channel)
+    try:
+        _answer_calls(stream)
+    except (EOFError, ConnectionError):
+        watch.join()
+
+
+def _answer_calls(stream: socket.socket) -> None:
+    """Raises EOFError between calls, ConnectionError where the emulator takes no answer any more."""
     requests = stream.makefile("rb")
     # A BufferedReader puts a large read straight into the bytes that it returns: the event is never there twice.
     settings, _ = _read(requests)
@@ -53,10 +61,7 @@ def main() -> None:
     lines = _log_lines()
     handlers: dict[str, Callable[..., Any]] = {}
     while True:
-        try:
-            call, event = _read(requests)
-        except EOFError:
-            return watch.join()
+        call, event = _read(requests)
         lines.request_id = call["request_id"]
         header, body = _answer(handlers, settings, call, event)
         del event
