@@ -33,6 +33,7 @@ SYNC_BYTES = 32 * 1024 * 1024
 ASYNC_BYTES = 128 * 1024
 _TAIL_BYTES = 4096
 _START_SECONDS = 10.0
+_STOP_SECONDS = 2.0  # for a client that still sends what was refused; all calls have ended by then
 _QUALIFIER = "LATEST"
 _REQUEST_ID = web.RequestKey("request_id", str)
 _LOG = logging.getLogger(__name__)
@@ -48,7 +49,9 @@ class Service:
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="function-compute")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="function-compute-http", daemon=True)
-        self._runner = web.AppRunner(self._application(), auto_decompress=False, access_log=None)
+        self._runner = web.AppRunner(
+            self._application(), auto_decompress=False, access_log=None, shutdown_timeout=_STOP_SECONDS
+        )
         self._background: set[asyncio.Future[None]] = set()
 
     def __enter__(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -97,6 +98,16 @@ def test_the_event_arrives_as_bytes_up_to_32_mb(deploy: Deploy) -> None:
         invoke(running, largest + b"x")
     assert (caught.value.status_code, caught.value.err_code) == (400, "EntityTooLarge")
     assert "33554432" in caught.value.message
+
+
+def test_stop_waits_for_no_client_that_never_ends_its_request(deploy: Deploy) -> None:
+    running = deploy("")
+    host, _, port = running.endpoint.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        head = f"POST /2023-03-30/functions/demo/invocations HTTP/1.1\r\nHost: {host}\r\n"
+        client.sendall(f"{head}Content-Length: {service.SYNC_BYTES + 1}\r\n\r\nx".encode())
+        assert client.recv(12) == b"HTTP/1.1 400"
+        running.stop()
 
 
 def test_an_exception_comes_back_as_the_service_reports_it(deploy: Deploy) -> None:
