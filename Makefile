@@ -4,10 +4,11 @@ KAFKA ?= embedded
 VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := build/layers/dependencies/python
+PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format layers requirements clean
+.PHONY: help run test lint format layers bootstrap requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ format: $(VENV)/dev.stamp ## put the code into the project's style
 
 layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12)
 	$(BIN)/python layers/build.py $(RUNTIME)
+
+bootstrap: $(VENV)/run.stamp ## make the roles that the first deploy needs, with your own keys (settings from .env)
+	@set -a; [ ! -f .env ] || . ./.env; set +a; PYTHONPATH=$(PACKAGE) $(BIN)/python -m provisioning bootstrap
 
 requirements: $(VENV)/dev.stamp ## pin the requirements*.in anew, with hashes
 	@for file in layers/dependencies/requirements requirements requirements-dev; do \
