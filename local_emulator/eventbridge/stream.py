@@ -197,8 +197,11 @@ class EventStream:
             )
 
     def _task_assigned(self, task: Task, count: int) -> None:
+        """Called by a task: the stream runs when each has a share, for one that joins later takes from others."""
         self._assigned[task] = count
-        if self._meter.state is State.STARTING and sum(self._assigned.values()) == self._topic_partitions:
+        shares = self._assigned.values()
+        whole = len(shares) == len(self._threads) and all(shares) and sum(shares) == self._topic_partitions
+        if self._meter.state is State.STARTING and whole:
             self._meter.enter(State.RUNNING)
 
 
