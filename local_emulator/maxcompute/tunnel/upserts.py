@@ -126,7 +126,7 @@ class Upserts:
             try:
                 self._require_normal(session)
             except BaseException:
-                written.path.unlink()
+                written.path.unlink(missing_ok=True)  # the end of the session may have taken it along
                 raise
             path = session.directory / f"{len(session.packs):06d}.arrow"
             session.packs.append(blocks.keep_block(written, path, durable=self._directories.durable).path)
