@@ -428,20 +428,21 @@ def test_a_stop_commits_all_that_was_delivered(
     start: Start, send: Any, function: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its tasks leave the group together: none has its last commit refused because another has left."""
-    for _ in range(3):
+    for count in (600, 1200, 1800):
         stream = start(maximum_tasks=3, batch_count=5, batch_seconds=0)
         stream.await_start(SECONDS)
         for partition in range(3):
             send(numbered(200, partition))
-        before = sum(function.received().values())
         deadline = time.monotonic() + SECONDS
-        while sum(function.received().values()) < before + 100 and time.monotonic() < deadline:
+        while sum(function.received().values()) < count - 500 and time.monotonic() < deadline:
             time.sleep(0.01)
         stream.stop()
         assert "a commit failed" not in caplog.text
-    stream = start(maximum_tasks=3, batch_count=100, batch_seconds=0)
-    deadline = time.monotonic() + SECONDS
-    while len(function.received()) < 1800 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(function.received()) == 1800
-    assert set(function.received().values()) == {1}
+        # By one task, for several that join while there is something to deliver may repeat some of it.
+        rest = start(maximum_tasks=1, batch_count=100, batch_seconds=0)
+        deadline = time.monotonic() + SECONDS
+        while len(function.received()) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+        rest.stop()
+        assert len(function.received()) == count
+        assert set(function.received().values()) == {1}
