@@ -95,8 +95,9 @@ def invoker(endpoint: str) -> Callable[[Function], Invoker]:
 
 
 def values(function: FakeFunction) -> list[Any]:
-    """The values that were delivered, in the order of their batches."""
-    return [event["data"]["value"] for body in function.bodies for event in json.loads(body)]
+    """The values of what was delivered, each record's once: a stream that starts with a backlog may repeat some."""
+    records = [event["data"] for body in function.bodies for event in json.loads(body)]
+    return list({(record["partition"], record["offset"]): record["value"] for record in records}.values())
 
 
 def offsets(function: FakeFunction) -> set[tuple[int, int]]:

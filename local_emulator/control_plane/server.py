@@ -191,7 +191,9 @@ class Server:
         self.plane = ControlPlane(settings, clock)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="control-plane", daemon=True)
-        self._runner = web.AppRunner(self.plane.application(), access_log=None, auto_decompress=False)
+        self._runner = web.AppRunner(
+            self.plane.application(), access_log=None, auto_decompress=False, shutdown_timeout=STOP_SECONDS / 2
+        )
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._listen(host, port), self._loop).result(START_SECONDS)
