@@ -1,0 +1,58 @@
+"""Records as a topic's log holds them, byte for byte, read by topic-partition and offset.
+
+An event of the stream is lossy (its key is a string, the shape of its headers isn't documented), so whoever needs a
+record's bytes reads it again. An offset that the log doesn't hold any more - deleted, compacted, or a transaction's
+marker - is absent from the answer; a log that can't be read is an error, never an absence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.offsets import Interval
+
+Header: TypeAlias = tuple[str, bytes | None]
+"""A header may have no value, and a name may come more than once; their order counts."""
+TopicPartition: TypeAlias = tuple[str, int]
+Wanted: TypeAlias = "Mapping[TopicPartition, Sequence[Interval]]"
+Found: TypeAlias = "dict[tuple[TopicPartition, int], Original]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A record without its place; `timestamp` is epoch milliseconds, None where the topic keeps none."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    timestamp: int | None = None
+
+
+class Originals(Protocol):
+    """The logs of topics."""
+
+    def read(self, wanted: Wanted, deadline: Deadline) -> Found:
+        """The records at the wanted offsets that the log still holds, by topic-partition and offset.
+
+        Raises `UnavailableError` where the log can't be read now, `DeadlineError` where not all of it was read in time.
+        """
+
+
+class MemoryOriginals:
+    """Logs in memory: `log` may be filled, and offsets taken out of it, at any time."""
+
+    def __init__(self, log: Found | None = None) -> None:
+        self.log: Found = {} if log is None else log
+
+    def read(self, wanted: Wanted, deadline: Deadline) -> Found:  # noqa: ARG002 # it never waits
+        """What is there of it."""
+        return {
+            (place, offset): record
+            for (place, offset), record in self.log.items()
+            if any(first <= offset <= last for first, last in wanted.get(place, ()))
+        }
