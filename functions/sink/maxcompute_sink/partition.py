@@ -8,10 +8,11 @@ or a minute where partitions are minutes. Only times that were found sensible re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import RecordError
+from kafka_maxcompute.partition_value import EPOCH, partition_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,16 +23,7 @@ ABSENT = "timestamp-absent"
 ABSURD = "timestamp-out-of-range"
 """The reason of records that say they are from before or after all that the settings allow."""
 
-_FORMATS = {
-    ("DAY", "document"): "%m-%d-%Y",
-    ("HOUR", "document"): "%m-%d-%Y %H",
-    ("MINUTE", "document"): "%m-%d-%Y %H:%M",
-    ("DAY", "iso"): "%Y-%m-%d",
-    ("HOUR", "iso"): "%Y-%m-%d %H",
-    ("MINUTE", "iso"): "%Y-%m-%d %H:%M",
-}
 _SLOT, _SLOT_OF_MINUTES = 300_000, 60_000  # milliseconds
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NO_TIMESTAMP = -1
 
 
@@ -65,7 +57,10 @@ class Partitioner:
             records = [record for record, fault in zip(records, faults, strict=True) if fault is None]
             times = [record.timestamp for record in records]
         width = _SLOT_OF_MINUTES if self.window == "MINUTE" else _SLOT
-        value_of = {slot: self._value(slot * width) for slot in {time // width for time in times}}
+        value_of = {
+            slot: partition_value(slot * width, self.window, self.names, self.zone)
+            for slot in {time // width for time in times}
+        }
         by_value: dict[str, list[Any]] = {value: [] for value in sorted(set(value_of.values()))}
         if len(by_value) == 1:
             by_value = dict.fromkeys(by_value, records)
@@ -74,10 +69,6 @@ class Partitioner:
             for record, time in zip(records, times, strict=True):
                 add[time // width](record)
         return Partitioned(by_value, rejected)
-
-    def _value(self, milliseconds: int) -> str:
-        moment = _EPOCH + timedelta(milliseconds=milliseconds)
-        return moment.astimezone(self.zone).strftime(_FORMATS[self.window, self.names])
 
 
 def _fault(record: Any, earliest: int, latest: int) -> RecordError | None:
@@ -89,7 +80,7 @@ def _fault(record: Any, earliest: int, latest: int) -> RecordError | None:
         return RecordError(ABSENT, message, where=record.where, path=path)
     if earliest <= time <= latest:
         return None
-    first, last = (_EPOCH + timedelta(milliseconds=bound) for bound in (earliest, latest))
+    first, last = (EPOCH + timedelta(milliseconds=bound) for bound in (earliest, latest))
     message = (
         f"expected a time from {first} to {last}, found {time} ms since 1970; mend the producer's clock or the settings"
     )

@@ -6,6 +6,9 @@ which has no end.
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.service import Answer, Service
 
 TASK, PRIORITY = "AnonymousSQLTask", "9"  # as PyODPS has them
+NULL = "\\N"
 SHOWN_CHARACTERS = 300
 FIRST_LOOK_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 
@@ -33,6 +37,26 @@ def run_sql(service: Service, statement: str, deadline: Deadline) -> None:
 
     Raises `RefusedError` where it fails, `UnavailableError` where its end isn't seen before the deadline.
     """
+    _run(service, statement, deadline)
+
+
+def select(service: Service, statement: str, deadline: Deadline) -> list[dict[str, str | None]]:
+    r"""The rows of a query that has few, each by its columns' names; values as the service's CSV has them, NULL as None.
+
+    A text that is just `\N` can't be told from NULL. Raises as `run_sql` does.
+    """
+    path = _run(service, statement, deadline)
+    doing = f"read the answer of {_shown(statement)}"
+    result = _get(service, path, {"result": ""}, doing, deadline).find(".//Result")
+    text = "" if result is None else result.text or ""
+    if result is not None and result.get("Transform") == "Base64":
+        text = base64.b64decode(text).decode()
+    rows = csv.DictReader(io.StringIO(text))
+    return [{name: None if value == NULL else value for name, value in row.items()} for row in rows]
+
+
+def _run(service: Service, statement: str, deadline: Deadline) -> str:
+    """Run a statement to its good end; the path of its job."""
     doing = f"run {_shown(statement)}"
     job = ET.Element("Instance")
     root = ET.SubElement(job, "Job")
@@ -47,6 +71,7 @@ def run_sql(service: Service, statement: str, deadline: Deadline) -> None:
         answer = _get(service, path, {"result": ""}, doing, deadline)
         result = (answer.findtext(".//Result") or "")[:SHOWN_CHARACTERS]
         raise RefusedError(f"could not {doing}: the job is {status}: {result}", code=result.partition(":")[0] or status)
+    return path
 
 
 def run_security(service: Service, statement: str, deadline: Deadline) -> str:
