@@ -41,7 +41,7 @@ def run_sql(service: Service, statement: str, deadline: Deadline) -> None:
 
 
 def select(service: Service, statement: str, deadline: Deadline) -> list[dict[str, str | None]]:
-    r"""The rows of a query that has few, each by its columns' names; values as the service's CSV has them, NULL as None.
+    r"""The rows of a query that has few, by their columns' names; values as the service's CSV has them, NULL as None.
 
     A text that is just `\N` can't be told from NULL. Raises as `run_sql` does.
     """
