@@ -7,7 +7,8 @@
     │   ├── RejectedRecordsError    terminal: records that can't be written, each with its reason
     │   ├── DeadlineError           retryable: the invocation's remaining time is used up
     │   ├── UnavailableError        retryable: a service didn't answer, or answered that it can't now
-    │   └── RefusedError            terminal: a service understood and said no
+    │   ├── RefusedError            terminal: a service understood and said no
+    │   └── LedgerError             terminal: the ledger is gone, unreadable, or about something else by now
     └── RecordError                 one record · terminal: where it is and why it can't be written
 
 Two questions decide what happens next: is it retryable, and is it about a record, a batch or the configuration.
@@ -95,3 +96,7 @@ class RefusedError(BatchError):
     def __init__(self, message: str, *, code: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class LedgerError(BatchError):
+    """The ledger of claims can't be relied on for this topic and table; the message says what to do."""

@@ -1,0 +1,205 @@
+"""The ledger: appends operations to a log and reads the state that the log folds to.
+
+`Ledger` is what a delivery needs of it. `LogLedger` is the one implementation; where it lives is the log's affair:
+`memory_log.MemoryLog`, shared by several ledgers, or `kafka_log.KafkaLog`.
+
+A state is used only when an end offset that was asked for after the last record was received has been reached: what
+compaction removed in between, a snapshot before that end stands for. Only where no offset is missing since the last
+state, one's own append is end enough.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from typing import TYPE_CHECKING, Protocol
+
+from kafka_maxcompute.errors import DeadlineError, LedgerError, UnavailableError
+from kafka_maxcompute.ledger.log import PositionLostError
+from kafka_maxcompute.ledger.operations import Operation, Snapshot, State, decode, encode
+from kafka_maxcompute.ledger.state import Entry, advance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.ledger.log import Log, LogRecord
+
+REACH = 1_000
+"""Log offsets that a cold start reads first, from the end back; doubled until they hold what is needed."""
+SNAPSHOT_EVERY = 200
+"""Operations after the last cover that make a new snapshot worth its while. With a tombstone for each operation, some
+400 log offsets lie between two snapshots, so the first reach of a cold start holds one."""
+LARGEST_BYTES = 900_000
+"""A snapshot above this isn't written: brokers refuse a message of more than 1 MiB by default (message.max.bytes).
+From half of it on a warning is logged."""
+
+_log = logging.getLogger(__name__)
+
+
+class Ledger(Protocol):
+    """The claims of one connector, safe to use from several threads.
+
+    All calls can raise `UnavailableError`, `DeadlineError` and, where the log can't be relied on, `LedgerError`.
+    """
+
+    def read(self, deadline: Deadline, *, through: int | None = None) -> State:
+        """The state at the log's end, or at least as of log offset `through`, which an append has returned.
+
+        A claim is accepted when it's pending in the state through its own append.
+        """
+
+    def append(self, operation: Operation, deadline: Deadline) -> int:
+        """Append an operation durably; its log offset. After an error it may be in the log or not."""
+
+    def maintain(self, deadline: Deadline) -> None:
+        """Keep the log short; called after a delivery. Whether it succeeds changes no state."""
+
+
+class LogLedger:
+    """A ledger over its log. Keys of operations are all different, so that compaction drops only what is tombstoned."""
+
+    def __init__(self, log: Log, *, snapshot_every: int = SNAPSHOT_EVERY, largest_bytes: int = LARGEST_BYTES) -> None:
+        self._log = log
+        self._snapshot_every = snapshot_every
+        self._largest_bytes = largest_bytes
+        self._lock = threading.Lock()
+        self._state: State | None = None
+        self._position = 0
+        self._cover = -1
+        self._snapshot = -1
+        self._keys: dict[bytes, int] = {}
+
+    def read(self, deadline: Deadline, *, through: int | None = None) -> State:
+        """The state at the log's end, or through an append; see `Ledger`."""
+        with self._lock:
+            state = self._read(deadline, through)
+        if not state.generation:
+            raise LedgerError(
+                "expected the ledger to begin with its Genesis, found none: the offset topic is new, or has lost what "
+                "was in it; for a new connector run the provisioning action apply, else audit and then reset"
+            )
+        return state
+
+    def append(self, operation: Operation, deadline: Deadline) -> int:
+        """Append an operation under a key of its own; its log offset."""
+        key = f"{type(operation).__name__.lower()}-{uuid.uuid4().hex}".encode()
+        return self._log.append(key, encode(operation), deadline)
+
+    def maintain(self, deadline: Deadline) -> None:
+        """Write a snapshot when it's due, and tombstones for what it covers once it's read back as the one in force."""
+        try:
+            if self._due():
+                state = self.read(deadline)
+                if self._due():
+                    self._shorten(state, deadline)
+        except (UnavailableError, DeadlineError) as error:
+            _log.warning("the ledger's log isn't shortened now: %s", error)
+
+    def _due(self) -> bool:
+        with self._lock:
+            return sum(offset > self._cover for offset in self._keys.values()) >= self._snapshot_every
+
+    def _shorten(self, state: State, deadline: Deadline) -> None:
+        """A snapshot; where somebody else's is in force by then, the tombstones are theirs to write."""
+        snapshot = Snapshot(state=state)
+        size = len(encode(snapshot))
+        if size > self._largest_bytes // 2:
+            _log.warning(
+                "the ledger's state takes %d bytes; above %d its log can't be kept short any more: see with the "
+                "provisioning action status what is pending and which gaps the source topic has",
+                *(size, self._largest_bytes),
+            )
+        if size > self._largest_bytes:
+            return
+        offset = self.append(snapshot, deadline)
+        self.read(deadline, through=offset)
+        with self._lock:
+            in_force, cover = self._snapshot, self._cover
+            covered = [key for key, where in self._keys.items() if where <= cover]
+        if in_force == offset:
+            self._log.tombstone(covered, deadline)
+
+    def _read(self, deadline: Deadline, through: int | None) -> State:
+        if self._state is not None:
+            try:
+                return self._warm(self._state, deadline, through)
+            except PositionLostError as error:
+                _log.warning("the ledger is read anew: %s", error)
+        self._state = None
+        return self._cold(deadline)
+
+    def _warm(self, state: State, deadline: Deadline, through: int | None) -> State:
+        """Go on from where the last read ended."""
+        begin = self._position
+        end = through + 1 if through is not None and begin <= through else self._log.bounds(deadline)[1]
+        if end < begin:
+            raise PositionLostError(f"expected the log's end at {begin} or later, found {end}")
+        found, position = self._receive(begin, end, deadline)
+        self._state = self._advanced(state, found, position)
+        return self._state
+
+    def _cold(self, deadline: Deadline) -> State:
+        """Read back from the end until a snapshot and all after its cover are there, or the log's start."""
+        start, end = self._log.bounds(deadline)
+        begin = max(start, end - REACH)
+        found, position = self._receive(begin, end, deadline)
+        while begin > 1 + max(map(_cover, _entries(found)), default=-1):
+            if begin == start:
+                raise LedgerError(
+                    f"expected the ledger's log from offset 0 or a snapshot of what came before, found its start at "
+                    f"{start} and none: the offset topic has lost records; set its cleanup.policy to compact, then "
+                    "audit and reset"
+                )
+            before = max(start, begin - (end - begin))
+            older, _ = self._between(before, begin, deadline)
+            # Compaction may have been at work meanwhile, so the end is asked for once more.
+            newer, position = self._receive(position, self._log.bounds(deadline)[1], deadline)
+            found = [*(record for record in older if record.offset < begin), *found, *newer]
+            begin = before
+        self._keys, self._cover, self._snapshot = {}, -1, -1
+        self._state = self._advanced(State(), found, position)
+        return self._state
+
+    def _receive(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
+        """All records from `begin` to an end that was asked for after the last one of them, unless none is missing."""
+        found, position = self._between(begin, end, deadline)
+        while len(found) < position - begin and position < (end := self._log.bounds(deadline)[1]):
+            more, position = self._between(position, end, deadline)
+            found += more
+        return found, position
+
+    def _between(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
+        """The records from `begin` to `end` at least, and where to go on."""
+        found: list[LogRecord] = []
+        position = begin
+        while position < end:
+            records, position = self._log.records(position, deadline)
+            found += records
+        return found, position
+
+    def _advanced(self, state: State, found: Sequence[LogRecord], position: int) -> State:
+        """The state after further records; keeps in mind which keys are alive and which snapshot is in force."""
+        entries = _entries(found)
+        state = advance(state, entries)
+        self._position = position
+        for entry in entries:
+            if _cover(entry) > self._cover:
+                self._cover, self._snapshot = _cover(entry), entry.offset
+        for record in found:
+            if record.value is None:
+                self._keys.pop(record.key, None)
+            else:
+                self._keys[record.key] = record.offset
+        return state
+
+
+def _entries(found: Sequence[LogRecord]) -> list[Entry]:
+    return [
+        Entry(record.offset, record.timestamp, decode(record.value)) for record in found if record.value is not None
+    ]
+
+
+def _cover(entry: Entry) -> int:
+    return entry.operation.state.folded if isinstance(entry.operation, Snapshot) else -1

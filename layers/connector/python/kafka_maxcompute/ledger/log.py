@@ -1,0 +1,47 @@
+"""What the ledger needs of the log that it lives in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from kafka_maxcompute.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fc_powertools import Deadline
+
+
+class PositionLostError(UnavailableError):
+    """What has been read of the log may not be in it any more; the ledger reads it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record of the log; `timestamp` in ms is the broker's, a `value` of None a tombstone for the key."""
+
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes | None
+
+
+class Log(Protocol):
+    """One topic-partition that is compacted by key. Calls raise `UnavailableError`, `DeadlineError`, `LedgerError`."""
+
+    def bounds(self, deadline: Deadline) -> tuple[int, int]:
+        """The first offset that is kept and the one that the next record will get, asked for now."""
+
+    def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
+        """Some records in rising order, none before `start`, and where to go on; waits until there are some.
+
+        The position can move on without a record where compaction left none. Raises `PositionLostError` where the log
+        doesn't reach from here any more.
+        """
+
+    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int:
+        """Append a record durably; its log offset."""
+
+    def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
+        """Append a tombstone for each key, all of them durably."""

@@ -1,0 +1,82 @@
+"""A ledger's log in memory, shared by any number of ledgers; it can be compacted at any moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from fc_powertools import Deadline
+
+CHUNK = 500
+"""Records that one call of `records` gives at most, as a fetch does."""
+
+
+class MemoryLog:
+    """The log; `clock` gives the broker's time in epoch seconds, `chunk` bounds what one read gives."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, *, chunk: int = CHUNK) -> None:
+        self._clock = clock
+        self._chunk = chunk
+        self._lock = threading.Lock()
+        self._kept: list[LogRecord] = []
+        self._start = 0
+        self._end = 0
+
+    def bounds(self, deadline: Deadline) -> tuple[int, int]:  # noqa: ARG002 # it never waits
+        """The first offset and the next one."""
+        with self._lock:
+            return self._start, self._end
+
+    def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:  # noqa: ARG002 # never waits
+        """Some records from `start` on, and where to go on."""
+        with self._lock:
+            if not self._start <= start <= self._end:
+                raise PositionLostError(f"expected log offset {start} in {self._start} to {self._end}")
+            if start == self._end:
+                raise UnavailableError(f"no record came at log offset {start}, the log's end")
+            found = [record for record in self._kept if record.offset >= start][: self._chunk]
+            return found, found[-1].offset + 1 if found else self._end
+
+    def append(self, key: bytes, value: bytes | None, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
+        """Append a record, or a tombstone."""
+        with self._lock:
+            offset = self._end
+            self._kept.append(LogRecord(offset, int(self._clock() * 1000), key, value))
+            self._end += 1
+            return offset
+
+    def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
+        """Append a tombstone for each key."""
+        for key in keys:
+            self.append(key, None, deadline)
+
+    def compact(self, *, tombstones: bool = False) -> None:
+        """Drop every record that isn't its key's last; with `tombstones` also these, as after delete.retention.ms."""
+        with self._lock:
+            last = {record.key: record.offset for record in self._kept}
+            kept = [record for record in self._kept if last[record.key] == record.offset]
+            self._kept = [record for record in kept if not (tombstones and record.value is None)]
+
+    def delete_before(self, offset: int) -> None:
+        """Move the log's start, as retention or somebody's DeleteRecords does."""
+        with self._lock:
+            self._start = max(self._start, min(offset, self._end))
+            self._kept = [record for record in self._kept if record.offset >= self._start]
+
+    def truncate(self, end: int) -> None:
+        """Lose the log's end, as an unclean election does; with 0 it's a topic made anew."""
+        with self._lock:
+            self._kept = [record for record in self._kept if record.offset < end]
+            self._start, self._end = min(self._start, end), min(self._end, end)
+
+    def kept(self) -> Sequence[LogRecord]:
+        """What is in the log now."""
+        with self._lock:
+            return tuple(self._kept)

@@ -1,0 +1,212 @@
+"""The ledger's documents: what is appended to its log, and the state that the log folds to.
+
+    Genesis    written once, when the connector is made: whose ledger it is
+    Claim      an upload session is staged; its offsets are its own if none of them was taken before
+    Divert     a claim without a session: its records are bound for the error topic
+    Settle     what was claimed is visible in the table, or in the error topic
+    Release    what was claimed is visible nowhere and never will be; its offsets are free again
+    Empty      a look at the source topic found no record at these offsets
+    Snapshot   the state as of a log offset, which spares readers what lies before it
+    Reset      a new generation: where some topic-partitions start, and what they are from now on
+
+On the wire each is a JSON object with the version "v" and the name "op"; what is kept by topic-partition is
+{topic: {topic-partition: ...}} there, and a mapping by (topic, topic-partition) here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from kafka_maxcompute.errors import LedgerError
+from kafka_maxcompute.offsets import Intervals, TopicPartition
+
+VERSION = 1
+
+ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
+"""A number for each topic-partition; one that has none isn't there."""
+
+_Offsets: TypeAlias = dict[TopicPartition, Intervals]
+_Numbers: TypeAlias = dict[TopicPartition, int]
+
+
+class _Document(msgspec.Struct, frozen=True, tag_field="op", tag=str.lower, omit_defaults=True):
+    """What all have in common: nothing but their form."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger's settled offsets are about; compared by `kafka_maxcompute.ledger.identity`.
+
+    `table` is project.table, `table_created` its creation time in epoch milliseconds; `topics` has each source topic's
+    id where the brokers have such (Kafka 2.8 and later).
+    """
+
+    connector: str
+    table: str
+    table_created: int
+    topics: dict[str, str] = {}
+
+
+class Genesis(_Document, frozen=True, kw_only=True):
+    """The first operation of a ledger; a later one has no effect."""
+
+    identity: Identity
+
+
+class Claim(_Document, frozen=True, kw_only=True):
+    """Upload session `id` holds `rows` rows of the offsets, in `blocks`, for a partition value of the table.
+
+    `timestamps` has the highest record timestamp (epoch ms) a topic-partition. It's here and not in `Settle`, because
+    whoever settles a claim may never have seen its records.
+    """
+
+    id: str
+    partition_value: str
+    blocks: tuple[int, ...]
+    rows: int
+    offsets: _Offsets
+    generation: int
+    timestamps: _Numbers = {}
+
+
+class Divert(_Document, frozen=True, kw_only=True):
+    """The records of the offsets are bound for the error topic; `reasons` has the offsets by the reason's word."""
+
+    id: str
+    offsets: _Offsets
+    reasons: dict[str, _Offsets]
+    generation: int
+    timestamps: _Numbers = {}
+
+
+class Settle(_Document, frozen=True, kw_only=True):
+    """What was claimed under `id` is where it belongs."""
+
+    id: str
+
+
+class Release(_Document, frozen=True, kw_only=True):
+    """What was claimed under `id` is nowhere and never will be."""
+
+    id: str
+
+
+class Empty(_Document, frozen=True, kw_only=True):
+    """The source topic has no record at these offsets: markers of transactions, aborted records, compacted ones."""
+
+    offsets: _Offsets
+    generation: int
+
+
+class Reset(_Document, frozen=True, kw_only=True):
+    """The next generation: `starts` names topic-partitions and the first offset to deliver, `id` makes it known again.
+
+    Refused while anything is pending, and unless `generation` is one more than the current one.
+    """
+
+    id: str
+    generation: int
+    identity: Identity
+    starts: _Numbers
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A claim or divert that is neither settled nor released; `timestamp` is the broker's (ms), -1 where unknown."""
+
+    operation: Claim | Divert
+    timestamp: int
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a ledger's log folds to, as far as log offset `folded`; generation 0 is a log without a `Genesis`.
+
+    `settled` has offsets, `timestamps` the highest settled record timestamp (epoch ms), `starts` the first offset that
+    is delivered since the last reset that named the topic-partition (what lies before it counts as settled). `reset` is
+    the id of the last reset.
+    """
+
+    folded: int = -1
+    generation: int = 0
+    identity: Identity | None = None
+    settled: _Offsets = {}
+    timestamps: _Numbers = {}
+    pending: dict[str, Pending] = {}
+    starts: _Numbers = {}
+    reset: str = ""
+
+
+class Snapshot(_Document, frozen=True, kw_only=True):
+    """A state; its `folded` is the snapshot's cover."""
+
+    state: State
+
+
+Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
+
+_BY_TOPIC_PARTITION = frozenset({"offsets", "timestamps", "settled", "starts"})
+"""The fields that are kept by topic-partition."""
+
+
+def encode(operation: Operation) -> bytes:
+    """An operation as it's kept in the log."""
+    document: dict[str, Any] = _nested(msgspec.to_builtins(operation))
+    return msgspec.json.encode({"v": VERSION, **document})
+
+
+def decode(value: bytes) -> Operation:
+    """An operation of the log; raises `LedgerError` where this version of the code can't know what it means."""
+    try:
+        document = msgspec.json.decode(value)
+        version = document.pop("v")
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
+        raise LedgerError(
+            "expected an operation of the ledger, found a record that is none; "
+            "something else writes to the offset topic: give the connector one of its own"
+        ) from error
+    if version != VERSION:
+        raise LedgerError(
+            f"expected operations of version {VERSION} in the ledger, found version {version!r}; "
+            "a newer release of this package wrote it: deploy that one again"
+        )
+    try:
+        operation: Operation = msgspec.convert(_flat(document), Operation)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LedgerError(
+            f"expected an operation of the ledger in version {VERSION}, found another form ({error}); "
+            "something else writes to the offset topic: give the connector one of its own"
+        ) from error
+    return operation
+
+
+def _nested(value: Any) -> Any:
+    """The same with {topic: {topic-partition: ...}} for mappings by (topic, topic-partition), however deep."""
+    if isinstance(value, dict):
+        nested: dict[Any, Any] = {}
+        for key, held in value.items():
+            if isinstance(key, tuple):
+                nested.setdefault(key[0], {})[str(key[1])] = held
+            else:
+                nested[key] = _nested(held)
+        return nested
+    return value
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    """The reverse of `_nested`, by the documents' structure: ids and names of topics may be any word."""
+    flat = dict(document)
+    for name, held in document.items():
+        if name in _BY_TOPIC_PARTITION:
+            flat[name] = _by_topic_partition(held)
+        elif name == "reasons":
+            flat[name] = {reason: _by_topic_partition(offsets) for reason, offsets in held.items()}
+        elif name == "state":
+            flat[name] = _flat(held)
+        elif name == "pending":
+            flat[name] = {key: {**one, "operation": _flat(one["operation"])} for key, one in held.items()}
+    return flat
+
+
+def _by_topic_partition(nested: dict[str, dict[str, Any]]) -> dict[TopicPartition, Any]:
+    return {(topic, int(number)): held for topic, numbers in nested.items() for number, held in numbers.items()}

@@ -1,0 +1,145 @@
+"""The fold of the ledger's log: every reader of the same log gets the same state, with no lock, lease or clock.
+
+Only the state decides what an operation does. An operation that can't have its effect has none, and is no fault: it's
+how a race ends for the one that comes second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from kafka_maxcompute.ledger.operations import (
+    Claim,
+    Divert,
+    Empty,
+    Genesis,
+    Operation,
+    Pending,
+    Release,
+    Reset,
+    Settle,
+    Snapshot,
+    State,
+)
+from kafka_maxcompute.offsets import Intervals, TopicPartition, clash, union, without
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kafka_maxcompute.offsets import Offsets
+
+__all__ = ["Entry", "Pending", "State", "advance", "fold", "taken"]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An operation where it lies in the log: its log offset, and the broker's timestamp (ms; -1 where unknown)."""
+
+    offset: int
+    timestamp: int
+    operation: Operation
+
+
+def advance(state: State, entries: Sequence[Entry]) -> State:
+    """The state after further entries of the log, in log order.
+
+    The snapshot with the highest cover replaces the state if it reaches further; every operation after that cover is
+    folded, also those that lie before the snapshot. A snapshot that reaches less far has no effect.
+    """
+    for entry in entries:
+        if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > state.folded:
+            state = entry.operation.state
+    for entry in entries:
+        state = fold(state, entry.operation, entry.offset, entry.timestamp)
+    return state
+
+
+def fold(state: State, operation: Operation, offset: int, timestamp: int) -> State:
+    """The state after the operation at a log offset; one that the state has folded already has no effect."""
+    if offset <= state.folded:
+        return state
+    state = replace(state, folded=offset)
+    match operation:
+        case Genesis() if not state.generation:
+            state = replace(state, generation=1, identity=operation.identity)
+        case Claim() | Divert():
+            state = _claimed(state, operation, timestamp)
+        case Settle():
+            state = _settled(state, operation.id)
+        case Release():
+            state = replace(state, pending=_except(state.pending, operation.id))
+        case Empty():
+            state = _emptied(state, operation)
+        case Reset():
+            state = _begun(state, operation)
+    return state
+
+
+def taken(state: State) -> dict[TopicPartition, Intervals]:
+    """All offsets that are settled or pending, hence not free to be claimed."""
+    return _joined(state.settled, *(pending.operation.offsets for pending in state.pending.values()))
+
+
+def _claimed(state: State, claim: Claim | Divert, timestamp: int) -> State:
+    """Pending, if the claim is of this generation and nothing of it is taken."""
+    free = claim.generation == state.generation and claim.id not in state.pending
+    if not free or clash(claim.offsets, taken(state)):
+        return state
+    return replace(state, pending={**state.pending, claim.id: Pending(claim, timestamp)})
+
+
+def _settled(state: State, claim: str) -> State:
+    """What was pending under this id is settled."""
+    if claim not in state.pending:
+        return state
+    operation = state.pending[claim].operation
+    timestamps = dict(state.timestamps)
+    for where, highest in operation.timestamps.items():
+        timestamps[where] = max(highest, timestamps.get(where, highest))
+    return replace(
+        state,
+        settled=_joined(state.settled, operation.offsets),
+        timestamps=timestamps,
+        pending=_except(state.pending, claim),
+    )
+
+
+def _emptied(state: State, empty: Empty) -> State:
+    """Settled without a claim; what is pending stays with its claim."""
+    if empty.generation != state.generation:
+        return state
+    pending = _joined(*(one.operation.offsets for one in state.pending.values()))
+    return replace(state, settled=_joined(state.settled, without(empty.offsets, pending)))
+
+
+def _begun(state: State, reset: Reset) -> State:
+    """The next generation; of the topic-partitions that it names, all before the start counts as settled."""
+    if state.pending or not state.generation or reset.generation != state.generation + 1:
+        return state
+    starts = reset.starts
+    kept = {where: offsets for where, offsets in state.settled.items() if where not in starts}
+    before = {where: ((0, start - 1),) for where, start in starts.items() if start > 0}
+    return replace(
+        state,
+        generation=reset.generation,
+        identity=reset.identity,
+        settled={**kept, **before},
+        timestamps={where: highest for where, highest in state.timestamps.items() if where not in starts},
+        starts={**state.starts, **starts},
+        reset=reset.id,
+    )
+
+
+def _except(pending: Mapping[str, Pending], claim: str) -> dict[str, Pending]:
+    return {key: one for key, one in pending.items() if key != claim}
+
+
+def _joined(*several: Offsets) -> dict[TopicPartition, Intervals]:
+    """What is in any of them."""
+    joined: dict[TopicPartition, Intervals] = {}
+    for offsets in several:
+        for where, found in offsets.items():
+            joined[where] = union(joined.get(where, ()), found)
+    return joined
