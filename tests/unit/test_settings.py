@@ -70,6 +70,14 @@ def test_the_documents_example_has_the_documents_defaults() -> None:
         "value_type": "Text",
         "compression": "deflate",
         "delivery": "at-least-once",
+        "control": "alikafka",
+        "bootstrap_servers": "",
+        "security_protocol": "PLAINTEXT",
+        "sasl_mechanism": "",
+        "sasl_username": "",
+        "sasl_password": "",
+        "ssl_ca": "",
+        "ssl_check_hostname": True,
     }
 
 

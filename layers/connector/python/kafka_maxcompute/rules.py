@@ -91,6 +91,37 @@ def partition_column_apart(partition_column: str) -> Faults:
         yield "partition_column", f"{partition_column} is the name of another column; take another, such as pt"
 
 
+def login_of_protocol(security_protocol: str, sasl_mechanism: str, sasl_username: str, sasl_password: str) -> Faults:
+    """SASL needs all three of a login; without SASL none of them would be used."""
+    given = {"sasl_mechanism": sasl_mechanism, "sasl_username": sasl_username, "sasl_password": sasl_password}
+    wanted = {
+        "sasl_mechanism": "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+        "sasl_username": "the user's name",
+        "sasl_password": "env:NAME of an environment variable, or kms:NAME of a secret in KMS",
+    }
+    for setting, value in given.items():
+        if security_protocol.startswith("SASL_") and not value:
+            yield setting, f"security_protocol {security_protocol} needs it; set it to {wanted[setting]}"
+        elif value and not security_protocol.startswith("SASL_"):
+            found = f"security_protocol {security_protocol} uses no login"
+            yield setting, f"{found}; set that to SASL_SSL or SASL_PLAINTEXT, or leave this out"
+
+
+def certificates_of_protocol(security_protocol: str, ssl_ca: str, *, ssl_check_hostname: bool) -> Faults:
+    """What is set for TLS is used with TLS only."""
+    if not security_protocol.endswith("SSL"):
+        for setting, given in (("ssl_ca", bool(ssl_ca)), ("ssl_check_hostname", not ssl_check_hostname)):
+            if given:
+                found = f"security_protocol {security_protocol} uses no TLS"
+                yield setting, f"{found}; set that to SASL_SSL or SSL, or leave this out"
+
+
+def servers_of_control(control: str, bootstrap_servers: str) -> Faults:
+    """Without the service's API, brokers are reached by their addresses only."""
+    if control == "admin" and not bootstrap_servers:
+        yield "bootstrap_servers", "control admin needs it; set it to host:port of the brokers"
+
+
 RULES: tuple[tuple[tuple[str, ...], Callable[..., Faults]], ...] = (
     (("mode", "format"), format_of_mode),
     (("mode", "format", "value_type"), format_of_values),
@@ -100,6 +131,9 @@ RULES: tuple[tuple[tuple[str, ...], Callable[..., Faults]], ...] = (
     (("source_topic", *OWN_TOPICS), topics_apart),
     *((("resource_creation", topic), topics_creatable) for topic in OWN_TOPICS),
     (("partition_column",), partition_column_apart),
+    (("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"), login_of_protocol),
+    (("security_protocol", "ssl_ca", "ssl_check_hostname"), certificates_of_protocol),
+    (("control", "bootstrap_servers"), servers_of_control),
 )
 
 
@@ -123,6 +157,12 @@ def advice(settings: Settings) -> tuple[str, ...]:
     if settings.format == "BINARY" and settings.mode != "KEY" and settings.value_type == "Text":
         lost = "the stream makes text of values, so bytes that aren't UTF-8 are lost before this connector sees them"
         found.append(f"value_type is Text: {lost}; use Binary, here and in the stream")
+    if settings.security_protocol == "SASL_PLAINTEXT" and settings.sasl_mechanism == "PLAIN":
+        found.append("the brokers' password crosses the network in clear text; use SASL_SSL, or a SCRAM mechanism")
+    if not settings.ssl_check_hostname:
+        found.append(
+            "ssl_check_hostname is false: whoever has a certificate of the same authority can pose as a broker"
+        )
     for setting in OWN_TOPICS:
         topic, prefix = getattr(settings, setting), _prefix(setting)
         if not topic.startswith(prefix):

@@ -20,15 +20,26 @@ SHOWN_CHARACTERS = 80
 
 # Keys of Alibaba Cloud accounts and of their temporary roles begin so; anything before an @ in an address is a login.
 _SECRET = re.compile(r"\A(LTAI|STS\.)|//[^/]*@")
+# A host's name, an IPv4 or a bracketed IPv6 address; Kafka's clients take no more of RFC 3986.
+_SERVER = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
+_SERVERS = re.compile(rf"{_SERVER}(?:,{_SERVER})*")
+_LAST_PORT = 65_535
+_VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+# KMS: a secret's name has 1 to 64 letters, digits and _ / + = . @ - (CreateSecret, 2016-01-20).
+_REFERENCE = re.compile(rf"{_VARIABLE.pattern}|kms:[A-Za-z0-9_/+=.@-]{{1,64}}")
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a value is read: `read` raises ValueError for one that isn't as `expected` says."""
+    """How a value is read: `read` raises ValueError for one that isn't as `expected` says.
+
+    `hidden`: a wrong value may be a secret, and is never shown.
+    """
 
     expected: str
     read: Callable[[object], object]
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,55 @@ def address() -> Kind:
         return text.rstrip("/")
 
     return Kind("an http or https address without login, query or fragment", read)
+
+
+def servers() -> Kind:
+    """Addresses of Kafka brokers, without spaces."""
+
+    def read(value: object) -> str:
+        text = re.sub(r"\s*,\s*", ",", _text(value).strip())
+        ports = [int(server.rpartition(":")[2]) for server in text.split(",")] if _SERVERS.fullmatch(text) else [0]
+        if not 0 < min(ports) <= max(ports) <= _LAST_PORT:
+            raise ValueError
+        return text
+
+    return Kind("host:port, more than one separated by commas", read)
+
+
+def login() -> Kind:
+    """A user's name; SCRAM and PLAIN take any characters but those that can't be seen."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not text.isprintable():
+            raise ValueError
+        return text
+
+    return Kind("a user's name, of printable characters", read)
+
+
+def secret() -> Kind:
+    """Where a secret is: never the secret itself."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not _REFERENCE.fullmatch(text):
+            raise ValueError
+        return text
+
+    return Kind("env:NAME of an environment variable, or kms:NAME of a secret in KMS", read, hidden=True)
+
+
+def certificates() -> Kind:
+    """Where certificates of authorities are."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not _VARIABLE.fullmatch(text) and not (text.startswith("/") and text.isprintable()):
+            raise ValueError
+        return text
+
+    return Kind("env:NAME of an environment variable with PEM text, or the absolute path of a PEM file", read)
 
 
 def zone() -> Kind:

@@ -13,7 +13,22 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from kafka_maxcompute import names, rules
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.setting import Setting, address, choice, flag, instant, named, number, seconds, shown, zone
+from kafka_maxcompute.setting import (
+    Setting,
+    address,
+    certificates,
+    choice,
+    flag,
+    instant,
+    login,
+    named,
+    number,
+    seconds,
+    secret,
+    servers,
+    shown,
+    zone,
+)
 
 PREFIX = "CONNECTOR_"
 
@@ -27,6 +42,9 @@ PartitionNames = Literal["document", "iso"]
 ValueType = Literal["Text", "Json", "Binary"]
 Compression = Literal["deflate", "lz4", "zstd", "none"]
 Delivery = Literal["at-least-once"]
+Control = Literal["alikafka", "admin"]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 TEN_YEARS = 315_360_000
 """Seconds; a wider bound on the future would let through what it is there to stop."""
@@ -78,6 +96,15 @@ class Settings:
     compression: Annotated[Compression, Setting("", choice(Compression), default="deflate")]
     delivery: Annotated[Delivery, Setting("D10", choice(Delivery), default="at-least-once")]
 
+    control: Annotated[Control, Setting("", choice(Control), default="alikafka")]
+    bootstrap_servers: Annotated[str, Setting("", servers(), default="")]
+    security_protocol: Annotated[SecurityProtocol, Setting("", choice(SecurityProtocol), default="PLAINTEXT")]
+    sasl_mechanism: Annotated[SaslMechanism | Literal[""], Setting("", choice(SaslMechanism), default="")]
+    sasl_username: Annotated[str, Setting("", login(), default="")]
+    sasl_password: Annotated[str, Setting("", secret(), default="")]
+    ssl_ca: Annotated[str, Setting("", certificates(), default="")]
+    ssl_check_hostname: Annotated[bool, Setting("", flag(), default=True)]
+
     @classmethod
     def from_mapping(cls, given: Mapping[str, object]) -> "Settings":
         """Read settings by their names; None and "" mean that a setting isn't given. Raises `ConfigurationError`."""
@@ -124,7 +151,8 @@ def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]
         try:
             values[field] = setting.kind.read(value)
         except (LookupError, TypeError, ValueError):
-            faults.append(f"{key}: expected {setting.kind.expected}, found {shown(value)}; {_remedy(field, setting)}")
+            found = "something else, which isn't shown" if setting.kind.hidden else shown(value)
+            faults.append(f"{key}: expected {setting.kind.expected}, found {found}; {_remedy(field, setting)}")
     faults += [f"{_key(field, prefix)}: {fault}" for field, fault in rules.faults(values)]
     if faults:
         raise ConfigurationError(faults)
