@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kafka_maxcompute.control_plane import ControlPlane
 from kafka_maxcompute.service import Service
-from provisioning.client import ControlPlane
 from tests.provision_cloud import ACCOUNT, Surrounding, running
 from tests.stream_clients import eventually, send
 

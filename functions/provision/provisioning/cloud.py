@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fc_powertools import Deadline
+    from kafka_maxcompute.control_plane import ControlPlane
     from kafka_maxcompute.service import Service
-    from provisioning.client import ControlPlane
     from provisioning.request import Request
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fc_powertools import logger
+from kafka_maxcompute.control_plane import ENDPOINT_VARIABLE, ControlPlane
 from kafka_maxcompute.errors import BatchError, ConfigurationError
 from kafka_maxcompute.service import Service
 from provisioning.actions import ACTIONS
-from provisioning.client import ControlPlane
 from provisioning.cloud import Cloud
 from provisioning.operations import GET_CALLER_IDENTITY
 from provisioning.request import read
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from fc_powertools import Invocation
     from provisioning.request import Request
 
-ENDPOINT_VARIABLE = "CONTROL_ENDPOINT"
-"""The address of a control plane other than Alibaba Cloud's, such as a local emulator's."""
 REPLY_SECONDS = 1.0
 """Kept of the invocation's time for the reply."""
 

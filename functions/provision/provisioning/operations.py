@@ -7,38 +7,12 @@ call that isn't here can't be made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute.operation import Operation, Product, filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-Style = Literal["query", "form", "path"]
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A product of the cloud.
-
-    `style` says where parameters go: into the query, into a form, or into the path with a body of JSON.
-    """
-
-    version: str
-    host: str
-    style: Style
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One call. `permission` "" needs none; `resource` is what it's needed on, `path` that of a call of style path."""
-
-    product: Product
-    name: str
-    permission: str = ""
-    resource: str = ""
-    method: str = "POST"
-    path: str = "/"
-
 
 RAM = Product("2015-05-01", "ram.aliyuncs.com", "query")
 STS = Product("2015-04-01", "sts.{region}.aliyuncs.com", "query")
@@ -121,9 +95,3 @@ def policy(operations: Iterable[Operation], names: Mapping[str, str]) -> dict[st
         for resource, permissions in sorted(by_resource.items())
     ]
     return {"Version": "1", "Statement": statements}
-
-
-def filled(pattern: str, names: Mapping[str, str]) -> str:
-    """A resource's name; "*" stands for what isn't known."""
-    keys = ("region", "account", "role", "instance", "stream", "function", "trigger", "policy")
-    return pattern.format_map({key: names.get(key) or "*" for key in keys})

@@ -15,16 +15,18 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
+from kafka_maxcompute.openapi_signature import encoded, signed
+from kafka_maxcompute.operation import filled
 from kafka_maxcompute.retrying import until
-from provisioning.operations import filled
-from provisioning.signature import encoded, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Credentials, Deadline
-    from provisioning.operations import Operation
+    from kafka_maxcompute.operation import Operation
 
+ENDPOINT_VARIABLE = "CONTROL_ENDPOINT"
+"""The address of a control plane other than Alibaba Cloud's, such as a local emulator's."""
 CALL_SECONDS = 60.0
 """The longest that one call is repeated; the invocation's deadline makes it shorter."""
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
@@ -44,8 +46,8 @@ _ABSENT_CODES = re.compile(r"NotExist|NotFound|NOT_FOUND|NOT_EXIST")
 class ControlPlane:
     """The control plane for the keys of one invocation.
 
-    `names` fills in the resources of operations, for messages; `endpoint` replaces the hosts of all products, as a
-    local emulator needs it.
+    `names` fills in the resources of operations, for messages, and `grantee` says who needs the permissions; `endpoint`
+    replaces the hosts of all products, as a local emulator needs it.
     """
 
     region: str
@@ -53,6 +55,7 @@ class ControlPlane:
     deadline: Deadline
     names: Mapping[str, str]
     endpoint: str = ""
+    grantee: str = "whoever provisions"
 
     def knowing(self, **names: str) -> ControlPlane:
         """The same with more names."""
@@ -85,7 +88,7 @@ class ControlPlane:
             raise DeadlineError(
                 f"expected time left for {operation.name}, found none; call again, it goes on from here"
             )
-        base = urlsplit(self.endpoint or f"https://{operation.product.host.format(region=self.region)}")
+        base = urlsplit(self.endpoint or f"https://{operation.product.host_in(self.region)}")
         headers = {"accept": "application/json", "x-acs-action": operation.name}
         headers["x-acs-version"] = operation.product.version
         path, query, data = "/", "", b""
@@ -140,7 +143,7 @@ class ControlPlane:
             return UnavailableError(message)
         if operation.permission and (status == _FORBIDDEN or _FORBIDDEN_CODES.search(code)):
             needed = f"{operation.permission} on {filled(operation.resource, self.names)}"
-            message += f"; grant {needed} to whoever provisions"
+            message += f"; grant {needed} to {self.grantee}"
         return RefusedError(message, code=code)
 
 
