@@ -7,6 +7,7 @@
     │   ├── RejectedRecordsError    terminal: records that can't be written, each with its reason
     │   ├── DeadlineError           retryable: the invocation's remaining time is used up
     │   ├── UnavailableError        retryable: a service didn't answer, or answered that it can't now
+    │   ├── ProbeError              retryable: a probe's record asks for a failure, to see what comes of it
     │   ├── RefusedError            terminal: a service understood and said no
     │   └── LedgerError             terminal: the ledger is gone, unreadable, or about something else by now
     └── RecordError                 one record · terminal: where it is and why it can't be written
@@ -86,6 +87,12 @@ class DeadlineError(BatchError):
 
 class UnavailableError(BatchError):
     """A service didn't answer, or said that it can't serve the request now."""
+
+    retryable = True
+
+
+class ProbeError(BatchError):
+    """A probe's record asks for a failure; the redelivery it is there to show succeeds."""
 
     retryable = True
 
