@@ -1,0 +1,36 @@
+"""What a broker's or librdkafka's error means: no answer now, or a no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError
+
+from kafka_maxcompute.errors import RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from kafka_maxcompute.errors import BatchError
+
+_REMEDIES = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "give the user the right to it",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "give the user the right to it",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "give the user the right to it",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "mend sasl_username, sasl_password or sasl_mechanism",
+    KafkaError._AUTHENTICATION: "mend sasl_username, sasl_password or sasl_mechanism",  # noqa: SLF001 - its public name
+    KafkaError._UNKNOWN_TOPIC: "create the topic, or mend its name",  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or mend its name",
+    KafkaError._UNKNOWN_PARTITION: "create the topic, or mend its name",  # noqa: SLF001
+    KafkaError.TOPIC_EXCEPTION: "mend the topic's name",
+    KafkaError.INVALID_TIMESTAMP: "widen the topic's message.timestamp.before.max.ms",
+    KafkaError.INVALID_RECORD: "the topic doesn't take such records; if its cleanup policy is compact, make it delete",
+    KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
+}
+"""Errors that asking again doesn't mend, each with what does."""
+
+
+def fault(error: KafkaError, doing: str) -> BatchError:
+    """The error to raise for one of Kafka's; `doing` says what was tried and where, such as "reading orders-3"."""
+    remedy = _REMEDIES.get(error.code())
+    if remedy is None:
+        return UnavailableError(f"{doing}: the brokers didn't do it: {error.name()}: {error.str()}")
+    return RefusedError(f"{doing}: the brokers refused: {error.str()}; {remedy}", code=error.name())

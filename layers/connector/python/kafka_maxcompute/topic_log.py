@@ -1,0 +1,163 @@
+"""The logs of topics as brokers hold them, read by topic-partition and offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+
+from kafka_maxcompute import brokers
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.errors import DeadlineError
+from kafka_maxcompute.originals import Original
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from confluent_kafka import Consumer, Message
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute import originals
+    from kafka_maxcompute.offsets import Interval
+
+READING: dict[str, str | int | bool] = {
+    # Everything that was ever appended: an aborted record may have been delivered, and an open transaction mustn't hold
+    # up what lies before its end. Markers are never given to a client.
+    "isolation.level": "read_uncommitted",
+    "enable.partition.eof": True,
+    # The log's start may move on between the question where it is and the first read.
+    "auto.offset.reset": "earliest",
+    "queued.max.messages.kbytes": 8_192,
+    "fetch.max.bytes": 8_388_608,
+    # A broker answers a fetch at the log's end after this wait, and that answer is the proof of the end.
+    "fetch.wait.max.ms": 50,
+}
+AT_ONCE = 500
+"""Messages taken out of librdkafka's queue by one call."""
+POLL_SECONDS = 0.5
+QUESTION_SECONDS = 10.0
+"""How long one question to the brokers may take; a slower answer is none."""
+SKIPPED = 2_000
+"""Offsets up to the next wanted one that are worth a new fetch rather than reading through them."""
+
+
+class KafkaOriginals:
+    """Logs of the brokers that a configuration of `brokers.configuration` leads to; `group` is never joined.
+
+    A consumer is made for each reading: dead letters are rare, and a connection doesn't outlive the pause between two
+    invocations of a function anyway.
+    """
+
+    def __init__(self, configuration: Mapping[str, Any], group: str) -> None:
+        self._configuration = configuration
+        self._group = group
+
+    def read(self, wanted: originals.Wanted, deadline: Deadline) -> originals.Found:
+        """The records at the wanted offsets, all in memory; see `Originals.read`."""
+        return {(place, offset): record for place, offset, record in self.stream(wanted, deadline)}
+
+    def stream(
+        self, wanted: originals.Wanted, deadline: Deadline
+    ) -> Iterator[tuple[originals.TopicPartition, int, Original]]:
+        """The same records one by one, those of a topic-partition in the order of its log; memory stays bounded.
+
+        An interval may end beyond the log: reading ends where the log ended when it began.
+        """
+        consumer = brokers.consumer(self._configuration, self._group, **READING)
+        try:
+            readings = {place: _Reading(left) for place, left in _there(consumer, wanted, deadline).items()}
+            consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
+            while readings:
+                for message in _messages(consumer, deadline):
+                    yield from _wanted(message, readings)
+                _go_on(consumer, readings)
+                if readings and deadline.expired:
+                    raise DeadlineError(f"no time was left to read {_described(readings)}")
+        except KafkaException as error:
+            raise fault(error.args[0], f"reading {_described(wanted)}") from error
+        finally:
+            consumer.close()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is still to be read of one topic-partition: rising intervals; `at` is where the consumer is."""
+
+    intervals: list[Interval]
+    at: int = 0
+
+    @property
+    def next(self) -> int:
+        """The next offset that is wanted."""
+        return self.intervals[0][0]
+
+    def wants(self, offset: int) -> bool:
+        """Whether an offset is wanted; those before it won't come any more, as a log is read in order."""
+        self.at = offset + 1
+        left = [(max(first, self.at), last) for first, last in self.intervals if last > offset]
+        found = any(first <= offset <= last for first, last in self.intervals)
+        self.intervals = left
+        return found
+
+
+def _there(
+    consumer: Consumer, wanted: originals.Wanted, deadline: Deadline
+) -> dict[originals.TopicPartition, list[Interval]]:
+    """The wanted intervals without what is before the log's start or after its end, by topic-partition."""
+    there = {}
+    for place, intervals in wanted.items():
+        seconds = min(QUESTION_SECONDS, deadline.remaining())
+        start, end = consumer.get_watermark_offsets(TopicPartition(*place), timeout=seconds)
+        inside = [(max(first, start), min(last, end - 1)) for first, last in sorted(intervals)]
+        if left := [(first, last) for first, last in inside if first <= last]:
+            there[place] = left
+    return there
+
+
+def _messages(consumer: Consumer, deadline: Deadline) -> Sequence[Message]:
+    """The next messages and signs of a log's end, as soon as there are any."""
+    first = consumer.poll(min(POLL_SECONDS, deadline.remaining()))
+    return [] if first is None else [first, *consumer.consume(AT_ONCE, timeout=0)]
+
+
+def _wanted(
+    message: Message, readings: dict[originals.TopicPartition, _Reading]
+) -> Iterator[tuple[originals.TopicPartition, int, Original]]:
+    """The message, if it's a wanted record; whatever it is, its topic-partition is that much further."""
+    place = str(message.topic()), int(message.partition() or 0)
+    error, reading = message.error(), readings.get(place)
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        raise KafkaException(error)
+    if reading is None:
+        return
+    if error is not None:
+        reading.intervals.clear()
+    elif reading.wants(int(message.offset() or 0)):
+        yield place, int(message.offset() or 0), record(message)
+
+
+def _go_on(consumer: Consumer, readings: dict[originals.TopicPartition, _Reading]) -> None:
+    """Stop fetching what is read, and skip what isn't wanted."""
+    for place, reading in list(readings.items()):
+        if not reading.intervals:
+            consumer.pause([TopicPartition(*place)])
+            del readings[place]
+        elif reading.at and reading.next - reading.at > SKIPPED:
+            consumer.seek(TopicPartition(*place, reading.next))
+            reading.at = reading.next
+
+
+def record(message: Message) -> Original:
+    """What a message holds besides its place."""
+    kind, timestamp = message.timestamp()
+    return Original(
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(cast("Iterable[originals.Header]", message.headers() or ())),
+        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+    )
+
+
+def _described(places: Mapping[originals.TopicPartition, object]) -> str:
+    return ", ".join(f"{topic}-{partition}" for topic, partition in places)
