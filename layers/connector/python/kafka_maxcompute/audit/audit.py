@@ -1,0 +1,187 @@
+"""An audit of one connector: everything that is asked for, in its order, and what was found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute.audit.comparison import Finding, Known, findings, suspects, waiting
+from kafka_maxcompute.audit.partition_values import misplaced, samples
+from kafka_maxcompute.audit.table_runs import runs, statement
+from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
+from kafka_maxcompute.dead_letters import parse
+from kafka_maxcompute.ledger.state import taken
+from kafka_maxcompute.offsets import count, intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.audit.table_runs import Run
+    from kafka_maxcompute.ledger.ledger import Ledger
+    from kafka_maxcompute.ledger.operations import State
+    from kafka_maxcompute.offsets import Intervals
+    from kafka_maxcompute.service import Service
+    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.topic_log import KafkaOriginals
+
+WHOLE_LOG = ((0, 2**63 - 2),)
+"""All offsets that a log can have (Kafka's are 64 bits, signed)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What an audit asks: the table's service, the brokers, and the ledger where the connector has one."""
+
+    settings: Settings
+    service: Service
+    brokers: Mapping[str, Any]
+    logs: KafkaOriginals
+    ledger: Ledger | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """A topic-partition, and what came out of it; all numbers are of offsets.
+
+    `unverifiable` should be somewhere, are nowhere, and the log has no record of them (any more): expired, compacted,
+    or a transaction's marker. `waiting` have yet to be delivered.
+    """
+
+    known: Known
+    unverifiable: int
+    waiting: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What an audit found; `times_compared` is how many records' times were held against their partition values.
+
+    `pending` are the ids of claims that weren't settled at the end.
+    """
+
+    topic: str
+    statement: str
+    topic_partitions: tuple[Examined, ...]
+    pending: tuple[str, ...]
+    times_compared: int
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of them."""
+        return tuple(finding for one in self.topic_partitions for finding in one.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What was asked for, by topic-partition; `before` and `after` the table was read, None without a ledger."""
+
+    committed: dict[int, Ends]
+    before: State | None
+    letters: dict[int, Intervals]
+    rows: tuple[Run, ...]
+    after: State | None
+    ends: dict[int, Ends]
+
+
+def audit(sources: Sources, deadline: Deadline) -> Report:
+    """Compare everything; changes nothing. Raises a `BatchError` where a source can't be asked, `LedgerError` too."""
+    settings = sources.settings
+    gathered = _gathered(sources, deadline)
+    partitions = sorted({*gathered.ends, *(run.partition for run in gathered.rows)})
+    everything = {partition: _known(partition, gathered, settings) for partition in partitions}
+    doubted = {partition: suspects(known) for partition, known in everything.items()}
+    existing = _existing(sources, doubted, deadline)
+    times = _times(sources, samples(gathered.rows), deadline)
+    wrong = misplaced(gathered.rows, times, settings)
+    return Report(
+        topic=settings.source_topic,
+        statement=statement(settings),
+        topic_partitions=tuple(
+            Examined(
+                known=known,
+                unverifiable=count(doubted[partition]) - count(existing.get(partition, ())),
+                waiting=waiting(known),
+                findings=tuple(findings(known, existing.get(partition, ()), wrong.get(partition, ()))),
+            )
+            for partition, known in everything.items()
+        ),
+        pending=tuple(gathered.after.pending) if gathered.after else (),
+        times_compared=len(times),
+    )
+
+
+def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
+    """Everything that is compared, asked for in the order that `comparison` needs."""
+    settings, ledger = sources.settings, sources.ledger
+    return _Gathered(
+        committed=topic_ends(sources.brokers, settings.source_topic, deadline, group=settings.group),
+        before=ledger.read(deadline) if ledger else None,
+        letters=_letters(sources, deadline),
+        rows=tuple(runs(sources.service, settings, deadline)),
+        after=ledger.read(deadline) if ledger else None,
+        ends=topic_ends(sources.brokers, settings.source_topic, deadline),
+    )
+
+
+def _letters(sources: Sources, deadline: Deadline) -> dict[int, Intervals]:
+    """The offsets of the source topic that have a dead letter of this connector, by topic-partition."""
+    settings = sources.settings
+    topics = {settings.error_topic, settings.dead_letter_topic}
+    wanted = {
+        (topic, partition): WHOLE_LOG for topic in topics for partition in topic_ends(sources.brokers, topic, deadline)
+    }
+    offsets: dict[int, list[int]] = defaultdict(list)
+    for _, _, message in sources.logs.stream(wanted, deadline):
+        letter = parse(message)
+        ours = letter is not None and (letter.connector, letter.topic) == (settings.name, settings.source_topic)
+        if letter is not None and ours and letter.partition is not None and letter.offset is not None:
+            offsets[letter.partition].append(letter.offset)
+    return {partition: intervals(found) for partition, found in offsets.items()}
+
+
+def _known(partition: int, gathered: _Gathered, settings: Settings) -> Known:
+    place, ends = (settings.source_topic, partition), gathered.ends.get(partition, Ends(0, 0))
+    committed, before, after = gathered.committed.get(partition), gathered.before, gathered.after
+    known = Known(
+        partition=partition,
+        begin=ends.begin,
+        end=ends.end,
+        runs=tuple(run for run in gathered.rows if run.partition == partition),
+        letters=gathered.letters.get(partition, ()),
+        committed=committed.committed if committed else None,
+        settled=before.settled.get(place, ()) if before else None,
+        claimed=taken(after).get(place, ()) if after else None,
+    )
+    return replace(known, start=_start(known, after.starts.get(place, 0) if after else 0, settings))
+
+
+def _start(known: Known, reset: int, settings: Settings) -> int:
+    """The first offset that was the connector's to deliver: what a reset says, else where it has begun, as it seems."""
+    somewhere = [found[0][0] for found in (known.visible, known.letters, known.settled) if found]
+    if reset:
+        return reset
+    if settings.consumer_offset == "earliest":
+        somewhere.append(known.begin)
+    return min(somewhere, default=known.end)
+
+
+def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Deadline) -> dict[int, Intervals]:
+    """Those of the offsets that the log has records for."""
+    wanted = {(sources.settings.source_topic, partition): found for partition, found in doubted.items() if found}
+    offsets: dict[int, list[int]] = defaultdict(list)
+    for (_, partition), offset, _ in sources.logs.stream(wanted, deadline):
+        offsets[partition].append(offset)
+    return {partition: intervals(found) for partition, found in offsets.items()}
+
+
+def _times(sources: Sources, wanted: Mapping[int, Intervals], deadline: Deadline) -> dict[tuple[int, int], int | None]:
+    """The times (ms) of records that the log still has, by topic-partition and offset."""
+    topic = sources.settings.source_topic
+    places = {(topic, partition): found for partition, found in wanted.items()}
+    return {
+        (partition, offset): record.timestamp
+        for (_, partition), offset, record in sources.logs.stream(places, deadline)
+    }

@@ -1,0 +1,67 @@
+"""Where the log of a topic begins and ends, and how far a group has committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers import consumer
+from kafka_maxcompute.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fc_powertools import Deadline
+
+NO_GROUP = "kafka-maxcompute-audit"
+"""librdkafka wants a name; nothing is ever committed under it."""
+QUESTION_SECONDS = 10.0
+"""How long one question to the brokers may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A topic-partition's first offset and the one after its last; `committed` is the group's, None where none is."""
+
+    begin: int
+    end: int
+    committed: int | None = None
+
+
+def topic_ends(
+    configuration: Mapping[str, Any], topic: str, deadline: Deadline, *, group: str | None = None
+) -> dict[int, Ends]:
+    """The ends of all topic-partitions of a topic, asked for with the properties of `brokers.configuration`.
+
+    Without a group nothing is said about commits. Raises `UnavailableError` and `RefusedError`.
+    """
+    asking = consumer(configuration, group or NO_GROUP)
+    try:
+        # All topics are asked for: a question for one may create it.
+        found = asking.list_topics(timeout=_seconds(deadline)).topics.get(topic)
+        if found is None or not found.partitions:
+            raise RefusedError(
+                f"expected a topic {topic}, the brokers know none; mend its name, or create it", code="NoSuchTopic"
+            )
+        places = [TopicPartition(topic, partition) for partition in sorted(found.partitions)]
+        committed = {}
+        if group is not None:
+            answered = asking.committed(places, timeout=_seconds(deadline))
+            committed = {place.partition: place.offset for place in answered if place.offset >= 0}
+        return {
+            place.partition: Ends(
+                *asking.get_watermark_offsets(place, timeout=_seconds(deadline)), committed.get(place.partition)
+            )
+            for place in places
+        }
+    except KafkaException as error:
+        raise fault(error.args[0], f"asking for the ends of {topic}") from error
+    finally:
+        asking.close()
+
+
+def _seconds(deadline: Deadline) -> float:
+    return min(QUESTION_SECONDS, deadline.remaining())

@@ -1,0 +1,237 @@
+"""An audit against a broker and the local MaxCompute: what was put wrong on purpose is found, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from fc_powertools import Deadline
+from kafka_maxcompute.audit.audit import Sources, audit
+from kafka_maxcompute.audit.table_runs import Run, runs
+from kafka_maxcompute.brokers import configuration
+from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.ledger.memory_log import MemoryLog
+from kafka_maxcompute.ledger.operations import Claim, Divert, Genesis, Identity, Reset, Settle
+from kafka_maxcompute.originals import Original
+from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.statements import run_sql
+from kafka_maxcompute.topic_log import KafkaOriginals
+from tests.provision_cloud import Surrounding, running
+from tests.stream_clients import send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kafka_maxcompute.audit.audit import Report
+    from kafka_maxcompute.offsets import Intervals
+    from kafka_maxcompute.service import Service
+    from local_emulator.kafka.embedded import EmbeddedBroker
+
+TOPIC = "audited"
+RECORDS = 30
+"""Of each of the three topic-partitions; they are a millisecond apart."""
+PT = "11-17-2020 14"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A connector's table, topics and ledger."""
+
+    settings: Settings
+    service: Service
+    ledger: LogLedger
+    brokers: dict[str, Any]
+    broker: EmbeddedBroker
+
+    def rows(self, partition: int, first: int, last: int, value: str = PT) -> None:
+        """Write a row for each offset."""
+        rows = ", ".join(f"('{TOPIC}', {partition}, {offset}, NULL, NULL)" for offset in range(first, last + 1))
+        run_sql(self.service, f"INSERT INTO test_kafka PARTITION (pt='{value}') VALUES {rows};", soon())  # noqa: S608
+
+    def claim(self, partition: int, *offsets: tuple[int, int], settled: bool = True) -> None:
+        """What a delivery leaves in the ledger."""
+        name = f"session-{partition}-{offsets}"
+        claimed = {(TOPIC, partition): offsets}
+        claim = Claim(id=name, partition_value=PT, blocks=(0,), rows=1, offsets=claimed, generation=1)
+        self.ledger.append(claim, soon())
+        if settled:
+            self.ledger.append(Settle(id=name), soon())
+
+    def divert(self, partition: int, *offsets: int) -> None:
+        """What a delivery of records that can't be written leaves in the ledger, and in the error topic."""
+        where = {(TOPIC, partition): tuple((offset, offset) for offset in offsets)}
+        name = f"divert-{partition}-{offsets}"
+        self.ledger.append(Divert(id=name, offsets=where, reasons={"bad": where}, generation=1), soon())
+        self.letters(partition, *offsets)
+        self.ledger.append(Settle(id=name), soon())
+
+    def letters(self, partition: int, *offsets: int, connector: str = "orders") -> None:
+        """Dead letters of these offsets."""
+        topics = KafkaDeadLetters(
+            self.brokers, error_topic=self.settings.error_topic, dead_letter_topic=self.settings.dead_letter_topic
+        )
+        letters = [
+            DeadLetter(
+                connector=connector,
+                request_id="r",
+                reason="bad",
+                message="no",
+                path="$",
+                record=Original(key=None, value=b"v"),
+                topic=TOPIC,
+                partition=partition,
+                offset=offset,
+            )
+            for offset in offsets
+        ]
+        topics.write(letters, soon())
+
+    def audit(self, *, ledger: bool = True) -> Report:
+        """Its audit."""
+        sources = Sources(
+            settings=self.settings,
+            service=self.service,
+            brokers=self.brokers,
+            logs=KafkaOriginals(self.brokers),
+            ledger=self.ledger if ledger else None,
+        )
+        return audit(sources, soon())
+
+
+def soon() -> Deadline:
+    return Deadline.after(60)
+
+
+def found(report: Report) -> dict[tuple[str, int], Intervals]:
+    return {(finding.kind, finding.partition): finding.offsets for finding in report.findings}
+
+
+@pytest.fixture
+def around(embedded_kafka: EmbeddedBroker) -> Iterator[Surrounding]:
+    with running(embedded_kafka) as started:
+        yield started
+
+
+@pytest.fixture
+def place(around: Surrounding, embedded_kafka: EmbeddedBroker) -> Iterator[Place]:
+    """Three topic-partitions with their records in the log, and a ledger that has begun."""
+    brokers = {"source_topic": TOPIC, "bootstrap_servers": embedded_kafka.bootstrap_servers}
+    settings = Settings.from_mapping({**around.settings, **brokers})
+    for name, partitions in ((TOPIC, 3), (settings.error_topic, 2)):
+        embedded_kafka.create_topic(name, partitions)
+    send(embedded_kafka, TOPIC, 3 * RECORDS)
+    ledger = LogLedger(MemoryLog())
+    ledger.append(Genesis(identity=Identity(connector="orders", table="p.t", table_created=0)), soon())
+    with around.cloud() as cloud:
+        columns = "topic STRING, `partition` BIGINT, `offset` BIGINT, key STRING, value STRING"
+        run_sql(cloud.maxcompute, f"CREATE TABLE test_kafka ({columns}) PARTITIONED BY (pt STRING);", soon())
+        yield Place(settings, cloud.maxcompute, ledger, configuration(settings, {}), embedded_kafka)
+
+
+def sound(place: Place) -> None:
+    """Everything delivered, one record of each topic-partition as a dead letter."""
+    for partition in range(3):
+        place.rows(partition, 0, 9)
+        place.rows(partition, 11, RECORDS - 1)
+        place.claim(partition, (0, 9), (11, RECORDS - 1))
+        place.divert(partition, 10)
+
+
+def test_a_connector_that_has_done_its_work(place: Place) -> None:
+    sound(place)
+    report = place.audit()
+    assert found(report) == {}
+    assert [(one.unverifiable, one.waiting) for one in report.topic_partitions] == [(0, 0)] * 3
+    assert [one.known.letters for one in report.topic_partitions] == [((10, 10),)] * 3
+    assert report.times_compared == 3 * 4
+    assert report.pending == ()
+    assert "ROW_NUMBER()" in report.statement
+
+
+def test_each_fault_is_found_where_it_is(place: Place) -> None:
+    sound(place)
+    place.rows(0, 3, 4)
+    place.rows(1, 10, 10)
+    place.letters(2, 20, 21)
+    place.letters(2, 22, connector="another")
+    place.rows(0, RECORDS, RECORDS + 1, "11-17-2020 15")
+    assert found(place.audit()) == {
+        ("duplicate", 0): ((3, 4),),
+        ("visible-not-settled", 0): ((RECORDS, RECORDS + 1),),
+        ("beyond-the-log", 0): ((RECORDS, RECORDS + 1),),
+        ("in-table-and-error-topic", 1): ((10, 10),),
+        ("in-table-and-error-topic", 2): ((20, 21),),
+    }
+
+
+def test_what_is_settled_and_nowhere_is_found_while_the_log_has_it(place: Place) -> None:
+    for partition in range(3):
+        place.rows(partition, 0, 9)
+        place.rows(partition, 20, RECORDS - 1)
+        place.claim(partition, (0, RECORDS - 1))
+    place.broker.delete_records(TOPIC, 1, 15)
+    place.broker.delete_records(TOPIC, 2, 25)
+    report = place.audit()
+    assert found(report) == {("settled-not-visible", 0): ((10, 19),), ("settled-not-visible", 1): ((15, 19),)}
+    assert [one.unverifiable for one in report.topic_partitions] == [0, 5, 10]
+
+
+def test_a_claim_that_is_pending_is_told_and_no_fault(place: Place) -> None:
+    sound(place)
+    send(place.broker, TOPIC, 6)
+    place.claim(0, (RECORDS, RECORDS + 1), settled=False)
+    report = place.audit()
+    assert found(report) == {}
+    assert len(report.pending) == 1
+    assert [one.waiting for one in report.topic_partitions] == [0, 2, 2]
+
+
+def test_a_wrong_partition_value_is_found_by_its_form_and_by_the_records_time(place: Place) -> None:
+    place.rows(0, 0, 9)
+    place.rows(0, 10, 19, "11-17-2020 15")
+    place.rows(0, 20, RECORDS - 1, "2020-11-17")
+    place.claim(0, (0, RECORDS - 1))
+    # Of a run with a wrong time both ends are told, of one with a wrong form all of it.
+    assert found(place.audit()) == {("outside-partition-value", 0): ((10, 10), (19, RECORDS - 1))}
+
+
+def test_what_a_reset_has_put_behind_it_is_nobodys(place: Place) -> None:
+    identity = Identity(connector="orders", table="p.t", table_created=0)
+    starts = {(TOPIC, partition): 12 for partition in range(3)}
+    place.ledger.append(Reset(id="r", generation=2, identity=identity, starts=starts), soon())
+    report = place.audit()
+    assert found(report) == {}
+    assert [one.waiting for one in report.topic_partitions] == [RECORDS - 12] * 3
+
+
+def test_without_a_ledger_the_groups_commits_say_what_is_missing(place: Place) -> None:
+    place.rows(0, 0, 9)
+    commit(place, {0: 15, 1: 4})
+    report = place.audit(ledger=False)
+    assert found(report) == {("missing", 0): ((10, 14),), ("missing", 1): ((0, 3),)}
+    assert [one.waiting for one in report.topic_partitions] == [RECORDS - 15, RECORDS - 4, RECORDS]
+
+
+def test_pages_of_runs_are_all_of_them(place: Place) -> None:
+    for first in range(0, 20, 4):
+        place.rows(0, first, first + 1)
+        place.rows(2, first + 1, first + 1, "11-17-2020 15")
+    expected = [Run(0, first, first + 1, PT, PT) for first in range(0, 20, 4)]
+    expected += [Run(2, first + 1, first + 1, "11-17-2020 15", "11-17-2020 15") for first in range(0, 20, 4)]
+    for page in (1, 3, 10, 11):
+        assert list(runs(place.service, place.settings, soon(), page=page)) == expected
+
+
+def commit(place: Place, offsets: dict[int, int]) -> None:
+    """Commit as the stream's group does."""
+    consumer = Consumer({"bootstrap.servers": place.settings.bootstrap_servers, "group.id": place.settings.group})
+    try:
+        places = [TopicPartition(TOPIC, partition, offset) for partition, offset in offsets.items()]
+        consumer.commit(offsets=places, asynchronous=False)
+    finally:
+        consumer.close()
