@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import commands, fault_command
+from local_emulator import commands, fault_command, provision_command
 from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
     up = subs.add_parser("up", help="start the local cloud and keep it running until Ctrl-C")
     up.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
-    up.add_argument("--data-dir", type=Path, metavar="FOLDER", help="keep the tables there; default: in memory")
+    up.add_argument("--data-dir", type=Path, metavar="FOLDER", help="keep tables and account there; default: in memory")
     up.set_defaults(run=commands.up)
 
     send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")
@@ -54,6 +54,15 @@ def parser() -> argparse.ArgumentParser:
     sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and draw its answer")
     sql.add_argument("statement", help='for example: "show partitions test_kafka"')
     sql.set_defaults(run=commands.sql)
+
+    provision = subs.add_parser(
+        "provision", help="let the provisioning function plan, apply, look at or end the connector"
+    )
+    provision_command.add_arguments(provision)
+    provision.set_defaults(run=provision_command.run)
+
+    policy = subs.add_parser("policy", help="print the least policy of whoever provisions, for RAM")
+    policy.set_defaults(run=provision_command.print_policy)
 
     status = subs.add_parser("status", help="show where everything listens and how far the stream is")
     status.set_defaults(run=commands.status)

@@ -1,25 +1,25 @@
-"""The local cloud as a whole: a broker, MaxCompute, Function Compute, and the stream that template.yml declares."""
+"""The local cloud as a whole: an account with a broker, MaxCompute, a control plane, and what template.yml deploys."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from local_emulator import account as local_account
+from local_emulator import provisioner, tables
+from local_emulator.account import ACCOUNT_ID, INSTANCE_ID
+from local_emulator.control_plane.function_compute import deployment
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
-from local_emulator.eventbridge.invocation import Invoker
-from local_emulator.eventbridge.stream import EventStream
+from local_emulator.eventbridge.invocation import LONGEST_SECONDS, Invoker
+from local_emulator.function_compute import layers
 from local_emulator.function_compute import service as function_compute
 from local_emulator.function_compute import template as function_template
-from local_emulator.function_compute.instances import Credentials
-from local_emulator.kafka.broker import open_broker
-from local_emulator.maxcompute import server as maxcompute
-from local_emulator.maxcompute.keys import ACCOUNTS, CLOCK
+from local_emulator.function_compute.instances import Credentials, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,28 +27,34 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from local_emulator.kafka.broker import Broker
+    from local_emulator.account import Account
+    from local_emulator.eventbridge.stream import EventStream
+    from local_emulator.function_compute.template import Function, Template
 
 TEMPLATE = Path("template.yml")
-LOG_FOLDER = Path(".local/logs")
-FUNCTION = "sink"
-TOPIC_PARTITIONS = 6
-# The account of the functions and the tables; sixteen digits as the cloud's have, and nobody's.
-ACCOUNT_ID = "1880000000000000"
-INSTANCE_ID = "alikafka_local"
-ROLE_LIFE = timedelta(hours=36)  # of the keys that Function Compute gives to an instance
+SINK, PROVISIONER = "sink", "provisioner"
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A running local cloud; a context manager that stops all of it, the stream first."""
+    """A running local cloud; a context manager that stops all of it, the streams first.
+
+    `bootstrapped` is the reply of the provisioning function to `bootstrap`, which came before the deployment; `paused`
+    says whether the trigger was found switched off.
+    """
 
     endpoints: Endpoints
-    broker: Broker
+    account: Account
     functions: function_compute.Service
-    stream: EventStream
     invoke: Invoker
+    bootstrapped: Mapping[str, Any]
+    paused: bool
     _parts: ExitStack
+
+    @property
+    def stream(self) -> EventStream | None:
+        """The trigger's stream as it runs now, for each start makes another one; None while it was never started."""
+        return self.account.plane.streams.stream(self.endpoints.stream)
 
     def __enter__(self) -> Self:
         return self
@@ -66,72 +72,91 @@ def start(
     data_dir: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
-    """Start every part but the stream, which waits for its table; `say` is told of each part as it stands.
+    """Start every part and deploy the template; what the connector needs around it is for the provisioner to make.
 
-    `kafka` is embedded, apache or host:port; `environment` answers the template's env(). Raises what the parts raise
-    when they can't start: BrokerError, TemplateError, StreamConfigError, MissingLayerError, OSError.
+    `kafka` is embedded, apache or host:port; `environment` answers the template's env(); `say` is told of each part as
+    it stands. Raises what the parts raise when they can't start: BrokerError, TemplateError, StreamConfigError,
+    MissingLayerError, ProvisioningError, OSError.
     """
     with ExitStack() as parts:
-        keys = Credentials(f"local{secrets.token_hex(8)}", secrets.token_hex(16))
-        first_reading = function_template.load(TEMPLATE, environment, account_id=ACCOUNT_ID).functions[FUNCTION]
-        project, table = (first_reading.environment[f"CONNECTOR_{name}"] for name in ("PROJECT", "TABLE"))
-        tables = parts.enter_context(
-            maxcompute.start(project, keys.access_key_id, keys.access_key_secret, data_dir, account_id=ACCOUNT_ID)
-        )
-        say(f"MaxCompute        {tables.endpoint}")
-
-        local = {
-            "CONNECTOR_INSTANCE_ID": INSTANCE_ID,
-            "CONNECTOR_ENDPOINT": tables.endpoint,
-            "CONNECTOR_TUNNEL_ENDPOINT": tables.tunnel_endpoint,
-        }
-        template = function_template.load(TEMPLATE, {**environment, **local}, account_id=ACCOUNT_ID)
-        function = template.functions[FUNCTION]
-        config = StreamConfig.from_trigger(function.trigger().config)
-
-        broker = parts.enter_context(open_broker(kafka, {config.topic: TOPIC_PARTITIONS}))
-        say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
-
-        principal = f"RAM${ACCOUNT_ID}:role/{function.role.rpartition('/')[2].lower()}"
-        role_keys = _assume(tables, principal)
+        sink = template(environment).functions[SINK]
+        account = local_account.start(parts, kafka, sink, data_dir=data_dir, say=say)
+        local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
+        bootstrapped = _bootstrap(account, template(local))
+        deployed = template({**bootstrapped.get("variables", {}), **local})
         functions = parts.enter_context(
-            function_compute.start(template, credentials=keys, role_credentials=role_keys, log_folder=LOG_FOLDER)
+            function_compute.start(
+                deployed,
+                credentials=account.keys,
+                role_credentials=account.assume,
+                log_folder=provisioner.LOG_FOLDER,
+            )
         )
-        say(f"Function Compute  {functions.endpoint} ({function.name})")
-
-        invoke = Invoker(
-            functions.endpoint,
-            function.name,
-            access_key_id=keys.access_key_id,
-            access_key_secret=keys.access_key_secret,
-            function_timeout=function.timeout,
+        names = ", ".join(function.name for function in deployed.functions.values())
+        say(f"Function Compute  {functions.endpoint} ({names})")
+        invoker = partial(_invoker, functions.endpoint, account.keys)
+        parts.callback(account.plane.streams.close)
+        deployment.deploy(account.plane, deployed, invoker)
+        return Cloud(
+            _endpoints(account, deployed, functions),
+            account,
+            functions,
+            invoker(deployed.functions[SINK]),
+            bootstrapped,
+            deployment.is_paused(account.plane, sink.name, sink.trigger().name),
+            parts.pop_all(),
         )
-        stream = EventStream(config, invoke, broker.bootstrap_servers, account_id=ACCOUNT_ID)
-        parts.callback(stream.stop)
-        endpoints = Endpoints(
-            pid=os.getpid(),
-            kafka=broker.bootstrap_servers,
-            maxcompute=tables.endpoint,
-            tunnel=tables.tunnel_endpoint,
-            functions=functions.endpoint,
-            function=function.name,
-            topic=config.topic,
-            group=config.group,
-            project=project,
-            table=table,
-            account_id=ACCOUNT_ID,
-            principal=principal,
-            access_id=keys.access_key_id,
-            access_key=keys.access_key_secret,
-            retention_bytes=broker.retention_bytes,
-            trigger=dict(function.trigger().config),
-        )
-        return Cloud(endpoints, broker, functions, stream, invoke, parts.pop_all())
     raise AssertionError  # for the type checker: ExitStack may swallow exceptions, but nothing here does
 
 
-def _assume(tables: maxcompute.Server, principal: str) -> Credentials:
-    """Temporary keys of the function's role, which may do what it is granted and nothing else."""
-    now = tables.app[CLOCK].now()
-    issued = tables.app[ACCOUNTS].issue(principal, now, ROLE_LIFE)
-    return Credentials(issued.access_id, issued.access_key, issued.token)
+def template(environment: Mapping[str, str]) -> Template:
+    """The project's template as the local account sees it; TemplateError."""
+    return function_template.load(
+        TEMPLATE, {**environment, "CONNECTOR_INSTANCE_ID": INSTANCE_ID}, account_id=ACCOUNT_ID
+    )
+
+
+def _bootstrap(account: Account, wanted: Template) -> dict[str, Any]:
+    """What `make bootstrap` does, and then the project's owner: roles, and who may provision; the reply."""
+    function = wanted.functions[PROVISIONER]
+    folders = layers.folders(function, wanted.path.parent)
+    reply = provisioner.bootstrap(function, Surroundings(ACCOUNT_ID, account.keys, folders))
+    tables.admit(account.owner(), reply["for_the_projects_owner"])
+    return reply
+
+
+def _invoker(endpoint: str, keys: Credentials, function: Function) -> Invoker:
+    """What a stream delivers through."""
+    return Invoker(
+        endpoint,
+        function.name,
+        access_key_id=keys.access_key_id,
+        access_key_secret=keys.access_key_secret,
+        function_timeout=min(function.timeout, LONGEST_SECONDS),
+    )
+
+
+def _endpoints(account: Account, deployed: Template, functions: function_compute.Service) -> Endpoints:
+    sink = deployed.functions[SINK]
+    trigger = sink.trigger()
+    config = StreamConfig.from_trigger(trigger.config)
+    return Endpoints(
+        pid=os.getpid(),
+        kafka=account.broker.bootstrap_servers,
+        maxcompute=account.store.endpoint,
+        tunnel=account.store.tunnel_endpoint,
+        control=account.plane.url,
+        functions=functions.endpoint,
+        function=sink.name,
+        provisioner=deployed.functions[PROVISIONER].name,
+        topic=config.topic,
+        group=config.group,
+        project=account.project,
+        table=sink.environment["CONNECTOR_TABLE"],
+        account_id=ACCOUNT_ID,
+        access_id=account.keys.access_key_id,
+        access_key=account.keys.access_key_secret,
+        retention_bytes=account.broker.retention_bytes,
+        stream=deployment.stream_name(account.plane, sink.name, trigger.name),
+        trigger=dict(trigger.config),
+    )

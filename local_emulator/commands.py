@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from odps.errors import ODPSError
 
-from local_emulator import cloud, endpoints, tables, topic
+from local_emulator import cloud, endpoints, provision_command, provisioner, tables, topic
 from local_emulator import demo as demonstration
 from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.config import StreamConfigError
 from local_emulator.eventbridge.invocation import InvocationError, Invoker
+from local_emulator.eventbridge.progress import Meter, State
 from local_emulator.eventbridge.recording import RecordingError
-from local_emulator.eventbridge.stream import STANDING, StreamError
+from local_emulator.eventbridge.stream import StreamError
 from local_emulator.fault_command import FaultError
 from local_emulator.function_compute.layers import MissingLayerError
 from local_emulator.function_compute.template import TemplateError
@@ -28,6 +29,7 @@ from local_emulator.kafka.record import Record
 from local_emulator.kafka.topics import count_partitions
 from local_emulator.maxcompute.database import DatabaseBusyError
 from local_emulator.progress import CONSOLE, step
+from local_emulator.provisioner import ProvisioningError
 from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ FAILURES = (
     ODPSError,
     OSError,
     ProduceError,
+    ProvisioningError,
     RecordingError,
     StreamConfigError,
     StreamError,
@@ -65,31 +68,32 @@ def up(options: Namespace) -> int:
     """Run the local cloud with the template and the user's own settings until Ctrl-C."""
     endpoints.refuse_second()
     with cloud.start(options.kafka, os.environ, data_dir=options.data_dir, say=CONSOLE.print) as running:
-        tables.create(tables.connect(running.endpoints), running.endpoints)
-        # An empty batch writes nothing, and has the function check the settings and the table.
-        running.invoke(b"[]")
-        running.stream.start()
-        running.endpoints.write()
+        at = running.endpoints
+        CONSOLE.print(f"Stream            {at.topic} as {at.group}")
+        CONSOLE.print(f"Logs              {provisioner.LOG_FOLDER}/{at.function}.log, {at.provisioner}.log\n")
+        if running.paused:
+            CONSOLE.print("The stream is paused, and stays so until: python -m local_emulator provision apply")
+        elif provision_command.carry_out(at, {"action": "apply", "create_table": True}):
+            CONSOLE.print("\nThe connector isn't complete: mend that, then: python -m local_emulator provision apply")
+        at.write()
         try:
-            CONSOLE.print(f"Stream            {running.endpoints.topic} as {running.endpoints.group}")
-            CONSOLE.print(f"Logs              {cloud.LOG_FOLDER}/{running.endpoints.function}.log")
             CONSOLE.print("\nReady; Ctrl-C ends it. In another terminal: python -m local_emulator send --value hello")
             return _watch(running)
         finally:
-            running.endpoints.remove()
+            at.remove()
 
 
 def _watch(running: Cloud) -> int:
-    """Say what the stream delivers, until it stands still, which is a failure."""
-    shown = 0, 0
+    """Say what the stream delivers, and when it comes to another state, which the provisioning function can change."""
+    shown = Meter(State.RUNNING).read()
     while True:
-        progress = running.stream.progress()
-        if (progress.events, progress.failed_invocations) != shown:
-            shown = progress.events, progress.failed_invocations
-            failed = f", {shown[1]:,} failed invocations (see the log)" if shown[1] else ""
-            CONSOLE.print(f"delivered so far: {shown[0]:,} records, {progress.batches:,} batches{failed}")
-        if progress.state in STANDING:
-            raise StreamError(f"the stream stands still ({progress.state.value}): {progress.reason}")
+        now = running.stream.progress() if running.stream else shown
+        if now.state is not shown.state:
+            CONSOLE.print(f"the stream is {now.state.value}" + (f": {now.reason}" if now.reason else ""))
+        if (now.events, now.failed_invocations) != (shown.events, shown.failed_invocations):
+            failed = f", {now.failed_invocations:,} failed invocations (see the log)" if now.failed_invocations else ""
+            CONSOLE.print(f"delivered since it started: {now.events:,} records, {now.batches:,} batches{failed}")
+        shown = now
         time.sleep(WATCH_SECONDS)
 
 

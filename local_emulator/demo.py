@@ -8,18 +8,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud, tables
+from local_emulator import cloud, provision_command, provisioner, tables
 from local_emulator.eventbridge import recording
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.topics import count_partitions
 from local_emulator.progress import CONSOLE, step
+from local_emulator.provisioner import ProvisioningError
 from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
     from odps import ODPS
 
     from local_emulator.cloud import Cloud
+    from local_emulator.eventbridge.stream import EventStream
     from local_emulator.kafka.producer import Sent
 
 ORDERS = 50_000
@@ -35,9 +37,9 @@ def show(kafka: str) -> bool:
     begun = time.monotonic()
     CONSOLE.print("The local cloud")
     with cloud.start(kafka, WINDOW, say=lambda part: CONSOLE.print(f"  {part}")) as running:
+        stream = _provision(running)
         client = tables.connect(running.endpoints)
-        _create_table(client, running)
-        sent = _send(running)
+        sent = _send(running, stream)
         replayed = _replay(running)
         _show_rows(client, running)
         held = _check(client, running, sent, replayed)
@@ -45,38 +47,47 @@ def show(kafka: str) -> bool:
     return held
 
 
-def _create_table(client: ODPS, running: Cloud) -> None:
+def _provision(running: Cloud) -> EventStream:
+    """Show what was made before the deployment, then let the provisioning function make the rest; what it started."""
+    CONSOLE.print("\nBefore the deployment, with the owner's keys (make bootstrap)")
+    for line in (*running.bootstrapped["done"], *running.bootstrapped["for_the_projects_owner"]):
+        CONSOLE.print(f"  {line}")
     at = running.endpoints
-    CONSOLE.print(f"\nThe table {at.project}.{at.table}, and what the function may do with it")
-    for statement in tables.create(client, at):
-        CONSOLE.print(f"  {statement}")
+    CONSOLE.print(f"\nThe connector into {at.project}.{at.table}, by the function {at.provisioner}")
+    for action in ("plan", "apply"):
+        event = {"action": action, "create_table": True}
+        CONSOLE.print(f"\n> {json.dumps(event)}")
+        failed = provision_command.carry_out(at, event)
+    stream = running.stream
+    if failed or stream is None:
+        raise ProvisioningError(
+            f"the connector isn't complete; {provisioner.LOG_FOLDER}/{at.provisioner}.log says more"
+        )
+    return stream
 
 
-def _send(running: Cloud) -> dict[int, Sent]:
+def _send(running: Cloud, stream: EventStream) -> dict[int, Sent]:
     """Send the test message and the orders while the stream delivers; what each topic-partition got."""
-    topic, total = running.endpoints.topic, ORDERS + 1
+    topic, total, broker = running.endpoints.topic, ORDERS + 1, running.account.broker
     CONSOLE.print(f"\nFrom the topic {topic} through the stream into the function")
-    running.stream.start()
-    running.stream.await_start(STALLED_SECONDS)
+    stream.await_start(STALLED_SECONDS)
     # A broker of the user's own may have the topic already, with another count.
-    topic_partitions = count_partitions(running.broker.bootstrap_servers, topic)
+    topic_partitions = count_partitions(broker.bootstrap_servers, topic)
     begun = time.monotonic()
     with step("sent to Kafka", total) as report:
         sent = produce(
-            running.broker.bootstrap_servers,
+            broker.bootstrap_servers,
             topic,
             itertools.chain([TEST_MESSAGE], orders(ORDERS, topic_partitions)),
-            retention_bytes=running.broker.retention_bytes,
-            delivered=running.stream.delivered,
+            retention_bytes=broker.retention_bytes,
+            delivered=stream.delivered,
             stalled_seconds=STALLED_SECONDS,
             report=report,
         )
     targets = {(topic, partition): part.last + 1 for partition, part in sent.items()}
     with step("delivered into the table", total, since=begun) as report:
-        running.stream.await_delivery(
-            targets, STALLED_SECONDS, report=lambda progress: report(min(total, progress.events))
-        )
-    progress = running.stream.progress()
+        stream.await_delivery(targets, STALLED_SECONDS, report=lambda progress: report(min(total, progress.events)))
+    progress = stream.progress()
     CONSOLE.print(f"  {progress.batches:,} batches, {progress.failed_invocations:,} failed invocations")
     return sent
 

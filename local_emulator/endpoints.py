@@ -29,19 +29,22 @@ class Endpoints:
     kafka: str
     maxcompute: str
     tunnel: str
+    control: str
+    """The control plane's URL."""
     functions: str
     function: str
+    provisioner: str
     topic: str
     group: str
     project: str
     table: str
     account_id: str
-    principal: str
-    """The function's role, as MaxCompute names it."""
     access_id: str
     access_key: str
     retention_bytes: int | None
     """What the broker keeps of a topic-partition, where that is little; see kafka/broker.py."""
+    stream: str
+    """The name of the stream that the trigger made."""
     trigger: dict[str, Any]
     """The `triggerConfig` that the stream was started with."""
 

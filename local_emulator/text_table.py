@@ -12,9 +12,9 @@ NUMBER_WIDTH = 10  # the client gives a number ten places, however short it is
 LONGEST_SHOWN = 60  # columns of a terminal that one value may take
 
 
-def draw(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """The lines of a table with a frame; NULL is `NULL`, a long value is cut and says how long it is."""
-    cells = [[_text(value) for value in row] for row in rows]
+def draw(names: Sequence[str], rows: Sequence[Sequence[object]], longest: int = LONGEST_SHOWN) -> Iterator[str]:
+    """The lines of a table with a frame; NULL is `NULL`, a value above `longest` is cut and says how long it is."""
+    cells = [[_text(value, longest) for value in row] for row in rows]
     widths = [
         max([_width(name), *(_width(row[index]) for row in cells), *_number_width(rows, index)])
         for index, name in enumerate(names)
@@ -32,12 +32,12 @@ def _number_width(rows: Sequence[Sequence[object]], index: int) -> list[int]:
     return [NUMBER_WIDTH] if any(isinstance(row[index], (int, float)) for row in rows) else []
 
 
-def _text(value: object) -> str:
+def _text(value: object, longest: int) -> str:
     if value is None:
         return "NULL"
     text = value.hex() if isinstance(value, bytes) else str(value)
     text = text.replace("\r", "\\r").replace("\n", "\\n")
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 20]}... ({len(text):,} in all)"
+    return text if len(text) <= longest else f"{text[: longest - 20]}... ({len(text):,} in all)"
 
 
 def _width(text: str) -> int:

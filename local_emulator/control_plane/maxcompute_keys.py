@@ -1,15 +1,19 @@
-"""Lets the local MaxCompute take the keys that the control plane issues."""
+"""What the local MaxCompute learns from the control plane: the keys that it issues, and whom RAM knows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from local_emulator.control_plane.ram.entities import Ram
+from local_emulator.maxcompute.access.names import ROLE_PREFIX
 from local_emulator.maxcompute.security import Accounts, Credential
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_emulator.control_plane.identity import AccessKey, Principal
+    from local_emulator.control_plane.state import State
+    from local_emulator.maxcompute.access.names import PrincipalName
 
 
 def registrar(accounts: Accounts) -> Callable[[str, AccessKey], None]:
@@ -20,6 +24,19 @@ def registrar(accounts: Accounts) -> Callable[[str, AccessKey], None]:
         accounts.add(key_id, Credential(key.secret, principal, key.token, key.expires))
 
     return tell
+
+
+def directory(state: State) -> Callable[[PrincipalName], bool]:
+    """What `Members.exists` needs to be: whether RAM has a user or role of that name."""
+
+    def exists(name: PrincipalName) -> bool:
+        with state.lock:
+            ram = state.part(Ram)
+            if name.member.lower().startswith(ROLE_PREFIX):
+                return ram.role(name.member[len(ROLE_PREFIX) :]) is not None
+            return ram.user(name.member) is not None
+
+    return exists
 
 
 def _name(principal: Principal) -> str:

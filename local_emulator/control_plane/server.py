@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from local_emulator.control_plane.dispatch import Product
+    from local_emulator.control_plane.event_bridge.running import RunningStreams
 
 LOGGER = logging.getLogger(__name__)
 ACCOUNT_ID = "1000000000000001"
@@ -89,10 +90,13 @@ class ControlPlane:
         self._gate = Gate(self.state, clock)
         self._workers = ThreadPoolExecutor(_THREADS, "control-plane")
         owner = Principal("Account", settings.account_id, settings.account_id)
-        self.state.part(AccessKeys).keys[settings.access_id] = AccessKey(settings.access_key, owner)
-        for key_id, key in self.state.part(AccessKeys).keys.items():
-            if key.principal.kind != "Account":
+        keys = self.state.part(AccessKeys).keys
+        for key_id, key in list(keys.items()):
+            if key.principal.kind == "Account":  # of an earlier start: the owner has the one key that is given now
+                del keys[key_id]
+            else:
                 settings.surroundings.tell_key(key_id, key)
+        keys[settings.access_id] = AccessKey(settings.access_key, owner)
         self._rpc = {product.version: product for product in PRODUCTS if not product.routes}
 
     def application(self) -> web.Application:
@@ -216,6 +220,11 @@ class Server:
     def log(self) -> RequestLog:
         """What was called."""
         return self.plane.log
+
+    @property
+    def streams(self) -> RunningStreams:
+        """The event streams that run."""
+        return self.plane.settings.surroundings.streams
 
     @property
     def clock(self) -> Clock:

@@ -30,7 +30,10 @@ class InvocationError(Exception):
 
 
 class Invoker:
-    """Calls one function at an endpoint of Function Compute (API 2016-08-15, which names a service too)."""
+    """Calls one function at an endpoint of Function Compute (API 2016-08-15, which names a service too).
+
+    It waits for an answer as long as the function may take; a stream for LONGEST_SECONDS of that at most.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class Invoker:
             endpoint=endpoint,
             accessKeyID=access_key_id,
             accessKeySecret=access_key_secret,
-            Timeout=(CONNECT_SECONDS, min(function_timeout, LONGEST_SECONDS) + SPARE_SECONDS),
+            Timeout=(CONNECT_SECONDS, function_timeout + SPARE_SECONDS),
         )
 
     def __call__(self, body: bytes) -> bytes:

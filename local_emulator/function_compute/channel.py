@@ -28,14 +28,16 @@ class TimedOutError(Exception):
 
 
 class Channel:
-    """One call at a time; the process's output since the last `take_output` is in `output`."""
+    """One call at a time; `heard` is told each line that the process prints, as soon as it is whole."""
 
-    def __init__(self, stream: socket.socket, output: int) -> None:
+    def __init__(self, stream: socket.socket, output: int, heard: Callable[[bytes], None]) -> None:
         self._stream = stream
         self._stream.setblocking(False)
         self._output_pipe: int | None = output
         os.set_blocking(output, False)
         self._output = bytearray()
+        self._heard = heard
+        self._told = 0
 
     def send(self, header: Mapping[str, Any], seconds: float) -> None:
         """Send a frame that has no answer."""
@@ -56,7 +58,9 @@ class Channel:
         """What was printed since the last time; complete after `call`, for the process prints before it answers."""
         while self._output_pipe is not None and self._read_output():
             pass
-        taken, self._output = bytes(self._output), bytearray()
+        if rest := bytes(self._output[self._told :]):
+            self._heard(rest + b"\n")
+        taken, self._output, self._told = bytes(self._output), bytearray(), 0
         return taken
 
     def close(self) -> None:
@@ -114,6 +118,10 @@ class Channel:
             os.close(self._output_pipe)
             self._output_pipe = None
         self._output += piece
+        whole = self._output.rfind(b"\n", self._told) + 1
+        if whole:
+            self._heard(bytes(self._output[self._told : whole]))
+            self._told = whole
         return bool(piece)
 
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from local_emulator.function_compute.channel import Channel, ClosedError, TimedOutError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local_emulator.function_compute.template import Function, Hook
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -64,11 +66,17 @@ class _OutOfMemoryError(Exception):
 
 
 class Instance:
-    """One process, for one call at a time; once `alive` is False it can't be used again."""
+    """One process, for one call at a time; once `alive` is False it can't be used again.
 
-    def __init__(self, function: Function, surroundings: Surroundings) -> None:
+    `heard` is told what is printed, by whole lines and at once, with the platform's own lines around it.
+    """
+
+    def __init__(
+        self, function: Function, surroundings: Surroundings, heard: Callable[[bytes], None] = lambda _: None
+    ) -> None:
         self.alive = True
         self._function = function
+        self._heard = heard
         self._initialized = False
         self._peak = 0.0
         self._scratch = Path(tempfile.mkdtemp(prefix="fc-instance-"))
@@ -90,7 +98,7 @@ class Instance:
             theirs.close()
             os.close(output_write)
             os.close(life_read)
-        self._channel = Channel(ours, output_read)
+        self._channel = Channel(ours, output_read, heard)
         self._channel.send(_settings(function, surroundings), _START_SECONDS)
 
     def invoke(self, event: bytes, request_id: str) -> Outcome:
@@ -106,13 +114,11 @@ class Instance:
         outcome = self._call("Invoke", self._function.handler, event, request_id, self._function.timeout)
         return replace(outcome, log=log + outcome.log)
 
-    def stop(self) -> bytes:
-        """Call the pre-stop hook if the instance was used, then end the process; answers what was printed."""
-        log = b""
+    def stop(self) -> None:
+        """Call the pre-stop hook if the instance was used, then end the process."""
         if self.alive and self._initialized and self._function.pre_stop:
-            log = self._hook("PreStop", self._function.pre_stop, new_request_id()).log
+            self._hook("PreStop", self._function.pre_stop, new_request_id())
         self.kill()
-        return log
 
     def interrupt(self) -> None:
         """Kill the process from any thread; the one that waits for its answer clears it away."""
@@ -137,6 +143,8 @@ class Instance:
         call = {"request_id": request_id, "handler": handler, "takes_event": event is not None}
         broken: str | None = None
         failed, body = True, b""
+        start, end = (f"FC {name} {word} RequestId: {request_id}\n".encode() for word in ("Start", "End"))
+        self._heard(start)
         begun = time.monotonic()
         try:
             header, body = self._channel.call(call, event or b"", seconds, self._watch_memory)
@@ -149,11 +157,14 @@ class Instance:
             took = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {self._peak:.2f}MB"
             broken = f"Process exited unexpectedly before completing request ({took})"
         milliseconds = _milliseconds(begun)
-        log = _log(name, request_id, self._channel.take_output())
+        printed = self._channel.take_output()
+        self._heard(end)
+        if printed and not printed.endswith(b"\n"):
+            printed += b"\n"
         if broken is not None:
             self.kill()
             body = json.dumps({"errorMessage": broken}).encode()
-        return Outcome(body, UNHANDLED if failed else None, milliseconds, self._peak, log)
+        return Outcome(body, UNHANDLED if failed else None, milliseconds, self._peak, start + printed + end)
 
     def _watch_memory(self) -> None:
         """Note the peak, and raise where the process holds more than it may; knows nothing where there is no /proc."""
@@ -177,14 +188,6 @@ def new_request_id() -> str:
 
 def _milliseconds(begun: float) -> float:
     return (time.monotonic() - begun) * 1000
-
-
-def _log(name: str, request_id: str, printed: bytes) -> bytes:
-    """What a call printed between the platform's own lines."""
-    if printed and not printed.endswith(b"\n"):
-        printed += b"\n"
-    start, end = (f"FC {name} {word} RequestId: {request_id}\n".encode() for word in ("Start", "End"))
-    return start + printed + end
 
 
 def _environment(function: Function, surroundings: Surroundings, scratch: Path) -> dict[str, str]:

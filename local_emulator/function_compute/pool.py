@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from local_emulator.function_compute.instances import Instance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from local_emulator.function_compute.instances import Outcome, Surroundings
@@ -24,9 +25,14 @@ class ExhaustedError(Exception):
 
 
 class Pool:
-    """Safe to use from many threads; `limit` instances at most, one call each."""
+    """Safe to use from many threads; `limit` instances at most, one call each.
 
-    def __init__(self, function: Function, surroundings: Surroundings, limit: int, log_file: Path | None) -> None:
+    `surroundings` is asked for each new instance, whose keys are its own; what it raises ends the invocation.
+    """
+
+    def __init__(
+        self, function: Function, surroundings: Callable[[], Surroundings], limit: int, log_file: Path | None
+    ) -> None:
         self.function = function
         self._surroundings = surroundings
         self._limit = limit
@@ -41,14 +47,12 @@ class Pool:
         """Call the function; ExhaustedError where no instance is free within `wait` seconds."""
         instance = self._take(wait)
         try:
-            outcome = instance.invoke(event, request_id)
+            return instance.invoke(event, request_id)
         except BaseException:
             instance.kill()
             raise
         finally:
             self._give_back(instance)
-        self._note(outcome.log)
-        return outcome
 
     def logs(self) -> list[str]:
         """The last lines that the instances and the platform printed, oldest first."""
@@ -65,8 +69,7 @@ class Pool:
             self._changed.notify_all()
         if idle:
             with ThreadPoolExecutor(len(idle)) as threads:
-                for log in threads.map(Instance.stop, idle):
-                    self._note(log)
+                list(threads.map(Instance.stop, idle))
         with self._changed:
             self._changed.wait_for(lambda: not self._busy, _END_SECONDS)
 
@@ -77,7 +80,7 @@ class Pool:
             )
             if self._stopping or not free:
                 raise ExhaustedError
-            instance = self._idle.pop() if self._idle else Instance(self.function, self._surroundings)
+            instance = self._idle.pop() if self._idle else Instance(self.function, self._surroundings(), self._note)
             self._busy.add(instance)
             return instance
 

@@ -11,6 +11,7 @@ import base64
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from local_emulator.function_compute.template import Template
+    from local_emulator.function_compute.template import Function, Template
 
 SYNC_BYTES = 32 * 1024 * 1024
 ASYNC_BYTES = 128 * 1024
@@ -132,24 +133,24 @@ def start(
     template: Template,
     *,
     credentials: Credentials | None = None,
-    role_credentials: Credentials | None = None,
+    role_credentials: Callable[[Function], Credentials] | None = None,
     port: int = 0,
     instances: int = 16,
     log_folder: Path | None = None,
 ) -> Service:
     """Serve a template's functions on 127.0.0.1; an instance starts with the first invocation that needs it.
 
-    `credentials` sign the calls (None: nobody has to sign), `role_credentials` are those of the functions' role
-    (left out: the same), `instances` limits those of each function, `log_folder` is made and gets a new FUNCTION.log.
-    Raises layers.MissingLayerError.
+    `credentials` sign the calls (None: nobody has to sign), `role_credentials` makes those that an instance has of its
+    function's role, or raises ServiceError (left out: the same ones), `instances` limits those of each function,
+    `log_folder` is made and gets a new FUNCTION.log. Raises layers.MissingLayerError.
     """
-    keys = role_credentials or credentials or Credentials("", "")
+    keys = role_credentials or (lambda _: credentials or Credentials("", ""))
     pools = {}
     if log_folder:
         log_folder.mkdir(parents=True, exist_ok=True)
     for function in template.functions.values():
         folders = layers.folders(function, template.path.parent)
-        surroundings = Surroundings(template.account_id, keys, folders)
+        surroundings = partial(_surroundings, template.account_id, function, keys, folders)
         log_file = log_folder / f"{function.name}.log" if log_folder else None
         if log_file:
             log_file.write_text("", encoding="utf-8")
@@ -157,6 +158,12 @@ def start(
     service = Service(pools, credentials, threads=instances * len(pools) + 1)
     service._serve(port)  # noqa: SLF001 # the way to make one is this function
     return service
+
+
+def _surroundings(
+    account_id: str, function: Function, keys: Callable[[Function], Credentials], folders: tuple[Path, ...]
+) -> Surroundings:
+    return Surroundings(account_id, keys(function), folders)
 
 
 @web.middleware

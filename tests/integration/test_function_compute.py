@@ -18,6 +18,7 @@ import yaml
 from fc2.fc_exceptions import FcError
 
 from local_emulator.function_compute import service, template
+from local_emulator.function_compute.errors import ServiceError
 from local_emulator.function_compute.instances import Credentials
 
 if TYPE_CHECKING:
@@ -33,7 +34,14 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
     """Serve one function, `demo`, whose index.py is the given source; keywords are its props."""
     running: list[service.Service] = []
 
-    def start(source: str, *, instances: int = 4, log_folder: Path | None = None, **props: Any) -> service.Service:
+    def start(
+        source: str,
+        *,
+        instances: int = 4,
+        log_folder: Path | None = None,
+        role_credentials: Callable[[template.Function], Credentials] | None = None,
+        **props: Any,
+    ) -> service.Service:
         (tmp_path / "code").mkdir()
         (tmp_path / "code/index.py").write_text(source, encoding="utf-8")
         written = {
@@ -48,7 +56,15 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         document = {"edition": "3.0.0", "resources": {"demo": {"component": "fc3", "props": written}}}
         (tmp_path / "template.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
         loaded = template.load(tmp_path / "template.yml", {})
-        running.append(service.start(loaded, credentials=KEYS, instances=instances, log_folder=log_folder))
+        running.append(
+            service.start(
+                loaded,
+                credentials=KEYS,
+                role_credentials=role_credentials,
+                instances=instances,
+                log_folder=log_folder,
+            )
+        )
         return running[0]
 
     yield start
@@ -243,6 +259,16 @@ def handler(event, context):
         thread.join()
     assert replies["a"] != replies["b"]
     assert invoke(running).data in replies.values()
+
+
+def test_a_role_that_cannot_be_assumed_is_a_refusal(deploy: Deploy) -> None:
+    def refuse(function: template.Function) -> Credentials:
+        raise ServiceError(403, "AccessDenied", f"{function.role} can't be assumed")
+
+    running = deploy("def handler(event, context):\n    pass\n", role_credentials=refuse, role="acs:ram::1:role/gone")
+    with pytest.raises(FcError, match="acs:ram::1:role/gone can") as caught:
+        invoke(running)
+    assert (caught.value.status_code, caught.value.err_code) == (403, "AccessDenied")
 
 
 def test_an_asynchronous_invocation_is_accepted_and_runs(deploy: Deploy, tmp_path: Path) -> None:

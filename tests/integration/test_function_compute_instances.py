@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -57,7 +58,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
     def pool(source: str, *folders: Path, log_file: Path | None = None, **changes: Any) -> Pool:
         surroundings = Surroundings("1880000000000000", Credentials("id", "secret", "token"), folders)
-        made.append(Pool(function(tmp_path, source, **changes), surroundings, 2, log_file))
+        made.append(Pool(function(tmp_path, source, **changes), lambda: surroundings, 2, log_file))
         return made[-1]
 
     yield pool
@@ -203,6 +204,39 @@ def test_hooks_run_once_an_instance(make: Make, tmp_path: Path) -> None:
     assert notes(tmp_path) == ["initialize", "handler", "handler", "pre_stop"]
     assert [line.split()[1] for line in pool.logs()] == ["Initialize"] * 2 + ["Invoke"] * 4 + ["PreStop"] * 2
     assert log_file.read_text(encoding="utf-8").splitlines() == pool.logs()
+
+
+def test_lines_are_in_the_log_while_the_call_that_printed_them_goes_on(make: Make, tmp_path: Path) -> None:
+    source = f"""
+import os, time
+def handler(event, context):
+    print("begun")
+    print("unfinished", end="")
+    while not os.path.exists({str(tmp_path / "go")!r}):
+        time.sleep(0.01)
+"""
+    pool = make(source, log_file=tmp_path / "demo.log")
+    with ThreadPoolExecutor(1) as thread:
+        busy = thread.submit(invoke, pool)
+        wait_for(lambda: pool.logs()[1:] == ["begun"])
+        assert (tmp_path / "demo.log").read_text(encoding="utf-8").splitlines()[1:] == ["begun"]
+        (tmp_path / "go").touch()
+        assert b"begun\nunfinished\nFC Invoke End" in busy.result().log
+    assert pool.logs()[1:3] == ["begun", "unfinished"]
+    assert pool.logs()[3].startswith("FC Invoke End")
+
+
+def test_each_instance_gets_keys_of_its_own(tmp_path: Path) -> None:
+    source = "import os\ndef handler(event, context):\n    return [os.environ['ALIBABA_CLOUD_ACCESS_KEY_ID']]\n"
+    numbers = itertools.count(1)
+
+    def surroundings() -> Surroundings:
+        return Surroundings("1", Credentials(f"id-{next(numbers)}", "secret"), ())
+
+    for wanted in ("id-1", "id-2"):
+        pool = Pool(function(tmp_path, source), surroundings, 2, None)
+        assert [result(pool), result(pool)] == [[wanted], [wanted]]
+        pool.stop()
 
 
 def test_a_failed_initializer_fails_the_invocation_and_the_next_has_a_fresh_instance(

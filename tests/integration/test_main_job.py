@@ -15,11 +15,10 @@ import pytest
 
 from local_emulator.__main__ import main
 from local_emulator.maxcompute import server
+from tests.local_cloud import await_rows, client, plain_environment, refused, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from typing_extensions import Self
 
     from local_emulator.kafka.apache import ApacheBroker
 
@@ -33,11 +32,6 @@ def run_demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*DEMO, *options], cwd=folder, capture_output=True, text=True, timeout=240, check=False, env=plain_environment()
     )
-
-
-def plain_environment() -> dict[str, str]:
-    """This environment, with what would change the demo left out."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("CONNECTOR_", "COV_", "BATCH_"))}
 
 
 def held(ran: subprocess.CompletedProcess[str]) -> None:
@@ -78,68 +72,6 @@ def test_no_log_line_holds_a_secret(project_copy: Path) -> None:
     assert keys["access_key"] not in said
     assert "a value that is secret" not in said
     assert "a key" not in said
-
-
-class Running:
-    """`up` in a process of its own, with its output in a file."""
-
-    def __init__(self, folder: Path) -> None:
-        self._output = folder / "up.txt"
-        with self._output.open("w", encoding="utf-8") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "local_emulator", "up"],
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env={**plain_environment(), "BATCH_SECONDS": "1"},
-            )
-
-    def said(self) -> str:
-        return self._output.read_text(encoding="utf-8")
-
-    def await_ready(self) -> None:
-        deadline = time.monotonic() + 60
-        while "Ready" not in self.said():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < deadline, self.said()
-            time.sleep(0.1)
-
-    def __enter__(self) -> Self:
-        self.await_ready()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
-        assert self.process.wait(60) == 130, self.said()
-
-
-def up(folder: Path) -> Running:
-    return Running(folder)
-
-
-def client(folder: Path, *words: str) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", "local_emulator", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=plain_environment(),
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
-
-
-def await_rows(folder: Path, wanted: str) -> str:
-    """Ask for the rows until the stream has delivered them."""
-    deadline = time.monotonic() + 30
-    while True:
-        rows = client(folder, "sql", "select key, value from test_kafka where key = 'k1'")
-        if wanted in rows or time.monotonic() > deadline:
-            return rows
-        time.sleep(0.3)
 
 
 def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path) -> None:
@@ -192,22 +124,6 @@ def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str], words: tu
 def test_wrong_settings_are_all_told_before_a_record_is_read(project_copy: Path) -> None:
     wrong = {f"CONNECTOR_{name}": "nonsense" for name in ("MODE", "FORMAT", "PARTITION", "TIME_ZONE", "COMPRESSION")}
     refused(project_copy, ("up",), "5 faults in the configuration", *wrong, environment=wrong)
-
-
-def refused(folder: Path, words: tuple[str, ...], *expected: str, environment: dict[str, str] | None = None) -> None:
-    """The command fails, and says so in a message."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "local_emulator", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**plain_environment(), **(environment or {})},
-    )
-    assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert [text for text in expected if text not in ran.stderr] == []
-    assert "Traceback" not in ran.stderr
 
 
 def test_a_folder_of_tables_that_is_in_use_is_named(project_copy: Path, tmp_path: Path) -> None:

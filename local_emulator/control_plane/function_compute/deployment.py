@@ -50,6 +50,13 @@ def stream_name(server: Server, function: str, trigger: str) -> str:
         return server.state.part(Triggers).functions[function][trigger].stream
 
 
+def is_paused(server: Server, function: str, trigger: str) -> bool:
+    """Whether a trigger is switched off; KeyError."""
+    with server.state.lock:
+        config = json.loads(server.state.part(Triggers).functions[function][trigger].config)
+    return not config.get(_ENABLE, True)
+
+
 def _make_roles(call: Call) -> None:
     """As fc3 does: of the source's two roles it makes none if the first one is there (control plane facts, b)."""
     roles = {role.service for role in call.state.part(Ram).roles.values()}

@@ -10,6 +10,8 @@ from local_emulator.maxcompute.access.relation import Relation
 from local_emulator.maxcompute.errors import ServiceError, missing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local_emulator.maxcompute.database import Database
 
 ADMIN, SUPER_ADMINISTRATOR = "admin", "super_administrator"
@@ -27,10 +29,14 @@ class User:
 
 
 class Members:
-    """All projects' users and roles; every project name is the catalog's own, in lower case."""
+    """All projects' users and roles; every project name is the catalog's own, in lower case.
+
+    `exists` says of a RAM user's or RAM role's name whether there is one; alone, the emulator takes any.
+    """
 
     def __init__(self, database: Database, account: Account) -> None:
         self.account = account
+        self.exists: Callable[[PrincipalName], bool] = lambda _: True
         self._users = Relation(database, "users", ["project", "key", "name"])
         self._roles = Relation(database, "roles", ["project", "role"])
         self._holders = Relation(database, "role_holders", ["project", "role", "user_key"])
@@ -57,13 +63,17 @@ class Members:
         return found
 
     def add_user(self, project: str, name: str) -> None:
-        """Let someone in; ServiceError if it's there, or a RAM identity of another account than the project's."""
+        """Let someone in; ServiceError if it's there, or a RAM identity that isn't the project's account's."""
         parsed = self.parse(name)
         if parsed.member and parsed.account != self.account.id:
             raise ServiceError(
                 400,
                 "InvalidArgument",
                 f"Invalid account Name {name}; only RAM users and roles of account {self.account.id} can be added",
+            )
+        if parsed.member and not self.exists(parsed):
+            raise ServiceError(
+                400, "InvalidArgument", f"Invalid account Name {name}; RAM has no such user or role in {parsed.account}"
             )
         if self.find(project, parsed.key) is not None:
             raise ServiceError(409, "ObjectAlreadyExists", f"the user {name} already exists in project {project}")
