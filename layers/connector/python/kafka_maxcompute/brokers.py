@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, Producer
 
-from kafka_maxcompute.errors import ConfigurationError
+from fc_powertools import Deadline
+from kafka_maxcompute import kms
+from kafka_maxcompute.control_plane import ENDPOINT_VARIABLE, ControlPlane
+from kafka_maxcompute.errors import ConfigurationError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 CONNECT_MILLISECONDS = 5_000
 REQUEST_MILLISECONDS = 20_000
 """How long a connection with its handshakes, and one request, may take; a client's own deadlines make them shorter."""
+SECRET_SECONDS = 20.0
+"""How long KMS is asked, all attempts together."""
 APPENDING: dict[str, object] = {"acks": "all", "enable.idempotence": True}
 READING: dict[str, object] = {"enable.auto.commit": False, "enable.auto.offset.store": False}
 
@@ -33,12 +38,13 @@ _log = logging.getLogger(__name__)
 def configuration(
     settings: Settings,
     environment: Mapping[str, str],
-    credentials: Credentials | None = None,  # noqa: ARG001 # KMS comes next
+    credentials: Credentials | None = None,
+    deadline: Deadline | None = None,
 ) -> dict[str, Any]:
     """The properties of librdkafka that are common to every client.
 
     `environment` is the function's, for references of the form env:NAME; `credentials` are its role's, for kms:NAME.
-    Raises `ConfigurationError` with every fault.
+    Raises `ConfigurationError` with every fault, `UnavailableError` or `DeadlineError` where KMS doesn't answer.
     """
     faults: list[str] = []
     found: dict[str, Any] = {
@@ -57,7 +63,7 @@ def configuration(
     if settings.security_protocol.startswith("SASL_"):
         found["sasl.mechanism"] = settings.sasl_mechanism
         found["sasl.username"] = settings.sasl_username
-        found["sasl.password"] = _secret(settings.sasl_password, environment, faults)
+        found["sasl.password"] = _password(settings, environment, credentials, deadline, faults)
     if settings.security_protocol.endswith("SSL"):
         found["ssl.endpoint.identification.algorithm"] = "https" if settings.ssl_check_hostname else "none"
         found |= _authority(settings.ssl_ca, environment, faults)
@@ -76,12 +82,33 @@ def consumer(configuration: Mapping[str, Any], group: str, **changed: object) ->
     return Consumer({**configuration, **READING, "group.id": group, **changed})
 
 
-def _secret(reference: str, environment: Mapping[str, str], faults: list[str]) -> str:
-    kind, _, name = reference.partition(":")
-    if kind == "env" and environment.get(name):
-        return environment[name]
-    faults.append(f"sasl_password: expected a password in the variable {name}, found none; give it to the function")
-    return ""
+def _password(
+    settings: Settings,
+    environment: Mapping[str, str],
+    credentials: Credentials | None,
+    deadline: Deadline | None,
+    faults: list[str],
+) -> str:
+    kind, _, name = settings.sasl_password.partition(":")
+    if kind == "env":
+        if not environment.get(name):
+            found = f"expected a password in the variable {name}, found none"
+            faults.append(f"sasl_password: {found}; give it to the function")
+        return environment.get(name, "")
+    if credentials is None:
+        faults.append(
+            "sasl_password: expected the keys of a role to ask KMS with, found none; give the function a role"
+        )
+        return ""
+    until = (deadline or Deadline.after(SECRET_SECONDS)).within(SECRET_SECONDS)
+    names, endpoint = {"region": settings.region}, environment.get(ENDPOINT_VARIABLE, "")
+    try:
+        return kms.secret(
+            name, ControlPlane(settings.region, credentials, until, names, endpoint, "the function's role")
+        )
+    except RefusedError as error:
+        faults.append(f"sasl_password: {error}")
+        return ""
 
 
 def _authority(reference: str, environment: Mapping[str, str], faults: list[str]) -> dict[str, str]:
