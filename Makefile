@@ -32,8 +32,8 @@ format: $(VENV)/dev.stamp ## put the code into the project's style
 layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12)
 	$(BIN)/python layers/build.py $(RUNTIME)
 
-bootstrap: $(VENV)/run.stamp ## make the roles that the first deploy needs, with your own keys (settings from .env)
-	@set -a; [ ! -f .env ] || . ./.env; set +a; PYTHONPATH=$(PACKAGE) $(BIN)/python -m provisioning bootstrap
+bootstrap: $(VENV)/run.stamp ## make the roles that the first deploy needs, with your own keys; reads .env and adds to it
+	@exported=$$(export -p); set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$exported"; PYTHONPATH=$(PACKAGE) $(BIN)/python -m provisioning bootstrap
 
 requirements: $(VENV)/dev.stamp ## pin the requirements*.in anew, with hashes
 	@for file in layers/dependencies/requirements requirements requirements-dev; do \

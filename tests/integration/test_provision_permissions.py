@@ -10,6 +10,7 @@ from alibabacloud_ram20150501.models import CreatePolicyVersionRequest, CreateRo
 
 from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane.ram.entities import Ram
+from local_emulator.control_plane.vpc import Switch, add_switch
 from provisioning.resources.policy import PROVISIONER, least_policy
 from tests.control_plane_clients import ram, trust
 from tests.provision_cloud import ACCOUNT, INSTANCE, Surrounding, running
@@ -26,7 +27,10 @@ EVENT_STREAM = {"stream": "event_stream", "create_table": True}
 
 @pytest.fixture
 def around() -> Iterator[Surrounding]:
+    """The connector's vSwitch isn't one of the instance's, so that it is looked up."""
     with running(auto_groups=False) as started:
+        add_switch(started.plane, Switch("vsw-own", "vpc-local"))
+        started.settings["vswitch_id"] = "vsw-own"
         started.deploy()
         yield started
 

@@ -88,6 +88,12 @@ BROKEN: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"instance": INSTANCE | {"ViewInstanceStatusCode": 3}}, "expected it in service, found it stopped"),
     ({}, {"instance": INSTANCE | {"ViewInstanceStatusCode": 103}}, "found it in status 103"),
     ({"vpc_id": "vpc-b"}, {}, "vpc_id: vpc-b isn't the instance's, vpc-a"),
+    ({"vswitch_id": "vsw-b"}, {}, "vswitch_id: no vSwitch vsw-b in cn-hangzhou"),
+    (
+        {"vswitch_id": "vsw-b"},
+        {"switch": {"VpcId": "vpc-b"}},
+        "vsw-b is in vpc-b, expected one in the instance's vpc-a",
+    ),
     ({}, {"instance": INSTANCE | {"SpecType": "normal"}}, "the Standard edition has cloud storage only"),
     ({}, {"instance": INSTANCE | {"Series": "v3", "SpecType": "normal"}}, "a serverless instance doesn't offer"),
     (
@@ -147,17 +153,32 @@ def test_a_function_of_other_settings() -> None:
     assert len(broken) == 5
 
 
-def test_a_vpcs_endpoint_needs_a_function_in_a_vpc() -> None:
-    of = request(endpoint="http://service.cn-hangzhou-vpc.maxcompute.aliyun-inc.com/api")
-    (fault,) = faults(of, facts(of), CREATED)
-    assert "has no vpcConfig" in fault
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"endpoint": "http://service.cn-hangzhou-vpc.maxcompute.aliyun-inc.com/api"}, "endpoint"),
+        ({"bootstrap_servers": "10.0.0.1:9092"}, "bootstrap_servers"),
+    ],
+)
+@pytest.mark.parametrize("absent", [{}, {"vpcConfig": {"vpcId": "", "vSwitchIds": [], "securityGroupId": ""}}])
+def test_what_is_in_a_vpc_needs_a_function_in_it(settings: dict[str, str], told: str, absent: dict[str, Any]) -> None:
+    of = request(**settings)
+    (fault,) = faults(of, facts(of, function=function(of.settings, **absent)), CREATED)
+    assert f"has no vpcConfig, but {told} can be reached in a VPC only; run make bootstrap" in fault
     inside = facts(of, function=function(of.settings, vpcConfig={"vpcId": "vpc-a"}))
     assert faults(of, inside, CREATED) == ()
 
 
+def test_a_function_in_another_vpc_than_the_brokers() -> None:
+    of = request(bootstrap_servers="alikafka-x-1-vpc.alikafka.aliyuncs.com:9092")
+    (fault,) = faults(of, facts(of, function=function(of.settings, vpcConfig={"vpcId": "vpc-b"})), CREATED)
+    assert "is in vpc-b, but the brokers are in vpc-a" in fault
+
+
 def test_warnings() -> None:
     of = request(concurrency=12, vpc_id="vpc-a", vswitch_id="vsw-other")
-    idle, switch = warnings(of, facts(of))
+    idle, switch = warnings(of, facts(of, switch={"VpcId": "vpc-a"}))
+    assert not any("vswitch_id" in fault for fault in faults(of, facts(of, switch={"VpcId": "vpc-a"}), CREATED))
     assert "orders-in has 6 topic-partitions: 6 consumers stay idle" in idle
     assert "vsw-other isn't one of the instance's (vsw-a)" in switch
 

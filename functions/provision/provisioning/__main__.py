@@ -1,11 +1,13 @@
 """`python -m provisioning`: the provisioning function's actions on your own machine, with your own keys.
 
     python -m provisioning policy                       the least policy of whoever provisions
-    python -m provisioning bootstrap                    before the first deploy: roles, and that policy
+    python -m provisioning bootstrap                    before the first deploy: roles, that policy, and a file .env
     python -m provisioning plan '{"create_table": true}'   and every other action, with more fields of its event
 
 Settings are read from CONNECTOR_... of the environment, keys from ALIBABA_CLOUD_ACCESS_KEY_ID, ..._SECRET and
-ALIBABA_CLOUD_SECURITY_TOKEN. The reply is JSON; the exit code is 0 where nothing stands against the action.
+ALIBABA_CLOUD_SECURITY_TOKEN. `bootstrap` adds what the Kafka instance decides to the file .env of the present folder,
+which template.yml is read with, and changes nothing that is set already. The reply is JSON; the exit code is 0 where
+nothing stands against the action.
 """
 
 from __future__ import annotations
@@ -13,17 +15,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
 from kafka_maxcompute.errors import ConfigurationError
+from provisioning import variables_file
 from provisioning.invocation import answer
 from provisioning.request import read
 from provisioning.resources.policy import least_policy
 
 SECONDS = 600
 """The longest that an action takes."""
+VARIABLES_FILE = Path(".env")
 WRONG_USE = 2
 
 
@@ -42,6 +47,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"expected the event's other fields as a JSON object, found {type(fields).__name__}\n")
         return WRONG_USE
     reply = _policy(fields) if action == "policy" else _done({"action": action, **fields})
+    if "variables" in reply:
+        written = variables_file.add(VARIABLES_FILE, reply.pop("variables"), os.environ)
+        reply[str(VARIABLES_FILE)] = {"added": written.added, "kept": written.kept}
     sys.stdout.write(json.dumps(reply, indent=2, ensure_ascii=False) + "\n")
     return 1 if reply.get("faults") or reply.get("state") == "blocked" else 0
 

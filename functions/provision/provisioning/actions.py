@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import facts
+from provisioning import facts, network
 from provisioning.connector import before_deploy, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
@@ -34,7 +34,8 @@ _KINDS = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", Event
 def bootstrap(cloud: Cloud) -> dict[str, Any]:
     """Make what the first deploy needs: the roles of both functions, the provisioner's with its policy.
 
-    For the keys of somebody who may make roles and policies; says what only the project's owner can do.
+    For the keys of somebody who may make roles and policies; says what only the project's owner can do, and which
+    variables of template.yml the Kafka instance decides.
     """
     done = []
     for resource in before_deploy(cloud.request, cloud.account):
@@ -44,10 +45,17 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
             done.append(resource.title)
     user = principal(cloud.account, PROVISIONER)
     statements = [f"add user `{user}`;", f"grant admin to `{user}`;"]
+    asking, settings = facts.Asking(), cloud.request.settings
+    instance = asking.learn(lambda: facts.find_instance(cloud), facts.NOTHING) if settings.instance_id else {}
+    if not instance and not asking.faults:
+        asking.faults.append(
+            f"no Kafka instance {settings.instance_id!r} in {settings.region}, so its network isn't known"
+        )
     return {
         "state": "applied" if done else "unchanged",
-        "faults": [],
+        "faults": asking.faults,
         "done": done,
+        "variables": network.variables(instance, settings),
         "for_the_projects_owner": statements,
     }
 

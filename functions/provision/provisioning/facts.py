@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
+from provisioning import network
 from provisioning.connector import other_stream
-from provisioning.operations import GET_FUNCTION, GET_INSTANCES, GET_PROGRESS, GET_QUOTA
+from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_INSTANCES, GET_PROGRESS, GET_QUOTA
 from provisioning.resources import topics
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ NOTHING: dict[str, Any] = {}
 class Facts:
     """What was found.
 
-    `instance`, `quota` and `function` are as their services describe them, empty where there is none; `lag` is the
-    group's records that nobody has read, None where it's unknown; `other_stream` whether the stream runs in the way
-    that isn't asked for; `unknown` says what couldn't be asked, and why.
+    `instance`, `quota` and `function` are as their services describe them, empty where there is none; so is `switch`,
+    the settings' vSwitch where it isn't one of the instance's. `lag` is the group's records that nobody has read, None
+    where it's unknown; `other_stream` whether the stream runs in the way that isn't asked for; `unknown` says what
+    couldn't be asked, and why.
     """
 
     account: str
@@ -36,6 +38,7 @@ class Facts:
     quota: dict[str, Any] = field(default_factory=dict)
     source: TopicState | None = None
     function: dict[str, Any] = field(default_factory=dict)
+    switch: dict[str, Any] = field(default_factory=dict)
     other_stream: bool = False
     lag: int | None = None
     unknown: tuple[str, ...] = ()
@@ -61,7 +64,7 @@ def gather(cloud: Cloud) -> Facts:
     """Ask for all of it."""
     asking, settings = Asking(), cloud.request.settings
     place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
-    instance = asking.learn(lambda: _instance(cloud), NOTHING)
+    instance = asking.learn(lambda: find_instance(cloud), NOTHING)
     # Without an instance, the questions about what is in it would only repeat that.
     there = bool(instance)
     return Facts(
@@ -76,6 +79,9 @@ def gather(cloud: Cloud) -> Facts:
         function=asking.learn(
             lambda: dict(cloud.control.find(GET_FUNCTION, {"function": cloud.request.function}) or {}), NOTHING
         ),
+        switch=asking.learn(lambda: _switch(cloud), NOTHING)
+        if there and settings.vswitch_id not in {"", *network.switches(instance)}
+        else {},
         other_stream=asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
         lag=asking.learn(lambda: _lag(cloud), None) if there else None,
         unknown=tuple(asking.faults),
@@ -89,11 +95,19 @@ def progress(cloud: Cloud) -> dict[str, Any]:
     return _part(cloud.control.find(GET_PROGRESS, parameters) or {}, "ConsumerProgress")
 
 
-def _instance(cloud: Cloud) -> dict[str, Any]:
+def find_instance(cloud: Cloud) -> dict[str, Any]:
+    """The Kafka instance as the service describes it; empty where the region has none of that id."""
     settings = cloud.request.settings
     answer = cloud.control.call(GET_INSTANCES, {"RegionId": settings.region, "InstanceId.1": settings.instance_id})
     found = (answer.get("InstanceList") or {}).get("InstanceVO") or []
     return next((one for one in found if one.get("InstanceId") == settings.instance_id), {})
+
+
+def _switch(cloud: Cloud) -> dict[str, Any]:
+    settings = cloud.request.settings
+    answer = cloud.control.call(DESCRIBE_SWITCHES, {"RegionId": settings.region, "VSwitchId": settings.vswitch_id})
+    found = (answer.get("VSwitches") or {}).get("VSwitch") or []
+    return next((one for one in found if one.get("VSwitchId") == settings.vswitch_id), {})
 
 
 def _runs(stream: Stream, cloud: Cloud) -> bool:

@@ -1,8 +1,8 @@
 """Every call that provisioning makes to the cloud's control plane, and the permission that each needs.
 
 Parameters, versions and hosts are those of the official SDKs (alibabacloud_ram20150501 1.3.0, _sts20150401 1.2.0,
-_alikafka20190916 2.16.0, _eventbridge20200401 8.7.0, _fc20230330 4.8.3). The least policy is made of this list, so a
-call that isn't here can't be made.
+_alikafka20190916 2.16.0, _eventbridge20200401 8.7.0, _fc20230330 4.8.3, _vpc20160428 7.2.2). The least policy is made
+of this list, so a call that isn't here can't be made.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ RAM = Product("2015-05-01", "ram.aliyuncs.com", "query")
 STS = Product("2015-04-01", "sts.{region}.aliyuncs.com", "query")
 KAFKA = Product("2019-09-16", "alikafka.{region}.aliyuncs.com", "query")
 EVENTBRIDGE = Product("2020-04-01", "eventbridge-console.{region}.aliyuncs.com", "form")
+_CENTRAL = "vpc.aliyuncs.com"
+# Of the regions that have all the services needed here, those whose host the SDK has as another.
+VPC = Product(
+    "2016-04-28", "vpc.{region}.aliyuncs.com", "query", {"cn-hangzhou": _CENTRAL, "cn-shanghai-finance-1": _CENTRAL}
+)
 FUNCTIONS = Product("2023-03-30", "fcv3.{region}.aliyuncs.com", "path")
 
 _ROLE = "acs:ram:*:{account}:role/{role}"
@@ -51,6 +56,8 @@ GET_GROUPS = Operation(KAFKA, "GetConsumerList", "alikafka:ListGroup", _INSTANCE
 GET_PROGRESS = Operation(KAFKA, "GetConsumerProgress", "alikafka:ListGroup", _INSTANCE)
 CREATE_GROUP = Operation(KAFKA, "CreateConsumerGroup", "alikafka:CreateGroup", _INSTANCE)
 DELETE_GROUP = Operation(KAFKA, "DeleteConsumerGroup", "alikafka:DeleteGroup", _INSTANCE)
+
+DESCRIBE_SWITCHES = Operation(VPC, "DescribeVSwitches", "vpc:DescribeVSwitches", "acs:vpc:{region}:{account}:vswitch/*")
 
 GET_STREAM = Operation(EVENTBRIDGE, "GetEventStreaming", "eventbridge:GetEventStreaming", _STREAM)
 GET_TRIGGERS_STREAM = Operation(

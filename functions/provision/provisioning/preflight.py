@@ -8,6 +8,7 @@ from kafka_maxcompute import rules
 from kafka_maxcompute.endpoint import locate
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
+from provisioning import network
 from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, 
     """Everything that keeps the connector from being set up, besides what blocks a step."""
     return tuple(
         fault
-        for check in (_account, _instance, _editions, _quota, _source, _function)
+        for check in (_account, _instance, _switch, _editions, _quota, _source, _function)
         for fault in check(request, facts, steps)
     )
 
@@ -40,7 +41,7 @@ def warnings(request: Request, facts: Facts) -> tuple[str, ...]:
         idle = settings.concurrency - facts.source.partitions
         has = f"{settings.source_topic} has {facts.source.partitions} topic-partitions"
         found.append(f"concurrency is {settings.concurrency}, but {has}: {idle} consumers stay idle")
-    switches = _switches(facts.instance)
+    switches = network.switches(facts.instance)
     if settings.vswitch_id and switches and settings.vswitch_id not in switches:
         found.append(f"vswitch_id {settings.vswitch_id} isn't one of the instance's ({', '.join(sorted(switches))})")
     return tuple(found)
@@ -67,6 +68,19 @@ def _instance(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str
             yield f"instance {settings.instance_id}: expected it in service, found it {shown}; start or renew it"
         if settings.vpc_id and found.get("VpcId") and settings.vpc_id != found["VpcId"]:
             yield f"vpc_id: {settings.vpc_id} isn't the instance's, {found['VpcId']}; leave it out, or mend it"
+
+
+def _switch(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
+    """A vSwitch that isn't one of the instance's has to be in the instance's VPC all the same (D07)."""
+    settings, there = request.settings, network.switches(facts.instance)
+    if settings.vswitch_id in {"", *there} or not facts.instance or facts.unknown:
+        return
+    wanted, has = facts.instance.get("VpcId"), facts.switch.get("VpcId")
+    if not facts.switch:
+        yield f"vswitch_id: no vSwitch {settings.vswitch_id} in {settings.region}; mend it, or leave it out"
+    elif wanted and has != wanted:
+        found = f"{settings.vswitch_id} is in {has}, expected one in the instance's {wanted}"
+        yield f"vswitch_id: {found}; mend it, or leave it out"
 
 
 def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
@@ -118,8 +132,21 @@ def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str
     role = str(found.get("role") or "").rpartition("/")[2]
     if role.lower() != settings.role.lower():
         yield f"function {name}: expected the role {settings.role}, found {role or 'none'}; mend template.yml or role"
-    if locate(settings.endpoint).network == "vpc" and not (found.get("vpcConfig") or {}).get("vpcId"):
-        yield f"function {name} has no vpcConfig, but endpoint is a VPC's; give it one in template.yml"
+    needed = [
+        what
+        for what, inside in (
+            ("endpoint", locate(settings.endpoint).network == "vpc"),
+            ("bootstrap_servers", network.inside(settings.bootstrap_servers)),
+        )
+        if inside
+    ]
+    has = (found.get("vpcConfig") or {}).get("vpcId")
+    if needed and not has:
+        mended = "run make bootstrap, which sets what template.yml makes it of, and deploy"
+        yield f"function {name} has no vpcConfig, but {' and '.join(needed)} can be reached in a VPC only; {mended}"
+    elif "bootstrap_servers" in needed and has != facts.instance.get("VpcId", has):
+        where = f"is in {has}, but the brokers are in {facts.instance['VpcId']}"
+        yield f"function {name} {where}; mend CONNECTOR_VPC_ID, VSWITCH_IDS and SECURITY_GROUP_ID, and deploy"
     yield from _settings_of(found, settings, name)
 
 
@@ -137,9 +164,3 @@ def _settings_of(found: dict[str, Any], settings: Settings, name: str) -> Iterat
                 f"function {name}: its {PREFIX}{field.upper()} is {has!r}, here {field} is {wants!r}; "
                 "deploy the function anew, or mend the setting here"
             )
-
-
-def _switches(instance: dict[str, Any]) -> set[str]:
-    found = instance.get("VSwitchIds")
-    listed = found.get("VSwitchIds", []) if isinstance(found, dict) else found or []
-    return {str(one) for one in [*listed, instance.get("VSwitchId")] if one}

@@ -1,0 +1,70 @@
+"""The file .env beside template.yml, which Serverless Devs and a shell read: variables are added, none is changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEADER = "# Written by make bootstrap, out of the Kafka instance; yours to change."
+_NAME = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=", re.MULTILINE)
+_PLAIN = re.compile(r"[\w.:,/@%+-]*", re.ASCII)
+_PRIVATE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was added, and what stays as it was because it had been set, in the file or in the environment."""
+
+    added: dict[str, str]
+    kept: dict[str, str]
+
+
+def add(path: Path, variables: Mapping[str, str], environment: Mapping[str, str]) -> Written:
+    """Add variables that neither the file nor the environment has, even as empty ones; the file changes at once or not.
+
+    Raises ValueError for a value that can't be written so that both readers read the same.
+    """
+    path = path.resolve()
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    there = set(_NAME.findall(before))
+    kept = {name: environment.get(name, "") for name in variables if name in there or name in environment}
+    added = {name: value for name, value in variables.items() if name not in kept}
+    lines = [f"{name}={_quoted(name, value)}\n" for name, value in added.items()]
+    if lines:
+        gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+        _replace(path, f"{before}{gap}{HEADER}\n{''.join(lines)}")
+    return Written(added, kept)
+
+
+def _quoted(name: str, value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    if "'" in value or "\n" in value or "\\" in value:
+        raise ValueError(f"{name}: expected a value without quotes, backslashes and line ends, found {value!r}")
+    return f"'{value}'"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole, or leave it; with the rights that it has, or for its owner alone."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else _PRIVATE
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".env.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(mode)
+        draft.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        raise
