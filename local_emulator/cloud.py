@@ -83,7 +83,7 @@ def start(
         account = local_account.start(parts, kafka, sink, data_dir=data_dir, say=say)
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
         bootstrapped = _bootstrap(account, template(local))
-        deployed = template({**bootstrapped.get("variables", {}), **local})
+        deployed = template({**bootstrapped["variables"], **local})
         functions = parts.enter_context(
             function_compute.start(
                 deployed,

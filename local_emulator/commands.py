@@ -162,7 +162,8 @@ def status(_: Namespace) -> int:
     at = endpoints.read()
     CONSOLE.print(f"Kafka             {at.kafka}")
     CONSOLE.print(f"MaxCompute        {at.maxcompute} (project {at.project}, table {at.table})")
-    CONSOLE.print(f"Function Compute  {at.functions} ({at.function})")
+    CONSOLE.print(f"Control plane     {at.control}")
+    CONSOLE.print(f"Function Compute  {at.functions} ({at.function}, {at.provisioner})")
     CONSOLE.print(f"\nThe stream, group {at.group}")
     rows = [[at.topic, lag.partition, lag.end, lag.committed, lag.behind] for lag in topic.lags(at)]
     _draw(["topic", "partition", "log end", "delivered", "lag"], rows)

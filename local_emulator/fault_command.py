@@ -1,4 +1,4 @@
-"""``python -m local_emulator fault``: faults of a running MaxCompute emulator, and its time."""
+"""``python -m local_emulator fault``: faults of a running MaxCompute emulator or control plane, and its time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class FaultError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own commands."""
     parser.description = "Faults of the local MaxCompute: of `up` in this folder, or of the one at --endpoint."
-    parser.add_argument("--endpoint", metavar="URL", help="such as http://127.0.0.1:8080; default: that of `up`")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--endpoint", metavar="URL", help="such as http://127.0.0.1:8080; default: that of `up`")
+    where.add_argument("--control", action="store_true", help="of the control plane of `up` instead")
     subs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     make = subs.add_parser("set", help="let something go wrong: fault set upload.commit reset --applied")
@@ -52,13 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do one of them; 0."""
-    address = urlsplit(options.endpoint or endpoints.read().tunnel).netloc
+    address = urlsplit(options.endpoint or _running(control=options.control)).netloc
     if not address:
         raise FaultError(f"expected a URL such as http://127.0.0.1:8080 in --endpoint, found {options.endpoint!r}")
     {"set": _set, "list": _list, "clear": _clear, "operations": _operations, "clock": _clock}[options.action](
         address, options
     )
     return 0
+
+
+def _running(*, control: bool) -> str:
+    at = endpoints.read()
+    return at.control if control else at.tunnel
 
 
 def _set(address: str, options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from odps.accounts import StsAccount
 from odps.errors import NoPermission, ODPSError
 
 from local_emulator import cloud, tables
+from local_emulator.__main__ import main
 from local_emulator.eventbridge.invocation import InvocationError
 from local_emulator.provisioner import invoke
 from tests.local_cloud import await_rows, client, command, up
@@ -165,6 +166,19 @@ def test_maxcompute_asks_ram_whether_there_is_such_a_role(running: Cloud) -> Non
         owner.execute_security_query(f"add user RAM${account}:nobody")
     running.account.plane.add_user("somebody")
     owner.execute_security_query(f"add user RAM${account}:somebody")
+
+
+def test_faults_of_the_control_plane_are_set_by_the_same_command(
+    running: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.endpoints.write()
+    try:
+        assert main(["fault", "--control", "set", "AliKafka.CreateTopic", "reset", "--applied"]) == 0
+        assert invoke(running.endpoints, {"action": "apply", "create_table": True})["state"] == "applied"
+        assert main(["fault", "--control", "list"]) == 0
+    finally:
+        running.endpoints.remove()
+    assert "fired 1 (AliKafka.CreateTopic 1), applied 1" in capsys.readouterr().out
 
 
 def test_a_function_whose_role_is_gone_is_refused(running: Cloud) -> None:

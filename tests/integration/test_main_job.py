@@ -122,8 +122,10 @@ def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str], words: tu
 
 
 def test_wrong_settings_are_all_told_before_a_record_is_read(project_copy: Path) -> None:
-    wrong = {f"CONNECTOR_{name}": "nonsense" for name in ("MODE", "FORMAT", "PARTITION", "TIME_ZONE", "COMPRESSION")}
-    refused(project_copy, ("up",), "5 faults in the configuration", *wrong, environment=wrong)
+    names = ("mode", "format", "partition", "time_zone", "compression")
+    wrong = {f"CONNECTOR_{name.upper()}": "nonsense" for name in names}
+    told = [f"{name}: expected" for name in names]
+    refused(project_copy, ("up",), "bootstrap has 5 fault(s)", *told, environment=wrong)
 
 
 def test_a_folder_of_tables_that_is_in_use_is_named(project_copy: Path, tmp_path: Path) -> None:
