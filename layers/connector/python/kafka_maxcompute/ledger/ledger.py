@@ -15,7 +15,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
-from kafka_maxcompute.errors import DeadlineError, LedgerError, UnavailableError
+from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.log import PositionLostError
 from kafka_maxcompute.ledger.operations import Operation, Snapshot, State, decode, encode
 from kafka_maxcompute.ledger.state import Entry, advance
@@ -69,6 +69,7 @@ class LogLedger:
         self._position = 0
         self._cover = -1
         self._snapshot = -1
+        self._epoch = -1
         self._keys: dict[bytes, int] = {}
 
     def read(self, deadline: Deadline, *, through: int | None = None) -> State:
@@ -94,7 +95,7 @@ class LogLedger:
                 state = self.read(deadline)
                 if self._due():
                     self._shorten(state, deadline)
-        except (UnavailableError, DeadlineError) as error:
+        except (UnavailableError, DeadlineError, RefusedError) as error:
             _log.warning("the ledger's log isn't shortened now: %s", error)
 
     def _due(self) -> bool:
@@ -137,6 +138,8 @@ class LogLedger:
         if end < begin:
             raise PositionLostError(f"expected the log's end at {begin} or later, found {end}")
         found, position = self._receive(begin, end, deadline)
+        if any(record.epoch != self._epoch for record in found):
+            raise PositionLostError("the log has another leader, which may not have all that was read of it")
         self._state = self._advanced(state, found, position)
         return self._state
 
@@ -159,6 +162,7 @@ class LogLedger:
             found = [*(record for record in older if record.offset < begin), *found, *newer]
             begin = before
         self._keys, self._cover, self._snapshot = {}, -1, -1
+        self._epoch = max((record.epoch for record in found), default=-1)
         self._state = self._advanced(State(), found, position)
         return self._state
 

@@ -19,12 +19,16 @@ class PositionLostError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A record of the log; `timestamp` in ms is the broker's, a `value` of None a tombstone for the key."""
+    """A record of the log; a `value` of None is a tombstone for the key.
+
+    `timestamp` in ms is the broker's, `epoch` counts the log's leaders; both are -1 where the broker tells none.
+    """
 
     offset: int
     timestamp: int
     key: bytes
     value: bytes | None
+    epoch: int = -1
 
 
 class Log(Protocol):

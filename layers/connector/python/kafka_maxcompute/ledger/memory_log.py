@@ -28,6 +28,7 @@ class MemoryLog:
         self._kept: list[LogRecord] = []
         self._start = 0
         self._end = 0
+        self._epoch = 0
 
     def bounds(self, deadline: Deadline) -> tuple[int, int]:  # noqa: ARG002 # it never waits
         """The first offset and the next one."""
@@ -48,7 +49,7 @@ class MemoryLog:
         """Append a record, or a tombstone."""
         with self._lock:
             offset = self._end
-            self._kept.append(LogRecord(offset, int(self._clock() * 1000), key, value))
+            self._kept.append(LogRecord(offset, int(self._clock() * 1000), key, value, self._epoch))
             self._end += 1
             return offset
 
@@ -70,9 +71,15 @@ class MemoryLog:
             self._start = max(self._start, min(offset, self._end))
             self._kept = [record for record in self._kept if record.offset >= self._start]
 
+    def elect(self) -> None:
+        """Give the log another leader."""
+        with self._lock:
+            self._epoch += 1
+
     def truncate(self, end: int) -> None:
         """Lose the log's end, as an unclean election does; with 0 it's a topic made anew."""
         with self._lock:
+            self._epoch += 1
             self._kept = [record for record in self._kept if record.offset < end]
             self._start, self._end = min(self._start, end), min(self._end, end)
 

@@ -1,0 +1,168 @@
+"""A ledger's log in Kafka: topic-partition 0 of the connector's offset topic.
+
+Three clients, each with connections of its own: one appends, one reads with a fetch always on its way, and one asks for
+the log's end. A broker answers a connection's requests in order, so a question behind a waiting fetch would wait too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.errors import DeadlineError, UnavailableError
+from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
+from kafka_maxcompute.retrying import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fc_powertools import Deadline
+
+PARTITION = 0
+APPENDING: dict[str, str | int | bool] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "linger.ms": 0,
+    # An append that is later than this is void, whatever became of the invocation that wanted it.
+    "message.timeout.ms": 60_000,
+}
+READING: dict[str, str | int | bool] = {
+    # assign() needs no group, but librdkafka wants a name; nothing is ever committed under it.
+    "group.id": "kafka-maxcompute-ledger",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # Nothing here is written in transactions, and a stranger's open one mustn't hide the log's end.
+    "isolation.level": "read_uncommitted",
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "allow.auto.create.topics": False,
+    # How long a broker keeps a fetch at the end of the log: before a jump to another offset its answer is awaited, and the
+    # embedded broker lets a fetch wait to the full, whatever comes. Instances that have no work are frozen and fetch nothing.
+    "fetch.wait.max.ms": 10,
+}
+QUESTION_SECONDS = 10.0
+"""How long the brokers may take to answer one question; it's asked again while there is time."""
+POLL_SECONDS = 0.5
+AT_ONCE = 1_000
+"""Messages that are taken out of librdkafka's queue at once."""
+
+_LOST = {
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - its public name
+    KafkaError._LOG_TRUNCATION,  # noqa: SLF001
+}
+_PASSING = {
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._RESOLVE,  # noqa: SLF001
+}
+"""librdkafka goes on by itself after these."""
+
+
+class KafkaLog:
+    """Topic-partition 0 of a topic at the brokers that `configuration` (librdkafka's properties) leads to."""
+
+    def __init__(self, configuration: Mapping[str, Any], topic: str) -> None:
+        self._appending = {**configuration, **APPENDING}
+        self._topic = topic
+        self._next = -1
+        self._producer = Producer(self._appending)
+        self._reader = Consumer({**configuration, **READING})
+        self._asker = Consumer({**configuration, **READING})
+
+    def bounds(self, deadline: Deadline) -> tuple[int, int]:
+        """The first offset and the next one, asked for now."""
+        return until(deadline)(self._ask, deadline)
+
+    def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
+        """Some records from `start` on, and where to go on."""
+        if start != self._next:
+            self._reader.assign([TopicPartition(self._topic, PARTITION, start)])
+            self._next = start
+        while not deadline.expired:
+            first = self._reader.poll(min(POLL_SECONDS, deadline.remaining()))
+            if first is None:
+                continue
+            found = [
+                record
+                for message in (first, *self._reader.consume(AT_ONCE, timeout=0))
+                if (record := self._record(message)) is not None
+            ]
+            if self._next > start:
+                return found, self._next
+        raise UnavailableError(f"expected {self._topic}-{PARTITION} from offset {start} on, but nothing came in time")
+
+    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int:
+        """Append a record and wait until all replicas in sync have it."""
+        return self._append([(key, value)], deadline)
+
+    def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
+        """Append a tombstone for each key."""
+        self._append([(key, None) for key in keys], deadline)
+
+    def close(self) -> None:
+        """Leave the brokers; what wasn't acknowledged may be in the log or not."""
+        self._reader.close()
+        self._asker.close()
+        self._producer.purge()
+        self._producer.flush(POLL_SECONDS)
+
+    def _ask(self, deadline: Deadline) -> tuple[int, int]:
+        where = TopicPartition(self._topic, PARTITION)
+        # Before its first fetch the reader asks itself: without a connection it would wait for librdkafka's next second.
+        client = self._reader if self._next < 0 else self._asker
+        try:
+            answer = client.get_watermark_offsets(where, timeout=min(QUESTION_SECONDS, deadline.remaining()))
+        except KafkaException as error:
+            raise fault(error.args[0], f"asking for the end of {self._topic}-{PARTITION}") from error
+        if answer is None:
+            raise UnavailableError(f"expected the end of {self._topic}-{PARTITION} from the brokers, found no answer")
+        start, end = answer
+        return int(start), int(end)
+
+    def _record(self, message: Message) -> LogRecord | None:
+        """The record in a message of librdkafka's, if it's one; moves the position on."""
+        error, offset = message.error(), cast("int", message.offset())
+        if error is None:
+            self._next = offset + 1
+            key, epoch = message.key() or b"", message.leader_epoch()
+            return LogRecord(offset, message.timestamp()[1], key, message.value(), -1 if epoch is None else epoch)
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            self._next = max(self._next, offset)
+        elif error.code() in _LOST:
+            self._next = -1
+            raise PositionLostError(f"{self._topic}-{PARTITION} can't be read from where it was left: {error.str()}")
+        elif error.code() not in _PASSING:
+            self._next = -1
+            raise fault(error, f"reading {self._topic}-{PARTITION}")
+        return None
+
+    def _append(self, records: Sequence[tuple[bytes, bytes | None]], deadline: Deadline) -> int:
+        """Append them all; the last one's offset."""
+        producer = self._producer
+        offsets: list[int] = []
+        errors: list[KafkaError] = []
+
+        def learnt(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                offsets.append(cast("int", message.offset()))
+            else:
+                errors.append(error)
+
+        try:
+            for key, value in records:
+                producer.produce(self._topic, value, key, PARTITION, on_delivery=learnt)
+        except KafkaException as error:
+            errors.append(error.args[0])
+        producer.flush(deadline.remaining())
+        doing = f"appending to {self._topic}-{PARTITION}"
+        if errors:
+            if errors[0].fatal():
+                self._producer = Producer(self._appending)
+            raise fault(errors[0], doing)
+        if len(offsets) < len(records):
+            raise DeadlineError(f"{doing}: no acknowledgement came in time; the operation may be in the log or not")
+        return offsets[-1]
