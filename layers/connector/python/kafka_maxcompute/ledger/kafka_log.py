@@ -38,8 +38,8 @@ READING: dict[str, str | int | bool] = {
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
     "allow.auto.create.topics": False,
-    # How long a broker keeps a fetch at the end of the log: before a jump to another offset its answer is awaited, and the
-    # embedded broker lets a fetch wait to the full, whatever comes. Instances that have no work are frozen and fetch nothing.
+    # How long a broker keeps a fetch at the log's end: a jump to another offset has to wait for its answer, and the
+    # embedded broker keeps it to the full, whatever comes. An instance without work is frozen and fetches nothing.
     "fetch.wait.max.ms": 10,
 }
 QUESTION_SECONDS = 10.0
@@ -112,7 +112,7 @@ class KafkaLog:
 
     def _ask(self, deadline: Deadline) -> tuple[int, int]:
         where = TopicPartition(self._topic, PARTITION)
-        # Before its first fetch the reader asks itself: without a connection it would wait for librdkafka's next second.
+        # The reader asks first: to get a connection for a fetch it would wait for librdkafka's next second.
         client = self._reader if self._next < 0 else self._asker
         try:
             answer = client.get_watermark_offsets(where, timeout=min(QUESTION_SECONDS, deadline.remaining()))
