@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from fc_powertools import Deadline
+from fc_powertools import Credentials, Deadline
 from kafka_maxcompute.audit.audit import Sources, audit
+from kafka_maxcompute.audit.reply import as_json
 from kafka_maxcompute.audit.table_runs import Run, runs
 from kafka_maxcompute.brokers import configuration
 from kafka_maxcompute.dead_letters import DeadLetter
@@ -18,10 +23,12 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Divert, Genesis, Identity, Reset, Settle
 from kafka_maxcompute.originals import Original
+from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.statements import run_sql
+from kafka_maxcompute.table import create_statement
 from kafka_maxcompute.topic_log import KafkaOriginals
-from tests.provision_cloud import Surrounding, running
+from local_emulator.maxcompute import server
 from tests.stream_clients import send
 
 if TYPE_CHECKING:
@@ -29,10 +36,9 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.audit.audit import Report
     from kafka_maxcompute.offsets import Intervals
-    from kafka_maxcompute.service import Service
     from local_emulator.kafka.embedded import EmbeddedBroker
 
-TOPIC = "audited"
+TOPIC, PROJECT = "audited", "connector_test"
 RECORDS = 30
 """Of each of the three topic-partitions; they are a millisecond apart."""
 PT = "11-17-2020 14"
@@ -97,7 +103,7 @@ class Place:
             settings=self.settings,
             service=self.service,
             brokers=self.brokers,
-            logs=KafkaOriginals(self.brokers),
+            logs=KafkaOriginals(self.brokers, self.settings.group),
             ledger=self.ledger if ledger else None,
         )
         return audit(sources, soon())
@@ -112,25 +118,20 @@ def found(report: Report) -> dict[tuple[str, int], Intervals]:
 
 
 @pytest.fixture
-def around(embedded_kafka: EmbeddedBroker) -> Iterator[Surrounding]:
-    with running(embedded_kafka) as started:
-        yield started
-
-
-@pytest.fixture
-def place(around: Surrounding, embedded_kafka: EmbeddedBroker) -> Iterator[Place]:
+def place(embedded_kafka: EmbeddedBroker) -> Iterator[Place]:
     """Three topic-partitions with their records in the log, and a ledger that has begun."""
-    brokers = {"source_topic": TOPIC, "bootstrap_servers": embedded_kafka.bootstrap_servers}
-    settings = Settings.from_mapping({**around.settings, **brokers})
-    for name, partitions in ((TOPIC, 3), (settings.error_topic, 2)):
-        embedded_kafka.create_topic(name, partitions)
-    send(embedded_kafka, TOPIC, 3 * RECORDS)
-    ledger = LogLedger(MemoryLog())
-    ledger.append(Genesis(identity=Identity(connector="orders", table="p.t", table_created=0)), soon())
-    with around.cloud() as cloud:
-        columns = "topic STRING, `partition` BIGINT, `offset` BIGINT, key STRING, value STRING"
-        run_sql(cloud.maxcompute, f"CREATE TABLE test_kafka ({columns}) PARTITIONED BY (pt STRING);", soon())
-        yield Place(settings, cloud.maxcompute, ledger, configuration(settings, {}), embedded_kafka)
+    with server.start(PROJECT, insecure=True) as tables:
+        given = {"name": "orders", "source_topic": TOPIC, "project": PROJECT, "table": "test_kafka"}
+        given |= {"endpoint": tables.endpoint, "bootstrap_servers": embedded_kafka.bootstrap_servers}
+        settings = Settings.from_mapping(given)
+        for name, partitions in ((TOPIC, 3), (settings.error_topic, 2)):
+            embedded_kafka.create_topic(name, partitions)
+        send(embedded_kafka, TOPIC, 3 * RECORDS)
+        ledger = LogLedger(MemoryLog())
+        ledger.append(Genesis(identity=Identity(connector="orders", table="p.t", table_created=0)), soon())
+        service = Service(tables.endpoint, PROJECT, Credentials("ak", "sk"))
+        run_sql(service, create_statement(settings), soon())
+        yield Place(settings, service, ledger, configuration(settings, {}), embedded_kafka)
 
 
 def sound(place: Place) -> None:
@@ -235,3 +236,41 @@ def commit(place: Place, offsets: dict[int, int]) -> None:
         consumer.commit(offsets=places, asynchronous=False)
     finally:
         consumer.close()
+
+
+def test_many_rows_become_the_runs_that_they_are() -> None:
+    """The benchmark's table, with a twentieth of its rows."""
+    program = Path(__file__).resolve().parents[2] / "benchmarks/audit.py"
+    ran = subprocess.run(
+        [sys.executable, program, "--rows", "500000"], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "the runs are those that were made" in ran.stdout
+
+
+def test_the_reply_has_a_sentence_and_a_document_for_each_finding(place: Place) -> None:
+    sound(place)
+    place.rows(0, 3, 4)
+    place.rows(0, 7, 7)
+    reply = as_json(place.audit())
+    assert reply["state"] == "unsound"
+    assert reply["faults"] == [
+        "audited-0: 3 offsets (3 to 4, 7) duplicate: they have more than one row; remove the copies"
+    ]
+    assert reply["findings"] == [
+        {"kind": "duplicate", "topic": TOPIC, "partition": 0, "count": 3, "offsets": [[3, 4], [7, 7]]}
+    ]
+    assert reply["topic_partitions"][0] == {
+        "topic": TOPIC,
+        "partition": 0,
+        "begin": 0,
+        "end": RECORDS,
+        "committed": None,
+        "rows": RECORDS + 2,
+        "dead_letters": 1,
+        "settled": RECORDS,
+        "waiting": 0,
+        "unverifiable": 0,
+        "wrong": 3,
+    }
+    assert json.loads(json.dumps(reply)) == reply

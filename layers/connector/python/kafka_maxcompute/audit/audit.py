@@ -117,12 +117,12 @@ def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
     """Everything that is compared, asked for in the order that `comparison` needs."""
     settings, ledger = sources.settings, sources.ledger
     return _Gathered(
-        committed=topic_ends(sources.brokers, settings.source_topic, deadline, group=settings.group),
+        committed=topic_ends(sources.brokers, settings.source_topic, settings.group, deadline),
         before=ledger.read(deadline) if ledger else None,
         letters=_letters(sources, deadline),
         rows=tuple(runs(sources.service, settings, deadline)),
         after=ledger.read(deadline) if ledger else None,
-        ends=topic_ends(sources.brokers, settings.source_topic, deadline),
+        ends=topic_ends(sources.brokers, settings.source_topic, settings.group, deadline),
     )
 
 
@@ -131,7 +131,9 @@ def _letters(sources: Sources, deadline: Deadline) -> dict[int, Intervals]:
     settings = sources.settings
     topics = {settings.error_topic, settings.dead_letter_topic}
     wanted = {
-        (topic, partition): WHOLE_LOG for topic in topics for partition in topic_ends(sources.brokers, topic, deadline)
+        (topic, partition): WHOLE_LOG
+        for topic in topics
+        for partition in topic_ends(sources.brokers, topic, settings.group, deadline)
     }
     offsets: dict[int, list[int]] = defaultdict(list)
     for _, _, message in sources.logs.stream(wanted, deadline):

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
 
-NO_GROUP = "kafka-maxcompute-audit"
-"""librdkafka wants a name; nothing is ever committed under it."""
 QUESTION_SECONDS = 10.0
 """How long one question to the brokers may take."""
 
@@ -31,14 +29,12 @@ class Ends:
     committed: int | None = None
 
 
-def topic_ends(
-    configuration: Mapping[str, Any], topic: str, deadline: Deadline, *, group: str | None = None
-) -> dict[int, Ends]:
+def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadline: Deadline) -> dict[int, Ends]:
     """The ends of all topic-partitions of a topic, asked for with the properties of `brokers.configuration`.
 
-    Without a group nothing is said about commits. Raises `UnavailableError` and `RefusedError`.
+    Raises `UnavailableError` and `RefusedError`.
     """
-    asking = consumer(configuration, group or NO_GROUP)
+    asking = consumer(configuration, group)
     try:
         # All topics are asked for: a question for one may create it.
         found = asking.list_topics(timeout=_seconds(deadline)).topics.get(topic)
@@ -47,10 +43,8 @@ def topic_ends(
                 f"expected a topic {topic}, the brokers know none; mend its name, or create it", code="NoSuchTopic"
             )
         places = [TopicPartition(topic, partition) for partition in sorted(found.partitions)]
-        committed = {}
-        if group is not None:
-            answered = asking.committed(places, timeout=_seconds(deadline))
-            committed = {place.partition: place.offset for place in answered if place.offset >= 0}
+        answered = asking.committed(places, timeout=_seconds(deadline))
+        committed = {place.partition: place.offset for place in answered if place.offset >= 0}
         return {
             place.partition: Ends(
                 *asking.get_watermark_offsets(place, timeout=_seconds(deadline)), committed.get(place.partition)
