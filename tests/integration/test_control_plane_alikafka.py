@@ -404,6 +404,11 @@ def test_in_a_real_broker(broker: Broker) -> None:
         settings = admin.describe_configs([resource])[resource].result(30)
         assert (settings["cleanup.policy"].value, settings["retention.ms"].value) == ("compact", "7200000")
 
+        with server.start(surroundings=Surroundings(broker=broker)) as another:
+            add_instance(another, Instance(INSTANCE))
+            (seen,) = [topic for topic in listed(another) if topic.topic == name]
+            assert (seen.local_topic, seen.compact_topic, seen.auto_create) == (True, True, True)
+
         client.modify_partition_num(models.ModifyPartitionNumRequest(**PLACE, topic=name, add_partition_num=1))
         assert cluster.sizes(broker)[name] == 3
         client.delete_topic(models.DeleteTopicRequest(**PLACE, topic=name))

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # public, but not named in __all__
+from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]  # public, but not named in __all__
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
 
@@ -19,7 +19,7 @@ from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.embedded import EmbeddedBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from concurrent.futures import Future
     from typing import TypeVar
 
@@ -33,6 +33,7 @@ REQUEST_SECONDS = 10.0
 READ_SECONDS = 2.0
 """For the last records' timestamps: a compacted or aborted record can't be read, and nobody waits long for it."""
 _HOUR_MS = 3_600_000
+_CLEANUP = "cleanup.policy"
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library's annotations are incomplete
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _HAS_MEMBERS = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID)
@@ -46,6 +47,18 @@ def sizes(broker: Broker) -> dict[str, int]:
     except KafkaException as error:
         raise _failed("listing the topics", error) from error
     return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+
+
+def compacted(broker: Broker, names: Collection[str]) -> set[str]:
+    """Which of these topics the broker compacts; the embedded one compacts none."""
+    if isinstance(broker, EmbeddedBroker) or not names:
+        return set()
+    admin = kafka_topics.client(broker.bootstrap_servers)
+    asked = admin.describe_configs(
+        [ConfigResource(ResourceType.TOPIC, name) for name in names], request_timeout=REQUEST_SECONDS
+    )
+    found = {one.name: _result(future, f"describing topic {one.name}") for one, future in asked.items()}
+    return {name for name, settings in found.items() if "compact" in str(settings[_CLEANUP].value)}
 
 
 def make(broker: Broker, topic: Topic) -> None:
@@ -206,7 +219,7 @@ def _settings(topic: Topic) -> dict[str, str]:
     settings = {name: value for name, value in topic.config.items() if name in _KAFKA_SETTINGS}
     if "retention.hours" in topic.config:
         settings["retention.ms"] = str(int(topic.config["retention.hours"]) * _HOUR_MS)
-    return {**settings, "cleanup.policy": "compact" if topic.compact else "delete"}
+    return {**settings, _CLEANUP: "compact" if topic.compact else "delete"}
 
 
 _KAFKA_SETTINGS = frozenset({"retention.ms", "max.message.bytes", "message.timestamp.type"})

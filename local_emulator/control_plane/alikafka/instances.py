@@ -75,10 +75,20 @@ def topics_of(call: Call, instance: Instance) -> dict[str, Topic]:
         return dict(instance.topics)
     found = cluster.sizes(broker)
     known = {name for other in call.state.part(Kafka).instances.values() for name in other.topics}
+    unasked = [name for name in found if name not in known | instance.hidden]
+    compacted = cluster.compacted(broker, unasked)
     automatic = {
-        name: Topic(name, AUTOMATIC_REMARK, partitions, instance.created, automatic=True)
-        for name, partitions in found.items()
-        if name not in known and name not in instance.hidden
+        # Compacted topics are those on local storage.
+        name: Topic(
+            name,
+            AUTOMATIC_REMARK,
+            found[name],
+            instance.created,
+            local=name in compacted,
+            compact=name in compacted,
+            automatic=True,
+        )
+        for name in unasked
     }
     asked = {name: topic for name, topic in instance.topics.items() if name in found}
     for name, topic in asked.items():
