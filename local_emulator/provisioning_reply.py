@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from local_emulator.provisioner import undone
 from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def lines(reply: Mapping[str, Any]) -> Iterator[str]:
     """A reply; whatever it has beyond what is known here is shown as JSON."""
     if "lag" in reply:
         yield from _lag(reply["lag"])
-    steps = reply.get("steps") if reply.get("action") == "plan" else reply.get("drift")
+    # An action that did what it says has shown its steps already, one by one.
+    steps = reply.get("drift", reply.get("steps")) if undone(reply) or "done" not in reply else ()
     if steps:
         yield from _steps(steps)
     for step in steps or ():
