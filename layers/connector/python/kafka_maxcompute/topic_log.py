@@ -64,13 +64,17 @@ class KafkaOriginals:
 
         An interval may end beyond the log: reading ends where the log ended when it began.
         """
+        for message in self.messages(wanted, deadline):
+            yield place(message), int(message.offset() or 0), record(message)
+
+    def messages(self, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
+        """The same records as librdkafka's messages."""
         consumer = brokers.consumer(self._configuration, self._group, **READING)
         try:
             readings = {place: _Reading(left) for place, left in _there(consumer, wanted, deadline).items()}
             consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
             while readings:
-                for message in _messages(consumer, deadline):
-                    yield from _wanted(message, readings)
+                yield from (message for message in _messages(consumer, deadline) if _is_wanted(message, readings))
                 _go_on(consumer, readings)
                 if readings and deadline.expired:
                     raise DeadlineError(f"no time was left to read {_described(readings)}")
@@ -121,20 +125,17 @@ def _messages(consumer: Consumer, deadline: Deadline) -> Sequence[Message]:
     return [] if first is None else [first, *consumer.consume(AT_ONCE, timeout=0)]
 
 
-def _wanted(
-    message: Message, readings: dict[originals.TopicPartition, _Reading]
-) -> Iterator[tuple[originals.TopicPartition, int, Original]]:
-    """The message, if it's a wanted record; whatever it is, its topic-partition is that much further."""
-    place = str(message.topic()), int(message.partition() or 0)
-    error, reading = message.error(), readings.get(place)
+def _is_wanted(message: Message, readings: dict[originals.TopicPartition, _Reading]) -> bool:
+    """Whether a message is a wanted record; whatever it is, its topic-partition is that much further."""
+    error, reading = message.error(), readings.get(place(message))
     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
         raise KafkaException(error)
     if reading is None:
-        return
+        return False
     if error is not None:
         reading.intervals.clear()
-    elif reading.wants(int(message.offset() or 0)):
-        yield place, int(message.offset() or 0), record(message)
+        return False
+    return reading.wants(int(message.offset() or 0))
 
 
 def _go_on(consumer: Consumer, readings: dict[originals.TopicPartition, _Reading]) -> None:
@@ -146,6 +147,11 @@ def _go_on(consumer: Consumer, readings: dict[originals.TopicPartition, _Reading
         elif reading.at and reading.next - reading.at > SKIPPED:
             consumer.seek(TopicPartition(*place, reading.next))
             reading.at = reading.next
+
+
+def place(message: Message) -> originals.TopicPartition:
+    """The topic-partition that a message is of."""
+    return str(message.topic()), int(message.partition() or 0)
 
 
 def record(message: Message) -> Original:
