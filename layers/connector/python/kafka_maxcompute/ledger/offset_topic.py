@@ -1,0 +1,76 @@
+"""Whether the offset topic is made so that the ledger in it lasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined] # public, not marked so
+
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.errors import ConfigurationError, RefusedError
+from kafka_maxcompute.ledger.kafka_log import PARTITION
+from kafka_maxcompute.ledger.source_topics import ANSWERLESS_SECONDS, QUESTION_SECONDS, UNANSWERED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fc_powertools import Deadline
+
+FEWEST_IN_SYNC = 2
+"""Replicas that have to have an append before it's acknowledged, where there are three or more."""
+THREE = 3
+
+
+def check(configuration: Mapping[str, Any], topic: str, deadline: Deadline) -> None:
+    """Look at the topic as the brokers have it; raises `ConfigurationError` with every fault.
+
+    Brokers that don't answer the question (DescribeConfigs: librdkafka's mock cluster has none, a user may lack the
+    right to it) are believed to have it right; that the topic is there is checked with all.
+    """
+    client = AdminClient({**configuration})
+    try:
+        # All topics are asked for: a question for one may create it.
+        found = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
+    except KafkaException as error:
+        raise fault(error.args[0], f"asking for topic {topic}") from error
+    if found is None or PARTITION not in found.partitions:
+        raise RefusedError(
+            f"expected an offset topic {topic}, found none; the provisioning action apply makes it", code="NoSuchTopic"
+        )
+    wrong = faults(_configured(client, topic, deadline), replicas=len(found.partitions[PARTITION].replicas))
+    if wrong:
+        raise ConfigurationError([f"offset topic {topic}: {one}" for one in wrong])
+
+
+def faults(configured: Mapping[str, str], *, replicas: int) -> list[str]:
+    """What is wrong with a topic's configuration; what isn't known of it isn't wrong."""
+    wrong = []
+    policy = configured.get("cleanup.policy", "compact")
+    if policy != "compact":
+        wrong.append(f"expected cleanup.policy compact, found {policy}, which loses the ledger in time; change it")
+    in_sync = int(configured.get("min.insync.replicas", FEWEST_IN_SYNC))
+    if replicas >= THREE and in_sync < FEWEST_IN_SYNC:
+        wrong.append(
+            f"expected min.insync.replicas of {FEWEST_IN_SYNC} or more with {replicas} replicas, found {in_sync}: an "
+            "append could be lost with one broker; change it"
+        )
+    if configured.get("unclean.leader.election.enable", "false") != "false":
+        wrong.append(
+            "expected unclean.leader.election.enable false, found true: an election could lose what was acknowledged; "
+            "change it"
+        )
+    return wrong
+
+
+def _configured(client: AdminClient, topic: str, deadline: Deadline) -> dict[str, str]:
+    """The topic's configuration, or nothing where the brokers don't tell it."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    asked = client.describe_configs([resource], request_timeout=min(ANSWERLESS_SECONDS, deadline.remaining()))
+    try:
+        found = asked[resource].result(QUESTION_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() in UNANSWERED:
+            return {}
+        raise fault(error.args[0], f"asking for the configuration of topic {topic}") from error
+    return {name: entry.value for name, entry in found.items() if entry.value is not None}

@@ -1,0 +1,104 @@
+"""What brokers say of the source topics, for the check of the ledger's identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import AdminClient
+
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers import consumer
+from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.ledger.identity import Observed
+from kafka_maxcompute.retrying import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # public, not marked so
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.ledger.operations import ByTopicPartition, State
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
+
+QUESTION_SECONDS = 10.0
+"""How long one question to the brokers may take."""
+ANSWERLESS_SECONDS = 2.0
+"""How long a question is waited for that old brokers and the embedded one can't answer."""
+UNANSWERED = {
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - its public name
+    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+"""A question that these brokers don't answer, or not to us."""
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+"""How librdkafka prints the id of a topic that has none."""
+
+
+def observed(
+    configuration: Mapping[str, Any], state: State, dropped: Offsets, timestamps: ByTopicPartition, deadline: Deadline
+) -> Observed:
+    """What the brokers have now of the topic-partitions from which settled records are about to be dropped.
+
+    `timestamps` has the records' highest a topic-partition. Topic ids are asked for where the ledger knows one.
+    """
+    known = state.identity.topics if state.identity else {}
+    asked = sorted({topic for topic, _ in dropped} & known.keys())
+    return Observed(
+        topics=ids(configuration, asked, deadline) if asked else {},
+        ends={place: end for place, (_, end) in bounds(configuration, dropped, deadline).items()},
+        dropped=dropped,
+        timestamps=timestamps,
+    )
+
+
+def bounds(
+    configuration: Mapping[str, Any], places: Iterable[TopicPartition], deadline: Deadline
+) -> dict[TopicPartition, tuple[int, int]]:
+    """The first offset of each topic-partition's log, and the one that its next record will get.
+
+    Asked again until the deadline where brokers can't answer; raises `UnavailableError` and `RefusedError`.
+    """
+    asking = consumer(configuration, "kafka-maxcompute-asks-for-ends")
+    try:
+        return {place: until(deadline)(_bounds, asking, place, deadline) for place in places}
+    finally:
+        asking.close()
+
+
+def ids(configuration: Mapping[str, Any], topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
+    """The ids of the topics, of those that have one.
+
+    Brokers before Kafka 2.8 have no ids, and the embedded broker doesn't answer at all: then none is found.
+    """
+    seconds = min(ANSWERLESS_SECONDS, deadline.remaining())
+    # The client is kept until all answers are there: they end with it.
+    client = AdminClient({**configuration})
+    asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=seconds)
+    found = {topic: _id(topic, answer) for topic, answer in asked.items()}
+    return {topic: known for topic, known in found.items() if known != _NO_ID}
+
+
+def _id(topic: str, answer: Future[TopicDescription]) -> str:
+    try:
+        return str(answer.result(QUESTION_SECONDS).topic_id)
+    except KafkaException as error:
+        if error.args[0].code() in UNANSWERED:
+            return _NO_ID
+        raise fault(error.args[0], f"asking for the id of topic {topic}") from error
+
+
+def _bounds(asking: Consumer, place: TopicPartition, deadline: Deadline) -> tuple[int, int]:
+    doing = f"asking for the ends of {place[0]}-{place[1]}"
+    try:
+        answer = asking.get_watermark_offsets(Place(*place), timeout=min(QUESTION_SECONDS, deadline.remaining()))
+    except KafkaException as error:
+        raise fault(error.args[0], doing) from error
+    if answer is None:
+        raise UnavailableError(f"{doing}: the brokers gave no answer in time")
+    return answer
