@@ -36,7 +36,6 @@ from odps.tunnel.io.stream import CompressOption  # noqa: E402
 from odps.tunnel.io.writer import RecordWriter  # noqa: E402
 from requests import Response  # noqa: E402
 
-from kafka_maxcompute.errors import RejectedRecordsError  # noqa: E402
 from kafka_maxcompute.settings import Settings  # noqa: E402
 from kafka_maxcompute.table import expected  # noqa: E402
 from maxcompute_sink.blocks import Preparation  # noqa: E402
@@ -156,10 +155,7 @@ def sink(shape: str, compression: str) -> Callable[[bytes], object]:
     preparation = Preparation(settings, expected(settings))
 
     def run(payload: bytes) -> object:
-        try:
-            return preparation.blocks(payload, now=HOUR_14)
-        except RejectedRecordsError as error:
-            return error
+        return preparation.blocks(preparation.decode(payload), now=HOUR_14)
 
     return run
 

@@ -22,8 +22,8 @@ _instances: list[Instance] = []
 
 @hook(namespace=NAMESPACE)
 def initialize(current: Invocation) -> None:
-    """Import what is heavy and check the settings, once an instance; raises with all faults of the settings."""
-    _instance(current)
+    """Import what is heavy, check the settings and look for the brokers; raises with all faults of the settings."""
+    _instance(current).connect(current)
 
 
 @invocation(namespace=NAMESPACE, limit_seconds=EVENTBRIDGE_LIMIT_SECONDS)
@@ -34,7 +34,10 @@ def handler(event: bytes, current: Invocation) -> str:
 
 @hook(namespace=NAMESPACE)
 def pre_stop(_: Invocation) -> None:
-    """Say in the log that the instance ends; it holds nothing that could be lost."""
+    """Leave the brokers; whatever was answered is in the table and the topics, so nothing can be lost."""
+    with _starting:
+        while _instances:
+            _instances.pop().close()
     _log.info("instance stops")
 
 

@@ -153,7 +153,7 @@ def test_what_must_be_given_is_just_that() -> None:
         ("partition_names", "us", "expected one of document, iso"),
         ("value_type", "Avro", "expected one of Text, Json, Binary"),
         ("compression", "gzip", "expected one of deflate, lz4, zstd, none"),
-        ("delivery", "exactly-once", "expected at-least-once, found 'exactly-once'; exactly-once needs the ledger"),
+        ("delivery", "exactly once", "expected one of exactly-once, at-least-once, found"),
         ("allow_public_endpoint", "maybe", "expected true or false, found 'maybe'"),
         ("time_zone", "Mars/Olympus", "or an IANA name such as Asia/Shanghai, found 'Mars/Olympus'"),
         ("time_zone", "GMT+08:10", "found 'GMT+08:10'"),

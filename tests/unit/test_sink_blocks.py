@@ -10,16 +10,17 @@ import pytest
 from odps.models import TableSchema
 from odps.tunnel.io.reader import TunnelArrowReader
 
-from kafka_maxcompute.errors import MalformedBatchError, RejectedRecordsError
+from kafka_maxcompute.errors import MalformedBatchError
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.table import Column, expected
 from maxcompute_sink import blocks as blocks_module
-from maxcompute_sink.blocks import Blocks, Preparation
+from maxcompute_sink.blocks import Blocks, Coverage, Preparation
 from tests.kafka_events import HOUR_14, element, payload
 
 pytestmark = pytest.mark.quick
 
 NOW = HOUR_14 + 1_000
+PLACES = [("orders", 0), ("orders", 1)]
 HOUR = 3_600_000
 COLUMNS = TableSchema.from_lists(
     ["topic", "partition", "offset", "key", "value"], ["string", "bigint", "bigint", "string", "string"]
@@ -36,7 +37,8 @@ def prepare(batch: bytes, **settings: object) -> Blocks:
         "compression": "none",
     }
     complete = Settings.from_mapping(needed | settings)
-    return Preparation(complete, expected(complete)).blocks(batch, now=NOW)
+    preparation = Preparation(complete, expected(complete))
+    return preparation.blocks(preparation.decode(batch), now=NOW)
 
 
 def rows(found: Blocks) -> dict[str, list[tuple[Any, ...]]]:
@@ -64,7 +66,10 @@ def test_rows_by_partition_value_and_offsets_by_topic_partition() -> None:
         ("11-17-2020 14", 3),
     ]
     assert found.records == 4
-    assert found.offsets == {"orders-0": ((5, 6), (9, 9)), "orders-1": ((2, 2),)}
+    assert [block.coverage for block in found.blocks] == [
+        Coverage({("orders", 0): ((6, 6),)}, {("orders", 0): HOUR_14 - HOUR}),
+        Coverage({("orders", 0): ((5, 5), (9, 9)), ("orders", 1): ((2, 2),)}, dict.fromkeys(PLACES, HOUR_14)),
+    ]
 
 
 @pytest.mark.parametrize("slice_bytes", [1, 2_000, 10**9])
@@ -75,16 +80,16 @@ def test_slices_of_any_size_make_the_same_rows(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_an_empty_batch_has_no_blocks() -> None:
-    assert prepare(b"[]") == Blocks((), 0, {})
+    assert prepare(b"[]") == Blocks((), ())
 
 
 def test_records_from_too_far_in_the_future_are_rejected_by_the_given_present() -> None:
     assert prepare(payload(element(1, timestamp=NOW + 60_000)), latest_timestamp=60).records == 1
-    with pytest.raises(RejectedRecordsError):
-        prepare(payload(element(1, timestamp=NOW + 60_001)), latest_timestamp=60)
+    found = prepare(payload(element(1, timestamp=NOW + 60_001)), latest_timestamp=60)
+    assert (found.blocks, len(found.rejected)) == ((), 1)
 
 
-def test_one_record_that_cannot_be_written_stops_the_batch_and_all_such_are_named() -> None:
+def test_what_cannot_be_written_is_named_and_the_rest_becomes_rows() -> None:
     batch = payload(
         element(1),
         element(2, value={"secret": "payload"}),
@@ -92,19 +97,17 @@ def test_one_record_that_cannot_be_written_stops_the_batch_and_all_such_are_name
         json.dumps(element(4, offset="x")),
         element(5, value="ok"),
     )
-    with pytest.raises(RejectedRecordsError, match="3 of 5 records can't be written, so the batch was not") as caught:
-        prepare(batch)
-    assert [(error.where, error.path) for error in caught.value.rejected] == [
-        ("orders-0-2", "$.data.value"),
-        ("element 3", "$.data.offset"),
-        ("orders-0-3", "$.data.timestamp"),
+    found = prepare(batch)
+    assert [(one.error.where, one.error.path, one.place, one.offset, one.after) for one in found.rejected] == [
+        ("orders-0-2", "$.data.value", ("orders", 0), 2, 1),
+        ("element 3", "$.data.offset", None, None, 2),
+        ("orders-0-3", "$.data.timestamp", ("orders", 0), 3, 0),
     ]
-    assert "payload" not in str(caught.value).replace("payloads", "")
+    assert rows(found) == {"11-17-2020 14": [("orders", 0, 1, "k1", "v1"), ("orders", 0, 5, "k5", "ok")]}
+    assert found.blocks[0].coverage.offsets == {("orders", 0): ((1, 1), (5, 5))}
 
 
-def test_faults_in_later_slices_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks_module, "SLICE_BYTES", 1)
-    batch = payload(*(element(n, value="a" if n % 2 else "a,b") for n in range(6)))
+def csv(*lines: str) -> Blocks:
     settings = Settings.from_mapping(
         {
             "name": "c",
@@ -114,12 +117,27 @@ def test_faults_in_later_slices_are_found_too(monkeypatch: pytest.MonkeyPatch) -
             "table": "t",
             "format": "CSV",
             "mode": "VALUE",
+            "compression": "none",
         }
     )
-    columns = (*expected(settings), Column("a", "STRING"))
-    with pytest.raises(RejectedRecordsError) as caught:
-        Preparation(settings, columns).blocks(batch, now=NOW)
-    assert [error.where for error in caught.value.rejected] == ["orders-0-0", "orders-0-2", "orders-0-4"]
+    preparation = Preparation(settings, (*expected(settings), Column("a", "STRING")))
+    batch = payload(*(element(n, value=line) for n, line in enumerate(lines)))
+    return preparation.blocks(preparation.decode(batch), now=NOW)
+
+
+def test_faults_in_later_slices_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks_module, "SLICE_BYTES", 1)
+    found = csv("a,b", "a", "a,b", "a", "a,b", "a")
+    assert [one.error.where for one in found.rejected] == ["orders-0-0", "orders-0-2", "orders-0-4"]
+    (block,) = found.blocks
+    assert (block.records, block.coverage.offsets) == (3, {("orders", 0): ((1, 1), (3, 3), (5, 5))})
+    schema = TableSchema.from_lists(["topic", "partition", "offset", "a"], ["string", "bigint", "bigint", "string"])
+    read = TunnelArrowReader(schema, lambda _: io.BytesIO(block.body)).read()
+    assert [row["offset"] for row in read.to_pylist()] == [1, 3, 5]
+
+
+def test_a_partition_value_without_a_good_record_has_no_block() -> None:
+    assert csv("a,b").blocks == ()
 
 
 def test_no_batch_no_blocks() -> None:

@@ -27,7 +27,7 @@ def offsets(decoded: Decoded) -> list[int]:
 
 
 def only_error(decoded: Decoded) -> tuple[str, str, str, str]:
-    (error,) = decoded.rejected
+    (error,) = [one.error for one in decoded.rejected]
     return error.reason, error.where, error.path, error.message
 
 

@@ -18,7 +18,7 @@ from kafka_maxcompute.errors import (
     RefusedError,
     RejectedRecordsError,
 )
-from maxcompute_sink import instance as instance_module
+from maxcompute_sink import rejected as rejected_module
 from maxcompute_sink.instance import Instance
 from tests.kafka_events import HOUR_14, element, payload
 from tests.scripted_service import Answer, ScriptedService, refusal, session
@@ -150,7 +150,7 @@ def test_an_empty_batch_is_written_by_doing_nothing() -> None:
 def test_records_that_cannot_be_written_are_all_named_and_nothing_is_opened(
     lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instance_module, "LOGGED_TOGETHER", 2)
+    monkeypatch.setattr(rejected_module, "LOGGED_TOGETHER", 2)
     bad = [element(number, value={SECRET: SECRET}) for number in range(3)]
     batch = payload(element(9), *bad, element(4, timestamp=-1, value=SECRET))
     with scripted(TABLE) as service:

@@ -96,7 +96,7 @@ def test_only_utf8_goes_into_a_text_column(format_: str) -> None:
     elements = element(1, value=good), element(2, value=bad), element(3, value=None)
     found = rows(DOCUMENT, *elements, value_type="Binary", format=format_)
     assert content(found) == [("k1", "订单"), ("k3", None)]
-    (error,) = found.rejected
+    (error,) = [one.error for one in found.rejected]
     assert (error.reason, error.where, error.path) == (mapping.NOT_TEXT, "orders-0-2", "$.data.value")
     assert "make column value and format BINARY" in error.message
     assert SECRET not in str(error)
@@ -117,7 +117,7 @@ def test_json_values_that_are_not_utf8_are_set_aside() -> None:
     batch = payload(element(1, value="x"), element(2, value="y")).replace(b'"x"', b'"\xff"')
     found = mapper(DOCUMENT, value_type="Json").rows(Decoder("Json").decode(batch).records)
     assert content(found) == [("k2", '"y"')]
-    assert [error.reason for error in found.rejected] == [mapping.NOT_TEXT]
+    assert [one.error.reason for one in found.rejected] == [mapping.NOT_TEXT]
 
 
 CSV = (*POSITION, Column("a", "STRING"), Column("b", "BIGINT"), Column("c", "STRING"))
@@ -148,7 +148,7 @@ def test_csv_in_base64_is_read_as_utf8() -> None:
     elements = element(1, value=base64_of("订单,1,x".encode())), element(2, value=base64_of(b"\xff,1,x"))
     found = rows(CSV, *elements, format="CSV", mode="VALUE", value_type="Binary")
     assert content(found) == [("订单", 1, "x")]
-    assert [(error.reason, error.path) for error in found.rejected] == [(mapping.NOT_TEXT, "$.data.value")]
+    assert [(one.error.reason, one.error.path) for one in found.rejected] == [(mapping.NOT_TEXT, "$.data.value")]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_line_that_does_not_fit_is_set_aside(line: str, reason: str) -> None:
     elements = element(1, value="a,1,b"), element(2, value=line), element(3, value="c,2,d")
     found = rows(CSV, *elements, format="CSV", mode="VALUE")
     assert content(found) == [("a", 1, "b"), ("c", 2, "d")]
-    (error,) = found.rejected
+    (error,) = [one.error for one in found.rejected]
     assert (error.reason, error.where, error.path) == (reason, "orders-0-2", "$.data.value")
     assert SECRET not in str(error)
 
@@ -180,7 +180,7 @@ def test_an_open_quote_does_not_swallow_the_next_record() -> None:
     elements = element(1, value='"open,1,x'), element(2, value='y",1,x'), element(3, value="z,1,x")
     found = rows(CSV, *elements, format="CSV", mode="VALUE")
     assert content(found) == [('y"', 1, "x"), ("z", 1, "x")]
-    assert [error.where for error in found.rejected] == ["orders-0-1"]
+    assert [one.error.where for one in found.rejected] == ["orders-0-1"]
 
 
 GOOD_FIELDS = [
@@ -252,7 +252,7 @@ BAD_FIELDS = [
 @pytest.mark.parametrize(("type_", "text"), BAD_FIELDS)
 def test_csv_fields_of_another_type_are_set_aside(type_: str, text: str) -> None:
     found = rows((*POSITION, Column("c", type_)), element(1, value=text), format="CSV", mode="VALUE")
-    (error,) = found.rejected
+    (error,) = [one.error for one in found.rejected]
     assert (error.reason, content(found)) == (mapping.WRONG_TYPE, [])
     assert error.message == f"column c: expected a {type_}, found text that is none"
 
@@ -267,7 +267,7 @@ def test_null_is_set_aside_where_the_table_has_no_room_for_it() -> None:
     columns = (*POSITION, Column("key", "STRING", nullable=False), Column("value", "STRING"))
     found = rows(columns, element(1, key=None, value=None), element(2, value=None))
     assert content(found) == [("k2", None)]
-    (error,) = found.rejected
+    (error,) = [one.error for one in found.rejected]
     assert (error.reason, error.path) == (mapping.REQUIRED, "$.data.key")
     assert "column key is NOT NULL" in error.message
 
@@ -277,13 +277,13 @@ def test_a_field_above_the_limit_of_the_table_is_set_aside(monkeypatch: pytest.M
     elements = element(1, value="订单订"), element(2, value="订单订x"), element(3, value=None)
     found = rows(DOCUMENT, *elements)
     assert content(found) == [("k1", "订单订"), ("k3", None)]
-    assert [(error.reason, error.where) for error in found.rejected] == [(mapping.TOO_LONG, "orders-0-2")]
-    assert "found 10" in found.rejected[0].message
+    assert [(one.error.reason, one.error.where) for one in found.rejected] == [(mapping.TOO_LONG, "orders-0-2")]
+    assert "found 10" in found.rejected[0].error.message
 
 
 def test_a_record_with_two_faults_is_named_once() -> None:
     found = rows(CSV, element(1, value="a,x,b,c"), element(2, value="a,x,b"), format="CSV", mode="VALUE")
-    assert [error.reason for error in found.rejected] == [mapping.NOT_CSV, mapping.WRONG_TYPE]
+    assert [one.error.reason for one in found.rejected] == [mapping.NOT_CSV, mapping.WRONG_TYPE]
 
 
 def test_no_records_make_no_rows() -> None:

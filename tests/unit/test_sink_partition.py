@@ -95,7 +95,7 @@ def test_a_quarter_hour_zone_turns_at_its_own_full_hours() -> None:
 def test_absent_times_are_set_aside(time: int | None) -> None:
     found = group(HOUR_14, time, HOUR_14)
     assert offsets(found) == {"11-17-2020 14": [0, 2]}
-    (error,) = found.rejected
+    (error,) = [one.error for one in found.rejected]
     assert (error.reason, error.where, error.path) == (ABSENT, "orders-0-1", "$.data.timestamp")
 
 
@@ -103,7 +103,7 @@ def test_absent_times_are_set_aside(time: int | None) -> None:
 def test_absurd_times_are_set_aside(time: int) -> None:
     found = group(time, HOUR_14)
     assert offsets(found) == {"11-17-2020 14": [1]}
-    (error,) = found.rejected
+    (error,) = [one.error for one in found.rejected]
     assert (error.reason, error.where) == (ABSURD, "orders-0-0")
     assert f"expected a time from 2000-01-01 00:00:00+00:00 to 2100-01-01 00:00:00+00:00, found {time} ms" in str(error)
 

@@ -18,6 +18,7 @@ from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.table import Column
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.upload_sessions import State, Status, UploadSession
+from tests.kafka_events import HOUR_14
 from tests.scripted_service import Answer, ScriptedService, refusal, session
 
 if TYPE_CHECKING:
@@ -268,6 +269,21 @@ def test_a_tables_columns_are_read() -> None:
         (Column("pt", "STRING"),),
     )
     assert {request.path for request in scripted.requests} == {"/projects/p/tables/test_kafka"}
+
+
+@pytest.mark.parametrize(
+    ("told", "created"),
+    [
+        ("<CreationTime>Tue, 17 Nov 2020 06:20:00 GMT</CreationTime>", HOUR_14),
+        ("<CreationTime>long ago</CreationTime>", None),
+        ("", None),
+    ],
+)
+def test_when_a_table_was_made_is_read(told: str, created: int | None) -> None:
+    body = f'<Table>{told}<Schema><![CDATA[{{"columns": []}}]]></Schema></Table>'.encode()
+    with ScriptedService(Answer(body=body)) as scripted:
+        found = table_definition.look(service(scripted), "test_kafka", soon())
+    assert found == table_definition.TableDefinition((), (), created)
 
 
 @pytest.mark.parametrize("answer", [Answer(body=b"{}"), Answer(body=b"<Table/>"), Answer(body=b"<Table>")])

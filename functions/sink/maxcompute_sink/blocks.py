@@ -1,4 +1,4 @@
-"""A batch's bytes become the blocks to write: one for each partition value, complete before anything is opened."""
+"""Decoded records become the blocks to write: one for each partition value, complete before anything is opened."""
 
 from __future__ import annotations
 
@@ -7,25 +7,59 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import time_zone
-from kafka_maxcompute.errors import RejectedRecordsError
-from kafka_maxcompute.offsets import intervals
+from kafka_maxcompute.offsets import intervals, union
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.framing import block_body
 from maxcompute_sink.mapping import Mapper
 from maxcompute_sink.partition import Partitioner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
-    from kafka_maxcompute.errors import RecordError
-    from kafka_maxcompute.offsets import Interval
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings import Settings
     from kafka_maxcompute.table import Column
+    from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.rejected import Rejected
 
 SLICE_BYTES = 1024 * 1024
 """About how much of the payload is in Arrow at a time; smaller slices cost time, larger ones memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Where records are from: their offsets and their highest timestamps (epoch ms) by topic-partition."""
+
+    offsets: dict[TopicPartition, Intervals]
+    timestamps: dict[TopicPartition, int]
+
+    @classmethod
+    def of(cls, records: Iterable[Any]) -> Coverage:
+        """That of decoded records; those without a timestamp have none to be the highest."""
+        found: defaultdict[TopicPartition, list[Any]] = defaultdict(list)
+        for record in records:
+            found[record.topic, record.partition].append(record)
+        timestamps = {}
+        for place, members in found.items():
+            times = [record.timestamp for record in members]
+            if None in times:
+                times = [time for time in times if time is not None]
+            if times:
+                timestamps[place] = max(times)
+        offsets = {place: intervals([record.offset for record in found[place]]) for place in sorted(found)}
+        return cls(offsets, timestamps)
+
+    def joined(self, other: Coverage) -> Coverage:
+        """That of both."""
+        if not other.offsets:
+            return self
+        offsets = {place: union(found, other.offsets.get(place, ())) for place, found in self.offsets.items()}
+        timestamps = {**other.timestamps, **self.timestamps}
+        for place in self.timestamps.keys() & other.timestamps.keys():
+            timestamps[place] = max(self.timestamps[place], other.timestamps[place])
+        return Coverage({**other.offsets, **offsets}, timestamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +69,20 @@ class Block:
     partition_value: str
     records: int
     body: bytes
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """All rows of a batch, and where its records are from."""
+    """All rows of some records, and what can't be one."""
 
     blocks: tuple[Block, ...]
-    records: int
-    offsets: dict[str, tuple[Interval, ...]]
-    """By topic-partition, as `topic-partition`."""
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def records(self) -> int:
+        """How many rows there are."""
+        return sum(block.records for block in self.blocks)
 
 
 class Preparation:
@@ -57,39 +95,37 @@ class Preparation:
         self._partitioner = Partitioner(settings.partition, settings.partition_names, zone)
         self._mapper = Mapper(columns, settings=settings)
 
-    def blocks(self, payload: bytes, *, now: int) -> Blocks:
-        """The blocks of a batch; `now` is in milliseconds since 1970, for the latest time that is believed.
+    def decode(self, payload: bytes) -> Decoded:
+        """The records of a batch; raises `MalformedBatchError`."""
+        return self._decoder.decode(payload)
 
-        Raises `MalformedBatchError`, and `RejectedRecordsError` with every record that can't be written.
+    def blocks(self, decoded: Decoded, *, now: int, coverage: Coverage | None = None) -> Blocks:
+        """The blocks of records; `now` is in milliseconds since 1970, for the latest time that is believed.
+
+        What was rejected before is among what is rejected now. A partition value that no record is left for has no
+        block. `coverage` is that of all records, where it's known.
         """
-        decoded = self._decoder.decode(payload)
         latest = now + self._settings.latest_timestamp * 1_000
         grouped = self._partitioner.group(decoded.records, earliest=self._settings.earliest_timestamp, latest=latest)
         rejected = [*decoded.rejected, *grouped.rejected]
-        at_once = max(1, SLICE_BYTES * len(decoded.records) // len(payload))
+        at_once = max(1, SLICE_BYTES * len(decoded.records) // max(1, decoded.size))
         blocks = []
         for value, records in grouped.by_value.items():
+            known = len(rejected)
             body = block_body(self._rows(records, at_once, rejected), self._settings.compression)
-            blocks.append(Block(value, len(records), body))
-        if rejected:
-            raise RejectedRecordsError(rejected, records=len(decoded.records) + len(decoded.rejected))
-        return Blocks(tuple(blocks), len(decoded.records), _offsets(decoded.records))
+            good = records
+            if len(rejected) > known:
+                unwritten = {id(one.record) for one in rejected[known:]}
+                good = [record for record in records if id(record) not in unwritten]
+            if good:
+                covered = coverage if coverage is not None and good is decoded.records else Coverage.of(good)
+                blocks.append(Block(value, len(good), body, covered))
+        return Blocks(tuple(blocks), tuple(rejected))
 
-    def _rows(self, records: Sequence[Any], at_once: int, rejected: list[RecordError]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, records: Sequence[Any], at_once: int, rejected: list[Rejected]) -> Iterator[pa.RecordBatch]:
         """The rows of all records, so many at once; records that have none are added to those rejected."""
         for start in range(0, len(records), at_once):
             rows = self._mapper.rows(records[start : start + at_once])
             rejected += rows.rejected
-            yield rows.batch
-
-
-def _offsets(records: Sequence[Any]) -> dict[str, tuple[Interval, ...]]:
-    """The records' offsets by topic-partition."""
-    found: defaultdict[str, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        found[record.topic][record.partition].append(record.offset)
-    return {
-        f"{topic}-{partition}": intervals(offsets)
-        for topic, partitions in sorted(found.items())
-        for partition, offsets in sorted(partitions.items())
-    }
+            if rows.batch.num_rows:
+                yield rows.batch

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 import msgspec
 
 from kafka_maxcompute.errors import MalformedBatchError, RecordError
-from maxcompute_sink.records import RECORD_TYPES
+from maxcompute_sink.records import OFFSETS, PARTITIONS, RECORD_TYPES
+from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +48,7 @@ class _Coordinates(msgspec.Struct):
     topic: str
     partition: int
     offset: int
+    timestamp: Any = None
 
 
 class _Probe(msgspec.Struct):
@@ -58,14 +60,15 @@ class _Probe(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The records of a batch in its order, and an error for each element that is none.
+    """The records of a batch in its order, and what can't be one; `size` is that of the batch in bytes.
 
     `records` are of one subtype of `Record` (which one only `mapping` needs to know); their timestamps are numbers or
     None.
     """
 
     records: list[Any]
-    rejected: list[RecordError]
+    rejected: list[Rejected]
+    size: int
 
 
 class Decoder:
@@ -91,12 +94,12 @@ class Decoder:
             payload = b"[" + payload + b"]"
         elif opening != b"[":
             _refuse(payload, f"expected an array or an object, found a first byte of {opening!r}")
-        rejected: list[RecordError] = []
+        rejected: list[Rejected] = []
         try:
             records = self._at_once(payload)
         except _FAULTS:
             records = self._one_by_one(payload, rejected)
-        return _read_timestamps(records, rejected)
+        return Decoded(_with_times(records, rejected), rejected, len(payload))
 
     def _at_once(self, payload: bytes) -> list[Any]:
         """All records by one call; raises one of `_FAULTS` where any element needs a closer look."""
@@ -111,16 +114,22 @@ class Decoder:
             elements = [decode(element) if type(element) is str else element for element in elements]
         return [event.data for event in elements]
 
-    def _one_by_one(self, payload: bytes, rejected: list[RecordError]) -> list[Any]:
-        records = []
+    def _one_by_one(self, payload: bytes, rejected: list[Rejected]) -> list[Any]:
+        records: list[Any] = []
         for index, element in enumerate(_cut(payload)):
             text: bytes | str = element
             try:
                 if element[:1] == b'"':
                     text = msgspec.json.decode(element, type=str)
-                records.append(self._record_of(text))
+                record = self._record_of(text)
             except _FAULTS as fault:
-                rejected.append(_rejection(index, text, fault, self._hint))
+                rejected.append(_rejection(index, text, fault, self._hint, after=len(records)))
+            else:
+                untimely = _read_time(record)
+                if untimely is None:
+                    records.append(record)
+                else:
+                    rejected.append(untimely)
         return records
 
     def _record_of(self, text: bytes | str) -> Any:
@@ -170,47 +179,56 @@ def _refuse(payload: bytes, found: str) -> NoReturn:
     ) from None
 
 
-def _rejection(index: int, text: bytes | str, fault: Exception, hint: str) -> RecordError:
+def _rejection(index: int, text: bytes | str, fault: Exception, hint: str, *, after: int) -> Rejected:
     """Why an element is no record; nothing of what the element holds but its coordinates is repeated."""
-    where = _coordinates(text) or f"element {index}"
+    at = _coordinates(text)
+    where = f"element {index}" if at is None else f"{at.topic}-{at.partition}-{at.offset}"
     if isinstance(fault, msgspec.ValidationError):
         message, _, path = str(fault).partition(" - at ")
         path = path.strip("`") or "$"
         advice = hint if path in {"$.data.value", "$.value"} else ""
-        return RecordError(UNEXPECTED, message + advice, where=where, path=path)
-    if isinstance(fault, msgspec.DecodeError):
+        error = RecordError(UNEXPECTED, message + advice, where=where, path=path)
+    elif isinstance(fault, msgspec.DecodeError):
         message = f"expected JSON text, found text that isn't: {fault}"
+        error = RecordError(MALFORMED, message, where=where, path="$")
     elif isinstance(fault, UnicodeDecodeError):
-        message = "expected JSON text in UTF-8, found bytes that aren't"
+        error = RecordError(MALFORMED, "expected JSON text in UTF-8, found bytes that aren't", where=where, path="$")
     else:
-        message = "expected an event, found one that nests too deeply"
-    return RecordError(MALFORMED, message, where=where, path="$")
+        error = RecordError(MALFORMED, "expected an event, found one that nests too deeply", where=where, path="$")
+    element = text.encode() if isinstance(text, str) else text
+    if at is None or at.partition not in PARTITIONS or at.offset not in OFFSETS:
+        return Rejected(error, None, None, element=element, after=after)
+    timestamp = at.timestamp if isinstance(at.timestamp, int) else None
+    return Rejected(error, (at.topic, at.partition), at.offset, timestamp, element=element, after=after)
 
 
-def _coordinates(text: bytes | str) -> str | None:
-    """topic-partition-offset of an element that has them, whatever else is wrong with it."""
+def _coordinates(text: bytes | str) -> _Coordinates | None:
+    """Where an element's record is in its topic, if the element says it, whatever else is wrong with it."""
     shapes: tuple[Any, ...] = (_Event[_Coordinates], _Coordinates)
     for shape in shapes:
         try:
             found = msgspec.json.decode(text, type=shape)
         except _FAULTS:
             continue
-        at = getattr(found, "data", found)
-        return f"{at.topic}-{at.partition}-{at.offset}"
+        at: _Coordinates = getattr(found, "data", found)
+        return at
     return None
 
 
-def _read_timestamps(records: list[Any], rejected: list[RecordError]) -> Decoded:
-    """Turn timestamps that came as digits into numbers; on the common path there are none."""
+def _with_times(records: list[Any], rejected: list[Rejected]) -> list[Any]:
+    """The records with timestamps that came as digits turned into numbers; on the common path there are none."""
     if str not in set(map(type, [record.timestamp for record in records])):
-        return Decoded(records, rejected)
-    good = []
-    for record in records:
-        if isinstance(record.timestamp, str):
-            if not _WHOLE_NUMBER.fullmatch(record.timestamp):
-                message = "expected milliseconds since 1970 as a number or its digits, found other text"
-                rejected.append(RecordError(UNEXPECTED, message, where=record.where, path="$.data.timestamp"))
-                continue
-            record.timestamp = int(record.timestamp)
-        good.append(record)
-    return Decoded(good, rejected)
+        return records
+    faults = [_read_time(record) for record in records]
+    rejected += [fault for fault in faults if fault is not None]
+    return [record for record, fault in zip(records, faults, strict=True) if fault is None]
+
+
+def _read_time(record: Any) -> Rejected | None:
+    """Turn a timestamp of digits into a number; why it can't be, else None."""
+    if isinstance(record.timestamp, str):
+        if not _WHOLE_NUMBER.fullmatch(record.timestamp):
+            message = "expected milliseconds since 1970 as a number or its digits, found other text"
+            return Rejected.of(record, UNEXPECTED, message, path="$.data.timestamp")
+        record.timestamp = int(record.timestamp)
+    return None

@@ -1,34 +1,45 @@
-"""What one instance of the function keeps between invocations: checked settings and the table's shape."""
+"""What one instance of the function keeps between invocations: checked settings, the table's shape, and its clients."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import google_crc32c
 
 from fc_powertools import logger
 from kafka_maxcompute import table_definition
-from kafka_maxcompute.errors import ConfigurationError, RefusedError, RejectedRecordsError
+from kafka_maxcompute.diverted import ErrorTopic
+from kafka_maxcompute.errors import ConfigurationError, LedgerError, RefusedError, RejectedRecordsError
+from kafka_maxcompute.roll_forward import Services
+from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.table import check
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
 from maxcompute_sink.blocks import Preparation
-from maxcompute_sink.delivery import deliver
+from maxcompute_sink.connections import connect
+from maxcompute_sink.framing import ENCODINGS
+from maxcompute_sink.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from fc_powertools import Deadline, Invocation
-    from kafka_maxcompute.errors import RecordError
+    from fc_powertools import Deadline, Invocation, Metrics
+    from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.table_definition import TableDefinition
+    from maxcompute_sink.blocks import Blocks, Coverage
+    from maxcompute_sink.connections import Connections
+    from maxcompute_sink.decode import Decoded
 
 REPLY_SECONDS = 1.0
 """Kept of the invocation's time for the reply."""
-LOGGED_TOGETHER = 500
-"""Rejected records of one reason that one log line names."""
+MAINTENANCE_SECONDS = 5.0
+"""How long a delivery that is done may keep its reply back for the ledger's upkeep."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +56,12 @@ class Instance:
         if google_crc32c.implementation != "c":
             fault = f"google_crc32c runs as {google_crc32c.implementation!r}, at a hundredth of the speed"
             raise ConfigurationError([f"{fault}; build the dependencies layer for this runtime"])
-        self._preparation: Preparation | None = None
+        self._table: _Table | None = None
         self._tunnel_endpoint = self.settings.tunnel_endpoint
+        self._connecting = threading.Lock()
+        self._connections: Connections | None = None
+        self._state: State | None = None
+        self._tried: dict[str, float] = {}
 
     def handle(self, payload: bytes, invocation: Invocation) -> dict[str, object]:
         """Write one batch; the reply says what was written where. Raises an error of `kafka_maxcompute.errors`."""
@@ -55,59 +70,131 @@ class Instance:
         metrics.dimension("connector", self.settings.name)
         metrics.count("batches")
         metrics.count("payload", len(payload), "Bytes")
+        payload = probe.taken_out(payload, self.settings, invocation, deadline)
         service = Service(self.settings.endpoint, self.settings.project, invocation.credentials)
-        preparation = self._prepared(service, deadline)
         try:
-            with metrics.timed("prepare"):
-                blocks = preparation.blocks(payload, now=time.time_ns() // 1_000_000)
-        except RejectedRecordsError as error:
-            for reason, rejected in _log_rejected(error.rejected).items():
-                metrics.count(f"rejected:{reason}", rejected)
-            raise
-        sessions = TunnelUploadSessions(service.at(self._endpoint(service, deadline)), self.settings)
-        try:
-            staged = deliver(
-                blocks, sessions, compression=self.settings.compression, deadline=deadline, metrics=metrics
-            )
-        except RefusedError:
+            reply = self._written(payload, _Call(invocation, service, deadline))
+        except (RefusedError, LedgerError):
             # The table may have changed; the next delivery looks at it anew.
-            self._preparation = None
+            self._table = None
             raise
-        metrics.count("records", blocks.records)
-        metrics.count("uploaded", sum(len(block.body) for block in blocks.blocks), "Bytes")
-        metrics.gauge("partition_values", len(staged))
-        written = {
-            one.block.partition_value: {"records": one.block.records, "upload_session": one.session.id}
-            for one in staged
-        }
-        reply = {"connector": self.settings.name, "records": blocks.records, "partitions": written}
-        _log.info("batch committed", extra={**reply, "offsets": blocks.offsets})
-        return {**reply, "offsets": blocks.offsets}
+        metrics.count("records", reply.records)
+        metrics.gauge("partition_values", len(reply.parts))
+        told = reply.told(self.settings.name)
+        _log.info("batch committed", extra=told)
+        return told
 
-    def _prepared(self, service: Service, deadline: Deadline) -> Preparation:
-        """The preparation for the table as it was when it was last looked at."""
-        if self._preparation is None:
-            columns, partition_columns = table_definition.read(service, self.settings.table, deadline)
-            check(self.settings, columns, partition_columns)
-            self._preparation = Preparation(self.settings, columns)
-        return self._preparation
+    def connect(self, invocation: Invocation) -> Connections | None:
+        """The clients of the brokers, made once; None where no brokers are set. Raises `ConfigurationError`."""
+        if not self.settings.bootstrap_servers:
+            return None
+        with self._connecting:
+            if self._connections is None:
+                by_kms = self.settings.sasl_password.startswith("kms:")
+                credentials = invocation.credentials if by_kms else None
+                self._connections = connect(self.settings, invocation.environment, credentials)
+            return self._connections
 
-    def _endpoint(self, service: Service, deadline: Deadline) -> str:
+    def close(self) -> None:
+        """Leave the brokers; whatever was answered is in the topics already, so nothing is lost."""
+        with self._connecting:
+            if self._connections is not None:
+                self._connections.close()
+            self._connections = None
+
+    def _written(self, payload: bytes, call: _Call) -> Reply:
+        preparation = self._prepared(call).preparation
+        with call.metrics.timed("prepare"):
+            decoded = preparation.decode(payload)
+        connections = self.connect(call.invocation)
+        errors = None
+        if connections is not None:
+            request = str(call.invocation.context.request_id)
+            errors = ErrorTopic(connections.letters, connections.originals, self.settings.name, request)
+        if connections is None or connections.ledger is None or errors is None:
+            return self._at_least_once(decoded, errors, call)
+        sessions = self._sessions(call)
+        services = Services(connections.ledger, sessions, SqlRowCounts(call.service, self.settings), errors)
+        return self._exactly_once(decoded, services, call)
+
+    def _at_least_once(self, decoded: Decoded, errors: ErrorTopic | None, call: _Call) -> Reply:
+        """Write a batch without a ledger; what can't be written goes to the error topic, or else fails the batch."""
+        blocks = self._blocks(decoded, None, call)
+        bad = blocks.rejected
+        if bad and (errors is None or self.settings.failure_policy == "stop"):
+            records = len(decoded.records) + len(decoded.rejected)
+            raise RejectedRecordsError([one.error for one in bad], records=records)
+        if bad and errors is not None:
+            errors.write(batch.reasons(bad), call.deadline, batch.known(decoded, bad))
+            errors.write_elements([(one.error, one.element) for one in batch.placeless(bad)], call.deadline)
+        staged = at_least_once.deliver(
+            blocks,
+            self._sessions(call),
+            compression=self.settings.compression,
+            deadline=call.deadline,
+            metrics=call.metrics,
+        )
+        return Reply.of_staged(staged, diverted=len(bad))
+
+    def _exactly_once(self, decoded: Decoded, services: Services, call: _Call) -> Reply:
+        """Write a batch by the ledger of claims."""
+        rejected.log(batch.placeless(decoded.rejected), call.metrics)
+        line = exactly_once.Line(
+            services,
+            prepare=lambda left, coverage: self._blocks(left, coverage, call),
+            verify=lambda state, dropped, _: self._verify(state, dropped, call),
+            encoding=ENCODINGS[self.settings.compression],
+            policy=self.settings.failure_policy,
+            tried=self._tried,
+        )
+        state, self._state = self._state, None
+        done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
+        self._state = done.state
+        exactly_once.gauge(done, call.metrics, now=services.clock())
+        services.ledger.maintain(call.deadline.within(MAINTENANCE_SECONDS))
+        return Reply.of_delivered(done)
+
+    def _blocks(self, decoded: Decoded, coverage: Coverage | None, call: _Call) -> Blocks:
+        """The blocks of records; what can't be one is counted and named in the log."""
+        now = time.time_ns() // 1_000_000
+        blocks = self._prepared(call).preparation.blocks(decoded, now=now, coverage=coverage)
+        rejected.log(blocks.rejected, call.metrics)
+        return blocks
+
+    def _verify(self, state: State, dropped: Coverage, call: _Call) -> None:
+        """Refuse a ledger that is about another table or other topics than those that are there now."""
+
+    def _sessions(self, call: _Call) -> TunnelUploadSessions:
         if not self._tunnel_endpoint:
-            self._tunnel_endpoint = tunnel_endpoint(service, deadline)
-        return self._tunnel_endpoint
+            self._tunnel_endpoint = tunnel_endpoint(call.service, call.deadline)
+        return TunnelUploadSessions(call.service.at(self._tunnel_endpoint), self.settings)
+
+    def _prepared(self, call: _Call) -> _Table:
+        """The table as it was when it was last looked at, and the preparation for it."""
+        if self._table is None:
+            definition = table_definition.look(call.service, self.settings.table, call.deadline)
+            check(self.settings, definition.columns, definition.partition_columns)
+            self._table = _Table(definition, Preparation(self.settings, definition.columns))
+        return self._table
 
 
-def _log_rejected(rejected: Iterable[RecordError]) -> dict[str, int]:
-    """Name every rejected record in the log, those of one reason and path together; how many each reason has."""
-    alike: dict[tuple[str, str], list[RecordError]] = defaultdict(list)
-    for error in rejected:
-        alike[error.reason, error.path].append(error)
-    counts: dict[str, int] = defaultdict(int)
-    for (reason, path), errors in alike.items():
-        counts[reason] += len(errors)
-        for start in range(0, len(errors), LOGGED_TOGETHER):
-            some = errors[start : start + LOGGED_TOGETHER]
-            fields = {"reason": reason, "path": path, "first": some[0].message, "records": [one.where for one in some]}
-            _log.error("records can't be written", extra=fields)
-    return counts
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table as it was looked at, and what prepares batches for it."""
+
+    definition: TableDefinition
+    preparation: Preparation
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One invocation at work."""
+
+    invocation: Invocation
+    service: Service
+    deadline: Deadline
+
+    @property
+    def metrics(self) -> Metrics:
+        """Those of the invocation."""
+        return self.invocation.metrics

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from kafka_maxcompute import time_zone
-from kafka_maxcompute.errors import ConfigurationError, RecordError
+from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.table import CONTENT, POSITION
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
+from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ class Rows:
     """Rows of the good records in their order, and an error for each of the others."""
 
     batch: pa.RecordBatch
-    rejected: list[RecordError]
+    rejected: list[Rejected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,13 @@ class _Faults:
 
     def __init__(self, records: Sequence[Any]) -> None:
         self._records = records
-        self.by_position: dict[int, RecordError] = {}
+        self.by_position: dict[int, Rejected] = {}
 
     def add(self, position: int, reason: str, message: str, part: str) -> None:
         """Note a record's fault, unless it has one already."""
-        error = RecordError(reason, message, where=self._records[position].where, path=f"$.data.{part}")
-        self.by_position.setdefault(position, error)
+        if position not in self.by_position:
+            record = self._records[position]
+            self.by_position[position] = Rejected.of(record, reason, message, path=f"$.data.{part}")
 
 
 class Mapper:

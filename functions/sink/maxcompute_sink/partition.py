@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.errors import RecordError
 from kafka_maxcompute.partition_value import EPOCH, partition_value
+from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class Partitioned:
     """Records by partition value, each value's in the order of the batch, and an error for each that has no value."""
 
     by_value: dict[str, list[Any]]
-    rejected: list[RecordError]
+    rejected: list[Rejected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Partitioner:
         that are believed. The records' timestamps are numbers or None.
         """
         times = [record.timestamp for record in records]
-        rejected: list[RecordError] = []
+        rejected: list[Rejected] = []
         if times and (None in times or min(times) < earliest or max(times) > latest):
             faults = [_fault(record, earliest, latest) for record in records]
             rejected = [fault for fault in faults if fault is not None]
@@ -71,17 +71,17 @@ class Partitioner:
         return Partitioned(by_value, rejected)
 
 
-def _fault(record: Any, earliest: int, latest: int) -> RecordError | None:
+def _fault(record: Any, earliest: int, latest: int) -> Rejected | None:
     """Why a record's time gives no partition value, or None."""
     time, path = record.timestamp, "$.data.timestamp"
     if time is None or time == _NO_TIMESTAMP:
         found = "none" if time is None else "-1, which is Kafka's word for none"
         message = f"expected milliseconds since 1970, found {found}; have the producer set the record's time"
-        return RecordError(ABSENT, message, where=record.where, path=path)
+        return Rejected.of(record, ABSENT, message, path=path)
     if earliest <= time <= latest:
         return None
     first, last = (EPOCH + timedelta(milliseconds=bound) for bound in (earliest, latest))
     message = (
         f"expected a time from {first} to {last}, found {time} ms since 1970; mend the producer's clock or the settings"
     )
-    return RecordError(ABSURD, message, where=record.where, path=path)
+    return Rejected.of(record, ABSURD, message, path=path)

@@ -11,9 +11,11 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-# Kafka's partition is an int32, its offset and timestamp are int64; the first two become BIGINT.
-_Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-_Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+PARTITIONS, OFFSETS = range(2**31), range(2**63)
+"""Kafka's partition is an int32, its offset an int64, as its timestamp; the first two become BIGINT."""
+
+_Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=PARTITIONS[-1])]
+_Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=OFFSETS[-1])]
 _Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 

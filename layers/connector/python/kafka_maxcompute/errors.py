@@ -64,17 +64,17 @@ class RecordError(ConnectorError):
 
 
 class RejectedRecordsError(BatchError):
-    """Some records of the batch can't be written, so none of it was; `rejected` names each."""
+    """Some records of the batch can't be written; `rejected` names each, `outcome` what became of the others."""
 
     SHOWN: ClassVar[int] = 10
 
-    def __init__(self, rejected: Sequence[RecordError], *, records: int) -> None:
+    def __init__(self, rejected: Sequence[RecordError], *, records: int, outcome: str = "so the batch was not") -> None:
         self.rejected = tuple(rejected)
         shown = "".join(f"\n  - {error}" for error in self.rejected[: self.SHOWN])
         more = len(self.rejected) - self.SHOWN
         rest = f"\n  - and {more} more" if more > 0 else ""
         super().__init__(
-            f"{len(self.rejected)} of {records} records can't be written, so the batch was not; "
+            f"{len(self.rejected)} of {records} records can't be written, {outcome}; "
             f"mend the producer or the table, or move the group past them:{shown}{rest}"
         )
 

@@ -116,6 +116,15 @@ def certificates_of_protocol(security_protocol: str, ssl_ca: str, *, ssl_check_h
                 yield setting, f"{found}; set that to SASL_SSL or SSL, or leave this out"
 
 
+def servers_of_delivery(delivery: str, bootstrap_servers: str) -> Faults:
+    """The ledger of claims is a topic, which the sink itself reads and writes (D10)."""
+    if delivery == "exactly-once" and not bootstrap_servers:
+        yield (
+            "bootstrap_servers",
+            "delivery exactly-once needs it; set it to host:port of the brokers, or delivery to at-least-once",
+        )
+
+
 def servers_of_control(control: str, bootstrap_servers: str) -> Faults:
     """Without the service's API, brokers are reached by their addresses only."""
     if control == "admin" and not bootstrap_servers:
@@ -134,6 +143,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[..., Faults]], ...] = (
     (("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"), login_of_protocol),
     (("security_protocol", "ssl_ca", "ssl_check_hostname"), certificates_of_protocol),
     (("control", "bootstrap_servers"), servers_of_control),
+    (("delivery", "bootstrap_servers"), servers_of_delivery),
 )
 
 

@@ -41,7 +41,7 @@ PartitionWindow = Literal["HOUR", "DAY", "MINUTE"]
 PartitionNames = Literal["document", "iso"]
 ValueType = Literal["Text", "Json", "Binary"]
 Compression = Literal["deflate", "lz4", "zstd", "none"]
-Delivery = Literal["at-least-once"]
+Delivery = Literal["exactly-once", "at-least-once"]
 Control = Literal["alikafka", "admin"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -152,7 +152,7 @@ def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]
             values[field] = setting.kind.read(value)
         except (LookupError, TypeError, ValueError):
             found = "something else, which isn't shown" if setting.kind.hidden else shown(value)
-            faults.append(f"{key}: expected {setting.kind.expected}, found {found}; {_remedy(field, setting)}")
+            faults.append(f"{key}: expected {setting.kind.expected}, found {found}; {_remedy(setting)}")
     faults += [f"{_key(field, prefix)}: {fault}" for field, fault in rules.faults(values)]
     if faults:
         raise ConfigurationError(faults)
@@ -186,10 +186,8 @@ def _default(field: str, setting: Setting, values: dict[str, Any]) -> None:
         values[field] = setting.kind.read(setting.default) if setting.default != "" else ""
 
 
-def _remedy(field: str, setting: Setting) -> str:
+def _remedy(setting: Setting) -> str:
     """What to do about a value that can't be read."""
-    if field == "delivery":
-        return "exactly-once needs the ledger of claims, which this version doesn't have yet"
     if setting.required:
         return "mend it"
     default = setting.derived or setting.default

@@ -73,14 +73,15 @@ class UploadSessions(Protocol):
         """Ask once for the session's commit; after an error its status decides whether it took place."""
 
 
-def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -> None:
+def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline, *, look_first: bool = False) -> None:
     """Commit a session; returns when the service says that it's closed, however that came to be.
 
     After an answer that was lost or was no, the status is read, and the commit is asked for again only where that says
-    that it hasn't taken place. Never is the work done anew in another session. Raises `RefusedError` where the session
-    can't be committed, `UnavailableError` where it's still open when the time is up.
+    that it hasn't taken place. Never is the work done anew in another session. With `look_first` the status is read
+    before anything is asked for. Raises `RefusedError` where the session can't be committed, `UnavailableError` where
+    it's still open when the time is up.
     """
-    asked = False
+    asked = look_first
     for attempt in until(deadline):
         with attempt:
             status = sessions.look(session, deadline).status if asked else Status.NORMAL

@@ -1,18 +1,22 @@
-"""delivery: everything is staged before anything is committed, and a batch is in the table once or not at all."""
+"""at_least_once: everything is staged before anything is committed, and a batch is in the table once or not at all."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fc_powertools import Deadline, Metrics, logger
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, State, Status, UploadSession
-from maxcompute_sink.blocks import Block, Blocks
-from maxcompute_sink.delivery import COMMIT_SECONDS, PARALLEL, Staged, deliver
+from maxcompute_sink.at_least_once import COMMIT_SECONDS, deliver
+from maxcompute_sink.blocks import Block, Blocks, Coverage
+from maxcompute_sink.parallel import PARALLEL
+
+if TYPE_CHECKING:
+    from maxcompute_sink.staging import Staged
 
 pytestmark = pytest.mark.quick
 
@@ -20,7 +24,7 @@ VALUES = [f"11-17-2020 {hour:02}" for hour in range(20)]
 
 
 def batch(count: int) -> Blocks:
-    return Blocks(tuple(Block(value, 1, value.encode()) for value in VALUES[:count]), count, {})
+    return Blocks(tuple(Block(value, 1, value.encode(), Coverage({}, {})) for value in VALUES[:count]), ())
 
 
 def run(

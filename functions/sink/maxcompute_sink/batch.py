@@ -1,0 +1,152 @@
+"""What a delivery still has to write: pure operations on decoded records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute.diverted import Delivered
+from kafka_maxcompute.offsets import contains, count, intervals
+from kafka_maxcompute.originals import Original
+from maxcompute_sink.blocks import Coverage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
+    from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.rejected import Rejected
+
+
+def coverage(decoded: Decoded) -> Coverage:
+    """Where a batch's records are from, those that can't be written included."""
+    return Coverage.of(decoded.records).joined(rejected_coverage(decoded.rejected))
+
+
+def rejected_coverage(rejected: Iterable[Rejected]) -> Coverage:
+    """Where records that can't be written are from, as far as that is known."""
+    offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
+    timestamps: dict[TopicPartition, int] = {}
+    for one in rejected:
+        if one.place is not None and one.offset is not None:
+            offsets[one.place].append(one.offset)
+            if one.timestamp is not None:
+                timestamps[one.place] = max(one.timestamp, timestamps.get(one.place, one.timestamp))
+    return Coverage({place: intervals(found) for place, found in sorted(offsets.items())}, timestamps)
+
+
+def reasons(rejected: Iterable[Rejected]) -> dict[str, dict[TopicPartition, Intervals]]:
+    """The offsets of records that can't be written, by reason."""
+    by_reason: defaultdict[str, list[Rejected]] = defaultdict(list)
+    for one in rejected:
+        if one.place is not None:
+            by_reason[one.error.reason].append(one)
+    return {reason: rejected_coverage(found).offsets for reason, found in by_reason.items()}
+
+
+def placeless(rejected: Iterable[Rejected]) -> list[Rejected]:
+    """The elements that don't say which record they are."""
+    return [one for one in rejected if one.place is None]
+
+
+def placed(rejected: Iterable[Rejected]) -> list[Rejected]:
+    """The others: their offsets can be claimed."""
+    return [one for one in rejected if one.place is not None]
+
+
+def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
+    """The batch without repeats: the first of each offset stays, a record before an element that is none."""
+    if sum(map(count, covered.offsets.values())) == len(decoded.records) + len(placed(decoded.rejected)):
+        return decoded
+    records: dict[tuple[str, int, int], Any] = {}
+    for record in decoded.records:
+        records.setdefault((record.topic, record.partition, record.offset), record)
+    rejected: dict[tuple[str, int, int], Rejected] = {}
+    for one in placed(decoded.rejected):
+        if one.place is not None and one.offset is not None and (*one.place, one.offset) not in records:
+            rejected.setdefault((*one.place, one.offset), one)
+    kept = [*placeless(decoded.rejected), *rejected.values()]
+    return replace(decoded, records=list(records.values()), rejected=kept)
+
+
+def split(decoded: Decoded, taken: Offsets) -> tuple[Decoded, Coverage]:
+    """The batch without the records whose offsets are taken, and where those are from."""
+    here = [contains(taken.get((one.topic, one.partition), ()), one.offset) for one in decoded.records]
+    there = [_is_in(one, taken) for one in decoded.rejected]
+    dropped = replace(
+        decoded,
+        records=[one for one, gone in zip(decoded.records, here, strict=True) if gone],
+        rejected=[one for one, gone in zip(decoded.rejected, there, strict=True) if gone],
+    )
+    kept = replace(
+        decoded,
+        records=[one for one, gone in zip(decoded.records, here, strict=True) if not gone],
+        rejected=[one for one, gone in zip(decoded.rejected, there, strict=True) if not gone],
+    )
+    return kept, coverage(dropped)
+
+
+def _is_in(one: Rejected, taken: Offsets) -> bool:
+    return one.place is not None and one.offset is not None and contains(taken.get(one.place, ()), one.offset)
+
+
+def first_bad(rejected: Iterable[Rejected]) -> dict[TopicPartition, Rejected]:
+    """The first record of each topic-partition that can't be written."""
+    first: dict[TopicPartition, Rejected] = {}
+    for one in sorted(rejected, key=lambda one: -1 if one.offset is None else one.offset):
+        if one.place is not None:
+            first.setdefault(one.place, one)
+    return first
+
+
+def before(decoded: Decoded, bad: Mapping[TopicPartition, Rejected]) -> Decoded:
+    """The good records of a batch up to the first bad one of their topic-partition; no others."""
+    ends = {place: one.offset or 0 for place, one in bad.items()}
+    kept = [one for one in decoded.records if one.offset < ends.get((one.topic, one.partition), one.offset + 1)]
+    return replace(decoded, records=kept, rejected=[])
+
+
+def before_elements(decoded: Decoded, elements: Sequence[Rejected]) -> Decoded:
+    """The batch up to the first of such elements, for they may be of any topic-partition."""
+    end = min(one.after for one in elements)
+    rejected = [one for one in decoded.rejected if one.record is not None or one.after < end]
+    return replace(decoded, records=decoded.records[:end], rejected=rejected)
+
+
+def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
+    """What the batch knows of its records, by their offsets; of those in `rejected` also why they can't be written."""
+    found: dict[tuple[TopicPartition, int], Delivered] = {}
+
+    def look(place: TopicPartition, offset: int) -> Delivered | None:
+        if not found:
+            for record in decoded.records:
+                found[(record.topic, record.partition), record.offset] = Delivered(_original(record))
+            for one in (*decoded.rejected, *rejected):
+                if one.place is not None and one.offset is not None:
+                    found[one.place, one.offset] = _told(one)
+        return found.get((place, offset))
+
+    return look
+
+
+def _told(one: Rejected) -> Delivered:
+    if one.record is None:
+        record = Original(key=None, value=one.element, timestamp=one.timestamp)
+        return Delivered(record, "event", one.error.message, one.error.path)
+    return Delivered(_original(one.record), "as-delivered", one.error.message, one.error.path)
+
+
+def _original(record: Any) -> Original:
+    """Key and value as the event has them; a JSON value is the text that the stream made of it."""
+    value = record.value
+    if isinstance(value, str):
+        value = value.encode()
+    elif value is not None:
+        value = bytes(value)
+        if value in {b"", b"null"} and not isinstance(record.value, bytes):
+            value = None
+    key = None if record.key is None else record.key.encode()
+    timestamp = record.timestamp if isinstance(record.timestamp, int) else None
+    return Original(key=key, value=value, timestamp=timestamp)

@@ -1,0 +1,48 @@
+"""The clients of the brokers that one instance keeps: the ledger, error and status topics, the source topic's log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute import brokers
+from kafka_maxcompute.appending import Appender
+from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.ledger.kafka_log import KafkaLog
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.status_topic import StatusTopic
+from kafka_maxcompute.topic_log import KafkaOriginals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fc_powertools import Credentials
+    from kafka_maxcompute.dead_letters import DeadLetters
+    from kafka_maxcompute.ledger.ledger import Ledger
+    from kafka_maxcompute.originals import Originals
+    from kafka_maxcompute.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What is reached through the brokers; `ledger` is None where the delivery needs none."""
+
+    letters: DeadLetters
+    originals: Originals
+    status: StatusTopic
+    ledger: Ledger | None
+    close: Callable[[], None]
+
+
+def connect(settings: Settings, environment: Mapping[str, str], credentials: Credentials | None) -> Connections:
+    """Make the clients, which look for the brokers in the background; raises `ConfigurationError`."""
+    configuration = brokers.configuration(settings, environment, credentials)
+    letters = KafkaDeadLetters(
+        configuration, error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
+    )
+    originals = KafkaOriginals(configuration, settings.group)
+    status = StatusTopic(Appender(configuration), settings.status_topic)
+    if settings.delivery != "exactly-once":
+        return Connections(letters, originals, status, None, lambda: None)
+    log = KafkaLog(configuration, settings.offset_topic)
+    return Connections(letters, originals, status, LogLedger(log), log.close)

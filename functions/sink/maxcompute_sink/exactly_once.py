@@ -1,0 +1,313 @@
+"""The order of steps in which a batch becomes visible in the table exactly once, by the ledger of claims.
+
+    1  fold       the ledger's log; what is pending there and is old or holds an offset of mine is rolled forward
+    2  drop       what is settled, and repeats within the batch
+    3  prepare    partition, map: what can't be written is known before anything is open
+    4  stage      an upload session for each partition value, invisible
+    5  claim      each session, and what is bound for the error topic, in the ledger; then read the ledger back
+    6  commit     the sessions whose claims were accepted, write the letters; settle each
+    7  again      from 1, if a claim wasn't: another delivery was first with some offset
+
+Nobody commits a session whose claim isn't read back as accepted. A delivery can end at any instruction: what was
+accepted is rolled forward by whoever comes next, and what wasn't is never visible.
+
+A warm instance begins with the state that it read last. That is only good for records that it says nothing of, and
+whether they are still free is decided by the claim. As soon as it says anything of them, the log is folded anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute.errors import ConnectorError, DeadlineError, RejectedRecordsError, UnavailableError
+from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
+from kafka_maxcompute.offsets import clash, count
+from kafka_maxcompute.roll_forward import roll_forward
+from kafka_maxcompute.upload_sessions import UploadSession, commit
+from maxcompute_sink import batch
+from maxcompute_sink.parallel import each
+from maxcompute_sink.staging import BLOCK_ID, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fc_powertools import Deadline, Metrics
+    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.ledger.operations import Pending
+    from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.roll_forward import Services
+    from kafka_maxcompute.settings import FailurePolicy
+    from maxcompute_sink.blocks import Block, Blocks, Coverage
+    from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.rejected import Rejected
+    from maxcompute_sink.staging import Staged
+
+COMMIT_SECONDS = 10.0
+"""The least time in which a commit is begun: it takes seconds, and its outcome should still be learnt."""
+SETTLE_SECONDS = 2.0
+"""Kept of that for the ledger, so that what was committed is also settled."""
+CLAIM_SECONDS = 5.0
+"""Kept for claiming and reading back. With less than this and the commit's time left nothing is claimed any more."""
+WAVE = 32
+"""Partition values that are claimed and read back together: so many commits a table takes at a time."""
+ROUNDS = 20
+"""So often a delivery begins anew after losing to others. Each loss is another's gain, so this is never reached unless
+something is wrong."""
+OLD_SECONDS = 180.0
+"""What has been pending for longer is rolled forward by anyone: its own delivery may never come again."""
+STRANGER_SECONDS = 20.0
+"""How long an old claim, none of whose offsets is in the batch, may hold up the batch."""
+STRANGER_PAUSE_SECONDS = 60.0
+"""After trying one, an instance leaves it alone for so long."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What writes batches: the services, and what is the same for each batch.
+
+    `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where the
+    state can't be about the records whose offsets it has as settled. `tried` is when (epoch seconds) an old claim was
+    last tried; it's kept between batches.
+    """
+
+    services: Services
+    prepare: Callable[[Decoded, Coverage | None], Blocks]
+    verify: Callable[[State, Coverage, Deadline], None]
+    encoding: str | None
+    policy: FailurePolicy
+    tried: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What this delivery did: the claims it committed and diverted, the records it dropped as settled.
+
+    `state` is the ledger's as last read; `elements` counts dead letters of elements that are no records.
+    """
+
+    state: State | None
+    written: list[Claim] = field(default_factory=list)
+    diverted: list[Divert] = field(default_factory=list)
+    dropped: int = 0
+    elements: int = 0
+
+
+def deliver(
+    decoded: Decoded, line: Line, *, deadline: Deadline, metrics: Metrics, state: State | None = None
+) -> Delivered:
+    """Write a batch; `state` is the ledger's as this instance last read it, if it did.
+
+    Returns when every record is visible in the table or in the error topic, by this delivery or another. Raises
+    `DeadlineError` before a claim that couldn't be committed in time, `RejectedRecordsError` where the policy is to
+    stop at bad records, and what the services raise; then the batch has to be delivered again.
+    """
+    delivery = _Delivery(decoded, line, deadline, metrics, Delivered(state))
+    elements = batch.placeless(decoded.rejected)
+    left, stopped = decoded, elements[:1] if line.policy == "stop" else []
+    if stopped:
+        left = batch.before_elements(decoded, elements)
+    stopped += delivery.write(replace(left, rejected=batch.placed(left.rejected)))
+    if stopped:
+        raise RejectedRecordsError(
+            [one.error for one in stopped],
+            records=len(decoded.records) + len(decoded.rejected),
+            outcome="so the batch stops there; what comes before them is written (failure_policy stop)",
+        )
+    line.services.errors.write_elements([(one.error, one.element) for one in elements], deadline)
+    delivery.done.elements = len(elements)
+    delivery.done.dropped = delivery.dropped()
+    return delivery.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One batch on its way."""
+
+    decoded: Decoded
+    line: Line
+    deadline: Deadline
+    metrics: Metrics
+    done: Delivered
+
+    def dropped(self) -> int:
+        """How many of the batch's records neither were written nor diverted by it."""
+        mine = sum(claim.rows for claim in self.done.written)
+        mine += sum(count(offsets) for divert in self.done.diverted for offsets in divert.offsets.values())
+        return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - mine
+
+    def write(self, left: Decoded) -> list[Rejected]:
+        """Write what isn't settled; with the policy to stop, the first bad record of each topic-partition."""
+        stopped: list[Rejected] = []
+        covered = batch.coverage(left)
+        left = batch.distinct(left, covered)
+        for _ in range(ROUNDS):
+            if self.done.state is None or self._concerns(self.done.state, covered):
+                self.done.state = self._rolled_forward(covered)
+                left, covered = self._without_settled(left, covered, self.done.state)
+            if not covered.offsets:
+                return stopped
+            with self.metrics.timed("prepare"):
+                blocks = self.line.prepare(left, None if left.rejected else covered)
+                if blocks.rejected and self.line.policy == "stop":
+                    bad = batch.first_bad(blocks.rejected)
+                    stopped += bad.values()
+                    left = batch.before(left, bad)
+                    covered = batch.coverage(left)
+                    blocks = self.line.prepare(left, covered)
+            if self._write(blocks, left, self.done.state):
+                return stopped
+            self.metrics.count("lost_claims")
+            self.done.state = None
+        raise UnavailableError(f"{ROUNDS} times another delivery was first; the batch has to be delivered again")
+
+    def _concerns(self, state: State, covered: Coverage) -> bool:
+        """Whether a state says anything of these records, or holds what anyone is to roll forward."""
+        return (
+            clash(covered.offsets, state.settled)
+            or any(clash(covered.offsets, pending.operation.offsets) for pending in state.pending.values())
+            or any(True for _ in self._strangers(state, covered))
+        )
+
+    def _strangers(self, state: State, covered: Coverage) -> Iterator[Pending]:
+        """What has been pending for long, holds none of these offsets, and hasn't been tried just now."""
+        now = self.line.services.clock()
+        for pending in state.pending.values():
+            is_old = now - pending.timestamp / 1_000 > OLD_SECONDS
+            is_left = now - self.line.tried.get(pending.operation.id, 0.0) < STRANGER_PAUSE_SECONDS
+            if is_old and not is_left and not clash(covered.offsets, pending.operation.offsets):
+                yield pending
+
+    def _rolled_forward(self, covered: Coverage) -> State:
+        """The state at the ledger's end, as soon as nothing in it holds any of these offsets without being settled."""
+        for _ in range(ROUNDS):
+            state = self.line.services.ledger.read(self.deadline)
+            mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
+            strangers = list(self._strangers(state, covered))
+            if not mine and not strangers:
+                for gone in self.line.tried.keys() - state.pending.keys():
+                    self.line.tried.pop(gone, None)
+                return state
+            with self.metrics.timed("roll_forward"):
+                each(lambda one: self._forward(one, self.deadline), mine)
+                each(self._try, strangers)
+        raise UnavailableError(f"{ROUNDS} times other deliveries claimed these offsets; the batch has to come again")
+
+    def _forward(self, pending: Pending, deadline: Deadline) -> None:
+        outcome = roll_forward(pending, self.line.services, deadline, batch.known(self.decoded))
+        self.metrics.count(f"rolled_forward:{outcome.value}")
+        _log.info("a pending claim is rolled forward", extra={"claim": pending.operation.id, "outcome": outcome.value})
+
+    def _try(self, stranger: Pending) -> None:
+        """Roll forward what isn't of this batch; a failure is none of the batch's."""
+        self.line.tried[stranger.operation.id] = self.line.services.clock()
+        try:
+            self._forward(stranger, self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS).within(STRANGER_SECONDS))
+        except ConnectorError as error:
+            _log.warning("an old claim stays pending: %s", error, extra={"claim": stranger.operation.id})
+
+    def _without_settled(self, left: Decoded, covered: Coverage, state: State) -> tuple[Decoded, Coverage]:
+        """What isn't settled of a batch, and where it's from."""
+        if not clash(covered.offsets, state.settled):
+            return left, covered
+        kept, dropped = batch.split(left, state.settled)
+        self.line.verify(state, dropped, self.deadline)
+        return kept, batch.coverage(kept)
+
+    def _write(self, blocks: Blocks, left: Decoded, state: State) -> bool:
+        """Write all blocks, some partition values at a time, and divert the rest; whether every claim was accepted."""
+        rejected = batch.placed(blocks.rejected)
+        known = batch.known(left, rejected)
+        waves = [blocks.blocks[start : start + WAVE] for start in range(0, len(blocks.blocks), WAVE)] or [()]
+        for number, wave in enumerate(waves, 1):
+            staged = self._staged(wave)
+            claims: list[Claim | Divert] = [_claim(one, state.generation) for one in staged]
+            if rejected and number == len(waves):
+                claims.append(_divert(rejected, state.generation))
+            if claims and not self._claimed(claims, known):
+                return False
+        return True
+
+    def _staged(self, wave: Sequence[Block]) -> tuple[Staged, ...]:
+        """The blocks in sessions, with time left to claim and commit them."""
+        sessions, encoding = self.line.services.sessions, self.line.encoding
+        with self.metrics.timed("stage"):
+            self._need_time()
+            deadline = self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS)
+            staged = each(lambda block: stage(block, sessions, encoding, deadline), wave)
+            self.metrics.count("uploaded", sum(len(block.body) for block in wave), "Bytes")
+            self._need_time()
+        return staged
+
+    def _need_time(self) -> None:
+        needed, found = CLAIM_SECONDS + COMMIT_SECONDS, self.deadline.remaining()
+        if found < needed:
+            raise DeadlineError(
+                f"expected {needed:.0f} s for claim and commit, found {found:.1f} s of the function's time left; what "
+                "was staged is invisible and expires; give the function more time, or the trigger smaller batches"
+            )
+
+    def _claimed(self, claims: Sequence[Claim | Divert], known: Known) -> bool:
+        """Claim, read back, and bring to their end those that are accepted; whether all are."""
+        ledger, deadline = self.line.services.ledger, self.deadline.earlier(COMMIT_SECONDS)
+        with self.metrics.timed("claim"):
+            appended = each(lambda claim: ledger.append(claim, deadline), claims)
+            self.done.state = state = ledger.read(deadline, through=max(appended))
+        accepted = [claim for claim in claims if claim.id in state.pending]
+        with self.metrics.timed("commit"):
+            each(lambda claim: self._finish(claim, known), accepted)
+        return len(accepted) == len(claims)
+
+    def _finish(self, claim: Claim | Divert, known: Known) -> None:
+        """Make visible what was accepted, and settle it."""
+        services, deadline = self.line.services, self.deadline.earlier(SETTLE_SECONDS)
+        if isinstance(claim, Claim):
+            commit(services.sessions, UploadSession(claim.id, claim.partition_value), deadline)
+            self.done.written.append(claim)
+        else:
+            services.errors.write(claim.reasons, deadline, known)
+            self.done.diverted.append(claim)
+        services.ledger.append(Settle(id=claim.id), self.deadline)
+
+
+def gauge(done: Delivered, metrics: Metrics, *, now: float) -> None:
+    """Measure the ledger's state after a delivery; `now` in epoch seconds."""
+    state = done.state
+    if state is None:
+        return
+    mine = {claim.id for claim in done.written} | {divert.id for divert in done.diverted}
+    pending = [one for one in state.pending.values() if one.operation.id not in mine]
+    metrics.gauge("ledger_settled", sum(map(count, state.settled.values())))
+    metrics.gauge("ledger_gaps", sum(len(settled) - 1 for settled in state.settled.values() if settled))
+    metrics.gauge("ledger_pending", len(pending))
+    oldest = max((now - one.timestamp / 1_000 for one in pending if one.timestamp >= 0), default=0.0)
+    metrics.gauge("ledger_oldest_pending", round(1_000 * max(0.0, oldest)), "Milliseconds")
+    metrics.count("dropped", done.dropped)
+
+
+def _claim(staged: Staged, generation: int) -> Claim:
+    block = staged.block
+    return Claim(
+        id=staged.session.id,
+        partition_value=block.partition_value,
+        blocks=(BLOCK_ID,),
+        rows=block.records,
+        offsets=block.coverage.offsets,
+        generation=generation,
+        timestamps=block.coverage.timestamps,
+    )
+
+
+def _divert(rejected: Sequence[Rejected], generation: int) -> Divert:
+    covered = batch.rejected_coverage(rejected)
+    return Divert(
+        id=f"divert-{uuid.uuid4().hex}",
+        offsets=covered.offsets,
+        reasons=batch.reasons(rejected),
+        generation=generation,
+        timestamps=covered.timestamps,
+    )

@@ -1,0 +1,128 @@
+"""Writes the dead letters of records that are diverted: bound for the error topic, by a claim of the ledger or without.
+
+A record's bytes are read from the source topic's log, since an event of the stream is lossy. Where the log no longer
+has them, the letter holds what the delivery has, if there's one at hand, and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute.originals import Original
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.dead_letters import DeadLetters, Form
+    from kafka_maxcompute.errors import RecordError
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
+    from kafka_maxcompute.originals import Originals
+
+JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
+_GONE = Original(key=None, value=None)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a delivery knows of a record: its bytes as the event has them, and why it can't be written, if it's judged.
+
+    `form` is "event" where the record is the element's JSON text.
+    """
+
+    record: Original
+    form: Form = "as-delivered"
+    message: str = JUDGED_EARLIER
+    path: str = "$.data"
+
+
+Known: TypeAlias = "Callable[[TopicPartition, int], Delivered | None]"
+"""What a delivery knows of the record at an offset."""
+
+
+def nothing(place: TopicPartition, offset: int) -> Delivered | None:  # noqa: ARG001 # it's one of `Known`
+    """What is known where there is no delivery at hand."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTopic:
+    """Where one connector's dead letters go, on behalf of one request."""
+
+    letters: DeadLetters
+    originals: Originals
+    connector: str
+    request_id: str
+
+    def write(self, reasons: Mapping[str, Offsets], deadline: Deadline, known: Known = nothing) -> None:
+        """Write a letter for each offset of each reason; returns when all are acknowledged.
+
+        Raises what reading originals and writing letters raise.
+        """
+        letters = [
+            letter for reason, offsets in reasons.items() for letter in self._of(reason, offsets, deadline, known)
+        ]
+        if letters:
+            self.letters.write(letters, deadline)
+
+    def write_elements(self, elements: Sequence[tuple[RecordError, bytes]], deadline: Deadline) -> None:
+        """Write a letter for each element that doesn't say which record it is, with its JSON text.
+
+        Nothing tells one that has been written before, so a delivery that comes again writes it again.
+        """
+        letters = [
+            DeadLetter(
+                connector=self.connector,
+                request_id=self.request_id,
+                reason=error.reason,
+                message=error.message,
+                path=error.path,
+                record=Original(key=None, value=element),
+                form="event",
+            )
+            for error, element in elements
+        ]
+        if letters:
+            self.letters.write(letters, deadline)
+
+    def _of(self, reason: str, offsets: Offsets, deadline: Deadline, known: Known) -> Iterator[DeadLetter]:
+        """The letters of one reason."""
+        found = self.originals.read(offsets, deadline)
+        for place, intervals in offsets.items():
+            gone = []
+            for first, last in intervals:
+                for offset in range(first, last + 1):
+                    delivered = known(place, offset)
+                    original = found.get((place, offset))
+                    if original is None and delivered is None:
+                        gone.append(offset)
+                    yield self._letter(reason, place, offset, original, delivered)
+            if gone:
+                fields = {"records": [f"{place[0]}-{place[1]}-{offset}" for offset in gone[:100]], "count": len(gone)}
+                _log.error(
+                    "the source topic no longer has records that are diverted; their letters are empty", extra=fields
+                )
+
+    def _letter(
+        self, reason: str, place: TopicPartition, offset: int, original: Original | None, delivered: Delivered | None
+    ) -> DeadLetter:
+        told = delivered or Delivered(_GONE)
+        form: Form = told.form if original is None else "original"
+        return DeadLetter(
+            connector=self.connector,
+            request_id=self.request_id,
+            reason=reason,
+            message=told.message,
+            path=told.path,
+            record=told.record if original is None else original,
+            form=form,
+            topic=place[0],
+            partition=place[1],
+            offset=offset,
+            cut=("value", "headers", "key") if original is None and delivered is None else (),
+        )

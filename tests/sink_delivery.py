@@ -1,0 +1,144 @@
+"""A connector in memory, for tests of deliveries: any number of workers over one log, one table and one error topic."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from odps.models import TableSchema
+from odps.tunnel.io.reader import TunnelArrowReader
+
+from fc_powertools import Deadline, Metrics
+from kafka_maxcompute.dead_letters import MemoryDeadLetters
+from kafka_maxcompute.diverted import ErrorTopic
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.ledger.memory_log import MemoryLog
+from kafka_maxcompute.ledger.operations import Genesis, Identity
+from kafka_maxcompute.originals import MemoryOriginals
+from kafka_maxcompute.roll_forward import Services
+from kafka_maxcompute.row_counts import MemoryRowCounts
+from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.table import expected
+from kafka_maxcompute.upload_sessions import InMemoryUploadSessions
+from maxcompute_sink.blocks import Preparation
+from maxcompute_sink.exactly_once import Delivered, Line, deliver
+from tests.kafka_events import HOUR_14
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kafka_maxcompute.ledger.operations import State
+    from maxcompute_sink.blocks import Coverage
+
+COLUMNS = TableSchema.from_lists(
+    ["topic", "partition", "offset", "key", "value"], ["string", "bigint", "bigint", "string", "string"]
+)
+IDENTITY = Identity(connector="c", table="p.t", table_created=0)
+
+
+class Connector:
+    """One connector's log, table, source topic and error topic; time passes only when `now` is moved."""
+
+    def __init__(self, **settings: object) -> None:
+        needed = {"name": "c", "source_topic": "orders", "endpoint": "http://127.0.0.1/api", "project": "p"}
+        self.settings = Settings.from_mapping(needed | {"table": "t", "compression": "none"} | settings)
+        self.preparation = Preparation(self.settings, expected(self.settings))
+        self.now = HOUR_14 / 1_000
+        self.log = MemoryLog(lambda: self.now)
+        self.sessions = InMemoryUploadSessions(lambda: self.now)
+        self.letters = MemoryDeadLetters()
+        self.originals = MemoryOriginals()
+        self.verified: list[Coverage] = []
+        self.ledger().append(Genesis(identity=IDENTITY), soon())
+
+    def ledger(self) -> LogLedger:
+        """A reader of its own, as each process has one."""
+        return LogLedger(self.log)
+
+    def services(self, **changed: Any) -> Services:
+        """What a worker works with; `changed` replaces parts of it."""
+        parts = {
+            "ledger": self.ledger(),
+            "sessions": self.sessions,
+            "counts": MemoryRowCounts(self.places),
+            "errors": ErrorTopic(self.letters, self.originals, "c", "request-1"),
+            "clock": lambda: self.now,
+        }
+        return Services(**(parts | changed))
+
+    def line(self, **changed: Any) -> Line:
+        """A worker."""
+
+        def verify(_: State, dropped: Coverage, __: Deadline) -> None:
+            self.verified.append(dropped)
+
+        return Line(
+            self.services(**changed),
+            prepare=lambda decoded, coverage: self.preparation.blocks(decoded, now=HOUR_14, coverage=coverage),
+            verify=verify,
+            encoding=None,
+            policy=self.settings.failure_policy,
+        )
+
+    def deliver(
+        self, payload: bytes, line: Line | None = None, *, state: State | None = None, seconds: float = 60
+    ) -> Delivered:
+        """One delivery of a batch, by a new worker unless one is given."""
+        decoded = self.preparation.decode(payload)
+        self.metrics = Metrics("test")
+        return deliver(
+            decoded, line or self.line(), deadline=Deadline.after(seconds), metrics=self.metrics, state=state
+        )
+
+    def places(self) -> Iterator[tuple[str, tuple[str, int], int]]:
+        """Where each visible row is from, after its partition value."""
+        for value, rows in self.rows.items():
+            for row in rows:
+                yield value, (row["topic"], row["partition"]), row["offset"]
+
+    @property
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """What a reader of the table sees, by partition value."""
+        found = defaultdict(list)
+        for value, bodies in self.sessions.committed.items():
+            for body in bodies:
+                found[value] += TunnelArrowReader(COLUMNS, lambda _, body=body: io.BytesIO(body)).read().to_pylist()
+        return dict(found)
+
+    @property
+    def visible(self) -> list[tuple[int, int]]:
+        """Topic-partition and offset of all visible rows, sorted."""
+        return sorted((place[1], offset) for _, place, offset in self.places())
+
+    @property
+    def state(self) -> State:
+        """The ledger as a new reader finds it."""
+        return self.ledger().read(soon())
+
+
+def soon() -> Deadline:
+    """Time enough for anything in memory."""
+    return Deadline.after(30)
+
+
+class Hooked:
+    """The same object, with a function called before one of its methods; what it raises is what the caller gets."""
+
+    def __init__(self, inner: object, before: dict[str, Callable[..., object]], *, after: bool = False) -> None:
+        self._inner, self._before, self._after = inner, before, after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if name not in self._before:
+            return method
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            if self._after:
+                result = method(*args, **kwargs)
+                self._before[name](*args)
+                return result
+            self._before[name](*args)
+            return method(*args, **kwargs)
+
+        return called
