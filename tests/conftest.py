@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.kafka_fixtures", "tests.project_copy"]
+pytest_plugins = ["tests.kafka_fixtures", "tests.kafka_security", "tests.project_copy"]

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.jars import class_path, program
+from local_emulator.kafka.security import PROTOCOLS, properties, scram_users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from local_emulator.kafka.security import Security
 
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0
@@ -35,8 +38,8 @@ WATCHED = 'exec 3<&0; "$@" 3<&- & broker=$!; (read -r _ <&3; kill -KILL $broker)
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
 log.dirs={data}
@@ -56,19 +59,25 @@ log.cleaner.dedupe.buffer.size=8388608
 
 
 class ApacheBroker:
-    """One node; `topics` maps names to their count of topic-partitions. Needs the programs java and mvn."""
+    """One node; `topics` maps names to their count of topic-partitions. Needs the programs java and mvn.
+
+    With `security`, it has a listener of each protocol besides PLAINTEXT, and asks for the rights of whoever comes over
+    them; `servers` has their addresses by protocol.
+    """
 
     retention_bytes: int | None = None
 
-    def __init__(self, topics: Mapping[str, int] | None = None) -> None:
+    def __init__(self, topics: Mapping[str, int] | None = None, security: Security | None = None) -> None:
         self._java = program("java", "default-jre-headless")
         self._class_path = class_path()
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            port, controller = free_ports(2)
-            self.bootstrap_servers = f"127.0.0.1:{port}"
-            self._format(port, controller)
+            protocols = ("PLAINTEXT", *(PROTOCOLS if security else ()))
+            controller, *ports = free_ports(1 + len(protocols))
+            self.servers = {protocol: f"127.0.0.1:{port}" for protocol, port in zip(protocols, ports, strict=True)}
+            self.bootstrap_servers = self.servers["PLAINTEXT"]
+            self._format(controller, security)
             self._process = self._start()
             self._await_start()
             kafka_topics.create_missing(self.bootstrap_servers, topics or {})
@@ -99,13 +108,17 @@ class ApacheBroker:
     ) -> None:
         self.stop()
 
-    def _format(self, port: int, controller: int) -> None:
+    def _format(self, controller: int, security: Security | None) -> None:
         """Write server.properties and format the storage, as KRaft wants before the first start."""
         data = self._folder / "data"
-        properties = PROPERTIES.format(port=port, controller=controller, data=data)
-        (self._folder / "server.properties").write_text(properties, encoding="utf-8")
+        listeners = ",".join(f"{protocol}://{address}" for protocol, address in self.servers.items())
+        text = PROPERTIES.format(listeners=listeners, controller=controller, data=data)
         cluster = "K" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties"]
+        if security:
+            text += properties(security, self._folder)
+            arguments += scram_users(security)
+        (self._folder / "server.properties").write_text(text, encoding="utf-8")
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             self._command(*arguments),
             cwd=self._folder,
