@@ -21,6 +21,7 @@ from local_emulator.control_plane.maxcompute_keys import registrar
 from local_emulator.control_plane.sts import issue_to_service
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.function_compute import template as function_template
+from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.maxcompute import server as maxcompute
 from local_emulator.maxcompute.keys import ACCOUNTS
 from local_emulator.maxcompute.security import Credential
@@ -30,7 +31,7 @@ from provisioning.request import read
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_emulator.kafka.embedded import EmbeddedBroker
+    from local_emulator.kafka.broker import Broker
     from provisioning.cloud import Cloud
     from provisioning.request import Request
 
@@ -47,7 +48,7 @@ class Surrounding:
 
     plane: control_plane.Server
     tables: maxcompute.Server
-    broker: EmbeddedBroker | None
+    broker: Broker
     settings: dict[str, str]
     keys: tuple[str, ...] = ("ak", "sk")
     delivered: list[bytes] = field(default_factory=list)
@@ -116,9 +117,10 @@ class Surrounding:
 
 
 @contextmanager
-def running(broker: EmbeddedBroker | None = None, name: str = "orders", **instance: Any) -> Iterator[Surrounding]:
-    """All of it, and a Kafka instance with the source topic; without a broker, topics and streams are only told of."""
+def running(broker: Broker | None = None, name: str = "orders", **instance: Any) -> Iterator[Surrounding]:
+    """All of it, and a Kafka instance with the source topic, in the broker given or in one of its own."""
     with ExitStack() as parts:
+        broker = broker or parts.enter_context(EmbeddedBroker())
         tables = parts.enter_context(maxcompute.start(project=PROJECT, account_id=ACCOUNT))
         around = Surroundings(broker=broker, tell_key=registrar(tables.app[ACCOUNTS]))
         plane = parts.enter_context(control_plane.start(surroundings=around))

@@ -58,7 +58,8 @@ def test_bootstrap_then_a_plan_that_misses_the_function(around: Surrounding, tmp
     made = run(around, tmp_path, "bootstrap")
     assert (made.returncode, made.stderr) == (0, "")
     reply = json.loads(made.stdout)
-    assert (reply["state"], reply[".env"]) == ("applied", {"added": NETWORK, "kept": {}})
+    added = {**NETWORK, "CONNECTOR_BOOTSTRAP_SERVERS": around.broker.bootstrap_servers}
+    assert (reply["state"], reply[".env"]) == ("applied", {"added": added, "kept": {}})
     planned = run(around, tmp_path, "plan", '{"create_table": true}')
     assert planned.returncode == 1
     reply = json.loads(planned.stdout)

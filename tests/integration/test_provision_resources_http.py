@@ -56,7 +56,7 @@ def do(resource: Resource, cloud: Cloud) -> str:
 
 def test_all_but_the_stream_is_made_once_and_then_kept(around: Surrounding, cloud: Cloud) -> None:
     *wanted, _ = resources(cloud.request, cloud.account)
-    assert [do(resource, cloud) for resource in wanted] == ["create"] * 11
+    assert [do(resource, cloud) for resource in wanted] == ["create"] * 12
     for resource in wanted:
         applied(resource, cloud)
     changes = around.changes()
@@ -68,7 +68,7 @@ def test_all_but_the_stream_is_made_once_and_then_kept(around: Surrounding, clou
     ]
     for resource in wanted:
         applied(resource, cloud)
-    assert [do(resource, cloud) for resource in wanted] == ["keep"] * 11
+    assert [do(resource, cloud) for resource in wanted] == ["keep"] * 12
     assert around.changes() == changes
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import facts, network
-from provisioning.connector import before_deploy, resources, stream
+from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
 from provisioning.request import REMOVABLE
@@ -16,6 +16,7 @@ from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
 from provisioning.resources.policy import PROVISIONER
 from provisioning.resources.role import Role, principal
+from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic
 from provisioning.resources.trigger import Trigger
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from provisioning.cloud import Cloud
 
 _log = logging.getLogger(__name__)
-_KINDS = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", EventStream: "", Trigger: "", Group: ""}
+_KINDS: dict[type, str] = {Grants: "grants", Role: "role", Table: "table", Topic: "topics"}
+_KINDS |= dict.fromkeys((EventStream, Trigger, SettingsRecord, Group), "")
 """What `destroy` removes, and the word in `remove` without which it stays."""
 
 
@@ -70,13 +72,12 @@ def apply(cloud: Cloud) -> dict[str, Any]:
     planned = survey(cloud)
     if planned.state == "blocked":
         return {**planned.as_json(), "done": []}
-    manual = cloud.request.settings.resource_creation == "manual"
     done: list[str] = []
     for item in planned.items:
         if item.step.do == "keep":
             continue
         try:
-            converge(item.resource, cloud, item.found, manual=manual)
+            converge(item.resource, cloud, item.found, manual=left_alone(cloud.request, item.resource))
         except BatchError as error:
             _log.warning("resource failed", extra={"resource": item.step.resource, "do": item.step.do})
             return {**planned.as_json(), "state": "incomplete", "done": done, "faults": [str(error)]}

@@ -1,11 +1,13 @@
-"""What every resource works with: the settings, whose account it is, and the two services that are asked."""
+"""What every resource works with: the settings, whose account it is, and the services that are asked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fc_powertools import Deadline
     from kafka_maxcompute.control_plane import ControlPlane
     from kafka_maxcompute.service import Service
@@ -14,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One invocation's way to the cloud; `account` is the caller's, as STS says."""
+    """One invocation's way to the cloud; `account` is the caller's, as STS says.
+
+    `environment` has what references among the settings lead to.
+    """
 
     request: Request
     account: str
     control: ControlPlane
     maxcompute: Service
     deadline: Deadline
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)

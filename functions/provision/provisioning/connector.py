@@ -10,6 +10,7 @@ from provisioning.resources.group import Group
 from provisioning.resources.policy import FUNCTIONS_ONLY, PROVISIONER, Attachment, Policy, least_policy
 from provisioning.resources.role import Role, principal
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
+from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.table import Table
 from provisioning.resources.topics import own_topics
 from provisioning.resources.trigger import Trigger
@@ -17,6 +18,10 @@ from provisioning.resources.trigger import Trigger
 if TYPE_CHECKING:
     from provisioning.request import Request
     from provisioning.resource import Resource, Stream
+
+
+RECORDS = (SettingsRecord,)
+"""What nobody could write by hand."""
 
 
 def resources(request: Request, account: str) -> tuple[Resource, ...]:
@@ -29,6 +34,7 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
         Grants(principal(account, settings.role), settings.project, settings.table),
         *own_topics(settings),
         Group(settings.instance_id, settings.region, settings.group),
+        SettingsRecord(request),
         stream(request),
     )
 
@@ -43,6 +49,11 @@ def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
         Policy(PROVISIONER, document),
         Attachment(PROVISIONER, PROVISIONER),
     )
+
+
+def left_alone(request: Request, resource: Resource) -> bool:
+    """Whether a resource is for its owner to make and change (D09): in manual mode all but the connector's records."""
+    return request.settings.resource_creation == "manual" and not isinstance(resource, RECORDS)
 
 
 def stream(request: Request) -> Stream:

@@ -56,4 +56,5 @@ def opened(request: Request, invocation: Invocation) -> Cloud:
         control=control.knowing(account=account),
         maxcompute=Service(settings.endpoint, settings.project, invocation.credentials),
         deadline=deadline,
+        environment=invocation.environment,
     )

@@ -27,7 +27,13 @@ class Step:
         told: dict[str, Any] = {"resource": self.resource, "do": self.do}
         if self.differences:
             told["differences"] = [
-                {"field": one.field, "found": shown(one.found), "wanted": shown(one.wanted)} for one in self.differences
+                {
+                    "field": one.field,
+                    "found": shown(one.found),
+                    "wanted": shown(one.wanted),
+                    **({"means": one.advice} if one.advice and one.remedy != "by hand" else {}),
+                }
+                for one in self.differences
             ]
         if self.why:
             told["why"] = list(self.why)

@@ -24,7 +24,7 @@ def refusals(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str
         *(
             f"{found}; {RISKS[risk]}; mend it, or accept the risk {risk!r}"
             for risk, found in _risks(request, facts, steps)
-            if risk not in request.accept_risk
+            if risk not in request.accepted
         ),
     )
 

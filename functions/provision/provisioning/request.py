@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import MAXCOMPUTE
-from kafka_maxcompute.setting import shown
+from kafka_maxcompute.setting import instant, shown
 from kafka_maxcompute.settings import PREFIX, Settings
 from kafka_maxcompute.table import Column
+from provisioning.redrive import selection
+from provisioning.redrive.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ActionName = Literal["bootstrap", "plan", "apply", "status", "pause", "resume", "destroy"]
+ActionName = Literal["bootstrap", "plan", "apply", "status", "pause", "resume", "destroy", "redrive"]
 Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
 
@@ -27,9 +29,13 @@ RISKS = {
     "filter": "a filter: events that it doesn't match are never written",
     "timeout": "a function's timeout above 300 s, after which the stream has given the batch up",
     "bytes": "format BINARY with a stream that makes text of values: bytes that aren't UTF-8 are lost",
-    "latest": "consumer offset latest for a stream that is made anew: records in between are never written",
+    "latest": "consumer offset latest for a stream or group that is made anew: records in between are never written",
+    "again": "records that are delivered again aren't known as written, and are written again",
 }
 """What loses data, and can be had only by naming it in accept_risk."""
+
+IDENTITY = ("instance_id", "source_topic", "project", "table")
+"""Settings that say which connector it is (D01): another value is a name in use, unless it's named in change."""
 
 REMOVABLE = ("grants", "role", "table", "topics")
 """What `destroy` keeps unless it's named: others may use it, or it holds data."""
@@ -37,10 +43,17 @@ REMOVABLE = ("grants", "role", "table", "topics")
 BATCH_RECORDS, BATCH_SECONDS = (1, 10_000), (0, 15)
 """Least and most of a stream's batch window (Serverless Devs' documents on triggers)."""
 
+TOPIC_PARTITIONS, WAIT_SECONDS = (0, 2**31 - 1), (1, 3_600)
+"""Least and most of a test message's topic-partition, which is Kafka's own number, and of the wait for its row."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One invocation's event, complete and checked; `columns` are those of a CSV line, for a table that is made."""
+    """One invocation's event, complete and checked; `columns` are those of a CSV line, for a table that is made.
+
+    `accept_risk` None means the risks that are accepted already, by the settings record. `start` has first offsets by
+    topic-partition of the source topic, `start_timestamp` (epoch ms) stands for those of the records of that time.
+    """
 
     action: ActionName
     settings: Settings
@@ -49,12 +62,27 @@ class Request:
     trigger: str = "kafka-stream"
     create_table: bool = False
     columns: tuple[Column, ...] = ()
-    accept_risk: frozenset[str] = frozenset()
+    accept_risk: frozenset[str] | None = None
+    change: frozenset[str] = frozenset()
+    start: Mapping[int, int] = field(default_factory=dict)
+    start_timestamp: int | None = None
     batch_records: int = 10_000
     batch_seconds: int = 10
     security_group: str = ""
+    key: str = "demo"
+    value: str = '{"key": "test"}'
+    topic_partition: int | None = None
+    wait_seconds: int = 300
+    probe: bool = False
     confirm: str = ""
     remove: frozenset[str] = frozenset()
+    dry_run: bool = True
+    letters: Selection = field(default_factory=Selection)
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """The risks that are accepted."""
+        return self.accept_risk or frozenset()
 
     @property
     def stream_name(self) -> str:
@@ -70,6 +98,8 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
     reading = _Reading()
     given = reading.fields(event)
     values = {name: reading.value(name, given[name]) for name in given if name in _READERS}
+    if {"start", "start_timestamp"} <= values.keys():
+        reading.faults.append("start_timestamp: set beside start; keep one of them")
     if "action" not in given:
         reading.faults.append(f"action isn't set; set it to one of {', '.join(ACTIONS)}")
     settings = reading.settings(given.get("settings", {}), environment)
@@ -168,10 +198,27 @@ def _text(value: object) -> object:
     return value
 
 
+def _content(value: object) -> object:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
 def _flag(value: object) -> object:
     if not isinstance(value, bool):
         raise TypeError(value)
     return value
+
+
+def _offsets(value: object) -> object:
+    """Offsets by topic-partition; JSON's names are text."""
+    if not isinstance(value, dict) or not value:
+        raise TypeError(value)
+    if not all(type(offset) is int and offset >= 0 for offset in value.values()):
+        raise ValueError(value)
+    if not all(number.isascii() and number.isdecimal() for number in value):
+        raise ValueError(value)
+    return {int(number): offset for number, offset in value.items()}
 
 
 def _columns(value: object) -> object:
@@ -182,6 +229,7 @@ def _columns(value: object) -> object:
     return tuple(Column(name, kind) for name, kind in value.items())
 
 
+_INSTANT = instant("1970-01-01T00:00:00Z")
 _READERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "action": _one_of(ACTIONS),
     "stream": _one_of(get_args(Stream)),
@@ -190,9 +238,19 @@ _READERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "create_table": ("true or false", _flag),
     "columns": ('columns and their types, such as {"price": "DOUBLE"}', _columns),
     "accept_risk": _some_of(tuple(RISKS)),
+    "change": _some_of(IDENTITY),
+    "start": ('first offsets by topic-partition, such as {"0": 123}', _offsets),
+    "start_timestamp": (_INSTANT.expected, _INSTANT.read),
     "batch_records": _between(BATCH_RECORDS),
     "batch_seconds": _between(BATCH_SECONDS),
     "security_group": ("the id of a security group", _text),
+    "key": ("text", _content),
+    "value": ("text", _content),
+    "topic_partition": _between(TOPIC_PARTITIONS),
+    "wait_seconds": _between(WAIT_SECONDS),
+    "probe": ("true or false", _flag),
     "confirm": ("the connector's name", _text),
     "remove": _some_of(REMOVABLE),
+    "dry_run": ("true or false", _flag),
+    "letters": (selection.EXPECTED, selection.read),
 }

@@ -16,7 +16,7 @@ class Difference:
     """One field that isn't as wanted.
 
     `remedy`: "change" it; "switch" the stream on, which manual mode allows too; "restart" one that failed, once; "wait"
-    for the service; or "by hand": nothing here may mend it, and `advice` says how.
+    for the service; or "by hand": nothing here may mend it, and `advice` says how. Of a change it says what that means.
     """
 
     field: str

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import facts as looking
 from provisioning import preflight, refusals
-from provisioning.connector import resources
+from provisioning.connector import left_alone, resources
 from provisioning.plan import Step, step
+from provisioning.resources.settings_record import SettingsRecord
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
+    from provisioning.request import Request
     from provisioning.resource import Resource
+    from provisioning.resources.settings_record import Recorded
 
 State = Literal["blocked", "changes", "unchanged"]
 
@@ -53,12 +56,23 @@ class Survey:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look found, or why it couldn't."""
+
+    found: Any
+    error: str = ""
+
+
 def survey(cloud: Cloud) -> Survey:
     """Look at everything; changes nothing, and raises nothing that a reply can say."""
-    request = cloud.request
-    manual = request.settings.resource_creation == "manual"
+    record = _look(SettingsRecord(cloud.request), cloud)
+    request = _completed(cloud.request, record.found)
     found = looking.gather(cloud)
-    items = tuple(_item(resource, cloud, manual=manual) for resource in resources(request, cloud.account))
+    items = tuple(
+        _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud))
+        for resource in resources(request, cloud.account)
+    )
     steps = tuple(item.step for item in items)
     shown = {line for one in steps for line in one.why}
     faults = (
@@ -69,9 +83,21 @@ def survey(cloud: Cloud) -> Survey:
     return Survey(items, faults, preflight.warnings(request, found))
 
 
-def _item(resource: Resource, cloud: Cloud, *, manual: bool) -> Item:
+def _completed(request: Request, recorded: Recorded | None) -> Request:
+    """With the risks that are accepted already, unless the event says which are."""
+    if request.accept_risk is not None or recorded is None:
+        return request
+    return replace(request, accept_risk=recorded.accept_risk)
+
+
+def _look(resource: Resource, cloud: Cloud) -> _Look:
     try:
-        found = resource.look(cloud)
+        return _Look(resource.look(cloud))
     except BatchError as error:
-        return Item(resource, None, Step(resource.title, "blocked", why=(str(error),)))
-    return Item(resource, found, step(resource, found, manual=manual))
+        return _Look(None, str(error))
+
+
+def _item(resource: Resource, request: Request, look: _Look) -> Item:
+    if look.error:
+        return Item(resource, None, Step(resource.title, "blocked", why=(look.error,)))
+    return Item(resource, look.found, step(resource, look.found, manual=left_alone(request, resource)))

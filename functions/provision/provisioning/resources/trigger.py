@@ -77,7 +77,7 @@ class Trigger:
         wrong = [
             Difference(".".join(path), has, wanted, "by hand", _advice(risk))
             for path, wanted, risk in self._wanted()
-            if not _same(has := _at(found.config, path), wanted) and risk not in self.request.accept_risk
+            if not _same(has := _at(found.config, path), wanted) and risk not in self.request.accepted
         ]
         if not found.enabled:
             return (*wrong, Difference("enabled", found=False, wanted=True, remedy="switch"))
