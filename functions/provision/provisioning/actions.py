@@ -10,6 +10,7 @@ from provisioning import facts, network
 from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
+from provisioning.redrive.action import redrive
 from provisioning.request import REMOVABLE
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
@@ -158,6 +159,7 @@ ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
     "pause": pause,
     "resume": resume,
     "destroy": destroy,
+    "redrive": redrive,
 }
 
 

@@ -1,0 +1,1 @@
+"""Dead letters go back to the source topic, each once."""

@@ -1,0 +1,166 @@
+"""All dead letters that a redrive could be about, without their bytes, and what is noted about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute import dead_letters
+from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.originals import Original
+from provisioning.redrive import delivered, notes
+from provisioning.redrive.notes import Notes, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.originals import TopicPartition
+    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.topic_log import KafkaOriginals
+    from provisioning.redrive.selection import Lossy, Selection
+
+EVERYTHING = ((0, 2**62),)
+"""All offsets of a topic-partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a letter's bytes are: at an offset of a topic, or in a message that the invocation brought along.
+
+    `element` says which of a queue's message, since one may hold a batch; a letter of ours is a message of its own.
+    """
+
+    topic_partition: TopicPartition | None
+    offset: int = -1
+    element: int | None = None
+    message: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One letter: `letter` lacks key, value and headers; `size` is what it takes in memory, `written` when it was.
+
+    `rebuilt` says whether a record can be made of its JSON text, if it's one.
+    """
+
+    id: str
+    letter: DeadLetter
+    place: Place
+    size: int
+    written: int | None
+    rebuilt: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has all bytes of its record."""
+        return self.letter.form == "original" and not self.letter.truncated
+
+    @property
+    def lossy(self) -> Lossy:
+        """What its bytes are instead, where it isn't whole."""
+        return "truncated" if self.letter.truncated else "as-delivered"
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has none of them: the log had lost the record, and no event was at hand."""
+        return self.letter.truncated and self.letter.size is None
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """What was found: letters that the selection takes, by identity, and every note.
+
+    `position` is the next offset of each topic-partition of the error topic; `unreadable` counts records that are
+    neither letters nor notes.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
+    position: dict[int, int] = field(default_factory=dict)
+    unreadable: int = 0
+
+
+def read(
+    logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
+) -> Catalogue:
+    """Read the error topics, and the queue; `partitions` counts the topic-partitions of each topic.
+
+    Raises what reading logs raises, and `RefusedError` for a note that a later version has written.
+    """
+    found = Catalogue()
+    wanted = {
+        (topic, number): EVERYTHING
+        for topic in {settings.error_topic, settings.dead_letter_topic}
+        for number in range(partitions[topic])
+    }
+    for topic_partition, offset, record in logs.stream(wanted, deadline):
+        _take(found, settings, selection, Place(topic_partition, offset), record)
+        if topic_partition[0] == settings.error_topic:
+            found.position[topic_partition[1]] = offset + 1
+    for entry in _queued(logs, settings, selection, partitions, deadline):
+        _add(found, selection, entry)
+    return found
+
+
+def note(found: Catalogue, record: Original) -> bool:
+    """Take a record of the error topic for a note, if it is one."""
+    try:
+        made = notes.parse(record)
+    except ValueError as error:
+        raise RefusedError(
+            f"expected notes of version {notes.VERSION.decode()} in the error topic, found another: {error}; "
+            "redrive with the version that wrote it",
+            code="UnknownVersion",
+        ) from None
+    if made is not None:
+        found.notes.take(made)
+    return made is not None
+
+
+def whole_letter(entry: Entry, record: Original, settings: Settings) -> DeadLetter | None:
+    """The letter of an entry with its bytes, out of the record at its place."""
+    if entry.place.element is None:
+        return dead_letters.parse(record)
+    parts = list(delivered.elements(record.value or b""))
+    return delivered.letter(parts[entry.place.element], settings.name, settings.value_type)
+
+
+def _take(found: Catalogue, settings: Settings, selection: Selection, place: Place, record: Original) -> None:
+    letter = dead_letters.parse(record)
+    if letter is not None:
+        _add(found, selection, _entry(letter, place, dead_letters.size(record), record.timestamp, settings))
+    elif not note(found, record):
+        found.unreadable += 1
+
+
+def _queued(
+    logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
+) -> Iterable[Entry]:
+    """The letters in EventBridge's dead-letter queue."""
+    bodies = [
+        (Place(None, message=text.encode()), Original(key=None, value=text.encode())) for text in selection.messages
+    ]
+    topic = selection.queue_topic
+    if topic:
+        wanted = {(topic, number): EVERYTHING for number in range(partitions[topic])}
+        bodies += [(Place(at, offset), record) for at, offset, record in logs.stream(wanted, deadline)]
+    for place, record in bodies:
+        for index, element in enumerate(delivered.elements(record.value or b"")):
+            letter = delivered.letter(element, settings.name, settings.value_type)
+            yield _entry(letter, replace(place, element=index), len(element), record.timestamp, settings)
+
+
+def _entry(letter: DeadLetter, place: Place, size: int, written: int | None, settings: Settings) -> Entry:
+    rebuilt = letter.form == "event" and delivered.read(letter.record.value or b"", settings.value_type) is not None
+    bare = replace(letter, record=Original(key=None, value=None, timestamp=letter.record.timestamp))
+    return Entry(identity(letter), bare, place, max(size, letter.size or 0), written, rebuilt)
+
+
+def _add(found: Catalogue, selection: Selection, entry: Entry) -> None:
+    """Keep a letter that the selection takes; of several copies one that is whole, else the first."""
+    if selection.takes(entry.letter, entry.written):
+        known = found.entries.get(entry.id)
+        if known is None or (entry.whole and not known.whole):
+            found.entries[entry.id] = entry

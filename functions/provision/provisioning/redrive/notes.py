@@ -1,0 +1,119 @@
+"""What is noted in the error topic about letters that are redriven: the first claim of a letter in the log wins.
+
+A letter's notes all go to one topic-partition of the error topic, the one that the letter is in, so that everybody who
+reads it sees them in one order, and retention never keeps a letter longer than its notes.
+
+    claim     a redrive is about to send the letter: no effect while another claim of it counts
+    done      it was sent, and got this offset
+    release   it wasn't sent: the letter is free again
+
+Nobody sends a letter whose claim it hasn't read back as the one that counts. A claim that was left - its redrive was
+killed between the claim and `done` - says from where on the source topic would hold the record, and what it looks like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from kafka_maxcompute.dead_letters import PREFIX
+from kafka_maxcompute.originals import Original
+
+if TYPE_CHECKING:
+    from kafka_maxcompute.dead_letters import DeadLetter
+
+NOTE_HEADER = f"{PREFIX}redrive"
+"""Marks a record of the error topic that is no letter but a note."""
+VERSION = b"1"
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="do", omit_defaults=True):
+    """A redrive of a letter: `id` is its own.
+
+    `partition` of the source topic gets the record, at offset `begin` or later; `digest` and `timestamp` are the
+    record's. After `until` (epoch milliseconds) it isn't sent any more.
+    """
+
+    letter: str
+    id: str
+    partition: int
+    begin: int
+    digest: str
+    until: int
+    timestamp: int | None = None
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"):
+    """The record of a claim is at this place of the source topic."""
+
+    letter: str
+    id: str
+    partition: int
+    offset: int
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_field="do"):
+    """The record of a claim isn't in the source topic, and won't be."""
+
+    letter: str
+    id: str
+
+
+Note: TypeAlias = "Claim | Done | Release"
+_decoder: msgspec.json.Decoder[Claim | Done | Release] = msgspec.json.Decoder(Claim | Done | Release)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What counts for each letter, after all notes so far."""
+
+    claims: dict[str, Claim] = field(default_factory=dict)
+    done: dict[str, Done] = field(default_factory=dict)
+
+    def take(self, note: Note) -> None:
+        """Go on by one note."""
+        claim = self.claims.get(note.letter)
+        if isinstance(note, Claim):
+            if note.letter not in self.done:
+                self.claims.setdefault(note.letter, note)
+        elif isinstance(note, Done):
+            self.done.setdefault(note.letter, note)
+            self.claims.pop(note.letter, None)
+        elif claim is not None and claim.id == note.id:
+            del self.claims[note.letter]
+
+
+def identity(letter: DeadLetter) -> str:
+    """What a letter is known by, whichever copy of it is looked at: where its record came from, or its text."""
+    if letter.offset is None:
+        return hashlib.sha256(letter.record.value or b"").hexdigest()
+    return f"{letter.topic}-{letter.partition}-{letter.offset}"
+
+
+def digest(record: Original) -> str:
+    """Key, value and headers in one short text; the timestamp isn't in it, since a topic may set its own."""
+    parts = [record.key, record.value]
+    for name, value in record.headers:
+        parts += [name.encode(), value]
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(b"-" if part is None else b"%d:" % len(part))
+        found.update(part or b"")
+    return found.hexdigest()
+
+
+def encode(note: Note) -> Original:
+    """The note as a record of the error topic."""
+    return Original(key=note.letter.encode(), value=msgspec.json.encode(note), headers=((NOTE_HEADER, VERSION),))
+
+
+def parse(record: Original) -> Note | None:
+    """The note that a record of the error topic is; None where it's none. Raises ValueError for a version not known."""
+    if not record.headers or record.headers[0][0] != NOTE_HEADER:
+        return None
+    if record.headers[0][1] != VERSION:
+        raise ValueError(record.headers[0][1])
+    return _decoder.decode(record.value or b"")

@@ -1,0 +1,97 @@
+"""Which dead letters an invocation is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from kafka_maxcompute.names import TOPIC
+from kafka_maxcompute.setting import instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kafka_maxcompute.dead_letters import DeadLetter
+
+Lossy: TypeAlias = Literal["as-delivered", "truncated"]
+LOSSY: tuple[str, ...] = get_args(Lossy)
+
+EXPECTED = (
+    'filters such as {"reasons": ["field-count"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
+    '"topic_partitions": [0, 3], "allow": ["as-delivered", "truncated"], "queue_topic": "...", "messages": ["..."]}'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Filters; one that isn't given lets everything through.
+
+    `since` and `until` (epoch milliseconds, the latter excluded) are of the time when a letter was written,
+    `topic_partitions` those of the source topic. `allow` lets letters through whose bytes aren't the record's.
+    `queue_topic` and `messages` are where EventBridge's own dead-letter queue is read besides: a Kafka topic, and the
+    bodies of messages that were taken out of a queue of another kind.
+    """
+
+    reasons: frozenset[str] = frozenset()
+    since: int | None = None
+    until: int | None = None
+    topic_partitions: frozenset[int] = frozenset()
+    allow: frozenset[str] = frozenset()
+    queue_topic: str = ""
+    messages: tuple[str, ...] = ()
+
+    def takes(self, letter: DeadLetter, written: int | None) -> bool:
+        """Whether a letter that was written at that time is one of those."""
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (not self.topic_partitions or letter.partition in self.topic_partitions)
+            and (self.since is None or (written is not None and written >= self.since))
+            and (self.until is None or (written is not None and written < self.until))
+        )
+
+
+def read(value: object) -> Selection:
+    """The selection that a JSON object stands for; raises TypeError or ValueError where it's none."""
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    unknown = set(value) - {field.name for field in fields(Selection)}
+    if unknown:
+        raise ValueError(unknown)
+    return Selection(**{name: _READERS[name](given) for name, given in value.items()})
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError(value)
+    return tuple(value)
+
+
+def _lossy(value: object) -> frozenset[str]:
+    found = frozenset(_texts(value))
+    if not found <= set(LOSSY):
+        raise ValueError(value)
+    return found
+
+
+def _numbers(value: object) -> frozenset[int]:
+    if not isinstance(value, list) or not all(type(number) is int and number >= 0 for number in value):
+        raise TypeError(value)
+    return frozenset(value)
+
+
+def _topic(value: object) -> str:
+    if not isinstance(value, str) or not TOPIC.allows(value):
+        raise ValueError(value)
+    return value
+
+
+_instant = instant("1970-01-01T00:00:00Z").read
+_READERS: dict[str, Callable[[object], Any]] = {
+    "reasons": lambda value: frozenset(_texts(value)),
+    "since": _instant,
+    "until": _instant,
+    "topic_partitions": _numbers,
+    "allow": _lossy,
+    "queue_topic": _topic,
+    "messages": _texts,
+}
