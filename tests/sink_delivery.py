@@ -71,7 +71,8 @@ class Connector:
         """A worker."""
 
         def verify(_: State, dropped: Coverage, __: Deadline) -> None:
-            self.verified.append(dropped)
+            if dropped.offsets:
+                self.verified.append(dropped)
 
         return Line(
             self.services(**changed),

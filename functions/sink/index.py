@@ -23,7 +23,7 @@ _instances: list[Instance] = []
 @hook(namespace=NAMESPACE)
 def initialize(current: Invocation) -> None:
     """Import what is heavy, check the settings and look for the brokers; raises with all faults of the settings."""
-    _instance(current).connect(current)
+    _instance(current).start(current)
 
 
 @invocation(namespace=NAMESPACE, limit_seconds=EVENTBRIDGE_LIMIT_SECONDS)

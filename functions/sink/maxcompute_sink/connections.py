@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import brokers
 from kafka_maxcompute.appending import Appender
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What is reached through the brokers; `ledger` is None where the delivery needs none."""
+    """What is reached through the brokers; `ledger` is None where the delivery needs none.
 
+    `configuration` is librdkafka's, with its secrets: not to be logged.
+    """
+
+    configuration: Mapping[str, Any] = field(repr=False)
     letters: DeadLetters
     originals: Originals
     status: StatusTopic
@@ -43,6 +47,6 @@ def connect(settings: Settings, environment: Mapping[str, str], credentials: Cre
     originals = KafkaOriginals(configuration, settings.group)
     status = StatusTopic(Appender(configuration), settings.status_topic)
     if settings.delivery != "exactly-once":
-        return Connections(letters, originals, status, None, lambda: None)
+        return Connections(configuration, letters, originals, status, None, lambda: None)
     log = KafkaLog(configuration, settings.offset_topic)
-    return Connections(letters, originals, status, LogLedger(log), log.close)
+    return Connections(configuration, letters, originals, status, LogLedger(log), log.close)

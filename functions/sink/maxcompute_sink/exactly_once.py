@@ -28,6 +28,7 @@ from kafka_maxcompute.offsets import clash, count
 from kafka_maxcompute.roll_forward import roll_forward
 from kafka_maxcompute.upload_sessions import UploadSession, commit
 from maxcompute_sink import batch
+from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.parallel import each
 from maxcompute_sink.staging import BLOCK_ID, stage
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.roll_forward import Services
     from kafka_maxcompute.settings import FailurePolicy
-    from maxcompute_sink.blocks import Block, Blocks, Coverage
+    from maxcompute_sink.blocks import Block, Blocks
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Staged
@@ -70,9 +71,9 @@ _log = logging.getLogger(__name__)
 class Line:
     """What writes batches: the services, and what is the same for each batch.
 
-    `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where the
-    state can't be about the records whose offsets it has as settled. `tried` is when (epoch seconds) an old claim was
-    last tried; it's kept between batches.
+    `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
+    newly read state can't be about the table and topics that are there, or about the records that it has as settled.
+    `tried` is when (epoch seconds) an old claim was last tried; it's kept between batches.
     """
 
     services: Services
@@ -213,6 +214,7 @@ class _Delivery:
     def _without_settled(self, left: Decoded, covered: Coverage, state: State) -> tuple[Decoded, Coverage]:
         """What isn't settled of a batch, and where it's from."""
         if not clash(covered.offsets, state.settled):
+            self.line.verify(state, Coverage({}, {}), self.deadline)
             return left, covered
         kept, dropped = batch.split(left, state.settled)
         self.line.verify(state, dropped, self.deadline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -13,7 +13,8 @@ import google_crc32c
 from fc_powertools import logger
 from kafka_maxcompute import table_definition
 from kafka_maxcompute.diverted import ErrorTopic
-from kafka_maxcompute.errors import ConfigurationError, LedgerError, RefusedError, RejectedRecordsError
+from kafka_maxcompute.errors import BatchError, ConfigurationError, LedgerError, RefusedError, RejectedRecordsError
+from kafka_maxcompute.ledger import identity, offset_topic, source_topics
 from kafka_maxcompute.roll_forward import Services
 from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.service import Service
@@ -25,6 +26,7 @@ from maxcompute_sink.blocks import Preparation
 from maxcompute_sink.connections import connect
 from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.reply import Reply
+from maxcompute_sink.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
 REPLY_SECONDS = 1.0
 """Kept of the invocation's time for the reply."""
-MAINTENANCE_SECONDS = 5.0
-"""How long a delivery that is done may keep its reply back for the ledger's upkeep."""
+CHECK_SECONDS = 10.0
+"""How long an instance's start may take to look at the offset topic; if that doesn't do, its first batch looks."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +62,8 @@ class Instance:
         self._tunnel_endpoint = self.settings.tunnel_endpoint
         self._connecting = threading.Lock()
         self._connections: Connections | None = None
+        self._upkeep: Upkeep | None = None
+        self._checked = False
         self._state: State | None = None
         self._tried: dict[str, float] = {}
 
@@ -74,15 +78,29 @@ class Instance:
         service = Service(self.settings.endpoint, self.settings.project, invocation.credentials)
         try:
             reply = self._written(payload, _Call(invocation, service, deadline))
-        except (RefusedError, LedgerError):
-            # The table may have changed; the next delivery looks at it anew.
-            self._table = None
+        except BatchError as error:
+            if isinstance(error, RefusedError | LedgerError):
+                # The table may have changed; the next delivery looks at it anew.
+                self._table = None
+            if self._upkeep is not None:
+                self._upkeep.after_failure(error, deadline)
             raise
+        if self._upkeep is not None:
+            self._upkeep.after_batch(reply.offsets, self._state, metrics, deadline)
         metrics.count("records", reply.records)
         metrics.gauge("partition_values", len(reply.parts))
         told = reply.told(self.settings.name)
         _log.info("batch committed", extra=told)
         return told
+
+    def start(self, invocation: Invocation) -> None:
+        """Do at an instance's start what its first batch would wait for; raises `ConfigurationError`."""
+        connections = self.connect(invocation)
+        if connections is not None and connections.ledger is not None:
+            try:
+                self._check_offset_topic(connections, invocation.deadline.within(CHECK_SECONDS))
+            except BatchError as error:
+                _log.warning("the first batch looks at the offset topic again: %s", error)
 
     def connect(self, invocation: Invocation) -> Connections | None:
         """The clients of the brokers, made once; None where no brokers are set. Raises `ConfigurationError`."""
@@ -93,6 +111,7 @@ class Instance:
                 by_kms = self.settings.sasl_password.startswith("kms:")
                 credentials = invocation.credentials if by_kms else None
                 self._connections = connect(self.settings, invocation.environment, credentials)
+                self._upkeep = Upkeep(self.settings.name, self._connections)
             return self._connections
 
     def close(self) -> None:
@@ -100,7 +119,7 @@ class Instance:
         with self._connecting:
             if self._connections is not None:
                 self._connections.close()
-            self._connections = None
+            self._connections = self._upkeep = None
 
     def _written(self, payload: bytes, call: _Call) -> Reply:
         preparation = self._prepared(call).preparation
@@ -113,9 +132,10 @@ class Instance:
             errors = ErrorTopic(connections.letters, connections.originals, self.settings.name, request)
         if connections is None or connections.ledger is None or errors is None:
             return self._at_least_once(decoded, errors, call)
+        self._check_offset_topic(connections, call.deadline)
         sessions = self._sessions(call)
         services = Services(connections.ledger, sessions, SqlRowCounts(call.service, self.settings), errors)
-        return self._exactly_once(decoded, services, call)
+        return self._exactly_once(decoded, services, connections, call)
 
     def _at_least_once(self, decoded: Decoded, errors: ErrorTopic | None, call: _Call) -> Reply:
         """Write a batch without a ledger; what can't be written goes to the error topic, or else fails the batch."""
@@ -136,13 +156,13 @@ class Instance:
         )
         return Reply.of_staged(staged, diverted=len(bad))
 
-    def _exactly_once(self, decoded: Decoded, services: Services, call: _Call) -> Reply:
+    def _exactly_once(self, decoded: Decoded, services: Services, connections: Connections, call: _Call) -> Reply:
         """Write a batch by the ledger of claims."""
         rejected.log(batch.placeless(decoded.rejected), call.metrics)
         line = exactly_once.Line(
             services,
             prepare=lambda left, coverage: self._blocks(left, coverage, call),
-            verify=lambda state, dropped, _: self._verify(state, dropped, call),
+            verify=lambda state, dropped, _: self._verify(state, dropped, connections, call),
             encoding=ENCODINGS[self.settings.compression],
             policy=self.settings.failure_policy,
             tried=self._tried,
@@ -151,7 +171,6 @@ class Instance:
         done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
         self._state = done.state
         exactly_once.gauge(done, call.metrics, now=services.clock())
-        services.ledger.maintain(call.deadline.within(MAINTENANCE_SECONDS))
         return Reply.of_delivered(done)
 
     def _blocks(self, decoded: Decoded, coverage: Coverage | None, call: _Call) -> Blocks:
@@ -161,8 +180,25 @@ class Instance:
         rejected.log(blocks.rejected, call.metrics)
         return blocks
 
-    def _verify(self, state: State, dropped: Coverage, call: _Call) -> None:
-        """Refuse a ledger that is about another table or other topics than those that are there now."""
+    def _verify(self, state: State, dropped: Coverage, connections: Connections, call: _Call) -> None:
+        """Refuse a ledger about another table or other topics than those that are there; raises `LedgerError`.
+
+        Before records are dropped as settled, the table and the brokers are asked anew.
+        """
+        if dropped.offsets:
+            definition = table_definition.look(call.service, self.settings.table, call.deadline)
+            configuration = connections.configuration
+            found = source_topics.observed(configuration, state, dropped.offsets, dropped.timestamps, call.deadline)
+        else:
+            definition, found = self._prepared(call).definition, identity.Observed()
+        table = f"{self.settings.project}.{self.settings.table}"
+        identity.check(state, replace(found, table=table, table_created=definition.created))
+
+    def _check_offset_topic(self, connections: Connections, deadline: Deadline) -> None:
+        """Look once whether the ledger's topic is made so that it lasts; raises `ConfigurationError`."""
+        if not self._checked:
+            offset_topic.check(connections.configuration, self.settings.offset_topic, deadline)
+            self._checked = True
 
     def _sessions(self, call: _Call) -> TunnelUploadSessions:
         if not self._tunnel_endpoint:

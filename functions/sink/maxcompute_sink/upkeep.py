@@ -1,0 +1,75 @@
+"""What an instance does now and then when a batch is written: the ledger's upkeep, lag, and the status topic.
+
+Nothing depends on it, so nothing fails for want of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute.errors import BatchError
+from kafka_maxcompute.ledger import source_topics
+from kafka_maxcompute.ledger.gaps import MANY, prove_gaps
+from kafka_maxcompute.status_topic import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fc_powertools import Deadline, Metrics
+    from kafka_maxcompute.ledger.operations import State
+    from kafka_maxcompute.offsets import Offsets
+    from maxcompute_sink.connections import Connections
+
+SECONDS = 5.0
+"""How long a batch that is written may keep its reply back for this."""
+LOOK_SECONDS = 30.0
+"""How often the brokers are asked for the ends of the source topic's logs."""
+
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The upkeep of one connector by one instance."""
+
+    def __init__(self, connector: str, connections: Connections, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connector = connector
+        self._connections = connections
+        self._clock = clock
+        self._looked: float | None = None
+
+    def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
+        """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""
+        deadline = deadline.within(SECONDS)
+        statuses = [
+            Status(connector=self._connector, state="running", topic=topic, partition=number, offset=intervals[-1][1])
+            for (topic, number), intervals in offsets.items()
+        ]
+        self._connections.status.write([Status(connector=self._connector, state="running"), *statuses], deadline)
+        if state is not None and self._connections.ledger is not None:
+            self._connections.ledger.maintain(deadline)
+            if self._looked is None or self._clock() - self._looked >= LOOK_SECONDS:
+                self._looked = self._clock()
+                self._look(offsets, state, metrics, deadline)
+
+    def after_failure(self, error: BatchError, deadline: Deadline) -> None:
+        """Tell that a batch failed, and why: messages hold no payload."""
+        text = f"{type(error).__name__}: {error}"
+        failing = Status(connector=self._connector, state="failing", error=text)
+        self._connections.status.write([failing], deadline.within(SECONDS))
+
+    def _look(self, offsets: Offsets, state: State, metrics: Metrics, deadline: Deadline) -> None:
+        """Measure how far behind the batch's topic-partitions are, and settle offsets at which there is no record."""
+        many = {place: found for place, found in state.settled.items() if len(found) > MANY}
+        try:
+            bounds = source_topics.bounds(self._connections.configuration, {**offsets, **many}, deadline)
+            lag = sum(max(0, bounds[place][1] - 1 - intervals[-1][1]) for place, intervals in offsets.items())
+            metrics.gauge("lag", lag)
+            starts = {place: bounds[place][0] for place in many}
+            empty = prove_gaps(state, self._connections.originals, starts, deadline)
+            if empty is not None and self._connections.ledger is not None:
+                self._connections.ledger.append(empty, deadline)
+                _log.info("offsets without records are settled", extra={"topic_partitions": len(empty.offsets)})
+        except BatchError as error:
+            _log.warning("the source topic isn't looked at now: %s", error)

@@ -1,0 +1,264 @@
+"""An instance of the sink that delivers exactly once: the MaxCompute emulator over HTTP, and an embedded broker."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from odps import ODPS
+
+from fc_powertools import Credentials, Deadline
+from fc_powertools.decorators import opened
+from kafka_maxcompute import dead_letters, status_topic, table_definition
+from kafka_maxcompute.errors import LedgerError, RejectedRecordsError
+from kafka_maxcompute.ledger import identity
+from kafka_maxcompute.ledger.kafka_log import KafkaLog
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.ledger.operations import Claim
+from kafka_maxcompute.row_counts import SqlRowCounts
+from kafka_maxcompute.service import Service
+from kafka_maxcompute.topic_log import record
+from local_emulator.maxcompute import server
+from maxcompute_sink.instance import Instance
+from tests.kafka_events import HOUR_14, element, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.originals import Original
+    from local_emulator.kafka.embedded import EmbeddedBroker
+    from local_emulator.maxcompute.server import Server
+
+PROJECT = "connector_test"
+PT = "11-17-2020 14"
+BAD = {"value": {"no": "text"}}
+TOPICS = ("orders", "connect-offset-c", "connect-status-c", "connect-error-c", "connect-dead-c")
+CREATE = "CREATE TABLE {name}(topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING) PARTITIONED BY (pt STRING);"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Server]:
+    with server.start(project=PROJECT, access_id="ak", access_key="sk") as running:
+        yield running
+
+
+def soon() -> Deadline:
+    return Deadline.after(60)
+
+
+@dataclass
+class Connector:
+    """One connector with a table and topics of its own."""
+
+    emulator: Server
+    broker: EmbeddedBroker
+    table: str
+    odps: ODPS
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        given = {
+            "name": "c",
+            "source_topic": "orders",
+            "endpoint": self.emulator.endpoint,
+            "project": PROJECT,
+            "table": self.table,
+            "delivery": "exactly-once",
+            "bootstrap_servers": self.broker.bootstrap_servers,
+            "dead_letter_topic": "connect-dead-c",
+        } | self.settings
+        keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "ak", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "sk"}
+        return keys | {f"CONNECTOR_{name.upper()}": value for name, value in given.items() if value}
+
+    def instance(self) -> Instance:
+        return Instance(self.environment)
+
+    def handle(self, *batches: bytes, instance: Instance | None = None) -> list[dict[str, Any]]:
+        """Deliver batches to an instance, a new one unless one is given."""
+        used = instance or self.instance()
+        context = SimpleNamespace(request_id="r1", function=SimpleNamespace(name="sink", timeout=60))
+        replies = []
+        try:
+            for batch in batches:
+                with opened(context, environment=self.environment) as invocation:
+                    replies.append(used.handle(batch, invocation))
+        finally:
+            if instance is None:
+                used.close()
+        return replies
+
+    @property
+    def offsets(self) -> list[int]:
+        with self.odps.get_table(self.table).open_reader(partition={"pt": PT}, arrow=False) as reader:
+            return sorted(found["offset"] for found in reader)
+
+    @property
+    def state(self) -> State:
+        log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, "connect-offset-c")
+        try:
+            return LogLedger(log).read(soon())
+        finally:
+            log.close()
+
+    def read(self, topic: str) -> list[Original]:
+        consumer = Consumer({"bootstrap.servers": self.broker.bootstrap_servers, "group.id": "reads"})
+        try:
+            consumer.assign([TopicPartition(topic, number, 0) for number in range(3)])
+            ends = [consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in range(3)]
+            return [record(message) for message in consumer.consume(sum(ends), timeout=20)] if sum(ends) else []
+        finally:
+            consumer.close()
+
+    def begin(self) -> None:
+        """What provisioning does: the first operation of the ledger."""
+        service = Service(self.emulator.endpoint, PROJECT, Credentials("ak", "sk"))
+        created = table_definition.look(service, self.table, soon()).created
+        assert created is not None
+        log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, "connect-offset-c")
+        LogLedger(log).append(identity.genesis("c", f"{PROJECT}.{self.table}", created, {}), soon())
+        log.close()
+
+
+@pytest.fixture
+def connector(emulator: Server, embedded_kafka: EmbeddedBroker) -> Connector:
+    for topic in TOPICS:
+        embedded_kafka.create_topic(topic, 3)
+    producer = Producer({"bootstrap.servers": embedded_kafka.bootstrap_servers})
+    for offset in range(20):
+        producer.produce("orders", b"v%d" % offset, b"k%d" % offset, 0, headers=[("h", b"\xff"), ("h", None)])
+    assert producer.flush(20) == 0
+    odps = ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint, logview_host="http://127.0.0.1")
+    table = f"t{next(_numbers)}"
+    odps.execute_sql(CREATE.format(name=table))
+    made = Connector(emulator, embedded_kafka, table, odps)
+    made.begin()
+    return made
+
+
+def test_a_batch_that_comes_again_to_the_same_or_another_instance_is_written_once(connector: Connector) -> None:
+    first = payload(element(1), element(2))
+    again = payload(element(2), element(3))
+    used = connector.instance()
+    replies = connector.handle(first, first, again, payload(element(4)), instance=used)
+    used.close()
+    replies += connector.handle(again)
+    assert connector.offsets == [1, 2, 3, 4]
+    assert [reply["records"] for reply in replies] == [2, 0, 1, 1, 0]
+    assert [reply.get("dropped", 0) for reply in replies] == [0, 2, 1, 0, 2]
+    assert replies[0]["offsets"] == {"orders-0": ((1, 2),)}
+    state = connector.state
+    assert (state.settled, state.pending) == ({("orders", 0): ((1, 4),)}, {})
+
+
+def test_bad_records_are_in_the_error_topic_as_the_log_has_them(connector: Connector) -> None:
+    batch = b"[" + payload(element(1), element(2, **BAD), element(3, timestamp=-1))[1:-1] + b', {"neither": 1}]'
+    for _ in range(2):
+        (reply,) = connector.handle(batch)
+    assert connector.offsets == [1]
+    letters = [letter for found in connector.read("connect-error-c") if (letter := dead_letters.parse(found))]
+    assert sorted((letter.offset, letter.reason, letter.form) for letter in letters) == [
+        (2, "unexpected-event", "original"),
+        (3, "timestamp-absent", "original"),
+    ]
+    (second,) = [letter.record for letter in letters if letter.offset == 2]
+    assert (second.key, second.value, second.headers) == (b"k2", b"v2", (("h", b"\xff"), ("h", None)))
+    elements = [letter for found in connector.read("connect-dead-c") if (letter := dead_letters.parse(found))]
+    assert {letter.record.value for letter in elements} == {b'{"neither": 1}'}
+    assert reply["dropped"] == 3
+    assert connector.state.settled == {("orders", 0): ((1, 3),)}
+
+
+def test_stop_writes_what_comes_before_and_fails(connector: Connector) -> None:
+    connector.settings["failure_policy"] = "stop"
+    with pytest.raises(RejectedRecordsError, match="orders-0-2"):
+        connector.handle(payload(element(1), element(2, **BAD), element(3)))
+    assert connector.offsets == [1]
+    assert connector.read("connect-error-c") == []
+
+
+def test_without_a_ledger_bad_records_go_to_the_error_topic_too(connector: Connector) -> None:
+    connector.settings["delivery"] = "at-least-once"
+    (reply,) = connector.handle(payload(element(1), element(2, **BAD)))
+    assert (connector.offsets, reply["diverted"]) == ([1], 1)
+    letters = [dead_letters.parse(found) for found in connector.read("connect-error-c")]
+    assert [letter.offset for letter in letters if letter] == [2]
+
+
+def test_a_table_made_anew_is_not_taken_for_the_one_that_was_written(connector: Connector) -> None:
+    batch = payload(element(1))
+    connector.handle(batch)
+    used = connector.instance()
+    connector.handle(payload(element(2)), instance=used)
+    connector.odps.execute_sql(f"DROP TABLE {connector.table}")
+    # Times of creation are told in whole seconds.
+    created = connector.state.identity.table_created  # type: ignore[union-attr]
+    service = Service(connector.emulator.endpoint, PROJECT, Credentials("ak", "sk"))
+    while True:
+        connector.odps.execute_sql(CREATE.format(name=connector.table))
+        if table_definition.look(service, connector.table, soon()).created != created:
+            break
+        connector.odps.execute_sql(f"DROP TABLE {connector.table}")
+    with pytest.raises(LedgerError, match="reset"):
+        connector.handle(batch, instance=used)
+    used.close()
+    with pytest.raises(LedgerError, match="created at"):
+        connector.handle(payload(element(3)))
+    assert list(connector.odps.get_table(connector.table).partitions) == []
+
+
+def test_an_offset_topic_without_a_genesis_is_refused(connector: Connector) -> None:
+    connector.broker.create_topic("connect-offset-new", 3)
+    connector.settings["offset_topic"] = "connect-offset-new"
+    with pytest.raises(LedgerError, match="Genesis"):
+        connector.handle(payload(element(1)))
+
+
+def test_the_status_topic_tells_how_it_goes(connector: Connector) -> None:
+    connector.handle(payload(element(1), element(2)))
+    connector.settings["failure_policy"] = "stop"
+    with pytest.raises(RejectedRecordsError):
+        connector.handle(payload(element(3, **BAD)))
+    found = status_topic.latest(connector.read("connect-status-c"), "c")
+    assert (found[b"c/orders-0"].state, found[b"c/orders-0"].offset) == ("running", 2)
+    assert found[b"c"].state == "failing"
+    assert "orders-0-3" in found[b"c"].error
+
+
+def test_rows_are_counted_by_sql(connector: Connector) -> None:
+    connector.handle(payload(*map(element, (1, 2, 5)), element(2, partition=1)))
+    instance = connector.instance()
+    service = Service(connector.emulator.endpoint, PROJECT, Credentials("ak", "sk"))
+    counts = SqlRowCounts(service, instance.settings)
+    assert counts.count(PT, {("orders", 0): ((1, 2), (5, 9)), ("orders", 1): ((0, 1),)}, soon()) == 3
+    assert counts.count(PT, {("orders", 0): tuple((n, n) for n in range(1, 900, 2))}, soon()) == 2
+    assert counts.count("it's 11-17-2020", {("orders", 0): ((0, 9),)}, soon()) == 0
+    assert counts.count(PT, {("other's \\", 0): ((0, 9),)}, soon()) == 0
+
+
+def test_a_claim_that_was_left_is_rolled_forward_over_http(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("maxcompute_sink.exactly_once.commit", killed)
+        with pytest.raises(KilledError):
+            connector.handle(payload(element(1), element(2)))
+    assert connector.offsets == []
+    (pending,) = connector.state.pending.values()
+    assert isinstance(pending.operation, Claim)
+    assert pending.operation.timestamps == {("orders", 0): HOUR_14}
+    connector.handle(payload(element(2), element(3)))
+    assert connector.offsets == [1, 2, 3]
+    assert connector.state.pending == {}
