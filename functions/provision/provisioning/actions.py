@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import facts, network
+from provisioning import brokers, facts, network, probe, trial
 from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
@@ -49,7 +49,7 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
     user = principal(cloud.account, PROVISIONER)
     statements = [f"add user `{user}`;", f"grant admin to `{user}`;"]
     asking, settings = facts.Asking(), cloud.request.settings
-    instance = asking.learn(lambda: facts.find_instance(cloud), facts.NOTHING) if settings.instance_id else {}
+    instance = asking.learn(lambda: brokers.find_instance(cloud), facts.NOTHING) if settings.instance_id else {}
     if not instance and not asking.faults:
         asking.faults.append(
             f"no Kafka instance {settings.instance_id!r} in {settings.region}, so its network isn't known"
@@ -96,7 +96,7 @@ def status(cloud: Cloud) -> dict[str, Any]:
     progress = asking.learn(lambda: facts.progress(cloud), facts.NOTHING)
     return {
         "state": state,
-        "lag": {"records": progress.get("TotalDiff"), "topic_partitions": _lags(progress)},
+        "lag": {"records": progress.get("TotalDiff"), "topic_partitions": facts.lags(progress)},
         "faults": [*planned.faults, *asking.faults],
         "warnings": list(planned.warnings),
         "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],
@@ -151,33 +151,19 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
     return {"state": "destroyed", "faults": [], "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
 
 
+def test(cloud: Cloud) -> dict[str, Any]:
+    """Send the test message and wait for its row; with `probe`, find out what the services' documents leave open."""
+    return probe.run(cloud) if cloud.request.probe else trial.run(cloud)
+
+
 ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
     "bootstrap": bootstrap,
     "plan": plan,
     "apply": apply,
     "status": status,
+    "test": test,
     "pause": pause,
     "resume": resume,
     "destroy": destroy,
     "redrive": redrive,
 }
-
-
-def _lags(progress: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each topic-partition's end, what the group has committed, and the records in between."""
-    listed = (progress.get("TopicList") or {}).get("TopicList") or []
-    return [
-        {
-            "topic": topic.get("Topic"),
-            "partition": offset.get("Partition"),
-            "end": offset.get("BrokerOffset"),
-            "committed": offset.get("ConsumerOffset"),
-            "lag": _difference(offset.get("BrokerOffset"), offset.get("ConsumerOffset")),
-        }
-        for topic in listed
-        for offset in (topic.get("OffsetList") or {}).get("OffsetList") or []
-    ]
-
-
-def _difference(end: object, committed: object) -> int | None:
-    return int(str(end)) - int(str(committed)) if end is not None and committed is not None else None

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import network
+from provisioning import brokers, network
 from provisioning.connector import other_stream
-from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_INSTANCES, GET_PROGRESS, GET_QUOTA
+from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRESS, GET_QUOTA
 from provisioning.resources import topics
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def gather(cloud: Cloud) -> Facts:
     """Ask for all of it."""
     asking, settings = Asking(), cloud.request.settings
     place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
-    instance = asking.learn(lambda: find_instance(cloud), NOTHING)
+    instance = asking.learn(lambda: brokers.find_instance(cloud), NOTHING)
     # Without an instance, the questions about what is in it would only repeat that.
     there = bool(instance)
     return Facts(
@@ -95,12 +95,20 @@ def progress(cloud: Cloud) -> dict[str, Any]:
     return _part(cloud.control.find(GET_PROGRESS, parameters) or {}, "ConsumerProgress")
 
 
-def find_instance(cloud: Cloud) -> dict[str, Any]:
-    """The Kafka instance as the service describes it; empty where the region has none of that id."""
-    settings = cloud.request.settings
-    answer = cloud.control.call(GET_INSTANCES, {"RegionId": settings.region, "InstanceId.1": settings.instance_id})
-    found = (answer.get("InstanceList") or {}).get("InstanceVO") or []
-    return next((one for one in found if one.get("InstanceId") == settings.instance_id), {})
+def lags(progress: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each topic-partition's end, what the group has committed, and the records in between."""
+    listed = (progress.get("TopicList") or {}).get("TopicList") or []
+    return [
+        {
+            "topic": topic.get("Topic"),
+            "partition": offset.get("Partition"),
+            "end": offset.get("BrokerOffset"),
+            "committed": offset.get("ConsumerOffset"),
+            "lag": _difference(offset.get("BrokerOffset"), offset.get("ConsumerOffset")),
+        }
+        for topic in listed
+        for offset in (topic.get("OffsetList") or {}).get("OffsetList") or []
+    ]
 
 
 def _switch(cloud: Cloud) -> dict[str, Any]:
@@ -124,3 +132,7 @@ def _lag(cloud: Cloud) -> int | None:
 def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
     found = answer.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def _difference(end: object, committed: object) -> int | None:
+    return int(str(end)) - int(str(committed)) if end is not None and committed is not None else None

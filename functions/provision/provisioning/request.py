@@ -18,7 +18,7 @@ from provisioning.redrive.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ActionName = Literal["bootstrap", "plan", "apply", "status", "pause", "resume", "destroy", "redrive"]
+ActionName = Literal["bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive"]
 Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
 

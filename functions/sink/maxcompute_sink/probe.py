@@ -7,22 +7,33 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from confluent_kafka import KafkaError, KafkaException
 
-from kafka_maxcompute import probe
-from kafka_maxcompute.errors import ProbeError
+from kafka_maxcompute import brokers, probe
+from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute.errors import ConnectorError, ProbeError
+from kafka_maxcompute.originals import Original
 from kafka_maxcompute.partition_value import EPOCH
 from kafka_maxcompute.probe import Mark, Sighting
+from kafka_maxcompute.status_topic import BY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fc_powertools import Deadline, Invocation
+    from kafka_maxcompute.settings import Settings
+
 MOST_TOLD = 20
 """So many records of one batch are told of; a probe has fewer."""
+TELL_SECONDS = 5.0
+"""The longest that a batch waits for what is told; a first producer takes half a second until it has its id."""
 _SECOND = 1_000  # milliseconds
 
 _log = logging.getLogger(__name__)
@@ -54,6 +65,17 @@ class Found:
         time = str(self.data.get("timestamp"))
         since = now - int(time) if time.isascii() and time.isdigit() else -1_000 * _SECOND
         return -probe.AHEAD_SECONDS * _SECOND <= since < seconds * _SECOND
+
+
+def taken_out(payload: bytes, settings: Settings, invocation: Invocation, deadline: Deadline) -> bytes:
+    """The batch without records of probes, which are told of in the status topic; raises `ProbeError` if asked to."""
+    return answered(
+        payload,
+        partial(_tell, settings, invocation, deadline),
+        connector=settings.name,
+        request_id=str(invocation.context.request_id),
+        now=time.time_ns() // 1_000_000,
+    )
 
 
 def answered(
@@ -124,3 +146,20 @@ def _record(element: bytes) -> Found | None:
         return None
     mark = probe.find(data)
     return None if mark is None else Found(mark, kind, data)
+
+
+def _tell(settings: Settings, invocation: Invocation, deadline: Deadline, sightings: Sequence[Sighting]) -> None:
+    """Write into the status topic; failures are logged and nothing else, for no row depends on it."""
+    appends = [
+        Append(settings.status_topic, BY_KEY, Original(key=sighting.key, value=probe.encode(sighting)))
+        for sighting in sightings
+    ]
+    try:
+        configuration = brokers.configuration(settings, invocation.environment, invocation.credentials)
+        outcomes = Appender(configuration).append(appends, deadline.within(TELL_SECONDS))
+    except (ConnectorError, KafkaException) as error:
+        _log.warning("a probe isn't told of", extra={"topic": settings.status_topic, "error": str(error)})
+        return
+    refused = [outcome.str() for outcome in outcomes if isinstance(outcome, KafkaError)]
+    if refused:
+        _log.warning("a probe isn't told of", extra={"topic": settings.status_topic, "error": refused[0]})

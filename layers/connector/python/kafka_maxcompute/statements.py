@@ -47,11 +47,7 @@ def select(service: Service, statement: str, deadline: Deadline) -> list[dict[st
     """
     path = _run(service, statement, deadline)
     doing = f"read the answer of {_shown(statement)}"
-    result = _get(service, path, {"result": ""}, doing, deadline).find(".//Result")
-    text = "" if result is None else result.text or ""
-    if result is not None and result.get("Transform") == "Base64":
-        text = base64.b64decode(text).decode()
-    rows = csv.DictReader(io.StringIO(text))
+    rows = csv.DictReader(io.StringIO(_result(service, path, doing, deadline)))
     return [{name: None if value == NULL else value for name, value in row.items()} for row in rows]
 
 
@@ -68,10 +64,16 @@ def _run(service: Service, statement: str, deadline: Deadline) -> str:
     path = f"/instances/{location.rpartition('/')[2]}"
     status = _watched(lambda: _task_status(service, path, doing, deadline), doing, deadline)
     if status != "Success":
-        answer = _get(service, path, {"result": ""}, doing, deadline)
-        result = (answer.findtext(".//Result") or "")[:SHOWN_CHARACTERS]
+        result = _result(service, path, doing, deadline)[:SHOWN_CHARACTERS]
         raise RefusedError(f"could not {doing}: the job is {status}: {result}", code=result.partition(":")[0] or status)
     return path
+
+
+def _result(service: Service, path: str, doing: str, deadline: Deadline) -> str:
+    """What a job says at its end, which may come in Base64."""
+    result = _get(service, path, {"result": ""}, doing, deadline).find(".//Result")
+    text = "" if result is None else result.text or ""
+    return base64.b64decode(text).decode() if result is not None and result.get("Transform") == "Base64" else text
 
 
 def run_security(service: Service, statement: str, deadline: Deadline) -> str:

@@ -1,0 +1,69 @@
+"""The records that come into topics from now on, for whoever is about to do something that leads to some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from kafka_maxcompute import brokers as clients
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.topic_log import QUESTION_SECONDS, record
+from provisioning import brokers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from kafka_maxcompute.originals import Original
+    from provisioning.cloud import Cloud
+
+AT_ONCE = 500
+
+
+class Arrivals:
+    """A consumer at the ends that topics have when it is made; a context manager. Topics that aren't there have none.
+
+    Raises `RefusedError` or `UnavailableError`.
+    """
+
+    def __init__(self, cloud: Cloud, topics: Iterable[str]) -> None:
+        # A name that librdkafka wants; the group isn't joined, and nothing is committed.
+        self._consumer = clients.consumer(brokers.configuration(cloud), cloud.request.settings.group)
+        seconds = min(QUESTION_SECONDS, cloud.deadline.remaining())
+        try:
+            # All topics are asked for: a question for one makes it where brokers do so by themselves.
+            there = self._consumer.list_topics(timeout=seconds).topics
+            places = [
+                TopicPartition(topic, number)
+                for topic in topics
+                if topic in there
+                for number in there[topic].partitions
+            ]
+            for place in places:
+                place.offset = self._consumer.get_watermark_offsets(place, timeout=seconds)[1]
+            self._consumer.assign(places)
+        except KafkaException as error:
+            self._consumer.close()
+            raise fault(error.args[0], f"asking for the ends of {', '.join(topics)}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def wait(self, seconds: float) -> list[Original]:
+        """What has come meanwhile, as soon as there is anything; nothing after so many seconds."""
+        found = []
+        for message in self._consumer.consume(1, timeout=seconds) + self._consumer.consume(AT_ONCE, timeout=0):
+            error = message.error()
+            if error is None:
+                found.append(record(message))
+            elif not error.retriable():
+                raise fault(error, f"reading topic {message.topic()}")
+        return found
