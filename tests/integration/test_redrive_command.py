@@ -1,0 +1,108 @@
+"""`python -m local_emulator redrive` on a running cloud: a table of what would happen, and rows where it's done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fc_powertools import Deadline
+from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.originals import Original
+from local_emulator import endpoints
+from local_emulator.__main__ import parser
+from local_emulator.redrive_command import event, lines
+from tests.kafka_events import HOUR_14, element
+from tests.local_cloud import await_rows, client, command, up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LETTER = DeadLetter(
+    connector="kafka-maxcompute-sink",
+    request_id="1-5f",
+    reason="invalid-utf8",
+    message="expected UTF-8, found bytes that aren't",
+    path="$.data.value",
+    record=Original(key=b"k1", value=b"sent again", timestamp=HOUR_14),
+    topic="maxcompute-test-input",
+    partition=1,
+    offset=41,
+)
+
+
+def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
+    project_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project_copy)
+    with up(project_copy):
+        topic = "connect-error-kafka-maxcompute-sink"
+        configuration = {"bootstrap.servers": endpoints.read().kafka, "log_level": 0}
+        assert client(project_copy, "redrive") == "no dead letters\n"
+        writer = KafkaDeadLetters(configuration, error_topic=topic, dead_letter_topic=topic)
+        writer.write([LETTER, replace(LETTER, offset=42, form="as-delivered")], Deadline.after(30))
+
+        shown = client(project_copy, "redrive", "--reason", "invalid-utf8")
+        row = next(line for line in shown.splitlines() if line.startswith("| redrive"))
+        assert [cell.strip() for cell in row.split("|")[2:7]] == [
+            "invalid-utf8",
+            "maxcompute-test-input-1",
+            "original",
+            "1",
+            "41",
+        ]
+        assert shown.endswith("1 letters would be sent, nothing was; send them with --go\n")
+        assert client(project_copy, "redrive", "--go").endswith("1 letters were sent to the source topic again\n")
+        assert "sent again" in await_rows(project_copy, "sent again")
+        again = json.loads(client(project_copy, "redrive", "--go", "--json"))
+        assert (again["state"], [row["do"] for row in again["letters"]]) == ("unchanged", ["skip", "skip"])
+
+        body = project_copy / "message.json"
+        body.write_text(json.dumps([element(7, topic=LETTER.topic, partition=0, key="k1", value="given up")]))
+        words = ("--messages", str(body), "--allow", "as-delivered", "--topic-partition", "0", "--go")
+        assert "given up" not in await_rows(project_copy, "sent again")
+        assert client(project_copy, "redrive", *words).endswith("1 letters were sent to the source topic again\n")
+        assert "given up" in await_rows(project_copy, "given up")
+
+        refused = command(project_copy, "redrive", "--since", "yesterday")
+        assert refused.returncode == 1
+        assert "fault: letters: expected filters such as" in refused.stdout
+
+
+@pytest.mark.quick
+def test_options_become_the_event_and_those_not_given_leave_nothing(tmp_path: Path) -> None:
+    body = tmp_path / "body.txt"
+    body.write_text("[]")
+    words = [
+        *("--reason", "a", "--reason", "b", "--topic-partition", "3", "--since", "2026-11-01", "--until", "2026-11-02"),
+        *("--allow", "truncated", "--queue-topic", "q", "--messages", str(body), "--go"),
+    ]
+
+    assert event(parser().parse_args(["redrive"])) == {"action": "redrive", "dry_run": True, "letters": {}}
+    assert event(parser().parse_args(["redrive", *words])) == {
+        "action": "redrive",
+        "dry_run": False,
+        "letters": {
+            "reasons": ["a", "b"],
+            "topic_partitions": [3],
+            "since": "2026-11-01",
+            "until": "2026-11-02",
+            "allow": ["truncated"],
+            "queue_topic": "q",
+            "messages": ["[]"],
+        },
+    }
+
+
+@pytest.mark.quick
+def test_what_could_not_be_done_is_told() -> None:
+    reply = {"state": "incomplete", "faults": ["the time is up"], "unreadable": 2, "redriven": 0, "letters": []}
+
+    assert list(lines(reply)) == [
+        "2 records of the error topics are no dead letters of this version",
+        "fault: the time is up",
+        "0 letters were sent to the source topic again",
+    ]
