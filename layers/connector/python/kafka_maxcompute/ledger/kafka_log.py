@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
+from kafka_maxcompute.ledger import log_bounds
 from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
-from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,10 @@ APPENDING: dict[str, str | int | bool] = {
     # An append that is later than this is void, whatever became of the invocation that wanted it.
     "message.timeout.ms": 60_000,
 }
+GROUP = {"group.id": "kafka-maxcompute-ledger"}
+"""Where the configuration names none: assign() needs no group, but librdkafka wants a name. Nothing is ever committed
+under it; brokers with ACLs want a right to it all the same, since its coordinator is asked for."""
 READING: dict[str, str | int | bool] = {
-    # assign() needs no group, but librdkafka wants a name; nothing is ever committed under it.
-    "group.id": "kafka-maxcompute-ledger",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     # Nothing here is written in transactions, and a stranger's open one mustn't hide the log's end.
@@ -42,8 +43,6 @@ READING: dict[str, str | int | bool] = {
     # embedded broker keeps it to the full, whatever comes. An instance without work is frozen and fetches nothing.
     "fetch.wait.max.ms": 10,
 }
-QUESTION_SECONDS = 10.0
-"""How long the brokers may take to answer one question; it's asked again while there is time."""
 POLL_SECONDS = 0.5
 AT_ONCE = 1_000
 """Messages that are taken out of librdkafka's queue at once."""
@@ -70,12 +69,14 @@ class KafkaLog:
         self._topic = topic
         self._next = -1
         self._producer = Producer(self._appending)
-        self._reader = Consumer({**configuration, **READING})
-        self._asker = Consumer({**configuration, **READING})
+        self._reader = Consumer({**GROUP, **configuration, **READING})
+        self._asker = Consumer({**GROUP, **configuration, **READING})
 
     def bounds(self, deadline: Deadline) -> tuple[int, int]:
         """The first offset and the next one, asked for now."""
-        return until(deadline)(self._ask, deadline)
+        # The reader asks first: to get a connection for a fetch it would wait for librdkafka's next second.
+        client = self._reader if self._next < 0 else self._asker
+        return log_bounds.bounds(client, (self._topic, PARTITION), deadline)
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
         """Some records from `start` on, and where to go on."""
@@ -109,19 +110,6 @@ class KafkaLog:
         self._asker.close()
         self._producer.purge()
         self._producer.flush(POLL_SECONDS)
-
-    def _ask(self, deadline: Deadline) -> tuple[int, int]:
-        where = TopicPartition(self._topic, PARTITION)
-        # The reader asks first: to get a connection for a fetch it would wait for librdkafka's next second.
-        client = self._reader if self._next < 0 else self._asker
-        try:
-            answer = client.get_watermark_offsets(where, timeout=min(QUESTION_SECONDS, deadline.remaining()))
-        except KafkaException as error:
-            raise fault(error.args[0], f"asking for the end of {self._topic}-{PARTITION}") from error
-        if answer is None:
-            raise UnavailableError(f"expected the end of {self._topic}-{PARTITION} from the brokers, found no answer")
-        start, end = answer
-        return int(start), int(end)
 
     def _record(self, message: Message) -> LogRecord | None:
         """The record in a message of librdkafka's, if it's one; moves the position on."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
-from confluent_kafka import TopicPartition as Place
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.brokers import consumer
-from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.ledger import log_bounds
 from kafka_maxcompute.ledger.identity import Observed
-from kafka_maxcompute.retrying import until
+from kafka_maxcompute.ledger.log_bounds import QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import ByTopicPartition, State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
 
-QUESTION_SECONDS = 10.0
-"""How long one question to the brokers may take."""
 ANSWERLESS_SECONDS = 2.0
 """How long a question is waited for that old brokers and the embedded one can't answer."""
 UNANSWERED = {
@@ -66,7 +63,7 @@ def bounds(
     """
     asking = consumer(configuration, "kafka-maxcompute-asks-for-ends")
     try:
-        return {place: until(deadline)(_bounds, asking, place, deadline) for place in places}
+        return {place: log_bounds.bounds(asking, place, deadline) for place in places}
     finally:
         asking.close()
 
@@ -91,14 +88,3 @@ def _id(topic: str, answer: Future[TopicDescription]) -> str:
         if error.args[0].code() in UNANSWERED:
             return _NO_ID
         raise fault(error.args[0], f"asking for the id of topic {topic}") from error
-
-
-def _bounds(asking: Consumer, place: TopicPartition, deadline: Deadline) -> tuple[int, int]:
-    doing = f"asking for the ends of {place[0]}-{place[1]}"
-    try:
-        answer = asking.get_watermark_offsets(Place(*place), timeout=min(QUESTION_SECONDS, deadline.remaining()))
-    except KafkaException as error:
-        raise fault(error.args[0], doing) from error
-    if answer is None:
-        raise UnavailableError(f"{doing}: the brokers gave no answer in time")
-    return answer

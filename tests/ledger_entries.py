@@ -1,0 +1,54 @@
+"""Operations of a ledger as tests write them: topic orders, one partition value, short forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fc_powertools import Deadline
+from kafka_maxcompute.ledger.identity import genesis
+from kafka_maxcompute.ledger.operations import Claim, Divert, Reset
+from kafka_maxcompute.ledger.state import Entry, State, fold
+
+if TYPE_CHECKING:
+    from kafka_maxcompute.ledger.operations import Operation
+
+PLACE = ("orders", 0)
+CREATED = 1_605_594_000_000
+GENESIS = genesis("orders", "p.t", CREATED, {"orders": "id-1"})
+NOW = 1_605_594_600_000
+
+
+def soon() -> Deadline:
+    return Deadline.after(30.0)
+
+
+def claim(id_: str, first: int, last: int, *, generation: int = 1, timestamp: int | None = None) -> Claim:
+    return Claim(
+        id=id_,
+        partition_value="11-17-2020 14:20",
+        blocks=(0,),
+        rows=last - first + 1,
+        offsets={PLACE: ((first, last),)},
+        generation=generation,
+        timestamps={} if timestamp is None else {PLACE: timestamp},
+    )
+
+
+def divert(id_: str, first: int, last: int, *, generation: int = 1) -> Divert:
+    offsets = {PLACE: ((first, last),)}
+    return Divert(id=id_, offsets=offsets, reasons={"malformed": offsets}, generation=generation)
+
+
+def reset(id_: str = "r", *, generation: int = 2, start: int = 0) -> Reset:
+    return Reset(id=id_, generation=generation, identity=GENESIS.identity, starts={PLACE: start})
+
+
+def log_of(*operations: Operation) -> list[Entry]:
+    return [Entry(offset, NOW + offset, operation) for offset, operation in enumerate(operations)]
+
+
+def folded(*operations: Operation) -> State:
+    state = State()
+    for entry in log_of(*operations):
+        state = fold(state, entry.operation, entry.offset, entry.timestamp)
+    return state

@@ -1,0 +1,62 @@
+"""The ledger over a log in memory: the contract, and what the log itself does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.ledger.log import PositionLostError
+from kafka_maxcompute.ledger.memory_log import MemoryLog
+from tests.ledger_contract import LedgerContract
+from tests.ledger_entries import soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.quick
+
+
+class TestMemory(LedgerContract):
+    @pytest.fixture
+    def connect(self) -> Callable[[], MemoryLog]:
+        log = MemoryLog()
+        return lambda: log
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    log = MemoryLog(lambda: 1_605_594_000.5, chunk=2)
+    for key in (b"a", b"b", b"a", b"c"):
+        log.append(key, key, soon())
+    return log
+
+
+def test_records_come_in_chunks_with_the_brokers_time(log: MemoryLog) -> None:
+    found, position = log.records(1, soon())
+    assert [(record.offset, record.key) for record in found] == [(1, b"b"), (2, b"a")]
+    assert position == 3
+    assert found[0].timestamp == 1_605_594_000_500
+
+
+def test_compaction_keeps_the_last_of_each_key_and_the_offsets(log: MemoryLog) -> None:
+    log.tombstone([b"b"], soon())
+    log.compact()
+    assert [(record.offset, record.value) for record in log.kept()] == [(2, b"a"), (3, b"c"), (4, None)]
+    log.compact(tombstones=True)
+    assert [record.offset for record in log.kept()] == [2, 3]
+    assert log.bounds(soon()) == (0, 5)
+    assert log.records(4, soon()) == ([], 5)
+
+
+def test_nothing_comes_from_outside_the_log(log: MemoryLog) -> None:
+    log.delete_before(2)
+    with pytest.raises(PositionLostError):
+        log.records(1, soon())
+    with pytest.raises(UnavailableError, match="the log's end"):
+        log.records(4, soon())
+    log.truncate(3)
+    assert log.bounds(soon()) == (2, 3)
+    with pytest.raises(PositionLostError):
+        log.records(4, soon())
