@@ -51,6 +51,8 @@ def configuration(
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
         "client.id": f"kafka-maxcompute-{settings.name}",
+        # Nobody joins it here; but a consumer asks for its coordinator, so the user has to have a right to it.
+        "group.id": settings.group,
         "socket.connection.setup.timeout.ms": CONNECT_MILLISECONDS,
         "socket.timeout.ms": REQUEST_MILLISECONDS,
         "socket.keepalive.enable": True,
