@@ -12,6 +12,7 @@ from provisioning.actions import ACTIONS
 from provisioning.cloud import Cloud
 from provisioning.operations import GET_CALLER_IDENTITY
 from provisioning.request import read
+from provisioning.telling import tell
 
 if TYPE_CHECKING:
     from fc_powertools import Invocation
@@ -31,9 +32,11 @@ def answer(event: bytes, invocation: Invocation) -> dict[str, Any]:
     reply: dict[str, Any] = {"action": request.action, "connector": request.settings.name}
     try:
         cloud = opened(request, invocation)
-        return {**reply, "account": cloud.account, **ACTIONS[request.action](cloud)}
+        done = ACTIONS[request.action](cloud)
     except BatchError as error:
         return {**reply, "state": "incomplete" if error.retryable else "failed", "faults": [str(error)]}
+    tell(cloud, done)
+    return {**reply, "account": cloud.account, **done}
 
 
 def opened(request: Request, invocation: Invocation) -> Cloud:

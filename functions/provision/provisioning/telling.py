@@ -1,0 +1,47 @@
+"""Tells in the status topic what an action has made of the connector.
+
+Nothing depends on it, so nothing fails for want of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+from kafka_maxcompute.appending import Appender
+from kafka_maxcompute.errors import BatchError
+from kafka_maxcompute.status_topic import Status, StatusTopic
+from provisioning import brokers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provisioning.cloud import Cloud
+
+SECONDS = 5.0
+_STATES: dict[tuple[str, str], Literal["running", "paused", "removed"]] = {
+    ("pause", "paused"): "paused",
+    ("resume", "running"): "running",
+    ("destroy", "destroyed"): "removed",
+}
+"""What is told, by the action and the state that it replies."""
+
+_log = logging.getLogger(__name__)
+
+
+def tell(cloud: Cloud, reply: Mapping[str, Any]) -> None:
+    """Write the connector's state, where the action changed it and the topic is still there."""
+    request = cloud.request
+    state = _STATES.get((request.action, str(reply.get("state"))))
+    if state is None or "topics" in request.remove:
+        return
+    deadline = cloud.deadline.within(SECONDS)
+    try:
+        appender = Appender(brokers.configuration(cloud))
+        appender.count_partitions([request.settings.status_topic], deadline)
+    except BatchError as error:
+        _log.warning("status isn't written", extra={"topic": request.settings.status_topic, "error": str(error)})
+        return
+    StatusTopic(appender, request.settings.status_topic).write(
+        [Status(connector=request.settings.name, state=state)], deadline
+    )
