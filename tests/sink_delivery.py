@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 COLUMNS = TableSchema.from_lists(
     ["topic", "partition", "offset", "key", "value"], ["string", "bigint", "bigint", "string", "string"]
 )
+ORDERS = ("orders", 0)
 IDENTITY = Identity(connector="c", table="p.t", table_created=0)
 
 
@@ -143,3 +144,22 @@ class Hooked:
             return method(*args, **kwargs)
 
         return called
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def killed_at(name: str) -> Callable[..., None]:
+    """Killed at an append of such an operation."""
+
+    def die(operation: object, *_: object) -> None:
+        if type(operation).__name__ == name:
+            raise KilledError
+
+    return die
+
+
+def places(*offsets: int) -> list[tuple[int, int]]:
+    """These offsets of topic-partition 0, as `Connector.visible` has them."""
+    return [(0, offset) for offset in offsets]

@@ -38,7 +38,8 @@ PROJECT = "connector_test"
 PT = "11-17-2020 14"
 BAD = {"value": {"no": "text"}}
 TOPICS = ("orders", "connect-offset-c", "connect-status-c", "connect-error-c", "connect-dead-c")
-CREATE = "CREATE TABLE {name}(topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING) PARTITIONED BY (pt STRING);"
+COLUMNS = "topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING"
+CREATE = "CREATE TABLE {name}(" + COLUMNS + ") PARTITIONED BY (pt STRING);"
 _numbers = itertools.count()
 
 
