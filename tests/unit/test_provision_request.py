@@ -44,6 +44,26 @@ def test_settings_come_from_the_environment_and_the_event_comes_first() -> None:
     )
 
 
+def test_another_connectors_group_and_topics_arent_the_environments() -> None:
+    """One provisioner serves several connectors, and its variables are those of one."""
+    own = {
+        "GROUP": "connect-orders",
+        "OFFSET_TOPIC": "o",
+        "ERROR_TOPIC": "e",
+        "DEAD_LETTER_TOPIC": "d",
+        "ROLE": "writer",
+    }
+    environment = ENVIRONMENT | {f"CONNECTOR_{name}": value for name, value in own.items()}
+    for given, group, topics in (
+        ({"name": "paid", "source_topic": "p"}, "connect-paid", ["connect-offset-paid", *["connect-error-paid"] * 2]),
+        ({"name": "orders"}, "connect-orders", ["o", "e", "d"]),
+        ({"name": "paid", "error_topic": "x"}, "connect-paid", ["connect-offset-paid", "x", "x"]),
+    ):
+        found = read(json.dumps({"action": "plan", "settings": given}).encode(), environment).settings
+        assert (found.group, found.role) == (group, "writer")
+        assert [found.offset_topic, found.error_topic, found.dead_letter_topic] == topics
+
+
 def test_every_field_is_read() -> None:
     found = request(
         stream="event_stream",
@@ -55,12 +75,23 @@ def test_every_field_is_read() -> None:
         batch_records=1,
         batch_seconds=0,
         security_group="sg-1",
+        key="k",
+        value="",
+        topic_partition=3,
+        wait_seconds=60,
+        probe=True,
         confirm="orders",
         remove=["topics"],
     )
     assert found.stream == "event_stream"
     assert found.columns == (Column("price", "DOUBLE"),)
     assert (found.accept_risk, found.remove) == ({"tolerance"}, {"topics"})
+    assert (found.key, found.value, found.topic_partition, found.wait_seconds, found.probe) == ("k", "", 3, 60, True)
+
+
+def test_the_test_message_is_the_documents_unless_another_is_given() -> None:
+    found = request()
+    assert (found.key, found.value, found.topic_partition) == ("demo", '{"key": "test"}', None)
 
 
 def test_all_faults_at_once() -> None:
@@ -104,6 +135,9 @@ def test_all_faults_at_once() -> None:
         (b'{"action": ["plan"]}', "action: expected one of"),
         (b'{"action": "plan", "accept_risk": [["a"]]}', "accept_risk: expected a list of"),
         (b'{"action": "plan", "function": ""}', "function: expected the sink function's name"),
+        (b'{"action": "test", "topic_partition": -1}', "topic_partition: expected a whole number from 0"),
+        (b'{"action": "test", "wait_seconds": 0}', "wait_seconds: expected a whole number from 1 to 3600"),
+        (b'{"action": "test", "key": 5}', "key: expected text, found 5"),
     ],
 )
 def test_a_wrong_event(event: bytes, told: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import MAXCOMPUTE
 from kafka_maxcompute.setting import instant, shown
-from kafka_maxcompute.settings import PREFIX, Settings
+from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
 from kafka_maxcompute.table import Column
 from provisioning.redrive import selection
 from provisioning.redrive.selection import Selection
@@ -42,6 +42,11 @@ REMOVABLE = ("grants", "role", "table", "topics")
 
 BATCH_RECORDS, BATCH_SECONDS = (1, 10_000), (0, 15)
 """Least and most of a stream's batch window (Serverless Devs' documents on triggers)."""
+
+CALLED_AFTER_IT = frozenset(
+    name for name, setting in SETTINGS.items() if any(word in setting.derived for word in ("{name}", "{error_topic}"))
+)
+"""Settings whose defaults hold the connector's name: those of one connector are nothing for another."""
 
 TOPIC_PARTITIONS, WAIT_SECONDS = (0, 2**31 - 1), (1, 3_600)
 """Least and most of a test message's topic-partition, which is Kafka's own number, and of the wait for its row."""
@@ -148,12 +153,14 @@ class _Reading:
             return None
 
     def settings(self, given: Any, environment: Mapping[str, str]) -> Settings | None:
-        """The connector's settings: the event's, then the environment's."""
+        """The connector's settings: the event's, then the environment's, but for what is called after another one."""
         if not isinstance(given, dict):
             self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; mend it")
             return None
-        own = {str(name).lower() for name in given}
+        own = {str(name).lower(): value for name, value in given.items()}
         around = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if _is_setting(name)}
+        if own.get("name", around.get("name")) != around.get("name"):
+            around = {name: value for name, value in around.items() if name not in CALLED_AFTER_IT}
         try:
             return Settings.from_mapping({**{name: around[name] for name in around if name not in own}, **given})
         except ConfigurationError as error:
