@@ -104,7 +104,10 @@ class Appender:
     def _producer(self, alone: bool) -> Producer:
         if alone not in self._producers:
             how = {**APPENDING, **(ALONE if alone else {})}
-            self._producers[alone] = brokers.producer(self._configuration, **how)
+            try:
+                self._producers[alone] = brokers.producer(self._configuration, **how)
+            except KafkaException as error:
+                raise fault(error.args[0], "making a producer") from error
         return self._producers[alone]
 
 

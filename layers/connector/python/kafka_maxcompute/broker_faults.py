@@ -23,6 +23,7 @@ _REMEDIES = {
     KafkaError.TOPIC_EXCEPTION: "mend the topic's name",
     KafkaError.INVALID_TIMESTAMP: "widen the topic's message.timestamp.before.max.ms",
     KafkaError.INVALID_RECORD: "the topic doesn't take such records; if its cleanup policy is compact, make it delete",
+    KafkaError._INVALID_ARG: "mend the settings of the brokers",  # noqa: SLF001
     KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
 }
 """Errors that asking again doesn't mend, each with what does."""

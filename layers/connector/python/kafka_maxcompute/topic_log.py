@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,19 +70,11 @@ class KafkaOriginals:
 
     def messages(self, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
         """The same records as librdkafka's messages."""
-        consumer = brokers.consumer(self._configuration, self._group, **READING)
         try:
-            readings = {place: _Reading(left) for place, left in _there(consumer, wanted, deadline).items()}
-            consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
-            while readings:
-                yield from (message for message in _messages(consumer, deadline) if _is_wanted(message, readings))
-                _go_on(consumer, readings)
-                if readings and deadline.expired:
-                    raise DeadlineError(f"no time was left to read {_described(readings)}")
+            with closing(brokers.consumer(self._configuration, self._group, **READING)) as consumer:
+                yield from _read(consumer, wanted, deadline)
         except KafkaException as error:
             raise fault(error.args[0], f"reading {_described(wanted)}") from error
-        finally:
-            consumer.close()
 
 
 @dataclass(slots=True)
@@ -103,6 +96,17 @@ class _Reading:
         found = any(first <= offset <= last for first, last in self.intervals)
         self.intervals = left
         return found
+
+
+def _read(consumer: Consumer, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
+    """The wanted messages; raises KafkaException."""
+    readings = {place: _Reading(left) for place, left in _there(consumer, wanted, deadline).items()}
+    consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
+    while readings:
+        yield from (message for message in _messages(consumer, deadline) if _is_wanted(message, readings))
+        _go_on(consumer, readings)
+        if readings and deadline.expired:
+            raise DeadlineError(f"no time was left to read {_described(readings)}")
 
 
 def _there(
