@@ -134,6 +134,8 @@ class KafkaProxy:
         ways = [asyncio.ensure_future(way) for way in (self._requests(reader, pair), self._answers(answers, pair))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            writer.transport.abort()  # the proxy ends; asyncio would report a cancelled connection as an error
         finally:
             for way in ways:
                 way.cancel()

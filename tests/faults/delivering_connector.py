@@ -1,0 +1,167 @@
+"""A connector at work in this process: the sink's own code, the local MaxCompute over HTTP, and a broker by a proxy."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+from fc_powertools import Credentials, Deadline
+from fc_powertools.context import Context, Function
+from fc_powertools.decorators import opened
+from kafka_maxcompute import table_definition
+from kafka_maxcompute.audit.audit import Sources, audit
+from kafka_maxcompute.brokers import configuration
+from kafka_maxcompute.errors import ConnectorError
+from kafka_maxcompute.ledger.identity import genesis
+from kafka_maxcompute.ledger.kafka_log import KafkaLog
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.service import Service
+from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.statements import run_sql, select
+from kafka_maxcompute.table import create_statement
+from kafka_maxcompute.topic_log import KafkaOriginals
+from local_emulator.kafka.embedded import EmbeddedBroker
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
+from maxcompute_sink.instance import Instance
+from tests.kafka_events import HOUR_14, element, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kafka_maxcompute.audit.audit import Report
+    from local_emulator.kafka.broker import Broker
+    from local_emulator.maxcompute.server import Server
+    from tests.faults.kafka_proxy import KafkaProxy
+
+PROJECT = "connector_test"
+HOUR = 3_600_000
+TOPIC_PARTITIONS = 2
+DELIVERIES = 5
+"""How often a stream delivers a batch here before it gives up; an event stream does so 176 times."""
+INVOCATION_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A connector with topics and a table of its own; what it sends to the broker passes the proxy."""
+
+    settings: Settings
+    broker: Broker
+    service: Service
+    sent: list[Record]
+
+    @classmethod
+    def made(cls, broker: Broker, proxy: KafkaProxy, tables: Server, **more: str) -> Connector:
+        """A new one, with its topics, table and ledger."""
+        name = f"c-{uuid.uuid4().hex[:12]}"
+        given = {"name": name, "source_topic": f"{name}-in", "project": PROJECT, "table": name.replace("-", "_")}
+        given |= {"endpoint": tables.endpoint, "bootstrap_servers": proxy.bootstrap_servers, "delivery": "exactly-once"}
+        settings = Settings.from_mapping(given | more)
+        for topic in (settings.source_topic, settings.error_topic):
+            broker.create_topic(topic, TOPIC_PARTITIONS)
+        for topic in (settings.offset_topic, settings.status_topic):
+            create_compacted(broker, topic)
+        service = Service(tables.endpoint, PROJECT, Credentials("ak", "sk"))
+        run_sql(service, create_statement(settings), soon())
+        created = table_definition.look(service, settings.table, soon()).created
+        log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)
+        LogLedger(log).append(genesis(name, f"{PROJECT}.{settings.table}", created, {}), soon())
+        log.close()
+        return cls(settings, broker, service, [])
+
+    def send(self, count: int) -> bytes:
+        """Append so many records to each topic-partition; the batch that a stream makes of them.
+
+        They are of two hours; the last one of each topic-partition comes without its time, so it can't be written.
+        """
+        first = len(self.sent) // TOPIC_PARTITIONS
+        records = [
+            Record(partition, HOUR_14 + HOUR * (number % 2), f"k{number}".encode(), f"v{partition}-{number}".encode())
+            for number in range(first, first + count)
+            for partition in range(TOPIC_PARTITIONS)
+        ]
+        produce(self.broker.bootstrap_servers, self.settings.source_topic, records)
+        self.sent.extend(records)
+        return payload(*self._events(records, first, bad=first + count - 1))
+
+    def instance(self) -> Instance:
+        """A new instance of the function."""
+        return Instance(self._environment())
+
+    def invoke(self, instance: Instance, batch: bytes) -> dict[str, Any]:
+        """One invocation; raises what the function does."""
+        context = Context(request_id="r", function=Function(name="sink", timeout=INVOCATION_SECONDS))
+        with opened(context, environment=self._environment()) as invocation:
+            return instance.handle(batch, invocation)
+
+    def deliver(self, instance: Instance, batch: bytes) -> None:
+        """Deliver a batch as a stream does, again after each error that passes; raises any other, and the last one."""
+        passing = retry_if_exception(lambda error: isinstance(error, ConnectorError) and error.retryable)
+        Retrying(retry=passing, stop=stop_after_attempt(DELIVERIES), reraise=True)(self.invoke, instance, batch)
+
+    def audit(self) -> Report:
+        """An audit, past the proxy."""
+        brokers = {**configuration(self.settings, {}), "bootstrap.servers": self.broker.bootstrap_servers}
+        log = KafkaLog(brokers, self.settings.offset_topic)
+        try:
+            sources = Sources(
+                settings=self.settings,
+                service=self.service,
+                brokers=brokers,
+                logs=KafkaOriginals(brokers, self.settings.group),
+                ledger=LogLedger(log),
+            )
+            return audit(sources, soon())
+        finally:
+            log.close()
+
+    def rows(self) -> list[tuple[int, int, str]]:
+        """Topic-partition, offset and value of every row, in order."""
+        statement = (
+            f"SELECT `partition`, `offset`, value FROM {self.settings.table} "  # noqa: S608 - the test's own
+            "ORDER BY `partition`, `offset` LIMIT 10000;"
+        )
+        found = select(self.service, statement, soon())
+        return [(int(row["partition"] or 0), int(row["offset"] or 0), row["value"] or "") for row in found]
+
+    def _environment(self) -> dict[str, str]:
+        settings = self.settings
+        names = ("name", "source_topic", "endpoint", "project", "table", "bootstrap_servers", "delivery")
+        given = {f"CONNECTOR_{name.upper()}": str(getattr(settings, name)) for name in names}
+        return {"ALIBABA_CLOUD_ACCESS_KEY_ID": "ak", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "sk", **given}
+
+    def _events(self, records: Iterable[Record], first: int, *, bad: int) -> list[dict[str, Any]]:
+        return [
+            element(
+                number,
+                topic=self.settings.source_topic,
+                partition=record.partition,
+                offset=first + number // TOPIC_PARTITIONS,
+                timestamp=None if first + number // TOPIC_PARTITIONS == bad else record.timestamp,
+                key=(record.key or b"").decode(),
+                value=(record.value or b"").decode(),
+            )
+            for number, record in enumerate(records)
+        ]
+
+
+def create_compacted(broker: Broker, topic: str) -> None:
+    """A topic as the ledger needs it; the embedded broker doesn't compact, and keeps all of a small one."""
+    if isinstance(broker, EmbeddedBroker):
+        broker.create_topic(topic, TOPIC_PARTITIONS)
+        return
+    wanted = NewTopic(topic, TOPIC_PARTITIONS, 1, config={"cleanup.policy": "compact"})
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+    for made in admin.create_topics([wanted]).values():
+        made.result(30)
+
+
+def soon() -> Deadline:
+    """Enough for anything that isn't wrong."""
+    return Deadline.after(60)
