@@ -48,16 +48,16 @@ def test_another_connectors_group_and_topics_arent_the_environments() -> None:
     """One provisioner serves several connectors, and its variables are those of one."""
     own = {
         "GROUP": "connect-orders",
-        "OFFSET_TOPIC": "o",
-        "ERROR_TOPIC": "e",
-        "DEAD_LETTER_TOPIC": "d",
+        "OFFSET_TOPIC": "off",
+        "ERROR_TOPIC": "err",
+        "DEAD_LETTER_TOPIC": "dead",
         "ROLE": "writer",
     }
     environment = ENVIRONMENT | {f"CONNECTOR_{name}": value for name, value in own.items()}
     for given, group, topics in (
         ({"name": "paid", "source_topic": "p"}, "connect-paid", ["connect-offset-paid", *["connect-error-paid"] * 2]),
-        ({"name": "orders"}, "connect-orders", ["o", "e", "d"]),
-        ({"name": "paid", "error_topic": "x"}, "connect-paid", ["connect-offset-paid", "x", "x"]),
+        ({"name": "orders"}, "connect-orders", ["off", "err", "dead"]),
+        ({"name": "paid", "error_topic": "own"}, "connect-paid", ["connect-offset-paid", "own", "own"]),
     ):
         found = read(json.dumps({"action": "plan", "settings": given}).encode(), environment).settings
         assert (found.group, found.role) == (group, "writer")
