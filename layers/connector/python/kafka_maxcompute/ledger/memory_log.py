@@ -58,12 +58,19 @@ class MemoryLog:
         for key in keys:
             self.append(key, None, deadline)
 
-    def compact(self, *, tombstones: bool = False) -> None:
-        """Drop every record that isn't its key's last; with `tombstones` also these, as after delete.retention.ms."""
+    def compact(self, *, tombstones: bool = False, before: int | None = None) -> None:
+        """Drop every record that isn't its key's last; with `tombstones` also these, as after delete.retention.ms.
+
+        With `before` only those before this offset: brokers replace a log's segments one after the other.
+        """
         with self._lock:
             last = {record.key: record.offset for record in self._kept}
-            kept = [record for record in self._kept if last[record.key] == record.offset]
-            self._kept = [record for record in kept if not (tombstones and record.value is None)]
+            self._kept = [
+                record
+                for record in self._kept
+                if (before is not None and record.offset >= before)
+                or (last[record.key] == record.offset and not (tombstones and record.value is None))
+            ]
 
     def delete_before(self, offset: int) -> None:
         """Move the log's start, as retention or somebody's DeleteRecords does."""
