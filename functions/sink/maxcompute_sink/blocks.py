@@ -38,17 +38,19 @@ class Coverage:
     @classmethod
     def of(cls, records: Iterable[Any]) -> Coverage:
         """That of decoded records; those without a timestamp have none to be the highest."""
-        found: defaultdict[TopicPartition, list[Any]] = defaultdict(list)
+        # Nested, for a key of two costs more than all the rest.
+        found: defaultdict[str, defaultdict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for record in records:
-            found[record.topic, record.partition].append(record)
-        timestamps = {}
-        for place, members in found.items():
-            times = [record.timestamp for record in members]
-            if None in times:
-                times = [time for time in times if time is not None]
-            if times:
-                timestamps[place] = max(times)
-        offsets = {place: intervals([record.offset for record in found[place]]) for place in sorted(found)}
+            found[record.topic][record.partition].append(record)
+        offsets, timestamps = {}, {}
+        for topic, partitions in sorted(found.items()):
+            for partition, members in sorted(partitions.items()):
+                offsets[topic, partition] = intervals([record.offset for record in members])
+                times = [record.timestamp for record in members]
+                if None in times:
+                    times = [time for time in times if time is not None]
+                if times:
+                    timestamps[topic, partition] = max(times)
         return cls(offsets, timestamps)
 
     def joined(self, other: Coverage) -> Coverage:
