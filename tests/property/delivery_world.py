@@ -1,7 +1,8 @@
 """A small world in which the real delivery is attacked.
 
 Some instances of the function work over one ledger's log, one table's upload sessions and one error topic, all of them
-in memory, with a clock that jumps. The source topic has two topic-partitions with a few records each, in two hours; some can't be written.
+in memory, with a clock that jumps. The source topic has two topic-partitions with a few records each, in two hours;
+some can't be written.
 """
 
 from __future__ import annotations
