@@ -149,6 +149,7 @@ def _endpoints(account: Account, deployed: Template, functions: function_compute
         functions=functions.endpoint,
         function=sink.name,
         provisioner=deployed.functions[PROVISIONER].name,
+        connector=sink.environment["CONNECTOR_NAME"],
         topic=config.topic,
         group=config.group,
         project=account.project,

@@ -34,6 +34,7 @@ class Endpoints:
     functions: str
     function: str
     provisioner: str
+    connector: str
     topic: str
     group: str
     project: str

@@ -64,6 +64,11 @@ class OwnBroker:
         self.stop()
 
 
+def is_own(which: str) -> bool:
+    """Whether `which` names a broker of the user's own."""
+    return which not in {"embedded", "apache"}
+
+
 def open_broker(which: str, topics: Mapping[str, int]) -> Broker:
     """Start, or connect to, the broker that `which` names, with these topics (name: count of topic-partitions).
 
