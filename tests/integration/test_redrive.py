@@ -33,6 +33,7 @@ from provisioning.redrive import action, delivered, sending
 from provisioning.redrive.action import redrive
 from provisioning.request import read
 from tests.kafka_events import HOUR_14, element
+from tests.kafka_fixtures import APACHE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,6 +138,16 @@ def topics(embedded_kafka: EmbeddedBroker) -> Topics:
         embedded_kafka.create_topic(name, PARTITIONS)
     embedded_kafka.create_topic(LEDGER, 1)
     return Topics(embedded_kafka)
+
+
+@pytest.fixture(params=["embedded_kafka", APACHE])
+def either(request: pytest.FixtureRequest) -> Topics:
+    """Topics on each broker."""
+    broker: Broker = request.getfixturevalue(request.param)
+    names = {name: f"{name}-{uuid.uuid4().hex[:8]}" for name in (SOURCE, ERRORS, DEAD)}
+    for name in names.values():
+        broker.create_topic(name, PARTITIONS)
+    return Topics(broker, names=names)
 
 
 def rows(reply: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -270,19 +281,19 @@ def test_what_does_not_say_which_record_it_was_or_is_of_elsewhere_stays(topics: 
     assert (reply["state"], reply["unreadable"]) == ("unchanged", 1)
 
 
-def test_two_redrives_at_once_send_each_letter_once(topics: Topics) -> None:
-    letters = [replace(LETTER, partition=number % PARTITIONS, offset=number) for number in range(60)]
-    topics.write(*letters)
+def test_redrives_at_once_send_each_letter_once(either: Topics) -> None:
+    source = either.name(SOURCE)
+    either.write(*(replace(LETTER, topic=source, partition=number % PARTITIONS, offset=number) for number in range(60)))
     replies: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda: replies.append(topics.redrive())) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: replies.append(either.redrive())) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert len(topics.log()) == 60
-    assert sum(reply.get("redriven", 0) for reply in replies) == 60
     assert len(replies) == 3
+    assert len(either.log()) == 60
+    assert sum(reply.get("redriven", 0) for reply in replies) == 60
 
 
 class Killed(BaseException):
@@ -294,7 +305,7 @@ def redrive_and_die(topics: Topics, monkeypatch: pytest.MonkeyPatch, *, sent: bo
     whole = Appender.append
 
     def append(self: Appender, appends: Sequence[Append], deadline: Deadline, *, alone: bool = False) -> list[Outcome]:
-        if appends[0].topic != SOURCE:
+        if appends[0].topic != topics.name(SOURCE):
             return whole(self, appends, deadline, alone=alone)
         if sent:
             whole(self, appends, deadline, alone=alone)
@@ -308,21 +319,22 @@ def redrive_and_die(topics: Topics, monkeypatch: pytest.MonkeyPatch, *, sent: bo
 
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_redrive_that_was_killed_is_finished_by_a_later_one_and_not_doubled(
-    topics: Topics, monkeypatch: pytest.MonkeyPatch, sent: bool
+    either: Topics, monkeypatch: pytest.MonkeyPatch, sent: bool
 ) -> None:
-    topics.write(LETTER, replace(LETTER, offset=42))  # two letters of the same bytes
-    topics.fill([RECORD], partition=1)  # which were in the topic before, too
-    redrive_and_die(topics, monkeypatch, sent=sent)
+    letter = replace(LETTER, topic=either.name(SOURCE))
+    either.write(letter, replace(letter, offset=42))  # two letters of the same bytes
+    either.fill([RECORD], partition=1)  # which were in the topic before, too
+    redrive_and_die(either, monkeypatch, sent=sent)
 
-    early = topics.redrive()
+    early = either.redrive()
     assert early["state"] == "unchanged"
     assert rows(early)[0][2].startswith("claimed by a redrive that could send until ")
     monkeypatch.setattr(sending, "LEFT_MILLISECONDS", -sending.CLAIM_MILLISECONDS - 1)
-    reply = topics.redrive()
+    reply = either.redrive()
 
     assert reply["state"] == ("unchanged" if sent else "redriven")
-    assert topics.log() == [(1, RECORD)] * 3
-    assert rows(topics.plan()) == [("skip", "41-42", "it was redriven before")]
+    assert either.log() == [(1, RECORD)] * 3
+    assert rows(either.plan()) == [("skip", "41-42", "it was redriven before")]
 
 
 def test_a_claim_whose_record_may_have_been_deleted_stays(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:

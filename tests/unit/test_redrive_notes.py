@@ -1,0 +1,124 @@
+"""What is noted about redriven letters: the first claim counts, whatever else is in the log; and the filters."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.originals import Original
+from provisioning.redrive import catalogue, selection
+from provisioning.redrive.catalogue import Catalogue
+from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, digest, encode, identity, parse
+
+pytestmark = pytest.mark.quick
+
+LETTER = DeadLetter(
+    connector="orders-sink",
+    request_id="1",
+    reason="not-csv",
+    message="m",
+    path="$",
+    record=Original(key=None, value=b"v"),
+    topic="orders",
+    partition=1,
+    offset=41,
+)
+CLAIM = Claim(letter="orders-1-41", id="a", partition=1, begin=5, digest="d", until=9, timestamp=7)
+OTHER = msgspec.structs.replace(CLAIM, id="b")
+
+
+def folded(*notes: Note) -> Notes:
+    found = Notes()
+    for note in notes:
+        found.take(note)
+    return found
+
+
+def test_the_first_claim_counts_until_it_is_released_or_done() -> None:
+    assert folded(CLAIM, OTHER).claims == {CLAIM.letter: CLAIM}
+    assert folded(CLAIM, Release(letter=CLAIM.letter, id="a"), OTHER).claims == {CLAIM.letter: OTHER}
+    done = Done(letter=CLAIM.letter, id="a", partition=1, offset=8)
+    assert folded(CLAIM, done, OTHER) == Notes({}, {CLAIM.letter: done})
+
+
+def test_who_does_not_hold_the_claim_releases_nothing() -> None:
+    assert folded(CLAIM, Release(letter=CLAIM.letter, id="b")).claims == {CLAIM.letter: CLAIM}
+    assert folded(Release(letter=CLAIM.letter, id="a")) == Notes()
+
+
+def test_a_letter_that_is_done_stays_so_in_whichever_order_its_notes_are_met() -> None:
+    done = Done(letter=CLAIM.letter, id="a", partition=1, offset=8)
+    for notes in itertools.permutations([CLAIM, done, OTHER]):  # as after more topic-partitions were added
+        assert folded(*notes).done == {CLAIM.letter: done}
+        assert folded(*notes).claims == {}
+
+
+@pytest.mark.parametrize("note", [CLAIM, Done(letter="l", id="a", partition=1, offset=8), Release(letter="l", id="a")])
+def test_notes_come_back_as_they_were(note: Note) -> None:
+    assert parse(encode(note)) == note
+
+
+def test_what_a_later_version_noted_stops_a_redrive() -> None:
+    later = replace(encode(CLAIM), headers=((NOTE_HEADER, b"2"),))
+
+    with pytest.raises(RefusedError, match="expected notes of version 1"):
+        catalogue.note(Catalogue(), later)
+    assert not catalogue.note(Catalogue(), Original(key=None, value=b"{}"))
+
+
+def test_a_letter_is_known_by_where_its_record_was_or_by_its_text() -> None:
+    nowhere = replace(LETTER, topic=None, partition=None, offset=None)
+
+    assert identity(LETTER) == identity(replace(LETTER, reason="not-utf-8", request_id="2")) == "orders-1-41"
+    assert identity(nowhere) == identity(replace(nowhere, request_id="2"))
+    assert identity(nowhere) != identity(replace(nowhere, record=Original(key=None, value=b"w")))
+
+
+PARTS = st.none() | st.binary(max_size=3)
+RECORDS = st.builds(
+    Original,
+    key=PARTS,
+    value=PARTS,
+    headers=st.lists(st.tuples(st.text("ab:", max_size=2), PARTS), max_size=2).map(tuple),
+)
+
+
+@given(RECORDS, RECORDS)
+def test_only_records_of_the_same_bytes_have_the_same_digest(one: Original, other: Original) -> None:
+    assert (digest(one) == digest(other)) == (one == other)
+    assert digest(replace(one, timestamp=5)) == digest(one)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {"reason": ["a"]},
+        {"reasons": "a"},
+        {"reasons": [1]},
+        {"since": "yesterday"},
+        {"topic_partitions": [-1]},
+        {"topic_partitions": [True]},
+        {"allow": ["everything"]},
+        {"queue_topic": "not a topic"},
+        {"messages": "body"},
+    ],
+)
+def test_filters_that_are_none_are_refused(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        selection.read(value)
+
+
+def test_a_letter_of_unknown_time_is_in_no_period() -> None:
+    assert selection.read({}).takes(LETTER, None)
+    assert not selection.read({"since": 0}).takes(LETTER, None)
+    assert not selection.read({"until": "2100-01-01"}).takes(LETTER, None)
