@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def emulator_process(data_dir: Path | None) -> Iterator[tuple[subprocess.Popen[str], ODPS]]:
+def emulator_process(data_dir: Path | None, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], ODPS]]:
     """The process, ready, and a client of it; it is gone when the block ends. None: it keeps its data in memory."""
-    command = [sys.executable, "-m", "local_emulator", "maxcompute", "--port", "0"]
+    command = [sys.executable, "-m", "local_emulator", "maxcompute", "--port", str(port)]
     command += ["--data-dir", str(data_dir)] if data_dir else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

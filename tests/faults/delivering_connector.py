@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.audit.audit import Report
     from local_emulator.kafka.broker import Broker
-    from local_emulator.maxcompute.server import Server
     from tests.faults.kafka_proxy import KafkaProxy
 
 PROJECT = "connector_test"
@@ -57,17 +56,17 @@ class Connector:
     sent: list[Record]
 
     @classmethod
-    def made(cls, broker: Broker, proxy: KafkaProxy, tables: Server, **more: str) -> Connector:
+    def made(cls, broker: Broker, proxy: KafkaProxy, endpoint: str, **more: str) -> Connector:
         """A new one, with its topics, table and ledger."""
         name = f"c-{uuid.uuid4().hex[:12]}"
         given = {"name": name, "source_topic": f"{name}-in", "project": PROJECT, "table": name.replace("-", "_")}
-        given |= {"endpoint": tables.endpoint, "bootstrap_servers": proxy.bootstrap_servers, "delivery": "exactly-once"}
+        given |= {"endpoint": endpoint, "bootstrap_servers": proxy.bootstrap_servers, "delivery": "exactly-once"}
         settings = Settings.from_mapping(given | more)
         for topic in (settings.source_topic, settings.error_topic):
             broker.create_topic(topic, TOPIC_PARTITIONS)
         for topic in (settings.offset_topic, settings.status_topic):
             create_compacted(broker, topic)
-        service = Service(tables.endpoint, PROJECT, Credentials("ak", "sk"))
+        service = Service(endpoint, PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings), soon())
         created = table_definition.look(service, settings.table, soon()).created
         log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)
@@ -92,12 +91,12 @@ class Connector:
 
     def instance(self) -> Instance:
         """A new instance of the function."""
-        return Instance(self._environment())
+        return Instance(self.environment())
 
     def invoke(self, instance: Instance, batch: bytes) -> dict[str, Any]:
         """One invocation; raises what the function does."""
         context = Context(request_id="r", function=Function(name="sink", timeout=INVOCATION_SECONDS))
-        with opened(context, environment=self._environment()) as invocation:
+        with opened(context, environment=self.environment()) as invocation:
             return instance.handle(batch, invocation)
 
     def deliver(self, instance: Instance, batch: bytes) -> None:
@@ -130,7 +129,26 @@ class Connector:
         found = select(self.service, statement, soon())
         return [(int(row["partition"] or 0), int(row["offset"] or 0), row["value"] or "") for row in found]
 
-    def _environment(self) -> dict[str, str]:
+    def assert_complete(self, count: int) -> None:
+        """After batches of `count` records of each topic-partition: everything is there, each in its one place."""
+        report = self.audit()
+        assert report.findings == ()
+        assert report.pending == ()
+        total = len(self.sent) // TOPIC_PARTITIONS
+        bad = range(count - 1, total, count)
+        assert [one.known.letters for one in report.topic_partitions] == [
+            tuple((offset, offset) for offset in bad)
+        ] * TOPIC_PARTITIONS
+        assert [one.waiting for one in report.topic_partitions] == [0] * TOPIC_PARTITIONS
+        assert self.rows() == [
+            (partition, offset, f"v{partition}-{offset}")
+            for partition in range(TOPIC_PARTITIONS)
+            for offset in range(total)
+            if offset not in bad
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """What the function's process has in its environment."""
         settings = self.settings
         names = ("name", "source_topic", "endpoint", "project", "table", "bootstrap_servers", "delivery")
         given = {f"CONNECTOR_{name.upper()}": str(getattr(settings, name)) for name in names}

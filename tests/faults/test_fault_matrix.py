@@ -82,7 +82,7 @@ def ended(request: pytest.FixtureRequest, apache_kafka: ApacheBroker) -> Iterato
 def run(step: str, fault: str, broker: ApacheBroker) -> None:
     """One cell."""
     with server.start(PROJECT, insecure=True) as tables, KafkaProxy(broker.bootstrap_servers) as proxy:
-        connector = Connector.made(broker, proxy, tables)
+        connector = Connector.made(broker, proxy, tables.endpoint)
         if step in HTTP_STEPS:
             armed = tables.app[FAULTS].set(Fault(operation=HTTP_STEPS[step], **HTTP_FAULTS[fault]))
             proven(connector, lambda: armed.fired)
@@ -105,20 +105,7 @@ def proven(connector: Connector, fired: Callable[[], int]) -> None:
     both = json.dumps([*json.loads(first), *json.loads(connector.send(RECORDS))]).encode()
     connector.deliver(another, both)
     another.close()
-    report = connector.audit()
-    assert report.findings == ()
-    assert report.pending == ()
-    bad = {RECORDS - 1, 2 * RECORDS - 1}
-    assert [one.known.letters for one in report.topic_partitions] == [
-        tuple((offset, offset) for offset in sorted(bad))
-    ] * 2
-    assert [one.waiting for one in report.topic_partitions] == [0, 0]
-    assert connector.rows() == [
-        (partition, offset, f"v{partition}-{offset}")
-        for partition in range(2)
-        for offset in range(2 * RECORDS)
-        if offset not in bad
-    ]
+    connector.assert_complete(RECORDS)
 
 
 @pytest.mark.java
@@ -133,7 +120,7 @@ def test_what_a_fault_leaves_is_written_once(ended: dict[tuple[str, str], Future
 @pytest.mark.xdist_group("apache_kafka")
 def test_the_proof_fails_without_a_ledger(apache_kafka: ApacheBroker) -> None:
     with server.start(PROJECT, insecure=True) as tables, KafkaProxy(apache_kafka.bootstrap_servers) as proxy:
-        connector = Connector.made(apache_kafka, proxy, tables, delivery="at-least-once")
+        connector = Connector.made(apache_kafka, proxy, tables.endpoint, delivery="at-least-once")
         armed = tables.app[FAULTS].set(Fault(operation="upload.commit", answer="reset", applied=True))
         with pytest.raises(AssertionError, match="duplicate"):
             proven(connector, lambda: armed.fired)
