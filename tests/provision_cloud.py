@@ -102,11 +102,11 @@ class Surrounding:
             for statement in (f"add user `{principal}`", f"grant admin to `{principal}`"):
                 run_security(cloud.maxcompute, statement, cloud.deadline)
 
-    def deploy(self, settings: dict[str, Any] | None = None) -> None:
-        """What `s deploy` does with template.yml, for a function that takes every batch."""
+    def deploy(self, settings: dict[str, Any] | None = None, **variables: str) -> None:
+        """What `s deploy` does, for a function that takes every batch; `variables` are the shell's."""
         given = self.settings | (settings or {})
         environment = {f"CONNECTOR_{name.upper()}": str(value) for name, value in given.items()}
-        template = function_template.load(TEMPLATE, environment, account_id=ACCOUNT)
+        template = function_template.load(TEMPLATE, environment | variables, account_id=ACCOUNT)
         deployment.deploy(self.plane, template, lambda _: self.delivered.append)
 
     def changes(self) -> list[str]:

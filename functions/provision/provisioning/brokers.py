@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from kafka_maxcompute import brokers
 from kafka_maxcompute.broker_faults import fault
@@ -14,11 +15,17 @@ from provisioning import network
 from provisioning.operations import GET_INSTANCES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from confluent_kafka import Consumer
+
+    from fc_powertools import Deadline
     from provisioning.cloud import Cloud
 
 SECONDS = 20.0
 """The longest that one question to the brokers takes, so that a plan without them ends in time to say so."""
 NO_WAY = "NoWayToTheBrokers"
+HAS_MEMBERS = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.ILLEGAL_GENERATION})
 
 
 def configuration(cloud: Cloud) -> dict[str, Any]:
@@ -73,6 +80,67 @@ def write(cloud: Cloud, topic: str, key: bytes, value: bytes | None) -> None:
         raise DeadlineError(f"no time was left to write into topic {topic}; call again")
     if outcome[0] is not None:
         raise fault(outcome[0], f"writing into topic {topic}")
+
+
+def partitions(cloud: Cloud) -> int:
+    """How many topic-partitions the source topic has; 0 where it isn't there."""
+    with _asking(cloud) as (reader, deadline):
+        found = reader.list_topics(timeout=deadline.remaining()).topics.get(cloud.request.settings.source_topic)
+    return 0 if found is None else len(found.partitions)
+
+
+def committed(cloud: Cloud) -> dict[int, int]:
+    """What the group has committed of the source topic: the next offset by topic-partition, where there is one."""
+    wanted = _places(cloud, dict.fromkeys(range(partitions(cloud)), OFFSET_INVALID))
+    with _asking(cloud) as (reader, deadline):
+        found = reader.committed(wanted, timeout=deadline.remaining()) if wanted else []
+    return {place.partition: place.offset for place in found if place.offset >= 0}
+
+
+def commit(cloud: Cloud, offsets: Mapping[int, int]) -> None:
+    """Let the group go on from these offsets of the source topic; brokers refuse it while the group has members."""
+    group = cloud.request.settings.group
+    with _asking(cloud) as (reader, _):
+        try:
+            places = reader.commit(offsets=_places(cloud, offsets), asynchronous=False) or []
+        except KafkaException as error:
+            if error.args[0].code() not in HAS_MEMBERS:
+                raise
+            remedy = "pause the stream, wait until its consumers have left, and call again"
+            told = f"group {group} keeps its offsets while it has members; {remedy}"
+            raise RefusedError(told, code="HasMembers") from None
+        for place in places:
+            if place.error:
+                raise fault(place.error, f"committing {place.topic}-{place.partition} of {group}")
+
+
+def offsets_at(cloud: Cloud, milliseconds: int) -> dict[int, int]:
+    """The first offset of each topic-partition whose record is of that time or later; its end where there is none."""
+    wanted = _places(cloud, dict.fromkeys(range(partitions(cloud)), milliseconds))
+    with _asking(cloud) as (reader, deadline):
+        found = reader.offsets_for_times(wanted, timeout=deadline.remaining()) if wanted else []
+        return {
+            place.partition: place.offset if place.offset >= 0 else reader.get_watermark_offsets(place)[1]
+            for place in found
+        }
+
+
+def _places(cloud: Cloud, offsets: Mapping[int, int]) -> list[TopicPartition]:
+    topic = cloud.request.settings.source_topic
+    return [TopicPartition(topic, number, offset) for number, offset in sorted(offsets.items())]
+
+
+@contextmanager
+def _asking(cloud: Cloud) -> Iterator[tuple[Consumer, Deadline]]:
+    """A consumer with the group's name, which it doesn't join."""
+    settings = cloud.request.settings
+    reader = brokers.consumer(configuration(cloud), settings.group)
+    try:
+        yield reader, cloud.deadline.within(SECONDS)
+    except KafkaException as error:
+        raise fault(error.args[0], f"asking about group {settings.group} and topic {settings.source_topic}") from error
+    finally:
+        reader.close()
 
 
 def find_instance(cloud: Cloud) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
+from provisioning.resources.ledger import Ledger
 from provisioning.resources.policy import FUNCTIONS_ONLY, PROVISIONER, Attachment, Policy, least_policy
 from provisioning.resources.role import Role, principal
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.settings_record import SettingsRecord
+from provisioning.resources.start import Start
 from provisioning.resources.table import Table
 from provisioning.resources.topics import own_topics
 from provisioning.resources.trigger import Trigger
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from provisioning.resource import Resource, Stream
 
 
-RECORDS = (SettingsRecord,)
+RECORDS = (SettingsRecord, Ledger)
 """What nobody could write by hand."""
 
 
@@ -34,6 +36,8 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
         Grants(principal(account, settings.role), settings.project, settings.table),
         *own_topics(settings),
         Group(settings.instance_id, settings.region, settings.group),
+        *((Ledger(settings, request.change, request.start),) if settings.delivery == "exactly-once" else ()),
+        *((Start(request),) if request.start else ()),
         SettingsRecord(request),
         stream(request),
     )

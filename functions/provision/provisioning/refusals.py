@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provisioning.request import RISKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from provisioning.facts import Facts
     from provisioning.plan import Step
@@ -17,13 +17,15 @@ LONGEST_TIMEOUT = 300
 """Seconds after which a stream gives a delivery up, whatever the function's timeout is."""
 
 
-def refusals(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, ...]:
-    """Every refusal, those apart whose risk is accepted."""
+def refusals(
+    request: Request, facts: Facts, steps: Sequence[Step], more: Iterable[tuple[str, str]] = ()
+) -> tuple[str, ...]:
+    """Every refusal, those apart whose risk is accepted; `more` are further risks that are taken, and in what."""
     return (
         *_certain(request, facts),
         *(
             f"{found}; {RISKS[risk]}; mend it, or accept the risk {risk!r}"
-            for risk, found in _risks(request, facts, steps)
+            for risk, found in (*_risks(request, facts, steps), *more)
             if risk not in request.accepted
         ),
     )

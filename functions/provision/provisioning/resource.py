@@ -77,6 +77,9 @@ class Stream(Resource, Protocol):
     def state(self, found: Any) -> str:
         """In a word."""
 
+    def window(self, found: Any) -> int:
+        """Seconds that a batch is waited for, as it is wanted where nothing was found."""
+
 
 def shown(value: object) -> str:
     """A value as a person reads it."""

@@ -6,18 +6,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from kafka_maxcompute.errors import BatchError
+from provisioning import brokers, budget, changes, preflight, refusals
 from provisioning import facts as looking
-from provisioning import preflight, refusals
-from provisioning.connector import left_alone, resources
+from provisioning.connector import left_alone, resources, stream
 from provisioning.plan import Step, step
+from provisioning.resources.ledger import Ledger
 from provisioning.resources.settings_record import SettingsRecord
+from provisioning.resources.start import Start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provisioning.cloud import Cloud
     from provisioning.request import Request
     from provisioning.resource import Resource
     from provisioning.resources.settings_record import Recorded
 
+NO_OFFSETS: dict[int, int] = {}
 State = Literal["blocked", "changes", "unchanged"]
 
 
@@ -66,28 +71,53 @@ class _Look:
 
 def survey(cloud: Cloud) -> Survey:
     """Look at everything; changes nothing, and raises nothing that a reply can say."""
-    record = _look(SettingsRecord(cloud.request), cloud)
-    request = _completed(cloud.request, record.found)
+    record, asking = _look(SettingsRecord(cloud.request), cloud), looking.Asking()
+    request = _completed(cloud, record.found, asking)
     found = looking.gather(cloud)
     items = tuple(
         _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud))
         for resource in resources(request, cloud.account)
     )
+    before = _before(cloud, request, record.found, items)
     steps = tuple(item.step for item in items)
     shown = {line for one in steps for line in one.why}
     faults = (
-        *(fault for fault in found.unknown if fault not in shown),
+        *(fault for fault in (*found.unknown, *asking.faults) if fault not in shown),
         *preflight.faults(request, found, steps),
-        *refusals.refusals(request, found, steps),
+        *changes.faults(request, before),
+        *refusals.refusals(request, found, steps, changes.risks(request, before)),
     )
-    return Survey(items, faults, preflight.warnings(request, found))
+    window = stream(request).window(items[-1].found)
+    over = budget.warning(request.settings, found.source.partitions if found.source else 0, window)
+    return Survey(items, faults, (*preflight.warnings(request, found), *([over] if over else [])))
 
 
-def _completed(request: Request, recorded: Recorded | None) -> Request:
-    """With the risks that are accepted already, unless the event says which are."""
-    if request.accept_risk is not None or recorded is None:
+def _completed(cloud: Cloud, recorded: Recorded | None, asking: looking.Asking) -> Request:
+    """With what the record and the brokers know: risks that are accepted already, offsets of a time, a start made."""
+    request, moment = cloud.request, cloud.request.start_timestamp
+    if moment is not None:
+        request = replace(request, start=asking.learn(lambda: brokers.offsets_at(cloud, moment), NO_OFFSETS))
+    if recorded is None:
         return request
-    return replace(request, accept_risk=recorded.accept_risk)
+    if recorded.starts == request.start:
+        request = replace(request, start={})
+    return request if request.accept_risk is not None else replace(request, accept_risk=recorded.accept_risk)
+
+
+def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Sequence[Item]) -> changes.Before:
+    """The connector as it was applied; a ledger that it had elsewhere, or isn't to have any more, is read too."""
+    by_kind = {type(item.resource): item.found for item in items}
+    feeding, settings = items[-1].found, request.settings
+    before = changes.Before(
+        recorded=recorded,
+        ledger=by_kind.get(Ledger),
+        running=feeding is not None and not stream(request).is_paused(feeding),
+        committed=by_kind.get(Start) or {},
+    )
+    topic = str(before.had("offset_topic"))
+    if before.had("delivery") == changes.EXACTLY_ONCE and (Ledger not in by_kind or topic != settings.offset_topic):
+        return replace(before, ledger=_look(Ledger(replace(settings, offset_topic=topic)), cloud).found)
+    return before
 
 
 def _look(resource: Resource, cloud: Cloud) -> _Look:

@@ -122,6 +122,10 @@ class EventStream:
         """In a word."""
         return found.status.lower()
 
+    def window(self, found: StreamState | None) -> int:  # noqa: ARG002 # the shape of all streams
+        """As it is wanted, which apply makes it."""
+        return self.request.batch_seconds
+
     def remove(self, cloud: Cloud) -> None:
         """Ask for it to be removed."""
         cloud.control.find(DELETE_STREAM, self._name())

@@ -15,6 +15,7 @@ from provisioning import brokers
 from provisioning.meaning import meaning
 from provisioning.request import IDENTITY
 from provisioning.resource import Difference
+from provisioning.resources.start import told
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -71,7 +72,7 @@ class SettingsRecord:
         if found.accept_risk != self.request.accepted:
             differences.append(Difference("accept_risk", found.accept_risk, self.request.accepted))
         if self.request.start and found.starts != self.request.start:
-            differences.append(Difference("start", _told(found.starts), _told(self.request.start)))
+            differences.append(Difference("start", told(found.starts), told(self.request.start)))
         return tuple(differences)
 
     def make(self, cloud: Cloud) -> None:
@@ -121,7 +122,3 @@ def _read(value: bytes, topic: str) -> Recorded:
     raise RefusedError(
         f"{has}; deploy the release that wrote it, or give the connector a config topic of its own", code="WrongRecord"
     )
-
-
-def _told(starts: Any) -> list[str]:
-    return [f"{number}: {offset}" for number, offset in sorted(starts.items())]

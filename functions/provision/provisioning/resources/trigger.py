@@ -108,6 +108,11 @@ class Trigger:
             return "paused" if self.is_paused(found) else "pausing"
         return found.status.lower() or "enabled"
 
+    def window(self, found: TriggerState | None) -> int:
+        """As template.yml has it."""
+        has = None if found is None else _at(found.config, ("runOptions", "batchWindow", "TimeBasedWindow"))
+        return self.request.batch_seconds if has is None else int(str(has))
+
     def remove(self, cloud: Cloud) -> None:
         """Switch it off; it goes with the function, by `s remove`."""
         self.pause(cloud)

@@ -1,0 +1,186 @@
+"""The ledger of claims in the offset topic, which exactly-once delivery needs: begun once, by its Genesis (D10)."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError
+
+from kafka_maxcompute import table_definition
+from kafka_maxcompute.errors import ConfigurationError, LedgerError, RefusedError
+from kafka_maxcompute.ledger import identity, offset_topic
+from kafka_maxcompute.ledger.kafka_log import KafkaLog
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.ledger.operations import Reset
+from kafka_maxcompute.ledger.source_topics import ids
+from provisioning import brokers
+from provisioning.resource import Difference
+from provisioning.resources.table import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kafka_maxcompute.ledger.operations import Identity, State
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
+    from kafka_maxcompute.settings import Settings
+    from provisioning.cloud import Cloud
+
+NO_TOPIC = frozenset({"NoSuchTopic", KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})
+ALLOWED = frozenset({"project", "table"})
+"""What a ledger can go on with another one of, when that is named in `change`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFound:
+    """The ledger's state, or why it can't be relied on; and what of table and topic is there now, None if not told."""
+
+    state: State | None
+    lost: str = ""
+    wrong: tuple[str, ...] = ()
+    table_created: int | None = None
+    topics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of a connector; `named` settings are to be others, `starts` are first offsets by topic-partition."""
+
+    settings: Settings
+    named: frozenset[str] = frozenset()
+    starts: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What it is."""
+        return f"ledger in topic {self.settings.offset_topic}"
+
+    @property
+    def creates(self) -> bool:
+        """It is made here."""
+        return True
+
+    @property
+    def made_by_hand(self) -> str:
+        """It isn't: nobody else writes it."""
+        return "apply begins it"
+
+    def look(self, cloud: Cloud) -> LedgerFound | None:
+        """The ledger's state now; None where nothing was ever written, or there's no topic for it."""
+        configuration, deadline = brokers.configuration(cloud), cloud.deadline.within(brokers.SECONDS)
+        try:
+            offset_topic.check(configuration, self.settings.offset_topic, deadline)
+            wrong: tuple[str, ...] = ()
+        except ConfigurationError as error:
+            wrong = error.faults
+        except RefusedError as error:
+            if error.code in NO_TOPIC:
+                return None
+            raise
+        created, topics = self._observed(cloud)
+        with opened(cloud, self.settings) as (log, ledger):
+            if log.bounds(deadline) == (0, 0):
+                return LedgerFound(None, "", wrong) if wrong else None
+            try:
+                return LedgerFound(ledger.read(deadline), "", wrong, created, topics)
+            except LedgerError as error:
+                return LedgerFound(None, str(error), wrong, created, topics)
+
+    def compare(self, found: LedgerFound) -> tuple[Difference, ...]:
+        """A ledger that is lost, in a topic that loses it, or about something else isn't gone on with."""
+        wrong = [Difference("configuration", fault, "one that keeps it", "by hand") for fault in found.wrong]
+        if found.lost:
+            advice = "run audit, then reset with the offsets from which records aren't in the table"
+            return (*wrong, Difference("log", found.lost, "the whole ledger", "by hand", advice))
+        if found.state is None or found.state.identity is None:
+            return (*wrong, Difference("genesis", "none", "written"))
+        known, table = found.state.identity, self._table()
+        if known.table.lower() != table.lower():
+            wrong.append(self._other_table(known, table, len(found.state.pending)))
+            return tuple(wrong)
+        seen = identity.Observed(table=table, table_created=found.table_created, topics=found.topics)
+        try:
+            identity.check(found.state, seen)
+        except LedgerError as error:
+            wrong.append(Difference("what it's about", "another topic or table", "this one", "by hand", str(error)))
+        return (*wrong, *self._other_starts(found.state))
+
+    def make(self, cloud: Cloud) -> None:
+        """Append the Genesis; where somebody else did so first, this one has no effect."""
+        created, topics = self._observed(cloud)
+        first = identity.genesis(self.settings.name, self._table(), created, topics)
+        with opened(cloud, self.settings) as (_, ledger):
+            ledger.append(first, cloud.deadline)
+
+    def change(self, cloud: Cloud, found: LedgerFound) -> None:
+        """Go on with another table, or from given offsets, as a new generation: earlier claims have no effect."""
+        if found.state is None:
+            self.make(cloud)
+            return
+        now = identity.identity(self.settings.name, self._table(), found.table_created, found.topics)
+        begun = Reset(
+            id=uuid.uuid4().hex, generation=found.state.generation + 1, identity=now, starts=self._named_starts()
+        )
+        with opened(cloud, self.settings) as (_, ledger):
+            ledger.append(begun, cloud.deadline)
+
+    def remove(self, cloud: Cloud) -> None:
+        """It goes with its topic."""
+
+    def _table(self) -> str:
+        return f"{self.settings.project}.{self.settings.table}"
+
+    def _other_table(self, known: Identity, table: str, pending: int) -> Difference:
+        if pending:
+            advice = (
+                f"{pending} claims for {known.table} are pending; status brings them to their end, then apply again"
+            )
+            return Difference("table", known.table, table, "by hand", advice)
+        if not ALLOWED & self.named:
+            advice = 'reset it, or give change: ["table"] if the connector is to go on with another table'
+            return Difference("table", known.table, table, "by hand", advice)
+        advice = f"a new generation begins; what is settled in {known.table} isn't written again"
+        return Difference("table", known.table, table, advice=advice)
+
+    def _other_starts(self, state: State) -> Iterator[Difference]:
+        """First offsets that aren't the ledger's; none where it has records as written that would come again."""
+        for place, start in self._named_starts().items():
+            settled, name = state.settled.get(place, ()), f"{place[0]}-{place[1]}"
+            if state.starts.get(place) == start:
+                continue
+            if state.pending or (settled and settled[-1][1] >= start):
+                advice = "records from there on are written or claimed already; use reset to have them written again"
+                yield Difference(name, _until(settled), f"start {start}", "by hand", advice)
+            else:
+                yield Difference(name, _until(settled), f"start {start}", advice="what is before counts as written")
+
+    def _named_starts(self) -> dict[TopicPartition, int]:
+        return {(self.settings.source_topic, number): offset for number, offset in self.starts.items()}
+
+    def _observed(self, cloud: Cloud) -> tuple[int | None, dict[str, str]]:
+        """When the table was made, and the source topic's id; what isn't there or isn't told is left out."""
+        settings = self.settings
+        topics = ids(brokers.configuration(cloud), [settings.source_topic], cloud.deadline.within(brokers.SECONDS))
+        try:
+            created = table_definition.look(cloud.maxcompute, settings.table, cloud.deadline).created
+        except RefusedError as error:
+            if error.code not in ABSENT:
+                raise
+            created = None
+        return created, topics
+
+
+def _until(settled: Intervals) -> str:
+    return f"settled until {settled[-1][1]}" if settled else "nothing settled"
+
+
+@contextmanager
+def opened(cloud: Cloud, settings: Settings) -> Iterator[tuple[KafkaLog, LogLedger]]:
+    """The ledger of the settings and its log, for as long as it lasts."""
+    log = KafkaLog(brokers.configuration(cloud), settings.offset_topic)
+    try:
+        yield log, LogLedger(log)
+    finally:
+        log.close()
