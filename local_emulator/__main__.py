@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import commands, fault_command, provision_command, redrive_command
+from local_emulator import audit_command, commands, fault_command, provision_command, redrive_command
 from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     )
     provision_command.add_arguments(provision)
     provision.set_defaults(run=provision_command.run)
+
+    audit = subs.add_parser("audit", help="say whether every record is in the table or the error topic, once")
+    audit_command.add_arguments(audit)
+    audit.set_defaults(run=audit_command.run)
 
     redrive = subs.add_parser("redrive", help="send dead letters to the source topic again, or say which it would be")
     redrive_command.add_arguments(redrive)

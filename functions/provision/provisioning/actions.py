@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, facts, network, probe, trial
+from provisioning.audit import audit
 from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
@@ -166,4 +167,5 @@ ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
     "resume": resume,
     "destroy": destroy,
     "redrive": redrive,
+    "audit": audit,
 }

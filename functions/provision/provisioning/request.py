@@ -18,7 +18,7 @@ from provisioning.redrive.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ActionName = Literal["bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive"]
+ActionName = Literal["bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive", "audit"]
 Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
 
@@ -107,7 +107,9 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
         reading.faults.append("start_timestamp: set beside start; keep one of them")
     if "action" not in given:
         reading.faults.append(f"action isn't set; set it to one of {', '.join(ACTIONS)}")
-    settings = reading.settings(given.get("settings", {}), environment)
+    # Where the brokers are is what `bootstrap` finds out; until then nothing can be wanted of them.
+    unknown = {"delivery": "at-least-once"} if values.get("action") == "bootstrap" else {}
+    settings = reading.settings(given.get("settings", {}), environment, unknown)
     if reading.faults or settings is None:
         raise ConfigurationError(reading.faults)
     values.setdefault("function", f"maxcompute-sink-{settings.name}")
@@ -152,8 +154,11 @@ class _Reading:
             self.faults.append(f"{name}: expected {expected}, found {shown(value)}; mend it")
             return None
 
-    def settings(self, given: Any, environment: Mapping[str, str]) -> Settings | None:
-        """The connector's settings: the event's, then the environment's, but for what is called after another one."""
+    def settings(self, given: Any, environment: Mapping[str, str], unknown: Mapping[str, str]) -> Settings | None:
+        """The connector's settings: the event's, then the environment's, but for what is called after another one.
+
+        `unknown` replaces settings as long as there are no brokers.
+        """
         if not isinstance(given, dict):
             self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; mend it")
             return None
@@ -161,8 +166,11 @@ class _Reading:
         around = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if _is_setting(name)}
         if own.get("name", around.get("name")) != around.get("name"):
             around = {name: value for name, value in around.items() if name not in CALLED_AFTER_IT}
+        known: dict[str, object] = {**{name: around[name] for name in around if name not in own}, **given}
+        if not (own.get("bootstrap_servers") or around.get("bootstrap_servers")):
+            known = {**{name: value for name, value in known.items() if name.lower() not in unknown}, **unknown}
         try:
-            return Settings.from_mapping({**{name: around[name] for name in around if name not in own}, **given})
+            return Settings.from_mapping(known)
         except ConfigurationError as error:
             self.faults += error.faults
             return None
