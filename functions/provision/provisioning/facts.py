@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, network
+from provisioning import brokers, network, reachability
 from provisioning.connector import other_stream
 from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRESS, GET_QUOTA
+from provisioning.reachability import Reached
 from provisioning.resources import topics
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Facts:
 
     `instance`, `quota` and `function` are as their services describe them, empty where there is none; so is `switch`,
     the settings' vSwitch where it isn't one of the instance's. `lag` is the group's records that nobody has read, None
-    where it's unknown; `other_stream` whether the stream runs in the way that isn't asked for; `unknown` says what
-    couldn't be asked, and why.
+    where it's unknown; `other_stream` whether the stream runs in the way that isn't asked for; `reached` is what the
+    brokers themselves say; `unknown` says what couldn't be asked, and why.
     """
 
     account: str
@@ -41,6 +42,7 @@ class Facts:
     switch: dict[str, Any] = field(default_factory=dict)
     other_stream: bool = False
     lag: int | None = None
+    reached: Reached = field(default_factory=Reached)
     unknown: tuple[str, ...] = ()
 
 
@@ -84,6 +86,7 @@ def gather(cloud: Cloud) -> Facts:
         else {},
         other_stream=asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
         lag=asking.learn(lambda: _lag(cloud), None) if there else None,
+        reached=asking.learn(lambda: reachability.look(cloud), Reached()),
         unknown=tuple(asking.faults),
     )
 

@@ -29,7 +29,7 @@ def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, 
     """Everything that keeps the connector from being set up, besides what blocks a step."""
     return tuple(
         fault
-        for check in (_account, _instance, _switch, _editions, _quota, _source, _function)
+        for check in (_account, _instance, _switch, _editions, _quota, _source, _rights, _function)
         for fault in check(request, facts, steps)
     )
 
@@ -120,6 +120,12 @@ def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
     if facts.source is None and facts.instance and not facts.unknown:
         topic = request.settings.source_topic
         yield f"source_topic: no topic {topic} in {request.settings.instance_id}; create it, or mend source_topic"
+
+
+def _rights(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
+    """Brokers with ACLs have to allow what the functions do there."""
+    for right in facts.reached.lacking:
+        yield f"the brokers don't allow {request.settings.sasl_username} {right}; add an ACL for it"
 
 
 def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,16 +69,19 @@ def missing(configuration: Mapping[str, Any], settings: Settings, deadline: Dead
     Of a topic that isn't there yet, brokers only tell whether there is any right to it. Raises `UnavailableError` or
     `RefusedError`.
     """
-    client, wanted = AdminClient({**configuration}), needed(settings)
+    # A group's coordinator may be on its way to another broker: that is asked again.
+    return until(deadline.within(SECONDS))(_missing, AdminClient({**configuration}), needed(settings), deadline)
+
+
+def _missing(client: AdminClient, wanted: tuple[Right, ...], deadline: Deadline) -> tuple[Right, ...]:
     seconds = min(SECONDS, deadline.remaining())
     topics = sorted({right.name for right in wanted if right.kind == "topic"})
+    (group,) = {right.name for right in wanted if right.kind == "group"}
     # All is asked before an answer is waited for.
     asked = client.describe_topics(TopicCollection(topics), include_authorized_operations=True, request_timeout=seconds)
-    groups = client.describe_consumer_groups(
-        [settings.group], include_authorized_operations=True, request_timeout=seconds
-    )
+    groups = client.describe_consumer_groups([group], include_authorized_operations=True, request_timeout=seconds)
     may: dict[str, frozenset[str] | None] = {name: _operations(name, answer) for name, answer in asked.items()}
-    may_group = _operations(settings.group, groups[settings.group])
+    may_group = _operations(group, groups[group])
     return tuple(_lacking(wanted, may, may_group))
 
 
