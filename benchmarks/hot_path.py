@@ -150,7 +150,7 @@ def sink(shape: str, compression: str) -> Callable[[bytes], object]:
     """The sink's own way for payloads of a shape."""
     needed = {"name": "c", "source_topic": "orders", "endpoint": "http://localhost/api", "project": "p", "table": "t"}
     value_type = {"json": "Json", "binary": "Binary"}.get(shape, "Text")
-    given = needed | {"compression": compression, "value_type": value_type}
+    given = needed | {"compression": compression, "value_type": value_type, "delivery": "at-least-once"}
     settings = Settings.from_mapping(given | ({"format": "BINARY"} if value_type == "Binary" else {}))
     preparation = Preparation(settings, expected(settings))
 

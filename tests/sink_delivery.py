@@ -43,7 +43,9 @@ class Connector:
 
     def __init__(self, **settings: object) -> None:
         needed = {"name": "c", "source_topic": "orders", "endpoint": "http://127.0.0.1/api", "project": "p"}
-        self.settings = Settings.from_mapping(needed | {"table": "t", "compression": "none"} | settings)
+        self.settings = Settings.from_mapping(
+            needed | {"table": "t", "compression": "none", "bootstrap_servers": "127.0.0.1:1"} | settings
+        )
         self.preparation = Preparation(self.settings, expected(self.settings))
         self.now = HOUR_14 / 1_000
         self.log = MemoryLog(lambda: self.now)

@@ -71,6 +71,7 @@ def settings_of(emulator: Server, table: str, **settings: str) -> dict[str, str]
     given = {
         "name": "orders-sink",
         "source_topic": "orders",
+        "delivery": "at-least-once",
         "endpoint": emulator.endpoint,
         "project": PROJECT,
         "table": table,

@@ -80,6 +80,7 @@ def mapper(value_type: str) -> Mapper:
         {
             "name": "c",
             "source_topic": "orders",
+            "delivery": "at-least-once",
             "endpoint": "http://127.0.0.1/api",
             "project": "p",
             "table": "t",

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.quick
 HOUR_14 = 1_605_594_000_000  # 2020-11-17 14:20 in GMT+8
 SETTINGS = Settings.from_mapping(
     {"name": "orders", "source_topic": "t", "endpoint": "http://127.0.0.1:1/api", "project": "p", "table": "t"}
+    | {"bootstrap_servers": "127.0.0.1:9092"}
 )
 
 

@@ -25,6 +25,7 @@ SETTING = {
     "endpoint": "http://127.0.0.1:1/api",
     "project": "p",
     "table": "t",
+    "delivery": "at-least-once",
 }
 INSTANCE = {
     "InstanceId": "alikafka_x",

@@ -43,6 +43,7 @@ def request(settings: dict[str, Any] | None = None, **event: Any) -> Request:
         "endpoint": "http://127.0.0.1:1/api",
         "project": "p",
         "table": "t",
+        "delivery": "at-least-once",
     } | (settings or {})
     return read(json.dumps({"action": "plan", "settings": given, **event}).encode(), {})
 

@@ -16,6 +16,7 @@ NEEDED = {
     "endpoint": "http://service.cn-hangzhou-vpc.maxcompute.aliyun-inc.com/api",
     "project": "p",
     "table": "t",
+    "delivery": "at-least-once",
 }
 LOGIN = {
     "security_protocol": "SASL_SSL",

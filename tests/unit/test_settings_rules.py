@@ -24,6 +24,7 @@ def settings(**changed: object) -> Settings:
         "endpoint": VPC.format("cn-hangzhou"),
         "project": "p",
         "table": "t",
+        "bootstrap_servers": "127.0.0.1:9092",
     }
     return Settings.from_mapping({**needed, **changed})
 

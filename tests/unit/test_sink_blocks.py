@@ -31,6 +31,7 @@ def prepare(batch: bytes, **settings: object) -> Blocks:
     needed = {
         "name": "c",
         "source_topic": "orders",
+        "delivery": "at-least-once",
         "endpoint": "http://127.0.0.1/api",
         "project": "p",
         "table": "t",
@@ -112,6 +113,7 @@ def csv(*lines: str) -> Blocks:
         {
             "name": "c",
             "source_topic": "orders",
+            "delivery": "at-least-once",
             "endpoint": "http://127.0.0.1/api",
             "project": "p",
             "table": "t",

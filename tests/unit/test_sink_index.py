@@ -24,6 +24,7 @@ SETTINGS = {
     "CONNECTOR_ENDPOINT": "http://127.0.0.1:1/api",
     "CONNECTOR_PROJECT": "p",
     "CONNECTOR_TABLE": "t",
+    "CONNECTOR_DELIVERY": "at-least-once",
 }
 HEAVY = {"odps", "pyarrow", "msgspec", "isal", "requests", "urllib3", "tenacity", "google_crc32c", "maxcompute_sink"}
 TIMED = "import resource; used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime)"

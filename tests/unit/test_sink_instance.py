@@ -56,6 +56,7 @@ def environment(service: ScriptedService, **settings: str) -> dict[str, str]:
         "CONNECTOR_ENDPOINT": f"{service.endpoint}/api",
         "CONNECTOR_PROJECT": "p",
         "CONNECTOR_TABLE": "t",
+        "CONNECTOR_DELIVERY": "at-least-once",
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "key-id",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "key-secret",
     } | {f"CONNECTOR_{name.upper()}": value for name, value in settings.items()}

@@ -29,6 +29,7 @@ def mapper(columns: tuple[Column, ...], **settings: object) -> Mapper:
     needed = {
         "name": "c",
         "source_topic": "orders",
+        "delivery": "at-least-once",
         "endpoint": "http://127.0.0.1/api",
         "project": "p",
         "table": "t",

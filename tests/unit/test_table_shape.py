@@ -16,7 +16,9 @@ POSITION = [Column("topic", "STRING"), Column("partition", "BIGINT"), Column("of
 
 
 def settings(**changed: object) -> Settings:
-    needed = {"name": "n", "source_topic": "s", "endpoint": "http://h/api", "project": "connector_test"}
+    needed = {"name": "n", "source_topic": "s", "endpoint": "http://h/api", "project": "connector_test"} | {
+        "delivery": "at-least-once"
+    }
     return Settings.from_mapping({**needed, "table": "test_kafka", **changed})
 
 

@@ -32,6 +32,7 @@ SETTINGS = Settings.from_mapping(
     {
         "name": "c",
         "source_topic": "orders",
+        "delivery": "at-least-once",
         "endpoint": "http://127.0.0.1/api",
         "project": "p",
         "table": "test_kafka",
