@@ -14,7 +14,7 @@ import pytest
 from kafka_maxcompute.errors import LedgerError, UnavailableError
 from kafka_maxcompute.ledger import ledger as ledger_module
 from kafka_maxcompute.ledger.gaps import MANY, NEWEST, prove_gaps
-from kafka_maxcompute.ledger.identity import Observed, check
+from kafka_maxcompute.ledger.identity import Observed, begun_anew, check
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, State, decode, encode
@@ -335,6 +335,21 @@ class TestTrap7TheLedgerIsGone:
         assert ledger.read(soon()).settled == {PLACE: ((0, 2),)}
         assert caplog.text.count("the ledger is read anew") == 1
 
+    @pytest.mark.parametrize("lost", [3, 5])
+    def test_a_lost_ledger_is_begun_anew(self, log: MemoryLog, ledger: LogLedger, lost: int) -> None:
+        claimed(ledger, 0, 1)
+        log.delete_before(lost)
+        with pytest.raises(LedgerError):
+            LogLedger(log).read(soon())
+        end = log.bounds(soon())[1]
+        ledger.append(claim("zombie", 60, 69), soon())
+        ledger.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
+        mine = claim("mine", 50, 59, generation=NOW)
+        state = LogLedger(log).read(soon(), through=ledger.append(mine, soon()))
+        assert (state.settled, set(state.pending)) == ({PLACE: ((0, 49),)}, {"mine"})
+        assert (state.identity, state.starts, state.reset) == (GENESIS.identity, {PLACE: 50}, "r")
+        assert ledger.read(soon()) == state
+
 
 class TestTrap8Gaps:
     SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))
@@ -342,10 +357,10 @@ class TestTrap8Gaps:
 
     def test_few_gaps_are_let_be(self) -> None:
         few = State(generation=3, settled={PLACE: self.SETTLED[1:]})
-        assert prove_gaps(few, MemoryOriginals(), {PLACE: 0}, soon()) is None
+        assert prove_gaps(few, MemoryOriginals(), lambda: {PLACE: 0}, soon()) is None
 
     def test_gaps_without_records_are_settled_but_the_newest_stay(self) -> None:
-        empty = prove_gaps(self.STATE, MemoryOriginals(), {PLACE: 0}, soon())
+        empty = prove_gaps(self.STATE, MemoryOriginals(), lambda: {PLACE: 0}, soon())
         assert empty is not None
         assert (empty.generation, len(empty.offsets[PLACE])) == (3, MANY + 1 - NEWEST)
         state = advance(self.STATE, [Entry(1, NOW, empty)])
@@ -354,33 +369,39 @@ class TestTrap8Gaps:
 
     def test_a_record_in_a_gap_keeps_it_open(self) -> None:
         originals = MemoryOriginals({(PLACE, 3): Original(key=None, value=b"not written yet")})
-        empty = prove_gaps(self.STATE, originals, {PLACE: 0}, soon())
+        empty = prove_gaps(self.STATE, originals, lambda: {PLACE: 0}, soon())
         assert empty is not None
         assert empty.offsets[PLACE][:2] == ((1, 1), (5, 5))
 
     def test_what_the_log_has_lost_is_not_taken_for_empty(self) -> None:
-        empty = prove_gaps(self.STATE, MemoryOriginals(), {PLACE: 4}, soon())
+        empty = prove_gaps(self.STATE, MemoryOriginals(), lambda: {PLACE: 4}, soon())
         assert empty is not None
         assert empty.offsets[PLACE][0] == (5, 5)
-        assert prove_gaps(self.STATE, MemoryOriginals(), {PLACE: 10_000}, soon()) is None
-        assert prove_gaps(self.STATE, MemoryOriginals(), {}, soon()) is None
+        assert prove_gaps(self.STATE, MemoryOriginals(), lambda: {PLACE: 10_000}, soon()) is None
+        assert prove_gaps(self.STATE, MemoryOriginals(), dict, soon()) is None
+
+    def test_what_the_log_loses_while_it_is_read_is_not_taken_for_empty(self) -> None:
+        starts = iter([{PLACE: 0}, {PLACE: 4}])
+        empty = prove_gaps(self.STATE, MemoryOriginals(), lambda: next(starts), soon())
+        assert empty is not None
+        assert empty.offsets[PLACE][0] == (5, 5)
 
     def test_a_pending_claim_is_no_gap(self) -> None:
         pending = folded(GENESIS, claim("s", 1, 1)).pending
         state = State(generation=3, settled={PLACE: ((-2, -2), *self.SETTLED)}, pending=pending)
-        empty = prove_gaps(state, MemoryOriginals(), {PLACE: 0}, soon())
+        empty = prove_gaps(state, MemoryOriginals(), lambda: {PLACE: 0}, soon())
         assert empty is not None
         assert empty.offsets[PLACE][0] == (3, 3)
 
     def test_a_wide_gap_is_the_audits(self) -> None:
         wide = State(generation=3, settled={PLACE: ((-5_000, -5_000), *self.SETTLED)})
-        empty = prove_gaps(wide, MemoryOriginals(), {PLACE: -5_000}, soon())
+        empty = prove_gaps(wide, MemoryOriginals(), lambda: {PLACE: -5_000}, soon())
         assert empty is not None
         assert empty.offsets[PLACE][0] == (1, 1)
 
     def test_gaps_full_of_records_prove_nothing(self) -> None:
         log = {(PLACE, offset): Original(key=None, value=None) for offset in range(2 * MANY)}
-        assert prove_gaps(self.STATE, MemoryOriginals(log), {PLACE: 0}, soon()) is None
+        assert prove_gaps(self.STATE, MemoryOriginals(log), lambda: {PLACE: 0}, soon()) is None
 
 
 class TestTrap9AClaimWhoseRedeliveryNeverComes:

@@ -15,11 +15,11 @@ from kafka_maxcompute.ledger.gaps import MANY, prove_gaps
 from kafka_maxcompute.status_topic import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.ledger.operations import State
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.connections import Connections
 
 SECONDS = 5.0
@@ -63,13 +63,22 @@ class Upkeep:
         """Measure how far behind the batch's topic-partitions are, and settle offsets at which there is no record."""
         many = {place: found for place, found in state.settled.items() if len(found) > MANY}
         try:
-            bounds = source_topics.bounds(self._connections.configuration, {**offsets, **many}, deadline)
+            bounds = source_topics.bounds(self._connections.configuration, offsets, deadline)
             lag = sum(max(0, bounds[place][1] - 1 - intervals[-1][1]) for place, intervals in offsets.items())
             metrics.gauge("lag", lag)
-            starts = {place: bounds[place][0] for place in many}
-            empty = prove_gaps(state, self._connections.originals, starts, deadline)
-            if empty is not None and self._connections.ledger is not None:
-                self._connections.ledger.append(empty, deadline)
-                _log.info("offsets without records are settled", extra={"topic_partitions": len(empty.offsets)})
+            if many:
+                self._settle_gaps(state, many, deadline)
         except BatchError as error:
             _log.warning("the source topic isn't looked at now: %s", error)
+
+    def _settle_gaps(self, state: State, many: Iterable[TopicPartition], deadline: Deadline) -> None:
+        """Settle the offsets of old gaps at which the source topic has no record."""
+        empty = prove_gaps(state, self._connections.originals, lambda: self._starts(many, deadline), deadline)
+        if empty is not None and self._connections.ledger is not None:
+            self._connections.ledger.append(empty, deadline)
+            _log.info("offsets without records are settled", extra={"topic_partitions": len(empty.offsets)})
+
+    def _starts(self, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+        """Where the logs of topic-partitions begin now."""
+        found = source_topics.bounds(self._connections.configuration, places, deadline)
+        return {place: start for place, (start, _) in found.items()}

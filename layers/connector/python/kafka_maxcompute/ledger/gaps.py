@@ -13,6 +13,8 @@ from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import Intervals, TopicPartition, gaps, intervals, without
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.operations import ByTopicPartition, State
     from kafka_maxcompute.originals import Originals
@@ -50,16 +52,21 @@ def doubtful(state: State, starts: ByTopicPartition) -> dict[TopicPartition, Int
     return wanted
 
 
-def prove_gaps(state: State, originals: Originals, starts: ByTopicPartition, deadline: Deadline) -> Empty | None:
+def prove_gaps(
+    state: State, originals: Originals, ask: Callable[[], ByTopicPartition], deadline: Deadline
+) -> Empty | None:
     """What settles the doubtful gaps, or those offsets of them that hold no record; None where nothing is to be done.
 
-    `starts` is asked for before the read. Raises what the read raises.
+    `ask` gives where the logs begin now. It's asked again after the read: a record that was lost to retention meanwhile
+    isn't one that never was. Raises what the read and `ask` raise.
     """
-    wanted = doubtful(state, starts)
+    wanted = doubtful(state, ask())
     if not wanted:
         return None
     found: dict[TopicPartition, list[int]] = {}
     for where, offset in originals.read(wanted, deadline):
         found.setdefault(where, []).append(offset)
-    empty = without(wanted, {where: intervals(offsets) for where, offsets in found.items()})
+    starts = ask()
+    lost = {where: ((0, starts[where] - 1),) for where in wanted if starts[where] > 0}
+    empty = without(without(wanted, {where: intervals(offsets) for where, offsets in found.items()}), lost)
     return Empty(offsets=empty, generation=state.generation) if empty else None

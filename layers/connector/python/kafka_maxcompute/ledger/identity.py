@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import LedgerError
-from kafka_maxcompute.ledger.operations import Genesis, Identity
+from kafka_maxcompute.ledger.operations import Genesis, Identity, Snapshot, State
+from kafka_maxcompute.ledger.state import before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kafka_maxcompute.ledger.operations import ByTopicPartition, State
+    from kafka_maxcompute.ledger.operations import ByTopicPartition
     from kafka_maxcompute.offsets import Offsets
 
 
@@ -44,6 +45,25 @@ def genesis(connector: str, table: str, table_created: int | None, topics: Mappi
 def identity(connector: str, table: str, table_created: int | None, topics: Mapping[str, str]) -> Identity:
     """What a ledger is about from a genesis or a reset on."""
     return Identity(connector=connector, table=table, table_created=table_created or 0, topics=dict(topics))
+
+
+def begun_anew(about: Identity, starts: ByTopicPartition, *, end: int, now: int, id_: str) -> Snapshot:
+    """What makes a ledger whose log was lost one that can be read again: a snapshot of a new beginning.
+
+    `starts` has each topic-partition's first offset to deliver, `end` is the log's end, `now` (epoch ms) becomes the
+    generation, which no earlier claim has. Nothing that was in the log has an effect after it, so it's for a ledger
+    that can't be read any more (`LedgerError`), after an audit; any other one gets a `Reset`.
+    """
+    return Snapshot(
+        state=State(
+            folded=end - 1,
+            generation=now,
+            identity=about,
+            settled=before(starts),
+            starts=dict(starts),
+            reset=id_,
+        )
+    )
 
 
 def check(state: State, observed: Observed) -> None:

@@ -138,7 +138,7 @@ class LogLedger:
         if end < begin:
             raise PositionLostError(f"expected the log's end at {begin} or later, found {end}")
         found, position = self._receive(begin, end, deadline)
-        if any(record.epoch != self._epoch for record in found):
+        if self._epoch >= 0 and any(record.epoch != self._epoch for record in found):
             raise PositionLostError("the log has another leader, which may not have all that was read of it")
         self._state = self._advanced(state, found, position)
         return self._state
@@ -161,8 +161,7 @@ class LogLedger:
             newer, position = self._receive(position, self._log.bounds(deadline)[1], deadline)
             found = [*(record for record in older if record.offset < begin), *found, *newer]
             begin = before
-        self._keys, self._cover, self._snapshot = {}, -1, -1
-        self._epoch = max((record.epoch for record in found), default=-1)
+        self._keys, self._cover, self._snapshot, self._epoch = {}, -1, -1, -1
         self._state = self._advanced(State(), found, position)
         return self._state
 
@@ -188,6 +187,7 @@ class LogLedger:
         entries = _entries(found)
         state = advance(state, entries)
         self._position = position
+        self._epoch = max([self._epoch, *(record.epoch for record in found)])
         for entry in entries:
             if _cover(entry) > self._cover:
                 self._cover, self._snapshot = _cover(entry), entry.offset

@@ -61,7 +61,7 @@ def bounds(
 
     Asked again until the deadline where brokers can't answer; raises `UnavailableError` and `RefusedError`.
     """
-    asking = consumer(configuration, "kafka-maxcompute-asks-for-ends")
+    asking = consumer(configuration, configuration.get("group.id", "kafka-maxcompute"))
     try:
         return {place: log_bounds.bounds(asking, place, deadline) for place in places}
     finally:

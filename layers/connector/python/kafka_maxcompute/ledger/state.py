@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.offsets import Offsets
 
-__all__ = ["Entry", "Pending", "State", "advance", "fold", "taken"]
+__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "taken"]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -82,6 +82,11 @@ def taken(state: State) -> dict[TopicPartition, Intervals]:
     return _joined(state.settled, *(pending.operation.offsets for pending in state.pending.values()))
 
 
+def before(starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Intervals]:
+    """All offsets before the first one to deliver."""
+    return {where: ((0, start - 1),) for where, start in starts.items() if start > 0}
+
+
 def _claimed(state: State, claim: Claim | Divert, timestamp: int) -> State:
     """Pending, if the claim is of this generation and nothing of it is taken."""
     free = claim.generation == state.generation and claim.id not in state.pending
@@ -120,12 +125,11 @@ def _begun(state: State, reset: Reset) -> State:
         return state
     starts = reset.starts
     kept = {where: offsets for where, offsets in state.settled.items() if where not in starts}
-    before = {where: ((0, start - 1),) for where, start in starts.items() if start > 0}
     return replace(
         state,
         generation=reset.generation,
         identity=reset.identity,
-        settled={**kept, **before},
+        settled={**kept, **before(starts)},
         timestamps={where: highest for where, highest in state.timestamps.items() if where not in starts},
         starts={**state.starts, **starts},
         reset=reset.id,
