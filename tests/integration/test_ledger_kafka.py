@@ -197,6 +197,13 @@ def test_a_topic_that_isnt_there_is_named(embedded_kafka: EmbeddedBroker, opened
         log.bounds(soon())
 
 
+def test_tombstones_come_after_what_they_end(log: KafkaLog) -> None:
+    keys = [record.key for record in log.records(0, soon())[0]]
+    log.tombstone([], soon())
+    log.tombstone(keys, soon())
+    assert [(record.key, record.value) for record in log.records(3, soon())[0]] == [(key, None) for key in keys]
+
+
 def test_a_message_that_is_too_large_is_refused(log: KafkaLog) -> None:
     with pytest.raises(RefusedError, match="appending to offsets-"):
         log.append(b"key", bytes(2_000_000), soon())

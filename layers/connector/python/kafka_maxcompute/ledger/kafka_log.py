@@ -98,7 +98,7 @@ class KafkaLog:
 
     def append(self, key: bytes, value: bytes, deadline: Deadline) -> int:
         """Append a record and wait until all replicas in sync have it."""
-        return self._append([(key, value)], deadline)
+        return self._append([(key, value)], deadline)[0]
 
     def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
         """Append a tombstone for each key."""
@@ -128,8 +128,8 @@ class KafkaLog:
             raise fault(error, f"reading {self._topic}-{PARTITION}")
         return None
 
-    def _append(self, records: Sequence[tuple[bytes, bytes | None]], deadline: Deadline) -> int:
-        """Append them all; the last one's offset."""
+    def _append(self, records: Sequence[tuple[bytes, bytes | None]], deadline: Deadline) -> list[int]:
+        """Append them all; their offsets."""
         producer = self._producer
         offsets: list[int] = []
         errors: list[KafkaError] = []
@@ -153,4 +153,4 @@ class KafkaLog:
             raise fault(errors[0], doing)
         if len(offsets) < len(records):
             raise DeadlineError(f"{doing}: no acknowledgement came in time; the operation may be in the log or not")
-        return offsets[-1]
+        return offsets
