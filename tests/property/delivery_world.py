@@ -63,6 +63,7 @@ NEEDED = {
     "project": "p",
     "table": "t",
     "compression": "none",
+    "bootstrap_servers": "127.0.0.1:1",
 }
 LENIENT = Settings.from_mapping({**NEEDED, "earliest_timestamp": "2000-01-01T00:00:00Z"})
 STRICT = Settings.from_mapping({**NEEDED, "earliest_timestamp": "2020-01-01T00:00:00Z"})

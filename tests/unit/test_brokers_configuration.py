@@ -34,6 +34,7 @@ def settings(**changed: object) -> Settings:
             "project": "p",
             "table": "t",
             "bootstrap_servers": "10.0.0.1:9092,10.0.0.2:9092",
+            "delivery": "at-least-once",
             **changed,
         }
     )

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.quick
 
 def settings(**changes: object) -> Settings:
     given = {"name": "c", "source_topic": "s", "endpoint": "http://127.0.0.1:1", "project": "p", "table": "t"}
-    return Settings.from_mapping({**given, **changes})
+    return Settings.from_mapping({**given, "delivery": "at-least-once", **changes})
 
 
 @pytest.mark.parametrize(
