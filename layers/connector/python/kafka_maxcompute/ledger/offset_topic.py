@@ -39,24 +39,24 @@ def check(configuration: Mapping[str, Any], topic: str, deadline: Deadline) -> N
         raise RefusedError(
             f"expected an offset topic {topic}, found none; the provisioning action apply makes it", code="NoSuchTopic"
         )
-    wrong = faults(_configured(client, topic, deadline), replicas=len(found.partitions[PARTITION].replicas))
+    wrong = faults(configured(client, topic, deadline), replicas=len(found.partitions[PARTITION].replicas))
     if wrong:
         raise ConfigurationError([f"offset topic {topic}: {one}" for one in wrong])
 
 
-def faults(configured: Mapping[str, str], *, replicas: int) -> list[str]:
+def faults(configuration: Mapping[str, str], *, replicas: int) -> list[str]:
     """What is wrong with a topic's configuration; what isn't known of it isn't wrong."""
     wrong = []
-    policy = configured.get("cleanup.policy", "compact")
+    policy = configuration.get("cleanup.policy", "compact")
     if policy != "compact":
         wrong.append(f"expected cleanup.policy compact, found {policy}, which loses the ledger in time; change it")
-    in_sync = int(configured.get("min.insync.replicas", FEWEST_IN_SYNC))
+    in_sync = int(configuration.get("min.insync.replicas", FEWEST_IN_SYNC))
     if replicas >= THREE and in_sync < FEWEST_IN_SYNC:
         wrong.append(
             f"expected min.insync.replicas of {FEWEST_IN_SYNC} or more with {replicas} replicas, found {in_sync}: an "
             "append could be lost with one broker; change it"
         )
-    if configured.get("unclean.leader.election.enable", "false") != "false":
+    if configuration.get("unclean.leader.election.enable", "false") != "false":
         wrong.append(
             "expected unclean.leader.election.enable false, found true: an election could lose what was acknowledged; "
             "change it"
@@ -64,7 +64,7 @@ def faults(configured: Mapping[str, str], *, replicas: int) -> list[str]:
     return wrong
 
 
-def _configured(client: AdminClient, topic: str, deadline: Deadline) -> dict[str, str]:
+def configured(client: AdminClient, topic: str, deadline: Deadline) -> dict[str, str]:
     """The topic's configuration, or nothing where the brokers don't tell it."""
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     asked = client.describe_configs([resource], request_timeout=min(ANSWERLESS_SECONDS, deadline.remaining()))

@@ -89,8 +89,10 @@ def before(starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Interva
 
 def _claimed(state: State, claim: Claim | Divert, timestamp: int) -> State:
     """Pending, if the claim is of this generation and nothing of it is taken."""
-    free = claim.generation == state.generation and claim.id not in state.pending
-    if not free or clash(claim.offsets, taken(state)):
+    if claim.generation != state.generation or claim.id in state.pending:
+        return state
+    held = (state.settled, *(pending.operation.offsets for pending in state.pending.values()))
+    if any(clash(claim.offsets, offsets) for offsets in held):
         return state
     return replace(state, pending={**state.pending, claim.id: Pending(claim, timestamp)})
 
@@ -115,7 +117,7 @@ def _emptied(state: State, empty: Empty) -> State:
     """Settled without a claim; what is pending stays with its claim."""
     if empty.generation != state.generation:
         return state
-    pending = _joined(*(one.operation.offsets for one in state.pending.values()))
+    pending = _joined({}, *(one.operation.offsets for one in state.pending.values()))
     return replace(state, settled=_joined(state.settled, without(empty.offsets, pending)))
 
 
@@ -140,10 +142,10 @@ def _except(pending: Mapping[str, Pending], claim: str) -> dict[str, Pending]:
     return {key: one for key, one in pending.items() if key != claim}
 
 
-def _joined(*several: Offsets) -> dict[TopicPartition, Intervals]:
+def _joined(first: Offsets, *others: Offsets) -> dict[TopicPartition, Intervals]:
     """What is in any of them."""
-    joined: dict[TopicPartition, Intervals] = {}
-    for offsets in several:
+    joined = dict(first)
+    for offsets in others:
         for where, found in offsets.items():
             joined[where] = union(joined.get(where, ()), found)
     return joined
