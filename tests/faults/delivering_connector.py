@@ -24,7 +24,6 @@ from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.statements import run_sql, select
 from kafka_maxcompute.table import create_statement
-from kafka_maxcompute.topic_log import KafkaOriginals
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
@@ -113,7 +112,6 @@ class Connector:
                 settings=self.settings,
                 service=self.service,
                 brokers=brokers,
-                logs=KafkaOriginals(brokers, self.settings.group),
                 ledger=LogLedger(log),
             )
             return audit(sources, soon())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Credentials, Deadline
 from kafka_maxcompute.audit.audit import Sources, audit
@@ -27,8 +29,8 @@ from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import create_statement
-from kafka_maxcompute.topic_log import KafkaOriginals
 from local_emulator.maxcompute import server
+from tests.kafka_events import HOUR_14
 from tests.stream_clients import send
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.audit.audit import Report
     from kafka_maxcompute.offsets import Intervals
+    from local_emulator.kafka.apache import ApacheBroker
+    from local_emulator.kafka.broker import Broker
     from local_emulator.kafka.embedded import EmbeddedBroker
 
 TOPIC, PROJECT = "audited", "connector_test"
@@ -52,7 +56,7 @@ class Place:
     service: Service
     ledger: LogLedger
     brokers: dict[str, Any]
-    broker: EmbeddedBroker
+    broker: Broker
 
     def rows(self, partition: int, first: int, last: int, value: str = PT) -> None:
         """Write a row for each offset."""
@@ -103,7 +107,6 @@ class Place:
             settings=self.settings,
             service=self.service,
             brokers=self.brokers,
-            logs=KafkaOriginals(self.brokers, self.settings.group),
             ledger=self.ledger if ledger else None,
         )
         return audit(sources, soon())
@@ -120,18 +123,25 @@ def found(report: Report) -> dict[tuple[str, int], Intervals]:
 @pytest.fixture
 def place(embedded_kafka: EmbeddedBroker) -> Iterator[Place]:
     """Three topic-partitions with their records in the log, and a ledger that has begun."""
+    with started(embedded_kafka) as begun:
+        send(embedded_kafka, TOPIC, 3 * RECORDS)
+        yield begun
+
+
+@contextmanager
+def started(broker: Broker) -> Iterator[Place]:
+    """A topic of three topic-partitions, a table, and a ledger that has begun."""
     with server.start(PROJECT, insecure=True) as tables:
         given = {"name": "orders", "source_topic": TOPIC, "project": PROJECT, "table": "test_kafka"}
-        given |= {"endpoint": tables.endpoint, "bootstrap_servers": embedded_kafka.bootstrap_servers}
+        given |= {"endpoint": tables.endpoint, "bootstrap_servers": broker.bootstrap_servers}
         settings = Settings.from_mapping(given)
         for name, partitions in ((TOPIC, 3), (settings.error_topic, 2)):
-            embedded_kafka.create_topic(name, partitions)
-        send(embedded_kafka, TOPIC, 3 * RECORDS)
+            broker.create_topic(name, partitions)
         ledger = LogLedger(MemoryLog())
         ledger.append(Genesis(identity=Identity(connector="orders", table="p.t", table_created=0)), soon())
         service = Service(tables.endpoint, PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings), soon())
-        yield Place(settings, service, ledger, configuration(settings, {}), embedded_kafka)
+        yield Place(settings, service, ledger, configuration(settings, {}), broker)
 
 
 def sound(place: Place) -> None:
@@ -170,13 +180,15 @@ def test_each_fault_is_found_where_it_is(place: Place) -> None:
     }
 
 
-def test_what_is_settled_and_nowhere_is_found_while_the_log_has_it(place: Place) -> None:
+def test_what_is_settled_and_nowhere_is_found_while_the_log_has_it(
+    place: Place, embedded_kafka: EmbeddedBroker
+) -> None:
     for partition in range(3):
         place.rows(partition, 0, 9)
         place.rows(partition, 20, RECORDS - 1)
         place.claim(partition, (0, RECORDS - 1))
-    place.broker.delete_records(TOPIC, 1, 15)
-    place.broker.delete_records(TOPIC, 2, 25)
+    embedded_kafka.delete_records(TOPIC, 1, 15)
+    embedded_kafka.delete_records(TOPIC, 2, 25)
     report = place.audit()
     assert found(report) == {("settled-not-visible", 0): ((10, 19),), ("settled-not-visible", 1): ((15, 19),)}
     assert [one.unverifiable for one in report.topic_partitions] == [0, 5, 10]
@@ -216,6 +228,28 @@ def test_without_a_ledger_the_groups_commits_say_what_is_missing(place: Place) -
     report = place.audit(ledger=False)
     assert found(report) == {("missing", 0): ((10, 14),), ("missing", 1): ((0, 3),)}
     assert [one.waiting for one in report.topic_partitions] == [RECORDS - 15, RECORDS - 4, RECORDS]
+
+
+@pytest.mark.java
+@pytest.mark.xdist_group("apache_kafka")
+def test_markers_and_aborted_records_arent_missing_but_unverifiable(apache_kafka: ApacheBroker) -> None:
+    with started(apache_kafka) as place:
+        producer = Producer({"bootstrap.servers": apache_kafka.bootstrap_servers, "transactional.id": uuid.uuid4().hex})
+        producer.init_transactions(30)
+        for records, ended in ((3, producer.commit_transaction), (2, producer.abort_transaction), (2, None)):
+            producer.begin_transaction()
+            for _ in range(records):
+                producer.produce(TOPIC, b"v", partition=0, timestamp=HOUR_14)
+            producer.flush(30)
+            if ended is not None:
+                ended(30)
+        # 0 to 2 and their marker; 4 and 5, aborted, and theirs; 7 and 8 in an open transaction.
+        place.rows(0, 0, 1)
+        place.claim(0, (0, 8))
+        report = place.audit()
+        assert found(report) == {("settled-not-visible", 0): ((2, 2),)}
+        assert [one.unverifiable for one in report.topic_partitions] == [6, 0, 0]
+        producer.abort_transaction(30)
 
 
 def test_pages_of_runs_are_all_of_them(place: Place) -> None:

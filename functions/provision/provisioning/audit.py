@@ -15,7 +15,6 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.roll_forward import Services, roll_forward
 from kafka_maxcompute.row_counts import SqlRowCounts
-from kafka_maxcompute.topic_log import KafkaOriginals
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from provisioning import brokers
 
@@ -35,8 +34,7 @@ def audit(cloud: Cloud) -> dict[str, Any]:
     Every finding is a fault; so is a claim that can't be brought to its end.
     """
     settings, configuration = cloud.request.settings, brokers.configuration(cloud)
-    logs = KafkaOriginals(configuration, settings.group)
-    sources = Sources(settings=settings, service=cloud.maxcompute, brokers=configuration, logs=logs)
+    sources = Sources(settings=settings, service=cloud.maxcompute, brokers=configuration)
     if settings.delivery == "at-least-once":
         return as_json(examine(sources, cloud.deadline))
     log = KafkaLog(configuration, settings.offset_topic)
@@ -50,7 +48,7 @@ def audit(cloud: Cloud) -> dict[str, Any]:
             ledger=ledger,
             sessions=TunnelUploadSessions(cloud.maxcompute.at(tunnel), settings),
             counts=SqlRowCounts(cloud.maxcompute, settings),
-            errors=ErrorTopic(letters, logs, settings.name, REQUEST),
+            errors=ErrorTopic(letters, sources.log(), settings.name, REQUEST),
         )
         faults = _rolled_forward(services, cloud)
         reply = as_json(examine(replace(sources, ledger=ledger), cloud.deadline))

@@ -47,11 +47,13 @@ class KafkaOriginals:
     """Logs of the brokers that a configuration of `brokers.configuration` leads to; `group` is never joined.
 
     A consumer is made for each reading: dead letters are rare, and a connection doesn't outlive the pause between two
-    invocations of a function anyway.
+    invocations of a function anyway. With `committed`, records of transactions that were aborted, or are still open,
+    aren't there.
     """
 
-    def __init__(self, configuration: Mapping[str, Any], group: str) -> None:
+    def __init__(self, configuration: Mapping[str, Any], group: str, *, committed: bool = False) -> None:
         self._configuration = configuration
+        self._reading = READING | ({"isolation.level": "read_committed"} if committed else {})
         self._group = group
 
     def read(self, wanted: originals.Wanted, deadline: Deadline) -> originals.Found:
@@ -71,7 +73,7 @@ class KafkaOriginals:
     def messages(self, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
         """The same records as librdkafka's messages."""
         try:
-            with closing(brokers.consumer(self._configuration, self._group, **READING)) as consumer:
+            with closing(brokers.consumer(self._configuration, self._group, **self._reading)) as consumer:
                 yield from _read(consumer, wanted, deadline)
         except KafkaException as error:
             raise fault(error.args[0], f"reading {_described(wanted)}") from error

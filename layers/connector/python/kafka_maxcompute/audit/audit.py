@@ -13,6 +13,7 @@ from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
 from kafka_maxcompute.dead_letters import parse
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import count, intervals
+from kafka_maxcompute.topic_log import KafkaOriginals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals
     from kafka_maxcompute.service import Service
     from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.topic_log import KafkaOriginals
 
 WHOLE_LOG = ((0, 2**63 - 2),)
 """All offsets that a log can have (Kafka's are 64 bits, signed)."""
@@ -37,8 +37,11 @@ class Sources:
     settings: Settings
     service: Service
     brokers: Mapping[str, Any]
-    logs: KafkaOriginals
     ledger: Ledger | None = None
+
+    def log(self, *, committed: bool = False) -> KafkaOriginals:
+        """What topics hold, with records of aborted transactions or without."""
+        return KafkaOriginals(self.brokers, self.settings.group, committed=committed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class Examined:
     """A topic-partition, and what came out of it; all numbers are of offsets.
 
     `unverifiable` should be somewhere, are nowhere, and the log has no record of them (any more): expired, compacted,
-    or a transaction's marker. `waiting` have yet to be delivered.
+    a transaction's marker, or aborted with it. `waiting` have yet to be delivered.
     """
 
     known: Known
@@ -136,7 +139,7 @@ def _letters(sources: Sources, deadline: Deadline) -> dict[int, Intervals]:
         for partition in topic_ends(sources.brokers, topic, settings.group, deadline)
     }
     offsets: dict[int, list[int]] = defaultdict(list)
-    for _, _, message in sources.logs.stream(wanted, deadline):
+    for _, _, message in sources.log().stream(wanted, deadline):
         letter = parse(message)
         ours = letter is not None and (letter.connector, letter.topic) == (settings.name, settings.source_topic)
         if letter is not None and ours and letter.partition is not None and letter.offset is not None:
@@ -174,7 +177,8 @@ def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Dead
     """Those of the offsets that the log has records for."""
     wanted = {(sources.settings.source_topic, partition): found for partition, found in doubted.items() if found}
     offsets: dict[int, list[int]] = defaultdict(list)
-    for (_, partition), offset, _ in sources.logs.stream(wanted, deadline):
+    # Whether aborted records are delivered is for the stream to know; nobody can miss them.
+    for (_, partition), offset, _ in sources.log(committed=True).stream(wanted, deadline):
         offsets[partition].append(offset)
     return {partition: intervals(found) for partition, found in offsets.items()}
 
@@ -185,5 +189,5 @@ def _times(sources: Sources, wanted: Mapping[int, Intervals], deadline: Deadline
     places = {(topic, partition): found for partition, found in wanted.items()}
     return {
         (partition, offset): record.timestamp
-        for (_, partition), offset, record in sources.logs.stream(places, deadline)
+        for (_, partition), offset, record in sources.log().stream(places, deadline)
     }

@@ -34,7 +34,8 @@ def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadlin
 
     Raises `UnavailableError` and `RefusedError`.
     """
-    asking = consumer(configuration, group)
+    # The end of the log itself, not of what is committed: an open transaction may have been delivered.
+    asking = consumer(configuration, group, **{"isolation.level": "read_uncommitted"})
     try:
         # All topics are asked for: a question for one may create it.
         found = asking.list_topics(timeout=_seconds(deadline)).topics.get(topic)
