@@ -13,6 +13,8 @@ from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
 from provisioning.redrive.action import redrive
 from provisioning.request import REMOVABLE
+from provisioning.resources.broker_group import BrokerGroup
+from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from provisioning.cloud import Cloud
 
 _log = logging.getLogger(__name__)
-_KINDS: dict[type, str] = {Grants: "grants", Role: "role", Table: "table", Topic: "topics"}
-_KINDS |= dict.fromkeys((EventStream, Trigger, SettingsRecord, Group), "")
+_KINDS: dict[type, str] = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", BrokerTopic: "topics"}
+_KINDS |= dict.fromkeys((EventStream, Trigger, SettingsRecord, Group, BrokerGroup), "")
 """What `destroy` removes, and the word in `remove` without which it stays."""
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioning.resources.broker_group import BrokerGroup
+from provisioning.resources.broker_topics import broker_topics
 from provisioning.resources.event_stream import EventStream
+from provisioning.resources.foreign_stream import ForeignStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
 from provisioning.resources.ledger import Ledger
@@ -18,6 +21,7 @@ from provisioning.resources.topics import own_topics
 from provisioning.resources.trigger import Trigger
 
 if TYPE_CHECKING:
+    from kafka_maxcompute.settings import Settings
     from provisioning.request import Request
     from provisioning.resource import Resource, Stream
 
@@ -34,13 +38,19 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
         *(ServiceLinkedRole(name, service) for name, service in NEEDED.items()),
         Table(settings, request.columns, wanted=request.create_table),
         Grants(principal(account, settings.role), settings.project, settings.table),
-        *own_topics(settings),
-        Group(settings.instance_id, settings.region, settings.group),
+        *_topics_and_group(settings),
         *((Ledger(settings, request.change, request.start),) if settings.delivery == "exactly-once" else ()),
         *((Start(request),) if request.start else ()),
         SettingsRecord(request),
         stream(request),
     )
+
+
+def _topics_and_group(settings: Settings) -> tuple[Resource, ...]:
+    """By the service's API, or by the brokers themselves."""
+    if settings.control == "admin":
+        return (*broker_topics(settings), BrokerGroup(settings))
+    return (*own_topics(settings), Group(settings.instance_id, settings.region, settings.group))
 
 
 def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
@@ -61,8 +71,15 @@ def left_alone(request: Request, resource: Resource) -> bool:
 
 
 def stream(request: Request) -> Stream:
-    """The stream, in the one of its two ways that was asked for."""
+    """The stream, in the one of its two ways that was asked for; without an instance of ApsaraMQ it's not made here."""
+    if is_foreign(request.settings):
+        return ForeignStream(request)
     return Trigger(request) if request.stream == "trigger" else EventStream(request)
+
+
+def is_foreign(settings: Settings) -> bool:
+    """Whether the source is no instance of ApsaraMQ for Kafka."""
+    return settings.control == "admin" and not settings.instance_id
 
 
 def other_stream(request: Request) -> Stream:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, network, reachability
-from provisioning.connector import other_stream
+from provisioning.connector import is_foreign, other_stream
 from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRESS, GET_QUOTA
 from provisioning.reachability import Reached
 from provisioning.resources import topics
+from provisioning.resources.broker_group import BrokerGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,27 +67,25 @@ def gather(cloud: Cloud) -> Facts:
     """Ask for all of it."""
     asking, settings = Asking(), cloud.request.settings
     place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
-    instance = asking.learn(lambda: brokers.find_instance(cloud), NOTHING)
+    foreign, by_brokers = is_foreign(settings), settings.control == "admin"
+    instance = {} if foreign else asking.learn(lambda: brokers.find_instance(cloud), NOTHING)
+    reached = asking.learn(lambda: reachability.look(cloud), Reached())
     # Without an instance, the questions about what is in it would only repeat that.
     there = bool(instance)
     return Facts(
         account=cloud.account,
         instance=instance,
         quota=asking.learn(lambda: _part(cloud.control.call(GET_QUOTA, place), "QuotaData"), NOTHING) if there else {},
-        source=asking.learn(
-            lambda: topics.find(cloud, settings.instance_id, settings.region, settings.source_topic), None
-        )
-        if there
-        else None,
+        source=asking.learn(lambda: _source(cloud, reached), None) if there or by_brokers else None,
         function=asking.learn(
             lambda: dict(cloud.control.find(GET_FUNCTION, {"function": cloud.request.function}) or {}), NOTHING
         ),
         switch=asking.learn(lambda: _switch(cloud), NOTHING)
         if there and settings.vswitch_id not in {"", *network.switches(instance)}
         else {},
-        other_stream=asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
-        lag=asking.learn(lambda: _lag(cloud), None) if there else None,
-        reached=asking.learn(lambda: reachability.look(cloud), Reached()),
+        other_stream=not foreign and asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
+        lag=asking.learn(lambda: _lag(cloud), None) if there or (by_brokers and reached.topics) else None,
+        reached=reached,
         unknown=tuple(asking.faults),
     )
 
@@ -94,6 +93,8 @@ def gather(cloud: Cloud) -> Facts:
 def progress(cloud: Cloud) -> dict[str, Any]:
     """How far the group has come, as the service describes it; empty where there's no such group."""
     settings = cloud.request.settings
+    if settings.control == "admin":
+        return BrokerGroup(settings).progress(cloud)
     parameters = {"RegionId": settings.region, "InstanceId": settings.instance_id, "ConsumerId": settings.group}
     return _part(cloud.control.find(GET_PROGRESS, parameters) or {}, "ConsumerProgress")
 
@@ -112,6 +113,15 @@ def lags(progress: dict[str, Any]) -> list[dict[str, Any]]:
         for topic in listed
         for offset in (topic.get("OffsetList") or {}).get("OffsetList") or []
     ]
+
+
+def _source(cloud: Cloud, reached: Reached) -> TopicState | None:
+    """The source topic, as the brokers show it where they are in control."""
+    settings = cloud.request.settings
+    if settings.control != "admin":
+        return topics.find(cloud, settings.instance_id, settings.region, settings.source_topic)
+    partitions = reached.topics.get(settings.source_topic)
+    return None if partitions is None else topics.TopicState(partitions, local=True, compact=False, running=True)
 
 
 def _switch(cloud: Cloud) -> dict[str, Any]:

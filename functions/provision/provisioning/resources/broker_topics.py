@@ -1,0 +1,137 @@
+"""The connector's own topics (D10-D15) where the brokers themselves make them: open-source or Confluent Kafka."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.ledger import offset_topic
+from provisioning import brokers
+from provisioning.resource import Difference
+from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from kafka_maxcompute.settings import Settings
+    from provisioning.cloud import Cloud
+    from provisioning.resources.topics import Purpose
+
+REPLICAS = 3
+"""Of a topic that is made, where there are as many brokers; one of them may fail without an append being lost."""
+REQUEST_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerTopicState:
+    """A topic as the brokers have it; `configured` is its configuration as far as they tell it."""
+
+    partitions: int
+    replicas: int
+    configured: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerTopic:
+    """One topic of the connector."""
+
+    name: str
+    purpose: Purpose
+
+    @property
+    def title(self) -> str:
+        """What it is."""
+        return f"topic {self.name}"
+
+    @property
+    def creates(self) -> bool:
+        """It is made here."""
+        return True
+
+    @property
+    def made_by_hand(self) -> str:
+        """How to make it."""
+        wanted = ", ".join(f"{name}={value}" for name, value in self._configuration(REPLICAS).items())
+        return f"create the {self.purpose} topic {self.name}: {PARTITIONS[self.purpose]} topic-partitions, {wanted}"
+
+    def look(self, cloud: Cloud) -> BrokerTopicState | None:
+        """The topic as the brokers have it."""
+        client = AdminClient(brokers.configuration(cloud))
+        deadline = cloud.deadline.within(brokers.SECONDS)
+        try:
+            # All topics are asked for: a question for one may make it.
+            found = client.list_topics(timeout=deadline.remaining()).topics.get(self.name)
+        except KafkaException as error:
+            raise fault(error.args[0], f"asking for topic {self.name}") from error
+        if found is None:
+            return None
+        replicas = min(len(partition.replicas) for partition in found.partitions.values())
+        return BrokerTopicState(len(found.partitions), replicas, offset_topic.configured(client, self.name, deadline))
+
+    def compare(self, found: BrokerTopicState) -> tuple[Difference, ...]:
+        """What can't be used; nothing of a topic is changed, since what is in it may be lost by now.
+
+        What else the offset topic needs to keep a ledger, the ledger's own check says.
+        """
+        anew = "make the topic anew, or name another one in the settings"
+        policy = found.configured.get("cleanup.policy", "")
+        compacted, wanted = "compact" in policy.split(","), self.purpose in LOCAL
+        checks = [
+            ("compacted", compacted, wanted, bool(policy) and compacted != wanted),
+            ("topic-partitions", found.partitions, 1, self.purpose == "config" and found.partitions != 1),
+            ("topic-partitions", found.partitions, "more than 1", self.purpose == "offset" and found.partitions < 2),  # noqa: PLR2004
+        ]
+        return tuple(Difference(name, has, wants, "by hand", anew) for name, has, wants, differs in checks if differs)
+
+    def make(self, cloud: Cloud) -> None:
+        """Ask for it to be made, with as many replicas as there are brokers for, up to three."""
+        client = AdminClient(brokers.configuration(cloud))
+        deadline = cloud.deadline.within(brokers.SECONDS)
+        try:
+            replicas = min(REPLICAS, len(client.list_topics(timeout=deadline.remaining()).brokers))
+        except KafkaException as error:
+            raise fault(error.args[0], f"creating topic {self.name}") from error
+        wanted = NewTopic(
+            self.name,
+            num_partitions=PARTITIONS[self.purpose],
+            replication_factor=replicas,
+            config=self._configuration(replicas),
+        )
+        asked = client.create_topics([wanted], request_timeout=min(REQUEST_SECONDS, deadline.remaining()))
+        _answered(asked[self.name], f"creating topic {self.name}", KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def change(self, cloud: Cloud, found: BrokerTopicState) -> None:
+        """Nothing of it is changed here."""
+
+    def remove(self, cloud: Cloud) -> None:
+        """Remove it with what is in it; asked for by name only."""
+        client = AdminClient(brokers.configuration(cloud))
+        asked = client.delete_topics([self.name], request_timeout=min(REQUEST_SECONDS, cloud.deadline.remaining()))
+        _answered(asked[self.name], f"deleting topic {self.name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+    def _configuration(self, replicas: int) -> dict[str, str]:
+        """Of a new topic; only what has to last is compacted, and needs more than one replica for an append."""
+        if self.purpose not in LOCAL:
+            return {"cleanup.policy": "delete"}
+        durable = {"min.insync.replicas": str(offset_topic.FEWEST_IN_SYNC)} if replicas >= REPLICAS else {}
+        return {"cleanup.policy": "compact", "unclean.leader.election.enable": "false", **durable}
+
+
+def broker_topics(settings: Settings) -> tuple[BrokerTopic, ...]:
+    """The connector's topics: five, or four where dead letters and error data share one."""
+    return tuple(BrokerTopic(topic.name, topic.purpose) for topic in own_topics(settings))
+
+
+def _answered(asked: Future[None], doing: str, fine: int) -> None:
+    """Wait for the brokers; `fine` is the code with which they say that it's done already."""
+    try:
+        asked.result(2 * REQUEST_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != fine:
+            raise fault(error.args[0], doing) from error
