@@ -25,7 +25,7 @@ INSTANCE: dict[str, Any] = {
 
 def settings(**given: str) -> Settings:
     needed = {"name": "n", "source_topic": "t", "endpoint": "http://127.0.0.1:1/api", "project": "p", "table": "t"}
-    return Settings.from_mapping(needed | given)
+    return Settings.from_mapping(needed | {"delivery": "at-least-once"} | given)
 
 
 def test_all_that_the_template_needs() -> None:

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "CONNECTOR_ENDPOINT": "http://service.cn-hangzhou.maxcompute.aliyun-inc.com/api",
     "CONNECTOR_PROJECT": "p",
     "CONNECTOR_TABLE": "t",
+    "CONNECTOR_BOOTSTRAP_SERVERS": "b:9092",
     "PATH": "/usr/bin",
 }
 
@@ -62,6 +63,16 @@ def test_another_connectors_group_and_topics_arent_the_environments() -> None:
         found = read(json.dumps({"action": "plan", "settings": given}).encode(), environment).settings
         assert (found.group, found.role) == (group, "writer")
         assert [found.offset_topic, found.error_topic, found.dead_letter_topic] == topics
+
+
+def test_before_the_brokers_are_known_nothing_is_wanted_of_them() -> None:
+    environment = ENVIRONMENT | {"CONNECTOR_DELIVERY": "exactly-once", "CONNECTOR_BOOTSTRAP_SERVERS": ""}
+    (fault,) = faults({"action": "plan"}, environment)
+    assert fault.startswith("bootstrap_servers: ")
+    found = read(b'{"action": "bootstrap", "settings": {"Delivery": "exactly-once"}}', environment)
+    assert found.settings.delivery == "at-least-once"
+    found = read(b'{"action": "bootstrap"}', environment | {"CONNECTOR_BOOTSTRAP_SERVERS": "b:9092"})
+    assert found.settings.delivery == "exactly-once"
 
 
 def test_every_field_is_read() -> None:

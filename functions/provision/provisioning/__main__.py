@@ -63,7 +63,7 @@ def _done(event: dict[str, Any]) -> dict[str, Any]:
 def _policy(fields: dict[str, Any]) -> dict[str, Any]:
     """The policy, made of the settings alone; nothing is called."""
     try:
-        settings = read(json.dumps({"action": "plan", **fields}).encode(), os.environ).settings
+        settings = read(json.dumps({"action": "bootstrap", **fields}).encode(), os.environ).settings
     except ConfigurationError as error:
         return {"state": "refused", "faults": list(error.faults)}
     return least_policy(settings.account_id, settings.region, settings.role, settings.instance_id)
