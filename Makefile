@@ -1,6 +1,8 @@
 # One place for what a developer does; `make help` lists it.
 PYTHON ?= python3
 KAFKA ?= embedded
+SOAK_SECONDS ?= 1800
+ATTACKS ?= 20000
 VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := build/layers/dependencies/python
@@ -8,7 +10,7 @@ PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format layers bootstrap requirements clean
+.PHONY: help run test soak lint format layers bootstrap requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +20,10 @@ run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on a local cl
 
 test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, on every Python from 3.10 to 3.13 found here
 	@$(BIN)/python -m tests.run
+
+soak: $(VENV)/dev.stamp ## deliver under random faults for half an hour (SOAK_SECONDS), and attack with many more interleavings (ATTACKS)
+	@SOAK_SECONDS=$(SOAK_SECONDS) ATTACKS=$(ATTACKS) $(BIN)/python -m pytest -s --show-capture=no \
+		tests/faults/test_soak.py tests/property/test_exactly_once.py --timeout 0
 
 lint: $(VENV)/dev.stamp ## check style, types and the rules of the house
 	$(BIN)/ruff check .

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,46 +21,22 @@ from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
 from tests.emulator_process import emulator_process
 from tests.faults.delivering_connector import PROJECT, Connector, soon
+from tests.faults.function_process import function
 from tests.faults.kafka_proxy import KafkaProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
 
     from local_emulator.maxcompute.server import Server
 
 pytestmark = [pytest.mark.java, pytest.mark.xdist_group("apache_kafka")]
 
-ROOT = Path(__file__).parents[2]
-FOLDERS = ("functions/sink", "layers/connector/python", "layers/powertools/python", "")
 RECORDS = 6
 """Of each topic-partition in a batch: two partition values, and two records that can't be written."""
 HELD_SECONDS = 600.0
 STEP_SECONDS = 60.0
-
-
-@contextmanager
-def function(connector: Connector, batch: bytes) -> Iterator[subprocess.Popen[bytes]]:
-    """The function at work on a batch; it's gone when the block ends."""
-    path = os.pathsep.join(str(ROOT / folder) for folder in FOLDERS)
-    environment = {**os.environ, **connector.environment(), "PYTHONPATH": path}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.function_process"],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdin is not None
-        process.stdin.write(batch)
-        process.stdin.close()
-        yield process
-    finally:
-        process.kill()
-        process.wait(STEP_SECONDS)
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def wait(until: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
