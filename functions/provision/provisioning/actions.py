@@ -6,13 +6,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, facts, network, probe, trial
+from provisioning import brokers, facts, network, probe, standing, trial
 from provisioning.audit import audit
 from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step
 from provisioning.redrive.action import redrive
 from provisioning.request import REMOVABLE
+from provisioning.reset import reset
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from provisioning.cloud import Cloud
 
+NO_ERRORS: list[dict[str, Any]] = []
 _log = logging.getLogger(__name__)
 _KINDS: dict[type, str] = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", BrokerTopic: "topics"}
 _KINDS |= dict.fromkeys((EventStream, Trigger, SettingsRecord, Group, BrokerGroup), "")
@@ -97,9 +99,17 @@ def status(cloud: Cloud) -> dict[str, Any]:
     state = "absent" if feeding.found is None else stream(cloud.request).state(feeding.found)
     asking = facts.Asking()
     progress = asking.learn(lambda: facts.progress(cloud), facts.NOTHING)
+    kept = {item.step.resource for item in planned.items if item.step.do == "keep"}
+    settings = cloud.request.settings
+    exactly_once = settings.delivery == "exactly-once" and f"ledger in topic {settings.offset_topic}" in kept
+    ledger = asking.learn(lambda: standing.ledger(cloud), facts.NOTHING) if exactly_once else facts.NOTHING
+    tells = any(item.step.resource == f"topic {settings.status_topic}" and item.found for item in planned.items)
+    errors = asking.learn(lambda: standing.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
     return {
         "state": state,
         "lag": {"records": progress.get("TotalDiff"), "topic_partitions": facts.lags(progress)},
+        "ledger": ledger,
+        "errors": errors,
         "faults": [*planned.faults, *asking.faults],
         "warnings": list(planned.warnings),
         "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],
@@ -168,6 +178,7 @@ ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
     "pause": pause,
     "resume": resume,
     "destroy": destroy,
+    "reset": reset,
     "redrive": redrive,
     "audit": audit,
 }

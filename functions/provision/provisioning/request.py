@@ -18,7 +18,9 @@ from provisioning.redrive.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ActionName = Literal["bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive", "audit"]
+ActionName = Literal[
+    "bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive", "audit", "reset"
+]
 Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
 

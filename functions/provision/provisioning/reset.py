@@ -1,0 +1,177 @@
+"""The action `reset`: named topic-partitions begin at given offsets, in the ledger and in the group.
+
+What the ledger has as settled from there on is forgotten, so those records are written again; what is before counts as
+written. It begins a new generation, so that no claim of before has an effect any more.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute import table_definition
+from kafka_maxcompute.errors import LedgerError, RefusedError
+from kafka_maxcompute.ledger import identity
+from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
+from kafka_maxcompute.ledger.source_topics import bounds, ids
+from kafka_maxcompute.ledger.state import fold
+from kafka_maxcompute.offsets import count, intersection
+from provisioning import brokers
+from provisioning.connector import stream
+from provisioning.resources.ledger import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kafka_maxcompute.ledger.kafka_log import KafkaLog
+    from kafka_maxcompute.ledger.ledger import LogLedger
+    from kafka_maxcompute.ledger.operations import Identity
+    from kafka_maxcompute.offsets import Interval
+    from provisioning.cloud import Cloud
+
+EXACTLY_ONCE = "exactly-once"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a reset begins from: `state` is None without a ledger, and `lost` says why where there should be one.
+
+    `starts` are the wanted first offsets, `logs` the first and next offset of each topic-partition of the source topic,
+    `committed` where the group has come to.
+    """
+
+    starts: Mapping[int, int]
+    logs: Mapping[int, Interval]
+    committed: Mapping[int, int]
+    now: Identity
+    running: bool
+    state: State | None = None
+    lost: str = ""
+
+
+def reset(cloud: Cloud) -> dict[str, Any]:
+    """Say what it would do; do it where the connector's name confirms it, and nothing stands against it."""
+    request, settings = cloud.request, cloud.request.settings
+    if not request.start and request.start_timestamp is None:
+        fault = "start: say where topic-partitions begin, by start or start_timestamp"
+        return {"state": "blocked", "faults": [fault], "topic_partitions": []}
+    found = _look(cloud)
+    told = [_told(settings.source_topic, number, found) for number in sorted(found.starts)]
+    faults = list(against(cloud.request.settings.source_topic, found))
+    if request.confirm not in {"", settings.name}:
+        faults.append(f"confirm: expected the connector's name, {settings.name!r}, found {request.confirm!r}")
+    if faults or not request.confirm:
+        return {"state": "blocked" if faults else "planned", "faults": faults, "topic_partitions": told}
+    generation = _begin(cloud, found) if settings.delivery == EXACTLY_ONCE else None
+    brokers.commit(cloud, found.starts)
+    return {"state": "reset", "faults": [], "topic_partitions": told, "generation": generation}
+
+
+def against(topic: str, found: Found) -> Iterator[str]:
+    """Why it can't be done. Pure."""
+    if found.running:
+        yield "the stream is running; pause it first"
+    for number, start in sorted(found.starts.items()):
+        if number not in found.logs:
+            yield f"start: {topic} has no topic-partition {number}; it has {len(found.logs)}"
+        elif start > found.logs[number][1]:
+            end = found.logs[number][1]
+            yield f"start: {topic}-{number} ends at {end}, before {start}; records to come would count as written"
+    if found.state is not None and found.state.pending:
+        names = ", ".join(sorted(found.state.pending))
+        yield f"claims are pending: {names}; status brings them to their end, then call again"
+    others = sorted(found.logs.keys() - found.starts.keys())
+    if found.lost and others:
+        listed = ", ".join(map(str, others))
+        yield f"the ledger can't be relied on ({found.lost}), so name every topic-partition; {listed} are missing"
+    elif others and found.state is not None:
+        yield from _others(topic, found)
+
+
+def _others(topic: str, found: Found) -> Iterator[str]:
+    """What is settled in topic-partitions that aren't named has to be about the topic that is there."""
+    state = found.state or State()
+    known = state.identity.topics.get(topic) if state.identity else None
+    id_now = found.now.topics.get(topic)
+    if known and id_now and known != id_now:
+        yield f"topic {topic} was made anew, so name every topic-partition"
+        return
+    ends = {(topic, number): end for number, (_, end) in found.logs.items() if number not in found.starts}
+    after = fold(state, _reset(state, topic, found), state.folded + 1, 0)
+    try:
+        identity.check(after, identity.Observed(ends=ends))
+    except LedgerError as error:
+        yield f"name these topic-partitions as well: {error}"
+
+
+def _look(cloud: Cloud) -> Found:
+    request, settings, deadline = cloud.request, cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
+    configuration, moment = brokers.configuration(cloud), request.start_timestamp
+    starts = request.start if moment is None else brokers.offsets_at(cloud, moment)
+    places = [(settings.source_topic, number) for number in range(brokers.partitions(cloud))]
+    logs = {number: ends for (_, number), ends in bounds(configuration, places, deadline).items()}
+    feeding = stream(request)
+    has = feeding.look(cloud)
+    running = has is not None and not feeding.is_paused(has)
+    committed, table = brokers.committed(cloud), f"{settings.project}.{settings.table}"
+    if settings.delivery != EXACTLY_ONCE:
+        now = identity.identity(settings.name, table, None, {})
+        return Found(starts, logs, committed, now, running)
+    created = table_definition.look(cloud.maxcompute, settings.table, cloud.deadline).created
+    now = identity.identity(settings.name, table, created, ids(configuration, [settings.source_topic], deadline))
+    with opened(cloud, settings) as (_, ledger):
+        try:
+            return Found(starts, logs, committed, now, running, ledger.read(deadline))
+        except LedgerError as error:
+            return Found(starts, logs, committed, now, running, None, str(error))
+
+
+def _told(topic: str, number: int, found: Found) -> dict[str, Any]:
+    """What becomes of one topic-partition."""
+    start, (first, end) = found.starts[number], found.logs.get(number, (0, 0))
+    settled = () if found.state is None else found.state.settled.get((topic, number), ())
+    written = settled[-1][1] + 1 if settled else found.committed.get(number, first)
+    return {
+        "topic": topic,
+        "partition": number,
+        "start": start,
+        "end": end,
+        "committed": found.committed.get(number),
+        "settled": settled[-1][1] if settled else None,
+        "written_again": count(intersection(settled, ((start, max(start, end)),)))
+        if settled
+        else max(0, written - start),
+        "skipped": max(0, start - written),
+    }
+
+
+def _begin(cloud: Cloud, found: Found) -> int:
+    """The next generation of the ledger; raises `RefusedError` where somebody else was first."""
+    topic = cloud.request.settings.source_topic
+    with opened(cloud, cloud.request.settings) as (log, ledger):
+        state = found.state or _anew(cloud, log, ledger, found.now)
+        begun = _reset(state, topic, found)
+        ledger.append(begun, cloud.deadline)
+        after = ledger.read(cloud.deadline)
+    if after.reset != begun.id:
+        raise RefusedError("something was claimed in the ledger meanwhile; pause the stream, call again", code="Busy")
+    return after.generation
+
+
+def _anew(cloud: Cloud, log: KafkaLog, ledger: LogLedger, now: Identity) -> State:
+    """A lost ledger's log goes on behind a snapshot that covers what is left of it.
+
+    Its generation is the time (epoch s): whatever the one before was, claims of it have no effect any more.
+    """
+    ledger.append(Genesis(identity=now), cloud.deadline)
+    _, end = log.bounds(cloud.deadline)
+    state = State(folded=end - 1, generation=int(time.time()), identity=now)
+    ledger.append(Snapshot(state=state), cloud.deadline)
+    return ledger.read(cloud.deadline)
+
+
+def _reset(state: State, topic: str, found: Found) -> Reset:
+    starts = {(topic, number): start for number, start in found.starts.items()}
+    return Reset(id=uuid.uuid4().hex, generation=state.generation + 1, identity=found.now, starts=starts)

@@ -1,0 +1,190 @@
+"""The actions `reset` and `status` of an exactly-once connector, with its ledger in a broker."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute.ledger.operations import Claim, Settle
+from kafka_maxcompute.status_topic import Status, encode
+from provisioning import brokers
+from provisioning.connector import resources
+from provisioning.resources.ledger import Ledger, opened
+from provisioning.resources.table import Table
+from provisioning.resources.topics import Topic
+from tests.kafka_fixtures import committed
+from tests.provision_cloud import Surrounding, running
+from tests.stream_clients import eventually, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kafka_maxcompute.ledger.operations import Operation, State
+    from local_emulator.kafka.apache import ApacheBroker
+
+OFFSETS = "connect-offset-orders"
+
+
+def claim(name: str, partition: int, first: int, last: int) -> Claim:
+    offsets = {("orders-in", partition): ((first, last),)}
+    rows = last - first + 1
+    return Claim(id=name, partition_value="x", blocks=(0,), rows=rows, offsets=offsets, generation=1)
+
+
+WRITTEN = (claim("a", 0, 0, 2), Settle(id="a"), claim("b", 1, 0, 1), Settle(id="b"))
+
+
+@pytest.fixture
+def around() -> Iterator[Surrounding]:
+    """A stream that never ran: the embedded broker moves no group that has had members."""
+    with running() as started:
+        started.settings.update(delivery="exactly-once", bootstrap_servers=started.broker.bootstrap_servers)
+        started.deploy(STREAM_ENABLED="false")
+        send(started.broker, "orders-in", 18, partitions=6)
+        with started.cloud(create_table=True) as cloud:
+            for resource in resources(cloud.request, cloud.account):
+                if isinstance(resource, (Table, Topic, Ledger)):
+                    resource.make(cloud)
+        yield started
+
+
+def ledger(around: Surrounding, *appended: Operation) -> State:
+    """The ledger's state after appending."""
+    with around.cloud() as cloud, opened(cloud, cloud.request.settings) as (_, found):
+        for operation in appended:
+            found.append(operation, cloud.deadline)
+        return found.read(cloud.deadline)
+
+
+def group(around: Surrounding) -> list[int]:
+    return committed(around.broker, "connect-orders", "orders-in", 6)
+
+
+NOTHING = -1001  # where a group has committed nothing
+
+
+def test_it_says_what_it_would_do_and_does_it_when_confirmed(around: Surrounding) -> None:
+    before = ledger(around, *WRITTEN)
+    planned = around.ask("reset", start={"0": 1, "1": 2, "2": 3})
+    assert (planned["state"], planned["faults"]) == ("planned", [])
+    told = {one["partition"]: one for one in planned["topic_partitions"]}
+    assert told[0] == {
+        "topic": "orders-in",
+        "partition": 0,
+        "start": 1,
+        "end": 3,
+        "committed": None,
+        "settled": 2,
+        "written_again": 2,
+        "skipped": 0,
+    }
+    assert [(told[number]["written_again"], told[number]["skipped"]) for number in (1, 2)] == [(0, 0), (0, 3)]
+    wrong = around.ask("reset", start={"0": 1}, confirm="payments")
+    assert (wrong["state"], wrong["faults"]) == (
+        "blocked",
+        ["confirm: expected the connector's name, 'orders', found 'payments'"],
+    )
+    assert ledger(around) == before
+    assert group(around) == [NOTHING] * 6
+
+    done = around.ask("reset", start={"0": 1, "1": 2, "2": 3}, confirm="orders")
+    assert (done["state"], done["generation"], done["faults"]) == ("reset", 2, [])
+    after = ledger(around)
+    assert after.settled == {("orders-in", 0): ((0, 0),), ("orders-in", 1): ((0, 1),), ("orders-in", 2): ((0, 2),)}
+    assert group(around) == [1, 2, 3, NOTHING, NOTHING, NOTHING]
+    # A zombie of the generation before claims in vain.
+    assert ledger(around, claim("zombie", 0, 1, 2)).pending == {}
+    again = around.ask("reset", start={"0": 0}, confirm="orders")
+    assert (again["state"], again["generation"]) == ("reset", 3)
+
+
+def test_nothing_is_reset_while_a_claim_is_pending(around: Surrounding) -> None:
+    before = ledger(around, claim("a", 0, 0, 2))
+    refused = around.ask("reset", start={"0": 0}, confirm="orders")
+    assert refused["state"] == "blocked"
+    assert refused["faults"] == ["claims are pending: a; status brings them to their end, then call again"]
+    assert ledger(around) == before
+
+
+def test_it_needs_offsets_of_the_topic(around: Surrounding) -> None:
+    assert around.ask("reset", confirm="orders")["faults"] == [
+        "start: say where topic-partitions begin, by start or start_timestamp"
+    ]
+    refused = around.ask("reset", start={"6": 0, "1": 4}, confirm="orders")
+    assert [fault.partition(";")[0] for fault in refused["faults"]] == [
+        "start: orders-in-1 ends at 3, before 4",
+        "start: orders-in has no topic-partition 6",
+    ]
+
+
+def test_a_lost_ledger_begins_anew_with_every_topic_partition(around: Surrounding) -> None:
+    ledger(around, *WRITTEN)
+    around.broker.delete_records(OFFSETS, 0, 3)  # type: ignore[attr-defined] # it's an embedded one
+    refused = around.ask("reset", start={"0": 3}, confirm="orders")
+    assert "so name every topic-partition; 1, 2, 3, 4, 5 are missing" in refused["faults"][0]
+    starts = {"0": 3, "1": 2, **dict.fromkeys("2345", 0)}
+    done = around.ask("reset", start=starts, confirm="orders")
+    assert done["state"] == "reset", done
+    after = ledger(around)
+    assert after.generation == done["generation"] > 1_600_000_000
+    assert after.settled == {("orders-in", 0): ((0, 2),), ("orders-in", 1): ((0, 1),)}
+    assert group(around) == [3, 2, 0, 0, 0, 0]
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_says_what_the_ledger_has_and_what_went_wrong(around: Surrounding) -> None:
+    hole = [claim("c", 2, 2, 2), Settle(id="c"), claim("d", 3, 0, 1)]
+    ledger(around, *WRITTEN, *hole)
+    with around.cloud() as cloud:
+        told = Status(connector="orders", state="failing", topic="orders-in", partition=3, error="no such table")
+        record = Append(cloud.request.settings.status_topic, 0, encode(told))
+        assert Appender(brokers.configuration(cloud)).append([record], cloud.deadline) == [0]
+    found = around.ask("status")
+    places = {one["partition"]: one for one in found["ledger"]["topic_partitions"]}
+    assert places[0] == {
+        "topic": "orders-in",
+        "partition": 0,
+        "settled": 2,
+        "gaps": [],
+        "pending": 0,
+        "end": 3,
+        "lag": 0,
+    }
+    assert (places[2]["settled"], places[2]["gaps"], places[2]["lag"]) == (2, [[0, 1]], 2)
+    assert (places[3]["pending"], places[3]["lag"]) == (2, 1)
+    # Its session was never opened: too early to believe that the service doesn't know it.
+    (pending,) = found["ledger"]["pending"]
+    assert (pending["id"], pending["for"], pending["offsets"]) == ("d", "x", {"orders-in-3": [[0, 1]]})
+    assert "expected the service to know upload session d" in pending["why"]
+    assert [(one["partition"], one["error"]) for one in found["errors"]] == [(3, "no such table")]
+
+
+@pytest.mark.java
+@pytest.mark.xdist_group("apache_kafka")
+def test_a_live_connector_is_reset_and_delivers_again(apache_kafka: ApacheBroker) -> None:
+    with running(apache_kafka, "reset-live") as around:
+        around.settings.update(delivery="exactly-once", bootstrap_servers=apache_kafka.bootstrap_servers)
+        around.deploy()
+        assert around.ask("apply", create_table=True)["state"] == "applied"
+        send(apache_kafka, "reset-live-in", 12, partitions=6)
+        assert eventually(lambda: committed(apache_kafka, "connect-reset-live", "reset-live-in", 6) == [2] * 6)
+        refused = around.ask("reset", start={"0": 0}, confirm="reset-live")
+        assert refused["faults"] == ["the stream is running; pause it first"]
+        around.ask("pause")
+        around.delivered.clear()
+        done = around.ask("reset", start={"0": 0, "1": 1}, confirm="reset-live")
+        assert done["state"] == "reset", done
+        assert around.ask("resume")["state"] == "running"
+        assert eventually(lambda: offsets(around) == {(0, 0), (0, 1), (1, 1)})
+        assert around.ask("plan")["state"] == "unchanged"
+
+
+def offsets(around: Surrounding) -> set[Any]:
+    """Topic-partition and offset of what was delivered."""
+    events = [event["data"] for batch in around.delivered for event in json.loads(batch)]
+    return {(data["partition"], data["offset"]) for data in events}

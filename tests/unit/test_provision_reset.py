@@ -1,0 +1,74 @@
+"""What stands against a reset: each reason by itself, and all together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kafka_maxcompute.ledger.operations import Claim, Identity, Pending, State
+from provisioning.reset import Found, against
+
+pytestmark = pytest.mark.quick
+
+TOPIC = "orders-in"
+NOW = Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "one"})
+CLAIM = Claim(id="s", partition_value="x", blocks=(0,), rows=1, offsets={(TOPIC, 0): ((0, 9),)}, generation=1)
+SETTLED = {(TOPIC, 0): ((0, 4),), (TOPIC, 1): ((0, 9),)}
+BEGUN = State(folded=3, generation=1, identity=NOW, settled=SETTLED)
+
+
+def faults(**changes: Any) -> list[str]:
+    sound: dict[str, Any] = {
+        "starts": {0: 2},
+        "logs": {0: (0, 10), 1: (0, 10)},
+        "committed": {0: 5, 1: 10},
+        "now": NOW,
+        "running": False,
+        "state": BEGUN,
+    }
+    return list(against(TOPIC, Found(**(sound | changes))))
+
+
+def test_nothing_stands_against_a_sound_one() -> None:
+    assert faults() == []
+    assert faults(state=None) == []  # at least once: there's no ledger
+    assert faults(starts={0: 10, 1: 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"running": True}, "the stream is running; pause it first"),
+        ({"starts": {2: 0}}, "start: orders-in has no topic-partition 2; it has 2"),
+        ({"starts": {0: 11}}, "start: orders-in-0 ends at 10, before 11"),
+        (
+            {"state": State(folded=3, generation=1, identity=NOW, pending={"s": Pending(CLAIM, 0)})},
+            "claims are pending: s; status brings them to their end",
+        ),
+        (
+            {"state": None, "lost": "no Genesis"},
+            "can't be relied on (no Genesis), so name every topic-partition; 1 are",
+        ),
+        ({"logs": {0: (0, 10), 1: (0, 3)}}, "name these topic-partitions as well: "),
+        (
+            {"now": Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})},
+            "topic orders-in was made anew, so name every topic-partition",
+        ),
+    ],
+)
+def test_each_reason(changes: dict[str, Any], told: str) -> None:
+    (fault,) = faults(**changes)
+    assert told in fault
+
+
+def test_all_reasons_at_once() -> None:
+    pending = State(folded=3, generation=1, identity=NOW, settled=SETTLED, pending={"s": Pending(CLAIM, 0)})
+    found = faults(running=True, starts={0: 99, 5: 0}, state=pending, logs={0: (0, 10), 1: (0, 3)})
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("lost", ["", "no Genesis"])
+def test_naming_every_topic_partition_is_enough(lost: str) -> None:
+    anew = Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})
+    assert faults(starts={0: 0, 1: 0}, now=anew, state=None if lost else BEGUN, lost=lost) == []
