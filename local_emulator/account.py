@@ -11,6 +11,7 @@ from local_emulator import tables
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.alikafka.entities import Instance
 from local_emulator.control_plane.alikafka.instances import add_instance
+from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.maxcompute_keys import directory, registrar
@@ -103,7 +104,8 @@ def start(
             access_id=pair[0],
             access_key=pair[1],
             account_id=ACCOUNT_ID,
-            rules=Rules(region=sink.region),
+            # The broker has a topic as soon as it's asked for one.
+            rules=Rules(region=sink.region, kafka=KafkaRules(creating_polls=0)),
             surroundings=around,
         )
     )

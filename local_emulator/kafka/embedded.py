@@ -42,6 +42,8 @@ class EmbeddedBroker:
             raise BrokerError(
                 "librdkafka made no mock cluster; run with a real broker: KAFKA=apache or KAFKA=host:port"
             )
+        # Without a controller, clients look for one until they give up, where they could be told "unsupported" at once.
+        self._library.rd_kafka_mock_set_controller_id(self._cluster, 1)
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
         self.bootstrap_servers: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
         try:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]  # public, but not in __all__
 
 from local_emulator.kafka.broker import open_broker
 from local_emulator.kafka.consumer_group import committed_offsets
@@ -17,7 +18,7 @@ from local_emulator.kafka.embedded import RETENTION_BYTES, EmbeddedBroker
 from local_emulator.kafka.errors import BrokerError, ProduceError
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
-from local_emulator.kafka.topics import count_partitions
+from local_emulator.kafka.topics import client, count_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,16 @@ def test_a_broken_set_of_topics_leaves_no_broker() -> None:
     with pytest.raises(BrokerError, match="topic orders needs at least one topic-partition; 0 were asked for"):
         EmbeddedBroker({"orders": 0})
     assert not set(THREADS.iterdir()) - before
+
+
+def test_what_it_cannot_answer_is_refused_and_not_waited_for(embedded_kafka: EmbeddedBroker) -> None:
+    embedded_kafka.create_topic("asked-about", 1)
+    resource = ConfigResource(ResourceType.TOPIC, "asked-about")
+    admin = client(embedded_kafka.bootstrap_servers)
+    asked = admin.describe_configs([resource], request_timeout=30)
+    with pytest.raises(KafkaException) as caught:
+        asked[resource].result(30)
+    assert caught.value.args[0].code() == KafkaError._UNSUPPORTED_FEATURE
 
 
 def test_it_drops_what_it_cannot_keep(embedded_kafka: EmbeddedBroker) -> None:
