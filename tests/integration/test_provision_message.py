@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,6 +56,34 @@ def test_a_message_is_in_the_table_when_the_reply_says_so(running: Cloud) -> Non
     assert rows(running, "key, value")[1] == ["k", "v 世界"]
     by_key = [ask(running, "test", key="same")["topic_partition"] for _ in range(2)]
     assert by_key[0] == by_key[1]
+
+
+def test_the_readmes_program_shows_it(running: Cloud, project_copy: Path) -> None:
+    """What the walk through production says to look with."""
+    reply = ask(running, "test")
+    readme = (project_copy / "README.md").read_text(encoding="utf-8")
+    program = re.search(r"^ *```python\n(.*?)^ *```", readme, re.DOTALL | re.MULTILINE)
+    assert program is not None
+    at = running.endpoints
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program[1])],
+        env={
+            "PATH": os.environ["PATH"],
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": at.access_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": at.access_key,
+            "CONNECTOR_PROJECT": at.project,
+            "CONNECTOR_ENDPOINT": at.maxcompute,
+            "CONNECTOR_TABLE": "test_kafka",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    name, row = ran.stdout.splitlines()
+    assert name == f"pt='{reply['partition']}'"
+    assert row.startswith(f"['maxcompute-test-input', {reply['topic_partition']}, 0, 'demo', '{{\"key\": \"test\"}}'")
 
 
 def test_nothing_is_sent_where_nothing_would_come_of_it(running: Cloud) -> None:
