@@ -54,7 +54,7 @@ def records(batch: bytes) -> list[dict[str, Any]]:
 def test_a_function_that_says_that_all_is_well(around: Surrounding) -> None:
     delivered: list[bytes] = []
     deployed(around, delivered.append)
-    reply = around.ask("test", topic_partition=2, wait_seconds=3)
+    reply = around.ask("test", topic_partition=2, wait_seconds=6)
     assert (reply["state"], reply["topic_partition"], reply["offset"]) == ("missing", 2, 0)
     first, *rest = reply["faults"]
     assert first == f"no row of orders-in-2-0 in {reply['partition']!r} yet"
@@ -80,7 +80,7 @@ def test_a_record_that_was_set_aside(around: Surrounding) -> None:
             assert appender(around).append(appends, Deadline.after(20)) != []
 
     deployed(around, set_aside)
-    reply = around.ask("test", wait_seconds=4)
+    reply = around.ask("test", wait_seconds=6)
     assert reply["faults"][1] == (
         "it can't be written, and was set aside: not-csv: expected 3 fields - at $.data.value"
     )
@@ -94,7 +94,7 @@ def test_a_function_that_fails(around: Surrounding) -> None:
         raise InvocationError("no table", retryable=True)
 
     deployed(around, fail)
-    reply = around.ask("test", topic_partition=1, wait_seconds=4)
+    reply = around.ask("test", topic_partition=1, wait_seconds=6)
     assert reply["state"] == "missing"
     assert reply["faults"][1:] == [
         "connect-orders has committed nothing in orders-in-1",
@@ -106,9 +106,9 @@ def test_a_probe_that_nobody_tells_of(around: Surrounding, monkeypatch: pytest.M
     monkeypatch.setattr(probe, "WAIT_SECONDS", 0.5)
     delivered: list[bytes] = []
     deployed(around, delivered.append)
-    reply = around.ask("test", probe=True, wait_seconds=4, topic_partition=5)
+    reply = around.ask("test", probe=True, wait_seconds=6, topic_partition=5)
     assert reply["state"] == "missing"
-    assert reply["faults"][0] == "the function told of no record of the probe within 4 s"
+    assert reply["faults"][0] == "the function told of no record of the probe within 6 s"
     assert "connect-orders has gone past it, to 7" in reply["faults"][1]
     assert (reply["topic_partition"], reply["offsets"]) == (5, [0, 6])
     assert set(reply["observed"].values()) == {"not seen"}
