@@ -92,9 +92,9 @@ class Connector:
         """A new instance of the function."""
         return Instance(self.environment())
 
-    def invoke(self, instance: Instance, batch: bytes) -> dict[str, Any]:
-        """One invocation; raises what the function does."""
-        context = Context(request_id="r", function=Function(name="sink", timeout=INVOCATION_SECONDS))
+    def invoke(self, instance: Instance, batch: bytes, seconds: int = INVOCATION_SECONDS) -> dict[str, Any]:
+        """One invocation, which has so much time; raises what the function does."""
+        context = Context(request_id="r", function=Function(name="sink", timeout=seconds))
         with opened(context, environment=self.environment()) as invocation:
             return instance.handle(batch, invocation)
 

@@ -1,8 +1,9 @@
 """Every fault at every step of a delivery: each fires, and in the end each record is in the right place once.
 
 A cell's batch has records of two topic-partitions and two hours, and two that can't be written. Its fault hits the
-first request of its kind; then the batch is delivered until it's written, once more by the same instance, and once
-more, together with new records, by a new one. An audit and the rows themselves say what came of it.
+first request of its kind, or all of them until the invocation has failed; then the batch is delivered until it's
+written, once more by the same instance, and once more, together with new records, by a new one. An audit and the rows
+themselves say what came of it.
 
 No cell may end with an error that a redelivery doesn't mend. Cells mostly wait, so those that were asked for run side
 by side, each with a connector, a proxy and a MaxCompute of its own; the broker is one.
@@ -12,21 +13,24 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from kafka_maxcompute import brokers, service
+from kafka_maxcompute.errors import ConnectorError
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
+from maxcompute_sink import exactly_once
 from tests.faults.delivering_connector import PROJECT, Connector
 from tests.faults.kafka_proxy import KafkaProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Future
 
     from local_emulator.kafka.apache import ApacheBroker
+    from maxcompute_sink.instance import Instance
 
 PATIENCE_SECONDS = 2.0
 """How long a client waits for an answer here; a function's waits for a minute, or 20 s."""
@@ -60,49 +64,83 @@ KAFKA_STEPS = {
     "original read": ("Fetch", "source_topic"),
     "error-topic append": ("Produce", "error_topic"),
 }
+OVERCOME = {("commit", "lost"), ("commit", "truncated")}
+"""Outages that don't even fail the invocation: the session's status says that its commit took place."""
 STEPS = (*HTTP_STEPS, *KAFKA_STEPS)
 FAULTS_OF_A_STEP = tuple(HTTP_FAULTS)
-AT_ONCE = 8
+AT_ONCE = 10
+FOR_EVER = 1_000_000_000
+
+
+OUTAGE_SECONDS = (3, 15, 60)
+"""What an invocation has during an outage: more if a slow machine didn't come as far as to the fault."""
+KEPT_SECONDS = {"COMMIT_SECONDS": 0.8, "CLAIM_SECONDS": 0.4, "SETTLE_SECONDS": 0.2}
+"""What it keeps of that for its last steps; a function has minutes."""
 
 
 @pytest.fixture(scope="module")
-def ended(request: pytest.FixtureRequest, apache_kafka: ApacheBroker) -> Iterator[dict[tuple[str, str], Future[None]]]:
+def ended(request: pytest.FixtureRequest, apache_kafka: ApacheBroker) -> Iterator[dict[Cell, Future[None]]]:
     """How each cell has ended that is to be tested here."""
-    cells = [
-        (str(item.callspec.params["step"]), str(item.callspec.params["fault"]))
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec")
-    ]
+    asked = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    cells = [Cell(**item.callspec.params) for item in asked if hasattr(item, "callspec")]
     with ThreadPoolExecutor(AT_ONCE) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "READ_SECONDS", PATIENCE_SECONDS)
         patch.setattr(brokers, "REQUEST_MILLISECONDS", int(PATIENCE_SECONDS * 1000))
-        yield {cell: pool.submit(run, *cell, apache_kafka) for cell in cells}
+        for name, seconds in KEPT_SECONDS.items():
+            patch.setattr(exactly_once, name, seconds)
+        yield {cell: pool.submit(run, cell, apache_kafka) for cell in cells}
 
 
-def run(step: str, fault: str, broker: ApacheBroker) -> None:
-    """One cell."""
+class Cell(NamedTuple):
+    """One of the matrix."""
+
+    step: str
+    fault: str
+    lasting: str
+
+
+def run(cell: Cell, broker: ApacheBroker) -> None:
+    """Prove one cell."""
+    step, fault, once = cell.step, cell.fault, cell.lasting == "once"
     with server.start(PROJECT, insecure=True) as tables, KafkaProxy(broker.bootstrap_servers) as proxy:
         connector = Connector.made(broker, proxy, tables.endpoint)
+        instance, batch = connector.instance(), connector.send(RECORDS)
         if step in HTTP_STEPS:
-            armed = tables.app[FAULTS].set(Fault(operation=HTTP_STEPS[step], **HTTP_FAULTS[fault]))
-            proven(connector, lambda: armed.fired)
-            assert armed.applied == (fault in {"lost", "truncated"})
+            wanted = Fault(operation=HTTP_STEPS[step], times=1 if once else None, **HTTP_FAULTS[fault])
+            armed: Any = tables.app[FAULTS].set(wanted)
         else:
             api, topic = KAFKA_STEPS[step]
-            set_fault = proxy.arm(api=api, topic=getattr(connector.settings, topic), **KAFKA_FAULTS[fault])
-            proven(connector, lambda: set_fault.fired)
+            topic = getattr(connector.settings, topic)
+            armed = proxy.arm(api=api, topic=topic, times=1 if once else FOR_EVER, **KAFKA_FAULTS[fault])
+        if not once:
+            for seconds in OUTAGE_SECONDS:
+                outage(connector, instance, batch, seconds, overcome=(step, fault) in OVERCOME)
+                if armed.fired:
+                    break
+            assert armed.fired
+            tables.app[FAULTS].clear()
+            proxy.clear()
+        proven(connector, instance, batch)
+        assert armed.fired == 1 or not once
 
 
-def proven(connector: Connector, fired: Callable[[], int]) -> None:
-    """Deliver, with the fault that is set, and once the fault has fired see that everything is there once."""
-    instance = connector.instance()
-    first = connector.send(RECORDS)
-    connector.deliver(instance, first)
-    assert fired() == 1
-    connector.deliver(instance, first)
+def outage(connector: Connector, instance: Instance, batch: bytes, seconds: int, *, overcome: bool) -> None:
+    """One invocation while the fault lasts; what it raises has to be an error that passes."""
+    if overcome:
+        connector.deliver(instance, batch)
+        return
+    with pytest.raises(ConnectorError) as caught:
+        connector.invoke(instance, batch, seconds)
+    assert caught.value.retryable, caught.value
+
+
+def proven(connector: Connector, instance: Instance, batch: bytes) -> None:
+    """Deliver until it's done, deliver again in other ways, and see that everything is there once."""
+    connector.deliver(instance, batch)
+    connector.deliver(instance, batch)
     instance.close()
     another = connector.instance()
-    both = json.dumps([*json.loads(first), *json.loads(connector.send(RECORDS))]).encode()
+    both = json.dumps([*json.loads(batch), *json.loads(connector.send(RECORDS))]).encode()
     connector.deliver(another, both)
     another.close()
     connector.assert_complete(RECORDS)
@@ -110,10 +148,13 @@ def proven(connector: Connector, fired: Callable[[], int]) -> None:
 
 @pytest.mark.java
 @pytest.mark.xdist_group("apache_kafka")
+@pytest.mark.parametrize("lasting", ["once", "outage"])
 @pytest.mark.parametrize("fault", FAULTS_OF_A_STEP)
 @pytest.mark.parametrize("step", STEPS)
-def test_what_a_fault_leaves_is_written_once(ended: dict[tuple[str, str], Future[None]], step: str, fault: str) -> None:
-    ended[step, fault].result()
+def test_what_a_fault_leaves_is_written_once(
+    ended: dict[Cell, Future[None]], step: str, fault: str, lasting: str
+) -> None:
+    ended[Cell(step, fault, lasting)].result()
 
 
 @pytest.mark.java
@@ -121,6 +162,6 @@ def test_what_a_fault_leaves_is_written_once(ended: dict[tuple[str, str], Future
 def test_the_proof_fails_without_a_ledger(apache_kafka: ApacheBroker) -> None:
     with server.start(PROJECT, insecure=True) as tables, KafkaProxy(apache_kafka.bootstrap_servers) as proxy:
         connector = Connector.made(apache_kafka, proxy, tables.endpoint, delivery="at-least-once")
-        armed = tables.app[FAULTS].set(Fault(operation="upload.commit", answer="reset", applied=True))
-        with pytest.raises(AssertionError, match="duplicate"):
-            proven(connector, lambda: armed.fired)
+        with pytest.raises(AssertionError):
+            proven(connector, connector.instance(), connector.send(RECORDS))
+        assert "duplicate" in {finding.kind for finding in connector.audit().findings}
