@@ -31,6 +31,8 @@ OTHER_REGION_MB = 100
 # What pip leaves at the top of the folder by way of PyODPS's wheel, and the parts of it that nothing here imports.
 JUNK = ("benchmarks", "bin", "docs", "examples", "misc", "notebooks", "odps_scripts", "odps/static")
 PYARROW_JUNK = ("pyarrow/include", "pyarrow/includes", "pyarrow/src", "pyarrow/tests")
+# Of confluent-kafka: a client of schema registries, Avro, tests, asyncio; none is imported unless asked for.
+KAFKA_JUNK = tuple(f"confluent_kafka/{name}" for name in ("aio", "avro", "kafkatest", "schema_registry"))
 SOURCES = {".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
 # pyarrow.lib needs all of these, if only because libarrow_python is linked with them; flight, S3, Substrait's and the
 # other modules' own extensions can go. Wheels hold each library under up to three names: the linker wants lib*.so.NNNN.
@@ -159,7 +161,7 @@ def prune(target: Path) -> int:
         raise BuildError(
             f"{' and '.join(found)} came with the dependencies and would slow every cold start; pin without"
         )
-    for name in (*JUNK, *PYARROW_JUNK):
+    for name in (*JUNK, *PYARROW_JUNK, *KAFKA_JUNK):
         shutil.rmtree(target / name, ignore_errors=True)
     for file in [file for file in target.rglob("*") if file.is_file()]:
         binary = file.parent == target / "pyarrow" and ".so" in file.name
@@ -198,7 +200,10 @@ def check_imports(folders: list[Path], interpreter: Path) -> None:
 import sys
 sys.path[:0] = {path!r}
 import importlib, pkgutil
-import fc_powertools, google_crc32c, index, kafka_maxcompute, maxcompute_sink, odps.tunnel, pyarrow, tzdata
+import confluent_kafka.admin, fc_powertools, google_crc32c, index, kafka_maxcompute, maxcompute_sink, odps.tunnel
+import pyarrow, tzdata
+login = {{"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p"}}
+confluent_kafka.Producer({{"security.protocol": "SASL_SSL", **login}})
 for package in (fc_powertools, kafka_maxcompute, maxcompute_sink):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
