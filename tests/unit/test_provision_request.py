@@ -96,7 +96,7 @@ def test_every_field_is_read() -> None:
     )
     assert found.stream == "event_stream"
     assert found.columns == (Column("price", "DOUBLE"),)
-    assert (found.accept_risk, found.remove) == ({"tolerance"}, {"topics"})
+    assert (found.accepted, found.remove) == (frozenset({"tolerance"}), frozenset({"topics"}))
     assert (found.key, found.value, found.topic_partition, found.wait_seconds, found.probe) == ("k", "", 3, 60, True)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kafka_maxcompute.ledger.operations import Claim, Identity, Pending, State
 from provisioning.reset import Found, against
 
+if TYPE_CHECKING:
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
+
 pytestmark = pytest.mark.quick
 
 TOPIC = "orders-in"
 NOW = Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "one"})
 CLAIM = Claim(id="s", partition_value="x", blocks=(0,), rows=1, offsets={(TOPIC, 0): ((0, 9),)}, generation=1)
-SETTLED = {(TOPIC, 0): ((0, 4),), (TOPIC, 1): ((0, 9),)}
+SETTLED: dict[TopicPartition, Intervals] = {(TOPIC, 0): ((0, 4),), (TOPIC, 1): ((0, 9),)}
 BEGUN = State(folded=3, generation=1, identity=NOW, settled=SETTLED)
 
 

@@ -162,6 +162,14 @@ def test_grants_are_complete_with_all_or_with_each() -> None:
     assert difference.remedy == "change"
 
 
+def test_exactly_once_counts_rows_and_may_read_them() -> None:
+    grants = Grants("RAM$1:role/r", "P", "T", counts=True)
+    assert "grant Describe, Alter, Update, Select on table T to user `RAM$1:role/r`;" in grants.statements()
+    (difference,) = grants.compare(GRANTED)
+    assert "Select on projects/p/tables/t" in str(difference.wanted)
+    assert grants.compare(GRANTED | {("projects/p/tables/t", "select")}) == ()
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,12 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
         Role(settings.role),
         *(ServiceLinkedRole(name, service) for name, service in NEEDED.items()),
         Table(settings, request.columns, wanted=request.create_table),
-        Grants(principal(account, settings.role), settings.project, settings.table),
+        Grants(
+            principal(account, settings.role),
+            settings.project,
+            settings.table,
+            counts=settings.delivery == "exactly-once",
+        ),
         *_topics_and_group(settings),
         *((Ledger(settings, request.change, request.start),) if settings.delivery == "exactly-once" else ()),
         *((Start(request),) if request.start else ()),

@@ -25,8 +25,6 @@ from provisioning.resources.ledger import opened
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kafka_maxcompute.ledger.kafka_log import KafkaLog
-    from kafka_maxcompute.ledger.ledger import LogLedger
     from kafka_maxcompute.ledger.operations import Identity
     from kafka_maxcompute.offsets import Interval
     from provisioning.cloud import Cloud
@@ -99,7 +97,7 @@ def _others(topic: str, found: Found) -> Iterator[str]:
         yield f"topic {topic} was made anew, so name every topic-partition"
         return
     ends = {(topic, number): end for number, (_, end) in found.logs.items() if number not in found.starts}
-    after = fold(state, _reset(state, topic, found), state.folded + 1, 0)
+    after = fold(state, _reset(state, topic, found, ""), state.folded + 1, 0)
     try:
         identity.check(after, identity.Observed(ends=ends))
     except LedgerError as error:
@@ -148,30 +146,25 @@ def _told(topic: str, number: int, found: Found) -> dict[str, Any]:
 
 
 def _begin(cloud: Cloud, found: Found) -> int:
-    """The next generation of the ledger; raises `RefusedError` where somebody else was first."""
-    topic = cloud.request.settings.source_topic
+    """The next generation of the ledger, or a new beginning of one that is lost; raises `RefusedError` for a loser."""
+    topic, name = cloud.request.settings.source_topic, uuid.uuid4().hex
     with opened(cloud, cloud.request.settings) as (log, ledger):
-        state = found.state or _anew(cloud, log, ledger, found.now)
-        begun = _reset(state, topic, found)
+        begun: Reset | Snapshot
+        if found.state is None:
+            # A snapshot covers something, so there has to be something even in a topic made anew.
+            ledger.append(Genesis(identity=found.now), cloud.deadline)
+            _, end = log.bounds(cloud.deadline)
+            starts = {(topic, number): start for number, start in found.starts.items()}
+            begun = identity.begun_anew(found.now, starts, end=end, now=time.time_ns() // 1_000_000, id_=name)
+        else:
+            begun = _reset(found.state, topic, found, name)
         ledger.append(begun, cloud.deadline)
         after = ledger.read(cloud.deadline)
-    if after.reset != begun.id:
+    if after.reset != name:
         raise RefusedError("something was claimed in the ledger meanwhile; pause the stream, call again", code="Busy")
     return after.generation
 
 
-def _anew(cloud: Cloud, log: KafkaLog, ledger: LogLedger, now: Identity) -> State:
-    """A lost ledger's log goes on behind a snapshot that covers what is left of it.
-
-    Its generation is the time (epoch s): whatever the one before was, claims of it have no effect any more.
-    """
-    ledger.append(Genesis(identity=now), cloud.deadline)
-    _, end = log.bounds(cloud.deadline)
-    state = State(folded=end - 1, generation=int(time.time()), identity=now)
-    ledger.append(Snapshot(state=state), cloud.deadline)
-    return ledger.read(cloud.deadline)
-
-
-def _reset(state: State, topic: str, found: Found) -> Reset:
+def _reset(state: State, topic: str, found: Found, name: str) -> Reset:
     starts = {(topic, number): start for number, start in found.starts.items()}
-    return Reset(id=uuid.uuid4().hex, generation=state.generation + 1, identity=found.now, starts=starts)
+    return Reset(id=name, generation=state.generation + 1, identity=found.now, starts=starts)

@@ -31,11 +31,15 @@ _LINE = re.compile(r"^A\s+(?P<path>projects/\S+):\s*(?P<actions>.+)$", re.MULTIL
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The user and its grants; the state is the set of what is granted."""
+    """The user and its grants; the state is the set of what is granted.
+
+    `counts`: it may read the table too, to count a claim's rows after its upload session has expired.
+    """
 
     principal: str
     project: str
     table: str
+    counts: bool = False
 
     @property
     def title(self) -> str:
@@ -57,7 +61,7 @@ class Grants:
         return (
             f"add user `{self.principal}`;",
             f"grant CreateInstance on project {self.project} to user `{self.principal}`;",
-            f"grant Describe, Alter, Update on table {self.table} to user `{self.principal}`;",
+            f"grant {', '.join(self._on_table())} on table {self.table} to user `{self.principal}`;",
         )
 
     def look(self, cloud: Cloud) -> frozenset[Grant] | None:
@@ -102,7 +106,7 @@ class Grants:
         """Revoke the grants, which would come back with the user, and remove it."""
         user = f"user `{self.principal}`"
         for statement in (
-            f"revoke Describe, Alter, Update on table {self.table} from {user};",
+            f"revoke {', '.join(self._on_table())} on table {self.table} from {user};",
             f"revoke CreateInstance on project {self.project} from {user};",
             f"remove {user};",
         ):
@@ -112,8 +116,11 @@ class Grants:
         project = f"projects/{self.project.lower()}"
         return {
             project: ("CreateInstance",),
-            f"{project}/tables/{self.table.lower()}": ("Describe", "Alter", "Update"),
+            f"{project}/tables/{self.table.lower()}": self._on_table(),
         }
+
+    def _on_table(self) -> tuple[str, ...]:
+        return ("Describe", "Alter", "Update", *(("Select",) if self.counts else ()))
 
 
 def _unless_absent(cloud: Cloud, statement: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provisioning.operations import GET_TRIGGER, GET_TRIGGERS_STREAM, UPDATE_TRIGGER
+from provisioning.request import BATCH_RECORDS, BATCH_SECONDS
 from provisioning.resource import Difference
 from provisioning.resources.event_stream import FAILED, STILL, status_differences
 
@@ -24,6 +25,11 @@ Path = tuple[str, ...]
 
 _SOURCE: Path = ("eventSourceConfig", "eventSourceParameters", "sourceKafkaParameters")
 _DELIVERY: Path = ("eventSinkConfig", "deliveryOption")
+EVENT_BYTES = 400
+"""The least that an event takes: its envelope, without key and value (Alibaba Cloud's own sample has 460 bytes with them)."""
+ASYNC_BYTES = 131_072
+"""The most that an asynchronous invocation takes (Function Compute's limits); a synchronous one takes 32 MB, and the
+stream closes a batch before that."""
 ENABLED = "triggerEnable"
 
 
@@ -79,6 +85,7 @@ class Trigger:
             for path, wanted, risk in self._wanted()
             if not _same(has := _at(found.config, path), wanted) and risk not in self.request.accepted
         ]
+        wrong += _window(found.config)
         if not found.enabled:
             return (*wrong, Difference("enabled", found=False, wanted=True, remedy="switch"))
         return (*wrong, *(status_differences(found.status) if found.status else ()))
@@ -147,6 +154,22 @@ _DEFAULTS = {
     "errorsTolerance": "NONE",
 }
 """What a field that isn't there means (the models of alibabacloud_fc20230330 4.8.3)."""
+
+
+def _window(config: dict[str, Any]) -> Iterator[Difference]:
+    """A batch window that the service refuses, or whose batches can't be delivered."""
+    window = _at(config, ("runOptions", "batchWindow"))
+    given = window if isinstance(window, dict) else {}
+    for field, (least, most) in (("CountBasedWindow", BATCH_RECORDS), ("TimeBasedWindow", BATCH_SECONDS)):
+        has = given.get(field)
+        if has is not None and not least <= int(str(has)) <= most:
+            yield Difference(f"batchWindow.{field}", has, f"{least} to {most}", "by hand", _advice(""))
+    records = int(str(given.get("CountBasedWindow") or 1))
+    if _same(_at(config, ("asyncInvocationType",)), wanted=True) and records * EVENT_BYTES > ASYNC_BYTES:
+        needs = (
+            f"{records} events take {records * EVENT_BYTES} bytes at least, and an asynchronous delivery {ASYNC_BYTES}"
+        )
+        yield Difference("batchWindow.CountBasedWindow", records, ASYNC_BYTES // EVENT_BYTES, "by hand", needs)
 
 
 def _at(config: dict[str, Any], path: Path) -> object:
