@@ -137,10 +137,10 @@ class Emulator:
 
 
 @contextmanager
-def running(data_dir: str | None) -> Iterator[Emulator]:
-    """An emulator as a process, ready."""
+def running(data_dir: str | None, *options: str) -> Iterator[Emulator]:
+    """An emulator as a process, ready; `options` are more of its command's."""
     command = [sys.executable, "-m", "local_emulator", "maxcompute", "--port", "0", "--project", PROJECT, "--insecure"]
-    command += ["--data-dir", data_dir] if data_dir else []
+    command += [*options, *(["--data-dir", data_dir] if data_dir else [])]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # noqa: S101 # it's a pipe

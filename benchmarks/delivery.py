@@ -1,0 +1,397 @@
+"""What exactly-once costs, end to end, against its bars: `python benchmarks/delivery.py`.
+
+Two functions of template.yml, one for each `delivery`, are invoked in turns over HTTP with batches of 10,000 records of
+823 bytes that no one has seen before; MaxCompute is the local one, in a process of its own. The hot path alone (bytes
+to block bodies, in this process) takes turns with them. Each time is the best of the run, since noise only adds; beside
+it stands the median of the rounds' own ratios. CPU time is the kernel's, of the function's process with all its
+threads, from the invocation to its answer; the hot path's is that of its thread.
+
+Then the exactly-once function gets many small batches, and its memory and its ledger are looked at. The source topic
+holds no records, since nobody reads them there while all goes well.
+
+The broker is the embedded one, in this process, or with --kafka apache a real one. Round trips are always counted by an
+embedded one, which can say what it was asked. Needs Linux's /proc. Exits with 1 if a bar isn't reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = (".", "functions/sink", "layers/connector/python", "layers/powertools/python")
+sys.path[:0] = [str(ROOT / part) for part in PARTS]
+
+from confluent_kafka.admin import AdminClient  # noqa: E402 # after the path is set
+from confluent_kafka.cimpl import NewTopic  # noqa: E402
+
+from benchmarks.emulator import PROJECT, Report, running  # noqa: E402
+from benchmarks.hot_path import HOUR_14, element, order  # noqa: E402
+from fc_powertools import Credentials, Deadline  # noqa: E402
+from kafka_maxcompute import table_definition  # noqa: E402
+from kafka_maxcompute.ledger.identity import genesis  # noqa: E402
+from kafka_maxcompute.ledger.kafka_log import KafkaLog  # noqa: E402
+from kafka_maxcompute.ledger.ledger import LogLedger  # noqa: E402
+from kafka_maxcompute.offsets import count  # noqa: E402
+from kafka_maxcompute.service import Service  # noqa: E402
+from kafka_maxcompute.settings import Settings  # noqa: E402
+from kafka_maxcompute.statements import run_sql, select  # noqa: E402
+from kafka_maxcompute.table import create_statement, expected  # noqa: E402
+from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
+from local_emulator.function_compute import instances, service, template  # noqa: E402
+from local_emulator.kafka.apache import ApacheBroker  # noqa: E402
+from local_emulator.kafka.broker import open_broker  # noqa: E402
+from local_emulator.kafka.embedded import EmbeddedBroker  # noqa: E402
+from maxcompute_sink.blocks import Preparation  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kafka_maxcompute.ledger.log import LogRecord
+    from local_emulator.kafka.broker import Broker
+
+RECORDS = 10_000
+SMALL_BATCH = 500
+ROUNDS = 30
+WARM_UP = 5
+COUNTED = 30
+"""Batches whose round trips are counted."""
+READS = 5
+TOPIC = "orders"
+SOURCE_PARTITIONS = 3
+"""What `benchmarks.hot_path.element` spreads its records over."""
+TEXTS = 2_000
+"""Different values; a batch repeats them."""
+NO_LIMIT = ("--limit", "sessions=off", "--limit", "blocks=off", "--limit", "commits=off")
+"""The service's limits a table are those of minutes; a thousand batches come within one or two."""
+KEY, SECRET = "ak", "sk"
+
+EXACTLY, AT_LEAST = "exactly-once", "at-least-once"
+BAR_THROUGHPUT = 0.85
+BAR_ROUND_TRIPS = 3
+BAR_CPU = 1.4
+BAR_READ_SECONDS, BAR_READ_RECORDS = 0.3, 2_000
+BAR_GROWTH_MB = 2.0
+"""Noise of the allocators; a kilobyte that stays of each batch would be seen after two thousand."""
+
+FETCH = 1
+APIS = {0: "Produce", 1: "Fetch", 2: "ListOffsets", 3: "Metadata", 10: "FindCoordinator", 18: "ApiVersions"}
+"""Kafka's numbers of requests."""
+
+
+class Batches:
+    """Makes batches, each of the offsets that follow the last one's."""
+
+    def __init__(self) -> None:
+        chance = random.Random(20201117)  # noqa: S311 # repeatable data, no secret
+        self._texts = [json.dumps(order(chance), ensure_ascii=False) for _ in range(TEXTS)]
+        self.sent = 0
+
+    def next(self, records: int) -> bytes:
+        """The bytes of one invocation."""
+        numbers = range(self.sent, self.sent + records)
+        self.sent += records
+        found = [element(number, self._texts[number % TEXTS]) for number in numbers]
+        return json.dumps(found, ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by the clock, and CPU seconds of the function's process."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(slots=True)
+class Function:
+    """One deployed function with its table, as a stream has it before it; the first batch starts its instance."""
+
+    settings: Settings
+    service: Service
+    invoke: Invoker
+    batches: Batches = field(default_factory=Batches)
+    _clock: int | None = None
+    _pid: int = 0
+
+    def deliver(self, records: int) -> Spent:
+        """One batch; raises where it fails."""
+        batch = self.batches.next(records)
+        cpu, wall = self._cpu(), time.perf_counter()
+        self.invoke(batch)
+        spent = time.perf_counter() - wall
+        return Spent(spent, self._cpu() - cpu)
+
+    def memory(self) -> float:
+        """MB of the process's own memory."""
+        status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
+        return int(line.split()[1]) / 1024
+
+    def rows(self) -> int:
+        """How many rows the table has."""
+        found = select(self.service, f"SELECT COUNT(*) AS n FROM {self.settings.table};", soon())  # noqa: S608
+        return int(found[0]["n"] or 0)
+
+    def _cpu(self) -> float:
+        """CPU seconds so far, also of threads that have ended; 0 before there is an instance."""
+        if self._clock is None:
+            self._pid = process(f"maxcompute-sink-{self.settings.name}")
+            if self._pid:
+                clock = ctypes.c_int()
+                ctypes.CDLL(None).clock_getcpuclockid(self._pid, ctypes.byref(clock))
+                self._clock = clock.value
+        return 0.0 if self._clock is None else time.clock_gettime(self._clock)
+
+
+def process(function: str) -> int:
+    """The process of a function's instance, a child of this one; 0 where there is none."""
+    named = f"FC_FUNCTION_NAME={function}\0".encode()
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text(encoding="ascii").split():
+            if named in Path(f"/proc/{pid}/environ").read_bytes():
+                return int(pid)
+    return 0
+
+
+@contextmanager
+def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> Iterator[Function]:
+    """A function, and around it what the provisioner makes: table, topics, and the ledger's beginning."""
+    given = {"name": name, "source_topic": TOPIC, "endpoint": endpoint, "project": PROJECT, "delivery": delivery}
+    given |= {"table": name.replace("-", "_"), "bootstrap_servers": broker.bootstrap_servers if broker else ""}
+    settings = Settings.from_mapping({key: value for key, value in given.items() if value})
+    maxcompute = Service(endpoint, PROJECT, Credentials(KEY, SECRET))
+    run_sql(maxcompute, create_statement(settings), soon())
+    if broker:
+        create_topics(broker, settings)
+        created = table_definition.look(maxcompute, settings.table, soon()).created
+        log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)
+        LogLedger(log).append(genesis(name, f"{PROJECT}.{settings.table}", created, {}), soon())
+        log.close()
+    loaded = template.load(ROOT / "template.yml", {f"CONNECTOR_{key.upper()}": value for key, value in given.items()})
+    function = loaded.functions["sink"]
+    sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
+    with service.start(sink, credentials=instances.Credentials(KEY, SECRET), instances=1) as running_functions:
+        invoker = Invoker(running_functions.endpoint, function.name, access_key_id=KEY, access_key_secret=SECRET)
+        yield Function(settings, maxcompute, invoker)
+
+
+def create_topics(broker: Broker, settings: Settings) -> None:
+    """The connector's topics; a real broker compacts the ledger's."""
+    if isinstance(broker, ApacheBroker):
+        _compacted(broker, settings.offset_topic)
+    else:
+        broker.create_topic(settings.offset_topic, 1)
+    for topic in {settings.status_topic, settings.error_topic, settings.dead_letter_topic}:
+        broker.create_topic(topic, 1)
+
+
+def _compacted(broker: Broker, topic: str) -> None:
+    wanted = NewTopic(topic, 1, 1, config={"cleanup.policy": "compact"})
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+    for made in admin.create_topics([wanted]).values():
+        made.result(30)
+
+
+def measure_speed(report: Report, exactly: Function, at_least: Function, rounds: int) -> None:
+    """Throughput and CPU at full batches."""
+    both = {EXACTLY: exactly, AT_LEAST: at_least}
+    found: dict[str, list[Spent]] = {EXACTLY: [], AT_LEAST: []}
+    paths: list[float] = []
+    path = Preparation(exactly.settings, expected(exactly.settings))
+    batches = Batches()
+    for number in range(WARM_UP + rounds):
+        spent = {name: function.deliver(RECORDS) for name, function in both.items()}
+        payload = batches.next(RECORDS)
+        begun = time.thread_time()
+        path.blocks(path.decode(payload), now=HOUR_14)
+        seconds = time.thread_time() - begun
+        if number >= WARM_UP:
+            paths.append(seconds)
+            for name, one in spent.items():
+                found[name].append(one)
+    for name, spents in found.items():
+        best, middle = min(one.wall for one in spents), statistics.median(one.wall for one in spents)
+        report.line(f"{name}: records/s", f"{RECORDS / best:,.0f}", note=f"median {RECORDS / middle:,.0f}")
+    pairs = list(zip(found[AT_LEAST], found[EXACTLY], strict=True))
+    ratio = min(one.wall for one, _ in pairs) / min(other.wall for _, other in pairs)
+    report.line(
+        "throughput, exactly-once : at-least-once",
+        f"{ratio:.2f}",
+        f">= {BAR_THROUGHPUT:g}",
+        good=ratio >= BAR_THROUGHPUT,
+        note=f"median of the rounds {statistics.median(one.wall / other.wall for one, other in pairs):.2f}",
+    )
+    report.line("hot path: CPU s per million records", f"{min(paths) / RECORDS * 1e6:.2f}")
+    for name, spents in found.items():
+        best = min(one.cpu for one in spents)
+        ratio = best / min(paths)
+        middle = statistics.median(one.cpu / own for one, own in zip(spents, paths, strict=True))
+        report.line(
+            f"CPU of the whole function process : hot path, {name}",
+            f"{ratio:.2f}",
+            f"<= {BAR_CPU:g}",
+            good=ratio <= BAR_CPU,
+            note=f"median of the rounds {middle:.2f}; {best / RECORDS * 1e6:.2f} s per million",
+        )
+
+
+def measure_round_trips(report: Report, endpoint: str) -> None:
+    """What a batch asks of the brokers."""
+    with (
+        EmbeddedBroker({TOPIC: SOURCE_PARTITIONS}) as broker,
+        deployed("counted", EXACTLY, endpoint, broker) as function,
+    ):
+        function.deliver(SMALL_BATCH)
+        requests = Requests(broker)
+        found = []
+        for _ in range(COUNTED):
+            requests.clear()
+            function.deliver(SMALL_BATCH)
+            found.append(requests.taken())
+    # A fetch is always on its way to the broker and waits there for what comes: a batch waits for the answer of one.
+    waited = [sum(times for api, times in one.items() if api != FETCH) + 1 for one in found]
+    asked = sum(found, Counter())
+    kinds = ", ".join(
+        f"{APIS.get(api, api)} {times / COUNTED:.1f}" for api, times in sorted(asked.items()) if api != FETCH
+    )
+    middle = statistics.median(waited)
+    report.line(
+        "round trips to the broker that the ledger adds to a batch",
+        f"{middle:g}",
+        f"<= {BAR_ROUND_TRIPS}",
+        good=middle <= BAR_ROUND_TRIPS,
+        note=f"most {max(waited)}; on average Fetch 1, {kinds}",
+    )
+
+
+class Requests:
+    """What an embedded broker was asked, by the number of the request's kind; librdkafka's functions for it."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._library, self._cluster = broker._library, ctypes.c_void_p(broker._cluster)  # noqa: SLF001 # nobody else asks
+        self._library.rd_kafka_mock_get_requests.restype = ctypes.POINTER(ctypes.c_void_p)
+        self._library.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
+        self._library.rd_kafka_mock_start_request_tracking(self._cluster)
+
+    def clear(self) -> None:
+        """Forget what was asked."""
+        self._library.rd_kafka_mock_clear_requests(self._cluster)
+
+    def taken(self) -> Counter[int]:
+        """What was asked since."""
+        length = ctypes.c_size_t()
+        found = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(length))
+        asked = [ctypes.c_void_p(found[index]) for index in range(length.value)]
+        kinds = Counter(int(self._library.rd_kafka_mock_request_api_key(one)) for one in asked)
+        self._library.rd_kafka_mock_request_destroy_array(found, length)
+        return kinds
+
+
+def measure_history(report: Report, function: Function, batches: int) -> None:
+    """Memory over many batches."""
+    found = []
+    begun = time.perf_counter()
+    for _ in range(batches):
+        function.deliver(SMALL_BATCH)
+        found.append(function.memory())
+    seconds = time.perf_counter() - begun
+    tenth = max(1, batches // 10)
+    early, late = statistics.median(found[tenth : 2 * tenth]), statistics.median(found[-tenth:])
+    report.line(
+        f"memory of the function after {batches:,} batches, MB more than after {2 * tenth:,}",
+        f"{late - early:.1f}",
+        f"<= {BAR_GROWTH_MB:g}",
+        good=late - early <= BAR_GROWTH_MB,
+        note=f"{early:.1f} to {late:.1f}, most {max(found):.1f}; {seconds / batches * 1_000:.0f} ms a batch",
+    )
+
+
+class CountingLog(KafkaLog):
+    """A ledger's log that counts what is read of it."""
+
+    received = 0
+
+    def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
+        """As the log's own."""
+        found, position = super().records(start, deadline)
+        self.received += len(found)
+        return found, position
+
+
+def measure_cold_start(report: Report, function: Function, broker: Broker) -> None:
+    """What a new instance reads of the ledger; its clients are made within the time."""
+    seconds, received = [], 0
+    for _ in range(READS):
+        begun = time.perf_counter()
+        log = CountingLog({"bootstrap.servers": broker.bootstrap_servers}, function.settings.offset_topic)
+        state = LogLedger(log).read(soon())
+        seconds.append(time.perf_counter() - begun)
+        received, (_, end) = log.received, log.bounds(soon())
+        log.close()
+    settled = sum(map(count, state.settled.values()))
+    if settled != function.batches.sent:
+        raise RuntimeError(f"expected {function.batches.sent} settled offsets in the ledger, found {settled}")
+    report.line(
+        "cold start: the ledger read, ms",
+        f"{min(seconds) * 1_000:.0f}",
+        f"< {BAR_READ_SECONDS * 1_000:g}",
+        good=min(seconds) < BAR_READ_SECONDS,
+        note=f"median {statistics.median(seconds) * 1_000:.0f}, most {max(seconds) * 1_000:.0f}",
+    )
+    report.line(
+        "cold start: records read of the ledger",
+        f"{received:,}",
+        f"< {BAR_READ_RECORDS:,}",
+        good=received < BAR_READ_RECORDS,
+        note=f"its log has reached offset {end:,}",
+    )
+
+
+def soon() -> Deadline:
+    """Enough for anything that isn't wrong."""
+    return Deadline.after(60)
+
+
+def main() -> int:
+    """Measure, print, and judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kafka", default="embedded", choices=("embedded", "apache"), help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="batches that are compared (%(default)s)")
+    parser.add_argument("--batches", type=int, default=1_000, help="small batches for the memory (%(default)s)")
+    arguments = parser.parse_args()
+    logging.getLogger("fc2").setLevel(logging.WARNING)
+    report = Report()
+    with ExitStack() as stack:
+        broker = stack.enter_context(open_broker(arguments.kafka, {TOPIC: SOURCE_PARTITIONS}))
+        endpoint = stack.enter_context(running(None, *NO_LIMIT)).odps.endpoint
+        exactly = stack.enter_context(deployed("exactly", EXACTLY, endpoint, broker))
+        at_least = stack.enter_context(deployed("at-least", AT_LEAST, endpoint, None))
+        machine = f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+        print(f"{machine}; broker {arguments.kafka}; {RECORDS:,} records a batch")
+        measure_speed(report, exactly, at_least, arguments.rounds)
+        measure_round_trips(report, endpoint)
+        measure_history(report, exactly, arguments.batches)
+        measure_cold_start(report, exactly, broker)
+        for function in (exactly, at_least):
+            if (found := function.rows()) != function.batches.sent:
+                raise RuntimeError(
+                    f"{function.settings.table}: sent {function.batches.sent} records, found {found} rows"
+                )
+    return 0 if report.reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
