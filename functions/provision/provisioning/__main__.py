@@ -21,6 +21,7 @@ from typing import Any
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
 from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.kms import secret_name
 from provisioning import variables_file
 from provisioning.invocation import answer
 from provisioning.request import read
@@ -66,7 +67,8 @@ def _policy(fields: dict[str, Any]) -> dict[str, Any]:
         settings = read(json.dumps({"action": "bootstrap", **fields}).encode(), os.environ).settings
     except ConfigurationError as error:
         return {"state": "refused", "faults": list(error.faults)}
-    return least_policy(settings.account_id, settings.region, settings.role, settings.instance_id)
+    secret = secret_name(settings.sasl_password)
+    return least_policy(settings.account_id, settings.region, settings.role, settings.instance_id, secret)
 
 
 if __name__ == "__main__":

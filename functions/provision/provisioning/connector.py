@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kafka_maxcompute.kms import secret_name
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import broker_topics
 from provisioning.resources.event_stream import EventStream
@@ -11,7 +12,7 @@ from provisioning.resources.foreign_stream import ForeignStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
 from provisioning.resources.ledger import Ledger
-from provisioning.resources.policy import FUNCTIONS_ONLY, PROVISIONER, Attachment, Policy, least_policy
+from provisioning.resources.policy import FUNCTIONS_ONLY, PROVISIONER, Attachment, Policy, least_policy, secret_policy
 from provisioning.resources.role import Role, principal
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.settings_record import SettingsRecord
@@ -60,14 +61,22 @@ def _topics_and_group(settings: Settings) -> tuple[Resource, ...]:
 
 def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
     """What a deploy of template.yml needs: functions name roles that must exist."""
-    document = least_policy(account, request.settings.region, request.settings.role, request.settings.instance_id)
+    settings, secret = request.settings, secret_name(request.settings.sasl_password)
+    document = least_policy(account, settings.region, settings.role, settings.instance_id, secret)
     return (
-        Role(request.settings.role),
+        Role(settings.role),
         *(ServiceLinkedRole(name, service) for name, service in NEEDED.items()),
         Role(PROVISIONER, FUNCTIONS_ONLY),
         Policy(PROVISIONER, document),
         Attachment(PROVISIONER, PROVISIONER),
+        *(_reading(secret, settings, account) if secret else ()),
     )
+
+
+def _reading(secret: str, settings: Settings, account: str) -> tuple[Resource, ...]:
+    """The sink's right to read the secret with the brokers' password."""
+    name = f"connect-secret-{settings.name}"
+    return Policy(name, secret_policy(account, settings.region, secret)), Attachment(name, settings.role)
 
 
 def left_alone(request: Request, resource: Resource) -> bool:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute.kms import GET_SECRET_VALUE
 from provisioning.operations import (
     ATTACH_POLICY,
     CREATE_POLICY,
@@ -121,8 +122,11 @@ class Attachment:
         """It stays; see `Policy`."""
 
 
-def least_policy(account: str, region: str, role: str, instance: str) -> dict[str, Any]:
-    """What the provisioning function may do: for every connector of an instance that writes as one role."""
+def least_policy(account: str, region: str, role: str, instance: str, secret: str = "") -> dict[str, Any]:
+    """What the provisioning function may do: for every connector of an instance that writes as one role.
+
+    `secret` is the one with the brokers' password, where KMS keeps it.
+    """
     names = {
         "account": account,
         "region": region,
@@ -131,5 +135,11 @@ def least_policy(account: str, region: str, role: str, instance: str) -> dict[st
         "stream": "connect-*",
         "function": "maxcompute-sink-*",
         "trigger": "*",
+        "secret": secret,
     }
-    return policy(OPERATIONS, names)
+    return policy((*OPERATIONS, GET_SECRET_VALUE) if secret else OPERATIONS, names)
+
+
+def secret_policy(account: str, region: str, secret: str) -> dict[str, Any]:
+    """What the sink's role needs besides: to read that one secret."""
+    return policy((GET_SECRET_VALUE,), {"account": account, "region": region, "secret": secret})

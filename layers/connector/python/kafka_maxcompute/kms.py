@@ -21,6 +21,12 @@ GET_SECRET_VALUE = Operation(
 )
 
 
+def secret_name(reference: str) -> str:
+    """The secret that a setting refers to; "" where it refers to something else, or to nothing."""
+    kind, _, name = reference.partition(":")
+    return name if kind == "kms" else ""
+
+
 def secret(name: str, control: ControlPlane) -> str:
     """The present value of a generic secret of text; raises the errors of `ControlPlane.call`."""
     answer = control.knowing(secret=name).call(GET_SECRET_VALUE, {"SecretName": name})

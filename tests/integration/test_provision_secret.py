@@ -1,0 +1,57 @@
+"""The brokers' password in KMS: `bootstrap` lets both functions read that one secret, and no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fc_powertools import Credentials
+from kafka_maxcompute import brokers
+from kafka_maxcompute.errors import ConfigurationError
+from local_emulator.control_plane.kms import add_secret
+from provisioning.resources.policy import PROVISIONER
+from tests.provision_cloud import Surrounding, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOGIN = {
+    "bootstrap_servers": "127.0.0.1:1",
+    "security_protocol": "SASL_SSL",
+    "sasl_mechanism": "PLAIN",
+    "sasl_username": "connector",
+    "sasl_password": "kms:orders/kafka",
+}
+
+
+@pytest.fixture
+def around() -> Iterator[Surrounding]:
+    with running() as found:
+        add_secret(found.plane, "orders/kafka", "correct-horse")
+        add_secret(found.plane, "payments/kafka", "battery-staple")
+        yield found
+
+
+def password(around: Surrounding, role: str, reference: str) -> object:
+    """What a function with that role logs in with."""
+    as_role = around.assumed(role)
+    settings = as_role.request("plan", {**LOGIN, "sasl_password": reference}).settings
+    return brokers.configuration(settings, as_role.variables(), Credentials(*as_role.keys))["sasl.password"]
+
+
+def test_after_bootstrap_both_roles_read_the_secret_and_no_other(around: Surrounding) -> None:
+    first = around.ask("bootstrap", LOGIN)
+    assert "policy connect-secret-orders" in first["done"]
+    assert around.ask("bootstrap", LOGIN)["done"] == []
+    for role in ("AliyunKafkaMaxComputeUser1", PROVISIONER):
+        assert password(around, role, "kms:orders/kafka") == "correct-horse"
+        with pytest.raises(ConfigurationError, match=r"grant kms:GetSecretValue on .*:secret/payments/kafka"):
+            password(around, role, "kms:payments/kafka")
+
+
+def test_without_a_secret_neither_role_reads_any(around: Surrounding) -> None:
+    assert not [one for one in around.ask("bootstrap")["done"] if "secret" in one]
+    for role in ("AliyunKafkaMaxComputeUser1", PROVISIONER):
+        with pytest.raises(ConfigurationError, match=r"Forbidden\.NoPermission"):
+            password(around, role, "kms:orders/kafka")
