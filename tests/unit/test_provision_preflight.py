@@ -151,7 +151,7 @@ def test_a_function_of_other_settings() -> None:
         of, facts(of, function=function(of.settings, environmentVariables={"CONNECTOR_NAME": "-"})), CREATED
     )
     assert all("function maxcompute-sink-orders: CONNECTOR_" in fault for fault in broken)
-    assert len(broken) == 5
+    assert len(broken) == 6
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,12 @@ NEEDED = {
     "project": "connector_test",
     "table": "test_kafka",
 }
+GIVEN = {**NEEDED, "bootstrap_servers": "10.0.0.1:9092"}
+"""Exactly-once, the default, needs the brokers too."""
 
 
 def settings(**changed: object) -> Settings:
-    return Settings.from_mapping({**NEEDED, **changed})
+    return Settings.from_mapping({**GIVEN, **changed})
 
 
 def faults(given: dict[str, Any]) -> tuple[str, ...]:
@@ -33,13 +35,13 @@ def faults(given: dict[str, Any]) -> tuple[str, ...]:
 
 
 def fault(**changed: object) -> str:
-    (only,) = faults({**NEEDED, **changed})
+    (only,) = faults({**GIVEN, **changed})
     return only
 
 
 def test_the_documents_example_has_the_documents_defaults() -> None:
     assert asdict(settings()) == {
-        **NEEDED,
+        **GIVEN,
         "instance_id": "",
         "region": "cn-hangzhou",
         "concurrency": 6,
@@ -69,9 +71,8 @@ def test_the_documents_example_has_the_documents_defaults() -> None:
         "latest_timestamp": 86_400,
         "value_type": "Text",
         "compression": "deflate",
-        "delivery": "at-least-once",
+        "delivery": "exactly-once",
         "control": "alikafka",
-        "bootstrap_servers": "",
         "security_protocol": "PLAINTEXT",
         "sasl_mechanism": "",
         "sasl_username": "",
@@ -124,7 +125,15 @@ def test_a_given_value_is_read(field: str, given: object, read: object) -> None:
 @pytest.mark.parametrize("unset", [None, ""])
 @pytest.mark.parametrize("field", [field for field, setting in SETTINGS.items() if not setting.required])
 def test_null_and_empty_mean_the_default(field: str, unset: object) -> None:
-    assert settings(**{field: unset}) == settings()
+    if field == "bootstrap_servers":
+        assert settings(**{field: unset}, delivery="at-least-once").bootstrap_servers == ""
+    else:
+        assert settings(**{field: unset}) == settings()
+
+
+def test_exactly_once_needs_the_brokers() -> None:
+    (only,) = faults(NEEDED)
+    assert only.startswith("bootstrap_servers: delivery exactly-once needs it; set it to host:port of the brokers")
 
 
 @pytest.mark.parametrize("unset", [None, ""])
@@ -197,7 +206,8 @@ def test_every_fault_is_reported_at_once() -> None:
         }
     )
     assert [text.split(" ")[0].rstrip(":") for text in found] == [
-        *("nmae", "name", "source_topic", "concurrency", "endpoint", "project", "mode", "partition_column")
+        *("nmae", "name", "source_topic", "concurrency", "endpoint", "project", "mode", "partition_column"),
+        "bootstrap_servers",
     ]
 
 
@@ -224,7 +234,7 @@ def test_a_setting_given_twice_is_a_fault() -> None:
 
 
 def test_names_of_settings_may_be_in_any_case() -> None:
-    assert Settings.from_mapping({field.upper(): value for field, value in NEEDED.items()}) == settings()
+    assert Settings.from_mapping({field.upper(): value for field, value in GIVEN.items()}) == settings()
 
 
 @pytest.mark.parametrize(
@@ -255,7 +265,7 @@ def test_settings_read_from_settings_are_the_same() -> None:
 
 
 def variables(**changed: str) -> dict[str, str]:
-    return {f"CONNECTOR_{field.upper()}": value for field, value in {**NEEDED, **changed}.items()}
+    return {f"CONNECTOR_{field.upper()}": value for field, value in {**GIVEN, **changed}.items()}
 
 
 def test_the_environment_gives_the_same_settings() -> None:
@@ -289,11 +299,11 @@ def test_rules_name_variables_too() -> None:
 
 
 def test_json_gives_the_same_settings() -> None:
-    assert Settings.from_json(json.dumps({**NEEDED, "concurrency": 3, "mode": None})) == settings(concurrency=3)
+    assert Settings.from_json(json.dumps({**GIVEN, "concurrency": 3, "mode": None})) == settings(concurrency=3)
 
 
 def test_json_with_a_name_twice_is_a_fault() -> None:
-    text = json.dumps(NEEDED)[:-1] + ', "table": "other"}'
+    text = json.dumps(GIVEN)[:-1] + ', "table": "other"}'
     with pytest.raises(ConfigurationError, match="table: set twice"):
         Settings.from_json(text)
 
@@ -305,6 +315,6 @@ def test_json_that_is_no_object_is_a_fault(text: str | bytes) -> None:
 
 
 def test_an_object_is_no_value() -> None:
-    text = json.dumps({**NEEDED, "mode": {"a": 1}, "concurrency": [6]})
+    text = json.dumps({**GIVEN, "mode": {"a": 1}, "concurrency": [6]})
     with pytest.raises(ConfigurationError, match="2 faults"):
         Settings.from_json(text)

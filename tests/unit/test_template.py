@@ -35,7 +35,7 @@ def test_the_longest_connector_name_fits() -> None:
 
 
 def test_every_setting_is_there_and_the_defaults_are_the_documents() -> None:
-    environment = sink().environment
+    environment = sink(CONNECTOR_BOOTSTRAP_SERVERS="10.0.0.1:9092").environment
     assert set(environment) == {f"CONNECTOR_{name.upper()}" for name in SETTINGS}
     assert Settings.from_environment(environment) == Settings.from_mapping(
         {
@@ -46,6 +46,7 @@ def test_every_setting_is_there_and_the_defaults_are_the_documents() -> None:
             "project": "connector_test",
             "table": "test_kafka",
             "account_id": "1880000000000000",
+            "bootstrap_servers": "10.0.0.1:9092",
         }
     )
 

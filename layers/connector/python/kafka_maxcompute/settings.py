@@ -94,7 +94,7 @@ class Settings:
 
     value_type: Annotated[ValueType, Setting("D23", choice(ValueType), default="Text")]
     compression: Annotated[Compression, Setting("", choice(Compression), default="deflate")]
-    delivery: Annotated[Delivery, Setting("D10", choice(Delivery), default="at-least-once")]
+    delivery: Annotated[Delivery, Setting("D10", choice(Delivery), default="exactly-once")]
 
     control: Annotated[Control, Setting("", choice(Control), default="alikafka")]
     bootstrap_servers: Annotated[str, Setting("", servers(), default="")]
