@@ -26,7 +26,7 @@ Path = tuple[str, ...]
 _SOURCE: Path = ("eventSourceConfig", "eventSourceParameters", "sourceKafkaParameters")
 _DELIVERY: Path = ("eventSinkConfig", "deliveryOption")
 EVENT_BYTES = 400
-"""The least that an event takes: its envelope, without key and value (Alibaba Cloud's own sample has 460 bytes with them)."""
+"""The least that an event takes: its envelope without key and value; Alibaba Cloud's own sample has 460 with them."""
 ASYNC_BYTES = 131_072
 """The most that an asynchronous invocation takes (Function Compute's limits); a synchronous one takes 32 MB, and the
 stream closes a batch before that."""
