@@ -40,6 +40,7 @@ EVERY = 50_000
 SECONDS = 600.0
 """The timeout of the provisioning function in template.yml."""
 SETTINGS = {"name": "orders", "source_topic": "orders", "project": "connector_test", "table": "orders"}
+SETTINGS |= {"delivery": "at-least-once"}  # which needs no brokers
 TABLE = "CREATE TABLE orders (topic STRING, `partition` BIGINT, `offset` BIGINT, key STRING, value STRING)"
 
 

@@ -101,13 +101,14 @@ class Place:
         ]
         topics.write(letters, soon())
 
-    def audit(self, *, ledger: bool = True) -> Report:
+    def audit(self, *, ledger: bool = True, starts: dict[int, int] | None = None) -> Report:
         """Its audit."""
         sources = Sources(
             settings=self.settings,
             service=self.service,
             brokers=self.brokers,
             ledger=self.ledger if ledger else None,
+            starts=starts or {},
         )
         return audit(sources, soon())
 
@@ -228,6 +229,13 @@ def test_without_a_ledger_the_groups_commits_say_what_is_missing(place: Place) -
     report = place.audit(ledger=False)
     assert found(report) == {("missing", 0): ((10, 14),), ("missing", 1): ((0, 3),)}
     assert [one.waiting for one in report.topic_partitions] == [RECORDS - 15, RECORDS - 4, RECORDS]
+
+
+def test_what_lies_before_the_start_that_was_given_isnt_missing(place: Place) -> None:
+    place.rows(0, 20, RECORDS - 1)
+    commit(place, {0: RECORDS, 1: 10})
+    assert found(place.audit(ledger=False)) == {("missing", 0): ((0, 19),), ("missing", 1): ((0, 9),)}
+    assert found(place.audit(ledger=False, starts={0: 20, 1: 10})) == {}
 
 
 @pytest.mark.java

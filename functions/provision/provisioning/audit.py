@@ -10,6 +10,7 @@ from kafka_maxcompute.audit.audit import audit as examine
 from kafka_maxcompute.audit.reply import as_json
 from provisioning import brokers, pending
 from provisioning.resources.ledger import opened
+from provisioning.resources.settings_record import SettingsRecord
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -21,7 +22,13 @@ def audit(cloud: Cloud) -> dict[str, Any]:
     Every finding is a fault; so is a claim that can't be brought to its end.
     """
     settings = cloud.request.settings
-    sources = Sources(settings=settings, service=cloud.maxcompute, brokers=brokers.configuration(cloud))
+    recorded = SettingsRecord(cloud.request).look(cloud)
+    sources = Sources(
+        settings=settings,
+        service=cloud.maxcompute,
+        brokers=brokers.configuration(cloud),
+        starts=recorded.starts if recorded else {},
+    )
     if settings.delivery == "at-least-once":
         return as_json(examine(sources, cloud.deadline))
     with opened(cloud, settings) as (_, ledger):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute import probe
 from kafka_maxcompute.audit.comparison import Finding, Known, findings, suspects, waiting
 from kafka_maxcompute.audit.partition_values import misplaced, samples
 from kafka_maxcompute.audit.table_runs import runs, statement
@@ -32,12 +33,16 @@ WHOLE_LOG = ((0, 2**63 - 2),)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What an audit asks: the table's service, the brokers, and the ledger where the connector has one."""
+    """What an audit asks: the table's service, the brokers, and the ledger where the connector has one.
+
+    `starts` are the offsets, by topic-partition, at which the connector was told to begin.
+    """
 
     settings: Settings
     service: Service
     brokers: Mapping[str, Any]
     ledger: Ledger | None = None
+    starts: Mapping[int, int] = field(default_factory=dict)
 
     def log(self, *, committed: bool = False) -> KafkaOriginals:
         """What topics hold, with records of aborted transactions or without."""
@@ -49,7 +54,7 @@ class Examined:
     """A topic-partition, and what came out of it; all numbers are of offsets.
 
     `unverifiable` should be somewhere, are nowhere, and the log has no record of them (any more): expired, compacted,
-    a transaction's marker, or aborted with it. `waiting` have yet to be delivered.
+    a transaction's marker or aborted with it, or a probe's. `waiting` have yet to be delivered.
     """
 
     known: Known
@@ -94,7 +99,7 @@ def audit(sources: Sources, deadline: Deadline) -> Report:
     settings = sources.settings
     gathered = _gathered(sources, deadline)
     partitions = sorted({*gathered.ends, *(run.partition for run in gathered.rows)})
-    everything = {partition: _known(partition, gathered, settings) for partition in partitions}
+    everything = {partition: _known(partition, gathered, sources) for partition in partitions}
     doubted = {partition: suspects(known) for partition, known in everything.items()}
     existing = _existing(sources, doubted, deadline)
     times = _times(sources, samples(gathered.rows), deadline)
@@ -147,8 +152,8 @@ def _letters(sources: Sources, deadline: Deadline) -> dict[int, Intervals]:
     return {partition: intervals(found) for partition, found in offsets.items()}
 
 
-def _known(partition: int, gathered: _Gathered, settings: Settings) -> Known:
-    place, ends = (settings.source_topic, partition), gathered.ends.get(partition, Ends(0, 0))
+def _known(partition: int, gathered: _Gathered, sources: Sources) -> Known:
+    place, ends = (sources.settings.source_topic, partition), gathered.ends.get(partition, Ends(0, 0))
     committed, before, after = gathered.committed.get(partition), gathered.before, gathered.after
     known = Known(
         partition=partition,
@@ -160,25 +165,29 @@ def _known(partition: int, gathered: _Gathered, settings: Settings) -> Known:
         settled=before.settled.get(place, ()) if before else None,
         claimed=taken(after).get(place, ()) if after else None,
     )
-    return replace(known, start=_start(known, after.starts.get(place, 0) if after else 0, settings))
+    told = after.starts.get(place) if after else None
+    told = sources.starts.get(partition) if told is None else told
+    return replace(known, start=_start(known, told, sources.settings))
 
 
-def _start(known: Known, reset: int, settings: Settings) -> int:
-    """The first offset that was the connector's to deliver: what a reset says, else where it has begun, as it seems."""
+def _start(known: Known, told: int | None, settings: Settings) -> int:
+    """The first offset that was the connector's to deliver: what it was told, else where it has begun, as it seems."""
+    if told is not None:
+        return told
     somewhere = [found[0][0] for found in (known.visible, known.letters, known.settled) if found]
-    if reset:
-        return reset
     if settings.consumer_offset == "earliest":
         somewhere.append(known.begin)
     return min(somewhere, default=known.end)
 
 
 def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Deadline) -> dict[int, Intervals]:
-    """Those of the offsets that the log has records for."""
+    """Those of the offsets that the log has records for; a probe's aren't meant to be anywhere else."""
     wanted = {(sources.settings.source_topic, partition): found for partition, found in doubted.items() if found}
     existing: dict[int, list[Interval]] = defaultdict(list)
     # Whether aborted records are delivered is for the stream to know; nobody can miss them.
-    for (_, partition), offset, _ in sources.log(committed=True).stream(wanted, deadline):
+    for (_, partition), offset, record in sources.log(committed=True).stream(wanted, deadline):
+        if probe.is_one(record):
+            continue
         # They come in the log's order. A list of every offset would take a gigabyte for ten million.
         found = existing[partition]
         if found and found[-1][1] == offset - 1:
