@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Release
 from kafka_maxcompute.statements import run_sql
+from provisioning import brokers
 from provisioning.resources.ledger import opened
 from tests.kafka_fixtures import committed
 from tests.provision_cloud import Surrounding, running
 from tests.stream_clients import eventually, send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kafka_maxcompute.ledger.operations import Operation, State
     from local_emulator.kafka.apache import ApacheBroker
@@ -193,3 +196,48 @@ def test_a_migration_starts_at_a_time(apache_kafka: ApacheBroker) -> None:
         assert state.identity is not None
         assert state.identity.topics.keys() == {"moved-in"}
         assert around.ask("plan", start_timestamp=moment)["state"] == "unchanged"
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+WRITES = 4
+"""What an apply writes into the brokers' topics: Genesis, the start as a reset, the group's offsets, the record."""
+
+
+@pytest.mark.parametrize("count", range(1, WRITES + 1))
+def test_a_kill_after_any_write_is_made_good_by_the_next_apply(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that was only half made isn't taken for made, and a ledger that was begun isn't taken for lost."""
+    done = itertools.count(1)
+
+    def killing(write: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **named: Any) -> Any:
+            answer = write(*arguments, **named)
+            if next(done) == count:
+                raise KilledError
+            return answer
+
+        return called
+
+    start = {str(number): 1 for number in range(6)}
+    with running() as around:
+        exactly_once(around)
+        around.deploy(STREAM_ENABLED="false")
+        send(around.broker, "orders-in", 18, partitions=6)
+        with monkeypatch.context() as killed:
+            killed.setattr(LogLedger, "append", killing(LogLedger.append))
+            killed.setattr(brokers, "commit", killing(brokers.commit))
+            killed.setattr(brokers, "write", killing(brokers.write))
+            with pytest.raises(KilledError):
+                around.ask("apply", create_table=True, start=start)
+        assert around.delivered == []
+        applied = around.ask("apply", create_table=True, start=start)
+        assert applied["state"] == "applied", applied
+        assert eventually(lambda: len(offsets(around)) == 12)
+        assert {offset for _, offset in offsets(around)} == {1, 2}
+        assert ledger(around).generation == 2
+        assert around.ask("plan", start=start)["state"] == "unchanged"
