@@ -144,7 +144,7 @@ def test_a_session_that_is_gone_is_decided_by_the_rows_of_the_table(how: str, *,
     assert connector.visible == places(*ALL)
 
 
-@pytest.mark.parametrize("code", ["NoSuchUpload", "NoSuchObject"])
+@pytest.mark.parametrize("code", ["NoSuchUpload", "NoSuchObject", "404"])
 def test_a_young_claim_is_not_released_for_a_transient_404(code: str) -> None:
     connector, pending = connector_with_a_claim()
     connector.now += LIFE_SECONDS

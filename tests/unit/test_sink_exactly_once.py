@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fc_powertools import Deadline
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.operations import Claim, Reset, Settle
 from maxcompute_sink import exactly_once
-from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, OLD_SECONDS, WAVE
+from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, OLD_SECONDS, SETTLE_SECONDS, WAVE
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, killed_at, places, soon
 
@@ -238,6 +239,21 @@ def test_too_little_time_ends_before_anything_is_claimed() -> None:
     with pytest.raises(DeadlineError, match="for claim and commit"):
         connector.deliver(batch(1), seconds=CLAIM_SECONDS + COMMIT_SECONDS - 1)
     assert (connector.state.pending, connector.visible) == ({}, [])
+
+
+def test_each_step_leaves_the_time_that_those_after_it_need() -> None:
+    connector = Connector()
+    left: dict[str, float] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda *given: left.setdefault(name, next(one for one in given if isinstance(one, Deadline)).remaining())
+
+    steps = {name: note(name) for name in ("open", "put_block", "look", "commit")}
+    ledger = Hooked(connector.ledger(), {"append": note("append")})
+    connector.deliver(batch(1), connector.line(ledger=ledger, sessions=Hooked(connector.sessions, steps)), seconds=60)
+    assert max(left[name] for name in ("open", "put_block", "look")) <= 60 - CLAIM_SECONDS - COMMIT_SECONDS
+    assert left["append"] <= 60 - COMMIT_SECONDS
+    assert left["commit"] <= 60 - SETTLE_SECONDS
 
 
 def test_a_warm_worker_asks_three_times() -> None:

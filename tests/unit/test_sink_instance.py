@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from odps.tunnel import retry
 
 from fc_powertools import CredentialsError, logger
 from fc_powertools.decorators import opened
@@ -17,6 +18,7 @@ from kafka_maxcompute.errors import (
     MalformedBatchError,
     RefusedError,
     RejectedRecordsError,
+    UnavailableError,
 )
 from maxcompute_sink import rejected as rejected_module
 from maxcompute_sink.instance import Instance
@@ -256,3 +258,24 @@ def test_the_latest_time_is_told_by_the_clock() -> None:
         given = environment(service)
         with pytest.raises(RejectedRecordsError, match="expected a time from"):
             handle(Instance(given), payload(far), given)
+
+
+@pytest.mark.parametrize("fault", [refusal(429, "SlotExceeded"), refusal(429, "FlowExceeded")], ids=["slot", "flow"])
+def test_a_service_that_has_no_room_is_asked_again_by_us_and_never_by_pyodps(
+    fault: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyODPS waits for it without end, by the class that is broken here."""
+
+    def reached(*_: object, **__: object) -> None:
+        raise AssertionError("PyODPS retries by itself")
+
+    for name in ("should_retry", "get_retry_wait_time"):
+        monkeypatch.setattr(retry.InfiniteExponentialWaitRetryPolicy, name, reached)
+    monkeypatch.setattr(retry.TunnelRetryHandler, "_after_exception", reached)
+    with scripted(TABLE, TUNNEL, fault, fault, WRITTEN[0], fault, *WRITTEN[1:]) as service:
+        given = environment(service)
+        assert handle(Instance(given), payload(element(1)), given)["records"] == 1
+    with scripted(TABLE, TUNNEL, fault) as service:
+        given = environment(service)
+        with pytest.raises(UnavailableError, match="HTTP 429"):
+            handle(Instance(given), payload(element(1)), given, timeout=2)

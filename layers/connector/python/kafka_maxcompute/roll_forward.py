@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 MARGIN_SECONDS = 3600.0
 """Added to a session's life before "not known" is believed: the clocks of this process, the broker and MaxCompute."""
-UNKNOWN = frozenset({"NoSuchUpload", "NoSuchObject"})
-"""How the service says that it doesn't know a session; PyODPS reads a 404 without a body as NoSuchObject."""
+UNKNOWN = frozenset({"NoSuchUpload", "NoSuchObject", "404"})
+"""How the service says that it doesn't know a session; the last two also stand for a 404 that has no word for why."""
 _DEAD = frozenset({Status.EXPIRED.value, Status.CANCELED.value})
 
 
