@@ -129,9 +129,13 @@ def running(broker: Broker | None = None, name: str = "orders", **instance: Any)
         settings = {
             "name": name,
             "instance_id": INSTANCE,
+            "bootstrap_servers": broker.bootstrap_servers,
             "source_topic": f"{name}-in",
             "endpoint": tables.endpoint,
             "project": PROJECT,
             "table": "test_kafka",
+            # The ledger has tests of its own; here it would be two seconds a look, for an embedded broker leaves the
+            # questions for topic ids and configurations unanswered.
+            "delivery": "at-least-once",
         }
         yield Surrounding(plane, tables, broker, settings)

@@ -64,6 +64,9 @@ def test_what_the_broker_says_is_told_with_all_other_faults_and_nothing_is_chang
     assert "SASL authentication error: Authentication failed" in told
     assert "mend sasl_username, sasl_password or sasl_mechanism" in told
     assert "account_id: expected 42" in told
+    unseen = [one["resource"] for one in reply["steps"] if "SASL authentication error" in str(one.get("why"))]
+    name = around.settings["name"]
+    assert unseen == [f"ledger in topic connect-offset-{name}", f"settings of {name} in topic connect-config-{name}"]
     assert PASSWORD not in str(reply)
     assert "wrong-horse" not in str(reply)
     assert around.changes() == []

@@ -124,7 +124,7 @@ def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[st
 def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
     settings = request.settings
     where = settings.bootstrap_servers if settings.control == "admin" else settings.instance_id
-    if facts.source is None and (facts.instance or is_foreign(settings)) and not facts.unknown:
+    if facts.source is None and (facts.instance or is_foreign(settings)) and not (facts.unknown or facts.reached.error):
         yield f"source_topic: no topic {settings.source_topic} in {where}; create it, or mend source_topic"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.broker_connection import reach
-from kafka_maxcompute.errors import ConfigurationError, RefusedError
+from kafka_maxcompute.errors import BatchError, ConfigurationError
 from provisioning import brokers, rights
 
 if TYPE_CHECKING:
@@ -18,19 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The topics that the brokers show, by their count of topic-partitions, and the rights that lack."""
+    """The topics that the brokers show, by their count of topic-partitions, and the rights that lack.
+
+    `error` says why they couldn't be asked: then nothing else that is in them needs to be asked for.
+    """
 
     topics: Mapping[str, int] = field(default_factory=dict)
     lacking: tuple[Right, ...] = ()
+    error: str = ""
 
 
 def look(cloud: Cloud) -> Reached:
-    """Ask the brokers; raises a `BatchError` with their own words where that can't be done."""
-    configuration, settings = brokers.configuration(cloud), cloud.request.settings
+    """Ask the brokers; what they say where that can't be done is the error."""
+    settings = cloud.request.settings
     try:
+        configuration = brokers.configuration(cloud)
         topics = reach(configuration, cloud.deadline)
+        # Who comes without a login can't be told from others, so ACLs are of no use there, and none are asked for.
+        logged_in = settings.security_protocol.startswith("SASL_")
+        return Reached(topics, rights.missing(configuration, settings, cloud.deadline) if logged_in else ())
     except ConfigurationError as error:
-        raise RefusedError("; ".join(error.faults), code=brokers.NO_WAY) from None
-    # Who comes without a login can't be told from others, so ACLs are of no use there, and nobody is asked for them.
-    logged_in = settings.security_protocol.startswith("SASL_")
-    return Reached(topics, rights.missing(configuration, settings, cloud.deadline) if logged_in else ())
+        return Reached(error="; ".join(error.faults))
+    except BatchError as error:
+        return Reached(error=str(error))

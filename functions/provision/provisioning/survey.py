@@ -10,6 +10,8 @@ from provisioning import brokers, budget, changes, preflight, refusals
 from provisioning import facts as looking
 from provisioning.connector import left_alone, resources, stream
 from provisioning.plan import Step, step
+from provisioning.resources.broker_group import BrokerGroup
+from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.ledger import Ledger
 from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.start import Start
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from provisioning.resource import Resource
     from provisioning.resources.settings_record import Recorded
 
+IN_BROKERS = (BrokerGroup, BrokerTopic, Ledger, SettingsRecord, Start)
+"""What is asked of the brokers themselves, and not of a control API."""
 NO_OFFSETS: dict[int, int] = {}
 State = Literal["blocked", "changes", "unchanged"]
 
@@ -71,18 +75,20 @@ class _Look:
 
 def survey(cloud: Cloud) -> Survey:
     """Look at everything; changes nothing, and raises nothing that a reply can say."""
-    record, asking = _look(SettingsRecord(cloud.request), cloud), looking.Asking()
-    request = _completed(cloud, record.found, asking)
     found = looking.gather(cloud)
+    silent = found.reached.error
+    record, asking = _look(SettingsRecord(cloud.request), cloud, silent), looking.Asking()
+    request = cloud.request if silent else _completed(cloud, record.found, asking)
     items = tuple(
-        _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud))
+        _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud, silent))
         for resource in resources(request, cloud.account)
     )
     before = _before(cloud, request, record.found, items)
     steps = tuple(item.step for item in items)
     shown = {line for one in steps for line in one.why}
     faults = (
-        *(fault for fault in (*found.unknown, *asking.faults) if fault not in shown),
+        *([silent] if silent else ()),
+        *(fault for fault in (*found.unknown, *asking.faults) if fault not in {*shown, silent}),
         *preflight.faults(request, found, steps),
         *changes.faults(request, before),
         *refusals.refusals(request, found, steps, changes.risks(request, before)),
@@ -120,7 +126,10 @@ def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Se
     return before
 
 
-def _look(resource: Resource, cloud: Cloud) -> _Look:
+def _look(resource: Resource, cloud: Cloud, silent: str = "") -> _Look:
+    """Look at it; not at what is in the brokers, where they are `silent` for the reason given."""
+    if silent and isinstance(resource, IN_BROKERS):
+        return _Look(None, silent)
     try:
         return _Look(resource.look(cloud))
     except BatchError as error:
