@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_maxcompute import brokers
-from kafka_maxcompute.broker_faults import fault
-from kafka_maxcompute.errors import DeadlineError, RefusedError
+from kafka_maxcompute.broker_faults import BROKEN, fault, is_fatal
+from kafka_maxcompute.errors import DeadlineError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,16 +69,22 @@ class Appender:
     def append(self, appends: Sequence[Append], deadline: Deadline, *, alone: bool = False) -> list[Outcome]:
         """Append them all, in this order within a topic-partition; the outcomes, when every one is known.
 
-        `alone`: a request for each. Raises `DeadlineError` where some outcomes aren't known in time: those records may
-        be in the log or not, but none of them is sent any more.
+        `alone`: a request for each. Raises `DeadlineError` where some outcomes aren't known in time, and
+        `UnavailableError` where the producer broke: those records may be in the log or not, but none of them is sent
+        any more.
         """
         producer, outcomes = self._producer(alone), dict[int, Outcome]()
-        for index, one in enumerate(appends):
-            _hand_over(producer, one, partial(_learnt, outcomes, index), deadline)
-        producer.flush(deadline.remaining())
-        if len(outcomes) < len(appends):
-            producer.purge()
-            producer.flush(POLL_SECONDS)
+        try:
+            for index, one in enumerate(appends):
+                _hand_over(producer, one, partial(_learnt, outcomes, index), deadline)
+            producer.flush(deadline.remaining())
+            if len(outcomes) < len(appends):
+                producer.purge()
+                producer.flush(POLL_SECONDS)
+        except BROKEN as error:
+            self._producers.clear()
+            topics = ", ".join(sorted({one.topic for one in appends}))
+            raise UnavailableError(f"the producer for {topics} is broken; records may be in the log or not") from error
         if any(map(_ends_producer, outcomes.values())):
             self._producers.clear()
         known = [outcome for outcome in outcomes.values() if not _is_unknown(outcome)]
@@ -145,7 +151,7 @@ def _learnt(outcomes: dict[int, Outcome], index: int, error: KafkaError | None, 
 
 def _ends_producer(outcome: Outcome) -> bool:
     """Whether a producer shouldn't be used again: it has a gap in its numbers, or is broken for good."""
-    return _is_unknown(outcome) or (isinstance(outcome, KafkaError) and outcome.fatal())
+    return _is_unknown(outcome) or (isinstance(outcome, KafkaError) and is_fatal(outcome))
 
 
 def _is_unknown(outcome: Outcome) -> bool:

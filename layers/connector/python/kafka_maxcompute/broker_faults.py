@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from kafka_maxcompute.errors import RefusedError, UnavailableError
 
@@ -27,6 +27,9 @@ _REMEDIES = {
     KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
 }
 """Errors that asking again doesn't mend, each with what does."""
+BROKEN = (KafkaException, SystemError)
+"""What a producer's flush or poll raises when it's broken for good: confluent-kafka raises a fatal error out of the
+call that learns of it, whatever error_cb says; a callback that is called while it does makes a SystemError of it."""
 
 
 def fault(error: KafkaError, doing: str) -> BatchError:
@@ -35,3 +38,11 @@ def fault(error: KafkaError, doing: str) -> BatchError:
     if remedy is None:
         return UnavailableError(f"{doing}: the brokers didn't do it: {error.name()}: {error.str()}")
     return RefusedError(f"{doing}: the brokers refused: {error.str()}; {remedy}", code=error.name())
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client that says so is of no use any more: a producer whose numbers and the broker's don't match.
+
+    What is said to everything that it's given from then on has just this code.
+    """
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - its public name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.broker_faults import BROKEN, fault, is_fatal
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
 from kafka_maxcompute.ledger import log_bounds
 from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
@@ -145,10 +145,16 @@ class KafkaLog:
                 producer.produce(self._topic, value, key, PARTITION, on_delivery=learnt)
         except KafkaException as error:
             errors.append(error.args[0])
-        producer.flush(deadline.remaining())
         doing = f"appending to {self._topic}-{PARTITION}"
+        try:
+            producer.flush(deadline.remaining())
+        except BROKEN as error:
+            self._producer = Producer(self._appending)
+            raise UnavailableError(
+                f"{doing}: the producer is broken; the operation may be in the log or not"
+            ) from error
         if errors:
-            if errors[0].fatal():
+            if any(map(is_fatal, errors)):
                 self._producer = Producer(self._appending)
             raise fault(errors[0], doing)
         if len(offsets) < len(records):
