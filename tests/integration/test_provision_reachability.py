@@ -58,7 +58,7 @@ def test_a_password_out_of_kms_lets_it_in_and_rights_that_lack_are_faults(
 def test_what_the_broker_says_is_told_with_all_other_faults_and_nothing_is_changed(around: Surrounding) -> None:
     add_secret(around.plane, "orders/kafka", "wrong-horse")
     around.plane.log.clear()
-    reply = around.ask("apply", {"account_id": "42"})
+    reply = around.ask("apply", {"account_id": "42", "delivery": "exactly-once"})
     assert reply["state"] == "blocked"
     told = "\n".join(reply["faults"])
     assert "SASL authentication error: Authentication failed" in told
