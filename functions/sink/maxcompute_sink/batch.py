@@ -12,7 +12,7 @@ from kafka_maxcompute.originals import Original
 from maxcompute_sink.blocks import Coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
@@ -108,11 +108,12 @@ def before(decoded: Decoded, bad: Mapping[TopicPartition, Rejected]) -> Decoded:
     return replace(decoded, records=kept, rejected=[])
 
 
-def before_elements(decoded: Decoded, elements: Sequence[Rejected]) -> Decoded:
-    """The batch up to the first of such elements, for they may be of any topic-partition."""
-    end = min(one.after for one in elements)
-    rejected = [one for one in decoded.rejected if one.record is not None or one.after < end]
-    return replace(decoded, records=decoded.records[:end], rejected=rejected)
+def before_elements(decoded: Decoded) -> Decoded:
+    """The batch up to its first element that says no record, for that may be of any topic-partition."""
+    for index, one in enumerate(decoded.rejected):
+        if one.place is None:
+            return replace(decoded, records=decoded.records[: one.after], rejected=decoded.rejected[:index])
+    return decoded
 
 
 def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:

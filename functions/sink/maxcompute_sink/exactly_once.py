@@ -111,7 +111,7 @@ def deliver(
     elements = batch.placeless(decoded.rejected)
     left, stopped = decoded, elements[:1] if line.policy == "stop" else []
     if stopped:
-        left = batch.before_elements(decoded, elements)
+        left = batch.before_elements(decoded)
     stopped += delivery.write(replace(left, rejected=batch.placed(left.rejected)))
     if stopped:
         raise RejectedRecordsError(

@@ -1,0 +1,95 @@
+"""batch: what a delivery still has to write, and what it knows of records whose originals are gone."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from maxcompute_sink import batch
+from maxcompute_sink.blocks import Coverage
+from maxcompute_sink.decode import Decoded, Decoder
+from tests.kafka_events import HOUR_14, element, payload
+
+pytestmark = pytest.mark.quick
+
+ORDERS = ("orders", 0)
+
+
+def decoded(*elements: object, value_type: str = "Text") -> Decoded:
+    return Decoder(value_type).decode(payload(*elements))
+
+
+@pytest.mark.parametrize(
+    ("value_type", "value", "kept"),
+    [
+        ("Text", "wörter", "wörter".encode()),
+        ("Text", "", b""),
+        ("Text", None, None),
+        ("Json", {"a": [1]}, b'{"a": [1]}'),
+        ("Json", None, None),
+        ("Json", ..., None),
+        ("Json", "", b'""'),
+        ("Binary", base64.b64encode(b"\xff\x00").decode(), b"\xff\x00"),
+        ("Binary", base64.b64encode(b"null").decode(), b"null"),
+        ("Binary", None, None),
+    ],
+)
+def test_a_record_as_delivered(value_type: str, value: object, kept: bytes | None) -> None:
+    known = batch.known(decoded(element(1, value=value), value_type=value_type))(ORDERS, 1)
+    assert known is not None
+    assert (known.record.key, known.record.value, known.record.timestamp) == (b"k1", kept, HOUR_14)
+    assert known.form == "as-delivered"
+
+
+def test_of_other_records_nothing_is_known() -> None:
+    known = batch.known(decoded(element(1, key=None)))
+    assert (known(ORDERS, 2), known(("orders", 1), 1)) == (None, None)
+    assert known(ORDERS, 1).record.key is None  # type: ignore[union-attr] # it is known
+
+
+def test_where_records_are_from_with_those_that_cannot_be_written() -> None:
+    bad = [element(3, value=[], timestamp=HOUR_14 + 5), element(7, partition=2, value=[]), element(4, value=[])]
+    found = batch.coverage(decoded(element(1), element(2), element(5, partition=1, timestamp=None), *bad, {"no": 1}))
+    assert found == Coverage(
+        {ORDERS: ((1, 4),), ("orders", 1): ((5, 5),), ("orders", 2): ((7, 7),)},
+        {ORDERS: HOUR_14 + 5, ("orders", 2): HOUR_14},
+    )
+
+
+def test_the_first_of_each_offset_stays_and_a_record_before_what_is_none() -> None:
+    given = decoded(
+        element(1, value="a"), element(1, value="b"), element(2, value=[]), element(2, value={}), element(1, value=[])
+    )
+    kept = batch.distinct(given, batch.coverage(given))
+    assert [record.value for record in kept.records] == ["a"]
+    assert [(one.offset, one.element[-6:]) for one in kept.rejected] == [(2, given.rejected[0].element[-6:])]
+    assert len(given.rejected) == 3
+
+
+def test_a_batch_without_repeats_is_the_same_object() -> None:
+    given = decoded(element(1), element(2, value=[]), {"no": 1})
+    assert batch.distinct(given, batch.coverage(given)) is given
+
+
+def test_what_is_taken_is_split_off() -> None:
+    given = decoded(*map(element, range(6)), element(6, value=[]), element(7, value=[]), {"no": 1})
+    kept, dropped = batch.split(given, {ORDERS: ((1, 2), (5, 6))})
+    assert [record.offset for record in kept.records] == [0, 3, 4]
+    assert [one.offset for one in kept.rejected] == [7, None]
+    assert dropped == Coverage({ORDERS: ((1, 2), (5, 6))}, {ORDERS: HOUR_14})
+
+
+def test_what_comes_before_the_first_bad_record_of_its_topic_partition() -> None:
+    given = decoded(element(5), element(1), element(3, value=[]), element(2, value=[]), element(9, partition=1))
+    bad = batch.first_bad(given.rejected)
+    assert {place: one.offset for place, one in bad.items()} == {ORDERS: 2}
+    assert [(record.partition, record.offset) for record in batch.before(given, bad).records] == [(0, 1), (1, 9)]
+
+
+def test_what_comes_before_an_element_that_names_no_record() -> None:
+    given = decoded(element(1), element(2, value=[]), {"no": 1}, element(3), element(4, value=[]))
+    found = batch.before_elements(given)
+    assert [record.offset for record in found.records] == [1]
+    assert [one.offset for one in batch.placed(found.rejected)] == [2]
+    assert batch.before_elements(decoded(element(1))).records[0].offset == 1
