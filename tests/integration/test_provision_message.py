@@ -143,3 +143,6 @@ def test_the_probe_sees_a_batch_come_again_and_what_unusual_records_become(runni
     assert rows(running, "key") == []
     assert ask(running, "test")["state"] == "arrived"
     assert rows(running, "key") == [["demo"]]
+    # Nothing is missing: these records were never meant to be in the table.
+    audited = ask(running, "audit")
+    assert (audited["state"], audited["faults"]) == ("sound", []), audited

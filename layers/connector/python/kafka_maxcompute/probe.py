@@ -27,11 +27,11 @@ TELLING_SECONDS = 900
 AHEAD_SECONDS = 5
 """A record from further ahead than that is not believed."""
 
-_SIGN = "U" * 64
+_SIGN = "U" * 96
 """What every mark has in it, and next to nothing else. A search for the word would cost a batch six times as much: one
 for a letter over and over goes on by a whole sign where it finds any other. This letter is V in base64, wherever it
 stands, for its bits are 01010101."""
-_SIGNS = (_SIGN.encode(), b"V" * 80)  # of base64, what is its own whatever comes before and after
+_SIGNS = (_SIGN.encode(), b"V" * 120)  # of base64, what is its own whatever comes before and after
 _MARK = re.compile(
     rf"{WORD}:{_SIGN}:(?P<nonce>[0-9a-f]{{32}}):(?P<kind>[a-z-]{{1,24}}):(?P<until>\d{{1,13}})", re.ASCII
 )

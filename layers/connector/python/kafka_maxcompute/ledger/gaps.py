@@ -1,13 +1,14 @@
 """Gaps between settled offsets: markers of transactions, aborted and compacted records leave them for ever.
 
 They are never bridged by assumption. When a topic-partition has many, the source topic is read there; offsets at which
-it holds no record are settled by an `Empty`.
+it holds no record, or one of a probe, are settled by an `Empty`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kafka_maxcompute import probe
 from kafka_maxcompute.ledger.operations import Empty
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import Intervals, TopicPartition, gaps, intervals, without
@@ -64,8 +65,9 @@ def prove_gaps(
     if not wanted:
         return None
     found: dict[TopicPartition, list[int]] = {}
-    for where, offset in originals.read(wanted, deadline):
-        found.setdefault(where, []).append(offset)
+    for (where, offset), record in originals.read(wanted, deadline).items():
+        if not probe.is_one(record):
+            found.setdefault(where, []).append(offset)
     starts = ask()
     lost = {where: ((0, starts[where] - 1),) for where in wanted if starts[where] > 0}
     empty = without(without(wanted, {where: intervals(offsets) for where, offsets in found.items()}), lost)
