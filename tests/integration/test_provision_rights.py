@@ -132,6 +132,7 @@ def test_a_broker_that_does_not_know_the_question_lacks_nothing() -> None:
         "endpoint": "http://127.0.0.1:1/api",
         "project": "p",
         "table": "t",
+        "bootstrap_servers": "127.0.0.1:1",
     }
     with EmbeddedBroker({"orders": 1}) as broker:
         found = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
