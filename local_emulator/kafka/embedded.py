@@ -62,6 +62,10 @@ class EmbeddedBroker:
             f"creating topic {name} with {partitions} topic-partitions",
         )
 
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with its records and what groups have committed of it; one that isn't there is an error."""
+        self._check(self._library.rd_kafka_mock_topic_delete(self._running(), name.encode()), f"deleting topic {name}")
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Move the log start of a topic-partition to offset `before`, as retention does."""
         self._check(

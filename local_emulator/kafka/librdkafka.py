@@ -28,6 +28,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "rd_kafka_mock_cluster_destroy": (None, (_POINTER,)),
     "rd_kafka_mock_cluster_bootstraps": (ctypes.c_char_p, (_POINTER,)),
     "rd_kafka_mock_topic_create": (ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)),
+    "rd_kafka_mock_topic_delete": (ctypes.c_int, (_POINTER, ctypes.c_char_p)),
     "rd_kafka_mock_partition_delete_records": (
         ctypes.c_int,
         (_POINTER, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int64),

@@ -270,11 +270,13 @@ def test_a_deleted_topic_comes_back_empty(plane: server.Server, embedded_kafka: 
     delete = models.DeleteTopicRequest(**PLACE, topic="orders")
     kafka(plane).delete_topic(delete)
     assert listed(plane) == []
+    assert cluster.sizes(embedded_kafka) == {}
     with refused(404, "BIZ_TOPIC_NOT_FOUND"):
         kafka(plane).delete_topic(delete)
     kafka(plane).create_topic(new_topic())
     status = models.GetTopicStatusRequest(**PLACE, topic="orders")
     assert kafka(plane).get_topic_status(status).body.topic_status.total_count == 0
+    assert set(cluster.ends(embedded_kafka, {"orders": 3}).values()) == {(0, 0)}
 
 
 def test_what_is_in_a_topic(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:

@@ -1,7 +1,6 @@
 """What AliKafka does in the broker: topics, their offsets, and the offsets of groups.
 
-The embedded broker can neither delete nor widen a topic, nor forget what a group has committed: a deleted topic is
-emptied there and hidden by its instance, the others are refused or left.
+The embedded broker can't widen a topic, nor forget what a group has committed: the one is refused, the other left.
 """
 
 from __future__ import annotations
@@ -80,18 +79,16 @@ def make(broker: Broker, topic: Topic) -> None:
     _await(broker, topic.name, topic.partitions)
 
 
-def remove(broker: Broker, name: str) -> bool:
-    """Delete a topic, or in an embedded broker its records; whether it is gone, which includes that it wasn't there."""
+def remove(broker: Broker, name: str) -> None:
+    """Delete a topic, unless it's gone already."""
     if isinstance(broker, EmbeddedBroker):
-        there = sizes(broker).get(name, 0)
-        for (topic, partition), (_, end) in ends(broker, {name: there}).items():
-            broker.delete_records(topic, partition, end)
-        return not there
+        if name in sizes(broker):
+            broker.delete_topic(name)
+        return
     admin = kafka_topics.client(broker.bootstrap_servers)
     deleting = admin.delete_topics([name], operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS)[name]
     _finish(deleting, f"deleting topic {name}")
     _await(broker, name, None)
-    return True
 
 
 def widen(broker: Broker, name: str, partitions: int) -> None:

@@ -47,7 +47,6 @@ class Instance(msgspec.Struct):
         version: of the open-source Kafka.
         status: ViewInstanceStatusCode; 2 is in service.
         topic_limit, partition_limit, group_limit: quotas.
-        hidden: topics that were deleted, but that an embedded broker can't forget.
     """
 
     id: str
@@ -71,7 +70,6 @@ class Instance(msgspec.Struct):
     created: datetime = _EPOCH
     topics: dict[str, Topic] = {}
     groups: dict[str, Group] = {}
-    hidden: set[str] = set()
 
     @property
     def serverless(self) -> bool:

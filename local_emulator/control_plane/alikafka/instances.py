@@ -75,7 +75,7 @@ def topics_of(call: Call, instance: Instance) -> dict[str, Topic]:
         return dict(instance.topics)
     found = cluster.sizes(broker)
     known = {name for other in call.state.part(Kafka).instances.values() for name in other.topics}
-    unasked = [name for name in found if name not in known | instance.hidden]
+    unasked = [name for name in found if name not in known]
     compacted = cluster.compacted(broker, unasked)
     automatic = {
         # Compacted topics are those on local storage.

@@ -33,7 +33,6 @@ def create(call: Call) -> dict[str, object]:
     _check_room(instance, there, 1, topic.partitions)
     if call.surroundings.broker:
         cluster.make(call.surroundings.broker, topic)
-    instance.hidden.discard(topic.name)
     instance.topics[topic.name] = topic
     return answered()
 
@@ -51,8 +50,8 @@ def delete(call: Call) -> dict[str, object]:
     """DeleteTopic, with its records."""
     call.required("RegionId")
     instance, topic = _existing(call)
-    if call.surroundings.broker and not cluster.remove(call.surroundings.broker, topic.name):
-        instance.hidden.add(topic.name)
+    if call.surroundings.broker:
+        cluster.remove(call.surroundings.broker, topic.name)
     instance.topics.pop(topic.name, None)
     return answered()
 
