@@ -9,7 +9,7 @@ import pytest
 from kafka_maxcompute.errors import RejectedRecordsError, UnavailableError
 from kafka_maxcompute.ledger.operations import Divert
 from kafka_maxcompute.originals import Original
-from tests.kafka_events import element, payload
+from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Connector, Hooked, KilledError, killed_at, places
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BAD = {"value": {"no": "text"}}
 
 def test_records_that_cannot_be_written_are_diverted_with_their_bytes_and_the_rest_is_written() -> None:
     connector = Connector()
-    original = Original(key=b"\xff", value=b"\x00", headers=(("h", None), ("h", b"\xfe")), timestamp=5)
+    original = Original(key=b"\xff", value=b"\x00", headers=(("h", None), ("h", b"\xfe")), timestamp=HOUR_14)
     connector.originals.log[ORDERS, 2] = original
     done = connector.deliver(payload(element(1), element(2, **BAD), element(3, timestamp=-1), element(4)))
     assert connector.visible == places(1, 4)
@@ -49,6 +49,17 @@ def test_an_event_whose_record_is_gone_from_the_log_is_kept_as_its_text() -> Non
     (letter,) = connector.letters.letters
     assert (letter.form, letter.offset) == ("event", 2)
     assert b'"no": "text"' in (letter.record.value or b"")
+
+
+def test_a_record_of_a_topic_made_anew_is_not_taken_for_the_one_that_was_delivered() -> None:
+    connector = Connector()
+    for offset in (2, 3):
+        connector.originals.log[ORDERS, offset] = Original(key=b"other", value=b"other", timestamp=HOUR_14 + 1)
+    connector.deliver(payload(element(2, **BAD), element(3, timestamp=HOUR_14 + 400 * 24 * 3_600_000)))
+    by_offset = {letter.offset: letter for letter in connector.letters.letters}
+    assert {offset: letter.form for offset, letter in by_offset.items()} == {2: "event", 3: "as-delivered"}
+    assert b'"no": "text"' in (by_offset[2].record.value or b"")
+    assert by_offset[3].record.value == b"v3"
 
 
 def test_a_failed_write_to_the_error_topic_fails_the_batch_and_the_next_delivery_writes_it() -> None:

@@ -1,7 +1,8 @@
 """Writes the dead letters of records that are diverted: bound for the error topic, by a claim of the ledger or without.
 
 A record's bytes are read from the source topic's log, since an event of the stream is lossy. Where the log no longer
-has them, the letter holds what the delivery has, if there's one at hand, and says so.
+has them, the letter holds what the delivery has, if there's one at hand, and says so. A record of another time isn't
+the one that was delivered: the topic was made anew, and its offsets began again.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class ErrorTopic:
             for first, last in intervals:
                 for offset in range(first, last + 1):
                     delivered = known(place, offset)
-                    original = found.get((place, offset))
+                    original = _same(found.get((place, offset)), delivered)
                     if original is None and delivered is None:
                         gone.append(offset)
                     yield self._letter(reason, place, offset, original, delivered)
@@ -126,3 +127,11 @@ class ErrorTopic:
             offset=offset,
             cut=("value", "headers", "key") if original is None and delivered is None else (),
         )
+
+
+def _same(original: Original | None, delivered: Delivered | None) -> Original | None:
+    """What the log has at an offset, unless its time says that it's another record than the one delivered."""
+    if original is None or delivered is None:
+        return original
+    times = (original.timestamp, delivered.record.timestamp)
+    return original if None in times or times[0] == times[1] else None
