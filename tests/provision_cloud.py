@@ -129,7 +129,6 @@ def running(broker: Broker | None = None, name: str = "orders", **instance: Any)
         settings = {
             "name": name,
             "instance_id": INSTANCE,
-            "bootstrap_servers": broker.bootstrap_servers,
             "source_topic": f"{name}-in",
             "endpoint": tables.endpoint,
             "project": PROJECT,
