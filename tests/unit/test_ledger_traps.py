@@ -350,6 +350,25 @@ class TestTrap7TheLedgerIsGone:
         assert (state.identity, state.starts, state.reset) == (GENESIS.identity, {PLACE: 50}, "r")
         assert ledger.read(soon()) == state
 
+    @pytest.mark.parametrize("value", [b"something else", b'{"v":99,"op":"claim"}'])
+    def test_what_cannot_be_read_is_left_behind_by_a_new_beginning(
+        self, log: MemoryLog, ledger: LogLedger, value: bytes
+    ) -> None:
+        claimed(ledger, 0, 1)
+        ledger.read(soon())
+        log.append(b"stranger", value, soon())
+        for reader in (ledger, LogLedger(log)):
+            with pytest.raises(LedgerError):
+                reader.read(soon())
+        end = log.bounds(soon())[1]
+        ledger.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
+        for reader in (ledger, LogLedger(log)):
+            assert reader.read(soon()).settled == {PLACE: ((0, 49),)}
+        log.append(b"stranger", value, soon())
+        for reader in (ledger, LogLedger(log)):
+            with pytest.raises(LedgerError):
+                reader.read(soon())
+
 
 class TestTrap8Gaps:
     SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))

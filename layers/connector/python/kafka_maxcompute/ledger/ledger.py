@@ -200,9 +200,18 @@ class LogLedger:
 
 
 def _entries(found: Sequence[LogRecord]) -> list[Entry]:
-    return [
-        Entry(record.offset, record.timestamp, decode(record.value)) for record in found if record.value is not None
-    ]
+    """The operations among records; what can't be read matters unless a snapshot covers it, as after a reset."""
+    entries: list[Entry] = []
+    faults: list[tuple[int, LedgerError]] = []
+    for record in found:
+        if record.value is not None:
+            try:
+                entries.append(Entry(record.offset, record.timestamp, decode(record.value)))
+            except LedgerError as error:
+                faults.append((record.offset, error))
+    if faults and faults[-1][0] > max(map(_cover, entries), default=-1):
+        raise faults[-1][1]
+    return entries
 
 
 def _cover(entry: Entry) -> int:
