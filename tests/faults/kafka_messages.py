@@ -72,7 +72,7 @@ def refusal(request: Request, topic: str, error: str) -> bytes:
     code = struct.pack(">h", ERRORS[error])
     before, after = {
         "Produce": (b"", struct.pack(">qqqi", _NONE, _NONE, _NONE, 0)),
-        "Fetch": (struct.pack(">ihi", 0, 0, 0), struct.pack(">qqqiii", _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)),
+        "Fetch": (struct.pack(">ihi", 0, 0, 0), struct.pack(">qqqiii", _NONE, _NONE, _NONE, _NONE, _NONE, 0)),
         "ListOffsets": (struct.pack(">i", 0), struct.pack(">qqi", _NONE, _NONE, _NONE)),
     }[str(request.api)]
     one = struct.pack(">i", 1)

@@ -63,8 +63,9 @@ def values(servers: str, topic: str, partition: int = 1) -> list[bytes | None]:
             error = message.error()
             if error is not None and error.code() == KafkaError._PARTITION_EOF:
                 return found
-            if error is None:
-                found.append(message.value())
+            if error is not None:
+                raise KafkaException(error)
+            found.append(message.value())
         raise AssertionError("no end was seen")
     finally:
         consumer.close()
@@ -138,6 +139,11 @@ def test_a_consumer_reads_on_after_what_went_wrong(proxy: KafkaProxy, topic: str
 
 def test_errors_of_fetches_and_of_questions_for_offsets(proxy: KafkaProxy, topic: str) -> None:
     assert produce(proxy, topic) is None
+    refused = proxy.arm("error", "Fetch", topic, error="NOT_ENOUGH_REPLICAS")
+    with pytest.raises(KafkaException, match="Not enough in-sync replicas"):
+        values(proxy.bootstrap_servers, topic)
+    assert refused.fired
+    proxy.clear()
     fetch = proxy.arm("error", "Fetch", topic, error="NOT_LEADER_OR_FOLLOWER")
     assert values(proxy.bootstrap_servers, topic) == [b"v"]
     offsets = proxy.arm("error", "ListOffsets", topic, error="TOPIC_AUTHORIZATION_FAILED")
