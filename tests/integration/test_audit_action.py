@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from fc_powertools import Credentials, Deadline
 from kafka_maxcompute.ledger.identity import genesis
@@ -101,6 +102,21 @@ def test_what_was_written_past_the_ledger_is_a_fault(around: Surrounding) -> Non
     assert reply["state"] == "unsound"
     assert [(one["kind"], one["offsets"]) for one in reply["findings"]] == [("visible-not-settled", [[1, 1]])]
     assert len(reply["faults"]) == 1
+
+
+def test_without_its_ledger_it_still_says_what_is_missing(around: Surrounding, embedded_kafka: EmbeddedBroker) -> None:
+    settings = Settings.from_mapping(around.settings)
+    claim(around, "lost")
+    embedded_kafka.delete_records(settings.offset_topic, 0, 1)
+    row = "INSERT INTO test_kafka PARTITION (pt='11-17-2020 14') VALUES ('orders', 0, 0, NULL, NULL);"
+    run_sql(service(around), row, soon())
+    group = Consumer({"bootstrap.servers": embedded_kafka.bootstrap_servers, "group.id": settings.group})
+    group.commit(offsets=[TopicPartition("orders", 0, 2)], asynchronous=False)
+    group.close()
+    reply = around.ask("audit")
+    assert reply["state"] == "unsound"
+    assert "the offset topic has lost records" in reply["faults"][0]
+    assert [(one["kind"], one["offsets"]) for one in reply["findings"]] == [("missing", [[1, 1]])]
 
 
 def test_a_table_that_isnt_there_ends_it_with_an_error(around: Surrounding) -> None:

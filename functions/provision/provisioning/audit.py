@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kafka_maxcompute.audit.audit import Sources
 from kafka_maxcompute.audit.audit import audit as examine
 from kafka_maxcompute.audit.reply import as_json
+from kafka_maxcompute.errors import LedgerError
 from provisioning import brokers, pending
 from provisioning.resources.ledger import opened
 from provisioning.resources.settings_record import SettingsRecord
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def audit(cloud: Cloud) -> dict[str, Any]:
     """Bring what is pending in the ledger to its end, then compare table, ledger, error topic and log.
 
-    Every finding is a fault; so is a claim that can't be brought to its end.
+    Every finding is a fault; so is a claim that can't be brought to its end, and a ledger that is lost: the others are
+    compared without it then.
     """
     settings = cloud.request.settings
     recorded = SettingsRecord(cloud.request).look(cloud)
@@ -32,7 +34,12 @@ def audit(cloud: Cloud) -> dict[str, Any]:
     if settings.delivery == "at-least-once":
         return as_json(examine(sources, cloud.deadline))
     with opened(cloud, settings) as (_, ledger):
-        unended = pending.bring_to_end(pending.services(cloud, ledger), cloud)
-        reply = as_json(examine(replace(sources, ledger=ledger), cloud.deadline))
-    faults = [*unended.values(), *reply["faults"]]
+        try:
+            against = list(pending.bring_to_end(pending.services(cloud, ledger), cloud).values())
+            reply = as_json(examine(replace(sources, ledger=ledger), cloud.deadline))
+        except LedgerError as error:
+            # Where a new ledger has to begin is told by what is in the table and the topics.
+            against = [str(error)]
+            reply = as_json(examine(sources, cloud.deadline))
+    faults = [*against, *reply["faults"]]
     return {**reply, "state": "unsound" if faults else "sound", "faults": faults}
