@@ -2,9 +2,10 @@
 
 Two functions of template.yml, one for each `delivery`, are invoked in turns over HTTP with batches of 10,000 records of
 823 bytes that no one has seen before; MaxCompute is the local one, in a process of its own. The hot path alone (bytes
-to block bodies, in this process) takes turns with them. Each time is the best of the run, since noise only adds; beside
-it stands the median of the rounds' own ratios. CPU time is the kernel's, of the function's process with all its
-threads, from the invocation to its answer; the hot path's is that of its thread.
+to block bodies, in this process) takes turns with them. A time by the clock is the one that a tenth of the rounds are
+below, a CPU time the best, since noise only adds; beside it stands the median of the rounds' own ratios. CPU time is
+the kernel's, of the function's process with all its threads, from the invocation to its answer; the hot path's is that
+of its thread.
 
 Then the exactly-once function gets many small batches, and its memory and its ledger are looked at. The source topic
 holds no records, since nobody reads them there while all goes well.
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 
 RECORDS = 10_000
 SMALL_BATCH = 500
-ROUNDS = 30
+ROUNDS = 60
 WARM_UP = 5
 COUNTED = 30
 """Batches whose round trips are counted."""
@@ -223,10 +224,10 @@ def measure_speed(report: Report, exactly: Function, at_least: Function, rounds:
             for name, one in spent.items():
                 found[name].append(one)
     for name, spents in found.items():
-        best, middle = min(one.wall for one in spents), statistics.median(one.wall for one in spents)
-        report.line(f"{name}: records/s", f"{RECORDS / best:,.0f}", note=f"median {RECORDS / middle:,.0f}")
+        middle = statistics.median(one.wall for one in spents)
+        report.line(f"{name}: records/s", f"{RECORDS / quick(spents):,.0f}", note=f"median {RECORDS / middle:,.0f}")
     pairs = list(zip(found[AT_LEAST], found[EXACTLY], strict=True))
-    ratio = min(one.wall for one, _ in pairs) / min(other.wall for _, other in pairs)
+    ratio = quick(found[AT_LEAST]) / quick(found[EXACTLY])
     report.line(
         "throughput, exactly-once : at-least-once",
         f"{ratio:.2f}",
@@ -246,6 +247,11 @@ def measure_speed(report: Report, exactly: Function, at_least: Function, rounds:
             good=ratio <= BAR_CPU,
             note=f"median of the rounds {middle:.2f}; {best / RECORDS * 1e6:.2f} s per million",
         )
+
+
+def quick(spents: list[Spent]) -> float:
+    """The seconds by the clock that a tenth of the rounds are below: the very best one is luck on a busy machine."""
+    return sorted(one.wall for one in spents)[len(spents) // 10]
 
 
 def measure_round_trips(report: Report, endpoint: str) -> None:
