@@ -95,6 +95,16 @@ def test_a_claim_that_cant_be_brought_to_its_end_is_a_fault(around: Surrounding)
     assert "expected the service to know upload session nobody-knows-it" in reply["faults"][0]
 
 
+def test_claims_for_another_table_stay_as_they_are(around: Surrounding) -> None:
+    claim(around, staged(around).id)
+    others = {"table": "another"}
+    run_sql(service(around), create_statement(Settings.from_mapping(around.settings | others)), soon())
+    reply = around.ask("audit", others)
+    assert len(reply["pending"]) == 1
+    assert f"expected {PROJECT}.test_kafka, found {PROJECT}.another" in reply["faults"][0]
+    assert around.ask("audit")["state"] == "sound"
+
+
 def test_what_was_written_past_the_ledger_is_a_fault(around: Surrounding) -> None:
     row = "INSERT INTO test_kafka PARTITION (pt='11-17-2020 14') VALUES ('orders', 0, 1, NULL, NULL);"
     run_sql(service(around), row, soon())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.operations import Claim, Reset, Settle
+from kafka_maxcompute.roll_forward import MARGIN_SECONDS
+from kafka_maxcompute.upload_sessions import LIFE_SECONDS
 from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, OLD_SECONDS, SETTLE_SECONDS, WAVE
 from tests.kafka_events import HOUR_14, element, payload
@@ -307,6 +310,22 @@ def test_an_old_claim_is_rolled_forward_by_any_delivery() -> None:
     connector.now += OLD_SECONDS + 1
     connector.deliver(batch(6))
     assert connector.visible == places(1, 5, 6)
+
+
+def test_nothing_is_rolled_forward_by_what_another_table_has() -> None:
+    connector = Connector()
+    abandoned(connector, 7)
+    connector.now += LIFE_SECONDS + MARGIN_SECONDS + 1
+    elsewhere = Connector()
+
+    def other_table(*_: object) -> None:
+        raise LedgerError("another table")
+
+    line = replace(connector.line(sessions=elsewhere.sessions), verify=other_table)
+    for offset in (7, 1):
+        with pytest.raises(LedgerError, match="another table"):
+            connector.deliver(batch(offset), line)
+    assert len(connector.state.pending) == 1
 
 
 def test_a_stranger_that_cannot_be_ended_holds_up_nobody() -> None:

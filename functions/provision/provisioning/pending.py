@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from kafka_maxcompute.diverted import ErrorTopic
 from kafka_maxcompute.error_topics import KafkaDeadLetters
-from kafka_maxcompute.errors import ConnectorError
+from kafka_maxcompute.errors import ConnectorError, LedgerError
+from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.roll_forward import Services, roll_forward
 from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.topic_log import KafkaOriginals
@@ -36,9 +37,16 @@ def services(cloud: Cloud, ledger: Ledger) -> Services:
 
 
 def bring_to_end(using: Services, cloud: Cloud) -> dict[str, str]:
-    """Why each claim that stays pending does so, by its id; the others are at their end."""
-    found = using.ledger.read(cloud.deadline).pending
-    return {name: why for name, pending in found.items() if (why := _unended(pending, using, cloud))}
+    """Why each claim that stays pending does so, by its id; the others are at their end.
+
+    All stay where the ledger is about a table of another name: this one has neither their sessions nor their rows.
+    """
+    state, settings = using.ledger.read(cloud.deadline), cloud.request.settings
+    try:
+        identity.check(state, identity.Observed(table=f"{settings.project}.{settings.table}"))
+    except LedgerError as error:
+        return dict.fromkeys(state.pending, str(error))
+    return {name: why for name, pending in state.pending.items() if (why := _unended(pending, using, cloud))}
 
 
 def _unended(pending: Pending, using: Services, cloud: Cloud) -> str:

@@ -187,6 +187,8 @@ class _Delivery:
         """The state at the ledger's end, as soon as nothing in it holds any of these offsets without being settled."""
         for _ in range(ROUNDS):
             state = self.line.services.ledger.read(self.deadline)
+            # First, for another table has neither the sessions nor the rows of what is pending.
+            self.line.verify(state, Coverage({}, {}), self.deadline)
             mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
             strangers = list(self._strangers(state, covered))
             if not mine and not strangers:
@@ -214,7 +216,6 @@ class _Delivery:
     def _without_settled(self, left: Decoded, covered: Coverage, state: State) -> tuple[Decoded, Coverage]:
         """What isn't settled of a batch, and where it's from."""
         if not clash(covered.offsets, state.settled):
-            self.line.verify(state, Coverage({}, {}), self.deadline)
             return left, covered
         kept, dropped = batch.split(left, state.settled)
         self.line.verify(state, dropped, self.deadline)
