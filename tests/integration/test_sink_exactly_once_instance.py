@@ -133,7 +133,8 @@ def connector(emulator: Server, embedded_kafka: EmbeddedBroker) -> Connector:
         embedded_kafka.create_topic(topic, 3)
     producer = Producer({"bootstrap.servers": embedded_kafka.bootstrap_servers})
     for offset in range(20):
-        producer.produce("orders", b"v%d" % offset, b"k%d" % offset, 0, headers=[("h", b"\xff"), ("h", None)])
+        headers: list[tuple[str, str | bytes | None]] = [("h", b"\xff"), ("h", None)]
+        producer.produce("orders", b"v%d" % offset, b"k%d" % offset, 0, timestamp=HOUR_14, headers=headers)
     assert producer.flush(20) == 0
     odps = ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint, logview_host="http://127.0.0.1")
     table = f"t{next(_numbers)}"

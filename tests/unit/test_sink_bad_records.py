@@ -62,6 +62,14 @@ def test_a_record_of_a_topic_made_anew_is_not_taken_for_the_one_that_was_deliver
     assert by_offset[3].record.value == b"v3"
 
 
+def test_a_record_whose_time_is_not_known_is_the_one_at_its_offset() -> None:
+    connector = Connector()
+    for offset, timestamp in ((2, None), (3, HOUR_14)):
+        connector.originals.log[ORDERS, offset] = Original(key=b"k", value=b"v", timestamp=timestamp)
+    connector.deliver(payload(element(2, **BAD), element(3, timestamp=-1)))
+    assert [letter.form for letter in connector.letters.letters] == ["original", "original"]
+
+
 def test_a_failed_write_to_the_error_topic_fails_the_batch_and_the_next_delivery_writes_it() -> None:
     connector = Connector()
 

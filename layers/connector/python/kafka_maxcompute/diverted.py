@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
 _GONE = Original(key=None, value=None)
+_NO_TIMESTAMP = -1
+"""Kafka's word for none, which an event may have, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -134,4 +136,4 @@ def _same(original: Original | None, delivered: Delivered | None) -> Original | 
     if original is None or delivered is None:
         return original
     times = (original.timestamp, delivered.record.timestamp)
-    return original if None in times or times[0] == times[1] else None
+    return original if None in times or _NO_TIMESTAMP in times or times[0] == times[1] else None
