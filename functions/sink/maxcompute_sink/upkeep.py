@@ -9,7 +9,9 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.errors import BatchError
+from confluent_kafka import KafkaException
+
+from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import source_topics
 from kafka_maxcompute.ledger.gaps import MANY, prove_gaps
 from kafka_maxcompute.status_topic import Status
@@ -48,7 +50,11 @@ class Upkeep:
         ]
         self._connections.status.write([Status(connector=self._connector, state="running"), *statuses], deadline)
         if state is not None and self._connections.ledger is not None:
-            self._connections.ledger.maintain(deadline)
+            try:
+                self._connections.ledger.maintain(deadline)
+            except LedgerError as error:
+                # The batch is written all the same; the next one, which needs the ledger, says it as its failure.
+                _log.error("the ledger's log can't be kept short: %s", error)
             if self._looked is None or self._clock() - self._looked >= LOOK_SECONDS:
                 self._looked = self._clock()
                 self._look(offsets, state, metrics, deadline)
@@ -68,7 +74,7 @@ class Upkeep:
             metrics.gauge("lag", lag)
             if many:
                 self._settle_gaps(state, many, deadline)
-        except BatchError as error:
+        except (BatchError, KafkaException) as error:
             _log.warning("the source topic isn't looked at now: %s", error)
 
     def _settle_gaps(self, state: State, many: Iterable[TopicPartition], deadline: Deadline) -> None:
