@@ -170,6 +170,20 @@ def test_exactly_once_counts_rows_and_may_read_them() -> None:
     assert grants.compare(GRANTED | {("projects/p/tables/t", "select")}) == ()
 
 
+EXACTLY_ONCE = {"delivery": "exactly-once", "bootstrap_servers": "127.0.0.1:9092"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "with_select"),
+    [(EXACTLY_ONCE, True), (EXACTLY_ONCE | {"grant_select": "false"}, False), ({}, False)],
+)
+def test_select_is_granted_where_rows_are_counted_unless_it_is_left_out(
+    settings: dict[str, str], *, with_select: bool
+) -> None:
+    (grants,) = (one for one in resources(request(settings), ACCOUNT) if isinstance(one, Grants))
+    assert any("Select" in statement for statement in grants.statements()) is with_select
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 

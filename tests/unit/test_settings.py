@@ -61,6 +61,7 @@ def test_the_documents_example_has_the_documents_defaults() -> None:
         "table_region": "cn-hangzhou",
         "account_id": "",
         "role": "AliyunKafkaMaxComputeUser1",
+        "grant_select": True,
         "mode": "DEFAULT",
         "format": "TEXT",
         "partition": "HOUR",

@@ -42,7 +42,7 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
             principal(account, settings.role),
             settings.project,
             settings.table,
-            counts=settings.delivery == "exactly-once",
+            counts=settings.grant_select and settings.delivery == "exactly-once",
         ),
         *_topics_and_group(settings),
         *((Ledger(settings, request.change, request.start),) if settings.delivery == "exactly-once" else ()),

@@ -35,7 +35,9 @@ _ADVICE = {
     "NoSuchProject": "check CONNECTOR_PROJECT and CONNECTOR_ENDPOINT",
     "NoSuchTable": "create the table, or mend CONNECTOR_TABLE",
     "NoSuchObject": "check CONNECTOR_PROJECT and CONNECTOR_TABLE",
-    "NoPermission": "grant the function's role Describe, Alter and Update on the table, CreateInstance on the project",
+    "NoPermission": (
+        "grant whoever asks CreateInstance on the project; on the table Describe, Alter and Update, to read it Select"
+    ),
     "RequestTimeTooSkewed": "the clock is wrong on one side",
 }
 # What the service says to these repeats parts of the signature.

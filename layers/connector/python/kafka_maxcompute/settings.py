@@ -83,6 +83,7 @@ class Settings:
     table_region: Annotated[str, Setting("D20", named(names.REGION), derived="{region}")]
     account_id: Annotated[str, Setting("D20", named(names.ACCOUNT), default="")]
     role: Annotated[str, Setting("D16", named(names.ROLE), default="AliyunKafkaMaxComputeUser1")]
+    grant_select: Annotated[bool, Setting("D17", flag(), default=True)]
     mode: Annotated[Mode, Setting("D22", choice(Mode), default="DEFAULT")]
     format: Annotated[Format, Setting("D23", choice(Format), default="TEXT")]
     partition: Annotated[PartitionWindow, Setting("D24", choice(PartitionWindow), default="HOUR")]
