@@ -18,11 +18,12 @@ from kafka_maxcompute.errors import BatchError, RefusedError
 from kafka_maxcompute.originals import Original
 from kafka_maxcompute.partition_value import partition_value
 from kafka_maxcompute.row_counts import SqlRowCounts
-from kafka_maxcompute.status_topic import Status, latest
+from kafka_maxcompute.status_topic import Status
 from kafka_maxcompute.topic_log import KafkaOriginals
 from provisioning import brokers, facts
 from provisioning.arrivals import Arrivals
 from provisioning.connector import stream
+from provisioning.standing import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +36,6 @@ REASON_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
 DELIVERING = frozenset({"running", "enabled"})
 """States of a stream that delivers; "enabled" is a trigger's whose stream the service doesn't tell of."""
-EVERYTHING = (0, 2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +164,7 @@ def _progress(cloud: Cloud, sent: Sent) -> str:
 
 def _last_error(cloud: Cloud, sent: Sent) -> str:
     """The function's last error, by what it writes into the status topic."""
-    settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
-    configuration, topic = brokers.configuration(cloud), settings.status_topic
-    count = Appender(configuration).count_partitions([topic], deadline)[topic]
-    log = KafkaOriginals(configuration, settings.group)
-    wanted = {(topic, number): [EVERYTHING] for number in range(count)}
-    statuses = latest((record for _, _, record in log.stream(wanted, deadline)), settings.name)
+    settings, told = cloud.request.settings, statuses(cloud)
     own = Status(connector=settings.name, state="running", topic=sent.topic, partition=sent.partition)
-    found = [status for key in (own.key, settings.name.encode()) if (status := statuses.get(key)) and status.error]
+    found = [status for key in (own.key, settings.name.encode()) if (status := told.get(key)) and status.error]
     return f"the function's last error there: {found[0].error}" if found else ""
