@@ -28,6 +28,9 @@ SECONDS = 5.0
 """How long a batch that is written may keep its reply back for this."""
 LOOK_SECONDS = 30.0
 """How often the brokers are asked for the ends of the source topic's logs."""
+PRESSING = 1_000
+"""Gaps of one topic-partition that don't wait for that: a batch from a compacted topic can have ten thousand, and a
+ledger with thirty thousand is too large for a snapshot."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class Upkeep:
         self._connections = connections
         self._clock = clock
         self._looked: float | None = None
+        self._settling = True
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""
@@ -55,7 +59,9 @@ class Upkeep:
             except LedgerError as error:
                 # The batch is written all the same; the next one, which needs the ledger, says it as its failure.
                 _log.error("the ledger's log can't be kept short: %s", error)
-            if self._looked is None or self._clock() - self._looked >= LOOK_SECONDS:
+            waited = LOOK_SECONDS if self._looked is None else self._clock() - self._looked
+            presses = self._settling and any(len(found) > PRESSING for found in state.settled.values())
+            if waited >= LOOK_SECONDS or presses:
                 self._looked = self._clock()
                 self._look(offsets, state, metrics, deadline)
 
@@ -79,9 +85,12 @@ class Upkeep:
 
     def _settle_gaps(self, state: State, many: Iterable[TopicPartition], deadline: Deadline) -> None:
         """Settle the offsets of old gaps at which the source topic has no record."""
+        # Gaps that hold records stay, and to look at them again after each batch would cost each a while.
+        self._settling = False
         empty = prove_gaps(state, self._connections.originals, lambda: self._starts(many, deadline), deadline)
         if empty is not None and self._connections.ledger is not None:
             self._connections.ledger.append(empty, deadline)
+            self._settling = True
             _log.info("offsets without records are settled", extra={"topic_partitions": len(empty.offsets)})
 
     def _starts(self, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
