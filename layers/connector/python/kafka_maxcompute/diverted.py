@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.originals import Original
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters import DeadLetters, Form
     from kafka_maxcompute.errors import RecordError
     from kafka_maxcompute.offsets import Offsets, TopicPartition
-    from kafka_maxcompute.originals import Originals
+    from kafka_maxcompute.originals import Found, Originals
 
 JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
 _GONE = Original(key=None, value=None)
+_NOWHERE = frozenset({"_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART", "TOPIC_EXCEPTION"})
+"""How librdkafka and brokers say that there's no such topic-partition, or can't be one of that name."""
 _NO_TIMESTAMP = -1
 """Kafka's word for none, which an event may have, too."""
 
@@ -95,7 +98,7 @@ class ErrorTopic:
 
     def _of(self, reason: str, offsets: Offsets, deadline: Deadline, known: Known) -> Iterator[DeadLetter]:
         """The letters of one reason."""
-        found = self.originals.read(offsets, deadline)
+        found = self._originals(offsets, deadline, known)
         for place, intervals in offsets.items():
             gone = []
             for first, last in intervals:
@@ -110,6 +113,26 @@ class ErrorTopic:
                 _log.error(
                     "the source topic no longer has records that are diverted; their letters are empty", extra=fields
                 )
+
+    def _originals(self, offsets: Offsets, deadline: Deadline, known: Known) -> Found:
+        """What the log has; nothing of a topic-partition that isn't there, if the delivery knows all its records.
+
+        An element can name any, and would be refused for ever, with what is pending for it.
+        """
+        try:
+            return self.originals.read(offsets, deadline)
+        except RefusedError as error:
+            if error.code not in _NOWHERE:
+                raise
+            if len(offsets) == 1:
+                ((place, intervals),) = offsets.items()
+                wanted = (offset for first, last in intervals for offset in range(first, last + 1))
+                if None in (known(place, offset) for offset in wanted):
+                    raise
+                _log.warning("dead letters hold what was delivered: %s", error)
+                return {}
+        alone = ({place: intervals} for place, intervals in offsets.items())
+        return {at: record for one in alone for at, record in self._originals(one, deadline, known).items()}
 
     def _letter(
         self, reason: str, place: TopicPartition, offset: int, original: Original | None, delivered: Delivered | None
