@@ -10,7 +10,8 @@ import pytest
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.ledger import REACH, LogLedger
 from kafka_maxcompute.ledger.operations import Release, Settle
-from tests.ledger_entries import GENESIS, PLACE, claim, divert, soon
+from tests.deadlines import soon
+from tests.ledger_entries import GENESIS, PLACE, claim, divert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

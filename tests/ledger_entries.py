@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fc_powertools import Deadline
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.operations import Claim, Divert, Reset
 from kafka_maxcompute.ledger.state import Entry, State, fold
@@ -16,10 +15,6 @@ PLACE = ("orders", 0)
 CREATED = 1_605_594_000_000
 GENESIS = genesis("orders", "p.t", CREATED, {"orders": "id-1"})
 NOW = 1_605_594_600_000
-
-
-def soon() -> Deadline:
-    return Deadline.after(30.0)
 
 
 def claim(id_: str, first: int, last: int, *, generation: int = 1, timestamp: int | None = None) -> Claim:

@@ -23,6 +23,7 @@ from kafka_maxcompute.table import expected
 from kafka_maxcompute.upload_sessions import InMemoryUploadSessions
 from maxcompute_sink.blocks import Preparation
 from maxcompute_sink.exactly_once import Delivered, Line, deliver
+from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
 
 if TYPE_CHECKING:
@@ -119,11 +120,6 @@ class Connector:
     def state(self) -> State:
         """The ledger as a new reader finds it."""
         return self.ledger().read(soon())
-
-
-def soon() -> Deadline:
-    """Time enough for anything in memory."""
-    return Deadline.after(30)
 
 
 class Hooked:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-from fc_powertools import Credentials, Deadline
+from fc_powertools import Credentials
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
 from kafka_maxcompute import table_definition
@@ -28,6 +28,7 @@ from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from maxcompute_sink.instance import Instance
+from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 
 if TYPE_CHECKING:
@@ -176,8 +177,3 @@ def create_compacted(broker: Broker, topic: str) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
     for made in admin.create_topics([wanted]).values():
         made.result(30)
-
-
-def soon() -> Deadline:
-    """Enough for anything that isn't wrong."""
-    return Deadline.after(60)

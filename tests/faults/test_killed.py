@@ -19,8 +19,9 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from local_emulator.kafka.apache import ApacheBroker, free_ports
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
+from tests.deadlines import soon
 from tests.emulator_process import emulator_process
-from tests.faults.delivering_connector import PROJECT, Connector, soon
+from tests.faults.delivering_connector import PROJECT, Connector
 from tests.faults.function_process import function
 from tests.faults.kafka_proxy import KafkaProxy
 

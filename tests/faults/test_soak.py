@@ -24,7 +24,8 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.statements import select
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
-from tests.faults.delivering_connector import PROJECT, TOPIC_PARTITIONS, Connector, soon
+from tests.deadlines import soon
+from tests.faults.delivering_connector import PROJECT, TOPIC_PARTITIONS, Connector
 from tests.faults.function_process import function
 from tests.faults.kafka_proxy import KafkaProxy
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from fc_powertools import Credentials, Deadline
+from fc_powertools import Credentials
 from kafka_maxcompute.audit.audit import Sources, audit
 from kafka_maxcompute.audit.reply import as_json
 from kafka_maxcompute.audit.table_runs import Run, runs
@@ -30,6 +30,7 @@ from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import create_statement
 from local_emulator.maxcompute import server
+from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
 from tests.stream_clients import send
 
@@ -111,10 +112,6 @@ class Place:
             starts=starts or {},
         )
         return audit(sources, soon())
-
-
-def soon() -> Deadline:
-    return Deadline.after(60)
 
 
 def found(report: Report) -> dict[tuple[str, int], Intervals]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from fc_powertools import Credentials, Deadline
+from fc_powertools import Credentials
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
@@ -17,6 +17,7 @@ from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import create_statement
 from kafka_maxcompute.tunnel import TunnelUploadSessions
+from tests.deadlines import soon
 from tests.local_cloud import await_rows, client, command, up
 from tests.provision_cloud import PROJECT, Surrounding, running
 from tests.stream_clients import send
@@ -45,10 +46,6 @@ def around(embedded_kafka: EmbeddedBroker) -> Iterator[Surrounding]:
         claim(started, None)
         send(embedded_kafka, settings.source_topic, 2, partitions=1)
         yield started
-
-
-def soon() -> Deadline:
-    return Deadline.after(60)
 
 
 def service(around: Surrounding) -> Service:

@@ -24,9 +24,10 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.log import PositionLostError
 from local_emulator.kafka.embedded import EmbeddedBroker
+from tests.deadlines import soon
 from tests.kafka_fixtures import APACHE
 from tests.ledger_contract import CountedLog, LedgerContract
-from tests.ledger_entries import GENESIS, PLACE, claim, folded, soon
+from tests.ledger_entries import GENESIS, PLACE, claim, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from odps import ODPS
 
-from fc_powertools import Credentials, Deadline
+from fc_powertools import Credentials
 from fc_powertools.decorators import opened
 from kafka_maxcompute import dead_letters, status_topic, table_definition
 from kafka_maxcompute.errors import LedgerError, RejectedRecordsError
@@ -24,6 +24,7 @@ from kafka_maxcompute.service import Service
 from kafka_maxcompute.topic_log import record
 from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
+from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ _numbers = itertools.count()
 def emulator() -> Iterator[Server]:
     with server.start(project=PROJECT, access_id="ak", access_key="sk") as running:
         yield running
-
-
-def soon() -> Deadline:
-    return Deadline.after(60)
 
 
 @dataclass

@@ -14,7 +14,8 @@ from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Empty, Release, Settle, Snapshot, decode
 from kafka_maxcompute.ledger.state import Entry, State, advance, fold, taken
 from kafka_maxcompute.offsets import clash, difference, union
-from tests.ledger_entries import GENESIS, NOW, PLACE, claim, divert, log_of, reset, soon
+from tests.deadlines import soon
+from tests.ledger_entries import GENESIS, NOW, PLACE, claim, divert, log_of, reset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ import pytest
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.ledger.log import PositionLostError
 from kafka_maxcompute.ledger.memory_log import MemoryLog
+from tests.deadlines import soon
 from tests.ledger_contract import LedgerContract
-from tests.ledger_entries import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,9 @@ from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, State, decode, encode
 from kafka_maxcompute.ledger.state import Entry, advance
 from kafka_maxcompute.originals import MemoryOriginals, Original
+from tests.deadlines import soon
 from tests.ledger_contract import CountedLog, LedgerContract
-from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, folded, soon
+from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -368,6 +369,18 @@ class TestTrap7TheLedgerIsGone:
         for reader in (ledger, LogLedger(log)):
             with pytest.raises(LedgerError):
                 reader.read(soon())
+
+    def test_a_warm_reader_finds_out_that_the_topic_was_made_anew(self, log: MemoryLog, ledger: LogLedger) -> None:
+        ledger.read(soon())
+        log.truncate(0)
+        log.elect()
+        log._epoch = 0  # a new topic counts its leaders from the start
+        another = LogLedger(log)
+        another.append(GENESIS, soon())
+        another.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=1, now=NOW, id_="r"), soon())
+        another.append(claim("theirs", 50, 59, generation=NOW), soon())
+        assert ledger.read(soon()) == another.read(soon())
+        assert set(ledger.read(soon()).pending) == {"theirs"}
 
 
 class TestTrap8Gaps:

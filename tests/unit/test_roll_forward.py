@@ -11,8 +11,9 @@ from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.operations import Claim, Divert, Release, Reset, Settle
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS, Outcome, roll_forward
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS, State, Status, UploadSession
+from tests.deadlines import soon
 from tests.kafka_events import element, payload
-from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, places, soon
+from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable

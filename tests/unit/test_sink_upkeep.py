@@ -13,8 +13,9 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.originals import MemoryOriginals
 from maxcompute_sink.connections import Connections
 from maxcompute_sink.upkeep import Upkeep
+from tests.deadlines import soon
 from tests.kafka_events import element, payload
-from tests.sink_delivery import ORDERS, Connector, soon
+from tests.sink_delivery import ORDERS, Connector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,6 +18,7 @@ from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.table import Column
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.upload_sessions import State, Status, UploadSession
+from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
 from tests.scripted_service import Answer, ScriptedService, refusal, session
 
@@ -46,10 +47,6 @@ def service(scripted: ScriptedService, token: str = "") -> Service:
 
 def sessions(scripted: ScriptedService) -> TunnelUploadSessions:
     return TunnelUploadSessions(service(scripted), SETTINGS)
-
-
-def soon() -> Deadline:
-    return Deadline.after(20)
 
 
 def test_a_session_is_opened_for_a_partition_that_need_not_be_there() -> None:
@@ -178,7 +175,7 @@ def test_messages_say_what_to_do_and_keep_secrets() -> None:
     answers = (refusal(403, "NoPermission", "no Update"), refusal(401, "SignatureNotMatch", SECRET))
     with ScriptedService(*answers) as scripted:
         with pytest.raises(
-            RefusedError, match=r"could not open an upload session for .*: no Update; grant the function"
+            RefusedError, match=r"could not open an upload session for .*: no Update; grant whoever asks"
         ):
             sessions(scripted).open(PT, soon())
         with pytest.raises(RefusedError) as caught:
