@@ -1,3 +1,5 @@
+"""What may be committed once batches have finished, in whatever order."""
+
 from __future__ import annotations
 
 import pytest

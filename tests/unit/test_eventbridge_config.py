@@ -1,3 +1,5 @@
+"""A stream's configuration as it is read from a trigger, and everything wrong with it at once."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""A batch's way to the function: retried, halted or interrupted."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""A Kafka record as an element of a batch."""
+
 from __future__ import annotations
 
 import base64

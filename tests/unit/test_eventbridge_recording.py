@@ -1,3 +1,5 @@
+"""Delivered batches as they are written to files."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

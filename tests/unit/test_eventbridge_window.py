@@ -1,3 +1,5 @@
+"""When a batch is closed: by its count, its size or its time."""
+
 from __future__ import annotations
 
 import json

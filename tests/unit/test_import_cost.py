@@ -28,17 +28,13 @@ def run(imports: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-@pytest.mark.parametrize(
-    "imports", ["import fc_powertools", "import kafka_maxcompute.settings, kafka_maxcompute.table"]
-)
+@pytest.mark.parametrize("imports", OURS)
 def test_nothing_heavy_is_imported(imports: str) -> None:
     loaded = set(run(f"{imports}\n{LOADED}").split())
     assert loaded & HEAVY == set()
 
 
-@pytest.mark.parametrize(
-    "imports", ["import fc_powertools", "import kafka_maxcompute.settings, kafka_maxcompute.table"]
-)
+@pytest.mark.parametrize("imports", OURS)
 def test_the_import_costs_less_than_the_interpreters_start(imports: str) -> None:
     base, ours = [], []
     for _ in range(5):

@@ -1,3 +1,5 @@
+"""The records that `send --orders` makes."""
+
 from __future__ import annotations
 
 import json
