@@ -9,7 +9,7 @@ from kafka_maxcompute.ledger.operations import Claim
 from kafka_maxcompute.ledger.source_topics import bounds
 from kafka_maxcompute.offsets import count, gaps
 from kafka_maxcompute.status_topic import latest
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
 from provisioning import brokers
 from provisioning.pending import bring_to_end, services
 from provisioning.resources.ledger import opened
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from kafka_maxcompute.status_topic import Status
     from provisioning.cloud import Cloud
-
-EVERYTHING = (0, 2**62)
 
 
 def ledger(cloud: Cloud) -> dict[str, Any]:
@@ -57,7 +55,7 @@ def statuses(cloud: Cloud) -> Mapping[bytes, Status]:
     configuration, topic = brokers.configuration(cloud), settings.status_topic
     topic_partitions = Appender(configuration).count_partitions([topic], deadline)[topic]
     log = KafkaOriginals(configuration, settings.group)
-    wanted = {(topic, number): [EVERYTHING] for number in range(topic_partitions)}
+    wanted = {(topic, number): WHOLE_LOG for number in range(topic_partitions)}
     return latest((record for _, _, record in log.stream(wanted, deadline)), settings.name)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kafka_maxcompute import dead_letters
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.originals import Original
+from kafka_maxcompute.topic_log import WHOLE_LOG
 from provisioning.redrive import delivered, notes
 from provisioning.redrive.notes import Notes, identity
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings import Settings
     from kafka_maxcompute.topic_log import KafkaOriginals
     from provisioning.redrive.selection import Lossy, Selection
-
-EVERYTHING = ((0, 2**62),)
-"""All offsets of a topic-partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def read(
     """
     found = Catalogue()
     wanted = {
-        (topic, number): EVERYTHING
+        (topic, number): WHOLE_LOG
         for topic in {settings.error_topic, settings.dead_letter_topic}
         for number in range(partitions[topic])
     }
@@ -144,7 +142,7 @@ def _queued(
     ]
     topic = selection.queue_topic
     if topic:
-        wanted = {(topic, number): EVERYTHING for number in range(partitions[topic])}
+        wanted = {(topic, number): WHOLE_LOG for number in range(partitions[topic])}
         bodies += [(Place(at, offset), record) for at, offset, record in logs.stream(wanted, deadline)]
     for place, record in bodies:
         for index, element in enumerate(delivered.elements(record.value or b"")):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kafka_maxcompute import originals
     from kafka_maxcompute.offsets import Interval
 
+WHOLE_LOG = ((0, 2**63 - 2),)
+"""All offsets that a log can have (Kafka's are 64 bits, signed)."""
 READING: dict[str, str | int | bool] = {
     # Everything that was ever appended: an aborted record may have been delivered, and an open transaction mustn't hold
     # up what lies before its end. Markers are never given to a client.

@@ -14,7 +14,7 @@ from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
 from kafka_maxcompute.dead_letters import parse
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import count, intervals
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Interval, Intervals
     from kafka_maxcompute.service import Service
     from kafka_maxcompute.settings import Settings
-
-WHOLE_LOG = ((0, 2**63 - 2),)
-"""All offsets that a log can have (Kafka's are 64 bits, signed)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
