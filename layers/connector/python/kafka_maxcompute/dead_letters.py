@@ -58,11 +58,6 @@ class DeadLetter:
     size: int | None = None
 
     @property
-    def as_delivered(self) -> bool:
-        """Whether its bytes are the event's and not the log's."""
-        return self.form == "as-delivered"
-
-    @property
     def truncated(self) -> bool:
         """Whether a part of it was cut off."""
         return bool(self.cut)
