@@ -14,6 +14,9 @@ from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # it has no other name
 
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
 
@@ -22,7 +25,14 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m local_emulator", description=__doc__, allow_abbrev=False)
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_records(subs)
+    _add_connector(subs)
+    _add_maxcompute(subs)
+    return top
 
+
+def _add_records(subs: Commands) -> None:
+    """What starts the cloud, and what goes through it."""
     demo = subs.add_parser("demo", help="show the main job from end to end and check it (what `make run` does)")
     demo.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
     demo.set_defaults(run=commands.demo)
@@ -51,10 +61,9 @@ def parser() -> argparse.ArgumentParser:
     record.add_argument("--seconds", type=_from(1), default=5, help="how long to wait for more; default: %(default)s")
     record.set_defaults(run=commands.record)
 
-    sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and draw its answer")
-    sql.add_argument("statement", help='for example: "show partitions test_kafka"')
-    sql.set_defaults(run=commands.sql)
 
+def _add_connector(subs: Commands) -> None:
+    """What becomes of the connector."""
     provision = subs.add_parser(
         "provision", help="let the provisioning function plan, apply, look at or end the connector"
     )
@@ -75,6 +84,13 @@ def parser() -> argparse.ArgumentParser:
     status = subs.add_parser("status", help="show where everything listens and how far the stream is")
     status.set_defaults(run=commands.status)
 
+
+def _add_maxcompute(subs: Commands) -> None:
+    """What is asked of the local MaxCompute, and served without the rest."""
+    sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and draw its answer")
+    sql.add_argument("statement", help='for example: "show partitions test_kafka"')
+    sql.set_defaults(run=commands.sql)
+
     alone = subs.add_parser("maxcompute", help="serve the MaxCompute emulator alone")
     maxcompute.add_arguments(alone)
     alone.set_defaults(run=maxcompute.run)
@@ -82,7 +98,6 @@ def parser() -> argparse.ArgumentParser:
     fault = subs.add_parser("fault", help="let requests to the local MaxCompute go wrong")
     fault_command.add_arguments(fault)
     fault.set_defaults(run=fault_command.run)
-    return top
 
 
 def _from(least: int) -> Callable[[str], int]:
