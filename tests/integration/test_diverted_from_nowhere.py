@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.roll_forward import roll_forward
 from kafka_maxcompute.topic_log import KafkaOriginals
 from tests.kafka_events import element, payload
-from tests.sink_delivery import Connector, Hooked, KilledError, killed_at, places, soon
+from tests.sink_delivery import Connector, Hooked, KilledError, killed_at, places
 
 if TYPE_CHECKING:
     from local_emulator.kafka.embedded import EmbeddedBroker
@@ -44,5 +45,5 @@ def test_without_the_element_it_stays_pending(embedded_kafka: EmbeddedBroker) ->
         made.deliver(payload(element(3, partition=99, value=7)), line)
     (pending,) = made.state.pending.values()
     with pytest.raises(RefusedError, match="orders-99"):
-        roll_forward(pending, made.services(), soon())
+        roll_forward(pending, made.services(), Deadline.after(30))
     assert len(made.state.pending) == 1

@@ -370,18 +370,6 @@ class TestTrap7TheLedgerIsGone:
             with pytest.raises(LedgerError):
                 reader.read(soon())
 
-    def test_a_warm_reader_finds_out_that_the_topic_was_made_anew(self, log: MemoryLog, ledger: LogLedger) -> None:
-        ledger.read(soon())
-        log.truncate(0)
-        log.elect()
-        log._epoch = 0  # a new topic counts its leaders from the start
-        another = LogLedger(log)
-        another.append(GENESIS, soon())
-        another.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=1, now=NOW, id_="r"), soon())
-        another.append(claim("theirs", 50, 59, generation=NOW), soon())
-        assert ledger.read(soon()) == another.read(soon())
-        assert set(ledger.read(soon()).pending) == {"theirs"}
-
 
 class TestTrap8Gaps:
     SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.log import PositionLostError
-from kafka_maxcompute.ledger.operations import Operation, Snapshot, State, decode, encode
+from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Operation, Snapshot, State, decode, encode
 from kafka_maxcompute.ledger.state import Entry, advance
 
 if TYPE_CHECKING:
@@ -140,8 +140,11 @@ class LogLedger:
         found, position = self._receive(begin, end, deadline)
         if self._epoch >= 0 and any(record.epoch != self._epoch for record in found):
             raise PositionLostError("the log has another leader, which may not have all that was read of it")
-        self._state = self._advanced(state, found, position)
-        return self._state
+        after = self._advanced(state, found, position)
+        if any(_generation(entry) > after.generation for entry in _entries(found)):
+            raise PositionLostError("the log has claims of a generation that it doesn't begin: it was made anew")
+        self._state = after
+        return after
 
     def _cold(self, deadline: Deadline) -> State:
         """Read back from the end until a snapshot and all after its cover are there, or the log's start."""
@@ -216,3 +219,8 @@ def _entries(found: Sequence[LogRecord]) -> list[Entry]:
 
 def _cover(entry: Entry) -> int:
     return entry.operation.state.folded if isinstance(entry.operation, Snapshot) else -1
+
+
+def _generation(entry: Entry) -> int:
+    """That of the state which whoever appended it had read; a reset names the one to come, or a wrong one."""
+    return entry.operation.generation if isinstance(entry.operation, Claim | Divert | Empty) else 0
