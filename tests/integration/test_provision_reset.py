@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import Consumer
 
 from kafka_maxcompute.appending import Append, Appender
 from kafka_maxcompute.ledger.operations import Claim, Settle
@@ -106,6 +107,20 @@ def test_nothing_is_reset_while_a_claim_is_pending(around: Surrounding) -> None:
     refused = around.ask("reset", start={"0": 0}, confirm="orders")
     assert refused["state"] == "blocked"
     assert refused["faults"] == ["claims are pending: a; status brings them to their end, then call again"]
+    assert ledger(around) == before
+
+
+def test_the_ledger_stays_as_it_was_where_the_group_cannot_be_moved(around: Surrounding) -> None:
+    before = ledger(around, *WRITTEN)
+    servers = around.broker.bootstrap_servers
+    member = Consumer({"bootstrap.servers": servers, "group.id": "connect-orders", "auto.offset.reset": "earliest"})
+    member.subscribe(["orders-in"])
+    try:
+        assert eventually(lambda: member.poll(0.1) is not None)
+        refused = around.ask("reset", start={"0": 1}, confirm="orders")
+    finally:
+        member.close()
+    assert "keeps its offsets while it has members" in refused["faults"][0]
     assert ledger(around) == before
 
 

@@ -62,8 +62,9 @@ def reset(cloud: Cloud) -> dict[str, Any]:
         faults.append(f"confirm: expected the connector's name, {settings.name!r}, found {request.confirm!r}")
     if faults or not request.confirm:
         return {"state": "blocked" if faults else "planned", "faults": faults, "topic_partitions": told}
-    generation = _begin(cloud, found) if settings.delivery == EXACTLY_ONCE else None
+    # The group first: brokers refuse it while there are members, and then the ledger has to be what it was.
     brokers.commit(cloud, found.starts)
+    generation = _begin(cloud, found) if settings.delivery == EXACTLY_ONCE else None
     return {"state": "reset", "faults": [], "topic_partitions": told, "generation": generation}
 
 
