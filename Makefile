@@ -67,6 +67,6 @@ $(VENV)/dev.stamp: requirements-dev.txt | $(BIN)/python
 $(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
 	@echo "Installing the functions' dependency layer for this Python (once) ..."
 	@rm -rf $(DEPENDENCIES)
-	@$(PIP) --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
+	@$(PIP) --upgrade --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
 	@$(BIN)/python -m compileall -q -j 0 $(DEPENDENCIES) >/dev/null 2>&1 || true
 	@touch $@
