@@ -55,7 +55,7 @@ def _add_records(subs: Commands) -> None:
     replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events")
     replay.set_defaults(run=commands.replay)
 
-    record = subs.add_parser("record", help="write the topic's next batch to a file, as the stream would deliver it")
+    record = subs.add_parser("record", help="write the topic's oldest records to a file, as a batch of the stream")
     record.add_argument("file", type=Path, help="the file to write")
     record.add_argument("--count", type=_from(1), default=1000, help="records at most; default: %(default)s")
     record.add_argument("--seconds", type=_from(1), default=5, help="how long to wait for more; default: %(default)s")

@@ -25,7 +25,7 @@ POLICY_SECONDS = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("action", help="such as plan, apply, status, pause, resume or destroy")
+    parser.add_argument("action", help="plan, apply, status, test, pause, resume, reset, redrive, audit or destroy")
     parser.add_argument(
         "event", nargs="?", default="{}", metavar="JSON", help="other fields: '{\"create_table\": true}'"
     )

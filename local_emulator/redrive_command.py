@@ -78,12 +78,12 @@ def lines(reply: Mapping[str, Any]) -> Iterator[str]:
     if rows:
         yield from draw([name.replace("_", "-") for name in COLUMNS], rows, LONGEST)
     elif not reply["faults"]:
-        yield "no dead letters"
+        yield "no dead letters, or none that match"
     if reply.get("unreadable"):
         yield f"{reply['unreadable']} records of the error topics are no dead letters of this version"
     yield from (f"fault: {fault}" for fault in reply["faults"])
     wanted = sum(row["letters"] for row in reply.get("letters", ()) if row["do"] == "redrive")
     if reply["state"] == "planned":
-        yield f"{wanted} letters would be sent, nothing was; send them with --go"
+        yield f"letters that would be sent: {wanted}; none was; send them with --go"
     elif "redriven" in reply:
-        yield f"{reply['redriven']} letters were sent to the source topic again"
+        yield f"letters sent to the source topic again: {reply['redriven']}"

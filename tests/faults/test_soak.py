@@ -1,4 +1,4 @@
-"""Two instances, overlapping batches, random faults: for a minute in `make test`, for half an hour in `make soak`.
+"""Two instances, overlapping batches, random faults: a minute in `make test`, three in CI, half an hour in `make soak`.
 
 Both deliver the same topic-partitions side by side, cut anew each time; an instance is replaced now and then, and
 beside them one process after the other is killed in the middle of a delivery. At the end it has to be seen that faults
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from local_emulator.kafka.apache import ApacheBroker
     from local_emulator.maxcompute.server import Server
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "180" if "CI" in os.environ else "60"))
 SEED = int(os.environ.get("SOAK_SEED", time.time()))
 RECORDS = 50
 """Of each topic-partition that are sent together; the last one of each can't be written."""

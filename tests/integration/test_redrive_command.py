@@ -41,7 +41,7 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
     with up(project_copy):
         topic = "connect-error-kafka-maxcompute-sink"
         configuration = {"bootstrap.servers": endpoints.read().kafka, "log_level": 0}
-        assert client(project_copy, "redrive") == "no dead letters\n"
+        assert client(project_copy, "redrive") == "no dead letters, or none that match\n"
         writer = KafkaDeadLetters(configuration, error_topic=topic, dead_letter_topic=topic)
         writer.write([LETTER, replace(LETTER, offset=42, form="as-delivered")], Deadline.after(30))
 
@@ -54,8 +54,8 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
             "1",
             "41",
         ]
-        assert shown.endswith("1 letters would be sent, nothing was; send them with --go\n")
-        assert client(project_copy, "redrive", "--go").endswith("1 letters were sent to the source topic again\n")
+        assert shown.endswith("letters that would be sent: 1; none was; send them with --go\n")
+        assert client(project_copy, "redrive", "--go").endswith("letters sent to the source topic again: 1\n")
         assert "sent again" in await_rows(project_copy, "sent again")
         again = json.loads(client(project_copy, "redrive", "--go", "--json"))
         assert (again["state"], [row["do"] for row in again["letters"]]) == ("unchanged", ["skip", "skip"])
@@ -64,7 +64,7 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
         body.write_text(json.dumps([element(7, topic=LETTER.topic, partition=0, key="k1", value="given up")]))
         words = ("--messages", str(body), "--allow", "as-delivered", "--topic-partition", "0", "--go")
         assert "given up" not in await_rows(project_copy, "sent again")
-        assert client(project_copy, "redrive", *words).endswith("1 letters were sent to the source topic again\n")
+        assert client(project_copy, "redrive", *words).endswith("letters sent to the source topic again: 1\n")
         assert "given up" in await_rows(project_copy, "given up")
 
         refused = command(project_copy, "redrive", "--since", "yesterday")
@@ -104,5 +104,5 @@ def test_what_could_not_be_done_is_told() -> None:
     assert list(lines(reply)) == [
         "2 records of the error topics are no dead letters of this version",
         "fault: the time is up",
-        "0 letters were sent to the source topic again",
+        "letters sent to the source topic again: 0",
     ]

@@ -17,7 +17,7 @@ Lossy: TypeAlias = Literal["as-delivered", "truncated"]
 LOSSY: tuple[str, ...] = get_args(Lossy)
 
 EXPECTED = (
-    'filters such as {"reasons": ["field-count"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
+    'filters such as {"reasons": ["not-csv"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
     '"topic_partitions": [0, 3], "allow": ["as-delivered", "truncated"], "queue_topic": "...", "messages": ["..."]}'
 )
 
