@@ -248,9 +248,11 @@ class TestTopics:
         with pytest.raises(RefusedError, match=r"nowhere-0: .* create the topic"):
             source_topics.bounds(properties(broker), [("nowhere", 0)], soon())
 
-    def test_an_embedded_broker_has_no_topic_ids(self, embedded_kafka: EmbeddedBroker) -> None:
-        topic = make_topic(embedded_kafka)
-        assert source_topics.ids(properties(embedded_kafka), [topic], soon()) == {}
+    def test_an_embedded_broker_has_topic_ids(self, embedded_kafka: EmbeddedBroker) -> None:
+        one, other = make_topic(embedded_kafka), make_topic(embedded_kafka)
+        found = source_topics.ids(properties(embedded_kafka), [one, other], soon())
+        assert found.keys() == {one, other}
+        assert found[one] != found[other]
 
     @pytest.mark.java
     @pytest.mark.xdist_group("apache_kafka")
@@ -278,8 +280,5 @@ class TestTopics:
         assert "later than 5, found 6" in message
 
     def test_the_id_of_a_topic_that_isnt_there(self, broker: Broker) -> None:
-        if isinstance(broker, EmbeddedBroker):
-            assert source_topics.ids(properties(broker), ["nowhere"], soon()) == {}
-        else:
-            with pytest.raises(RefusedError, match="id of topic nowhere"):
-                source_topics.ids(properties(broker), ["nowhere"], soon())
+        with pytest.raises(RefusedError, match="id of topic nowhere"):
+            source_topics.ids(properties(broker), ["nowhere"], soon())

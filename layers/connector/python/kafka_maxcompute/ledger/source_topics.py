@@ -71,7 +71,7 @@ def bounds(
 def ids(configuration: Mapping[str, Any], topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
     """The ids of the topics, of those that have one.
 
-    Brokers before Kafka 2.8 have no ids, and the embedded broker doesn't answer at all: then none is found.
+    Brokers before Kafka 2.8 have no ids, and some answer nothing at all: then none is found.
     """
     seconds = min(ANSWERLESS_SECONDS, deadline.remaining())
     # The client is kept until all answers are there: they end with it.
