@@ -22,7 +22,7 @@ def connect(at: Endpoints) -> ODPS:
 
 
 def client(access_id: str, access_key: str, project: str, endpoint: str, tunnel_endpoint: str) -> ODPS:
-    """A client that says nothing by itself."""
+    """A client that says nothing by itself, and leaves other clients of this process what they have."""
     options.verbose = False
     return ODPS(
         access_id,
@@ -31,6 +31,8 @@ def client(access_id: str, access_key: str, project: str, endpoint: str, tunnel_
         endpoint=endpoint,
         tunnel_endpoint=tunnel_endpoint,
         logview_host=endpoint,
+        # By default PyODPS makes these addresses those of every client made after this one that doesn't name its own.
+        overwrite_global=False,
     )
 
 
