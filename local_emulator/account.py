@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator import tables
 from local_emulator.control_plane import server as control_plane
-from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.entities import MANY, Instance
 from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
@@ -110,7 +110,7 @@ def start(
         )
     )
     store.app[ACCESS].members.exists = directory(plane.state)
-    instance = Instance(INSTANCE_ID, region=sink.region)
+    instance = Instance(INSTANCE_ID, region=sink.region, topic_limit=MANY, partition_limit=MANY, group_limit=MANY)
     instance.vpc = sink.environment["CONNECTOR_VPC_ID"] or instance.vpc
     instance.vswitch = sink.environment["CONNECTOR_VSWITCH_ID"] or instance.vswitch
     try:

@@ -14,7 +14,7 @@ from fc_powertools.credentials import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY
 from fc_powertools.decorators import opened
 from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
-from local_emulator.control_plane.alikafka.entities import Instance, Topic
+from local_emulator.control_plane.alikafka.entities import MANY, Instance, Topic
 from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.maxcompute_keys import registrar
@@ -125,7 +125,12 @@ def running(broker: Broker | None = None, name: str = "orders", **instance: Any)
         around = Surroundings(broker=broker, tell_key=registrar(tables.app[ACCOUNTS]))
         plane = parts.enter_context(control_plane.start(surroundings=around))
         source = Topic(f"{name}-in", "source", 6, datetime.now(timezone.utc))
-        add_instance(plane, Instance(INSTANCE, topics={source.name: source}, **instance))
+        add_instance(
+            plane,
+            Instance(
+                INSTANCE, topics={source.name: source}, **{"topic_limit": MANY, "partition_limit": MANY, **instance}
+            ),
+        )
         settings = {
             "name": name,
             "instance_id": INSTANCE,

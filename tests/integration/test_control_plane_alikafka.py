@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 
 from local_emulator.control_plane import server
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.entities import MANY, Instance
 from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
@@ -397,7 +397,7 @@ def test_topics_and_groups_outlive_the_control_plane(tmp_path: Path, embedded_ka
 def test_in_a_real_broker(broker: Broker) -> None:
     name, group = f"orders-{uuid.uuid4().hex[:8]}", f"readers-{uuid.uuid4().hex[:8]}"
     with server.start(surroundings=Surroundings(broker=broker)) as running:
-        add_instance(running, Instance(INSTANCE, partition_limit=10_000))
+        add_instance(running, Instance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
         client = kafka(running)
         config = '{"retention.ms": "7200000", "message.timestamp.type": "CreateTime"}'
         client.create_topic(new_topic(name, local_topic=True, compact_topic=True, config=config, partition_num="2"))

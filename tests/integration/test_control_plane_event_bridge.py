@@ -13,7 +13,7 @@ from alibabacloud_ram20150501 import models as ram_models
 
 from local_emulator.control_plane import server
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.entities import MANY, Instance
 from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.event_bridge.rules import EventBridgeRules
@@ -80,7 +80,7 @@ def started(
     surroundings = Surroundings(broker=broker, functions=functions)
     chosen = Rules(event_bridge=EventBridgeRules(**rules))
     running = server.start(folder, surroundings=surroundings, rules=chosen)
-    add_instance(running, Instance(INSTANCE, partition_limit=10_000))
+    add_instance(running, Instance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
     return running
 
 

@@ -140,6 +140,8 @@ def test_a_ledger_whose_topic_is_deleted_or_made_anew_is_refused(
         time.sleep(0.05)
     new = NewTopic(topic, num_partitions=2, replication_factor=1, config=COMPACTED)
     admin.create_topics([new])[topic].result(30)
+    while topic not in admin.list_topics(timeout=10).topics:  # the answer comes before the broker itself knows it
+        time.sleep(0.05)
     with pytest.raises(LedgerError, match="Genesis"):
         ledger.read(soon())
 

@@ -9,6 +9,8 @@ import msgspec
 
 IN_SERVICE = 2
 """Of ViewInstanceStatusCode."""
+MANY = 100_000
+"""A quota that is never reached, for an instance whose broker has who knows how many topics."""
 _EPOCH = datetime(2020, 11, 17, tzinfo=timezone.utc)
 
 
