@@ -15,7 +15,7 @@ from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from local_emulator.endpoints import Endpoints
     from local_emulator.eventbridge.event import Headers
@@ -49,15 +49,18 @@ def lags(at: Endpoints) -> list[Lag]:
         return result
 
 
-def read_batch(at: Endpoints, count: int, seconds: float) -> Batch | None:
+def read_batch(at: Endpoints, count: int, seconds: float, since: Mapping[int, int] | None = None) -> Batch | None:
     """The topic's oldest records, `count` at most, as one batch of the stream; None where there are none.
+
+    With `since`, only of these topic-partitions, from these offsets on, or from what the topic still has.
 
     Returns after `seconds` without a record, or when the window's 32 MB are full. The group isn't touched.
     """
     encode = element_encoder(at.stream_config(), at.account_id)
     window = Window(count, seconds)
     with _consumer(at) as consumer:
-        consumer.assign([TopicPartition(at.topic, each.partition, OFFSET_BEGINNING) for each in _topic_partitions(at)])
+        starts = since or {each.partition: OFFSET_BEGINNING for each in _topic_partitions(at)}
+        consumer.assign([TopicPartition(at.topic, partition, start) for partition, start in starts.items()])
         quiet_since = time.monotonic()
         while not window.has_count() and time.monotonic() - quiet_since < seconds:
             message = consumer.poll(0.1)

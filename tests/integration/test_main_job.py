@@ -202,4 +202,5 @@ def test_the_main_job_runs_on_a_broker_of_ones_own(project_copy: Path, apache_ka
     apache_kafka.create_topic("maxcompute-test-input", 3)
     held(run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers))
     # A second run finds the topic and the group's commits of the first.
-    assert "The check holds" in run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers).stdout
+    shown = run_demo(project_copy, "--kafka", apache_kafka.bootstrap_servers).stdout
+    assert "The check holds" in shown, shown
