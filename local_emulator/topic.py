@@ -13,6 +13,7 @@ from local_emulator.eventbridge.event import element_encoder
 from local_emulator.eventbridge.window import Window
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.errors import BrokerError
+from local_emulator.kafka.log_ends import log_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,9 +43,10 @@ def lags(at: Endpoints) -> list[Lag]:
     """The group's lag in each topic-partition of the source topic; BrokerError if the broker doesn't answer."""
     with _consumer(at) as consumer:
         found = consumer.committed(_topic_partitions(at), timeout=ANSWER_SECONDS)
+        ends = log_ends(consumer, found, ANSWER_SECONDS)
         result = []
         for each in found:
-            start, end = consumer.get_watermark_offsets(each, timeout=ANSWER_SECONDS)
+            start, end = ends[each.topic, each.partition]
             result.append(Lag(each.partition, end, max(each.offset, start)))
         return result
 

@@ -28,9 +28,13 @@ class CountedLog:
         self.questions = 0
         self.read = 0
 
-    def bounds(self, deadline: Deadline) -> tuple[int, int]:
+    def start(self, deadline: Deadline) -> int:
         self.questions += 1
-        return self.log.bounds(deadline)
+        return self.log.start(deadline)
+
+    def end(self, deadline: Deadline) -> int:
+        self.questions += 1
+        return self.log.end(deadline)
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
         found, position = self.log.records(start, deadline)

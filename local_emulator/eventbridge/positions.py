@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition
 
 from local_emulator.eventbridge.delivery import StreamHalt
 from local_emulator.eventbridge.progress import State
+from local_emulator.kafka.log_ends import log_ends
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -23,9 +24,10 @@ def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: st
     StreamHalt if the log of one begins after what its group has committed: records were lost before their delivery.
     """
     positions = []
+    ends = log_ends(consumer, assigned, REQUEST_SECONDS)
     for committed in consumer.committed(assigned, timeout=REQUEST_SECONDS):
         topic, partition, offset = committed.topic, committed.partition, committed.offset
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)
+        low, high = ends[topic, partition]
         if offset < 0:
             offset = low if offset_reset == "earliest" else high
             if 0 < offset == low:

@@ -170,7 +170,7 @@ def cold(connector: Connector) -> tuple[int, float]:
     results = []
     for _ in range(3):
         log = Counted({"bootstrap.servers": connector.broker.bootstrap_servers}, connector.settings.offset_topic)
-        log.bounds(soon())  # connected, as an instance is by its initializer
+        log.end(soon())  # connected, as an instance is by its initializer
         begun = time.monotonic()
         LogLedger(log).read(soon())
         results.append((log.read, time.monotonic() - begun))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from local_emulator.kafka.log_ends import log_ends
 from tests.faults.kafka_proxy import KafkaProxy
 from tests.kafka_fixtures import APACHE
 
@@ -148,10 +149,11 @@ def test_errors_of_fetches_and_of_questions_for_offsets(proxy: KafkaProxy, topic
     assert values(proxy.bootstrap_servers, topic) == [b"v"]
     offsets = proxy.arm("error", "ListOffsets", topic, error="TOPIC_AUTHORIZATION_FAILED")
     consumer = Consumer({"bootstrap.servers": proxy.bootstrap_servers, "group.id": "g", **QUIET})
+    place = TopicPartition(topic, 1)
     try:
         with pytest.raises(KafkaException, match="authorization"):
-            consumer.get_watermark_offsets(TopicPartition(topic, 1), timeout=5)
-        assert consumer.get_watermark_offsets(TopicPartition(topic, 1), timeout=5) == (0, 1)
+            log_ends(consumer, [place], 5)
+        assert log_ends(consumer, [place], 5) == {(topic, 1): (0, 1)}
     finally:
         consumer.close()
     assert (fetch.fired, offsets.fired) == (1, 1)

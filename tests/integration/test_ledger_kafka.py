@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from fc_powertools import Deadline
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.errors import (
     ConfigurationError,
     DeadlineError,
@@ -105,7 +106,7 @@ def test_compaction_takes_what_snapshots_cover_and_changes_nothing(
         # The segment in use is never compacted: each round begins another.
         LedgerContract.work(writer, 1)
         time.sleep(0.3)
-    start, end = log.bounds(soon())
+    start, end = log.start(soon()), log.end(soon())
     assert (start, kept <= 500, end > 2_000) == (0, True, True), f"{kept} records of {end} are left"
     cold = CountedLog(connect())
     state = LogLedger(cold).read(soon())
@@ -116,7 +117,7 @@ def test_compaction_takes_what_snapshots_cover_and_changes_nothing(
 
 def all_records(log: KafkaLog) -> list[int]:
     """The offsets that are left in the log."""
-    start, end = log.bounds(soon())
+    start, end = log.start(soon()), log.end(soon())
     found: list[int] = []
     while start < end:
         records, start = log.records(start, soon())
@@ -184,10 +185,10 @@ def test_nothing_comes_before_the_time_is_up(log: KafkaLog) -> None:
 def test_brokers_that_are_gone_are_waited_for_as_long_as_there_is_time(
     embedded_kafka: EmbeddedBroker, log: KafkaLog
 ) -> None:
-    assert log.bounds(soon()) == (0, 3)
+    assert (log.start(soon()), log.end(soon())) == (0, 3)
     embedded_kafka.stop()
     with pytest.raises(UnavailableError):
-        log.bounds(Deadline.after(1.0))
+        log.end(Deadline.after(1.0))
     with pytest.raises(UnavailableError):
         log.records(0, Deadline.after(1.0))
     with pytest.raises(DeadlineError, match="may be in the log or not"):
@@ -197,7 +198,7 @@ def test_brokers_that_are_gone_are_waited_for_as_long_as_there_is_time(
 def test_a_topic_that_isnt_there_is_named(embedded_kafka: EmbeddedBroker, opened: list[KafkaLog]) -> None:
     log = connector(embedded_kafka, "nowhere", opened)()
     with pytest.raises(RefusedError, match=r"nowhere-0: .* create the topic"):
-        log.bounds(soon())
+        log.end(soon())
 
 
 def test_tombstones_come_after_what_they_end(log: KafkaLog) -> None:
@@ -243,12 +244,9 @@ class TestTopics:
     @pytest.mark.parametrize("broker", ["embedded_kafka", APACHE], indirect=True)
     def test_the_ends_of_source_topics(self, broker: Broker, topic: str, opened: list[KafkaLog]) -> None:
         connector(broker, topic, opened)().append(b"key", b"value", soon())
-        assert source_topics.bounds(properties(broker), [(topic, 0), (topic, 2)], soon()) == {
-            (topic, 0): (0, 1),
-            (topic, 2): (0, 0),
-        }
-        with pytest.raises(RefusedError, match=r"nowhere-0: .* create the topic"):
-            source_topics.bounds(properties(broker), [("nowhere", 0)], soon())
+        places = [(topic, 0), (topic, 2)]
+        with source_topics.asking(properties(broker)) as client:
+            assert log_bounds.bounds(client, places, soon()) == {(topic, 0): (0, 1), (topic, 2): (0, 0)}
 
     def test_an_embedded_broker_has_topic_ids(self, embedded_kafka: EmbeddedBroker) -> None:
         one, other = make_topic(embedded_kafka), make_topic(embedded_kafka)

@@ -66,7 +66,7 @@ def test_it_is_begun_once_and_says_what_it_is_about(around: Surrounding) -> None
     assert abs(state.identity.table_created - time.time() * 1_000) < 600_000
     assert around.ask("apply")["state"] == "unchanged"
     with around.cloud() as cloud, opened(cloud, cloud.request.settings) as (log, _):
-        assert log.bounds(cloud.deadline) == (0, 1)
+        assert (log.start(cloud.deadline), log.end(cloud.deadline)) == (0, 1)
 
 
 def test_a_ledger_that_has_lost_records_blocks(around: Surrounding) -> None:

@@ -98,8 +98,13 @@ class Attacked(MemoryLog):
             self.history.append(Entry(offset, NOW, decode(value)))
         return offset
 
-    def bounds(self, deadline: Deadline) -> tuple[int, int]:
-        found = super().bounds(deadline)
+    def start(self, deadline: Deadline) -> int:
+        found = super().start(deadline)
+        self.attack()
+        return found
+
+    def end(self, deadline: Deadline) -> int:
+        found = super().end(deadline)
         self.attack()
         return found
 

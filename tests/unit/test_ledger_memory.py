@@ -46,7 +46,7 @@ def test_compaction_keeps_the_last_of_each_key_and_the_offsets(log: MemoryLog) -
     assert [(record.offset, record.value) for record in log.kept()] == [(2, b"a"), (3, b"c"), (4, None)]
     log.compact(tombstones=True)
     assert [record.offset for record in log.kept()] == [2, 3]
-    assert log.bounds(soon()) == (0, 5)
+    assert (log.start(soon()), log.end(soon())) == (0, 5)
     assert log.records(4, soon()) == ([], 5)
 
 
@@ -57,6 +57,6 @@ def test_nothing_comes_from_outside_the_log(log: MemoryLog) -> None:
     with pytest.raises(UnavailableError, match="the log's end"):
         log.records(4, soon())
     log.truncate(3)
-    assert log.bounds(soon()) == (2, 3)
+    assert (log.start(soon()), log.end(soon())) == (2, 3)
     with pytest.raises(PositionLostError):
         log.records(4, soon())

@@ -342,7 +342,7 @@ class TestTrap7TheLedgerIsGone:
         log.delete_before(lost)
         with pytest.raises(LedgerError):
             LogLedger(log).read(soon())
-        end = log.bounds(soon())[1]
+        end = log.end(soon())
         ledger.append(claim("zombie", 60, 69), soon())
         ledger.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
         mine = claim("mine", 50, 59, generation=NOW)
@@ -361,7 +361,7 @@ class TestTrap7TheLedgerIsGone:
         for reader in (ledger, LogLedger(log)):
             with pytest.raises(LedgerError):
                 reader.read(soon())
-        end = log.bounds(soon())[1]
+        end = log.end(soon())
         ledger.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
         for reader in (ledger, LogLedger(log)):
             assert reader.read(soon()).settled == {PLACE: ((0, 49),)}

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException, TopicPartition
 
 from kafka_maxcompute import brokers as clients
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
-from kafka_maxcompute.topic_log import QUESTION_SECONDS, record
+from kafka_maxcompute.errors import ConnectorError
+from kafka_maxcompute.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.topic_log import record
 from provisioning import brokers
 
 if TYPE_CHECKING:
@@ -36,15 +39,12 @@ class Arrivals:
         try:
             # All topics are asked for: a question for one makes it where brokers do so by themselves.
             there = self._consumer.list_topics(timeout=seconds).topics
-            places = [
-                TopicPartition(topic, number)
-                for topic in topics
-                if topic in there
-                for number in there[topic].partitions
-            ]
-            for place in places:
-                place.offset = self._consumer.get_watermark_offsets(place, timeout=seconds)[1]
-            self._consumer.assign(places)
+            places = [(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
+            ends = log_bounds.ends(self._consumer, places, cloud.deadline)
+            self._consumer.assign([TopicPartition(*place, offset) for place, offset in ends.items()])
+        except ConnectorError:
+            self._consumer.close()
+            raise
         except KafkaException as error:
             self._consumer.close()
             raise fault(error.args[0], f"asking for the ends of {', '.join(topics)}") from error

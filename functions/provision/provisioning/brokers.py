@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
-from kafka_maxcompute import brokers
+from kafka_maxcompute import brokers, log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import ConfigurationError, DeadlineError, RefusedError
 from provisioning import network
@@ -116,13 +116,10 @@ def commit(cloud: Cloud, offsets: Mapping[int, int]) -> None:
 
 def offsets_at(cloud: Cloud, milliseconds: int) -> dict[int, int]:
     """The first offset of each topic-partition whose record is of that time or later; its end where there is none."""
-    wanted = _places(cloud, dict.fromkeys(range(partitions(cloud)), milliseconds))
+    wanted = [(cloud.request.settings.source_topic, number) for number in range(partitions(cloud))]
     with _asking(cloud) as (reader, deadline):
-        found = reader.offsets_for_times(wanted, timeout=deadline.remaining()) if wanted else []
-        return {
-            place.partition: place.offset if place.offset >= 0 else reader.get_watermark_offsets(place)[1]
-            for place in found
-        }
+        found = log_bounds.offsets_at(reader, wanted, milliseconds, deadline)
+        return {partition: offset for (_, partition), offset in found.items()}
 
 
 def _places(cloud: Cloud, offsets: Mapping[int, int]) -> list[TopicPartition]:

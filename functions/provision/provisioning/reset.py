@@ -11,11 +11,11 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import table_definition
+from kafka_maxcompute import log_bounds, table_definition
 from kafka_maxcompute.errors import LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
-from kafka_maxcompute.ledger.source_topics import bounds, ids
+from kafka_maxcompute.ledger.source_topics import asking, ids
 from kafka_maxcompute.ledger.state import fold
 from kafka_maxcompute.offsets import count, intersection
 from provisioning import brokers
@@ -110,7 +110,8 @@ def _look(cloud: Cloud) -> Found:
     configuration, moment = brokers.configuration(cloud), request.start_timestamp
     starts = request.start if moment is None else brokers.offsets_at(cloud, moment)
     places = [(settings.source_topic, number) for number in range(brokers.partitions(cloud))]
-    logs = {number: ends for (_, number), ends in bounds(configuration, places, deadline).items()}
+    with asking(configuration) as client:
+        logs = {number: ends for (_, number), ends in log_bounds.bounds(client, places, deadline).items()}
     feeding = stream(request)
     has = feeding.look(cloud)
     running = has is not None and not feeding.is_paused(has)
@@ -154,7 +155,7 @@ def _begin(cloud: Cloud, found: Found) -> int:
         if found.state is None:
             # A snapshot covers something, so there has to be something even in a topic made anew.
             ledger.append(Genesis(identity=found.now), cloud.deadline)
-            _, end = log.bounds(cloud.deadline)
+            end = log.end(cloud.deadline)
             starts = {(topic, number): start for number, start in found.starts.items()}
             begun = identity.begun_anew(found.now, starts, end=end, now=time.time_ns() // 1_000_000, id_=name)
         else:

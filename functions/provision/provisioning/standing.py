@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.appending import Appender
 from kafka_maxcompute.ledger.operations import Claim
-from kafka_maxcompute.ledger.source_topics import bounds
+from kafka_maxcompute.ledger.source_topics import asking
 from kafka_maxcompute.offsets import count, gaps
 from kafka_maxcompute.status_topic import latest
 from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
@@ -31,7 +32,8 @@ def ledger(cloud: Cloud) -> dict[str, Any]:
         why = bring_to_end(services(cloud, found), cloud) if before.pending else {}
         state = found.read(cloud.deadline)
     places = [(settings.source_topic, number) for number in range(brokers.partitions(cloud))]
-    ends = bounds(brokers.configuration(cloud), places, cloud.deadline.within(brokers.SECONDS))
+    with asking(brokers.configuration(cloud)) as client:
+        ends = log_bounds.bounds(client, places, cloud.deadline.within(brokers.SECONDS))
     return {
         "generation": state.generation,
         "rolled_forward": len(before.pending.keys() - state.pending.keys()),

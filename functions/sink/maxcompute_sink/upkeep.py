@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import source_topics
 from kafka_maxcompute.ledger.gaps import MANY, prove_gaps
@@ -75,8 +76,9 @@ class Upkeep:
         """Measure how far behind the batch's topic-partitions are, and settle offsets at which there is no record."""
         many = {place: found for place, found in state.settled.items() if len(found) > MANY}
         try:
-            bounds = source_topics.bounds(self._connections.configuration, offsets, deadline)
-            lag = sum(max(0, bounds[place][1] - 1 - intervals[-1][1]) for place, intervals in offsets.items())
+            with source_topics.asking(self._connections.configuration) as client:
+                ends = log_bounds.ends(client, offsets, deadline)
+            lag = sum(max(0, ends[place] - 1 - intervals[-1][1]) for place, intervals in offsets.items())
             metrics.gauge("lag", lag)
             if many:
                 self._settle_gaps(state, many, deadline)
@@ -95,5 +97,5 @@ class Upkeep:
 
     def _starts(self, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
         """Where the logs of topic-partitions begin now."""
-        found = source_topics.bounds(self._connections.configuration, places, deadline)
-        return {place: start for place, (start, _) in found.items()}
+        with source_topics.asking(self._connections.configuration) as client:
+            return log_bounds.starts(client, places, deadline)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.ledger.source_topics import bounds
+from kafka_maxcompute.ledger.source_topics import asking
 from provisioning import brokers
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class BrokerGroup:
         """Where it would begin, the log's start and its end, by topic-partition."""
         topic = self.settings.source_topic
         places = [(topic, number) for number in range(brokers.partitions(cloud))]
-        ends = bounds(brokers.configuration(cloud), places, cloud.deadline.within(brokers.SECONDS))
+        with asking(brokers.configuration(cloud)) as client:
+            ends = log_bounds.bounds(client, places, cloud.deadline.within(brokers.SECONDS))
         latest = self.settings.consumer_offset == "latest"
         return {number: (end if latest else start, start, end) for (_, number), (start, end) in ends.items()}

@@ -81,7 +81,7 @@ class Ledger:
             raise
         created, topics = self._observed(cloud)
         with opened(cloud, self.settings) as (log, ledger):
-            if log.bounds(deadline) == (0, 0):
+            if log.end(deadline) == 0:
                 return LedgerFound(None, "", wrong) if wrong else None
             try:
                 return LedgerFound(ledger.read(deadline), "", wrong, created, topics)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
 
-from kafka_maxcompute import brokers
+from kafka_maxcompute import brokers, log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import DeadlineError
 from kafka_maxcompute.originals import Original
@@ -39,8 +39,6 @@ READING: dict[str, str | int | bool] = {
 AT_ONCE = 500
 """Messages taken out of librdkafka's queue by one call."""
 POLL_SECONDS = 0.5
-QUESTION_SECONDS = 10.0
-"""How long one question to the brokers may take; a slower answer is none."""
 SKIPPED = 2_000
 """Offsets up to the next wanted one that are worth a new fetch rather than reading through them."""
 
@@ -118,10 +116,8 @@ def _there(
 ) -> dict[originals.TopicPartition, list[Interval]]:
     """The wanted intervals without what is before the log's start or after its end, by topic-partition."""
     there = {}
-    for place, intervals in wanted.items():
-        seconds = min(QUESTION_SECONDS, deadline.remaining())
-        start, end = consumer.get_watermark_offsets(TopicPartition(*place), timeout=seconds)
-        inside = [(max(first, start), min(last, end - 1)) for first, last in sorted(intervals)]
+    for place, (start, end) in log_bounds.bounds(consumer, wanted, deadline).items():
+        inside = [(max(first, start), min(last, end - 1)) for first, last in sorted(wanted[place])]
         if left := [(first, last) for first, last in inside if first <= last]:
             there[place] = left
     return there

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.brokers import consumer
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.log_bounds import QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Deadline
-
-QUESTION_SECONDS = 10.0
-"""How long one question to the brokers may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,8 @@ def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadlin
         places = [TopicPartition(topic, partition) for partition in sorted(found.partitions)]
         answered = asking.committed(places, timeout=_seconds(deadline))
         committed = {place.partition: place.offset for place in answered if place.offset >= 0}
-        return {
-            place.partition: Ends(
-                *asking.get_watermark_offsets(place, timeout=_seconds(deadline)), committed.get(place.partition)
-            )
-            for place in places
-        }
+        bounds = log_bounds.bounds(asking, [(topic, place.partition) for place in places], deadline)
+        return {partition: Ends(*ends, committed.get(partition)) for (_, partition), ends in bounds.items()}
     except KafkaException as error:
         raise fault(error.args[0], f"asking for the ends of {topic}") from error
     finally:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import BROKEN, fault, is_fatal
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
-from kafka_maxcompute.ledger import log_bounds
 from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
 
 if TYPE_CHECKING:
@@ -72,11 +72,20 @@ class KafkaLog:
         self._reader = Consumer({**GROUP, **configuration, **READING})
         self._asker = Consumer({**GROUP, **configuration, **READING})
 
-    def bounds(self, deadline: Deadline) -> tuple[int, int]:
-        """The first offset and the next one, asked for now."""
+    def start(self, deadline: Deadline) -> int:
+        """The first offset, asked for now."""
+        place = self._topic, PARTITION
+        return log_bounds.starts(self._asking, [place], deadline)[place]
+
+    def end(self, deadline: Deadline) -> int:
+        """The next offset, asked for now."""
+        place = self._topic, PARTITION
+        return log_bounds.ends(self._asking, [place], deadline)[place]
+
+    @property
+    def _asking(self) -> Consumer:
         # The reader asks first: to get a connection for a fetch it would wait for librdkafka's next second.
-        client = self._reader if self._next < 0 else self._asker
-        return log_bounds.bounds(client, (self._topic, PARTITION), deadline)
+        return self._reader if self._next < 0 else self._asker
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
         """Some records from `start` on, and where to go on."""

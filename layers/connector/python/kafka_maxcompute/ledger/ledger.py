@@ -134,7 +134,7 @@ class LogLedger:
     def _warm(self, state: State, deadline: Deadline, through: int | None) -> State:
         """Go on from where the last read ended."""
         begin = self._position
-        end = through + 1 if through is not None and begin <= through else self._log.bounds(deadline)[1]
+        end = through + 1 if through is not None and begin <= through else self._log.end(deadline)
         if end < begin:
             raise PositionLostError(f"expected the log's end at {begin} or later, found {end}")
         found, position = self._receive(begin, end, deadline)
@@ -148,7 +148,7 @@ class LogLedger:
 
     def _cold(self, deadline: Deadline) -> State:
         """Read back from the end until a snapshot and all after its cover are there, or the log's start."""
-        start, end = self._log.bounds(deadline)
+        start, end = self._log.start(deadline), self._log.end(deadline)
         begin = max(start, end - REACH)
         found, position = self._receive(begin, end, deadline)
         while begin > 1 + max(map(_cover, _entries(found)), default=-1):
@@ -161,7 +161,7 @@ class LogLedger:
             before = max(start, begin - (end - begin))
             older, _ = self._between(before, begin, deadline)
             # Compaction may have been at work meanwhile, so the end is asked for once more.
-            newer, position = self._receive(position, self._log.bounds(deadline)[1], deadline)
+            newer, position = self._receive(position, self._log.end(deadline), deadline)
             found = [*(record for record in older if record.offset < begin), *found, *newer]
             begin = before
         self._keys, self._cover, self._snapshot, self._epoch = {}, -1, -1, -1
@@ -171,7 +171,7 @@ class LogLedger:
     def _receive(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
         """All records from `begin` to an end that was asked for after the last one of them, unless none is missing."""
         found, position = self._between(begin, end, deadline)
-        while len(found) < position - begin and position < (end := self._log.bounds(deadline)[1]):
+        while len(found) < position - begin and position < (end := self._log.end(deadline)):
             more, position = self._between(position, end, deadline)
             found += more
         return found, position

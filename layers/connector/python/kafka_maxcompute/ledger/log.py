@@ -34,8 +34,11 @@ class LogRecord:
 class Log(Protocol):
     """One topic-partition that is compacted by key. Calls raise `UnavailableError`, `DeadlineError`, `LedgerError`."""
 
-    def bounds(self, deadline: Deadline) -> tuple[int, int]:
-        """The first offset that is kept and the one that the next record will get, asked for now."""
+    def start(self, deadline: Deadline) -> int:
+        """The first offset that is kept, asked for now."""
+
+    def end(self, deadline: Deadline) -> int:
+        """The offset that the next record will get, asked for now."""
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
         """Some records in rising order, none before `start`, and where to go on; waits until there are some.

@@ -30,10 +30,15 @@ class MemoryLog:
         self._end = 0
         self._epoch = 0
 
-    def bounds(self, deadline: Deadline) -> tuple[int, int]:  # noqa: ARG002 # it never waits
-        """The first offset and the next one."""
+    def start(self, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
+        """The first offset."""
         with self._lock:
-            return self._start, self._end
+            return self._start
+
+    def end(self, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
+        """The next offset."""
+        with self._lock:
+            return self._end
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:  # noqa: ARG002 # never waits
         """Some records from `start` on, and where to go on."""

@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.ledger.kafka_log import PARTITION
-from kafka_maxcompute.ledger.log_bounds import QUESTION_SECONDS
 from kafka_maxcompute.ledger.source_topics import ANSWERLESS_SECONDS, UNANSWERED
+from kafka_maxcompute.log_bounds import QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.brokers import consumer
-from kafka_maxcompute.ledger import log_bounds
 from kafka_maxcompute.ledger.identity import Observed
-from kafka_maxcompute.ledger.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.log_bounds import QUESTION_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
+    from confluent_kafka import Consumer
     from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # public, not marked so
 
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.operations import ByTopicPartition, State
-    from kafka_maxcompute.offsets import Offsets, TopicPartition
+    from kafka_maxcompute.offsets import Offsets
 
 ANSWERLESS_SECONDS = 2.0
 """How long a question is waited for that old brokers and the embedded one can't answer."""
@@ -46,26 +48,19 @@ def observed(
     """
     known = state.identity.topics if state.identity else {}
     asked = sorted({topic for topic, _ in dropped} & known.keys())
+    with asking(configuration) as client:
+        ends = log_bounds.ends(client, dropped, deadline)
     return Observed(
         topics=ids(configuration, asked, deadline) if asked else {},
-        ends={place: end for place, (_, end) in bounds(configuration, dropped, deadline).items()},
+        ends=ends,
         dropped=dropped,
         timestamps=timestamps,
     )
 
 
-def bounds(
-    configuration: Mapping[str, Any], places: Iterable[TopicPartition], deadline: Deadline
-) -> dict[TopicPartition, tuple[int, int]]:
-    """The first offset of each topic-partition's log, and the one that its next record will get.
-
-    Asked again until the deadline where brokers can't answer; raises `UnavailableError` and `RefusedError`.
-    """
-    asking = consumer(configuration, configuration.get("group.id", "kafka-maxcompute"))
-    try:
-        return {place: log_bounds.bounds(asking, place, deadline) for place in places}
-    finally:
-        asking.close()
+def asking(configuration: Mapping[str, Any]) -> closing[Consumer]:
+    """A client for a question or two of `log_bounds`; a context manager."""
+    return closing(consumer(configuration, configuration.get("group.id", "kafka-maxcompute")))
 
 
 def ids(configuration: Mapping[str, Any], topics: Sequence[str], deadline: Deadline) -> dict[str, str]:

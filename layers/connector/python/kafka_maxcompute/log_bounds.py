@@ -1,0 +1,117 @@
+"""Where the logs of topic-partitions begin and end, as their leaders say now.
+
+Not by `Consumer.get_watermark_offsets`: librdkafka asks both of its questions at once, and where the one for the start
+fails just before the other is answered, it gives the end for the start as well, as if nothing had failed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Place
+
+from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.errors import RefusedError, UnavailableError
+from kafka_maxcompute.retrying import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from confluent_kafka import Consumer
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.offsets import TopicPartition
+
+QUESTION_SECONDS = 10.0
+"""How long the brokers may take to answer one question; it's asked again while there is time."""
+
+_UNKNOWN = {
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - its public name
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
+
+
+def starts(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+    """The first offset of each log; asked again until the deadline where the brokers can't answer.
+
+    Raises `UnavailableError`, and `RefusedError` where they know no such topic-partition.
+    """
+    return _ask(client, places, OFFSET_BEGINNING, deadline)
+
+
+def ends(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+    """The offset that the next record of each log will get; asked, and raises, as for `starts`."""
+    return _ask(client, places, OFFSET_END, deadline)
+
+
+def bounds(
+    client: Consumer, places: Iterable[TopicPartition], deadline: Deadline
+) -> dict[TopicPartition, tuple[int, int]]:
+    """The start of each log and then its end; asked, and raises, as for `starts`."""
+    first = starts(client, places, deadline)
+    after = ends(client, first, deadline)
+    return {place: (offset, after[place]) for place, offset in first.items()}
+
+
+def offsets_at(
+    client: Consumer, places: Iterable[TopicPartition], milliseconds: int, deadline: Deadline
+) -> dict[TopicPartition, int]:
+    """The first offset of each log whose record is of that time or later, its end where there is none; as `starts`."""
+    found = _ask(client, places, milliseconds, deadline)
+    none = ends(client, [place for place, offset in found.items() if offset < 0], deadline)
+    return found | none
+
+
+def _ask(
+    client: Consumer, places: Iterable[TopicPartition], time: int, deadline: Deadline
+) -> dict[TopicPartition, int]:
+    """Kafka's ListOffsets for all places: a time in ms, or the name of an end, which librdkafka passes on."""
+    asked = sorted(places)
+    return until(deadline)(_answers, client, asked, time, deadline) if asked else {}
+
+
+def _answers(
+    client: Consumer, places: Sequence[TopicPartition], time: int, deadline: Deadline
+) -> dict[TopicPartition, int]:
+    doing = f"asking for the offsets of {_described(places)}"
+    try:
+        answers = client.offsets_for_times([Place(*place, time) for place in places], timeout=_seconds(deadline))
+    except KafkaException as error:
+        raise _explained(client, places, error.args[0], doing, deadline) from error
+    for answer in answers:
+        if answer.error:
+            raise _explained(client, [(answer.topic, answer.partition)], answer.error, doing, deadline)
+        if answer.offset < 0 and time < 0:
+            raise UnavailableError(f"{doing}: the brokers gave no answer for {answer.topic}-{answer.partition}")
+    return {(answer.topic, answer.partition): answer.offset for answer in answers}
+
+
+def _explained(
+    client: Consumer, places: Sequence[TopicPartition], error: KafkaError, doing: str, deadline: Deadline
+) -> Exception:
+    """What an error means; librdkafka calls topic-partitions unknown whose brokers are gone, too."""
+    if error.code() not in _UNKNOWN:
+        return fault(error, doing)
+    try:
+        # All topics are asked for: a question for one may create it.
+        there = client.list_topics(timeout=_seconds(deadline)).topics
+    except KafkaException as unanswered:
+        return fault(unanswered.args[0], doing)
+    for topic, partition in places:
+        if topic not in there or partition not in there[topic].partitions:
+            return RefusedError(
+                f"{doing}: the brokers have no {topic}-{partition}; create the topic, or mend its name",
+                code="NoSuchTopic",
+            )
+    return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just come to know it")
+
+
+def _described(places: Sequence[TopicPartition]) -> str:
+    topic, partition = places[0]
+    return f"{topic}-{partition}" + (f" and {len(places) - 1} more" if len(places) > 1 else "")
+
+
+def _seconds(deadline: Deadline) -> float:
+    return min(QUESTION_SECONDS, deadline.remaining())

@@ -1,0 +1,32 @@
+"""Where the logs of topic-partitions begin and end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaException, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from confluent_kafka import Consumer
+
+
+def log_ends(
+    consumer: Consumer, places: Iterable[TopicPartition], seconds: float
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """The first and the next offset of each; raises KafkaException where one isn't told within so many seconds.
+
+    The ends are asked for one after the other: `get_watermark_offsets` asks for both at once, and where the question
+    for the start fails, it can give the end for both without a word.
+    """
+    asked = [(place.topic, place.partition) for place in places]
+    found: list[dict[tuple[str, int], int]] = []
+    for end in (OFFSET_BEGINNING, OFFSET_END):
+        answers = consumer.offsets_for_times([TopicPartition(*place, end) for place in asked], timeout=seconds)
+        for answer in answers:
+            if answer.error:
+                raise KafkaException(answer.error)
+        found.append({(answer.topic, answer.partition): answer.offset for answer in answers})
+    starts, ends = found
+    return {place: (start, ends[place]) for place, start in starts.items()}

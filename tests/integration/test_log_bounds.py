@@ -1,0 +1,90 @@
+"""The ends of logs as brokers tell them, when their answers go wrong."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from fc_powertools import Deadline
+from kafka_maxcompute import log_bounds
+from kafka_maxcompute.errors import RefusedError, UnavailableError
+from tests.deadlines import soon
+from tests.faults.kafka_proxy import KafkaProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_emulator.kafka.broker import Broker
+    from tests.faults.kafka_proxy import What
+
+RECORDS = 3
+
+
+@pytest.fixture
+def proxy(broker: Broker) -> Iterator[KafkaProxy]:
+    with KafkaProxy(broker.bootstrap_servers) as started:
+        yield started
+
+
+@pytest.fixture
+def filled(broker: Broker, topic: str) -> str:
+    """A topic of three topic-partitions, the second with records."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    for number in range(RECORDS):
+        producer.produce(topic, str(number), partition=1)
+    assert producer.flush(20) == 0
+    return topic
+
+
+@pytest.fixture
+def client(proxy: KafkaProxy) -> Iterator[Consumer]:
+    properties = {"bootstrap.servers": proxy.bootstrap_servers, "group.id": "g", "socket.timeout.ms": 1_000}
+    with closing(Consumer({**properties, "log_level": 0, "error_cb": lambda _: None})) as asking:
+        yield asking
+
+
+def test_of_several_at_once(client: Consumer, filled: str) -> None:
+    places = [(filled, number) for number in (2, 0, 1)]
+    assert log_bounds.bounds(client, places, soon()) == {places[0]: (0, 0), places[1]: (0, 0), places[2]: (0, RECORDS)}
+    assert log_bounds.bounds(client, [], soon()) == {}
+
+
+def test_a_refused_question_for_the_start_is_never_answered_with_the_end(
+    proxy: KafkaProxy, client: Consumer, filled: str
+) -> None:
+    fault = proxy.arm("error", "ListOffsets", filled, error="TOPIC_AUTHORIZATION_FAILED")
+    with pytest.raises(RefusedError, match=f"{filled}-1: .* give the user the right to it"):
+        log_bounds.bounds(client, [(filled, 1)], soon())
+    assert fault.fired == 1
+
+
+@pytest.mark.parametrize("error", ["NOT_LEADER_OR_FOLLOWER", "UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"])
+def test_an_error_that_passes_is_asked_through(proxy: KafkaProxy, client: Consumer, filled: str, error: str) -> None:
+    fault = proxy.arm("error", "ListOffsets", filled, error=error, times=2)
+    assert log_bounds.bounds(client, [(filled, 1)], soon()) == {(filled, 1): (0, RECORDS)}
+    assert fault.fired == 2
+
+
+@pytest.mark.parametrize("what", ["reset", "lost", "truncated", "silence"])
+def test_a_lost_answer_is_asked_for_again(proxy: KafkaProxy, client: Consumer, filled: str, what: What) -> None:
+    fault = proxy.arm(what, "ListOffsets", filled, times=2)
+    assert log_bounds.bounds(client, [(filled, 1)], soon()) == {(filled, 1): (0, RECORDS)}
+    assert fault.fired == 2
+
+
+def test_time_that_runs_out_is_said(proxy: KafkaProxy, client: Consumer, filled: str) -> None:
+    proxy.arm("error", "ListOffsets", filled, error="NOT_LEADER_OR_FOLLOWER", times=10_000)
+    with pytest.raises(UnavailableError, match=f"offsets of {filled}-0 and 1 more"):
+        log_bounds.starts(client, [(filled, 0), (filled, 1)], Deadline.after(1.0))
+
+
+def test_the_one_that_isnt_there_is_named(client: Consumer, filled: str) -> None:
+    with pytest.raises(RefusedError, match=f"the brokers have no {filled}-3; create the topic"):
+        log_bounds.ends(client, [(filled, 0), (filled, 3)], soon())
+    nowhere = f"nowhere-{uuid.uuid4().hex[:8]}"
+    with pytest.raises(RefusedError, match=f"the brokers have no {nowhere}-0"):
+        log_bounds.starts(client, [(nowhere, 0)], soon())
