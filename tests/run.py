@@ -87,7 +87,7 @@ def main() -> int:
     passed = [
         run(
             f"all tests on Python {sys.version_info[0]}.{sys.version_info[1]}",
-            *[python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--cov", "--cov-report=", *arguments],
+            *[python, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "--cov", "--cov-report=", *arguments],
         )
     ]
     if not arguments:

@@ -133,7 +133,14 @@ class Task:
             # The first to leave makes the group rebalance, and then the others' last commits would be refused.
             with contextlib.suppress(threading.BrokenBarrierError):
                 self._shared.leaving.wait(DRAIN_SECONDS)
+            self._close()
+
+    def _close(self) -> None:
+        """Leave the group; a client that was about to ask the broker something says so, and is closed all the same."""
+        try:
             self._consumer.close()
+        except KafkaException as error:
+            _LOG.info("the stream's consumer, while it closed: %s", error.args[0].str())
 
     def _step(self) -> None:
         self._commit_finished()

@@ -19,7 +19,7 @@ import struct
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from tests.faults.kafka_messages import Api, Request, led_here, refusal, without_newest
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 What: TypeAlias = Literal["reset", "lost", "truncated", "silence", "delay", "error"]
 START_SECONDS = 10.0
+TURNS = 10
 _LENGTH = struct.Struct(">i")
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: the kernel sends a reset instead of an end
 
@@ -84,6 +85,7 @@ class KafkaProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-proxy", daemon=True)
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     def arm(self, what: What, api: Api, topic: str, **more: object) -> Fault:
         """One more fault; of those that fit a request, the oldest hits it."""
@@ -118,16 +120,23 @@ class KafkaProxy:
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        # A connection that was accepted just now is served only after the loop's next turns; until then, nobody would
+        # close it.
+        await _turns()
+        serving = list(self._serving)
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*serving, return_exceptions=True)
+        await _turns()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         try:
             answers, broker = await asyncio.open_connection(*self._broker)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
         pair = _Pair(writer, broker)
@@ -200,6 +209,12 @@ async def _message(reader: asyncio.StreamReader) -> bytes | None:
         return await reader.readexactly(length)
     except (OSError, asyncio.IncompleteReadError):
         return None
+
+
+async def _turns() -> None:
+    """Let the loop do what it has begun."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def _send(writer: asyncio.StreamWriter, payload: bytes) -> None:
