@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SECONDS = 30.0
 _ANSWERS = ("reset", "delay", "truncate", "expired-token")
+_STATUSES = range(400, 600)
 
 
 class FaultError(Exception):
@@ -69,7 +70,11 @@ def _running(*, control: bool) -> str:
 
 
 def _set(address: str, options: argparse.Namespace) -> None:
-    is_status = options.answer.isdecimal()
+    is_status = options.answer.isdecimal() and int(options.answer) in _STATUSES
+    if not is_status and options.answer not in _ANSWERS:
+        raise FaultError(
+            f"expected a status from 400 to 599, or one of {', '.join(_ANSWERS)}; found {options.answer!r}"
+        )
     wanted = {
         "operation": options.operation,
         "answer": "status" if is_status else options.answer,

@@ -58,7 +58,22 @@ def _other(name: str, value: object) -> Iterator[str]:
     words = name.replace("_", " ")
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         yield from (f"  {words}: {one}" for one in value)
-    elif isinstance(value, (list, dict)):
+    elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        names = list(dict.fromkeys(name for one in value for name in one))
+        yield f"  {words}:"
+        rows = [[_cell(one.get(name, "")) for name in names] for one in value]
+        yield from (f"  {line}" for line in draw([name.replace("_", " ") for name in names], rows, LONGEST))
+    elif isinstance(value, dict):
+        for inner, found in value.items():
+            if found not in ([], {}, ""):
+                yield from _other(f"{name} {inner}", found)
+    elif isinstance(value, list):
         yield f"  {words}: {json.dumps(value, ensure_ascii=False)}"
     else:
         yield f"  {words}: {value}"
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value

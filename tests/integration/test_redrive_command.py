@@ -69,7 +69,7 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
 
         refused = command(project_copy, "redrive", "--since", "yesterday")
         assert refused.returncode == 1
-        assert "fault: letters: expected filters such as" in refused.stdout
+        assert "fault: letters.since: expected an ISO date or time" in refused.stdout
 
 
 @pytest.mark.quick

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import msgspec
 import pytest
 
+from local_emulator import fault_command
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.faults import Fault, Faults, SetFault, parse
 
@@ -106,3 +108,12 @@ def test_a_cleared_fault_does_not_happen() -> None:
 def test_what_is_shown_of_a_fault_can_be_set_again() -> None:
     made = fault(answer="status", status=429, code="SlotExceeded", times=None, delay_seconds=0.5)
     assert parse(msgspec.json.encode(made)) == made
+
+
+@pytest.mark.parametrize("answer", ["999", "200", "explode"])
+def test_the_command_says_what_an_answer_can_be(answer: str) -> None:
+    parser = argparse.ArgumentParser()
+    fault_command.add_arguments(parser)
+    options = parser.parse_args(["--endpoint", "http://127.0.0.1:1", "set", "upload.block", answer])
+    with pytest.raises(fault_command.FaultError, match=f"expected a status from 400 to 599, or .*; found '{answer}'"):
+        fault_command.run(options)

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.ledger.operations import Claim, Identity, Pending, State
+from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.ledger.memory_log import MemoryLog
+from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Pending, Reset, Settle, State
 from provisioning.reset import Found, against
+from provisioning.resources.ledger import begin
+from tests.deadlines import soon
 
 if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals, TopicPartition
@@ -75,3 +80,14 @@ def test_all_reasons_at_once() -> None:
 def test_naming_every_topic_partition_is_enough(lost: str) -> None:
     anew = Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})
     assert faults(starts={0: 0, 1: 0}, now=anew, state=None if lost else BEGUN, lost=lost) == []
+
+
+def test_a_generation_that_a_claim_came_before_has_not_begun() -> None:
+    ledger = LogLedger(MemoryLog())
+    ledger.append(Genesis(identity=NOW), soon())
+    ledger.append(CLAIM, soon())  # by an instance, after the look at what is pending
+    begun = Reset(id="r", generation=2, identity=NOW, starts={(TOPIC, 0): 3})
+    with pytest.raises(RefusedError, match="claimed in the ledger meanwhile; pause the stream"):
+        begin(ledger, begun, "r", soon())
+    ledger.append(Settle(id="s"), soon())
+    assert begin(ledger, begun, "r", soon()).generation == 2

@@ -69,7 +69,24 @@ def test_a_status_shows_offsets_and_drift() -> None:
 
 def test_what_is_not_known_is_shown_too() -> None:
     reply = {"state": "done", "removed": ["topic a"], "offsets_found": {"a": 1}, "probe": 7, "kept": []}
-    assert list(lines(reply)) == ["  removed: topic a", '  offsets found: {"a": 1}', "  probe: 7", "  done"]
+    assert list(lines(reply)) == ["  removed: topic a", "  offsets found a: 1", "  probe: 7", "  done"]
+
+
+def test_lists_of_objects_are_tables() -> None:
+    places = [{"topic": "a", "settled": 7, "gaps": [[1, 2]]}, {"topic": "b", "settled": None, "rolled_forward": True}]
+    assert list(
+        lines({"state": "running", "ledger": {"generation": 2, "topic_partitions": places, "pending": []}})
+    ) == [
+        "  ledger generation: 2",
+        "  ledger topic partitions:",
+        "  +-------+------------+----------+----------------+",
+        "  | topic | settled    | gaps     | rolled forward |",
+        "  +-------+------------+----------+----------------+",
+        "  | a     | 7          | [[1, 2]] |                |",
+        "  | b     |            |          | True           |",
+        "  +-------+------------+----------+----------------+",
+        "  running",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_maxcompute.dead_letters import DeadLetter
-from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.originals import Original
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
@@ -100,8 +100,6 @@ def test_only_records_of_the_same_bytes_have_the_same_digest(one: Original, othe
 @pytest.mark.parametrize(
     "value",
     [
-        None,
-        [],
         {"reason": ["a"]},
         {"reasons": "a"},
         {"reasons": [1]},
@@ -113,8 +111,18 @@ def test_only_records_of_the_same_bytes_have_the_same_digest(one: Original, othe
         {"messages": "body"},
     ],
 )
-def test_filters_that_are_none_are_refused(value: Any) -> None:
-    with pytest.raises((TypeError, ValueError)):
+def test_filters_that_are_none_are_refused_by_name(value: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        selection.read({**value, "until": []})
+    fault, other = caught.value.faults
+    assert fault.startswith((f"{next(iter(value))}: expected ", "reason: no such filter; known are reasons, since"))
+    assert other.startswith("until: expected an ISO date")
+    assert "body" not in fault.partition("found ")[2]
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_filters_are_an_object(value: Any) -> None:
+    with pytest.raises(TypeError):
         selection.read(value)
 
 

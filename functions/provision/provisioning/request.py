@@ -152,6 +152,9 @@ class _Reading:
         expected, reader = _READERS[name]
         try:
             return reader(value)
+        except ConfigurationError as error:
+            self.faults += [f"{name}.{fault}" for fault in error.faults]
+            return None
         except (TypeError, ValueError):
             self.faults.append(f"{name}: expected {expected}, found {shown(value)}; mend it")
             return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import log_bounds, table_definition
-from kafka_maxcompute.errors import LedgerError, RefusedError
+from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
 from kafka_maxcompute.ledger.source_topics import asking, ids
@@ -20,7 +20,7 @@ from kafka_maxcompute.ledger.state import fold
 from kafka_maxcompute.offsets import count, intersection
 from provisioning import brokers
 from provisioning.connector import stream
-from provisioning.resources.ledger import opened
+from provisioning.resources.ledger import begin, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,7 +137,7 @@ def _told(topic: str, number: int, found: Found) -> dict[str, Any]:
         "topic": topic,
         "partition": number,
         "start": start,
-        "end": end,
+        "end": end if number in found.logs else None,
         "committed": found.committed.get(number),
         "settled": settled[-1][1] if settled else None,
         "written_again": count(intersection(settled, ((start, max(start, end)),)))
@@ -160,11 +160,7 @@ def _begin(cloud: Cloud, found: Found) -> int:
             begun = identity.begun_anew(found.now, starts, end=end, now=time.time_ns() // 1_000_000, id_=name)
         else:
             begun = _reset(found.state, topic, found, name)
-        ledger.append(begun, cloud.deadline)
-        after = ledger.read(cloud.deadline)
-    if after.reset != name:
-        raise RefusedError("something was claimed in the ledger meanwhile; pause the stream, call again", code="Busy")
-    return after.generation
+        return begin(ledger, begun, name, cloud.deadline).generation
 
 
 def _reset(state: State, topic: str, found: Found, name: str) -> Reset:

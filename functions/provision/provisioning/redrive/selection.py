@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import TOPIC
-from kafka_maxcompute.setting import instant
+from kafka_maxcompute.setting import instant, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,13 +52,24 @@ class Selection:
 
 
 def read(value: object) -> Selection:
-    """The selection that a JSON object stands for; raises TypeError or ValueError where it's none."""
+    """The selection that a JSON object stands for; TypeError for anything else, `ConfigurationError` for filters."""
     if not isinstance(value, dict):
         raise TypeError(value)
-    unknown = set(value) - {field.name for field in fields(Selection)}
-    if unknown:
-        raise ValueError(unknown)
-    return Selection(**{name: _READERS[name](given) for name, given in value.items()})
+    found, faults = {}, []
+    for name, given in value.items():
+        expected, reader = _FILTERS.get(name, ("", None))
+        if reader is None:
+            faults.append(f"{name}: no such filter; known are {', '.join(_FILTERS)}")
+            continue
+        try:
+            found[name] = reader(given)
+        except (TypeError, ValueError):
+            # A message is a batch with payloads.
+            told = type(given).__name__ if name == "messages" else shown(given)
+            faults.append(f"{name}: expected {expected}, found {told}; mend it")
+    if faults:
+        raise ConfigurationError(faults)
+    return Selection(**found)
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -85,13 +97,13 @@ def _topic(value: object) -> str:
     return value
 
 
-_instant = instant("1970-01-01T00:00:00Z").read
-_READERS: dict[str, Callable[[object], Any]] = {
-    "reasons": lambda value: frozenset(_texts(value)),
-    "since": _instant,
-    "until": _instant,
-    "topic_partitions": _numbers,
-    "allow": _lossy,
-    "queue_topic": _topic,
-    "messages": _texts,
+_INSTANT = instant("1970-01-01T00:00:00Z")
+_FILTERS: dict[str, tuple[str, Callable[[object], Any]]] = {
+    "reasons": ("a list of reasons", lambda value: frozenset(_texts(value))),
+    "since": (_INSTANT.expected, _INSTANT.read),
+    "until": (_INSTANT.expected, _INSTANT.read),
+    "topic_partitions": ("a list of whole numbers from 0 on", _numbers),
+    "allow": (f"a list of {', '.join(LOSSY)}", _lossy),
+    "queue_topic": ("the name of a Kafka topic", _topic),
+    "messages": ("a list of messages' bodies", _texts),
 }

@@ -23,7 +23,8 @@ from provisioning.resources.table import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kafka_maxcompute.ledger.operations import Identity, State
+    from fc_powertools import Deadline
+    from kafka_maxcompute.ledger.operations import Identity, Snapshot, State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings import Settings
     from provisioning.cloud import Cloud
@@ -120,11 +121,10 @@ class Ledger:
             self.make(cloud)
             return
         now = identity.identity(self.settings.name, self._table(), found.table_created, found.topics)
-        begun = Reset(
-            id=uuid.uuid4().hex, generation=found.state.generation + 1, identity=now, starts=self._named_starts()
-        )
+        name = uuid.uuid4().hex
+        begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
         with opened(cloud, self.settings) as (_, ledger):
-            ledger.append(begun, cloud.deadline)
+            begin(ledger, begun, name, cloud.deadline)
 
     def remove(self, cloud: Cloud) -> None:
         """It goes with its topic."""
@@ -174,6 +174,15 @@ class Ledger:
 
 def _until(settled: Intervals) -> str:
     return f"settled until {settled[-1][1]}" if settled else "nothing settled"
+
+
+def begin(ledger: LogLedger, begun: Reset | Snapshot, name: str, deadline: Deadline) -> State:
+    """Append a generation, `name` its id; the state after it. `RefusedError` where something before it voids it."""
+    ledger.append(begun, deadline)
+    after = ledger.read(deadline)
+    if after.reset != name:
+        raise RefusedError("something was claimed in the ledger meanwhile; pause the stream, call again", code="Busy")
+    return after
 
 
 @contextmanager
