@@ -33,11 +33,11 @@ def handler(event: bytes, current: Invocation) -> str:
 
 
 @hook(namespace=NAMESPACE)
-def pre_stop(_: Invocation) -> None:
-    """Leave the brokers; whatever was answered is in the table and the topics, so nothing can be lost."""
+def pre_stop(current: Invocation) -> None:
+    """Tell the last status and leave the brokers; what was answered is in the table and the topics already."""
     with _starting:
         while _instances:
-            _instances.pop().close()
+            _instances.pop().stop(current.deadline)
     _log.info("instance stops")
 
 

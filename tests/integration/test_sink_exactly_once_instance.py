@@ -13,7 +13,7 @@ from odps import ODPS
 
 from fc_powertools import Credentials
 from fc_powertools.decorators import opened
-from kafka_maxcompute import dead_letters, status_topic, table_definition
+from kafka_maxcompute import dead_letters, log_bounds, status_topic, table_definition
 from kafka_maxcompute.errors import LedgerError, RejectedRecordsError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
@@ -109,8 +109,8 @@ class Connector:
         consumer = Consumer({"bootstrap.servers": self.broker.bootstrap_servers, "group.id": "reads"})
         try:
             consumer.assign([TopicPartition(topic, number, 0) for number in range(3)])
-            ends = [consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in range(3)]
-            return [record(message) for message in consumer.consume(sum(ends), timeout=20)] if sum(ends) else []
+            count = sum(log_bounds.ends(consumer, [(topic, number) for number in range(3)], soon()).values())
+            return [record(message) for message in consumer.consume(count, timeout=20)] if count else []
         finally:
             consumer.close()
 
@@ -228,6 +228,14 @@ def test_the_status_topic_tells_how_it_goes(connector: Connector) -> None:
     assert (found[b"c/orders-0"].state, found[b"c/orders-0"].offset) == ("running", 2)
     assert found[b"c"].state == "failing"
     assert "orders-0-3" in found[b"c"].error
+
+
+def test_an_instance_that_stops_tells_what_it_held_back(connector: Connector, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = connector.instance()
+    connector.handle(payload(element(1)), payload(element(2)), instance=used)
+    monkeypatch.setattr(status_topic, "EVERY_SECONDS", 0.0)  # as if it had been idle for a while
+    used.stop(soon())
+    assert status_topic.latest(connector.read("connect-status-c"), "c")[b"c/orders-0"].offset == 2
 
 
 def test_rows_are_counted_by_sql(connector: Connector) -> None:

@@ -47,10 +47,13 @@ def clock() -> list[float]:
 
 
 @pytest.fixture
-def write(broker: EmbeddedBroker, clock: list[float]) -> Callable[[Status], None]:
-    topic = StatusTopic(
-        Appender({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}), TOPIC, clock=lambda: clock[0]
-    )
+def topic(broker: EmbeddedBroker, clock: list[float]) -> StatusTopic:
+    appender = Appender({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+    return StatusTopic(appender, TOPIC, clock=lambda: clock[0])
+
+
+@pytest.fixture
+def write(topic: StatusTopic) -> Callable[[Status], None]:
     return lambda status: topic.write([status], deadline())
 
 
@@ -89,6 +92,28 @@ def test_each_topic_partition_has_its_own_pace_and_the_last_word_of_each_is_foun
         "orders": ("paused", None, ""),
     }
     assert all(status.at > 0 for status in found.values())
+
+
+def test_what_came_too_soon_is_written_as_soon_as_it_may_be(
+    broker: EmbeddedBroker, clock: list[float], topic: StatusTopic
+) -> None:
+    def last() -> dict[bytes, str]:
+        return {key: status.state for key, status in latest(read(broker), "orders").items()}
+
+    other = Status(connector="orders", state="running", topic="orders", partition=1, offset=7)
+    topic.write([RUNNING], deadline())
+    topic.write([FAILING], deadline())
+    topic.write_held(deadline())
+    assert last() == {RUNNING.key: "running"}
+    clock[0] = EVERY_SECONDS
+    topic.write([other], deadline())  # another one's write takes it along
+    assert last() == {RUNNING.key: "failing", other.key: "running"}
+    topic.write([RUNNING], deadline())
+    topic.write([FAILING], deadline())  # as it was: there is nothing to tell any more
+    clock[0] = 2 * EVERY_SECONDS
+    written = len(read(broker))
+    topic.write_held(deadline())
+    assert len(read(broker)) == written
 
 
 def test_without_a_broker_the_failure_is_logged_and_the_batch_goes_on(caplog: pytest.LogCaptureFixture) -> None:

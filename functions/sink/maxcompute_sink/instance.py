@@ -114,6 +114,12 @@ class Instance:
                 self._upkeep = Upkeep(self.settings.name, self._connections)
             return self._connections
 
+    def stop(self, deadline: Deadline) -> None:
+        """Tell what was held back of the status, and leave the brokers."""
+        if self._connections is not None:
+            self._connections.status.write_held(deadline)
+        self.close()
+
     def close(self) -> None:
         """Leave the brokers; whatever was answered is in the topics already, so nothing is lost."""
         with self._connecting:

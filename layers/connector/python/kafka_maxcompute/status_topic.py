@@ -57,21 +57,36 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StatusTopic:
-    """The status topic of one connector; keeps what it has written, to leave out what isn't new."""
+    """The status topic of one connector; keeps what it has written, to leave out what isn't new.
+
+    What is new too soon after it is held, and written as soon as it may be: with the next call, or by `write_held`.
+    """
 
     def __init__(self, appender: Appender, topic: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._appender = appender
         self._topic = topic
         self._clock = clock
         self._written: dict[bytes, tuple[float, Status]] = {}
+        self._held: dict[bytes, Status] = {}
 
     def write(self, statuses: Iterable[Status], deadline: Deadline) -> None:
         """Write those that say something new, none twice within ten seconds; failures are logged and nothing else."""
-        new = [status for status in statuses if self._is_due(status)]
+        for status in statuses:
+            _, before = self._written.get(status.key, (0.0, None))
+            if status == before:
+                self._held.pop(status.key, None)
+            else:
+                self._held[status.key] = status
+        self.write_held(deadline)
+
+    def write_held(self, deadline: Deadline) -> None:
+        """Write those that were new too soon, and may be written now."""
+        now = self._clock()
+        new = [status for key, status in self._held.items() if self._may_write(key, now)]
         if not new:
             return
-        now = self._clock()
-        self._written |= {status.key: (now, status) for status in new}
+        for status in new:
+            self._written[status.key] = now, self._held.pop(status.key)
         at = time.time_ns() // 1_000_000
         appends = [Append(self._topic, BY_KEY, encode(msgspec.structs.replace(status, at=at))) for status in new]
         try:
@@ -83,9 +98,8 @@ class StatusTopic:
         if refused:
             _log.warning("status isn't written", extra={"topic": self._topic, "error": refused[0]})
 
-    def _is_due(self, status: Status) -> bool:
-        before = self._written.get(status.key)
-        return before is None or (status != before[1] and self._clock() - before[0] >= EVERY_SECONDS)
+    def _may_write(self, key: bytes, now: float) -> bool:
+        return key not in self._written or now - self._written[key][0] >= EVERY_SECONDS
 
 
 def encode(status: Status) -> Original:
