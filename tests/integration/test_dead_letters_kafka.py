@@ -316,7 +316,7 @@ def test_what_retention_has_deleted_is_absent(embedded_kafka: EmbeddedBroker) ->
 
 
 def test_a_topic_that_was_deleted_is_an_error_and_its_records_are_not_called_gone(broker: Broker) -> None:
-    with pytest.raises(RefusedError, match="reading nowhere-0"):
+    with pytest.raises(RefusedError, match="the brokers have no nowhere-0"):
         KafkaOriginals(configuration(broker), GROUP).read({("nowhere", 0): ((0, 1),)}, deadline())
 
 

@@ -114,6 +114,13 @@ def test_json_values_without_null_take_the_same_way() -> None:
     assert content(rows(DOCUMENT, element(1, value=[]), value_type="Json")) == [("k1", "[]")]
 
 
+def test_of_two_faults_of_a_record_one_is_told() -> None:
+    strict = (*POSITION, Column("key", "STRING", nullable=False), Column("value", "STRING"))
+    bad = base64_of(b"\xff")
+    found = rows(strict, element(1, key=None, value=bad), element(2, value=bad), value_type="Binary")
+    assert [(one.offset, one.error.path) for one in found.rejected] == [(1, "$.data.key"), (2, "$.data.value")]
+
+
 def test_json_values_that_are_not_utf8_are_set_aside() -> None:
     batch = payload(element(1, value="x"), element(2, value="y")).replace(b'"x"', b'"\xff"')
     found = mapper(DOCUMENT, value_type="Json").rows(Decoder("Json").decode(batch).records)

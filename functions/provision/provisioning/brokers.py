@@ -47,7 +47,8 @@ def last_value(cloud: Cloud, topic: str, key: bytes) -> bytes | None:
     deadline = cloud.deadline.within(SECONDS)
     # A name that librdkafka wants; the group isn't joined, and nothing is committed.
     group = cloud.request.settings.group
-    reader = brokers.consumer(configuration(cloud), group, **{"enable.partition.eof": True})
+    # A broker answers a fetch at the log's end after that wait, and the end is what is waited for.
+    reader = brokers.consumer(configuration(cloud), group, **{"enable.partition.eof": True, "fetch.wait.max.ms": 50})
     found = None
     try:
         # All topics are asked for: a question for one makes it where brokers do so by themselves.

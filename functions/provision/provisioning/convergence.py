@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential, wait_random
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_result,
+    stop_before_delay,
+    wait_chain,
+    wait_exponential,
+    wait_none,
+    wait_random,
+)
 
 from kafka_maxcompute.errors import BatchError, RefusedError, UnavailableError
 from provisioning.plan import step
@@ -94,9 +103,10 @@ def until_true(look: Callable[[], bool], cloud: Cloud, otherwise: str) -> None:
 
 
 def _repeated(turn: Callable[[], bool], cloud: Cloud, otherwise: Callable[[], str]) -> None:
+    pauses = wait_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) + wait_random(0, JITTER_SECONDS)
     waiting = Retrying(
         retry=retry_if_result(lambda done: not done),
-        wait=wait_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) + wait_random(0, JITTER_SECONDS),
+        wait=wait_chain(wait_none(), pauses),  # most of what was asked for is there when the answer is
         stop=stop_before_delay(cloud.deadline.within(PATIENCE_SECONDS).remaining()),
     )
     try:

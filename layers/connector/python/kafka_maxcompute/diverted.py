@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
 _GONE = Original(key=None, value=None)
-_NOWHERE = frozenset({"_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART", "TOPIC_EXCEPTION"})
-"""How librdkafka and brokers say that there's no such topic-partition, or can't be one of that name."""
+_NOWHERE = frozenset({"NoSuchTopic", "TOPIC_EXCEPTION"})
+"""There's no such topic-partition, by the brokers' list of all; or there can't be one of that name."""
 _NO_TIMESTAMP = -1
 """Kafka's word for none, which an event may have, too."""
 
