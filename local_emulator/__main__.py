@@ -122,7 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as end:
+        # Ctrl-C in the middle of a callback of librdkafka's comes out of confluent-kafka as a SystemError.
+        if not isinstance(end.__cause__ if isinstance(end, SystemError) else end, KeyboardInterrupt):
+            raise
         print("\nstopped", file=sys.stderr)
         return 130
     except commands.FAILURES as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_emulator import commands
 from local_emulator.__main__ import main
 from local_emulator.maxcompute import server
 from tests.local_cloud import await_rows, client, plain_environment, refused, up
@@ -103,6 +104,20 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
 )
 def test_a_wrong_use_says_what_to_do(project_copy: Path, words: tuple[str, ...], expected: str) -> None:
     refused(project_copy, words, expected)
+
+
+def test_ctrl_c_in_a_callback_of_librdkafkas_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    def broken(_: object) -> int:
+        raise SystemError("of its own")
+
+    monkeypatch.setattr(commands, "status", interrupted)
+    assert main(["status"]) == 130
+    monkeypatch.setattr(commands, "status", broken)
+    with pytest.raises(SystemError, match="of its own"):
+        main(["status"])
 
 
 @pytest.mark.parametrize(
