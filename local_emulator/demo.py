@@ -47,7 +47,7 @@ def show(kafka: str) -> bool:
         client = tables.connect(running.endpoints)
         sent = _send(running, stream)
         replayed = _replay(running)
-        dropped = _deliver_again(running, sent)
+        dropped = _deliver_again(running, sent, own=is_own(kafka))
         _show_rows(client, running)
         held = _check(client, running, sent, replayed) and dropped
         if is_own(kafka):
@@ -112,15 +112,21 @@ def _replay(running: Cloud) -> int:
     return count
 
 
-def _deliver_again(running: Cloud, sent: dict[int, Sent]) -> bool:
-    """Give the function what is in the table, as a stream does after a lost answer; True if all of it was dropped."""
+def _deliver_again(running: Cloud, sent: dict[int, Sent], *, own: bool) -> bool:
+    """Give the function what is in the table, as a stream does after a lost answer; True if all of it was dropped.
+
+    A broker of one's own may have dropped it: its retention goes by the records' times, which are of 2020.
+    """
     CONSOLE.print(f"\nThe oldest {AGAIN:,} of these records that the topic still has, delivered once more")
     since = {
         partition: part.first for partition, part in sent.items()
     }  # a broker of the user's own may have older ones
     batch = read_batch(running.endpoints, AGAIN, AGAIN_SECONDS, since)
     if batch is None:
-        return False
+        CONSOLE.print(
+            "  it has none of them any more" + ("; its retention goes by their times, of 2020" if own else "")
+        )
+        return own
     with step("delivered again", batch.count) as report:
         reply = json.loads(running.invoke(batch.body))
         report(batch.count)

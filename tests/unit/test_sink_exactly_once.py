@@ -10,6 +10,7 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
+from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Reset, Settle
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS
@@ -106,6 +107,30 @@ def test_killed_at_an_append(step: str, *, after: bool) -> None:
     connector.deliver(batch(1, 2))
     assert connector.visible == places(1, 2, 3)
     assert connector.state.settled == {ORDERS: ((1, 3),)}
+
+
+def test_a_broker_that_doesnt_say_where_it_has_a_claim() -> None:
+    connector = Connector(partition="MINUTE")
+
+    class Silent:
+        """Acknowledges every second record without its offset, as for one that was sent twice."""
+
+        count = 0
+
+        def append(self, *what: Any) -> int | None:
+            self.count += 1
+            offset = connector.log.append(*what)
+            return None if self.count % 2 else offset
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(connector.log, name)
+
+    line = connector.line(ledger=LogLedger(Silent(), snapshot_every=4))  # type: ignore[arg-type] # by __getattr__
+    for count in (3, 6, 9):
+        connector.deliver(minutes(count), line)
+        assert connector.visible == places(*range(count))
+    line.services.ledger.maintain(soon())
+    assert connector.state.pending == {}
 
 
 def test_killed_between_two_commits() -> None:

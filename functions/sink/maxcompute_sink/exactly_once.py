@@ -259,7 +259,9 @@ class _Delivery:
         ledger, deadline = self.line.services.ledger, self.deadline.earlier(COMMIT_SECONDS)
         with self.metrics.timed("claim"):
             appended = each(lambda claim: ledger.append(claim, deadline), claims)
-            self.done.state = state = ledger.read(deadline, through=max(appended))
+            offsets = [offset for offset in appended if offset is not None]
+            last = max(offsets) if len(offsets) == len(claims) else None
+            self.done.state = state = ledger.read(deadline, through=last)
         accepted = [claim for claim in claims if claim.id in state.pending]
         with self.metrics.timed("commit"):
             each(lambda claim: self._finish(claim, known), accepted)

@@ -105,7 +105,7 @@ class KafkaLog:
                 return found, self._next
         raise UnavailableError(f"expected {self._topic}-{PARTITION} from offset {start} on, but nothing came in time")
 
-    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int:
+    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int | None:
         """Append a record and wait until all replicas in sync have it."""
         return self._append([(key, value)], deadline)[0]
 
@@ -137,15 +137,15 @@ class KafkaLog:
             raise fault(error, f"reading {self._topic}-{PARTITION}")
         return None
 
-    def _append(self, records: Sequence[tuple[bytes, bytes | None]], deadline: Deadline) -> list[int]:
-        """Append them all; their offsets."""
+    def _append(self, records: Sequence[tuple[bytes, bytes | None]], deadline: Deadline) -> list[int | None]:
+        """Append them all; their offsets, None for one that the broker had already when it was sent once more."""
         producer = self._producer
-        offsets: list[int] = []
+        offsets: list[int | None] = []
         errors: list[KafkaError] = []
 
         def learnt(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                offsets.append(cast("int", message.offset()))
+                offsets.append(message.offset())
             else:
                 errors.append(error)
 

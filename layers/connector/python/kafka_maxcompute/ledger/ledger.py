@@ -50,8 +50,8 @@ class Ledger(Protocol):
         A claim is accepted when it's pending in the state through its own append.
         """
 
-    def append(self, operation: Operation, deadline: Deadline) -> int:
-        """Append an operation durably; its log offset. After an error it may be in the log or not."""
+    def append(self, operation: Operation, deadline: Deadline) -> int | None:
+        """Append an operation durably; its log offset, if that's told. After an error it may be in the log or not."""
 
     def maintain(self, deadline: Deadline) -> None:
         """Keep the log short; called after a delivery. Whether it succeeds changes no state."""
@@ -83,8 +83,8 @@ class LogLedger:
             )
         return state
 
-    def append(self, operation: Operation, deadline: Deadline) -> int:
-        """Append an operation under a key of its own; its log offset."""
+    def append(self, operation: Operation, deadline: Deadline) -> int | None:
+        """Append an operation under a key of its own; its log offset, if that's told."""
         key = f"{type(operation).__name__.lower()}-{uuid.uuid4().hex}".encode()
         return self._log.append(key, encode(operation), deadline)
 

@@ -47,8 +47,8 @@ class Log(Protocol):
         doesn't reach from here any more.
         """
 
-    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int:
-        """Append a record durably; its log offset."""
+    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int | None:
+        """Append a record durably; its log offset, None where the log has it, but the broker didn't say where."""
 
     def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
         """Append a tombstone for each key, all of them durably."""
