@@ -52,7 +52,7 @@ def value(hour: int) -> str:
 def made(rows: int) -> list[Run]:
     """The runs of the table."""
     each = rows // TOPIC_PARTITIONS // HOURS
-    found = []
+    found: list[Run] = []
     for partition in range(TOPIC_PARTITIONS):
         for hour in range(HOURS):
             found += _runs(partition, hour, hour * each, (hour + 1) * each)

@@ -349,7 +349,7 @@ def measure_cold_start(report: Report, function: Function, broker: Broker) -> No
         log = CountingLog({"bootstrap.servers": broker.bootstrap_servers}, function.settings.offset_topic)
         state = LogLedger(log).read(soon())
         seconds.append(time.perf_counter() - begun)
-        received, (_, end) = log.received, log.bounds(soon())
+        received, end = log.received, log.end(soon())
         log.close()
     settled = sum(map(count, state.settled.values()))
     if settled != function.batches.sent:
