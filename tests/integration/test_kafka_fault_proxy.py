@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from local_emulator.kafka.log_ends import log_ends
 from tests.faults.kafka_proxy import KafkaProxy
 from tests.kafka_fixtures import APACHE
+from tests.stream_clients import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,9 @@ def test_what_is_passed_on_is_applied_though_nobody_learns_it(
 ) -> None:
     fault = proxy.arm(what, "Produce", topic)
     assert produce(proxy, topic, retries=0) is not None
-    assert (fault.fired, values(broker.bootstrap_servers, topic)) == (1, [b"v"])
+    assert fault.fired == 1
+    # The client may have had enough before a busy broker has applied it.
+    assert eventually(lambda: values(broker.bootstrap_servers, topic) == [b"v"])
 
 
 @pytest.mark.parametrize("broker", [APACHE], indirect=True)
