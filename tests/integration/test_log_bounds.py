@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Deadline
 from kafka_maxcompute import log_bounds
@@ -88,3 +88,13 @@ def test_the_one_that_isnt_there_is_named(client: Consumer, filled: str) -> None
     nowhere = f"nowhere-{uuid.uuid4().hex[:8]}"
     with pytest.raises(RefusedError, match=f"the brokers have no {nowhere}-0"):
         log_bounds.starts(client, [(nowhere, 0)], soon())
+
+
+def test_what_a_group_has_committed(proxy: KafkaProxy, filled: str) -> None:
+    properties = {"bootstrap.servers": proxy.bootstrap_servers, "group.id": filled, "enable.auto.commit": False}
+    with closing(Consumer(properties)) as asking:
+        places = [(filled, number) for number in range(3)]
+        assert log_bounds.committed(asking, places, soon()) == {}
+        asking.commit(offsets=[TopicPartition(filled, 1, 2)], asynchronous=False)
+        assert log_bounds.committed(asking, places, soon()) == {(filled, 1): 2}
+        assert log_bounds.committed(asking, [], soon()) == {}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from kafka_maxcompute import brokers, log_bounds
 from kafka_maxcompute.broker_faults import fault
@@ -92,10 +92,10 @@ def partitions(cloud: Cloud) -> int:
 
 def committed(cloud: Cloud) -> dict[int, int]:
     """What the group has committed of the source topic: the next offset by topic-partition, where there is one."""
-    wanted = _places(cloud, dict.fromkeys(range(partitions(cloud)), OFFSET_INVALID))
+    wanted = [(cloud.request.settings.source_topic, number) for number in range(partitions(cloud))]
     with _asking(cloud) as (reader, deadline):
-        found = reader.committed(wanted, timeout=deadline.remaining()) if wanted else []
-    return {place.partition: place.offset for place in found if place.offset >= 0}
+        found = log_bounds.committed(reader, wanted, deadline)
+    return {partition: offset for (_, partition), offset in found.items()}
 
 
 def commit(cloud: Cloud, offsets: Mapping[int, int]) -> None:

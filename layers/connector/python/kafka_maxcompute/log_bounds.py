@@ -1,4 +1,4 @@
-"""Where the logs of topic-partitions begin and end, as their leaders say now.
+"""Where the logs of topic-partitions begin and end, as their leaders say now, and how far a group has come in them.
 
 Not by `Consumer.get_watermark_offsets`: librdkafka asks both of its questions at once, and where the one for the start
 fails just before the other is answered, it gives the end for the start as well, as if nothing had failed.
@@ -62,6 +62,24 @@ def offsets_at(
     found = _ask(client, places, milliseconds, deadline)
     none = ends(client, [place for place, offset in found.items() if offset < 0], deadline)
     return found | none
+
+
+def committed(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+    """The next offset of the client's group, of those where it has committed one; asked, and raises, as `starts`."""
+    asked = sorted(places)
+    return until(deadline)(_committed, client, asked, deadline) if asked else {}
+
+
+def _committed(client: Consumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+    doing = f"asking what the group has committed of {_described(places)}"
+    try:
+        answers = client.committed([Place(*place) for place in places], timeout=_seconds(deadline))
+    except KafkaException as error:
+        raise fault(error.args[0], doing) from error
+    for answer in answers:
+        if answer.error:
+            raise fault(answer.error, doing)
+    return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
 
 
 def _ask(

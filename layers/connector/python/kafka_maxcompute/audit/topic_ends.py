@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
@@ -37,21 +37,16 @@ def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadlin
     asking = consumer(configuration, group, **{"isolation.level": "read_uncommitted"})
     try:
         # All topics are asked for: a question for one may create it.
-        found = asking.list_topics(timeout=_seconds(deadline)).topics.get(topic)
+        found = asking.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
         if found is None or not found.partitions:
             raise RefusedError(
                 f"expected a topic {topic}, the brokers know none; mend its name, or create it", code="NoSuchTopic"
             )
-        places = [TopicPartition(topic, partition) for partition in sorted(found.partitions)]
-        answered = asking.committed(places, timeout=_seconds(deadline))
-        committed = {place.partition: place.offset for place in answered if place.offset >= 0}
-        bounds = log_bounds.bounds(asking, [(topic, place.partition) for place in places], deadline)
-        return {partition: Ends(*ends, committed.get(partition)) for (_, partition), ends in bounds.items()}
+        places = [(topic, partition) for partition in found.partitions]
+        committed = log_bounds.committed(asking, places, deadline.within(QUESTION_SECONDS))
+        bounds = log_bounds.bounds(asking, places, deadline)
+        return {place[1]: Ends(*ends, committed.get(place)) for place, ends in bounds.items()}
     except KafkaException as error:
         raise fault(error.args[0], f"asking for the ends of {topic}") from error
     finally:
         asking.close()
-
-
-def _seconds(deadline: Deadline) -> float:
-    return min(QUESTION_SECONDS, deadline.remaining())
