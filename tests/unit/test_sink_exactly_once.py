@@ -125,7 +125,8 @@ def test_a_broker_that_doesnt_say_where_it_has_a_claim() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(connector.log, name)
 
-    line = connector.line(ledger=LogLedger(Silent(), snapshot_every=4))  # type: ignore[arg-type] # by __getattr__
+    silent: Any = Silent()
+    line = connector.line(ledger=LogLedger(silent, snapshot_every=4))
     for count in (3, 6, 9):
         connector.deliver(minutes(count), line)
         assert connector.visible == places(*range(count))

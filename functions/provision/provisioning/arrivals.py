@@ -40,7 +40,7 @@ class Arrivals:
             # All topics are asked for: a question for one makes it where brokers do so by themselves.
             there = self._consumer.list_topics(timeout=seconds).topics
             places = [(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
-            ends = log_bounds.ends(self._consumer, places, cloud.deadline)
+            ends = log_bounds.ends(self._consumer, places, cloud.deadline.within(QUESTION_SECONDS))
             self._consumer.assign([TopicPartition(*place, offset) for place, offset in ends.items()])
         except ConnectorError:
             self._consumer.close()

@@ -16,6 +16,7 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Reset
 from kafka_maxcompute.ledger.source_topics import ids
+from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from provisioning import brokers
 from provisioning.resource import Difference
 from provisioning.resources.table import ABSENT
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings import Settings
     from provisioning.cloud import Cloud
 
-NO_TOPIC = frozenset({"NoSuchTopic", KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})
+NO_TOPIC = frozenset({NO_SUCH_TOPIC, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})
 ALLOWED = frozenset({"project", "table"})
 """What a ledger can go on with another one of, when that is named in `change`."""
 

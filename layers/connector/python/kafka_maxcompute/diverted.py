@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_maxcompute.dead_letters import DeadLetter
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.originals import Original
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
 _GONE = Original(key=None, value=None)
-_NOWHERE = frozenset({"NoSuchTopic", "TOPIC_EXCEPTION"})
+_NOWHERE = frozenset({NO_SUCH_TOPIC, "TOPIC_EXCEPTION"})
 """There's no such topic-partition, by the brokers' list of all; or there can't be one of that name."""
 _NO_TIMESTAMP = -1
 """Kafka's word for none, which an event may have, too."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 10.0
 """How long the brokers may take to answer one question; it's asked again while there is time."""
+NO_SUCH_TOPIC = "NoSuchTopic"
+"""The code of the error that says so, by the brokers' list of all topics."""
 
 _UNKNOWN = {
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - its public name
@@ -121,7 +123,7 @@ def _explained(
         if topic not in there or partition not in there[topic].partitions:
             return RefusedError(
                 f"{doing}: the brokers have no {topic}-{partition}; create the topic, or mend its name",
-                code="NoSuchTopic",
+                code=NO_SUCH_TOPIC,
             )
     return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just come to know it")
 

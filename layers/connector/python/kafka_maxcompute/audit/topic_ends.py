@@ -11,7 +11,7 @@ from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.brokers import consumer
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC, QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadlin
         found = asking.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
         if found is None or not found.partitions:
             raise RefusedError(
-                f"expected a topic {topic}, the brokers know none; mend its name, or create it", code="NoSuchTopic"
+                f"expected a topic {topic}, the brokers know none; mend its name, or create it", code=NO_SUCH_TOPIC
             )
         places = [(topic, partition) for partition in found.partitions]
         committed = log_bounds.committed(asking, places, deadline.within(QUESTION_SECONDS))

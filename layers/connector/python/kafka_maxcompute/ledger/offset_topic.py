@@ -11,7 +11,7 @@ from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.ledger.kafka_log import PARTITION
 from kafka_maxcompute.ledger.source_topics import ANSWERLESS_SECONDS, UNANSWERED
-from kafka_maxcompute.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC, QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def check(configuration: Mapping[str, Any], topic: str, deadline: Deadline) -> N
         raise fault(error.args[0], f"asking for topic {topic}") from error
     if found is None or PARTITION not in found.partitions:
         raise RefusedError(
-            f"expected an offset topic {topic}, found none; the provisioning action apply makes it", code="NoSuchTopic"
+            f"expected an offset topic {topic}, found none; the provisioning action apply makes it", code=NO_SUCH_TOPIC
         )
     wrong = faults(configured(client, topic, deadline), replicas=len(found.partitions[PARTITION].replicas))
     if wrong:
