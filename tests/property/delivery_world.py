@@ -32,6 +32,7 @@ from kafka_maxcompute.upload_sessions import InMemoryUploadSessions
 from maxcompute_sink import parallel
 from maxcompute_sink.blocks import Preparation
 from maxcompute_sink.exactly_once import Line, deliver
+from maxcompute_sink.strangers import Strangers
 from tests.kafka_events import HOUR_14, element, payload
 from tests.property.interleaving import Fate, Gate, Worker
 
@@ -94,7 +95,7 @@ class Instance:
     ledger: LogLedger
     strict: bool
     state: State | None = None
-    tried: dict[str, float] = field(default_factory=dict)
+    strangers: Strangers = field(default_factory=Strangers)
 
 
 class World:
@@ -184,7 +185,7 @@ class World:
             verify=lambda *_: None,
             encoding=None,
             policy="continue",
-            tried=instance.tried,
+            strangers=instance.strangers,
         )
         deadline = Deadline.after(240.0, lambda: self.ticks)
         decoded = preparation.decode(payload(*(record(place, offset) for place, offset in sorted(batch))))

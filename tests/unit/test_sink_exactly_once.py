@@ -15,7 +15,8 @@ from kafka_maxcompute.ledger.operations import Claim, Reset, Settle
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS
 from maxcompute_sink import exactly_once
-from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, OLD_SECONDS, SETTLE_SECONDS, WAVE
+from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
+from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, killed_at, places

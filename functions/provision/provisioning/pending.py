@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.diverted import ErrorTopic
@@ -15,9 +16,17 @@ from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from provisioning import brokers
 
 if TYPE_CHECKING:
+    from fc_powertools import Deadline
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.operations import Pending
     from provisioning.cloud import Cloud
+
+BUDGET_SECONDS = 120.0
+"""The longest that one action works at all that is pending."""
+LEAST_SECONDS = 2.0
+"""What each claim gets at least while that lasts: a few requests."""
+SHARE = 0.5
+"""The most of the invocation's time that it may take; the rest is for what the action does afterwards."""
 
 
 def services(cloud: Cloud, ledger: Ledger) -> Services:
@@ -39,19 +48,32 @@ def services(cloud: Cloud, ledger: Ledger) -> Services:
 def bring_to_end(using: Services, cloud: Cloud) -> dict[str, str]:
     """Why each claim that stays pending does so, by its id; the others are at their end.
 
-    All stay where the ledger is about a table of another name: this one has neither their sessions nor their rows.
+    All of them together take `BUDGET_SECONDS` at most, each at most its even share of what is left; the order is
+    random, so that each has its turn if the time isn't enough for all. All stay if the ledger is about a table of
+    another name: this one has neither their sessions nor their rows.
     """
     state, settings = using.ledger.read(cloud.deadline), cloud.request.settings
     try:
         identity.check(state, identity.Observed(table=f"{settings.project}.{settings.table}"))
     except LedgerError as error:
         return dict.fromkeys(state.pending, str(error))
-    return {name: why for name, pending in state.pending.items() if (why := _unended(pending, using, cloud))}
+    until = cloud.deadline.within(min(BUDGET_SECONDS, cloud.deadline.remaining() * SHARE))
+    waiting = list(state.pending.values())
+    random.shuffle(waiting)
+    stays = {}
+    while waiting:
+        share = max(LEAST_SECONDS, until.remaining() / len(waiting))
+        one = waiting.pop()
+        if why := _unended(one, using, until.within(share)):
+            stays[one.operation.id] = why
+    return stays
 
 
-def _unended(pending: Pending, using: Services, cloud: Cloud) -> str:
+def _unended(pending: Pending, using: Services, deadline: Deadline) -> str:
+    if deadline.remaining() < LEAST_SECONDS / 2:
+        return f"the {BUDGET_SECONDS:.0f} s for what is pending were used up by others; call again"
     try:
-        roll_forward(pending, using, cloud.deadline)
+        roll_forward(pending, using, deadline)
     except ConnectorError as error:
         return str(error)
     return ""

@@ -31,9 +31,10 @@ from maxcompute_sink import batch
 from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.parallel import each
 from maxcompute_sink.staging import BLOCK_ID, stage
+from maxcompute_sink.strangers import Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.diverted import Known
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Staged
+    from maxcompute_sink.strangers import Budget
 
 COMMIT_SECONDS = 10.0
 """The least time in which a commit is begun: it takes seconds, and its outcome should still be learnt."""
@@ -57,12 +59,6 @@ WAVE = 32
 ROUNDS = 20
 """So often a delivery begins anew after losing to others. Each loss is another's gain, so this is never reached unless
 something is wrong."""
-OLD_SECONDS = 180.0
-"""What has been pending for longer is rolled forward by anyone: its own delivery may never come again."""
-STRANGER_SECONDS = 20.0
-"""How long an old claim, none of whose offsets is in the batch, may hold up the batch."""
-STRANGER_PAUSE_SECONDS = 60.0
-"""After trying one, an instance leaves it alone for so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +69,7 @@ class Line:
 
     `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
     newly read state can't be about the table and topics that are there, or about the records that it has as settled.
-    `tried` is when (epoch seconds) an old claim was last tried; it's kept between batches.
+    `strangers` knows when old claims of other batches were tried; it is kept between batches.
     """
 
     services: Services
@@ -81,7 +77,7 @@ class Line:
     verify: Callable[[State, Coverage, Deadline], None]
     encoding: str | None
     policy: FailurePolicy
-    tried: dict[str, float] = field(default_factory=dict)
+    strangers: Strangers = field(default_factory=Strangers)
 
 
 @dataclass(slots=True)
@@ -107,7 +103,8 @@ def deliver(
     `DeadlineError` before a claim that couldn't be committed in time, `RejectedRecordsError` where the policy is to
     stop at bad records, and what the services raise; then the batch has to be delivered again.
     """
-    delivery = _Delivery(decoded, line, deadline, metrics, Delivered(state))
+    budget = line.strangers.budget(deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
+    delivery = _Delivery(decoded, line, deadline, metrics, Delivered(state), budget)
     elements = batch.placeless(decoded.rejected)
     left, stopped = decoded, elements[:1] if line.policy == "stop" else []
     if stopped:
@@ -134,6 +131,7 @@ class _Delivery:
     deadline: Deadline
     metrics: Metrics
     done: Delivered
+    budget: Budget
 
     def dropped(self) -> int:
         """How many of the batch's records neither were written nor diverted by it."""
@@ -171,17 +169,13 @@ class _Delivery:
         return (
             clash(covered.offsets, state.settled)
             or any(clash(covered.offsets, pending.operation.offsets) for pending in state.pending.values())
-            or any(True for _ in self._strangers(state, covered))
+            or bool(self._strangers(state, covered))
         )
 
-    def _strangers(self, state: State, covered: Coverage) -> Iterator[Pending]:
-        """What has been pending for long, holds none of these offsets, and hasn't been tried just now."""
-        now = self.line.services.clock()
-        for pending in state.pending.values():
-            is_old = now - pending.timestamp / 1_000 > OLD_SECONDS
-            is_left = now - self.line.tried.get(pending.operation.id, 0.0) < STRANGER_PAUSE_SECONDS
-            if is_old and not is_left and not clash(covered.offsets, pending.operation.offsets):
-                yield pending
+    def _strangers(self, state: State, covered: Coverage) -> list[Pending]:
+        """The old claims to try now that hold none of these offsets."""
+        others = (one for one in state.pending.values() if not clash(covered.offsets, one.operation.offsets))
+        return self.budget.due(others, self.line.services.clock())
 
     def _rolled_forward(self, covered: Coverage) -> State:
         """The state at the ledger's end, as soon as nothing in it holds any of these offsets without being settled."""
@@ -190,14 +184,13 @@ class _Delivery:
             # First, for another table has neither the sessions nor the rows of what is pending.
             self.line.verify(state, Coverage({}, {}), self.deadline)
             mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
-            strangers = list(self._strangers(state, covered))
+            strangers = self._strangers(state, covered)
             if not mine and not strangers:
-                for gone in self.line.tried.keys() - state.pending.keys():
-                    self.line.tried.pop(gone, None)
+                self.line.strangers.keep_only(state.pending)
                 return state
             with self.metrics.timed("roll_forward"):
                 each(lambda one: self._forward(one, self.deadline), mine)
-                each(self._try, strangers)
+                self.budget.spend(strangers, self._try, self.line.services.clock)
         raise UnavailableError(f"{ROUNDS} times other deliveries claimed these offsets; the batch has to come again")
 
     def _forward(self, pending: Pending, deadline: Deadline) -> None:
@@ -205,11 +198,10 @@ class _Delivery:
         self.metrics.count(f"rolled_forward:{outcome.value}")
         _log.info("a pending claim is rolled forward", extra={"claim": pending.operation.id, "outcome": outcome.value})
 
-    def _try(self, stranger: Pending) -> None:
+    def _try(self, stranger: Pending, deadline: Deadline) -> None:
         """Roll forward what isn't of this batch; a failure is none of the batch's."""
-        self.line.tried[stranger.operation.id] = self.line.services.clock()
         try:
-            self._forward(stranger, self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS).within(STRANGER_SECONDS))
+            self._forward(stranger, deadline)
         except ConnectorError as error:
             _log.warning("an old claim stays pending: %s", error, extra={"claim": stranger.operation.id})
 

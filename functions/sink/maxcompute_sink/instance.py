@@ -26,6 +26,7 @@ from maxcompute_sink.blocks import Preparation
 from maxcompute_sink.connections import connect
 from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.reply import Reply
+from maxcompute_sink.strangers import Strangers
 from maxcompute_sink.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Instance:
         self._upkeep: Upkeep | None = None
         self._checked = False
         self._state: State | None = None
-        self._tried: dict[str, float] = {}
+        self._strangers = Strangers()
 
     def handle(self, payload: bytes, invocation: Invocation) -> dict[str, object]:
         """Write one batch; the reply says what was written where. Raises an error of `kafka_maxcompute.errors`."""
@@ -171,7 +172,7 @@ class Instance:
             verify=lambda state, dropped, _: self._verify(state, dropped, connections, call),
             encoding=ENCODINGS[self.settings.compression],
             policy=self.settings.failure_policy,
-            tried=self._tried,
+            strangers=self._strangers,
         )
         state, self._state = self._state, None
         done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
