@@ -41,7 +41,8 @@ class Lag:
 
 def lags(at: Endpoints) -> list[Lag]:
     """The group's lag in each topic-partition of the source topic; BrokerError if the broker doesn't answer."""
-    with _consumer(at) as consumer:
+    # The end of the log, also while a transaction is open there.
+    with _consumer(at, isolation="read_uncommitted") as consumer:
         found = consumer.committed(_topic_partitions(at), timeout=ANSWER_SECONDS)
         ends = log_ends(consumer, found, ANSWER_SECONDS)
         result = []
@@ -82,13 +83,14 @@ def read_batch(at: Endpoints, count: int, seconds: float, since: Mapping[int, in
 
 
 @contextmanager
-def _consumer(at: Endpoints) -> Iterator[Consumer]:
+def _consumer(at: Endpoints, *, isolation: str = "read_committed") -> Iterator[Consumer]:
     consumer = Consumer(
         {
             "bootstrap.servers": at.kafka,
             "group.id": at.group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "isolation.level": isolation,
             "log_level": 0,
         }
     )

@@ -42,6 +42,8 @@ DRAIN_SECONDS = 30.0
 
 SETTINGS = {
     "enable.auto.commit": False,
+    # No document of the service says which one its consumers have; this is what librdkafka's have by default.
+    "isolation.level": "read_committed",
     "auto.offset.reset": "error",  # positions are always explicit: a reset would hide lost records
     "fetch.wait.max.ms": 50,
     "queued.max.messages.kbytes": 16 * 1024,

@@ -17,6 +17,8 @@ def log_ends(
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """The first and the next offset of each; raises KafkaException where one isn't told within so many seconds.
 
+    The next offset is the last stable one for a consumer whose isolation.level is read_committed.
+
     The ends are asked for one after the other: `get_watermark_offsets` asks for both at once, and where the question
     for the start fails, it can give the end for both without a word.
     """

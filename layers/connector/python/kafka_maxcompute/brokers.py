@@ -30,7 +30,13 @@ REQUEST_MILLISECONDS = 20_000
 SECRET_SECONDS = 20.0
 """How long KMS is asked, all attempts together."""
 APPENDING: dict[str, object] = {"acks": "all", "enable.idempotence": True}
-READING: dict[str, object] = {"enable.auto.commit": False, "enable.auto.offset.store": False}
+READING: dict[str, object] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # It decides what the end of a log is, too. With librdkafka's default, read_committed, brokers give the last stable
+    # offset. An open transaction holds that back, so records that are delivered and settled would lie beyond the end.
+    "isolation.level": "read_uncommitted",
+}
 
 _log = logging.getLogger(__name__)
 

@@ -1,5 +1,8 @@
 """Where the logs of topic-partitions begin and end, as their leaders say now, and how far a group has come in them.
 
+An end is the high watermark for a client with `isolation.level` read_uncommitted, which `brokers.consumer` sets. For a
+client with read_committed it's the last stable offset: what an open transaction has appended lies beyond it.
+
 Not by `Consumer.get_watermark_offsets`: librdkafka asks both of its questions at once, and where the one for the start
 fails just before the other is answered, it gives the end for the start as well, as if nothing had failed.
 """

@@ -18,17 +18,20 @@ TOLD_INTERVALS = 5
 """Of a finding in a sentence."""
 
 _TOLD: Mapping[Kind, str] = {
-    "missing": "the group has gone past them, but they are neither in the table nor in the error topic; "
-    "deliver them again with the action reset",
+    "missing": "the group has gone past them, but they are neither in the table nor in the error topic; with a ledger, "
+    "pause the stream, set the group's offset back to the first of them, and resume: what is settled isn't written "
+    "again; without one, all rows from there on have to be removed first, or they are doubled",
     "settled-not-visible": "the ledger has them as done, but they are neither in the table nor in the error topic; "
-    "unless somebody removed them, deliver them again with the action reset",
+    "find out whether somebody removed their rows; the action reset delivers them again, and with them all that comes "
+    "after them, so remove the rows from there on first, or they are doubled",
     "duplicate": "they have more than one row; remove the copies",
     "visible-not-settled": "they have rows, but nobody has claimed them in the ledger, so they would be written again; "
     "find out who wrote them",
     "dead-letter-not-settled": "they are in the error topic, but nobody has claimed them in the ledger",
     "in-table-and-error-topic": "they have rows and dead letters; don't redrive these letters",
     "outside-partition-value": "they are in a partition value that isn't their time's; were the settings changed?",
-    "beyond-the-log": "the topic ends before them, so it was made anew or cut off; run the action reset",
+    "beyond-the-log": "the topic ends before them, so it was recreated or has lost its end; run the action reset, "
+    "with 0 for every topic-partition of a recreated topic, with its end for one that is shorter",
 }
 
 

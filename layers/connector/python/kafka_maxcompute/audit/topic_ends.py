@@ -33,8 +33,7 @@ def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadlin
 
     Raises `UnavailableError` and `RefusedError`.
     """
-    # The end of the log itself, not of what is committed: an open transaction may have been delivered.
-    asking = consumer(configuration, group, **{"isolation.level": "read_uncommitted"})
+    asking = consumer(configuration, group)
     try:
         # All topics are asked for: a question for one may create it.
         found = asking.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)

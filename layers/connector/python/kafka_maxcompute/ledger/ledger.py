@@ -34,6 +34,8 @@ SNAPSHOT_EVERY = 200
 LARGEST_BYTES = 900_000
 """A snapshot above this isn't written: brokers refuse a message of more than 1 MiB by default (message.max.bytes).
 From half of it on a warning is logged."""
+LOST = "run audit, and then reset with offsets from which on the table has no rows, for reset would double those"
+"""What to do about a ledger that is lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class LogLedger:
         if not state.generation:
             raise LedgerError(
                 "expected the ledger to begin with its Genesis, found none: the offset topic is new, or has lost what "
-                "was in it; for a new connector run the provisioning action apply, else audit and then reset"
+                f"was in it; for a new connector run the provisioning action apply, else {LOST}"
             )
         return state
 
@@ -156,7 +158,7 @@ class LogLedger:
                 raise LedgerError(
                     f"expected the ledger's log from offset 0 or a snapshot of what came before, found its start at "
                     f"{start} and none: the offset topic has lost records; set its cleanup.policy to compact, then "
-                    "audit and reset"
+                    f"{LOST}"
                 )
             before = max(start, begin - (end - begin))
             older, _ = self._between(before, begin, deadline)
