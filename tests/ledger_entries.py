@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.ledger.identity import genesis
-from kafka_maxcompute.ledger.operations import Claim, Divert, Reset
+from kafka_maxcompute.ledger.operations import Claim, Divert, Mark, Reset
 from kafka_maxcompute.ledger.state import Entry, State, fold
 
 if TYPE_CHECKING:
@@ -17,7 +17,17 @@ GENESIS = genesis("orders", "p.t", CREATED, {"orders": "id-1"})
 NOW = 1_605_594_600_000
 
 
-def claim(id_: str, first: int, last: int, *, generation: int = 1, timestamp: int | None = None) -> Claim:
+def claim(
+    id_: str,
+    first: int,
+    last: int,
+    *,
+    generation: int = 1,
+    timestamp: int | None = None,
+    begins: int | None = None,
+    marks: int | None = None,
+) -> Claim:
+    """`begins` and `marks` are offsets of marks, whose digests name the claim."""
     return Claim(
         id=id_,
         partition_value="11-17-2020 14:20",
@@ -26,6 +36,8 @@ def claim(id_: str, first: int, last: int, *, generation: int = 1, timestamp: in
         offsets={PLACE: ((first, last),)},
         generation=generation,
         timestamps={} if timestamp is None else {PLACE: timestamp},
+        begins={} if begins is None else {PLACE: Mark(begins, id_)},
+        marks={} if marks is None else {PLACE: Mark(marks, id_)},
     )
 
 
@@ -34,8 +46,9 @@ def divert(id_: str, first: int, last: int, *, generation: int = 1) -> Divert:
     return Divert(id=id_, offsets=offsets, reasons={"malformed": offsets}, generation=generation)
 
 
-def reset(id_: str = "r", *, generation: int = 2, start: int = 0) -> Reset:
-    return Reset(id=id_, generation=generation, identity=GENESIS.identity, starts={PLACE: start})
+def reset(id_: str = "r", *, generation: int = 2, start: int = 0, mark: int | None = None) -> Reset:
+    marks = {} if mark is None else {PLACE: Mark(mark, id_)}
+    return Reset(id=id_, generation=generation, identity=GENESIS.identity, starts={PLACE: start}, marks=marks)
 
 
 def log_of(*operations: Operation) -> list[Entry]:

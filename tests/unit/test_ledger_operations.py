@@ -13,6 +13,7 @@ from kafka_maxcompute.ledger.operations import (
     Divert,
     Empty,
     Identity,
+    Mark,
     Release,
     Reset,
     Settle,
@@ -37,6 +38,8 @@ ODD_CLAIM = Claim(
     offsets=ODD,
     generation=3,
     timestamps={("starts", 0): 5},
+    begins={("marks", 0): Mark(3, "d")},
+    marks={("begins", 0): Mark(7, "e")},
 )
 ODD_DIVERT = Divert(id="offsets", offsets=ODD, reasons={"offsets": ODD, "pending": {}}, generation=3)
 ODD_IDENTITY = Identity(connector="state", table="p.t", table_created=1, topics={"settled": "id", "state": "other"})
@@ -50,7 +53,8 @@ OPERATIONS: list[Operation] = [
     Settle(id="s"),
     Release(id="s"),
     Empty(offsets=ODD, generation=2),
-    Reset(id="r", generation=2, identity=ODD_IDENTITY, starts={("orders", 0): 4}),
+    Reset(id="r", generation=2, identity=ODD_IDENTITY, starts={("orders", 0): 4}, marks={("orders", 0): Mark(3, "d")}),
+    Snapshot(state=folded(GENESIS, claim("s", 0, 9, begins=4), Settle(id="s"), reset(start=3), claim("t", 3, 4))),
     Snapshot(state=folded(GENESIS, claim("offsets", 0, 9), divert("settled", 20, 29), reset())),
 ]
 

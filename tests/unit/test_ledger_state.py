@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from kafka_maxcompute.ledger.identity import genesis
-from kafka_maxcompute.ledger.operations import Empty, Release, Settle, Snapshot
-from kafka_maxcompute.ledger.state import Entry, State, advance, fold, taken
+from kafka_maxcompute.ledger.operations import Empty, Mark, Release, Reset, Settle, Snapshot
+from kafka_maxcompute.ledger.state import LAST_OFFSET, Entry, State, advance, fold, former, taken
 from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, divert, folded, log_of, reset
 
 if TYPE_CHECKING:
@@ -129,3 +129,56 @@ def test_advance_takes_the_snapshot_that_reaches_furthest() -> None:
         found += [Entry(5 + index, NOW, one) for index, one in enumerate(snapshots)]
         state = advance(State(), found)
         assert (state.settled, state.pending) == (whole.settled, whole.pending)
+
+
+def test_the_first_claim_of_a_topic_partition_begins_its_marks() -> None:
+    first, second = claim("s", 0, 9, begins=9), claim("t", 10, 19, begins=19)
+    assert folded(GENESIS, first).marks == {}
+    assert folded(GENESIS, first, Settle(id="s")).marks == {PLACE: Mark(9, "s")}
+    # Two deliveries at once may each think that they are the first, and be of different logs.
+    assert folded(GENESIS, first, second, Settle(id="t"), Settle(id="s")).marks == {PLACE: Mark(19, "t")}
+
+
+def test_what_was_claimed_without_a_mark_keeps_later_claims_from_beginning_one() -> None:
+    unmarked = (GENESIS, claim("s", 0, 9), Settle(id="s"))
+    assert folded(*unmarked, claim("t", 10, 19, begins=19), Settle(id="t")).marks == {}
+    assert folded(*unmarked, claim("t", 10, 19, marks=9), Settle(id="t")).marks == {}
+
+
+def test_what_lies_before_a_start_keeps_nobody_from_beginning_a_mark() -> None:
+    state = folded(GENESIS, reset(start=5), claim("t", 5, 9, generation=2, begins=9), Settle(id="t"))
+    assert state.marks == {PLACE: Mark(9, "t")}
+
+
+def test_a_mark_moves_forward_only() -> None:
+    begun = (GENESIS, claim("s", 0, 9, begins=9), Settle(id="s"))
+    moved = (*begun, claim("t", 20, 29, marks=15), Settle(id="t"))
+    assert folded(*moved).marks == {PLACE: Mark(15, "t")}
+    assert folded(*moved, claim("u", 30, 39, marks=12), Settle(id="u")).marks == {PLACE: Mark(15, "t")}
+
+
+def test_a_reset_replaces_the_marks_of_what_it_names() -> None:
+    begun = (GENESIS, claim("s", 0, 9, begins=9), Settle(id="s"))
+    assert folded(*begun, reset()).marks == {}
+    assert folded(*begun, reset(mark=3)).marks == {PLACE: Mark(3, "r")}
+    vouched = Reset(id="r", generation=2, identity=GENESIS.identity, starts={}, marks={PLACE: Mark(7, "r")})
+    state = folded(*begun, vouched)
+    assert (state.marks, state.settled, state.begun) == ({PLACE: Mark(7, "r")}, {PLACE: ((0, 9),)}, {})
+
+
+def test_a_reset_remembers_what_earlier_generations_have_settled() -> None:
+    one = (GENESIS, claim("s", 0, 9), Settle(id="s"), reset(start=3))
+    state = folded(*one)
+    assert (state.begun, former(state, PLACE)) == ({PLACE: 2}, ((3, 9),))
+    state = folded(*one, claim("t", 15, 19, generation=2), Settle(id="t"), reset("two", generation=3, start=5))
+    assert (state.begun, former(state, PLACE)) == ({PLACE: 3}, ((5, 9), (15, 19)))
+    state = folded(*one, reset("two", generation=3, start=10))
+    assert (state.former, former(state, PLACE)) == ({}, ())
+
+
+def test_of_a_reset_by_an_earlier_release_everything_may_be_there_from_before() -> None:
+    state = replace(folded(GENESIS, reset(start=3)), begun={}, former={})
+    assert former(state, PLACE) == ((3, LAST_OFFSET),)
+    again = fold(state, reset("two", generation=3, start=5), state.folded + 1, NOW)
+    assert former(again, PLACE) == ((5, LAST_OFFSET),)
+    assert former(State(), PLACE) == ()

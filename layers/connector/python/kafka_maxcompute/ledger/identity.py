@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.operations import Genesis, Identity, Snapshot, State
-from kafka_maxcompute.ledger.state import before
+from kafka_maxcompute.ledger.state import LAST_OFFSET, before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kafka_maxcompute.ledger.operations import ByTopicPartition
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.ledger.operations import ByTopicPartition, Mark
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +47,21 @@ def identity(connector: str, table: str, table_created: int | None, topics: Mapp
     return Identity(connector=connector, table=table, table_created=table_created or 0, topics=dict(topics))
 
 
-def begun_anew(about: Identity, starts: ByTopicPartition, *, end: int, now: int, id_: str) -> Snapshot:
+def begun_anew(
+    about: Identity,
+    starts: ByTopicPartition,
+    *,
+    end: int,
+    now: int,
+    id_: str,
+    marks: Mapping[TopicPartition, Mark] | None = None,
+) -> Snapshot:
     """What makes a ledger whose log was lost one that can be read again: a snapshot of a new beginning.
 
     `starts` has each topic-partition's first offset to deliver, `end` is the log's end, `now` (epoch ms) becomes the
     generation, which no earlier claim has. Nothing that was in the log has an effect after it, so it's for a ledger
-    that can't be read any more (`LedgerError`), after an audit; any other one gets a `Reset`.
+    that can't be read any more (`LedgerError`), after an audit; any other one gets a `Reset`. `marks` are as those of a
+    reset.
     """
     return Snapshot(
         state=State(
@@ -62,6 +71,9 @@ def begun_anew(about: Identity, starts: ByTopicPartition, *, end: int, now: int,
             settled=before(starts),
             starts=dict(starts),
             reset=id_,
+            marks=dict(marks or {}),
+            begun=dict.fromkeys(starts, now),
+            former={where: ((start, LAST_OFFSET),) for where, start in starts.items()},
         )
     )
 

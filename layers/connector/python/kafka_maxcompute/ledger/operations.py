@@ -28,6 +28,18 @@ VERSION = 1
 ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
 """A number for each topic-partition; one that has none isn't there."""
 
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """A record of a source topic's log that the ledger remembers, to tell that log from another one.
+
+    `digest` is `kafka_maxcompute.ledger.marks.digest` of the record that the log holds at `offset`.
+    """
+
+    offset: int
+    digest: str
+
+
+_Marks: TypeAlias = dict[TopicPartition, Mark]
 _Offsets: TypeAlias = dict[TopicPartition, Intervals]
 _Numbers: TypeAlias = dict[TopicPartition, int]
 
@@ -60,6 +72,9 @@ class Claim(_Document, frozen=True, kw_only=True):
 
     `timestamps` has the highest record timestamp (epoch ms) a topic-partition. It's here and not in `Settle`, because
     whoever settles a claim may never have seen its records.
+
+    `begins` has a mark for topic-partitions of which nothing was claimed before: a record of the claim itself. `marks`
+    has later marks of topic-partitions that had one: both records were found in the log at the same time.
     """
 
     id: str
@@ -69,16 +84,23 @@ class Claim(_Document, frozen=True, kw_only=True):
     offsets: _Offsets
     generation: int
     timestamps: _Numbers = {}
+    begins: _Marks = {}
+    marks: _Marks = {}
 
 
 class Divert(_Document, frozen=True, kw_only=True):
-    """The records of the offsets are bound for the error topic; `reasons` has the offsets by the reason's word."""
+    """The records of the offsets are bound for the error topic; `reasons` has the offsets by the reason's word.
+
+    `begins` and `marks` are as those of a claim.
+    """
 
     id: str
     offsets: _Offsets
     reasons: dict[str, _Offsets]
     generation: int
     timestamps: _Numbers = {}
+    begins: _Marks = {}
+    marks: _Marks = {}
 
 
 class Settle(_Document, frozen=True, kw_only=True):
@@ -103,13 +125,15 @@ class Empty(_Document, frozen=True, kw_only=True):
 class Reset(_Document, frozen=True, kw_only=True):
     """The next generation: `starts` names topic-partitions and the first offset to deliver, `id` makes it known again.
 
-    Refused while anything is pending, and unless `generation` is one more than the current one.
+    `marks` has records of the logs that are there at the time of the reset; they replace the marks of these
+    topic-partitions. Refused while anything is pending, and unless `generation` is one more than the current one.
     """
 
     id: str
     generation: int
     identity: Identity
     starts: _Numbers
+    marks: _Marks = {}
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -124,7 +148,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `settled` has offsets, `timestamps` the highest settled record timestamp (epoch ms), `starts` the first offset that
     is delivered since the last reset that named the topic-partition (what lies before it counts as settled). `reset` is
-    the id of the last reset.
+    the id of the last reset. `marks` has the record by which each topic-partition's log is known again.
+
+    Of topic-partitions that a reset has named, `begun` has the generation of the last one, and `former` the offsets
+    from `starts` on that were settled in an earlier generation: rows and letters of them may be there still.
     """
 
     folded: int = -1
@@ -135,6 +162,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pending: dict[str, Pending] = {}
     starts: _Numbers = {}
     reset: str = ""
+    marks: _Marks = {}
+    begun: _Numbers = {}
+    former: _Offsets = {}
 
 
 class Snapshot(_Document, frozen=True, kw_only=True):
@@ -145,7 +175,7 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
-_BY_TOPIC_PARTITION = frozenset({"offsets", "timestamps", "settled", "starts"})
+_BY_TOPIC_PARTITION = frozenset({"offsets", "timestamps", "settled", "starts", "begins", "marks", "begun", "former"})
 """The fields that are kept by topic-partition."""
 
 

@@ -6,7 +6,7 @@ how a race ends for the one that comes second.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from kafka_maxcompute.ledger.operations import (
     Divert,
     Empty,
     Genesis,
+    Mark,
     Operation,
     Pending,
     Release,
@@ -24,14 +25,18 @@ from kafka_maxcompute.ledger.operations import (
     Snapshot,
     State,
 )
-from kafka_maxcompute.offsets import Intervals, TopicPartition, clash, union, without
+from kafka_maxcompute.offsets import Intervals, TopicPartition, clash, difference, union, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kafka_maxcompute.offsets import Offsets
 
-__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "taken"]
+__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "is_claimed", "taken"]
+
+Held = TypeVar("Held")
+LAST_OFFSET = 2**63 - 2
+"""The last offset that a log can have: Kafka's are 64 bits, signed, and the end is one more."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -87,6 +92,16 @@ def before(starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Interva
     return {where: ((0, start - 1),) for where, start in starts.items() if start > 0}
 
 
+def former(state: State, where: TopicPartition) -> Intervals:
+    """The offsets of a topic-partition that an earlier generation may have rows and letters of.
+
+    A ledger that an earlier release has reset kept nothing of what was settled before: then it's all from the start on.
+    """
+    if where in state.starts and where not in state.begun:
+        return ((state.starts[where], LAST_OFFSET),)
+    return state.former.get(where, ())
+
+
 def _claimed(state: State, claim: Claim | Divert, timestamp: int) -> State:
     """Pending, if the claim is of this generation and nothing of it is taken."""
     if claim.generation != state.generation or claim.id in state.pending:
@@ -110,7 +125,29 @@ def _settled(state: State, claim: str) -> State:
         settled=_joined(state.settled, operation.offsets),
         timestamps=timestamps,
         pending=_except(state.pending, claim),
+        marks=_marked(state, operation),
     )
+
+
+def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mark]:
+    """The marks after an operation is settled.
+
+    A mark begins a topic-partition only if nothing else was settled there by a claim: what was claimed without a mark
+    may be of another log. A later mark was compared together with one that the ledger had, so it's of the same log.
+    """
+    marks = dict(state.marks)
+    for where, mark in operation.begins.items():
+        if where not in marks and not is_claimed(state, where):
+            marks[where] = mark
+    for where, mark in operation.marks.items():
+        if where in marks and mark.offset > marks[where].offset:
+            marks[where] = mark
+    return marks
+
+
+def is_claimed(state: State, where: TopicPartition) -> bool:
+    """Whether more of a topic-partition is settled than what lies before its start."""
+    return bool(difference(state.settled.get(where, ()), before(state.starts).get(where, ())))
 
 
 def _emptied(state: State, empty: Empty) -> State:
@@ -126,16 +163,29 @@ def _begun(state: State, reset: Reset) -> State:
     if state.pending or not state.generation or reset.generation != state.generation + 1:
         return state
     starts = reset.starts
-    kept = {where: offsets for where, offsets in state.settled.items() if where not in starts}
     return replace(
         state,
         generation=reset.generation,
         identity=reset.identity,
-        settled={**kept, **before(starts)},
-        timestamps={where: highest for where, highest in state.timestamps.items() if where not in starts},
+        settled={**_others(state.settled, starts), **before(starts)},
+        timestamps=_others(state.timestamps, starts),
         starts={**state.starts, **starts},
         reset=reset.id,
+        marks={**_others(state.marks, starts), **reset.marks},
+        begun={**state.begun, **dict.fromkeys(starts, reset.generation)},
+        former={**_others(state.former, starts), **_former(state, starts)},
     )
+
+
+def _others(held: Mapping[TopicPartition, Held], named: Mapping[TopicPartition, int]) -> dict[TopicPartition, Held]:
+    """What is kept of the topic-partitions that aren't named."""
+    return {where: found for where, found in held.items() if where not in named}
+
+
+def _former(state: State, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Intervals]:
+    """What is settled by now from the new starts on, of the topic-partitions where anything is."""
+    held = {where: union(state.settled.get(where, ()), former(state, where)) for where in starts}
+    return without(held, before(starts))
 
 
 def _except(pending: Mapping[str, Pending], claim: str) -> dict[str, Pending]:
