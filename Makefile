@@ -7,7 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := build/layers/dependencies/python
 PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+# Installs what a lock names and nothing else: no pip looks for a requirement in the index, neither for what a pin
+# depends on nor for what builds it; requirements-build.txt has the latter. `pip check` then says what is missing.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) --quiet install --require-hashes --no-deps --no-build-isolation --use-pep517
 
 .DEFAULT_GOAL := help
 .PHONY: help run test soak lint format layers bootstrap requirements clean
@@ -41,10 +44,11 @@ layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=
 bootstrap: $(VENV)/run.stamp ## make the roles that the first deploy needs, with your own keys; reads .env and adds to it
 	@exported=$$(export -p); set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$exported"; PYTHONPATH=$(PACKAGE) $(BIN)/python -m provisioning bootstrap
 
-requirements: $(VENV)/dev.stamp ## pin the requirements*.in anew, with hashes
-	@for file in layers/dependencies/requirements requirements requirements-dev; do \
-		$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --generate-hashes --no-emit-index-url \
-			--no-header --no-annotate $$file.in --output-file $$file.txt || exit 1; done
+requirements: $(VENV)/dev.stamp ## pin the newest versions of requirements*.in, with hashes
+	@# Without --no-strip-extras a lock has "coverage" for "coverage[toml]", and old versions of pip refuse it.
+	@for file in layers/dependencies/requirements requirements requirements-dev requirements-build; do \
+		$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --generate-hashes --no-strip-extras \
+			--no-emit-index-url --no-header --no-annotate $$file.in --output-file $$file.txt || exit 1; done
 
 clean: ## remove everything that was built or installed here
 	rm -rf $(VENV) .venv-* build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
@@ -56,17 +60,27 @@ $(BIN)/python:
 	@echo "Setting up $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/run.stamp: requirements.txt | $(BIN)/python
-	@$(PIP) -r requirements.txt
+# A stamp that is there and older than its lock is from other pins: then the environment is created again, so that it
+# holds nothing but what the new lock names.
+$(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
+	@[ ! -e $@ ] || $(BIN)/python -m venv --clear $(VENV)
+	@echo "Installing what the local cloud needs into $(VENV) (once, about a minute) ..."
+	@$(INSTALL) -r requirements-build.txt
+	@$(INSTALL) -r requirements.txt
+	@$(PIP) check
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.txt | $(BIN)/python
-	@$(PIP) -r requirements-dev.txt
+$(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
+	@[ ! -e $@ ] || $(BIN)/python -m venv --clear $(VENV)
+	@echo "Installing what the tests need into $(VENV) (once, about two minutes) ..."
+	@$(INSTALL) -r requirements-build.txt
+	@$(INSTALL) -r requirements-dev.txt
+	@$(PIP) check
 	@touch $@ $(VENV)/run.stamp
 
 $(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
 	@echo "Installing the functions' dependency layer for this Python (once) ..."
 	@rm -rf $(DEPENDENCIES)
-	@$(PIP) --upgrade --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
+	@$(INSTALL) --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
 	@$(BIN)/python -m compileall -q -j 0 $(DEPENDENCIES) >/dev/null 2>&1 || true
 	@touch $@

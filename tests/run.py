@@ -63,20 +63,12 @@ def other_interpreters() -> dict[tuple[int, int], Path]:
 
 
 def test_on(version: tuple[int, int], python: Path) -> bool:
-    """Set up an environment for another Python (once a set of pins) and run the quick tests in it."""
+    """Set up an environment for another Python (once a set of pins) as `make` does, and run the quick tests in it."""
     name = f"{version[0]}.{version[1]}"
-    environment = ROOT / f".venv-{name}"
-    pins = ROOT / "requirements-dev.txt"
-    stamp = environment / "stamp"
-    if not stamp.exists() or stamp.stat().st_mtime < pins.stat().st_mtime:
-        pip = [environment / "bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        ready = run(f"set up Python {name}", python, "-m", "venv", "--clear", environment) and run(
-            f"install the pins for Python {name}", *pip, "--require-hashes", "-r", pins
-        )
-        if not ready:
-            return False
-        stamp.touch()
-    pytest = [environment / "bin/python", "-m", "pytest", "-q", "-n", "2", "-m", "quick"]
+    environment = f".venv-{name}"
+    if not run(f"set up Python {name}", "make", f"PYTHON={python}", f"VENV={environment}", f"{environment}/dev.stamp"):
+        return False
+    pytest = [ROOT / environment / "bin/python", "-m", "pytest", "-q", "-n", "2", "-m", "quick"]
     return run(f"quick tests on Python {name}", *pytest)
 
 
