@@ -11,7 +11,7 @@ import pytest
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.operations import Claim, Reset, Settle
+from kafka_maxcompute.ledger.operations import Claim, Release, Reset, Settle
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS
 from maxcompute_sink import exactly_once
@@ -23,6 +23,8 @@ from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kafka_maxcompute.upload_sessions import UploadSession
 
 pytestmark = pytest.mark.quick
 
@@ -309,19 +311,46 @@ def test_a_warm_worker_asks_three_times() -> None:
 def test_a_warm_worker_looks_again_before_it_drops_anything() -> None:
     connector = Connector()
     stale = connector.deliver(batch(1)).state
-    reset = Reset(id="r", generation=2, identity=IDENTITY, starts={ORDERS: 0})
-    connector.ledger().append(reset, soon())
-    connector.deliver(batch(1), state=stale)
-    assert connector.visible == places(1, 1)
+    reads: list[object] = []
+    line = connector.line(ledger=Hooked(connector.ledger(), {"read": lambda *_: reads.append(1)}))
+    connector.deliver(batch(1), line, state=stale)
+    assert reads == [1]
+    assert connector.visible == places(1)
 
 
-def test_a_claim_of_an_older_generation_has_no_effect() -> None:
+@pytest.mark.parametrize("offsets", [(1,), (2,), (1, 2)])
+def test_nothing_is_written_across_a_reset(offsets: tuple[int, ...]) -> None:
+    """The batch may be from a topic that was deleted since; the same batch comes again, if it isn't."""
     connector = Connector()
     stale = connector.deliver(batch(1)).state
-    connector.ledger().append(Reset(id="r", generation=2, identity=IDENTITY, starts={ORDERS: 2}), soon())
-    connector.deliver(batch(2), state=stale)
-    assert connector.visible == places(1, 2)
-    assert connector.metrics.snapshot()["counters"]["lost_claims"] == 1  # type: ignore[index]
+    connector.ledger().append(Reset(id="r", generation=2, identity=IDENTITY, starts={ORDERS: 0}), soon())
+    with pytest.raises(UnavailableError, match=r"expected generation 1 of the ledger, found 2: a reset came"):
+        connector.deliver(batch(*offsets), state=stale)
+    assert connector.visible == places(1)
+    connector.deliver(batch(*offsets))
+    assert connector.visible == sorted(places(1, *offsets))
+
+
+def test_nothing_is_written_across_a_reset_that_comes_between_two_looks() -> None:
+    connector = Connector()
+    abandoned(connector, 1)
+
+    def reset(session: UploadSession, _: Deadline) -> None:
+        connector.ledger().append(Release(id=session.id), soon())
+        connector.ledger().append(Reset(id="r", generation=2, identity=IDENTITY, starts={ORDERS: 0}), soon())
+
+    line = connector.line(sessions=Hooked(connector.sessions, {"look": reset}))
+    with pytest.raises(UnavailableError, match="a reset came"):
+        connector.deliver(batch(1), line)
+
+
+def test_a_warm_worker_reads_the_ledger_before_it_stops_at_a_bad_record() -> None:
+    """What is bad for it may have been written since, by an instance with other settings."""
+    connector = Connector(failure_policy="stop")
+    stale = connector.deliver(batch(1)).state
+    connector.deliver(batch(2))
+    connector.deliver(payload(element(2, value=[]), element(3)), state=stale)
+    assert connector.visible == places(1, 2, 3)
 
 
 def abandoned(connector: Connector, *offsets: int) -> None:

@@ -144,15 +144,23 @@ class _Delivery:
         stopped: list[Rejected] = []
         covered = batch.coverage(left)
         left = batch.distinct(left, covered)
+        generation = None if self.done.state is None else self.done.state.generation
+        is_read = False
         for _ in range(ROUNDS):
             if self.done.state is None or self._concerns(self.done.state, covered):
-                self.done.state = self._rolled_forward(covered)
+                self.done.state = self._rolled_forward(covered, generation)
+                is_read = True
                 left, covered = self._without_settled(left, covered, self.done.state)
+            generation = self.done.state.generation
             if not covered.offsets:
                 return stopped
             with self.metrics.timed("prepare"):
                 blocks = self.line.prepare(left, None if left.rejected else covered)
                 if blocks.rejected and self.line.policy == "stop":
+                    if not is_read:
+                        # Another delivery may have brought them to their end since this instance read the ledger.
+                        self.done.state = None
+                        continue
                     bad = batch.first_bad(blocks.rejected)
                     stopped += bad.values()
                     left = batch.before(left, bad)
@@ -177,10 +185,20 @@ class _Delivery:
         others = (one for one in state.pending.values() if not clash(covered.offsets, one.operation.offsets))
         return self.budget.due(others, self.line.services.clock())
 
-    def _rolled_forward(self, covered: Coverage) -> State:
-        """The state at the ledger's end, as soon as nothing in it holds any of these offsets without being settled."""
+    def _rolled_forward(self, covered: Coverage, generation: int | None) -> State:
+        """The state at the ledger's end, as soon as nothing in it holds any of these offsets without being settled.
+
+        Raises `UnavailableError` if a generation began after the one that this delivery, or its instance, has read.
+        """
         for _ in range(ROUNDS):
             state = self.line.services.ledger.read(self.deadline)
+            if generation not in {None, state.generation}:
+                # The batch may be from a topic that was deleted since: its offsets are other records by now.
+                raise UnavailableError(
+                    f"expected generation {generation} of the ledger, found {state.generation}: a reset came since "
+                    "this instance read it; the batch has to be delivered again"
+                )
+            generation = state.generation
             # First, for another table has neither the sessions nor the rows of what is pending.
             self.line.verify(state, Coverage({}, {}), self.deadline)
             mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
