@@ -61,9 +61,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
 # A stamp that is there and older than its lock is from other pins: then the environment is created again, so that it
-# holds nothing but what the new lock names.
+# holds nothing but what the new lock names. One that is linked in belongs to somebody else.
 $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
-	@[ ! -e $@ ] || $(BIN)/python -m venv --clear $(VENV)
+	@[ ! -e $@ ] || [ -L $(VENV) ] || $(BIN)/python -m venv --clear $(VENV)
 	@echo "Installing what the local cloud needs into $(VENV) (once, about a minute) ..."
 	@$(INSTALL) -r requirements-build.txt
 	@$(INSTALL) -r requirements.txt
@@ -71,7 +71,7 @@ $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
-	@[ ! -e $@ ] || $(BIN)/python -m venv --clear $(VENV)
+	@[ ! -e $@ ] || [ -L $(VENV) ] || $(BIN)/python -m venv --clear $(VENV)
 	@echo "Installing what the tests need into $(VENV) (once, about two minutes) ..."
 	@$(INSTALL) -r requirements-build.txt
 	@$(INSTALL) -r requirements-dev.txt
