@@ -38,9 +38,26 @@ class Request:
     body: bytes
 
 
-def session(status: str, *blocks: int, id_: str = "session-1") -> Answer:
-    """The answer that describes an upload session."""
-    described = {"UploadID": id_, "Status": status, "UploadedBlockList": [{"BlockID": block} for block in blocks]}
+TABLE_COLUMNS = (
+    ("topic", "string"),
+    ("partition", "bigint"),
+    ("offset", "bigint"),
+    ("key", "string"),
+    ("value", "string"),
+)
+"""The connector document's table."""
+
+
+def session(
+    status: str, *blocks: int, id_: str = "session-1", columns: tuple[tuple[str, str], ...] = TABLE_COLUMNS
+) -> Answer:
+    """The answer that describes an upload session of a table with these columns: names and types."""
+    described = {
+        "UploadID": id_,
+        "Status": status,
+        "UploadedBlockList": [{"BlockID": block} for block in blocks],
+        "Schema": {"columns": [{"name": name, "type": type_, "isNullable": True} for name, type_ in columns]},
+    }
     return Answer(body=json.dumps(described).encode())
 
 

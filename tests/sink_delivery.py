@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.ledger.operations import State
     from maxcompute_sink.blocks import Coverage
+    from maxcompute_sink.decode import Decoded
 
 COLUMNS = TableSchema.from_lists(
     ["topic", "partition", "offset", "key", "value"], ["string", "bigint", "bigint", "string", "string"]
@@ -82,6 +83,7 @@ class Connector:
             self.services(**changed),
             prepare=lambda decoded, coverage: self.preparation.blocks(decoded, now=HOUR_14, coverage=coverage),
             verify=verify,
+            renew=lambda: False,
             encoding=None,
             policy=self.settings.failure_policy,
         )
@@ -90,11 +92,14 @@ class Connector:
         self, payload: bytes, line: Line | None = None, *, state: State | None = None, seconds: float = 60
     ) -> Delivered:
         """One delivery of a batch, by a new worker unless one is given."""
-        decoded = self.preparation.decode(payload)
+        return self.deliver_decoded(self.preparation.decode(payload), Deadline.after(seconds), line, state=state)
+
+    def deliver_decoded(
+        self, decoded: Decoded, deadline: Deadline, line: Line | None = None, *, state: State | None = None
+    ) -> Delivered:
+        """As `deliver`, of a decoded batch and until a deadline of any clock."""
         self.metrics = Metrics("test")
-        return deliver(
-            decoded, line or self.line(), deadline=Deadline.after(seconds), metrics=self.metrics, state=state
-        )
+        return deliver(decoded, line or self.line(), deadline=deadline, metrics=self.metrics, state=state)
 
     def places(self) -> Iterator[tuple[str, tuple[str, int], int]]:
         """Where each visible row is from, after its partition value."""

@@ -14,7 +14,7 @@ from odps import ODPS
 from fc_powertools import Credentials
 from fc_powertools.decorators import opened
 from kafka_maxcompute import dead_letters, log_bounds, status_topic, table_definition
-from kafka_maxcompute.errors import LedgerError, RejectedRecordsError
+from kafka_maxcompute.errors import LedgerError, RefusedError, RejectedRecordsError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
@@ -22,6 +22,7 @@ from kafka_maxcompute.ledger.operations import Claim
 from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.topic_log import record
+from kafka_maxcompute.upload_sessions import commit
 from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
 from tests.deadlines import soon
@@ -75,6 +76,10 @@ class Connector:
         keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "ak", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "sk"}
         return keys | {f"CONNECTOR_{name.upper()}": value for name, value in given.items() if value}
 
+    @property
+    def offset_topic(self) -> str:
+        return self.settings.get("offset_topic", "connect-offset-c")
+
     def instance(self) -> Instance:
         return Instance(self.environment)
 
@@ -99,7 +104,7 @@ class Connector:
 
     @property
     def state(self) -> State:
-        log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, "connect-offset-c")
+        log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, self.offset_topic)
         try:
             return LogLedger(log).read(soon())
         finally:
@@ -119,7 +124,7 @@ class Connector:
         service = Service(self.emulator.endpoint, PROJECT, Credentials("ak", "sk"))
         created = table_definition.look(service, self.table, soon()).created
         assert created is not None
-        log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, "connect-offset-c")
+        log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, self.offset_topic)
         LogLedger(log).append(identity.genesis("c", f"{PROJECT}.{self.table}", created, {}), soon())
         log.close()
 
@@ -269,3 +274,56 @@ def test_a_claim_that_was_left_is_rolled_forward_over_http(
     connector.handle(payload(element(2), element(3)))
     assert connector.offsets == [1, 2, 3]
     assert connector.state.pending == {}
+
+
+def csv_connector(connector: Connector, columns: str) -> Connector:
+    """The connector with CSV values, into a table with these columns after offset."""
+    connector.table = f"t{next(_numbers)}"
+    connector.settings |= {"mode": "VALUE", "format": "CSV", "offset_topic": f"offset-{connector.table}"}
+    connector.broker.create_topic(connector.settings["offset_topic"], 3)
+    connector.odps.execute_sql(
+        f"CREATE TABLE {connector.table} (topic STRING, partition BIGINT, offset BIGINT, {columns}) "
+        "PARTITIONED BY (pt STRING)"
+    )
+    connector.begin()
+    return connector
+
+
+def letters_of(connector: Connector) -> list[tuple[int | None, str]]:
+    found = [dead_letters.parse(message) for message in connector.read("connect-error-c")]
+    return [(letter.offset, letter.reason) for letter in found if letter]
+
+
+def test_a_table_that_is_altered_needs_no_new_instance(connector: Connector) -> None:
+    csv_connector(connector, "id BIGINT, name VARCHAR(4)")
+    used = connector.instance()
+    connector.handle(payload(element(1, value="1,abcd"), element(2, value="2,abcdefg")), instance=used)
+    assert (connector.offsets, letters_of(connector)) == ([1], [(2, "csv-field-type")])
+    connector.odps.execute_sql(f"ALTER TABLE {connector.table} CHANGE COLUMN name name VARCHAR(10)")
+    # As redrive sends it: the same record at another offset.
+    connector.handle(payload(element(3, value="2,abcdefg")), instance=used)
+    connector.odps.execute_sql(f"ALTER TABLE {connector.table} ADD COLUMNS (extra STRING)")
+    connector.handle(payload(element(4, value="3,abcd,x")), instance=used)
+    connector.handle(payload(element(5, value="4,abcd")), instance=used)
+    used.close()
+    assert connector.offsets == [1, 3, 4]
+    assert letters_of(connector)[1:] == [(5, "not-csv")]
+
+
+def test_a_table_that_is_altered_between_staging_and_commit_delays_its_batch_by_one_delivery(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def altered(*args: Any) -> None:
+        connector.odps.execute_sql(f"ALTER TABLE {connector.table} ADD COLUMNS (extra STRING)")
+        commit(*args)
+
+    used = connector.instance()
+    with monkeypatch.context() as patched:
+        patched.setattr("maxcompute_sink.exactly_once.commit", altered)
+        with pytest.raises(RefusedError, match="TableModified"):
+            connector.handle(payload(element(1), element(2)), instance=used)
+    assert connector.offsets == []
+    connector.handle(payload(element(1), element(2)), payload(element(1), element(2)), instance=used)
+    used.close()
+    assert connector.offsets == [1, 2]
+    assert (connector.state.settled, connector.state.pending) == ({("orders", 0): ((1, 2),)}, {})

@@ -104,10 +104,27 @@ def test_the_outcome_of_a_commit_without_an_answer_is_read_from_the_status() -> 
 
 def test_a_refused_commit_releases_nothing() -> None:
     connector, pending = connector_with_a_claim()
-    sessions = Hooked(connector.sessions, {"commit": refusing("TableModified")})
-    with pytest.raises(LedgerError, match=r"TableModified.*stays in the ledger"):
+    sessions = Hooked(connector.sessions, {"commit": refusing("NoPermission")})
+    with pytest.raises(LedgerError, match=r"NoPermission.*stays in the ledger"):
         roll_forward(pending, connector.services(sessions=sessions), soon())
     assert connector.state.pending.keys() == {pending.operation.id}
+
+
+@pytest.mark.parametrize("code", ["TableModified", "SchemaModified"])
+def test_a_session_of_a_table_that_was_altered_is_given_up_and_its_records_are_written_again(code: str) -> None:
+    connector, pending = connector_with_a_claim()
+    altered = Hooked(connector.sessions, {"commit": refusing(code)})
+    assert roll_forward(pending, connector.services(sessions=altered), soon()) is Outcome.RELEASED
+    assert (connector.state.pending, connector.state.settled) == ({}, {})
+    connector.deliver(payload(*map(element, ALL)))
+    assert connector.visible == places(*ALL)
+
+
+def test_a_session_of_an_altered_table_that_was_committed_before_is_settled() -> None:
+    connector, pending = connector_with_a_claim(committed=True)
+    altered = Hooked(connector.sessions, {"commit": refusing("TableModified")})
+    assert roll_forward(pending, connector.services(sessions=altered), soon()) is Outcome.SETTLED
+    assert connector.visible == places(*ALL)
 
 
 def test_a_session_with_other_blocks_is_not_committed() -> None:

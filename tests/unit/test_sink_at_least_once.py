@@ -11,9 +11,11 @@ import pytest
 from fc_powertools import Deadline, Metrics, logger
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, State, Status, UploadSession
-from maxcompute_sink.at_least_once import COMMIT_SECONDS, deliver
+from maxcompute_sink.at_least_once import COMMIT_SECONDS, Line, deliver
 from maxcompute_sink.blocks import Block, Blocks, Coverage
+from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.parallel import PARALLEL
+from maxcompute_sink.staging import Stager
 
 if TYPE_CHECKING:
     from maxcompute_sink.staging import Staged
@@ -24,14 +26,23 @@ VALUES = [f"11-17-2020 {hour:02}" for hour in range(20)]
 
 
 def batch(count: int) -> Blocks:
-    return Blocks(tuple(Block(value, 1, value.encode(), Coverage({}, {})) for value in VALUES[:count]), ())
+    return Blocks(tuple(Block(value, 1, value.encode(), Coverage({}, {}), (), ()) for value in VALUES[:count]), ())
+
+
+def line(blocks: Blocks, sessions: InMemoryUploadSessions, encoding: str | None = None) -> Line:
+    """A line of blocks that are all good, into a table that stays as it is."""
+
+    def unexpected(*_: object) -> Any:
+        raise AssertionError
+
+    return Line(lambda: blocks, unexpected, lambda: Stager(sessions, encoding, unexpected, lambda: False))
 
 
 def run(
     blocks: Blocks, sessions: InMemoryUploadSessions, *, seconds: float = 60, compression: str = "deflate"
 ) -> tuple[Staged, ...]:
     deadline, metrics = Deadline.after(seconds), Metrics("test")
-    return deliver(blocks, sessions, compression=compression, deadline=deadline, metrics=metrics)
+    return deliver(line(blocks, sessions, ENCODINGS[compression]), deadline=deadline, metrics=metrics)[0]
 
 
 @dataclass
@@ -185,6 +196,6 @@ def test_log_lines_of_all_threads_carry_the_invocations_fields(count: int) -> No
 
 def test_both_steps_are_timed() -> None:
     metrics = Metrics("test")
-    deliver(batch(1), Observed(), compression="none", deadline=Deadline.after(60), metrics=metrics)
+    deliver(line(batch(1), Observed()), deadline=Deadline.after(60), metrics=metrics)
     timings: Any = metrics.snapshot()["timings"]
     assert set(timings) == {"stage", "commit"}

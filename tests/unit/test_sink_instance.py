@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from odps.tunnel import retry
 
-from fc_powertools import CredentialsError, logger
+from fc_powertools import Credentials, CredentialsError, logger
 from fc_powertools.decorators import opened
 from kafka_maxcompute.errors import (
     ConfigurationError,
@@ -18,12 +18,15 @@ from kafka_maxcompute.errors import (
     MalformedBatchError,
     RefusedError,
     RejectedRecordsError,
+    TableChangedError,
     UnavailableError,
 )
+from kafka_maxcompute.service import Service
 from maxcompute_sink import rejected as rejected_module
 from maxcompute_sink.instance import Instance
+from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
-from tests.scripted_service import Answer, ScriptedService, refusal, session
+from tests.scripted_service import TABLE_COLUMNS, Answer, ScriptedService, refusal, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +40,7 @@ def table(*columns: tuple[str, str]) -> Answer:
     return Answer(body=f"<Table><Schema><![CDATA[{schema}]]></Schema></Table>".encode())
 
 
-TABLE = table(
-    ("topic", "string"), ("partition", "bigint"), ("offset", "bigint"), ("key", "string"), ("value", "string")
-)
+TABLE = table(*TABLE_COLUMNS)
 TUNNEL = Answer(body=b"HERE")  # replaced by the server's own address
 WRITTEN = (session("NORMAL"), Answer(), session("NORMAL", 0), session("CLOSED", 0))
 
@@ -184,16 +185,12 @@ def test_bytes_that_are_no_batch_fail_without_a_request_to_tunnel() -> None:
     assert len(service.requests) == 1
 
 
-def test_after_a_refusal_the_table_is_looked_at_anew() -> None:
-    widened = table(
-        ("topic", "string"),
-        ("partition", "bigint"),
-        ("offset", "bigint"),
-        ("key", "string"),
-        ("value", "string"),
-        ("extra", "bigint"),
-    )
-    with scripted(TABLE, TUNNEL, refusal(400, "TableModified"), widened, *WRITTEN) as service:
+WIDER = (*TABLE_COLUMNS, ("extra", "bigint"))
+WIDER_WRITTEN = (session("NORMAL", columns=WIDER), Answer(), session("NORMAL", 0), session("CLOSED", 0))
+
+
+def test_after_a_refusal_the_next_delivery_reads_the_table_again() -> None:
+    with scripted(TABLE, TUNNEL, refusal(400, "TableModified"), table(*WIDER), *WIDER_WRITTEN) as service:
         given = environment(service)
         instance = Instance(given)
         with pytest.raises(RefusedError) as caught:
@@ -201,6 +198,102 @@ def test_after_a_refusal_the_table_is_looked_at_anew() -> None:
         handle(instance, payload(element(1)), given)
     assert caught.value.code == "TableModified"
     assert paths(service).count("GET /projects/p/tables/t") == 3
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        WIDER,
+        (*TABLE_COLUMNS[:3], ("value", "string"), ("key", "string")),
+        (*TABLE_COLUMNS, ("extra", "json")),
+        (*TABLE_COLUMNS[:4], ("value", "double")),
+    ],
+)
+def test_a_session_with_other_columns_gets_no_rows(
+    columns: tuple[tuple[str, str], ...],
+) -> None:
+    """A block's bytes don't name their columns: a key would land in the value."""
+    with scripted(TABLE, TUNNEL, *WRITTEN, session("NORMAL", columns=columns), TABLE) as service:
+        given = environment(service)
+        instance = Instance(given)
+        handle(instance, payload(element(1)), given)
+        with pytest.raises(TableChangedError, match="other columns"):
+            handle(instance, payload(element(2)), given)
+    assert [request.method for request in service.requests].count("PUT") == 1
+
+
+def test_a_table_that_was_altered_is_read_again_in_the_same_delivery() -> None:
+    found = session("NORMAL", columns=WIDER)
+    with scripted(TABLE, TUNNEL, *WRITTEN, found, table(*WIDER), *WIDER_WRITTEN) as service:
+        given = environment(service)
+        instance = Instance(given)
+        for offset in (1, 2):
+            assert handle(instance, payload(element(offset)), given)["records"] == 1
+    assert [request.method for request in service.requests].count("PUT") == 2
+
+
+CSV = {"mode": "VALUE", "format": "CSV"}
+NARROW = (*TABLE_COLUMNS[:3], ("a", "varchar(4)"))
+WIDE = (*TABLE_COLUMNS[:3], ("a", "varchar(10)"))
+
+
+def test_records_are_judged_by_the_newest_definition_of_the_table() -> None:
+    def written(columns: tuple[tuple[str, str], ...]) -> tuple[Answer, ...]:
+        return (session("NORMAL", columns=columns), *WRITTEN[1:])
+
+    script = (table(*NARROW), TUNNEL, *written(NARROW), table(*WIDE), *written(WIDE))
+    with scripted(*script) as service:
+        given = environment(service, **CSV)
+        instance = Instance(given)
+        handle(instance, payload(element(1, value="abcd")), given)
+        assert handle(instance, payload(element(2, value="abcdefg")), given)["records"] == 1
+    assert len(service.requests) == len(script)
+
+
+def test_bad_records_cost_one_look_at_the_table_a_delivery() -> None:
+    with scripted(table(*NARROW)) as service:
+        given = environment(service, **CSV)
+        instance = Instance(given)
+        for looks in (1, 2, 3):
+            with pytest.raises(RejectedRecordsError, match="3 of 3 records"):
+                handle(instance, payload(*(element(offset, value="abcdefg") for offset in range(3))), given)
+            assert len(service.requests) == looks
+
+
+def test_without_the_newest_definition_nothing_is_set_aside() -> None:
+    busy = refusal(503, "ServiceUnavailable")
+    written = (session("NORMAL", columns=NARROW), *WRITTEN[1:])
+    with scripted(table(*NARROW), TUNNEL, *written, busy) as service:
+        given = environment(service, **CSV)
+        instance = Instance(given)
+        handle(instance, payload(element(1, value="abcd")), given, timeout=60)
+        with pytest.raises(UnavailableError, match="could not read table t"):
+            handle(instance, payload(element(2, value="abcdefg")), given, timeout=3)
+
+
+def test_a_table_that_lost_a_column_stops_the_stream_with_what_to_do() -> None:
+    fewer = table(*TABLE_COLUMNS[:4])
+    found = session("NORMAL", columns=TABLE_COLUMNS[:4])
+    with scripted(TABLE, TUNNEL, *WRITTEN, found, fewer, TABLE, *WRITTEN) as service:
+        given = environment(service)
+        instance = Instance(given)
+        handle(instance, payload(element(1)), given)
+        with pytest.raises(ConfigurationError, match="expected a column value STRING"):
+            handle(instance, payload(element(2)), given)
+        assert handle(instance, payload(element(2)), given)["records"] == 1
+
+
+def test_a_table_that_was_created_again_fails_the_delivery_so_that_the_next_one_compares_it() -> None:
+    def created(minute: int, columns: tuple[tuple[str, str], ...]) -> Answer:
+        time = f"<CreationTime>Tue, 17 Nov 2020 06:{minute}:00 GMT</CreationTime></Table>".encode()
+        return Answer(body=table(*columns).body.replace(b"</Table>", time))
+
+    with scripted(created(20, TABLE_COLUMNS), TUNNEL, session("NORMAL", columns=WIDER), created(21, WIDER)) as service:
+        given = environment(service)
+        instance = Instance(given)
+        instance._table.known(Service(given["CONNECTOR_ENDPOINT"], "p", Credentials("a", "b")), soon())
+        with pytest.raises(TableChangedError, match="dropped and created again"):
+            handle(instance, payload(element(1)), given)
 
 
 def test_a_table_of_other_columns_is_refused_with_every_difference_until_it_is_mended() -> None:

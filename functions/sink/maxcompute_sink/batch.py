@@ -12,7 +12,7 @@ from kafka_maxcompute.originals import Original
 from maxcompute_sink.blocks import Coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
@@ -54,6 +54,11 @@ def placeless(rejected: Iterable[Rejected]) -> list[Rejected]:
 def placed(rejected: Iterable[Rejected]) -> list[Rejected]:
     """The others: their offsets can be claimed."""
     return [one for one in rejected if one.place is not None]
+
+
+def only(decoded: Decoded, records: Sequence[Any]) -> Decoded:
+    """The batch with these good records and nothing else."""
+    return replace(decoded, records=list(records), rejected=[])
 
 
 def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
@@ -136,7 +141,8 @@ def _told(one: Rejected) -> Delivered:
     if one.record is None:
         record = Original(key=None, value=one.element, timestamp=one.timestamp)
         return Delivered(record, "event", one.error.message, one.error.path)
-    return Delivered(_original(one.record), "as-delivered", one.error.message, one.error.path)
+    said = f": {one.error.said}" if one.error.said else ""
+    return Delivered(_original(one.record), "as-delivered", one.error.message + said, one.error.path)
 
 
 def _original(record: Any) -> Original:

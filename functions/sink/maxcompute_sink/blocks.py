@@ -66,12 +66,17 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The rows of one partition value, framed and compressed."""
+    """The rows of one partition value, framed and compressed.
+
+    `columns` are the table's, `source` the decoded records that the rows were made of.
+    """
 
     partition_value: str
     records: int
     body: bytes
     coverage: Coverage
+    columns: tuple[Column, ...]
+    source: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Preparation:
 
     def __init__(self, settings: Settings, columns: Sequence[Column]) -> None:
         self._settings = settings
+        self._columns = tuple(columns)
         self._decoder = Decoder(settings.value_type)
         zone = time_zone.parse(settings.time_zone)
         self._partitioner = Partitioner(settings.partition, settings.partition_names, zone)
@@ -121,7 +127,7 @@ class Preparation:
                 good = [record for record in records if id(record) not in unwritten]
             if good:
                 covered = coverage if coverage is not None and good is decoded.records else Coverage.of(good)
-                blocks.append(Block(value, len(good), body, covered))
+                blocks.append(Block(value, len(good), body, covered, self._columns, good))
         return Blocks(tuple(blocks), tuple(rejected))
 
     def _rows(self, records: Sequence[Any], at_once: int, rejected: list[Rejected]) -> Iterator[pa.RecordBatch]:

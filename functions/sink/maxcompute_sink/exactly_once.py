@@ -20,17 +20,22 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.errors import ConnectorError, DeadlineError, RejectedRecordsError, UnavailableError
+from kafka_maxcompute.errors import (
+    ConnectorError,
+    DeadlineError,
+    RejectedRecordsError,
+    UnavailableError,
+)
 from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
 from kafka_maxcompute.offsets import clash, count
 from kafka_maxcompute.roll_forward import roll_forward
 from kafka_maxcompute.upload_sessions import UploadSession, commit
-from maxcompute_sink import batch
+from maxcompute_sink import batch, rejected
 from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.parallel import each
-from maxcompute_sink.staging import BLOCK_ID, stage
+from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     from maxcompute_sink.blocks import Block, Blocks
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected
-    from maxcompute_sink.staging import Staged
+    from maxcompute_sink.staging import Stage, Staged
     from maxcompute_sink.strangers import Budget
 
 COMMIT_SECONDS = 10.0
@@ -69,12 +74,14 @@ class Line:
 
     `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
     newly read state can't be about the table and topics that are there, or about the records that it has as settled.
+    `renew` reads the table's definition again, once in a delivery, and says whether `prepare` now goes by another one.
     `strangers` knows when old claims of other batches were tried; it is kept between batches.
     """
 
     services: Services
     prepare: Callable[[Decoded, Coverage | None], Blocks]
     verify: Callable[[State, Coverage, Deadline], None]
+    renew: Callable[[], bool]
     encoding: str | None
     policy: FailurePolicy
     strangers: Strangers = field(default_factory=Strangers)
@@ -166,9 +173,14 @@ class _Delivery:
                     left = batch.before(left, bad)
                     covered = batch.coverage(left)
                     blocks = self.line.prepare(left, covered)
-            if self._write(blocks, left, self.done.state):
+            accepted, refused = self._write(blocks, left, self.done.state)
+            if accepted:
                 return stopped
-            self.metrics.count("lost_claims")
+            if refused:
+                bad = batch.first_bad(refused)
+                stopped += bad.values()
+                left = batch.before(left, bad)
+                covered = batch.coverage(left)
             self.done.state = None
         raise UnavailableError(f"{ROUNDS} times another delivery was first; the batch has to be delivered again")
 
@@ -231,30 +243,49 @@ class _Delivery:
         self.line.verify(state, dropped, self.deadline)
         return kept, batch.coverage(kept)
 
-    def _write(self, blocks: Blocks, left: Decoded, state: State) -> bool:
-        """Write all blocks, some partition values at a time, and divert the rest; whether every claim was accepted."""
-        rejected = batch.placed(blocks.rejected)
-        known = batch.known(left, rejected)
+    def _write(self, blocks: Blocks, left: Decoded, state: State) -> tuple[bool, list[Rejected]]:
+        """Write all blocks, some partition values at a time, and divert the rest; whether that is done.
+
+        With the policy to stop, and records that MaxCompute refuses, nothing of their wave is written: these records.
+        """
+        placed = batch.placed(blocks.rejected)
         waves = [blocks.blocks[start : start + WAVE] for start in range(0, len(blocks.blocks), WAVE)] or [()]
         for number, wave in enumerate(waves, 1):
-            staged = self._staged(wave)
-            claims: list[Claim | Divert] = [_claim(one, state.generation) for one in staged]
-            if rejected and number == len(waves):
-                claims.append(_divert(rejected, state.generation))
-            if claims and not self._claimed(claims, known):
-                return False
-        return True
+            stage = self._staged(wave, left)
+            if stage is None:
+                self.metrics.count("table_changes")
+                return False, []
+            if stage.refused and self.line.policy == "stop":
+                return False, stage.refused
+            diverted = stage.refused + (placed if number == len(waves) else [])
+            claims: list[Claim | Divert] = [_claim(one, state.generation) for one in stage.staged]
+            claims += [_divert(diverted, state.generation)] if diverted else []
+            if claims and not self._claimed(claims, batch.known(left, diverted)):
+                self.metrics.count("lost_claims")
+                return False, []
+            if stage.untried:
+                raise DeadlineError(
+                    f"expected time to find which of {stage.untried} records MaxCompute refuses, found none left; what "
+                    "was found by now is written or in the error topic, and the next delivery goes on with the rest"
+                )
+        return True, []
 
-    def _staged(self, wave: Sequence[Block]) -> tuple[Staged, ...]:
-        """The blocks in sessions, with time left to claim and commit them."""
-        sessions, encoding = self.line.services.sessions, self.line.encoding
+    def _staged(self, wave: Sequence[Block], left: Decoded) -> Stage | None:
+        """The blocks in sessions, with time left to claim and commit; None if they don't fit the table any more."""
+        line = self.line
+        stager = Stager(line.services.sessions, line.encoding, lambda records: self._remade(left, records), line.renew)
         with self.metrics.timed("stage"):
             self._need_time()
-            deadline = self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS)
-            staged = each(lambda block: stage(block, sessions, encoding, deadline), wave)
+            stage = stager.stage(wave, self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
             self.metrics.count("uploaded", sum(len(block.body) for block in wave), "Bytes")
             self._need_time()
-        return staged
+        if stage is not None:
+            rejected.log(stage.refused, self.metrics)
+        return stage
+
+    def _remade(self, left: Decoded, records: Sequence[Any]) -> Block:
+        """The block of some good records of one partition value."""
+        return self.line.prepare(batch.only(left, records), None).blocks[0]
 
     def _need_time(self) -> None:
         needed, found = CLAIM_SECONDS + COMMIT_SECONDS, self.deadline.remaining()
@@ -309,7 +340,7 @@ def _claim(staged: Staged, generation: int) -> Claim:
     return Claim(
         id=staged.session.id,
         partition_value=block.partition_value,
-        blocks=(BLOCK_ID,),
+        blocks=staged.blocks,
         rows=block.records,
         offsets=block.coverage.offsets,
         generation=generation,
@@ -317,12 +348,12 @@ def _claim(staged: Staged, generation: int) -> Claim:
     )
 
 
-def _divert(rejected: Sequence[Rejected], generation: int) -> Divert:
-    covered = batch.rejected_coverage(rejected)
+def _divert(bad: Sequence[Rejected], generation: int) -> Divert:
+    covered = batch.rejected_coverage(bad)
     return Divert(
         id=f"divert-{uuid.uuid4().hex}",
         offsets=covered.offsets,
-        reasons=batch.reasons(rejected),
+        reasons=batch.reasons(bad),
         generation=generation,
         timestamps=covered.timestamps,
     )

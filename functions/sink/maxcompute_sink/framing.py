@@ -60,6 +60,11 @@ def block_body(batches: Iterable[pa.RecordBatch], compression: str) -> bytes:
     return out.finish()
 
 
+def empty_body(encoding: str | None) -> bytes:
+    """The body of a block without rows, with that Content-Encoding."""
+    return next(block_body([], compression) for compression, known in ENCODINGS.items() if known == encoding)
+
+
 class _Plain:
     """No compression."""
 

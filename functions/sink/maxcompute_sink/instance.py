@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -13,31 +13,40 @@ import google_crc32c
 from fc_powertools import logger
 from kafka_maxcompute import table_definition
 from kafka_maxcompute.diverted import ErrorTopic
-from kafka_maxcompute.errors import BatchError, ConfigurationError, LedgerError, RefusedError, RejectedRecordsError
+from kafka_maxcompute.errors import (
+    BatchError,
+    ConfigurationError,
+    LedgerError,
+    RefusedError,
+    RejectedRecordsError,
+    TableChangedError,
+)
 from kafka_maxcompute.ledger import identity, offset_topic, source_topics
 from kafka_maxcompute.roll_forward import Services
 from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import check
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
-from maxcompute_sink.blocks import Preparation
 from maxcompute_sink.connections import connect
 from maxcompute_sink.framing import ENCODINGS
+from maxcompute_sink.mapping import OF_THE_TABLE
 from maxcompute_sink.reply import Reply
+from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
+from maxcompute_sink.target_table import TargetTable
 from maxcompute_sink.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fc_powertools import Deadline, Invocation, Metrics
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.table_definition import TableDefinition
     from maxcompute_sink.blocks import Blocks, Coverage
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.rejected import Rejected
+    from maxcompute_sink.target_table import Prepared
 
 REPLY_SECONDS = 1.0
 """Kept of the invocation's time for the reply."""
@@ -59,7 +68,7 @@ class Instance:
         if google_crc32c.implementation != "c":
             fault = f"google_crc32c runs as {google_crc32c.implementation!r}, at a hundredth of the speed"
             raise ConfigurationError([f"{fault}; build the dependencies layer for this runtime"])
-        self._table: _Table | None = None
+        self._table = TargetTable(self.settings)
         self._tunnel_endpoint = self.settings.tunnel_endpoint
         self._connecting = threading.Lock()
         self._connections: Connections | None = None
@@ -80,9 +89,9 @@ class Instance:
         try:
             reply = self._written(payload, _Call(invocation, service, deadline))
         except BatchError as error:
-            if isinstance(error, RefusedError | LedgerError):
-                # The table may have changed; the next delivery looks at it anew.
-                self._table = None
+            if isinstance(error, RefusedError | LedgerError | TableChangedError):
+                # The table may have changed; the next delivery reads its definition.
+                self._table.forget()
             if self._upkeep is not None:
                 self._upkeep.after_failure(error, deadline)
             raise
@@ -129,7 +138,7 @@ class Instance:
             self._connections = self._upkeep = None
 
     def _written(self, payload: bytes, call: _Call) -> Reply:
-        preparation = self._prepared(call).preparation
+        preparation = self._known(call).preparation
         with call.metrics.timed("prepare"):
             decoded = preparation.decode(payload)
         connections = self.connect(call.invocation)
@@ -146,22 +155,32 @@ class Instance:
 
     def _at_least_once(self, decoded: Decoded, errors: ErrorTopic | None, call: _Call) -> Reply:
         """Write a batch without a ledger; what can't be written goes to the error topic, or else fails the batch."""
-        blocks = self._blocks(decoded, None, call)
-        bad = blocks.rejected
-        if bad and (errors is None or self.settings.failure_policy == "stop"):
-            records = len(decoded.records) + len(decoded.rejected)
-            raise RejectedRecordsError([one.error for one in bad], records=records)
-        if bad and errors is not None:
-            errors.write(batch.reasons(bad), call.deadline, batch.known(decoded, bad))
-            errors.write_elements([(one.error, one.element) for one in batch.placeless(bad)], call.deadline)
-        staged = at_least_once.deliver(
-            blocks,
-            self._sessions(call),
-            compression=self.settings.compression,
-            deadline=call.deadline,
-            metrics=call.metrics,
-        )
-        return Reply.of_staged(staged, diverted=len(bad))
+        aside = errors if self.settings.failure_policy == "continue" else None
+
+        def set_aside(bad: Sequence[Rejected]) -> None:
+            if aside is None:
+                records = len(decoded.records) + len(decoded.rejected)
+                raise RejectedRecordsError([one.error for one in bad], records=records)
+            aside.write(batch.reasons(bad), call.deadline, batch.known(decoded, bad))
+            aside.write_elements([(one.error, one.element) for one in batch.placeless(bad)], call.deadline)
+
+        def prepare() -> Blocks:
+            blocks = self._blocks(decoded, None, call)
+            if blocks.rejected and aside is None:
+                set_aside(blocks.rejected)
+            return blocks
+
+        def stager() -> Stager:
+            return Stager(
+                self._sessions(call),
+                ENCODINGS[self.settings.compression],
+                remake=lambda records: self._blocks(batch.only(decoded, records), None, call).blocks[0],
+                renew=lambda: self._renewed(call),
+            )
+
+        line = at_least_once.Line(prepare, set_aside, stager)
+        staged, diverted = at_least_once.deliver(line, deadline=call.deadline, metrics=call.metrics)
+        return Reply.of_staged(staged, diverted=diverted)
 
     def _exactly_once(self, decoded: Decoded, services: Services, connections: Connections, call: _Call) -> Reply:
         """Write a batch by the ledger of claims."""
@@ -170,6 +189,7 @@ class Instance:
             services,
             prepare=lambda left, coverage: self._blocks(left, coverage, call),
             verify=lambda state, dropped, _: self._verify(state, dropped, connections, call),
+            renew=lambda: self._renewed(call),
             encoding=ENCODINGS[self.settings.compression],
             policy=self.settings.failure_policy,
             strangers=self._strangers,
@@ -183,7 +203,10 @@ class Instance:
     def _blocks(self, decoded: Decoded, coverage: Coverage | None, call: _Call) -> Blocks:
         """The blocks of records; what can't be one is counted and named in the log."""
         now = time.time_ns() // 1_000_000
-        blocks = self._prepared(call).preparation.blocks(decoded, now=now, coverage=coverage)
+        blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
+        # By the newest definition: what doesn't fit the table of an hour ago may fit the one that is there.
+        if any(one.error.reason in OF_THE_TABLE for one in blocks.rejected) and self._renewed(call):
+            blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
         rejected.log(blocks.rejected, call.metrics)
         return blocks
 
@@ -197,7 +220,7 @@ class Instance:
             configuration = connections.configuration
             found = source_topics.observed(configuration, state, dropped.offsets, dropped.timestamps, call.deadline)
         else:
-            definition, found = self._prepared(call).definition, identity.Observed()
+            definition, found = self._known(call).definition, identity.Observed()
         table = f"{self.settings.project}.{self.settings.table}"
         identity.check(state, replace(found, table=table, table_created=definition.created))
 
@@ -212,21 +235,12 @@ class Instance:
             self._tunnel_endpoint = tunnel_endpoint(call.service, call.deadline)
         return TunnelUploadSessions(call.service.at(self._tunnel_endpoint), self.settings)
 
-    def _prepared(self, call: _Call) -> _Table:
-        """The table as it was when it was last looked at, and the preparation for it."""
-        if self._table is None:
-            definition = table_definition.look(call.service, self.settings.table, call.deadline)
-            check(self.settings, definition.columns, definition.partition_columns)
-            self._table = _Table(definition, Preparation(self.settings, definition.columns))
-        return self._table
+    def _known(self, call: _Call) -> Prepared:
+        return self._table.known(call.service, call.deadline)
 
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """The table as it was looked at, and what prepares batches for it."""
-
-    definition: TableDefinition
-    preparation: Preparation
+    def _renewed(self, call: _Call) -> bool:
+        """Read the table's definition again, once in a delivery; whether it has changed."""
+        return self._table.renewed(call.service, call.deadline, since=call.began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +250,7 @@ class _Call:
     invocation: Invocation
     service: Service
     deadline: Deadline
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def metrics(self) -> Metrics:

@@ -37,6 +37,8 @@ REQUIRED = "null-in-required-column"
 """The reason of nulls for which the table has no room."""
 TOO_LONG = "field-too-long"
 """The reason of keys and values above what a MaxCompute field holds."""
+OF_THE_TABLE = frozenset({NOT_TEXT, NOT_CSV, WRONG_TYPE, REQUIRED, TOO_LONG})
+"""The reasons that depend on the table's definition: with another one, the same record may become a row."""
 
 FIELD_BYTES = 8 * 1024 * 1024
 """The largest field of a table (MaxCompute's limits, "SQL", and PyODPS's default of MaxFieldSize)."""

@@ -39,9 +39,12 @@ class Rejected:
     after: int = 0
 
     @classmethod
-    def of(cls, record: Any, reason: str, message: str, *, path: str) -> Rejected:
-        """A decoded record that can't be written; `path` is that of the fault in the event."""
-        error = RecordError(reason, message, where=record.where, path=path)
+    def of(cls, record: Any, reason: str, message: str, *, path: str, said: str = "") -> Rejected:
+        """A decoded record that can't be written; `path` is that of the fault in the event.
+
+        `said` is a service's own sentence, for the dead letter alone.
+        """
+        error = RecordError(reason, message, where=record.where, path=path, said=said)
         timestamp = record.timestamp if isinstance(record.timestamp, int) else None
         return cls(error, (record.topic, record.partition), record.offset, timestamp, record)
 

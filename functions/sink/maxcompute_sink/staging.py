@@ -1,35 +1,220 @@
-"""Rows become an upload session that holds them: invisible, until somebody commits it."""
+"""Rows become upload sessions that hold them: invisible, until somebody commits them.
+
+A block that MaxCompute refuses for its data is halved, in the same session, until the records to blame are found: those
+it took stay in the session, so that nothing is sent twice. See docs/DESIGN.md for which refusals are about data.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.errors import DeadlineError, RefusedError, TableChangedError, UnavailableError
+from maxcompute_sink.arrow_types import arrow_type
+from maxcompute_sink.blocks import Coverage
+from maxcompute_sink.framing import empty_body
+from maxcompute_sink.parallel import each
+from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
     from fc_powertools import Deadline
+    from kafka_maxcompute.table import Column
     from kafka_maxcompute.upload_sessions import UploadSession, UploadSessions
     from maxcompute_sink.blocks import Block
 
 BLOCK_ID = 0
 """A batch has at most 32 MB, a block up to 100 GB: one is enough."""
+MODIFIED = frozenset({"TableModified", "SchemaModified", "NoSuchSchema"})
+"""How Tunnel says that a session's table isn't as it was when the session was opened."""
+OF_THE_DATA = frozenset({"MalformedDataStream", "MaxMessageLengthExceeded"})
+"""How Tunnel says that it can't take what a block holds; docs/DESIGN.md has its sentences."""
+REFUSED = "refused-by-maxcompute"
+"""The reason of records that MaxCompute refuses, although they fit the table as far as this connector knows."""
+LOOK_SECONDS = 5.0
+"""Kept for the look at a session after its block was halved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A block that is written and not yet visible."""
+    """What is written and not yet visible: the rows of `block`, in these blocks of the session."""
 
     block: Block
     session: UploadSession
+    blocks: tuple[int, ...] = (BLOCK_ID,)
 
 
-def stage(block: Block, sessions: UploadSessions, encoding: str | None, deadline: Deadline) -> Staged:
-    """Write a block into a session of its own, and find it in the service's own list."""
-    session = sessions.open(block.partition_value, deadline)
-    sessions.put_block(session, BLOCK_ID, block.body, encoding, deadline)
-    state = sessions.look(session, deadline)
-    if state.blocks != {BLOCK_ID}:
-        found = f"expected upload session {session.id} to hold block {BLOCK_ID}, found {sorted(state.blocks)}"
-        raise UnavailableError(f"{found}; nothing was committed")
-    return Staged(block, session)
+@dataclass(slots=True)
+class Stage:
+    """What became of some blocks; `untried` counts records that there was no time to find out about."""
+
+    staged: list[Staged] = field(default_factory=list)
+    refused: list[Rejected] = field(default_factory=list)
+    untried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stager:
+    """Writes blocks into upload sessions.
+
+    `remake` makes one block of some records of another; `renew` reads the table's definition again, once in a delivery,
+    and says whether it has changed.
+    """
+
+    sessions: UploadSessions
+    encoding: str | None
+    remake: Callable[[Sequence[Any]], Block]
+    renew: Callable[[], bool]
+
+    def stage(self, blocks: Sequence[Block], deadline: Deadline) -> Stage | None:
+        """Write each block into a session of its own; None if the table turns out to have another definition now.
+
+        Raises what sessions raise, and `TableChangedError` if the table changed in a way that the definition doesn't
+        show, or after this delivery has read it.
+        """
+        try:
+            whole = each(lambda block: self._tried(block, deadline), blocks)
+        except TableChangedError:
+            if not self.renew():
+                raise
+            return None
+        found = Stage([one for one in whole if isinstance(one, Staged)])
+        suspect = [one for one in whole if isinstance(one, _Suspect)]
+        if suspect and self.renew():
+            return None
+        for part in each(lambda one: _Halving(self, one.session).run(one, deadline), suspect):
+            found.staged += part.staged
+            found.refused += part.refused
+            found.untried += part.untried
+        return found
+
+    def _tried(self, block: Block, deadline: Deadline) -> Staged | _Suspect:
+        """The block in a session, unless MaxCompute refuses what it holds."""
+        session = self.sessions.open(block.partition_value, deadline)
+        # A block's bytes don't say which columns they are, so the service can't always tell.
+        if session.columns and not _alike(session.columns, block.columns):
+            raise TableChangedError(f"the table of upload session {session.id} has other columns than the batch")
+        try:
+            self.put(session, BLOCK_ID, block.body, deadline)
+        except RefusedError as error:
+            if error.code in OF_THE_DATA:
+                return _Suspect(block, session, error)
+            raise
+        staged = Staged(block, session)
+        self.look(staged, deadline)
+        return staged
+
+    def put(self, session: UploadSession, block_id: int, body: bytes, deadline: Deadline) -> None:
+        """Write a block; raises `TableChangedError` if the session's table has been altered."""
+        try:
+            self.sessions.put_block(session, block_id, body, self.encoding, deadline)
+        except RefusedError as error:
+            if error.code in MODIFIED:
+                raise TableChangedError(f"the table was altered while the batch was being written: {error}") from error
+            raise
+
+    def look(self, staged: Staged, deadline: Deadline) -> None:
+        """Find what was written in the service's own list; raises `UnavailableError` if it isn't just that."""
+        found, expected = self.sessions.look(staged.session, deadline).blocks, set(staged.blocks)
+        if found != expected:
+            listed = f"{len(expected)} blocks" if len(expected) > 1 else f"block {staged.blocks[0]}"
+            message = f"expected upload session {staged.session.id} to hold {listed}, found {sorted(found)}"
+            raise UnavailableError(f"{message}; nothing was committed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A block that was refused for its data."""
+
+    block: Block
+    session: UploadSession
+    error: RefusedError
+
+
+@dataclass(slots=True)
+class _Halving:
+    """The search for the records of a block that MaxCompute refuses; block ids are never used twice."""
+
+    stager: Stager
+    session: UploadSession
+    taken: dict[int, Sequence[Any]] = field(default_factory=dict)
+    refused: list[Rejected] = field(default_factory=list)
+    last_id: int = BLOCK_ID
+
+    def run(self, suspect: _Suspect, deadline: Deadline) -> Stage:
+        """Halve until each record is taken or refused, or the time is up."""
+        block, trying = suspect.block, deadline.earlier(LOOK_SECONDS)
+        left = _halves(block.source)
+        try:
+            while left:
+                left[-1:] = self._left_of(left[-1], trying)
+        except (DeadlineError, UnavailableError):
+            # What is known by now makes the next delivery a smaller one.
+            if not self.taken and not self.refused:
+                raise
+        records = [record for part in self.taken.values() for record in part]
+        staged = []
+        if records:
+            rows = replace(block, records=len(records), body=b"", coverage=Coverage.of(records), source=records)
+            staged.append(Staged(rows, self.session, tuple(self.taken)))
+            self.stager.look(staged[0], deadline)
+        return Stage(staged, self.refused, sum(map(len, left)))
+
+    def _left_of(self, records: Sequence[Any], deadline: Deadline) -> list[Sequence[Any]]:
+        """Write records as a block; if they are refused, the halves to try next, the first one last."""
+        error = self._put(records, deadline)
+        if error is not None and len(records) > 1:
+            return _halves(records)
+        if error is not None:
+            self._blame(records, deadline)
+        return []
+
+    def _blame(self, records: Sequence[Any], deadline: Deadline) -> None:
+        """Set a single record aside, if it is refused again: a connection that breaks off has the same word."""
+        if not self.taken:
+            # A block without rows that is refused, too, isn't refused for a record; then this raises.
+            self.last_id += 1
+            self.stager.put(self.session, self.last_id, empty_body(self.stager.encoding), deadline)
+            self.taken[self.last_id] = ()
+        error = self._put(records, deadline)
+        if error is not None:
+            message = f"expected a row that MaxCompute takes, found that it refuses this one, also by itself: {error}"
+            self.refused.append(Rejected.of(records[0], REFUSED, message, path="$.data", said=error.said))
+
+    def _put(self, records: Sequence[Any], deadline: Deadline) -> RefusedError | None:
+        """Write records as a block; the refusal, if it is about them."""
+        body = self.stager.remake(records).body
+        self.last_id += 1
+        try:
+            self.stager.put(self.session, self.last_id, body, deadline)
+        except RefusedError as error:
+            if error.code not in OF_THE_DATA:
+                raise
+            return error
+        self.taken[self.last_id] = records
+        return None
+
+
+def _halves(records: Sequence[Any]) -> list[Sequence[Any]]:
+    """The two halves of some records, the first one last; of a single record just that."""
+    middle = len(records) // 2
+    return [part for part in (records[middle:], records[:middle]) if part]
+
+
+def _alike(found: Sequence[Column], expected: Sequence[Column]) -> bool:
+    """Whether the bytes of a block mean the same with both: names, and types on the wire, in their order."""
+    return len(found) == len(expected) and all(
+        one.name.lower() == other.name.lower() and (one.type == other.type or _wire(one.type) == _wire(other.type))
+        for one, other in zip(found, expected, strict=True)
+    )
+
+
+def _wire(type_name: str) -> pa.DataType | str:
+    """The Arrow type of a column, or the type's own name if it has none."""
+    try:
+        return arrow_type(type_name)
+    except ValueError:
+        return type_name

@@ -7,6 +7,7 @@
     │   ├── RejectedRecordsError    terminal: records that can't be written, each with its reason
     │   ├── DeadlineError           retryable: the invocation's remaining time is used up
     │   ├── UnavailableError        retryable: a service didn't answer, or answered that it can't now
+    │   ├── TableChangedError       retryable: the table isn't the one that the batch was prepared for
     │   ├── ProbeError              retryable: a probe's record asks for a failure, to see what comes of it
     │   ├── RefusedError            terminal: a service understood and said no
     │   └── LedgerError             terminal: the ledger is gone, unreadable, or about something else by now
@@ -53,10 +54,12 @@ class RecordError(ConnectorError):
 
     `where` is topic-partition-offset, or the element's index where these can't be read; `path` the JSON path of the
     fault in the event; `reason` a short constant word for metrics; the message says what was expected and found.
+    `said` is what a service said of the record. It may repeat what the record holds, so it's for the dead letter alone.
     """
 
-    def __init__(self, reason: str, message: str, *, where: str, path: str) -> None:
+    def __init__(self, reason: str, message: str, *, where: str, path: str, said: str = "") -> None:
         self.reason = reason
+        self.said = said
         self.message = message
         self.where = where
         self.path = path
@@ -91,6 +94,12 @@ class UnavailableError(BatchError):
     retryable = True
 
 
+class TableChangedError(BatchError):
+    """The table was altered, or dropped and created again, since the batch was prepared for it."""
+
+    retryable = True
+
+
 class ProbeError(BatchError):
     """A probe's record asks for a failure; the redelivery it is there to show succeeds."""
 
@@ -98,10 +107,14 @@ class ProbeError(BatchError):
 
 
 class RefusedError(BatchError):
-    """A service understood the request and refused it; `code` is the service's own word for why."""
+    """A service understood the request and refused it; `code` is the service's own word for why.
 
-    def __init__(self, message: str, *, code: str) -> None:
+    `said` is its whole sentence. It may repeat what was sent, so it's for no log.
+    """
+
+    def __init__(self, message: str, *, code: str, said: str = "") -> None:
         self.code = code
+        self.said = said
         super().__init__(message)
 
 

@@ -4,6 +4,8 @@
                  NORMAL               commit that very session, once, and read its status
                  CLOSING, COMMITTING  look again, within the deadline
                  EXPIRED, CANCELED    it can't be committed any more: count the rows in the table, then fold again
+                 NORMAL, but refused  the same if the table was altered since the session was opened, for that can't be
+                                      undone; after another refusal somebody has to decide
                  not known            the same if the claim is older than a session lives, else ask again later
     a divert                          write its letters, perhaps once more: a letter's identity is where its record is
 
@@ -37,7 +39,8 @@ MARGIN_SECONDS = 3600.0
 """Added to a session's life before "not known" is believed: the clocks of this process, the broker and MaxCompute."""
 UNKNOWN = frozenset({"NoSuchUpload", "NoSuchObject", "404"})
 """How the service says that it doesn't know a session; the last two also stand for a 404 that has no word for why."""
-_DEAD = frozenset({Status.EXPIRED.value, Status.CANCELED.value})
+_DEAD = frozenset({Status.EXPIRED.value, Status.CANCELED.value, "TableModified", "SchemaModified"})
+"""What a session is, or is refused with, that can't be committed any more: an alteration can't be undone."""
 
 
 class Outcome(str, Enum):

@@ -149,12 +149,13 @@ def _error(error: ODPSError, doing: str, *, quotable: bool) -> BatchError:
     """Ours for the service's; its own word for why is in `code`, as some have no class in PyODPS."""
     status, code = error.status_code, str(error.code or error.status_code or type(error).__name__)
     said = f"could not {doing}: {code} (HTTP {status}, request {error.request_id})"
-    if quotable and code not in _UNQUOTED:
-        said += f": {str(error.args[0])[:SHOWN_CHARACTERS]}"
+    sentence = "" if code in _UNQUOTED else str(error.args[0])[:SHOWN_CHARACTERS]
+    if quotable and sentence:
+        said += f": {sentence}"
     retryable = status is None or status in {_TOO_MANY, _MOVED, _SLOW} or status >= _SERVER_ERRORS
     if retryable or code in _RETRYABLE:
         return UnavailableError(said)
-    return RefusedError(said + (f"; {_ADVICE[code]}" if code in _ADVICE else ""), code=code)
+    return RefusedError(said + (f"; {_ADVICE[code]}" if code in _ADVICE else ""), code=code, said=sentence)
 
 
 def _cause(error: BaseException) -> str:

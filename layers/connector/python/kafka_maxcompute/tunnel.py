@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.retrying import until
+from kafka_maxcompute.table import Column
 from kafka_maxcompute.upload_sessions import State, Status, UploadSession
 
 if TYPE_CHECKING:
@@ -38,6 +39,24 @@ class _Answer(msgspec.Struct):
     blocks: list[_Block] = msgspec.field(name="UploadedBlockList", default_factory=list)
 
 
+class _Column(msgspec.Struct):
+    name: str
+    type: str
+
+
+class _Schema(msgspec.Struct):
+    columns: list[_Column]
+
+
+class _Opened(_Answer, kw_only=True):
+    """The answer to the request for a session, which has to tell the columns that its blocks must have."""
+
+    schema: _Schema = msgspec.field(name="Schema")
+
+
+Told = TypeVar("Told", bound=_Answer)
+
+
 def tunnel_endpoint(service: Service, deadline: Deadline) -> str:
     """The address of the project's Tunnel service, as MaxCompute's endpoint names it."""
     doing = "ask for the Tunnel endpoint"
@@ -64,8 +83,10 @@ class TunnelUploadSessions:
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:
         """A new session for a partition, which is created if need be."""
         params = {"uploads": "1", "reload": "False", "create_partition": "true", **self._partition(partition_value)}
-        answer = self._repeated("POST", params, f"open an upload session for {partition_value!r}", deadline)
-        return UploadSession(answer.id, partition_value)
+        doing = f"open an upload session for {partition_value!r}"
+        answer = self._repeated("POST", params, doing, deadline, _Opened)
+        columns = tuple(Column(column.name, column.type.upper()) for column in answer.schema.columns)
+        return UploadSession(answer.id, partition_value, columns)
 
     def put_block(
         self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
@@ -97,30 +118,34 @@ class TunnelUploadSessions:
     def look(self, session: UploadSession, deadline: Deadline) -> State:
         """The session as the service has it now."""
         params = {"uploadid": session.id, "reload": "True", **self._partition(session.partition_value)}
-        answer = self._repeated("GET", params, f"look at upload session {session.id}", deadline)
+        answer = self._repeated("GET", params, f"look at upload session {session.id}", deadline, _Answer)
         return State(_status(answer), frozenset(block.id for block in answer.blocks))
 
     def commit(self, session: UploadSession, deadline: Deadline) -> Status:
         """Ask once for the session's commit."""
         params = {"uploadid": session.id, **self._partition(session.partition_value)}
-        return _status(self._once("POST", params, f"commit upload session {session.id}", deadline))
+        return _status(self._once("POST", params, f"commit upload session {session.id}", deadline, _Answer))
 
     def _partition(self, value: str) -> dict[str, str]:
         """The partition as Tunnel wants it: without quotes, whatever the value holds."""
         return {"partition": f"{self._column}={value}"}
 
-    def _repeated(self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline) -> _Answer:
+    def _repeated(
+        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[Told]
+    ) -> Told:
         for attempt in until(deadline):
             with attempt:
-                answer = self._once(method, params, doing, deadline)
+                answer = self._once(method, params, doing, deadline, expected)
         return answer
 
-    def _once(self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline) -> _Answer:
+    def _once(
+        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[Told]
+    ) -> Told:
         body = self._service.request(
             method, self._path, params=params, headers=_HEADERS, doing=doing, deadline=deadline
         )
         try:
-            return msgspec.json.decode(body, type=_Answer)
+            return msgspec.json.decode(body, type=expected)
         except (msgspec.DecodeError, UnicodeDecodeError):
             message = f"could not {doing}: expected JSON of a session, found {len(body)} bytes that aren't"
             raise UnavailableError(message) from None

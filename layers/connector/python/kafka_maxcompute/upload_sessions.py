@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.table import Column
 
 LIFE_SECONDS = 24 * 3600
 """How long a session lives from its opening."""
@@ -41,10 +42,14 @@ class Status(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """A session by its id, and the partition value that its rows are for."""
+    """A session by its id, and the partition value that its rows are for.
+
+    `columns` are those that its blocks must have, () where that isn't known: whoever commits needn't know them.
+    """
 
     id: str
     partition_value: str
+    columns: tuple[Column, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
