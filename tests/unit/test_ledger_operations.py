@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +20,16 @@ from kafka_maxcompute.ledger.operations import (
     Reset,
     Settle,
     Snapshot,
+    cover,
     decode,
     encode,
 )
+from kafka_maxcompute.ledger.packed import FEW, unpack
 from tests.ledger_entries import GENESIS, claim, divert, folded, reset
 
 if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import Operation
+    from kafka_maxcompute.offsets import Intervals
 
 pytestmark = pytest.mark.quick
 
@@ -66,7 +71,7 @@ def test_what_is_written_is_read(operation: Operation) -> None:
 
 def test_an_operation_is_json_for_people_too() -> None:
     assert json.loads(encode(claim("s", 0, 9, timestamp=7))) == {
-        "v": 1,
+        "v": 2,
         "op": "claim",
         "id": "s",
         "partition_value": "11-17-2020 14:20",
@@ -78,9 +83,58 @@ def test_an_operation_is_json_for_people_too() -> None:
     }
 
 
+MANY = [
+    tuple((3 * number, 3 * number) for number in range(10_000)),
+    tuple((number * number, number * number + number // 2) for number in range(2, 500)),
+    ((0, 7), *((10**9 + 2 * number, 10**9 + 2 * number) for number in range(20)), (2**62, 2**63 - 2)),
+    tuple((2**40 * number, 2**40 * number + 2**33) for number in range(FEW + 1)),
+]
+"""Intervals whose steps take one, two, and eight bytes."""
+
+
+@pytest.mark.parametrize("offsets", MANY, ids=len)
+def test_many_intervals_are_packed_and_read_as_they_were(offsets: Intervals) -> None:
+    whole = Empty(offsets={("orders", 0): offsets, ("orders", 1): offsets[:FEW]}, generation=1)
+    document = json.loads(encode(whole))["offsets"]["orders"]
+    assert (len(document["0"]), len(document["1"])) == (3, FEW)
+    assert decode(encode(whole)) == whole
+
+
+def test_a_claim_of_every_third_offset_is_small() -> None:
+    sparse = Empty(offsets={("orders", 0): MANY[0]}, generation=1)
+    assert len(encode(sparse)) < 200
+
+
+@pytest.mark.parametrize("steps", [b"", b"\x02\x00", b"\x01\x00\x00"])
+def test_packed_intervals_that_touch_or_lack_their_end_are_refused(steps: bytes) -> None:
+    with pytest.raises(ValueError, match="rising intervals that don't touch"):
+        unpack([5, "B", b64encode(zlib.compress(steps)).decode()])
+
+
+def test_packed_numbers_are_steps_and_then_lengths() -> None:
+    """The format, whatever the code: two intervals, two offsets apart, of one and of three offsets."""
+    assert unpack([5, "B", b64encode(zlib.compress(b"\x02\x00\x02")).decode()]) == ((5, 5), (7, 9))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
+def test_what_an_earlier_release_wrote_is_read(operation: Operation) -> None:
+    document = json.loads(encode(operation))
+    assert document["v"] == 2
+    assert decode(json.dumps({**document, "v": 1}).encode()) == operation
+
+
+def test_the_head_of_a_snapshot_tells_its_cover() -> None:
+    state = folded(GENESIS, claim("s", 0, 9), Settle(id="s"))
+    assert cover(encode(Snapshot(state=state))) == state.folded == 2
+    assert cover(encode(Settle(id="snapshot"))) == -1
+    assert cover(b'{"v":3,"op":"snapshot","state":{"folded":9}}') == -1
+    assert cover(b'{"v":2,"op":"snapshot"}') == -1
+    assert cover(b"no operation") == -1
+
+
 def test_a_newer_version_stops_with_what_to_do() -> None:
-    with pytest.raises(LedgerError, match=r"expected operations of version 1 .* found version 2; .* deploy that"):
-        decode(b'{"v":2,"op":"settle","id":"s"}')
+    with pytest.raises(LedgerError, match=r"expected operations of version 2 or before .* version 3; .* deploy that"):
+        decode(b'{"v":3,"op":"settle","id":"s"}')
 
 
 @pytest.mark.parametrize(
@@ -97,6 +151,11 @@ def test_a_newer_version_stops_with_what_to_do() -> None:
         b'{"v":1,"op":"empty","generation":1,"offsets":{"orders":{"x":[[0,1]]}}}',
         b'{"v":1,"op":"empty","generation":1,"offsets":{"orders":[0,1]}}',
         b'{"v":1,"op":"snapshot","state":{"pending":{"s":{}}}}',
+        b'{"v":2,"op":"empty","generation":1,"offsets":{"orders":{"0":7}}}',
+        b'{"v":2,"op":"empty","generation":1,"offsets":{"orders":{"0":[0,"B","no base64"]}}}',
+        b'{"v":2,"op":"empty","generation":1,"offsets":{"orders":{"0":[0,"B","bm90IGRlZmxhdGVk"]}}}',
+        b'{"v":2,"op":"empty","generation":1,"offsets":{"orders":{"0":[0,"X","eJwDAAAAAAE="]}}}',
+        b'{"v":2,"op":"empty","generation":1,"offsets":{"orders":{"0":["0","B","eJxjAAAAAQAB"]}}}',
     ],
 )
 def test_what_is_no_operation_stops(value: bytes) -> None:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
+NO_STATE = b'{"v":2,"op":"snapshot","state":{"folded":1000000,"pending":7}}'
+"""It begins as a snapshot of more than all there is."""
+
 
 class AttackedLog(CountedLog):
     """Calls an attack once, after so many reads."""
@@ -351,7 +354,7 @@ class TestTrap7TheLedgerIsGone:
         assert (state.identity, state.starts, state.reset) == (GENESIS.identity, {PLACE: 50}, "r")
         assert ledger.read(soon()) == state
 
-    @pytest.mark.parametrize("value", [b"something else", b'{"v":99,"op":"claim"}'])
+    @pytest.mark.parametrize("value", [b"something else", b'{"v":99,"op":"claim"}', NO_STATE])
     def test_what_cannot_be_read_is_left_behind_by_a_new_beginning(
         self, log: MemoryLog, ledger: LogLedger, value: bytes
     ) -> None:

@@ -6,9 +6,10 @@ sets of offsets are equal values. Nothing is ever bridged: an offset that isn't 
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ TopicPartition: TypeAlias = tuple[str, int]
 Offsets: TypeAlias = Mapping[TopicPartition, Intervals]
 """Offsets of several topic-partitions; one without offsets isn't there."""
 
+_FIRST: Callable[[Interval], int] = itemgetter(0)
+_LAST: Callable[[Interval], int] = itemgetter(1)
+
 
 def intervals(offsets: Iterable[int]) -> Intervals:
     """The offsets, in any order and perhaps repeated, as the fewest intervals, in rising order."""
@@ -40,20 +44,29 @@ def intervals(offsets: Iterable[int]) -> Intervals:
 
 
 def union(one: Intervals, other: Intervals) -> Intervals:
-    """What is in either."""
+    """What is in either; costs no more than a copy of what lies outside of where both are."""
     if not one or not other:
         return one or other
+    if len(one) < len(other):
+        one, other = other, one
+    low = bisect_left(one, other[0][0] - 1, key=_LAST)
+    high = bisect_right(one, other[-1][1] + 1, low, key=_FIRST)
     merged: list[Interval] = []
-    for first, last in sorted(one + other):
+    for first, last in sorted(one[low:high] + other):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
         else:
             merged.append((first, last))
-    return tuple(merged)
+    return one[:low] + tuple(merged) + one[high:]
 
 
 def intersection(one: Intervals, other: Intervals) -> Intervals:
     """What is in both."""
+    if not one or not other:
+        return ()
+    one, other = within(one, other[0][0], other[-1][1]), within(other, one[0][0], one[-1][1])
+    if len(one) == 1 or len(other) == 1:
+        return within(one, *other[0]) if len(other) == 1 else within(other, *one[0])
     shared: list[Interval] = []
     left = right = 0
     while left < len(one) and right < len(other):
@@ -65,6 +78,17 @@ def intersection(one: Intervals, other: Intervals) -> Intervals:
         else:
             right += 1
     return tuple(shared)
+
+
+def within(these: Intervals, first: int, last: int) -> Intervals:
+    """Those offsets from the first to the last."""
+    low = bisect_left(these, first, key=_LAST)
+    found = these[low : bisect_right(these, last, low, key=_FIRST)]
+    if not found or (found[0][0] >= first and found[-1][1] <= last):
+        return found
+    if len(found) == 1:
+        return ((max(found[0][0], first), min(found[0][1], last)),)
+    return ((max(found[0][0], first), found[0][1]), *found[1:-1], (found[-1][0], min(found[-1][1], last)))
 
 
 def difference(one: Intervals, other: Intervals) -> Intervals:
@@ -81,7 +105,7 @@ def overlaps(one: Intervals, other: Intervals) -> bool:
 
 def contains(these: Intervals, offset: int) -> bool:
     """Whether the offset is in one of the intervals."""
-    index = bisect_right(these, offset, key=lambda interval: interval[0])
+    index = bisect_right(these, offset, key=_FIRST)
     return index > 0 and offset <= these[index - 1][1]
 
 
@@ -92,17 +116,11 @@ def count(these: Intervals) -> int:
 
 def gaps(these: Intervals, *, within: Interval) -> Intervals:
     """The offsets from the first to the last of `within` that aren't in the intervals."""
-    free: list[Interval] = []
     start, end = within
-    for first, last in these:
-        if first > end:
-            break
-        if first > start:
-            free.append((start, first - 1))
-        start = max(start, last + 1)
-    if start <= end:
-        free.append((start, end))
-    return tuple(free)
+    low = bisect_left(these, start, key=_LAST)
+    held = these[low : bisect_right(these, end, low, key=_FIRST)]
+    starts, ends = [start, *(last + 1 for _, last in held)], [*(first - 1 for first, _ in held), end]
+    return tuple((first, last) for first, last in zip(starts, ends, strict=True) if first <= last)
 
 
 def without(these: Offsets, those: Offsets) -> dict[TopicPartition, Intervals]:

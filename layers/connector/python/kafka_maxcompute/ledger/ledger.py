@@ -10,14 +10,16 @@ state, one's own append is end enough.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.log import PositionLostError
-from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Operation, Snapshot, State, decode, encode
+from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Operation, Snapshot, State, cover, decode, encode
 from kafka_maxcompute.ledger.state import Entry, advance
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ REACH = 1_000
 SNAPSHOT_EVERY = 200
 """Operations after the last cover that make a new snapshot worth its while. With a tombstone for each operation, some
 400 log offsets lie between two snapshots, so the first reach of a cold start holds one."""
+SNAPSHOT_BYTES = 250_000
+"""Bytes of operations after the last cover that make one worth its while, too: claims of sparse offsets are large."""
 LARGEST_BYTES = 900_000
 """A snapshot above this isn't written: brokers refuse a message of more than 1 MiB by default (message.max.bytes).
 From half of it on a warning is logged."""
@@ -59,12 +63,28 @@ class Ledger(Protocol):
         """Keep the log short; called after a delivery. Whether it succeeds changes no state."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Where an operation lies in the log, and its bytes; those of snapshots aren't counted."""
+
+    offset: int
+    size: int
+
+
 class LogLedger:
     """A ledger over its log. Keys of operations are all different, so that compaction drops only what is tombstoned."""
 
-    def __init__(self, log: Log, *, snapshot_every: int = SNAPSHOT_EVERY, largest_bytes: int = LARGEST_BYTES) -> None:
+    def __init__(
+        self,
+        log: Log,
+        *,
+        snapshot_every: int = SNAPSHOT_EVERY,
+        snapshot_bytes: int = SNAPSHOT_BYTES,
+        largest_bytes: int = LARGEST_BYTES,
+    ) -> None:
         self._log = log
         self._snapshot_every = snapshot_every
+        self._snapshot_bytes = snapshot_bytes
         self._largest_bytes = largest_bytes
         self._lock = threading.Lock()
         self._state: State | None = None
@@ -72,7 +92,7 @@ class LogLedger:
         self._cover = -1
         self._snapshot = -1
         self._epoch = -1
-        self._keys: dict[bytes, int] = {}
+        self._keys: dict[bytes, _Kept] = {}
 
     def read(self, deadline: Deadline, *, through: int | None = None) -> State:
         """The state at the log's end, or through an append; see `Ledger`."""
@@ -102,7 +122,8 @@ class LogLedger:
 
     def _due(self) -> bool:
         with self._lock:
-            return sum(offset > self._cover for offset in self._keys.values()) >= self._snapshot_every
+            after = [kept.size for kept in self._keys.values() if kept.offset > self._cover]
+            return len(after) >= self._snapshot_every or sum(after) >= self._snapshot_bytes
 
     def _shorten(self, state: State, deadline: Deadline) -> None:
         """A snapshot; where somebody else's is in force by then, the tombstones are theirs to write."""
@@ -120,7 +141,7 @@ class LogLedger:
         self.read(deadline, through=offset)
         with self._lock:
             in_force, cover = self._snapshot, self._cover
-            covered = [key for key, where in self._keys.items() if where <= cover]
+            covered = [key for key, kept in self._keys.items() if kept.offset <= cover]
         if in_force == offset:
             self._log.tombstone(covered, deadline)
 
@@ -142,8 +163,9 @@ class LogLedger:
         found, position = self._receive(begin, end, deadline)
         if self._epoch >= 0 and any(record.epoch != self._epoch for record in found):
             raise PositionLostError("the log has another leader, which may not have all that was read of it")
-        after = self._advanced(state, found, position)
-        if any(_generation(entry) > after.generation for entry in _entries(found)):
+        entries = _entries(found)
+        after = self._advanced(state, found, entries, position)
+        if any(_generation(entry) > after.generation for entry in entries):
             raise PositionLostError("the log has claims of a generation that it doesn't begin: it was made anew")
         self._state = after
         return after
@@ -153,7 +175,7 @@ class LogLedger:
         start, end = self._log.start(deadline), self._log.end(deadline)
         begin = max(start, end - REACH)
         found, position = self._receive(begin, end, deadline)
-        while begin > 1 + max(map(_cover, _entries(found)), default=-1):
+        while begin > 1 + _in_force(found)[0]:
             if begin == start:
                 raise LedgerError(
                     f"expected the ledger's log from offset 0 or a snapshot of what came before, found its start at "
@@ -167,7 +189,7 @@ class LogLedger:
             found = [*(record for record in older if record.offset < begin), *found, *newer]
             begin = before
         self._keys, self._cover, self._snapshot, self._epoch = {}, -1, -1, -1
-        self._state = self._advanced(State(), found, position)
+        self._state = self._advanced(State(), found, _entries(found), position)
         return self._state
 
     def _receive(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
@@ -187,40 +209,47 @@ class LogLedger:
             found += records
         return found, position
 
-    def _advanced(self, state: State, found: Sequence[LogRecord], position: int) -> State:
+    def _advanced(self, state: State, found: Sequence[LogRecord], entries: Sequence[Entry], position: int) -> State:
         """The state after further records; keeps in mind which keys are alive and which snapshot is in force."""
-        entries = _entries(found)
         state = advance(state, entries)
         self._position = position
         self._epoch = max([self._epoch, *(record.epoch for record in found)])
         for entry in entries:
-            if _cover(entry) > self._cover:
-                self._cover, self._snapshot = _cover(entry), entry.offset
+            if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > self._cover:
+                self._cover, self._snapshot = entry.operation.state.folded, entry.offset
         for record in found:
             if record.value is None:
                 self._keys.pop(record.key, None)
             else:
-                self._keys[record.key] = record.offset
+                is_snapshot = cover(record.value) >= 0
+                self._keys[record.key] = _Kept(record.offset, 0 if is_snapshot else len(record.value))
         return state
 
 
 def _entries(found: Sequence[LogRecord]) -> list[Entry]:
-    """The operations among records; what can't be read matters unless a snapshot covers it, as after a reset."""
-    entries: list[Entry] = []
-    faults: list[tuple[int, LedgerError]] = []
-    for record in found:
-        if record.value is not None:
-            try:
-                entries.append(Entry(record.offset, record.timestamp, decode(record.value)))
-            except LedgerError as error:
-                faults.append((record.offset, error))
-    if faults and faults[-1][0] > max(map(_cover, entries), default=-1):
-        raise faults[-1][1]
-    return entries
+    """The operations among records that have an effect yet: those after the highest cover of a snapshot among them.
+
+    What can't be read matters only there. So after a reset it's forgotten, and a cold start decodes little.
+    """
+    covered, snapshot = _in_force(found)
+    return [
+        snapshot
+        if snapshot is not None and snapshot.offset == record.offset
+        else Entry(record.offset, record.timestamp, decode(record.value))
+        for record in found
+        if record.value is not None and record.offset > covered
+    ]
 
 
-def _cover(entry: Entry) -> int:
-    return entry.operation.state.folded if isinstance(entry.operation, Snapshot) else -1
+def _in_force(found: Sequence[LogRecord]) -> tuple[int, Entry | None]:
+    """The snapshot with the highest cover among records, and that cover; -1 without one that can be read."""
+    covers = [(cover(record.value), record) for record in found if record.value is not None]
+    for reach, record in sorted(covers, key=lambda one: one[0], reverse=True):
+        if reach < 0:
+            break
+        with contextlib.suppress(LedgerError):  # it's in the way of a reading if nothing covers it
+            return reach, Entry(record.offset, record.timestamp, decode(record.value or b""))
+    return -1, None
 
 
 def _generation(entry: Entry) -> int:

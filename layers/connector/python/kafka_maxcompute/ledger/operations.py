@@ -10,20 +10,23 @@
     Reset      a new generation: where some topic-partitions start, and what they are from now on
 
 On the wire each is a JSON object with the version "v" and the name "op"; what is kept by topic-partition is
-{topic: {topic-partition: ...}} there, and a mapping by (topic, topic-partition) here.
+{topic: {topic-partition: ...}} there, and a mapping by (topic, topic-partition) here. Version 2 packs intervals if
+there are many (`kafka_maxcompute.ledger.packed`). Version 1, of earlier releases, is read as well and never written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
 from kafka_maxcompute.errors import LedgerError
+from kafka_maxcompute.ledger.packed import pack, unpack
 from kafka_maxcompute.offsets import Intervals, TopicPartition
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
 
 ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
 """A number for each topic-partition; one that has none isn't there."""
@@ -175,14 +178,36 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
-_BY_TOPIC_PARTITION = frozenset({"offsets", "timestamps", "settled", "starts", "begins", "marks", "begun", "former"})
+_INTERVALS = frozenset({"offsets", "settled", "former"})
+_OTHERS = frozenset({"timestamps", "starts", "begins", "marks", "begun"})
 """The fields that are kept by topic-partition."""
+
+
+class _Covering(msgspec.Struct):
+    folded: int = -1
+
+
+class _Head(msgspec.Struct):
+    """As much of a document as tells whether it's a snapshot, and how far it reaches."""
+
+    v: int
+    op: str
+    state: _Covering | None = None
 
 
 def encode(operation: Operation) -> bytes:
     """An operation as it's kept in the log."""
-    document: dict[str, Any] = _nested(msgspec.to_builtins(operation))
-    return msgspec.json.encode({"v": VERSION, **document})
+    document: dict[str, Any] = msgspec.to_builtins(operation)
+    return msgspec.json.encode({"v": VERSION, **_converted(document, lambda held: _nested(held, pack), _nested)})
+
+
+def cover(value: bytes) -> int:
+    """The cover of a snapshot of the log, by its head alone; -1 for anything else, which may be no operation at all."""
+    try:
+        head = msgspec.json.decode(value, type=_Head)
+    except msgspec.DecodeError:
+        return -1
+    return head.state.folded if head.v in READABLE and head.op == "snapshot" and head.state is not None else -1
 
 
 def decode(value: bytes) -> Operation:
@@ -195,48 +220,55 @@ def decode(value: bytes) -> Operation:
             "expected an operation of the ledger, found a record that is none; "
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
-    if version != VERSION:
+    if version not in READABLE:
         raise LedgerError(
-            f"expected operations of version {VERSION} in the ledger, found version {version!r}; "
+            f"expected operations of version {VERSION} or before in the ledger, found version {version!r}; "
             "a newer release of this package wrote it: deploy that one again"
         )
     try:
-        operation: Operation = msgspec.convert(_flat(document), Operation)
+        operation: Operation = msgspec.convert(_converted(document, lambda held: _flat(held, unpack), _flat), Operation)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LedgerError(
-            f"expected an operation of the ledger in version {VERSION}, found another form ({error}); "
+            f"expected an operation of the ledger in version {version}, found another form ({error}); "
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     return operation
 
 
-def _nested(value: Any) -> Any:
-    """The same with {topic: {topic-partition: ...}} for mappings by (topic, topic-partition), however deep."""
-    if isinstance(value, dict):
-        nested: dict[Any, Any] = {}
-        for key, held in value.items():
-            if isinstance(key, tuple):
-                nested.setdefault(key[0], {})[str(key[1])] = held
-            else:
-                nested[key] = _nested(held)
-        return nested
-    return value
+def _converted(
+    document: dict[str, Any], intervals: Callable[[Any], Any], others: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """The same with other forms of what is kept by topic-partition: of intervals, and of anything else.
 
-
-def _flat(document: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of `_nested`, by the documents' structure: ids and names of topics may be any word."""
-    flat = dict(document)
+    By the documents' structure, for ids and names of topics may be any word.
+    """
+    converted = dict(document)
     for name, held in document.items():
-        if name in _BY_TOPIC_PARTITION:
-            flat[name] = _by_topic_partition(held)
+        if name in _INTERVALS:
+            converted[name] = intervals(held)
+        elif name in _OTHERS:
+            converted[name] = others(held)
         elif name == "reasons":
-            flat[name] = {reason: _by_topic_partition(offsets) for reason, offsets in held.items()}
+            converted[name] = {reason: intervals(offsets) for reason, offsets in held.items()}
         elif name == "state":
-            flat[name] = _flat(held)
+            converted[name] = _converted(held, intervals, others)
         elif name == "pending":
-            flat[name] = {key: {**one, "operation": _flat(one["operation"])} for key, one in held.items()}
-    return flat
+            converted[name] = {
+                key: {**one, "operation": _converted(one["operation"], intervals, others)} for key, one in held.items()
+            }
+    return converted
 
 
-def _by_topic_partition(nested: dict[str, dict[str, Any]]) -> dict[TopicPartition, Any]:
-    return {(topic, int(number)): held for topic, numbers in nested.items() for number, held in numbers.items()}
+def _same(held: Any) -> Any:
+    return held
+
+
+def _nested(flat: dict[TopicPartition, Any], form: Callable[[Any], Any] = _same) -> dict[str, dict[str, Any]]:
+    nested: dict[str, dict[str, Any]] = {}
+    for (topic, number), held in flat.items():
+        nested.setdefault(topic, {})[str(number)] = form(held)
+    return nested
+
+
+def _flat(nested: dict[str, dict[str, Any]], form: Callable[[Any], Any] = _same) -> dict[TopicPartition, Any]:
+    return {(topic, int(number)): form(held) for topic, numbers in nested.items() for number, held in numbers.items()}

@@ -1,0 +1,54 @@
+"""Intervals of offsets as the ledger's documents hold them: a list of pairs, or packed where there are many.
+
+Packed intervals are an array: the first offset, a letter for the width of the numbers (as in the module struct: B, H, I
+or Q), and the numbers, little-endian, deflated and in base64. They are the steps from the end of each interval to the
+start of the next one, then the length less one of each interval. 10,000 records at every third offset take 60 bytes,
+at a third of all offsets at random 6 KB; as pairs they take 150 KB and 100 KB.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from base64 import b64decode, b64encode
+from itertools import accumulate, chain
+from operator import sub
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kafka_maxcompute.offsets import Intervals
+
+FEW = 16
+"""So many intervals stay pairs, which people can read."""
+_WIDTHS = {"B": 1, "H": 2, "I": 4, "Q": 8}
+
+
+def pack(these: Intervals) -> Any:
+    """The intervals, in their normal form, as JSON can have them."""
+    if len(these) <= FEW:
+        return these
+    ends = list(chain.from_iterable(these))
+    steps = [*map(sub, ends[2::2], ends[1::2]), *map(sub, ends[1::2], ends[::2])]
+    highest = max(steps)
+    width = next(letter for letter, size in _WIDTHS.items() if highest < 1 << 8 * size)
+    numbers = struct.pack(f"<{len(steps)}{width}", *steps)
+    return ends[0], width, b64encode(zlib.compress(numbers)).decode()
+
+
+def unpack(held: Any) -> Any:
+    """What was packed; a list of pairs as it is. Raises `ValueError` or `TypeError` where it is neither."""
+    if len(held) != 3 or not isinstance(held[1], str):  # noqa: PLR2004 - the fields of a packed array
+        return held
+    first, width, text = held
+    try:
+        numbers = zlib.decompress(b64decode(text, validate=True))
+        steps = struct.unpack(f"<{len(numbers) // _WIDTHS[width]}{width}", numbers)
+    except (zlib.error, struct.error, KeyError) as error:
+        raise ValueError(f"packed offsets can't be read: {error}") from error
+    count = len(steps) // 2
+    if len(steps) % 2 == 0 or min(steps[:count], default=2) < 2:  # noqa: PLR2004 - nearer, they'd be one interval
+        raise ValueError("expected packed offsets to be rising intervals that don't touch")
+    ends = [first] * (len(steps) + 1)
+    ends[1::2], ends[2::2] = steps[count:], steps[:count]
+    ends = list(accumulate(ends))
+    return tuple(zip(ends[::2], ends[1::2], strict=True))
