@@ -9,30 +9,34 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from kafka_maxcompute.errors import MalformedBatchError, RecordError
-from maxcompute_sink.records import OFFSETS, PARTITIONS, RECORD_TYPES
+from kafka_maxcompute.errors import RecordError
+from maxcompute_sink import json_values
+from maxcompute_sink.elements import FAULTS, SPACE, coordinates, cut, fault_in, refuse, unquoted
+from maxcompute_sink.records import RECORD_TYPES
 from maxcompute_sink.rejected import Rejected
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 MALFORMED = "malformed-event"
 """The reason of an element that is no JSON."""
 UNEXPECTED = "unexpected-event"
 """The reason of an element that is JSON, but no Kafka event of the stream's value type."""
 
+ALONE = 1_000
+"""So many elements of a batch that don't say which record they are get a letter each; later ones share letters."""
+JOINED_BYTES = 65_536
+"""The size from which on a letter takes no more elements."""
+MOST_NAMED = 400
+"""Characters of coordinates that a message repeats; a topic's name has 249 at most, an offset 19."""
+
 _HINTS = {
     "Text": "; if the stream delivers parsed JSON, set value_type to Json",
     "Json": "",
     "Binary": "; if the stream delivers values as text, set value_type to Text",
 }
-_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_SPACE = b" \t\r\n"
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+_VALUE_PATHS = frozenset({"$.data.value", "$.value"})
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 RecordT = TypeVar("RecordT")
@@ -42,13 +46,6 @@ class _Event(msgspec.Struct, Generic[RecordT], gc=False):
     """A CloudEvents element; of its attributes only `data` matters to a row."""
 
     data: RecordT
-
-
-class _Coordinates(msgspec.Struct):
-    topic: str
-    partition: int
-    offset: int
-    timestamp: Any = None
 
 
 class _Probe(msgspec.Struct):
@@ -70,6 +67,11 @@ class Decoded:
     rejected: list[Rejected]
     size: int
 
+    @property
+    def elements(self) -> int:
+        """How many elements the batch has."""
+        return len(self.records) + sum(one.error.count for one in self.rejected)
+
 
 class Decoder:
     """Decodes batches of one value type ("Text", "Json" or "Binary": as the stream was told to deliver values)."""
@@ -78,6 +80,7 @@ class Decoder:
         record: Any = RECORD_TYPES[value_type]
         event: Any = _Event[record]
         self._hint = _HINTS[value_type]
+        self._is_json = value_type == "Json"
         self._batch = msgspec.json.Decoder(list[event | str])
         self._raw_batch = msgspec.json.Decoder(list[record])
         self._event = msgspec.json.Decoder(event)
@@ -89,20 +92,22 @@ class Decoder:
         An element is a CloudEvents object or a string that holds one; of the schema RawData it's the record alone.
         Raises `MalformedBatchError` where the elements can't be told apart.
         """
-        opening = payload.lstrip(_SPACE)[:1]
+        opening = payload.lstrip(SPACE)[:1]
         if opening in {b"{", b'"'}:
             payload = b"[" + payload + b"]"
         elif opening != b"[":
-            _refuse(payload, f"expected an array or an object, found a first byte of {opening!r}")
+            refuse(payload, f"expected an array or an object, found a first byte of {opening!r}")
         rejected: list[Rejected] = []
         try:
             records = self._at_once(payload)
-        except _FAULTS:
+        except FAULTS:
             records = self._one_by_one(payload, rejected)
+        if self._is_json and json_values.could_hold_escapes(payload):
+            json_values.undo_escapes(records)
         return Decoded(_with_times(records, rejected), rejected, len(payload))
 
     def _at_once(self, payload: bytes) -> list[Any]:
-        """All records by one call; raises one of `_FAULTS` where any element needs a closer look."""
+        """All records by one call; raises one of `FAULTS` where any element needs a closer look."""
         elements: list[Any]
         try:
             elements = self._batch.decode(payload)
@@ -116,103 +121,103 @@ class Decoder:
 
     def _one_by_one(self, payload: bytes, rejected: list[Rejected]) -> list[Any]:
         records: list[Any] = []
-        for index, element in enumerate(_cut(payload)):
-            text: bytes | str = element
+        aside = _Aside(self._hint, rejected)
+        for index, element in enumerate(cut(payload, self._is_event)):
             try:
-                if element[:1] == b'"':
-                    text = msgspec.json.decode(element, type=str)
-                record = self._record_of(text)
-            except _FAULTS as fault:
-                rejected.append(_rejection(index, text, fault, self._hint, after=len(records)))
+                record = self._decoded(element)
+            except FAULTS as fault:  # noqa: PERF203 # the loop is there to catch it
+                aside.add(index, element, fault, after=len(records))
             else:
                 untimely = _read_time(record)
                 if untimely is None:
                     records.append(record)
                 else:
-                    rejected.append(untimely)
+                    aside.add_record(untimely)
+        aside.end()
         return records
 
-    def _record_of(self, text: bytes | str) -> Any:
+    def _decoded(self, element: bytes) -> Any:
+        """The record of an element; raises one of `FAULTS`."""
+        text: bytes | str = msgspec.json.decode(element, type=str) if element[:1] == b'"' else element
         try:
             return self._event.decode(text).data
-        except msgspec.ValidationError:
-            probe = msgspec.json.decode(text, type=_Probe)
+        except msgspec.ValidationError as fault:
+            try:
+                probe = msgspec.json.decode(text, type=_Probe)
+            except FAULTS:
+                raise fault from None
             if probe.data is msgspec.UNSET and probe.topic is not msgspec.UNSET:
                 return self._record.decode(text)
             raise
 
-
-def _cut(payload: bytes) -> Sequence[bytes]:
-    """The elements of an array as their bytes, without surrounding blanks."""
-    try:
-        return [bytes(raw) for raw in msgspec.json.decode(payload, type=list[msgspec.Raw])]
-    except _FAULTS:
-        # The array isn't wholly JSON (or nests too deeply, or holds half a surrogate pair): find its commas by hand.
-        elements = [element.strip(_SPACE) for element in _cut_by_tokens(payload)]
-        return [] if elements == [b""] else elements
-
-
-def _cut_by_tokens(payload: bytes) -> Iterator[bytes]:
-    """The bytes between the commas of the outermost array, knowing of JSON only strings and brackets."""
-    depth, start = 0, 0
-    for token in _TOKEN.finditer(payload):
-        char = payload[token.start()]
-        if char in b"[{":
-            depth += 1
-            if depth == 1:
-                start = token.end()
-        elif depth == 1 and char in b",]}":
-            yield payload[start : token.start()]
-            start = token.end()
-        if char in b"]}":
-            depth -= 1
-            if depth == 0:
-                break
-    if depth or payload[start:].strip(_SPACE):
-        _refuse(payload, "expected one whole array, found one that doesn't end or goes on after its end")
-
-
-def _refuse(payload: bytes, found: str) -> NoReturn:
-    raise MalformedBatchError(
-        f"expected a JSON array of CloudEvents elements, found {len(payload)} bytes that are none: {found}; "
-        "check that the function is invoked by the connector's event stream"
-    ) from None
-
-
-def _rejection(index: int, text: bytes | str, fault: Exception, hint: str, *, after: int) -> Rejected:
-    """Why an element is no record; nothing of what the element holds but its coordinates is repeated."""
-    at = _coordinates(text)
-    where = f"element {index}" if at is None else f"{at.topic}-{at.partition}-{at.offset}"
-    if isinstance(fault, msgspec.ValidationError):
-        message, _, path = str(fault).partition(" - at ")
-        path = path.strip("`") or "$"
-        advice = hint if path in {"$.data.value", "$.value"} else ""
-        error = RecordError(UNEXPECTED, message + advice, where=where, path=path)
-    elif isinstance(fault, msgspec.DecodeError):
-        message = f"expected JSON text, found text that isn't: {fault}"
-        error = RecordError(MALFORMED, message, where=where, path="$")
-    elif isinstance(fault, UnicodeDecodeError):
-        error = RecordError(MALFORMED, "expected JSON text in UTF-8, found bytes that aren't", where=where, path="$")
-    else:
-        error = RecordError(MALFORMED, "expected an event, found one that nests too deeply", where=where, path="$")
-    element = text.encode() if isinstance(text, str) else text
-    if at is None or at.partition not in PARTITIONS or at.offset not in OFFSETS:
-        return Rejected(error, None, None, element=element, after=after)
-    timestamp = at.timestamp if isinstance(at.timestamp, int) else None
-    return Rejected(error, (at.topic, at.partition), at.offset, timestamp, element=element, after=after)
-
-
-def _coordinates(text: bytes | str) -> _Coordinates | None:
-    """Where an element's record is in its topic, if the element says it, whatever else is wrong with it."""
-    shapes: tuple[Any, ...] = (_Event[_Coordinates], _Coordinates)
-    for shape in shapes:
+    def _is_event(self, element: bytes) -> bool:
         try:
-            found = msgspec.json.decode(text, type=shape)
-        except _FAULTS:
-            continue
-        at: _Coordinates = getattr(found, "data", found)
-        return at
-    return None
+            self._decoded(element)
+        except FAULTS:
+            return False
+        return True
+
+
+class _Aside:
+    """Sets aside what is no record of one batch, in the batch's order.
+
+    Many adjacent elements that are wrong in one way, and don't say which record they are, become one after the first
+    `ALONE`: a real batch has 10,000 elements at most, and a payload of other bytes has room for millions.
+    """
+
+    def __init__(self, hint: str, rejected: list[Rejected]) -> None:
+        self._hint = hint
+        self._rejected = rejected
+        self._alone = 0
+        self._alike: tuple[str, str, str, int] | None = None
+        self._first = 0
+        self._elements: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, index: int, element: bytes, fault: Exception, *, after: int) -> None:
+        """Set an element aside; `after` counts the good records before it."""
+        text = unquoted(element) if element[:1] == b'"' else element
+        found = fault_in(text, fault)
+        message = found.message
+        reason = UNEXPECTED if isinstance(fault, msgspec.ValidationError) else MALFORMED
+        if reason == UNEXPECTED and found.path in _VALUE_PATHS:
+            message += self._hint
+        at = coordinates(text)
+        if at is None or not at.possible:
+            where = None if at is None or len(str(at)) > MOST_NAMED else f"{at.topic}-{at.partition}-{at.offset}"
+            self._add_unplaced(index, text, (reason, message, found.path, after), where)
+            return
+        error = RecordError(reason, message, where=f"{at.topic}-{at.partition}-{at.offset}", path=found.path)
+        timestamp = at.timestamp if type(at.timestamp) is int else None
+        self.add_record(Rejected(error, (at.topic, at.partition), at.offset, timestamp, element=text, after=after))
+
+    def add_record(self, rejected: Rejected) -> None:
+        """Set aside what says which record it is."""
+        self.end()
+        self._rejected.append(rejected)
+
+    def end(self) -> None:
+        """Set aside what was kept to become one."""
+        if self._alike is not None:
+            reason, message, path, after = self._alike
+            where = f"elements {self._first} to {self._first + len(self._elements) - 1}"
+            error = RecordError(reason, message, where=where, path=path, count=len(self._elements))
+            text = b"[" + b",".join(self._elements) + b"]"
+            self._rejected.append(Rejected(error, None, None, element=text, after=after))
+        self._alike, self._elements, self._bytes = None, [], 0
+
+    def _add_unplaced(self, index: int, text: bytes, alike: tuple[str, str, str, int], where: str | None) -> None:
+        if self._alone < ALONE:
+            self._alone += 1
+            reason, message, path, after = alike
+            error = RecordError(reason, message, where=where or f"element {index}", path=path)
+            self._rejected.append(Rejected(error, None, None, element=text, after=after))
+            return
+        if alike != self._alike or self._bytes > JOINED_BYTES:
+            self.end()
+            self._alike, self._first = alike, index
+        self._elements.append(text)
+        self._bytes += len(text) + 1
 
 
 def _with_times(records: list[Any], rejected: list[Rejected]) -> list[Any]:

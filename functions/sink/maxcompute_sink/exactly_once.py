@@ -120,11 +120,11 @@ def deliver(
     if stopped:
         raise RejectedRecordsError(
             [one.error for one in stopped],
-            records=len(decoded.records) + len(decoded.rejected),
+            records=decoded.elements,
             outcome="so the batch stops there; what comes before them is written (failure_policy stop)",
         )
     line.services.errors.write_elements([(one.error, one.element) for one in elements], deadline)
-    delivery.done.elements = len(elements)
+    delivery.done.elements = sum(one.error.count for one in elements)
     delivery.done.dropped = delivery.dropped()
     return delivery.done
 

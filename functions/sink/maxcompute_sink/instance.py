@@ -159,8 +159,7 @@ class Instance:
 
         def set_aside(bad: Sequence[Rejected]) -> None:
             if aside is None:
-                records = len(decoded.records) + len(decoded.rejected)
-                raise RejectedRecordsError([one.error for one in bad], records=records)
+                raise RejectedRecordsError([one.error for one in bad], records=decoded.elements)
             aside.write(batch.reasons(bad), call.deadline, batch.known(decoded, bad))
             aside.write_elements([(one.error, one.element) for one in batch.placeless(bad)], call.deadline)
 

@@ -55,7 +55,7 @@ def log(rejected: Iterable[Rejected], metrics: Metrics) -> None:
     for one in rejected:
         alike[one.error.reason, one.error.path].append(one.error)
     for (reason, path), errors in alike.items():
-        metrics.count(f"rejected:{reason}", len(errors))
+        metrics.count(f"rejected:{reason}", sum(error.count for error in errors))
         for start in range(0, len(errors), LOGGED_TOGETHER):
             some = errors[start : start + LOGGED_TOGETHER]
             fields = {"reason": reason, "path": path, "first": some[0].message, "records": [one.where for one in some]}

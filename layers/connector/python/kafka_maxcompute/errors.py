@@ -55,15 +55,22 @@ class RecordError(ConnectorError):
     `where` is topic-partition-offset, or the element's index where these can't be read; `path` the JSON path of the
     fault in the event; `reason` a short constant word for metrics; the message says what was expected and found.
     `said` is what a service said of the record. It may repeat what the record holds, so it's for the dead letter alone.
+    `count` is how many elements of the batch it is about.
     """
 
-    def __init__(self, reason: str, message: str, *, where: str, path: str, said: str = "") -> None:
+    __slots__ = ("count", "message", "path", "reason", "said", "where")
+
+    def __init__(self, reason: str, message: str, *, where: str, path: str, said: str = "", count: int = 1) -> None:
+        super().__init__()
         self.reason = reason
         self.said = said
         self.message = message
         self.where = where
         self.path = path
-        super().__init__(f"{where}: {message} - at {path}")
+        self.count = count
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message} - at {self.path}"
 
 
 class RejectedRecordsError(BatchError):
@@ -74,10 +81,11 @@ class RejectedRecordsError(BatchError):
     def __init__(self, rejected: Sequence[RecordError], *, records: int, outcome: str = "so the batch was not") -> None:
         self.rejected = tuple(rejected)
         shown = "".join(f"\n  - {error}" for error in self.rejected[: self.SHOWN])
-        more = len(self.rejected) - self.SHOWN
+        count = sum(error.count for error in self.rejected)
+        more = count - sum(error.count for error in self.rejected[: self.SHOWN])
         rest = f"\n  - and {more} more" if more > 0 else ""
         super().__init__(
-            f"{len(self.rejected)} of {records} records can't be written, {outcome}; "
+            f"{count} of {records} records can't be written, {outcome}; "
             f"mend the producer or the table, or move the group past them:{shown}{rest}"
         )
 
