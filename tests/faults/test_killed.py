@@ -6,8 +6,6 @@ fault holds the step's request, so that the kill comes when the step before is d
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
 from tests.deadlines import soon
 from tests.emulator_process import emulator_process
+from tests.faults.broker_restart import kill_and_start_again
 from tests.faults.delivering_connector import PROJECT, Connector
 from tests.faults.function_process import function
 from tests.faults.kafka_proxy import KafkaProxy
@@ -70,18 +69,6 @@ def there_once(connector: Connector, first: bytes) -> None:
     connector.deliver(instance, connector.send(RECORDS))
     instance.close()
     connector.assert_complete(RECORDS)
-
-
-def kill_and_start_again(broker: ApacheBroker) -> None:
-    """The broker's process dies; another one begins with its data."""
-    process = broker._process
-    assert process is not None
-    assert process.stdin is not None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(STEP_SECONDS)
-    process.stdin.close()
-    broker._process = broker._start()
-    broker._await_start()
 
 
 class Step:

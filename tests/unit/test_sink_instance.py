@@ -190,7 +190,7 @@ WIDER_WRITTEN = (session("NORMAL", columns=WIDER), Answer(), session("NORMAL", 0
 
 
 def test_after_a_refusal_the_next_delivery_reads_the_table_again() -> None:
-    with scripted(TABLE, TUNNEL, refusal(400, "TableModified"), table(*WIDER), *WIDER_WRITTEN) as service:
+    with scripted(TABLE, TUNNEL, refusal(400, "TableModified"), table(*WIDER), TUNNEL, *WIDER_WRITTEN) as service:
         given = environment(service)
         instance = Instance(given)
         with pytest.raises(RefusedError) as caught:
@@ -294,6 +294,16 @@ def test_a_table_that_was_created_again_fails_the_delivery_so_that_the_next_one_
         instance._table.known(Service(given["CONNECTOR_ENDPOINT"], "p", Credentials("a", "b")), soon())
         with pytest.raises(TableChangedError, match="dropped and created again"):
             handle(instance, payload(element(1)), given)
+
+
+def test_after_a_failure_the_address_of_tunnel_is_asked_for_again() -> None:
+    with scripted(TABLE, TUNNEL, refusal(404, "NoSuchEndpoint"), TABLE, TUNNEL, *WRITTEN) as service:
+        given = environment(service)
+        instance = Instance(given)
+        with pytest.raises(RefusedError):
+            handle(instance, payload(element(1)), given)
+        assert handle(instance, payload(element(1)), given)["records"] == 1
+    assert paths(service).count("GET /projects/p/tunnel") == 2
 
 
 def test_a_table_of_other_columns_is_refused_with_every_difference_until_it_is_mended() -> None:

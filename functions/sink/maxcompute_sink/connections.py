@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import brokers
+from kafka_maxcompute import login
 from kafka_maxcompute.appending import Appender
 from kafka_maxcompute.error_topics import KafkaDeadLetters
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
@@ -16,9 +16,9 @@ from kafka_maxcompute.topic_log import KafkaOriginals
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fc_powertools import Credentials
     from kafka_maxcompute.dead_letters import DeadLetters
     from kafka_maxcompute.ledger.ledger import Ledger
+    from kafka_maxcompute.login import Login
     from kafka_maxcompute.originals import Originals
     from kafka_maxcompute.settings import Settings
 
@@ -37,10 +37,19 @@ class Connections:
     ledger: Ledger | None
     close: Callable[[], None]
 
+    @property
+    def login(self) -> Login:
+        """What the brokers say of the login of all these clients."""
+        return login.of(self.configuration)
 
-def connect(settings: Settings, environment: Mapping[str, str], credentials: Credentials | None) -> Connections:
-    """Make the clients, which look for the brokers in the background; raises `ConfigurationError`."""
-    configuration = brokers.configuration(settings, environment, credentials)
+    def leads_elsewhere(self, configuration: Mapping[str, Any]) -> bool:
+        """Whether a configuration differs from that of these clients, such as by a changed password."""
+        ours, other = dict(self.configuration), dict(configuration)
+        return bool(ours.pop("error_cb") and other.pop("error_cb")) and ours != other
+
+
+def connect(settings: Settings, configuration: Mapping[str, Any]) -> Connections:
+    """Create the clients of a configuration of `brokers.configuration`; they look for the brokers in the background."""
     letters = KafkaDeadLetters(
         configuration, error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
     )

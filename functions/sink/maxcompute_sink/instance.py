@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from fc_powertools import logger
-from kafka_maxcompute import table_definition
+from kafka_maxcompute import login, table_definition
 from kafka_maxcompute.diverted import ErrorTopic
 from kafka_maxcompute.errors import (
     BatchError,
@@ -20,6 +19,7 @@ from kafka_maxcompute.errors import (
     RefusedError,
     RejectedRecordsError,
     TableChangedError,
+    UnavailableError,
 )
 from kafka_maxcompute.ledger import identity, offset_topic, source_topics
 from kafka_maxcompute.roll_forward import Services
@@ -28,14 +28,13 @@ from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
-from maxcompute_sink.connections import connect
+from maxcompute_sink.broker_clients import BrokerClients
 from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.mapping import OF_THE_TABLE
 from maxcompute_sink.reply import Reply
 from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
 from maxcompute_sink.target_table import TargetTable
-from maxcompute_sink.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,9 +69,7 @@ class Instance:
             raise ConfigurationError([f"{fault}; build the dependencies layer for this runtime"])
         self._table = TargetTable(self.settings)
         self._tunnel_endpoint = self.settings.tunnel_endpoint
-        self._connecting = threading.Lock()
-        self._connections: Connections | None = None
-        self._upkeep: Upkeep | None = None
+        self._clients = BrokerClients(self.settings)
         self._checked = False
         self._state: State | None = None
         self._strangers = Strangers()
@@ -87,16 +84,19 @@ class Instance:
         payload = probe.taken_out(payload, self.settings, invocation, deadline)
         service = Service(self.settings.endpoint, self.settings.project, invocation.credentials)
         try:
-            reply = self._written(payload, _Call(invocation, service, deadline))
+            reply = self._written_by_who_is_let_in(payload, _Call(invocation, service, deadline))
         except BatchError as error:
             if isinstance(error, RefusedError | LedgerError | TableChangedError):
                 # The table may have changed; the next delivery reads its definition.
                 self._table.forget()
-            if self._upkeep is not None:
-                self._upkeep.after_failure(error, deadline)
+            if isinstance(error, RefusedError | UnavailableError):
+                # Tunnel may have moved; the next delivery asks for its address.
+                self._tunnel_endpoint = self.settings.tunnel_endpoint
+            if self._clients.upkeep is not None:
+                self._clients.upkeep.after_failure(error, deadline)
             raise
-        if self._upkeep is not None:
-            self._upkeep.after_batch(reply.offsets, self._state, metrics, deadline)
+        if self._clients.upkeep is not None:
+            self._clients.upkeep.after_batch(reply.offsets, self._state, metrics, deadline)
         metrics.count("records", reply.records)
         metrics.gauge("partition_values", len(reply.parts))
         told = reply.told(self.settings.name)
@@ -105,43 +105,37 @@ class Instance:
 
     def start(self, invocation: Invocation) -> None:
         """Do at an instance's start what its first batch would wait for; raises `ConfigurationError`."""
-        connections = self.connect(invocation)
+        connections = self._clients.connect(invocation)
         if connections is not None and connections.ledger is not None:
             try:
                 self._check_offset_topic(connections, invocation.deadline.within(CHECK_SECONDS))
             except BatchError as error:
                 _log.warning("the first batch looks at the offset topic again: %s", error)
 
-    def connect(self, invocation: Invocation) -> Connections | None:
-        """The clients of the brokers, made once; None where no brokers are set. Raises `ConfigurationError`."""
-        if not self.settings.bootstrap_servers:
-            return None
-        with self._connecting:
-            if self._connections is None:
-                by_kms = self.settings.sasl_password.startswith("kms:")
-                credentials = invocation.credentials if by_kms else None
-                self._connections = connect(self.settings, invocation.environment, credentials)
-                self._upkeep = Upkeep(self.settings.name, self._connections)
-            return self._connections
-
     def stop(self, deadline: Deadline) -> None:
         """Tell what was held back of the status, and leave the brokers."""
-        if self._connections is not None:
-            self._connections.status.write_held(deadline)
+        if self._clients.connections is not None:
+            self._clients.connections.status.write_held(deadline)
         self.close()
 
     def close(self) -> None:
         """Leave the brokers; whatever was answered is in the topics already, so nothing is lost."""
-        with self._connecting:
-            if self._connections is not None:
-                self._connections.close()
-            self._connections = self._upkeep = None
+        self._clients.close()
+
+    def _written_by_who_is_let_in(self, payload: bytes, call: _Call) -> Reply:
+        """Write a batch; once more with new clients if the brokers refused the login of those that there were."""
+        try:
+            return self._written(payload, call)
+        except RefusedError as error:
+            if error.code != login.REFUSED or not self._clients.renew(call.invocation, call.deadline):
+                raise
+        return self._written(payload, call)
 
     def _written(self, payload: bytes, call: _Call) -> Reply:
         preparation = self._known(call).preparation
         with call.metrics.timed("prepare"):
             decoded = preparation.decode(payload)
-        connections = self.connect(call.invocation)
+        connections = self._clients.connect(call.invocation, call.deadline)
         errors = None
         if connections is not None:
             request = str(call.invocation.context.request_id)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_maxcompute import brokers
+from kafka_maxcompute import brokers, login
 from kafka_maxcompute.broker_faults import BROKEN, fault, is_fatal
 from kafka_maxcompute.errors import DeadlineError, RefusedError, UnavailableError
+from kafka_maxcompute.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,48 +67,59 @@ class Appender:
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self._configuration = dict(configuration)
+        self._login = login.of(configuration)
         self._producers: dict[bool, Producer] = {}
 
     def append(self, appends: Sequence[Append], deadline: Deadline, *, alone: bool = False) -> list[Outcome]:
         """Append them all, in this order within a topic-partition; the outcomes, when every one is known.
 
-        `alone`: a request for each. Raises `DeadlineError` where some outcomes aren't known in time, and
-        `UnavailableError` where the producer broke: those records may be in the log or not, but none of them is sent
-        any more.
+        `alone`: a request for each. Raises `DeadlineError` if some outcomes aren't known in time, `RefusedError` if the
+        brokers refuse the login, and `UnavailableError` if the producer broke: those records may be in the log or not,
+        but none of them is sent any more.
         """
         producer, outcomes = self._producer(alone), dict[int, Outcome]()
+        topics = ", ".join(sorted({one.topic for one in appends}))
         try:
             for index, one in enumerate(appends):
                 _hand_over(producer, one, partial(_learnt, outcomes, index), deadline)
-            producer.flush(deadline.remaining())
+            login.flush(producer, self._login, f"appending to {topics}", deadline)
             if len(outcomes) < len(appends):
                 producer.purge()
                 producer.flush(POLL_SECONDS)
+        except RefusedError:
+            producer.purge()
+            self._producers.clear()
+            raise
         except BROKEN as error:
             self._producers.clear()
-            topics = ", ".join(sorted({one.topic for one in appends}))
             raise UnavailableError(f"the producer for {topics} is broken; records may be in the log or not") from error
         if any(map(_ends_producer, outcomes.values())):
             self._producers.clear()
         known = [outcome for outcome in outcomes.values() if not _is_unknown(outcome)]
         if len(known) < len(appends):
-            topics = ", ".join(sorted({one.topic for one in appends}))
             found = f"expected {len(appends)} records for {topics} to be acknowledged in time, found {len(known)}"
             raise DeadlineError(f"{found}; give the function more time, or see whether the brokers answer")
         return [outcomes[index] for index in range(len(appends))]
 
     def count_partitions(self, topics: Iterable[str], deadline: Deadline) -> dict[str, int]:
         """How many topic-partitions each topic has; raises `RefusedError` for one that isn't there."""
-        try:
-            # All topics are asked for: a producer's question for one makes it where brokers do so by themselves.
-            found = self._producer(alone=False).list_topics(timeout=deadline.remaining()).topics
-        except KafkaException as error:
-            raise fault(error.args[0], "asking for the topics") from error
+        found = until(deadline)(self._topics, deadline)
         for topic in topics:
-            if topic not in found or not found[topic].partitions:
+            if not found.get(topic):
                 code = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()
                 raise RefusedError(f"expected a topic {topic}, found none; provisioning's apply makes it", code=code)
-        return {topic: len(found[topic].partitions) for topic in topics}
+        return {topic: found[topic] for topic in topics}
+
+    def _topics(self, deadline: Deadline) -> dict[str, int]:
+        """How many topic-partitions each topic has; all are asked for, since a question for one may create it."""
+        producer, began = self._producer(alone=False), time.monotonic()
+        try:
+            found = producer.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics
+        except KafkaException as error:
+            producer.poll(0)  # librdkafka calls error_cb from here
+            self._login.check("asking for the topics", since=began)
+            raise fault(error.args[0], "asking for the topics") from error
+        return {name: len(topic.partitions) for name, topic in found.items()}
 
     def _producer(self, alone: bool) -> Producer:
         if alone not in self._producers:

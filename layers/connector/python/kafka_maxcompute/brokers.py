@@ -5,21 +5,19 @@ Secrets are looked up here, each time anew; they are in the configuration and no
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 
 from fc_powertools import Deadline
 from kafka_maxcompute import kms
 from kafka_maxcompute.control_plane import ENDPOINT_VARIABLE, ControlPlane
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
+from kafka_maxcompute.login import Login, LoginConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from confluent_kafka import KafkaError
 
     from fc_powertools import Credentials
     from kafka_maxcompute.settings import Settings
@@ -38,8 +36,6 @@ READING: dict[str, object] = {
     "isolation.level": "read_uncommitted",
 }
 
-_log = logging.getLogger(__name__)
-
 
 def configuration(
     settings: Settings,
@@ -47,7 +43,7 @@ def configuration(
     credentials: Credentials | None = None,
     deadline: Deadline | None = None,
 ) -> dict[str, Any]:
-    """The properties of librdkafka that are common to every client.
+    """The properties of librdkafka that are common to every client; its `error_cb` is the clients' `login.Login`.
 
     `environment` is the function's, for references of the form env:NAME; `credentials` are its role's, for kms:NAME.
     Raises `ConfigurationError` with every fault, `UnavailableError` or `DeadlineError` where KMS doesn't answer.
@@ -64,7 +60,7 @@ def configuration(
         "socket.keepalive.enable": True,
         # Its own lines would go to stderr, past the log's structure; what matters comes to the callback as well.
         "log_level": 0,
-        "error_cb": _tell,
+        "error_cb": Login(),
     }
     if not settings.bootstrap_servers:
         faults.append("bootstrap_servers isn't set; set it to host:port of the brokers")
@@ -85,9 +81,9 @@ def producer(configuration: Mapping[str, Any], **changed: object) -> Producer:
     return Producer({**configuration, **APPENDING, **changed})
 
 
-def consumer(configuration: Mapping[str, Any], group: str, **changed: object) -> Consumer:
+def consumer(configuration: Mapping[str, Any], group: str, **changed: object) -> LoginConsumer:
     """A consumer that commits nothing by itself; with assign() it never joins the group."""
-    return Consumer({**configuration, **READING, "group.id": group, **changed})
+    return LoginConsumer({**configuration, **READING, "group.id": group, **changed})
 
 
 def _password(
@@ -130,7 +126,3 @@ def _authority(reference: str, environment: Mapping[str, str], faults: list[str]
     if reference and not Path(reference).is_file():
         faults.append(f"ssl_ca: expected a PEM file at {reference}, found none; put it into the code or a layer")
     return {"ssl.ca.location": reference} if reference else {}
-
-
-def _tell(error: KafkaError) -> None:
-    _log.warning("brokers", extra={"error": error.name(), "message_of_client": error.str()})

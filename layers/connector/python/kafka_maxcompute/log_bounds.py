@@ -9,6 +9,7 @@ fails just before the other is answered, it gives the end for the start as well,
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException
@@ -16,6 +17,7 @@ from confluent_kafka import TopicPartition as Place
 
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import RefusedError, UnavailableError
+from kafka_maxcompute.login import check_after_failure
 from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
@@ -76,10 +78,11 @@ def committed(client: Consumer, places: Iterable[TopicPartition], deadline: Dead
 
 
 def _committed(client: Consumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
-    doing = f"asking what the group has committed of {_described(places)}"
+    doing, began = f"asking what the group has committed of {_described(places)}", monotonic()
     try:
         answers = client.committed([Place(*place) for place in places], timeout=_seconds(deadline))
     except KafkaException as error:
+        check_after_failure(client, doing, since=began)
         raise fault(error.args[0], doing) from error
     for answer in answers:
         if answer.error:
@@ -98,10 +101,11 @@ def _ask(
 def _answers(
     client: Consumer, places: Sequence[TopicPartition], time: int, deadline: Deadline
 ) -> dict[TopicPartition, int]:
-    doing = f"asking for the offsets of {_described(places)}"
+    doing, began = f"asking for the offsets of {_described(places)}", monotonic()
     try:
         answers = client.offsets_for_times([Place(*place, time) for place in places], timeout=_seconds(deadline))
     except KafkaException as error:
+        check_after_failure(client, doing, since=began)
         raise _explained(client, places, error.args[0], doing, deadline) from error
     for answer in answers:
         if answer.error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
 
-from kafka_maxcompute import brokers, log_bounds
+from kafka_maxcompute import brokers, log_bounds, login
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import DeadlineError
 from kafka_maxcompute.originals import Original
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute import originals
+    from kafka_maxcompute.login import LoginConsumer
     from kafka_maxcompute.offsets import Interval
 
 WHOLE_LOG = ((0, 2**63 - 2),)
@@ -100,12 +102,16 @@ class _Reading:
         return found
 
 
-def _read(consumer: Consumer, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
+def _read(consumer: LoginConsumer, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
     """The wanted messages; raises KafkaException."""
     readings = {place: _Reading(left) for place, left in _there(consumer, wanted, deadline).items()}
     consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
+    began = time.monotonic()
     while readings:
-        yield from (message for message in _messages(consumer, deadline) if _is_wanted(message, readings))
+        found = _messages(consumer, deadline)
+        if not found:
+            consumer.login.check(f"reading {_described(readings)}", since=began, patience=login.PATIENCE_SECONDS)
+        yield from (message for message in found if _is_wanted(message, readings))
         _go_on(consumer, readings)
         if readings and deadline.expired:
             raise DeadlineError(f"no time was left to read {_described(readings)}")

@@ -6,14 +6,16 @@ the log's end. A broker answers a connection's requests in order, so a question 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from kafka_maxcompute import log_bounds
+from kafka_maxcompute import log_bounds, login
 from kafka_maxcompute.broker_faults import BROKEN, fault, is_fatal
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
 from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
+from kafka_maxcompute.login import LoginConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -69,8 +71,9 @@ class KafkaLog:
         self._topic = topic
         self._next = -1
         self._producer = Producer(self._appending)
-        self._reader = Consumer({**GROUP, **configuration, **READING})
-        self._asker = Consumer({**GROUP, **configuration, **READING})
+        self._login = login.of(configuration)
+        self._reader = LoginConsumer({**GROUP, **configuration, **READING})
+        self._asker = LoginConsumer({**GROUP, **configuration, **READING})
 
     def start(self, deadline: Deadline) -> int:
         """The first offset, asked for now."""
@@ -83,7 +86,7 @@ class KafkaLog:
         return log_bounds.ends(self._asking, [place], deadline)[place]
 
     @property
-    def _asking(self) -> Consumer:
+    def _asking(self) -> LoginConsumer:
         # The reader asks first: to get a connection for a fetch it would wait for librdkafka's next second.
         return self._reader if self._next < 0 else self._asker
 
@@ -92,9 +95,12 @@ class KafkaLog:
         if start != self._next:
             self._reader.assign([TopicPartition(self._topic, PARTITION, start)])
             self._next = start
+        began = time.monotonic()
+        doing = f"reading {self._topic}-{PARTITION}"
         while not deadline.expired:
             first = self._reader.poll(min(POLL_SECONDS, deadline.remaining()))
             if first is None:
+                self._login.check(doing, since=began, patience=login.PATIENCE_SECONDS)
                 continue
             found = [
                 record
@@ -156,7 +162,7 @@ class KafkaLog:
             errors.append(error.args[0])
         doing = f"appending to {self._topic}-{PARTITION}"
         try:
-            producer.flush(deadline.remaining())
+            login.flush(producer, self._login, doing, deadline)
         except BROKEN as error:
             self._producer = Producer(self._appending)
             raise UnavailableError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined] # public, not marked so
 
+from kafka_maxcompute import login
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.ledger.kafka_log import PARTITION
@@ -29,12 +31,14 @@ def check(configuration: Mapping[str, Any], topic: str, deadline: Deadline) -> N
     Brokers that don't answer the question (DescribeConfigs: librdkafka's mock cluster has none, a user may lack the
     right to it) are believed to have it right; that the topic is there is checked with all.
     """
-    client = AdminClient({**configuration})
+    client, doing, began = AdminClient({**configuration}), f"asking for topic {topic}", time.monotonic()
     try:
         # All topics are asked for: a question for one may create it.
         found = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
     except KafkaException as error:
-        raise fault(error.args[0], f"asking for topic {topic}") from error
+        client.poll(0)  # librdkafka calls error_cb from here
+        login.of(configuration).check(doing, since=began)
+        raise fault(error.args[0], doing) from error
     if found is None or PARTITION not in found.partitions:
         raise RefusedError(
             f"expected an offset topic {topic}, found none; the provisioning action apply makes it", code=NO_SUCH_TOPIC
