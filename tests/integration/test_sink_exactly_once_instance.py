@@ -327,3 +327,49 @@ def test_a_table_that_is_altered_between_staging_and_commit_delays_its_batch_by_
     used.close()
     assert connector.offsets == [1, 2]
     assert (connector.state.settled, connector.state.pending) == ({("orders", 0): ((1, 2),)}, {})
+
+
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+@pytest.mark.parametrize("format_", ["BINARY", "TEXT"])
+def test_bytes_that_the_event_has_replaced_are_written_or_set_aside_as_the_log_has_them(
+    connector: Connector, delivery: str, format_: str
+) -> None:
+    connector.settings |= {"delivery": delivery, "format": format_, "value_type": "Text"}
+    if format_ == "BINARY":
+        connector.odps.execute_sql(f"DROP TABLE {connector.table}")
+        connector.table += "_bytes"
+        columns = COLUMNS.replace("key STRING,value STRING", "key BINARY,value BINARY")
+        connector.odps.execute_sql(CREATE.replace(COLUMNS, columns).format(name=connector.table))
+        connector.settings["offset_topic"] = f"connect-offset-{connector.table}"
+        connector.broker.create_topic(connector.settings["offset_topic"], 3)
+        connector.begin()
+    keys = [b"\xff", b"\xe9", "\ufffd".encode(), b"k3"]
+    producer = Producer({"bootstrap.servers": connector.broker.bootstrap_servers})
+    for key in keys:
+        producer.produce("orders", b"caf\xe9" if key == b"k3" else b"v", key, 1, timestamp=HOUR_14)
+    assert producer.flush(20) == 0
+    values = ["v", "v", "v", "caf\ufffd"]
+    events = [
+        element(offset, partition=1, key=key.decode("utf-8", "replace"), value=value)
+        for offset, (key, value) in enumerate(zip(keys, values, strict=True))
+    ]
+    (reply,) = connector.handle(payload(*events))
+    with connector.odps.get_table(connector.table).open_reader(partition={"pt": PT}, arrow=False) as reader:
+        rows = {found["offset"]: (found["key"], found["value"]) for found in reader}
+    if format_ == "BINARY":
+        assert rows == dict(enumerate(zip(keys, [b"v", b"v", b"v", b"caf\xe9"], strict=True)))
+        return
+    assert rows == {2: ("\ufffd", "v")}
+    assert reply["diverted"] == 3
+    letters = [letter for found in connector.read("connect-error-c") if (letter := dead_letters.parse(found))]
+    told = {letter.offset: (letter.record.key, letter.record.value, letter.reason, letter.form) for letter in letters}
+    assert told == {
+        0: (b"\xff", b"v", "not-utf-8", "original"),
+        1: (b"\xe9", b"v", "not-utf-8", "original"),
+        3: (b"k3", b"caf\xe9", "not-utf-8", "original"),
+    }
+
+
+def test_replaced_text_of_a_record_that_the_log_lost_is_written_as_delivered(connector: Connector) -> None:
+    (reply,) = connector.handle(payload(element(1, key="\ufffd"), element(500, key="\ufffd")))
+    assert (reply["records"], connector.offsets) == (2, [1, 500])

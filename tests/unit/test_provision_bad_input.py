@@ -210,10 +210,11 @@ def test_a_trigger_whose_window_can_be_delivered_is_kept() -> None:
     assert trigger(asynchronous=True, batchWindow=small).do == "keep"
 
 
-def test_bytes_that_the_stream_makes_text_of_are_refused() -> None:
-    request = asked({"format": "BINARY"})
+def test_bytes_that_the_stream_makes_text_of_are_refused_if_they_cannot_be_read_again() -> None:
+    request = asked({"format": "BINARY", "bootstrap_servers": "", "delivery": "at-least-once"})
     (refusal,) = refusals(request, Facts(account="1"), [])
-    assert refusal.startswith("format is BINARY and value_type is Text; format BINARY with a stream that makes text")
+    assert refusal.startswith("format is BINARY, value_type is Text, and bootstrap_servers isn't set; a stream that")
+    assert refusals(asked({"format": "BINARY"}), Facts(account="1"), []) == ()
 
 
 def test_a_deleted_source_topic_and_a_wrong_account_are_told_together() -> None:

@@ -147,6 +147,9 @@ def test_a_wrong_setting_doesnt_hide_what_is_wrong_between_others() -> None:
     assert [fault.split(":")[0] for fault in found] == ["name", "format", "partition_column"]
 
 
+NO_BROKERS: dict[str, object] = {"bootstrap_servers": "", "delivery": "at-least-once"}
+
+
 @pytest.mark.parametrize(
     ("given", "advice"),
     [
@@ -161,7 +164,14 @@ def test_a_wrong_setting_doesnt_hide_what_is_wrong_between_others() -> None:
             ["records go from cn-hangzhou to cn-beijing over the Internet"],
         ),
         ({"partition": "MINUTE"}, ["partition MINUTE fills a table's 60"]),
-        ({"format": "BINARY"}, ["value_type is Text: the stream makes text of values"]),
+        ({"format": "BINARY"}, ["value_type is Text: values with bytes that aren't UTF-8 are read again"]),
+        (NO_BROKERS, ["bootstrap_servers isn't set: the stream replaces bytes of keys and values that aren't UTF-8"]),
+        (NO_BROKERS | {"mode": "KEY"}, ["bootstrap_servers isn't set: the stream replaces bytes of keys that aren't"]),
+        (
+            NO_BROKERS | {"value_type": "Binary"},
+            ["bootstrap_servers isn't set: the stream replaces bytes of keys that"],
+        ),
+        (NO_BROKERS | {"value_type": "Binary", "mode": "VALUE"}, []),
         ({"format": "BINARY", "mode": "KEY"}, []),
         ({"format": "BINARY", "value_type": "Binary"}, []),
         (

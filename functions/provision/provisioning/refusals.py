@@ -49,8 +49,9 @@ def _risks(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[tu
     timeout = int(facts.function.get("timeout") or 0)
     if timeout > LONGEST_TIMEOUT:
         yield "timeout", f"function {request.function} has a timeout of {timeout} s"
-    if settings.format == "BINARY" and settings.mode != "KEY" and settings.value_type == "Text":
-        yield "bytes", "format is BINARY and value_type is Text"
+    is_text = settings.mode != "KEY" and settings.value_type == "Text"
+    if settings.format == "BINARY" and is_text and not settings.bootstrap_servers:
+        yield "bytes", "format is BINARY, value_type is Text, and bootstrap_servers isn't set"
     anew = request.stream == "event_stream" and any(
         step.do == "create" and step.resource == f"event stream {request.stream_name}" for step in steps
     )

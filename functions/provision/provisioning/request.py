@@ -30,7 +30,7 @@ RISKS = {
     "asynchronous": "asynchronous delivery: the stream doesn't see that the function failed",
     "filter": "a filter: events that it doesn't match are never written",
     "timeout": "a function's timeout above 300 s, after which the stream has given the batch up",
-    "bytes": "format BINARY with a stream that makes text of values: bytes that aren't UTF-8 are lost",
+    "bytes": "a stream that makes text of values, and no brokers to read them from: bytes that aren't UTF-8 are lost",
     "latest": "consumer offset latest for a stream or group that is made anew: records in between are never written",
     "again": "records that are delivered again aren't known as written, and are written again",
 }

@@ -154,6 +154,6 @@ def _original(record: Any) -> Original:
         value = bytes(value)
         if value in {b"", b"null"} and not isinstance(record.value, bytes):
             value = None
-    key = None if record.key is None else record.key.encode()
+    key = record.key.encode() if isinstance(record.key, str) else record.key
     timestamp = record.timestamp if isinstance(record.timestamp, int) else None
     return Original(key=key, value=value, timestamp=timestamp)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import time_zone
 from kafka_maxcompute.offsets import intervals, union
+from maxcompute_sink import replaced_text
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.framing import block_body
 from maxcompute_sink.mapping import Mapper
@@ -81,15 +82,26 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """All rows of some records, and what can't be one."""
+    """All rows of some records, and what can't be one.
+
+    `replaced` says that a text among the rows may have been other bytes; see `replaced_text`.
+    """
 
     blocks: tuple[Block, ...]
     rejected: tuple[Rejected, ...]
+    replaced: bool = False
 
     @property
     def records(self) -> int:
         """How many rows there are."""
         return sum(block.records for block in self.blocks)
+
+
+@dataclass(slots=True)
+class _Sighting:
+    """Whether something was seen."""
+
+    seen: bool = False
 
 
 class Preparation:
@@ -98,6 +110,7 @@ class Preparation:
     def __init__(self, settings: Settings, columns: Sequence[Column]) -> None:
         self._settings = settings
         self._columns = tuple(columns)
+        self._is_json = settings.value_type == "Json"
         self._decoder = Decoder(settings.value_type)
         zone = time_zone.parse(settings.time_zone)
         self._partitioner = Partitioner(settings.partition, settings.partition_names, zone)
@@ -117,10 +130,10 @@ class Preparation:
         grouped = self._partitioner.group(decoded.records, earliest=self._settings.earliest_timestamp, latest=latest)
         rejected = [*decoded.rejected, *grouped.rejected]
         at_once = max(1, SLICE_BYTES * len(decoded.records) // max(1, decoded.size))
-        blocks = []
+        blocks, replaced = [], _Sighting()
         for value, records in grouped.by_value.items():
             known = len(rejected)
-            body = block_body(self._rows(records, at_once, rejected), self._settings.compression)
+            body = block_body(self._rows(records, at_once, rejected, replaced), self._settings.compression)
             good = records
             if len(rejected) > known:
                 unwritten = {id(one.record) for one in rejected[known:]}
@@ -128,12 +141,15 @@ class Preparation:
             if good:
                 covered = coverage if coverage is not None and good is decoded.records else Coverage.of(good)
                 blocks.append(Block(value, len(good), body, covered, self._columns, good))
-        return Blocks(tuple(blocks), tuple(rejected))
+        return Blocks(tuple(blocks), tuple(rejected), replaced.seen)
 
-    def _rows(self, records: Sequence[Any], at_once: int, rejected: list[Rejected]) -> Iterator[pa.RecordBatch]:
+    def _rows(
+        self, records: Sequence[Any], at_once: int, rejected: list[Rejected], replaced: _Sighting
+    ) -> Iterator[pa.RecordBatch]:
         """The rows of all records, so many at once; records that have none are added to those rejected."""
         for start in range(0, len(records), at_once):
             rows = self._mapper.rows(records[start : start + at_once])
             rejected += rows.rejected
             if rows.batch.num_rows:
+                replaced.seen = replaced.seen or replaced_text.could_be_in(rows.batch, escaped=self._is_json)
                 yield rows.batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 
@@ -31,6 +31,7 @@ from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
 from maxcompute_sink.broker_clients import BrokerClients
 from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.mapping import OF_THE_TABLE
+from maxcompute_sink.replaced_text import ReplacedText
 from maxcompute_sink.reply import Reply
 from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
@@ -197,11 +198,20 @@ class Instance:
         """The blocks of records; what can't be one is counted and named in the log."""
         now = time.time_ns() // 1_000_000
         blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
+        if blocks.replaced and self._restored(decoded, call):
+            blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
         # By the newest definition: what doesn't fit the table of an hour ago may fit the one that is there.
         if any(one.error.reason in OF_THE_TABLE for one in blocks.rejected) and self._renewed(call):
             blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
         rejected.log(blocks.rejected, call.metrics)
         return blocks
+
+    def _restored(self, decoded: Decoded, call: _Call) -> bool:
+        """Put bytes that the event has replaced into the records again; whether there were any."""
+        connections = self._clients.connect(call.invocation, call.deadline)
+        originals = None if connections is None else connections.originals
+        text = ReplacedText(self.settings, originals, call.metrics, call.judged)
+        return text.restore(decoded.records, call.deadline)
 
     def _verify(self, state: State, dropped: Coverage, connections: Connections, call: _Call) -> None:
         """Refuse a ledger about another table or other topics than those that are there; raises `LedgerError`.
@@ -238,12 +248,13 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One invocation at work."""
+    """One invocation at work; `judged` are the records whose bytes were looked for."""
 
     invocation: Invocation
     service: Service
     deadline: Deadline
     began: float = field(default_factory=time.monotonic)
+    judged: dict[int, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics:

@@ -175,8 +175,15 @@ _READERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
 
 def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
     """A column of values as they are; bytes go into a column of text only where they are UTF-8."""
-    array = pa.array(values, pa.binary() if target.unproven else target.type)
-    if target.unproven:
+    unproven = target.unproven
+    try:
+        array = pa.array(values, pa.binary() if unproven else target.type)
+    except pa.ArrowInvalid:
+        if target.part not in {"key", "value"}:
+            raise
+        # The log's own bytes are among them, where the event had replaced some (`replaced_text`).
+        unproven, array = True, pa.array(values, pa.binary())
+    if unproven:
         array = array.view(target.type)
         try:
             array.validate(full=True)
@@ -193,7 +200,8 @@ def _blame_bytes(target: _Target, values: list[Any], faults: _Faults) -> None:
     )
     for position, value in enumerate(values):
         try:
-            (value or b"").decode()
+            if isinstance(value, bytes):
+                value.decode()
         except UnicodeDecodeError:  # noqa: PERF203 # the loop is there to catch it
             faults.add(position, NOT_TEXT, message, target.part)
 

@@ -23,7 +23,8 @@ class Record(msgspec.Struct, gc=False):
     """What is common to all records.
 
     `timestamp` is milliseconds since the epoch; documents say string, samples show a number, so both are read. An
-    absent key or value and a JSON null are the same (Kafka's null); an empty string is another thing.
+    absent key or value and a JSON null are the same (Kafka's null); an empty string is another thing. If a text
+    stands for bytes that aren't UTF-8, `replaced_text` puts these bytes in its place.
     """
 
     topic: str

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from kafka_maxcompute.dead_letters import DeadLetter
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.originals import Original, is_of_one_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
 _GONE = Original(key=None, value=None)
-_NOWHERE = frozenset({NO_SUCH_TOPIC, "TOPIC_EXCEPTION"})
+NOWHERE = frozenset({NO_SUCH_TOPIC, "TOPIC_EXCEPTION"})
 """There's no such topic-partition, by the brokers' list of all; or there can't be one of that name."""
-_NO_TIMESTAMP = -1
-"""Kafka's word for none, which an event may have, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +121,7 @@ class ErrorTopic:
         try:
             return self.originals.read(offsets, deadline)
         except RefusedError as error:
-            if error.code not in _NOWHERE:
+            if error.code not in NOWHERE:
                 raise
             if len(offsets) == 1:
                 ((place, intervals),) = offsets.items()
@@ -159,5 +157,4 @@ def _same(original: Original | None, delivered: Delivered | None) -> Original | 
     """What the log has at an offset, unless its time says that it's another record than the one delivered."""
     if original is None or delivered is None:
         return original
-    times = (original.timestamp, delivered.record.timestamp)
-    return original if None in times or _NO_TIMESTAMP in times or times[0] == times[1] else None
+    return original if is_of_one_time(original.timestamp, delivered.record.timestamp) else None

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fc_powertools import Deadline
     from kafka_maxcompute.offsets import Interval
+
+NO_TIMESTAMP = -1
+"""Kafka's word for none, which an event may have, too."""
 
 Header: TypeAlias = tuple[str, bytes | None]
 """A header may have no value, and a name may come more than once; their order counts."""
@@ -33,6 +36,12 @@ class Original:
     timestamp: int | None = None
 
 
+def is_of_one_time(one: int | None, other: object) -> bool:
+    """Whether two times (epoch ms) can be those of one record; Kafka's -1 for none, or no time, says nothing."""
+    unknown = (None, NO_TIMESTAMP)
+    return one in unknown or other in unknown or one == other
+
+
 class Originals(Protocol):
     """The logs of topics."""
 
@@ -41,6 +50,9 @@ class Originals(Protocol):
 
         Raises `UnavailableError` where the log can't be read now, `DeadlineError` where not all of it was read in time.
         """
+
+    def stream(self, wanted: Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
+        """The same records one by one, so that memory holds few of them; raises the same."""
 
 
 class MemoryOriginals:
@@ -56,3 +68,8 @@ class MemoryOriginals:
             for (place, offset), record in self.log.items()
             if any(first <= offset <= last for first, last in wanted.get(place, ()))
         }
+
+    def stream(self, wanted: Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
+        """The same, one by one."""
+        for (place, offset), record in sorted(self.read(wanted, deadline).items(), key=lambda found: found[0]):
+            yield place, offset, record

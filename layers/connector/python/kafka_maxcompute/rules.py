@@ -164,9 +164,7 @@ def advice(settings: Settings) -> tuple[str, ...]:
         found.append("endpoint is the public one; the VPC endpoint of the same region has lower latency")
     if settings.partition == "MINUTE":
         found.append("partition MINUTE fills a table's 60,000 partitions in 41 days; give the table a lifecycle")
-    if settings.format == "BINARY" and settings.mode != "KEY" and settings.value_type == "Text":
-        lost = "the stream makes text of values, so bytes that aren't UTF-8 are lost before this connector sees them"
-        found.append(f"value_type is Text: {lost}; use Binary, here and in the stream")
+    found += _replaced(settings)
     if settings.security_protocol == "SASL_PLAINTEXT" and settings.sasl_mechanism == "PLAIN":
         found.append("the brokers' password crosses the network in clear text; use SASL_SSL, or a SCRAM mechanism")
     if not settings.ssl_check_hostname:
@@ -178,6 +176,21 @@ def advice(settings: Settings) -> tuple[str, ...]:
         if not topic.startswith(prefix):
             found.append(f"{setting} is best named {prefix}..., found {topic}")
     return tuple(found)
+
+
+def _replaced(settings: Settings) -> Iterator[str]:
+    """What becomes of bytes that aren't UTF-8, of which the stream makes U+FFFD."""
+    parts = {"DEFAULT": "keys and values", "KEY": "keys", "VALUE": "values"}[settings.mode]
+    if settings.value_type == "Binary":
+        if settings.mode == "VALUE":
+            return
+        parts = "keys"
+    if not settings.bootstrap_servers:
+        found = f"the stream replaces bytes of {parts} that aren't UTF-8 by U+FFFD, and they can't be read again"
+        yield f"bootstrap_servers isn't set: {found}, so such {parts} are written as delivered; set the brokers"
+    elif settings.format == "BINARY" and settings.mode != "KEY" and settings.value_type == "Text":
+        found = "values with bytes that aren't UTF-8 are read again from the topic, which costs their batch a read"
+        yield f"value_type is Text: {found}; if there are many, use Binary, here and in the stream"
 
 
 def _prefix(setting: str) -> str:
