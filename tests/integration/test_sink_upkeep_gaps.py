@@ -1,26 +1,35 @@
-"""Gaps are proven empty as fast as batches of a compacted topic make new ones."""
+"""Gaps are settled after each batch as long as that gets anywhere, and only up to what the group has committed."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.dead_letters import MemoryDeadLetters
+from kafka_maxcompute.ledger.gaps import MANY
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Empty, State, decode
 from kafka_maxcompute.originals import MemoryOriginals, Original
 from maxcompute_sink.connections import Connections
-from maxcompute_sink.upkeep import PRESSING, Upkeep
+from maxcompute_sink.upkeep import IN_VAIN_SECONDS, LOOK_SECONDS, Upkeep
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.originals import Found, Wanted
+    from collections.abc import Iterator
+
+    from kafka_maxcompute.offsets import Intervals
+    from kafka_maxcompute.originals import Wanted
     from kafka_maxcompute.status_topic import StatusTopic
     from local_emulator.kafka.embedded import EmbeddedBroker
 
 PLACE = ("orders", 0)
+SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))
+END = SETTLED[-1][1] + 1
 
 
 class Quiet:
@@ -35,36 +44,85 @@ class Counted(MemoryOriginals):
 
     readings = 0
 
-    def read(self, wanted: Wanted, deadline: Deadline) -> Found:
+    def passed(
+        self, wanted: Wanted, deadline: Deadline, *, committed: bool
+    ) -> Iterator[tuple[tuple[str, int], int, Original | None]]:
         """As it is."""
         self.readings += 1
-        return super().read(wanted, deadline)
+        return super().passed(wanted, deadline, committed=committed)
 
 
-@pytest.mark.parametrize(
-    ("gaps", "filled", "looks", "settled"),
-    [(PRESSING // 2, False, 1, 1), (PRESSING + 1, False, 3, 3), (PRESSING + 1, True, 1, 0)],
-)
-def test_many_gaps_do_not_wait(
-    embedded_kafka: EmbeddedBroker, gaps: int, looks: int, settled: int, *, filled: bool
-) -> None:
-    embedded_kafka.create_topic("orders", 1)
-    there = {(PLACE, 2 * number + 1): Original(key=None, value=None) for number in range(gaps if filled else 0)}
-    originals = Counted(there)
-    configuration = {"bootstrap.servers": embedded_kafka.bootstrap_servers, "log_level": 0}
-    log = MemoryLog()
-    connections = Connections(
-        configuration,
-        MemoryDeadLetters(),
-        originals,
-        cast("StatusTopic", Quiet()),
-        LogLedger(log),
-        lambda: None,
+@dataclass
+class Sink:
+    """An instance's upkeep, with a ledger in memory and a real group."""
+
+    broker: EmbeddedBroker
+    originals: Counted = field(default_factory=Counted)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.broker.create_topic("orders", 1)
+        self.properties = {
+            "bootstrap.servers": self.broker.bootstrap_servers,
+            "group.id": "connect-c",
+            "log_level": 0,
+        }
+        connections = Connections(
+            self.properties,
+            MemoryDeadLetters(),
+            self.originals,
+            cast("StatusTopic", Quiet()),
+            LogLedger(self.log),
+            lambda: None,
+        )
+        self.upkeep = Upkeep("c", connections, clock=lambda: self.now)
+
+    def commit(self, offset: int) -> None:
+        with closing(Consumer(self.properties)) as consumer:
+            consumer.commit(offsets=[TopicPartition(*PLACE, offset)], asynchronous=False)
+
+    def after_batch(self) -> None:
+        state = State(generation=1, settled={PLACE: SETTLED})
+        self.upkeep.after_batch({PLACE: ((0, 0),)}, state, Metrics("test"), Deadline.after(60))
+
+    @property
+    def settled(self) -> list[Intervals]:
+        operations = [decode(record.value or b"") for record in self.log.kept()]
+        return [operation.offsets[PLACE] for operation in operations if isinstance(operation, Empty)]
+
+
+@pytest.fixture
+def sink(embedded_kafka: EmbeddedBroker) -> Sink:
+    return Sink(embedded_kafka)
+
+
+def test_gaps_before_what_the_group_has_committed_are_settled_after_a_batch(sink: Sink) -> None:
+    sink.commit(101)
+    sink.after_batch()
+    assert [(found[0], found[-1]) for found in sink.settled] == [((1, 1), (99, 99))]
+
+
+def test_what_came_of_a_look_decides_when_the_next_one_is(sink: Sink) -> None:
+    sink.after_batch()
+    assert sink.originals.readings == 0, "the group has committed nothing"
+    sink.commit(END)
+    sink.now = IN_VAIN_SECONDS - 0.1
+    sink.after_batch()
+    assert sink.originals.readings == 0
+    sink.now = IN_VAIN_SECONDS
+    sink.after_batch()
+    assert (sink.originals.readings, len(sink.settled)) == (1, 1)
+    sink.after_batch()
+    assert sink.originals.readings == 1, "this instance has read all of it"
+
+
+def test_brokers_that_do_not_answer_are_let_be_and_fail_no_batch(sink: Sink) -> None:
+    sink.commit(END)
+    sink.broker.stop()
+    sink.upkeep.after_batch(
+        {PLACE: ((0, 0),)}, State(generation=1, settled={PLACE: SETTLED}), Metrics("test"), Deadline.after(1)
     )
-    state = State(generation=1, settled={PLACE: tuple((2 * number, 2 * number) for number in range(gaps + 1))})
-    upkeep = Upkeep("c", connections, clock=lambda: 0.0)
-    for _ in range(3):
-        upkeep.after_batch({PLACE: ((0, 0),)}, state, Metrics("test"), Deadline.after(60))
-    kept = [decode(record.value or b"") for record in log.kept()]
-    assert [type(operation) for operation in kept] == [Empty] * settled
-    assert originals.readings == looks
+    sink.now = LOOK_SECONDS - 1
+    sink.after_batch()
+    assert sink.originals.readings == 0

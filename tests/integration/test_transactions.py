@@ -21,6 +21,7 @@ from fc_powertools.decorators import opened
 from kafka_maxcompute import log_bounds, table_definition
 from kafka_maxcompute.audit.audit import Report, Sources, audit
 from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
+from kafka_maxcompute.ledger import gaps as gaps_module
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
@@ -266,3 +267,68 @@ def test_a_log_of_markers_alone_is_read_to_its_end(connector: Connector) -> None
     assert connector.deliver([0]) == (1, 0)
     connector.commit(2)
     assert connector.audit().findings == ()
+
+
+def steps(connector: Connector, last: int, *, committed: bool) -> list[tuple[int, bool]]:
+    """How a reading of all offsets up to the last one goes on; with each step, whether there is a record.
+
+    Of several steps beyond the last offset, which a fetch may bring, only the first.
+    """
+    logs = KafkaOriginals(connector.properties, "g")
+    found = logs.passed({connector.place: ((0, last),)}, soon(), committed=committed)
+    gone = [(offset, record is not None) for _, offset, record in found]
+    return [step for step in gone if step[0] <= last] + [step for step in gone if step[0] > last][:1]
+
+
+def test_a_reading_tells_which_offsets_it_has_passed(connector: Connector) -> None:
+    connector.end(connector.transaction("0"), commit=True)
+    connector.end(connector.transaction("2"), commit=False)
+    connector.send("4", "5")
+    assert steps(connector, 3, committed=False) == [(0, True), (2, True), (4, False)]
+    assert steps(connector, 3, committed=True) == [(0, True), (4, False)]
+    _open = connector.transaction("6")
+    connector.end(connector.transaction("7"), commit=True)
+    assert steps(connector, 100, committed=True) == [(0, True), (4, True), (5, True)]
+    behind = [(0, True), (2, True), (4, True), (5, True), (6, True), (7, True), (9, False)]
+    assert steps(connector, 100, committed=False) == behind
+
+
+@pytest.mark.parametrize("isolation", STREAMS)
+def test_gaps_of_markers_and_of_what_was_aborted_are_settled_but_not_what_is_open(
+    connector: Connector, isolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps_module, "MANY", 0)
+    for number in range(4):
+        connector.end(connector.transaction(str(number)), commit=number != 2)
+    _hanging = connector.transaction("8", "9")
+    connector.end(connector.transaction("10"), commit=True)
+    connector.send("12")
+    there = connector.shown(isolation)
+    assert there == ([0, 2, 4, 6, 8, 9, 10, 12] if isolation == "read_uncommitted" else [0, 2, 6])
+    connector.deliver(there)
+    connector.commit(there[-1] + 1)
+    whole = {connector.place: ((0, there[-1]),)}
+    with closing(KafkaLog(connector.properties, f"connect-offset-{connector.name}")) as log:
+        ledger = LogLedger(log)
+        for _ in range(30):  # each search begins at any gap
+            connector.deliver([0])
+            if (settled := ledger.read(soon()).settled) == whole:
+                break
+    assert settled == whole
+    assert connector.rows == there
+
+
+def test_an_open_record_that_a_stream_passed_by_stays_free(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group that was moved past an open transaction: its records are missing, and no gap."""
+    monkeypatch.setattr(gaps_module, "MANY", 0)
+    connector.send("0")
+    transaction = connector.transaction("1")
+    connector.send("2")
+    connector.deliver([0, 2])
+    connector.commit(3)
+    connector.deliver([0])
+    connector.end(transaction, commit=True)
+    connector.deliver([1])
+    assert connector.rows == [0, 1, 2]

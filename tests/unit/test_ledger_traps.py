@@ -1,7 +1,8 @@
 """The traps that were found by attacking the ledger's design, each as a test of the code that reads and writes its log.
 
 The log is in memory and is attacked while it's read. What a delivery has to do about traps 6 and 9 (checks before
-settled records are dropped; rolling forward what nobody delivers again) is tested with deliveries.
+settled records are dropped; rolling forward what nobody delivers again) is tested with deliveries; trap 8, gaps between
+offsets, has a file of its own.
 """
 
 from __future__ import annotations
@@ -13,13 +14,10 @@ import pytest
 
 from kafka_maxcompute.errors import LedgerError, UnavailableError
 from kafka_maxcompute.ledger import ledger as ledger_module
-from kafka_maxcompute.ledger.gaps import MANY, NEWEST, prove_gaps
 from kafka_maxcompute.ledger.identity import Observed, begun_anew, check
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, State, decode, encode
-from kafka_maxcompute.ledger.state import Entry, advance
-from kafka_maxcompute.originals import MemoryOriginals, Original
 from tests.deadlines import soon
 from tests.ledger_contract import CountedLog, LedgerContract
 from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, folded
@@ -372,59 +370,6 @@ class TestTrap7TheLedgerIsGone:
         for reader in (ledger, LogLedger(log)):
             with pytest.raises(LedgerError):
                 reader.read(soon())
-
-
-class TestTrap8Gaps:
-    SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))
-    STATE = State(generation=3, settled={PLACE: SETTLED})
-
-    def test_few_gaps_are_let_be(self) -> None:
-        few = State(generation=3, settled={PLACE: self.SETTLED[1:]})
-        assert prove_gaps(few, MemoryOriginals(), lambda: {PLACE: 0}, soon()) is None
-
-    def test_gaps_without_records_are_settled_but_the_newest_stay(self) -> None:
-        empty = prove_gaps(self.STATE, MemoryOriginals(), lambda: {PLACE: 0}, soon())
-        assert empty is not None
-        assert (empty.generation, len(empty.offsets[PLACE])) == (3, MANY + 1 - NEWEST)
-        state = advance(self.STATE, [Entry(1, NOW, empty)])
-        assert state.settled[PLACE][0] == (0, 2 * (MANY + 1 - NEWEST))
-        assert len(state.settled[PLACE]) == NEWEST + 1
-
-    def test_a_record_in_a_gap_keeps_it_open(self) -> None:
-        originals = MemoryOriginals({(PLACE, 3): Original(key=None, value=b"not written yet")})
-        empty = prove_gaps(self.STATE, originals, lambda: {PLACE: 0}, soon())
-        assert empty is not None
-        assert empty.offsets[PLACE][:2] == ((1, 1), (5, 5))
-
-    def test_what_the_log_has_lost_is_not_taken_for_empty(self) -> None:
-        empty = prove_gaps(self.STATE, MemoryOriginals(), lambda: {PLACE: 4}, soon())
-        assert empty is not None
-        assert empty.offsets[PLACE][0] == (5, 5)
-        assert prove_gaps(self.STATE, MemoryOriginals(), lambda: {PLACE: 10_000}, soon()) is None
-        assert prove_gaps(self.STATE, MemoryOriginals(), dict, soon()) is None
-
-    def test_what_the_log_loses_while_it_is_read_is_not_taken_for_empty(self) -> None:
-        starts = iter([{PLACE: 0}, {PLACE: 4}])
-        empty = prove_gaps(self.STATE, MemoryOriginals(), lambda: next(starts), soon())
-        assert empty is not None
-        assert empty.offsets[PLACE][0] == (5, 5)
-
-    def test_a_pending_claim_is_no_gap(self) -> None:
-        pending = folded(GENESIS, claim("s", 1, 1)).pending
-        state = State(generation=3, settled={PLACE: ((-2, -2), *self.SETTLED)}, pending=pending)
-        empty = prove_gaps(state, MemoryOriginals(), lambda: {PLACE: 0}, soon())
-        assert empty is not None
-        assert empty.offsets[PLACE][0] == (3, 3)
-
-    def test_a_wide_gap_is_the_audits(self) -> None:
-        wide = State(generation=3, settled={PLACE: ((-5_000, -5_000), *self.SETTLED)})
-        empty = prove_gaps(wide, MemoryOriginals(), lambda: {PLACE: -5_000}, soon())
-        assert empty is not None
-        assert empty.offsets[PLACE][0] == (1, 1)
-
-    def test_gaps_full_of_records_prove_nothing(self) -> None:
-        log = {(PLACE, offset): Original(key=None, value=None) for offset in range(2 * MANY)}
-        assert prove_gaps(self.STATE, MemoryOriginals(log), lambda: {PLACE: 0}, soon()) is None
 
 
 class TestTrap9AClaimWhoseRedeliveryNeverComes:

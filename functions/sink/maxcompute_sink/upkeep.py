@@ -14,13 +14,14 @@ from confluent_kafka import KafkaException
 from kafka_maxcompute import log_bounds
 from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import source_topics
-from kafka_maxcompute.ledger.gaps import MANY, prove_gaps
+from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.status_topic import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fc_powertools import Deadline, Metrics
+    from kafka_maxcompute.ledger.gaps import Limits
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.connections import Connections
@@ -29,9 +30,8 @@ SECONDS = 5.0
 """How long a batch that is written may keep its reply back for this."""
 LOOK_SECONDS = 30.0
 """How often the brokers are asked for the ends of the source topic's logs."""
-PRESSING = 1_000
-"""Gaps of one topic-partition that don't wait for that: a batch from a compacted topic can have ten thousand, and a
-ledger with thirty thousand is too large for a snapshot."""
+IN_VAIN_SECONDS = 2.0
+"""How long gaps are let be after a look that settled none: the group hasn't come past them, or they hold records."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +43,10 @@ class Upkeep:
         self._connector = connector
         self._connections = connections
         self._clock = clock
-        self._looked: float | None = None
-        self._settling = True
+        self._measured: float | None = None
+        ledger = connections.ledger
+        self._gaps = None if ledger is None else Gaps(ledger, connections.originals, self._limits)
+        self._let_be_until = float("-inf")
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""
@@ -60,11 +62,11 @@ class Upkeep:
             except LedgerError as error:
                 # The batch is written all the same; the next one, which needs the ledger, says it as its failure.
                 _log.error("the ledger's log can't be kept short: %s", error)
-            waited = LOOK_SECONDS if self._looked is None else self._clock() - self._looked
-            presses = self._settling and any(len(found) > PRESSING for found in state.settled.values())
-            if waited >= LOOK_SECONDS or presses:
-                self._looked = self._clock()
+            try:
                 self._look(offsets, state, metrics, deadline)
+            except (BatchError, KafkaException) as error:
+                self._let_be_until = self._clock() + LOOK_SECONDS
+                _log.warning("the source topic isn't looked at now: %s", error)
 
     def after_failure(self, error: BatchError, deadline: Deadline) -> None:
         """Tell that a batch failed, and why: messages hold no payload."""
@@ -74,28 +76,23 @@ class Upkeep:
 
     def _look(self, offsets: Offsets, state: State, metrics: Metrics, deadline: Deadline) -> None:
         """Measure how far behind the batch's topic-partitions are, and settle offsets at which there is no record."""
-        many = {place: found for place, found in state.settled.items() if len(found) > MANY}
-        try:
+        now = self._clock()
+        if self._measured is None or now - self._measured >= LOOK_SECONDS:
+            self._measured = now
             with source_topics.asking(self._connections.configuration) as client:
                 ends = log_bounds.ends(client, offsets, deadline)
-            lag = sum(max(0, ends[place] - 1 - intervals[-1][1]) for place, intervals in offsets.items())
-            metrics.gauge("lag", lag)
-            if many:
-                self._settle_gaps(state, many, deadline)
-        except (BatchError, KafkaException) as error:
-            _log.warning("the source topic isn't looked at now: %s", error)
+            metrics.gauge("lag", sum(max(0, ends[place] - 1 - held[-1][1]) for place, held in offsets.items()))
+        if self._gaps is not None and now >= self._let_be_until:
+            settled = self._gaps.settle(state, deadline)
+            if settled:
+                _log.info("gaps without records are settled", extra={"gaps": settled})
+            else:
+                self._let_be_until = now + IN_VAIN_SECONDS
 
-    def _settle_gaps(self, state: State, many: Iterable[TopicPartition], deadline: Deadline) -> None:
-        """Settle the offsets of old gaps at which the source topic has no record."""
-        # Gaps that hold records stay, and to look at them again after each batch would cost each a while.
-        self._settling = False
-        empty = prove_gaps(state, self._connections.originals, lambda: self._starts(many, deadline), deadline)
-        if empty is not None and self._connections.ledger is not None:
-            self._connections.ledger.append(empty, deadline)
-            self._settling = True
-            _log.info("offsets without records are settled", extra={"topic_partitions": len(empty.offsets)})
-
-    def _starts(self, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
-        """Where the logs of topic-partitions begin now."""
+    def _limits(self, places: Iterable[TopicPartition], deadline: Deadline) -> Limits:
+        """Where the logs begin now, and what the stream's group has committed, of those where it has."""
+        asked = list(places)
         with source_topics.asking(self._connections.configuration) as client:
-            return log_bounds.starts(client, places, deadline)
+            committed = log_bounds.committed(client, asked, deadline)
+            starts = log_bounds.starts(client, committed, deadline)
+        return {place: (starts[place], offset) for place, offset in committed.items()}

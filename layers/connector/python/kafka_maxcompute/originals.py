@@ -54,6 +54,16 @@ class Originals(Protocol):
     def stream(self, wanted: Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
         """The same records one by one, so that memory holds few of them; raises the same."""
 
+    def passed(
+        self, wanted: Wanted, deadline: Deadline, *, committed: bool
+    ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
+        """How a reading of the wanted offsets goes on, step by step; those of a topic-partition rise.
+
+        A step is an offset and the record there, or None where the reading has only come as far as that offset. No
+        wanted offset between two steps holds a record now. With `committed` records of aborted transactions aren't
+        shown, and a reading ends at the first record of an open one. Raises as `read` does.
+        """
+
 
 class MemoryOriginals:
     """Logs in memory: `log` may be filled, and offsets taken out of it, at any time."""
@@ -73,3 +83,17 @@ class MemoryOriginals:
         """The same, one by one."""
         for (place, offset), record in sorted(self.read(wanted, deadline).items(), key=lambda found: found[0]):
             yield place, offset, record
+
+    def passed(
+        self,
+        wanted: Wanted,
+        deadline: Deadline,  # noqa: ARG002 # it never waits
+        *,
+        committed: bool,  # noqa: ARG002 # it has no transactions
+    ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
+        """The records, and where the last wanted offset of a topic-partition is behind."""
+        for place, found in wanted.items():
+            for offset in sorted(offset for where, offset in self.log if where == place):
+                if any(first <= offset <= last for first, last in found):
+                    yield place, offset, self.log[place, offset]
+            yield place, found[-1][1] + 1, None

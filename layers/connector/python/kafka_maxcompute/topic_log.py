@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -55,8 +56,8 @@ class KafkaOriginals:
 
     def __init__(self, configuration: Mapping[str, Any], group: str, *, committed: bool = False) -> None:
         self._configuration = configuration
-        self._reading = READING | ({"isolation.level": "read_committed"} if committed else {})
         self._group = group
+        self._committed = committed
 
     def read(self, wanted: originals.Wanted, deadline: Deadline) -> originals.Found:
         """The records at the wanted offsets, all in memory; see `Originals.read`."""
@@ -74,8 +75,23 @@ class KafkaOriginals:
 
     def messages(self, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
         """The same records as librdkafka's messages."""
+        for _, _, message in self._steps(wanted, deadline, committed=self._committed):
+            if message is not None:
+                yield message
+
+    def passed(
+        self, wanted: originals.Wanted, deadline: Deadline, *, committed: bool
+    ) -> Iterator[tuple[originals.TopicPartition, int, Original | None]]:
+        """How a reading goes on; see `Originals.passed`."""
+        for at, offset, message in self._steps(wanted, deadline, committed=committed):
+            yield at, offset, None if message is None else record(message)
+
+    def _steps(
+        self, wanted: originals.Wanted, deadline: Deadline, *, committed: bool
+    ) -> Iterator[tuple[originals.TopicPartition, int, Message | None]]:
+        reading = READING | ({"isolation.level": "read_committed"} if committed else {})
         try:
-            with closing(brokers.consumer(self._configuration, self._group, **self._reading)) as consumer:
+            with closing(brokers.consumer(self._configuration, self._group, **reading)) as consumer:
                 yield from _read(consumer, wanted, deadline)
         except KafkaException as error:
             raise fault(error.args[0], f"reading {_described(wanted)}") from error
@@ -85,7 +101,7 @@ class KafkaOriginals:
 class _Reading:
     """What is still to be read of one topic-partition: rising intervals; `at` is where the consumer is."""
 
-    intervals: list[Interval]
+    intervals: deque[Interval]
     at: int = 0
 
     @property
@@ -93,25 +109,35 @@ class _Reading:
         """The next offset that is wanted."""
         return self.intervals[0][0]
 
-    def wants(self, offset: int) -> bool:
+    def come_to(self, offset: int) -> bool:
         """Whether an offset is wanted; those before it won't come any more, as a log is read in order."""
+        while self.intervals and self.intervals[0][1] < offset:
+            self.intervals.popleft()
+        return bool(self.intervals) and self.intervals[0][0] <= offset
+
+    def go_beyond(self, offset: int) -> None:
+        """Want nothing any more up to an offset; the consumer is behind it."""
         self.at = offset + 1
-        left = [(max(first, self.at), last) for first, last in self.intervals if last > offset]
-        found = any(first <= offset <= last for first, last in self.intervals)
-        self.intervals = left
-        return found
+        while self.intervals and self.intervals[0][0] <= offset:
+            _, last = self.intervals.popleft()
+            if last > offset:
+                self.intervals.appendleft((offset + 1, last))
 
 
-def _read(consumer: LoginConsumer, wanted: originals.Wanted, deadline: Deadline) -> Iterator[Message]:
-    """The wanted messages; raises KafkaException."""
-    readings = {place: _Reading(left) for place, left in _there(consumer, wanted, deadline).items()}
+def _read(
+    consumer: LoginConsumer, wanted: originals.Wanted, deadline: Deadline
+) -> Iterator[tuple[originals.TopicPartition, int, Message | None]]:
+    """Where the consumer has come to, with each wanted message; raises KafkaException."""
+    readings = {place: _Reading(deque(left)) for place, left in _there(consumer, wanted, deadline).items()}
     consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
     began = time.monotonic()
     while readings:
         found = _messages(consumer, deadline)
         if not found:
             consumer.login.check(f"reading {_described(readings)}", since=began, patience=login.PATIENCE_SECONDS)
-        yield from (message for message in found if _is_wanted(message, readings))
+        for message in found:
+            if (reading := readings.get(place(message))) is not None:
+                yield place(message), int(message.offset() or 0), _wanted(message, reading)
         _go_on(consumer, readings)
         if readings and deadline.expired:
             raise DeadlineError(f"no time was left to read {_described(readings)}")
@@ -132,20 +158,23 @@ def _there(
 def _messages(consumer: Consumer, deadline: Deadline) -> Sequence[Message]:
     """The next messages and signs of a log's end, as soon as there are any."""
     first = consumer.poll(min(POLL_SECONDS, deadline.remaining()))
-    return [] if first is None else [first, *consumer.consume(AT_ONCE, timeout=0)]
+    found = [] if first is None else [first, *consumer.consume(AT_ONCE, timeout=0)]
+    for message in found:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            raise KafkaException(error)
+    return found
 
 
-def _is_wanted(message: Message, readings: dict[originals.TopicPartition, _Reading]) -> bool:
-    """Whether a message is a wanted record; whatever it is, its topic-partition is that much further."""
-    error, reading = message.error(), readings.get(place(message))
-    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-        raise KafkaException(error)
-    if reading is None:
-        return False
-    if error is not None:
+def _wanted(message: Message, reading: _Reading) -> Message | None:
+    """A message that is a wanted record; whatever it is, its topic-partition is that much further."""
+    if message.error() is not None:
         reading.intervals.clear()
-        return False
-    return reading.wants(int(message.offset() or 0))
+        return None
+    offset = int(message.offset() or 0)
+    found = reading.come_to(offset)
+    reading.go_beyond(offset)
+    return message if found else None
 
 
 def _go_on(consumer: Consumer, readings: dict[originals.TopicPartition, _Reading]) -> None:

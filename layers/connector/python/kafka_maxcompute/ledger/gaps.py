@@ -1,74 +1,181 @@
 """Gaps between settled offsets: markers of transactions, aborted and compacted records leave them for ever.
 
-They are never bridged by assumption. When a topic-partition has many, the source topic is read there; offsets at which
-it holds no record, or one of a probe, are settled by an `Empty`.
+They are never bridged by assumption. Once there are many, the source topic is read there, and offsets at which it holds
+no record, or one of a probe, are settled by an `Empty`. Only offsets that the stream has delivered and acknowledged are
+looked at, hence those before what its group has committed: a record that is under way in a batch may be removed by
+compaction meanwhile, and is to be written all the same.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import secrets
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_maxcompute import probe
+from kafka_maxcompute.errors import DeadlineError
 from kafka_maxcompute.ledger.operations import Empty
-from kafka_maxcompute.ledger.state import taken
-from kafka_maxcompute.offsets import Intervals, TopicPartition, gaps, intervals, without
+from kafka_maxcompute.ledger.state import before, taken
+from kafka_maxcompute.offsets import (
+    Intervals,
+    TopicPartition,
+    contains,
+    gaps,
+    intersection,
+    intervals,
+    union,
+    within,
+    without,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.ledger.operations import ByTopicPartition, State
-    from kafka_maxcompute.originals import Originals
+    from kafka_maxcompute.ledger.ledger import Ledger
+    from kafka_maxcompute.ledger.operations import State
+    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.originals import Original, Originals
 
-MANY = 64
-"""Gaps of one topic-partition that are let be: they take some 1,300 bytes of a snapshot."""
-NEWEST = 16
-"""Gaps that are never looked at, the newest ones: what is to fill them may be on its way."""
-WIDEST = 1_000
-"""A gap of more offsets isn't one of markers; whether records are missing there is the audit's question."""
-MOST = 10_000
-"""Offsets that are looked at together, for what is found there is held in memory."""
+MANY = 5_000
+"""Gaps of all topic-partitions together that are let be: they take some 20 KB of a snapshot at most."""
+READ_BYTES, READ_RECORDS = 64_000_000, 200_000
+"""What is read at a time: some batches of 32 MB, and what an `Empty` takes, packed, in a message of less than 1 MB."""
+APART = 2_000
+"""Offsets between two gaps that are read rather than passed over."""
+AGAIN_SECONDS = 3_600.0
+"""After that, gaps that held records are read again: the records may have been removed since."""
+ENDING_SECONDS = 1.5
+"""Kept of the time for what comes after the reading: a question to the brokers, and the append."""
+
+Limits: TypeAlias = "Mapping[TopicPartition, tuple[int, int]]"
+"""Where the log of a topic-partition begins now, and the next offset that the stream's group has committed."""
 
 
-def doubtful(state: State, starts: ByTopicPartition) -> dict[TopicPartition, Intervals]:
-    """The gaps to look at: of topic-partitions with many, the oldest. `starts` has where each log begins now.
+@dataclass(slots=True)
+class Gaps:
+    """The search for gaps without records in one ledger, by one instance.
 
-    What lies before a log's start can't be looked at any more, so nothing is known of it.
+    `limits` asks the brokers, `pick` gives a number below another: instances that look at the same time begin in
+    different places. `looked` are the offsets that were read: what is a gap there since holds a record.
     """
-    held = taken(state)
-    wanted: dict[TopicPartition, Intervals] = {}
-    left = MOST
-    for where, settled in state.settled.items():
-        between = gaps(held[where], within=(settled[0][0], settled[-1][1]))
-        if len(between) <= MANY or where not in starts:
-            continue
-        chosen = []
-        for first, last in between[:-NEWEST]:
-            width = last - first + 1
-            if first >= starts[where] and width <= min(WIDEST, left):
-                chosen.append((first, last))
-                left -= width
-        if chosen:
-            wanted[where] = tuple(chosen)
-    return wanted
+
+    ledger: Ledger
+    originals: Originals
+    limits: Callable[[Iterable[TopicPartition], Deadline], Limits]
+    clock: Callable[[], float] = time.monotonic
+    pick: Callable[[int], int] = secrets.randbelow
+    looked: dict[TopicPartition, Intervals] = field(default_factory=dict)
+    generation: int = 0
+    since: float = 0.0
+
+    def settle(self, state: State, deadline: Deadline) -> int:
+        """Settle what is found empty by a reading of limited time and size; how many gaps are settled by it.
+
+        Raises what the reading, the question for limits and the append raise.
+        """
+        doubtful = self._doubtful(state)
+        if sum(map(len, doubtful.values())) <= MANY:
+            return 0
+        limits = self.limits(doubtful, deadline)
+        # Nothing is known of what the log has lost, and nothing will be.
+        self._look_no_more(before({place: start for place, (start, _) in limits.items()}))
+        doubtful = _limited(doubtful, limits)
+        read = _Reading(doubtful)
+        read.go(self.originals, self._windows(doubtful), deadline.earlier(ENDING_SECONDS))
+        if not read.passed:
+            return 0
+        # Asked again: a record that retention took from the log meanwhile isn't one that never was.
+        empty = _limited(read.empty(), self.limits(read.passed, deadline))
+        if empty:
+            self.ledger.append(Empty(offsets=empty, generation=state.generation), deadline)
+        self._look_no_more(read.passed)
+        return sum(map(len, empty.values()))
+
+    def _look_no_more(self, looked: Offsets) -> None:
+        for place, found in looked.items():
+            self.looked[place] = union(self.looked.get(place, ()), found)
+
+    def _doubtful(self, state: State) -> dict[TopicPartition, Intervals]:
+        """All gaps between offsets of a topic-partition that are settled, besides those that were looked at."""
+        if state.generation != self.generation or self.clock() - self.since >= AGAIN_SECONDS:
+            self.looked, self.generation, self.since = {}, state.generation, self.clock()
+        if sum(len(settled) - 1 for settled in state.settled.values()) <= MANY:
+            return {}
+        held = taken(state)
+        found = {
+            place: gaps(held[place], within=(settled[0][0], settled[-1][1])) for place, settled in state.settled.items()
+        }
+        return without(found, self.looked)
+
+    def _windows(self, doubtful: Mapping[TopicPartition, Intervals]) -> dict[TopicPartition, Intervals]:
+        """What is read for these gaps: from any gap on where a topic-partition has many, past what lies between."""
+        windows: dict[TopicPartition, Intervals] = {}
+        for place, found in doubtful.items():
+            left = found[self.pick(len(found)) :] if len(found) > MANY else found
+            begins = [0, *(i for i in range(1, len(left)) if left[i][0] - left[i - 1][1] > APART), len(left)]
+            windows[place] = tuple((left[begin][0], left[end - 1][1]) for begin, end in pairwise(begins))
+        return windows
 
 
-def prove_gaps(
-    state: State, originals: Originals, ask: Callable[[], ByTopicPartition], deadline: Deadline
-) -> Empty | None:
-    """What settles the doubtful gaps, or those offsets of them that hold no record; None where nothing is to be done.
+@dataclass(slots=True)
+class _Reading:
+    """What a reading finds of doubtful gaps: `passed` is what was read, `held` the gaps' offsets that hold a record."""
 
-    `ask` gives where the logs begin now. It's asked again after the read: a record that was lost to retention meanwhile
-    isn't one that never was. Raises what the read and `ask` raise.
-    """
-    wanted = doubtful(state, ask())
-    if not wanted:
-        return None
-    found: dict[TopicPartition, list[int]] = {}
-    for (where, offset), record in originals.read(wanted, deadline).items():
-        if not probe.is_one(record):
-            found.setdefault(where, []).append(offset)
-    starts = ask()
-    lost = {where: ((0, starts[where] - 1),) for where in wanted if starts[where] > 0}
-    empty = without(without(wanted, {where: intervals(offsets) for where, offsets in found.items()}), lost)
-    return Empty(offsets=empty, generation=state.generation) if empty else None
+    doubtful: Mapping[TopicPartition, Intervals]
+    passed: dict[TopicPartition, Intervals] = field(default_factory=dict)
+    held: dict[TopicPartition, list[int]] = field(default_factory=dict)
+    bytes: int = 0
+    records: int = 0
+
+    def go(self, originals: Originals, windows: Mapping[TopicPartition, Intervals], deadline: Deadline) -> None:
+        """Read until the time, or what may be read at once, is over.
+
+        What is shown of committed records alone decides, as far as transactions are decided: what was aborted and isn't
+        settled by now was never delivered. Behind an open one every record counts.
+        """
+        for committed in (True, False):
+            left = without(windows, self.passed)
+            if left and not self._is_over:
+                self._pass(originals, left, deadline, committed=committed)
+
+    def empty(self) -> dict[TopicPartition, Intervals]:
+        """The gaps, or parts of them, that were passed and hold no record."""
+        passed = {place: intersection(found, self.passed.get(place, ())) for place, found in self.doubtful.items()}
+        return without(passed, {place: intervals(held) for place, held in self.held.items()})
+
+    @property
+    def _is_over(self) -> bool:
+        return self.bytes >= READ_BYTES or self.records >= READ_RECORDS
+
+    def _pass(
+        self, originals: Originals, windows: Mapping[TopicPartition, Intervals], deadline: Deadline, *, committed: bool
+    ) -> None:
+        behind: dict[TopicPartition, int] = {}
+        try:
+            for place, offset, record in originals.passed(windows, deadline, committed=committed):
+                behind[place] = offset
+                if record is not None:
+                    behind[place] = offset + 1
+                    self._meet(place, offset, record)
+                    if self._is_over:
+                        break
+        except DeadlineError:
+            self.records = READ_RECORDS  # what was passed counts, and no more is read
+        for place, following in behind.items():
+            passed = within(windows[place], 0, following - 1)
+            self.passed[place] = union(self.passed.get(place, ()), passed)
+
+    def _meet(self, place: TopicPartition, offset: int, record: Original) -> None:
+        self.records += 1
+        self.bytes += len(record.key or b"") + len(record.value or b"")
+        if contains(self.doubtful[place], offset) and not probe.is_one(record):
+            self.held.setdefault(place, []).append(offset)
+
+
+def _limited(found: Mapping[TopicPartition, Intervals], limits: Limits) -> dict[TopicPartition, Intervals]:
+    """What lies in the log and was acknowledged; nothing of a topic-partition that has no limits."""
+    limited = {place: within(found[place], start, end - 1) for place, (start, end) in limits.items() if place in found}
+    return {place: left for place, left in limited.items() if left}
