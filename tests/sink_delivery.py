@@ -29,7 +29,9 @@ from tests.kafka_events import HOUR_14
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.operations import State
+    from kafka_maxcompute.offsets import Offsets
     from maxcompute_sink.blocks import Coverage
     from maxcompute_sink.decode import Decoded
 
@@ -75,9 +77,10 @@ class Connector:
     def line(self, **changed: Any) -> Line:
         """A worker."""
 
-        def verify(_: State, dropped: Coverage, __: Deadline) -> None:
+        def verify(_: State, dropped: Coverage, __: Known) -> Offsets:
             if dropped.offsets:
                 self.verified.append(dropped)
+            return {}
 
         return Line(
             self.services(**changed),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from msgspec import structs
 
 from fc_powertools import Deadline
 from kafka_maxcompute import log_bounds
@@ -19,16 +22,18 @@ from kafka_maxcompute.errors import (
     RefusedError,
     UnavailableError,
 )
-from kafka_maxcompute.ledger import offset_topic, source_topics
-from kafka_maxcompute.ledger.identity import check, genesis
+from kafka_maxcompute.ledger import marks, offset_topic, source_topics
+from kafka_maxcompute.ledger.identity import Observed, check, genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.log import PositionLostError
+from kafka_maxcompute.ledger.operations import Identity, State
+from kafka_maxcompute.topic_log import KafkaOriginals
 from local_emulator.kafka.embedded import EmbeddedBroker
 from tests.deadlines import soon
 from tests.kafka_fixtures import APACHE
 from tests.ledger_contract import CountedLog, LedgerContract
-from tests.ledger_entries import GENESIS, PLACE, claim, folded
+from tests.ledger_entries import GENESIS, PLACE, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,6 +222,38 @@ def topic_of(log: KafkaLog) -> str:
     return log._topic
 
 
+def identified(known: dict[str, str]) -> Identity | None:
+    return genesis("orders", "p.t", 1, known).identity
+
+
+def state_of(place: tuple[str, int], known: dict[str, str]) -> State:
+    return State(generation=1, identity=identified(known), settled={place: ((0, 0),)}, timestamps={place: 5})
+
+
+def observed(broker: ApacheBroker, state: State, latest: int) -> Observed:
+    """What there is of a topic-partition whose settled record comes again with that time."""
+    (place,) = state.settled
+    asked = source_topics.SourceTopics(properties(broker), KafkaOriginals(properties(broker), "reads"))
+    found = asked.observed(state, {place: ((0, 0),)}, {place: latest}, soon())
+    return replace(found, table="p.t", table_created=1)
+
+
+def recreate(broker: ApacheBroker, topic: str) -> None:
+    admin = AdminClient(properties(broker))
+    admin.delete_topics([topic])[topic].result(30)
+    while topic in admin.list_topics(timeout=10).topics:
+        time.sleep(0.05)
+    admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])[topic].result(30)
+
+
+def fill(broker: ApacheBroker, topic: str, values: list[bytes]) -> None:
+    """Records of one time."""
+    producer = Producer(properties(broker))
+    for value in values:
+        producer.produce(topic, value, b"key", 0, timestamp=5)
+    assert producer.flush(20) == 0
+
+
 class TestTopics:
     """What brokers say of the offset topic and the source topics."""
 
@@ -263,21 +300,46 @@ class TestTopics:
         place, known = (topic, 0), source_topics.ids(properties(apache_kafka), [topic], soon())
         assert known.keys() == {topic}
         connector(apache_kafka, topic, opened)().append(b"key", b"value", soon())
-        state = folded(genesis("orders", "p.t", 1, known))
-        state = type(state)(generation=1, identity=state.identity, settled={place: ((0, 0),)}, timestamps={place: 5})
-        dropped = {place: ((0, 0),)}
-        check(state, source_topics.observed(properties(apache_kafka), state, dropped, {place: 5}, soon()))
-        admin = AdminClient(properties(apache_kafka))
-        admin.delete_topics([topic])[topic].result(30)
-        while topic in admin.list_topics(timeout=10).topics:
-            time.sleep(0.05)
-        admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])[topic].result(30)
+        state = state_of(place, known)
+        check(state, observed(apache_kafka, state, 5))
+        recreate(apache_kafka, topic)
         with pytest.raises(LedgerError) as caught:
-            check(state, source_topics.observed(properties(apache_kafka), state, dropped, {place: 6}, soon()))
+            check(state, observed(apache_kafka, state, 6))
         message = str(caught.value)
         assert f"topic {topic}: expected the one with id {known[topic]}, found" in message
         assert f"{topic}-0: expected its log to reach beyond settled offset 0, found its end at 0" in message
         assert "later than 5, found 6" in message
+
+    @pytest.mark.java
+    @pytest.mark.xdist_group("apache_kafka")
+    def test_without_an_id_the_marked_record_tells_a_topic_that_was_filled_again(
+        self, apache_kafka: ApacheBroker
+    ) -> None:
+        topic = make_topic(apache_kafka)
+        place, originals = (topic, 0), KafkaOriginals(properties(apache_kafka), "reads")
+        fill(apache_kafka, topic, [b"a", b"b", b"c"])
+        (mark,) = marks.of_logs({place: (0, 3)}, originals, soon()).values()
+        assert mark.offset == 2
+        state = structs.replace(state_of(place, {}), marks={place: mark})
+        check(state, observed(apache_kafka, state, 5))
+        recreate(apache_kafka, topic)
+        fill(apache_kafka, topic, [b"a", b"b", b"corrected"])
+        with pytest.raises(LedgerError, match=f"{topic}-0: expected the record at offset 2 .* found another"):
+            check(state, observed(apache_kafka, state, 5))
+        (mark,) = marks.of_logs({place: (0, 3)}, originals, soon()).values()
+        state = structs.replace(state, marks={place: mark})
+        check(state, observed(apache_kafka, state, 5))
+        fill(apache_kafka, topic, [b"d"])
+        admin = AdminClient(properties(apache_kafka))
+        (deleted,) = admin.delete_records([TopicPartition(*place, 3)]).values()
+        deleted.result(30)
+        with pytest.raises(LedgerError, match=f"(?s)nothing proves .*{topic}-0: .* no record there"):
+            check(state, observed(apache_kafka, state, 5))
+        # Where brokers tell a topic's id, what retention deletes stops nobody.
+        state = structs.replace(
+            state, identity=identified(source_topics.ids(properties(apache_kafka), [topic], soon()))
+        )
+        check(state, observed(apache_kafka, state, 5))
 
     def test_the_id_of_a_topic_that_isnt_there(self, broker: Broker) -> None:
         with pytest.raises(RefusedError, match="id of topic nowhere"):

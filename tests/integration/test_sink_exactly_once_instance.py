@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from msgspec import structs
 from odps import ODPS
 
 from fc_powertools import Credentials
@@ -18,22 +19,22 @@ from kafka_maxcompute.errors import LedgerError, RefusedError, RejectedRecordsEr
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.operations import Claim
+from kafka_maxcompute.ledger.operations import Claim, decode, encode
 from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.topic_log import record
 from kafka_maxcompute.upload_sessions import commit
+from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.originals import Original
-    from local_emulator.kafka.embedded import EmbeddedBroker
     from local_emulator.maxcompute.server import Server
 
 PROJECT = "connector_test"
@@ -193,6 +194,84 @@ def test_without_a_ledger_bad_records_go_to_the_error_topic_too(connector: Conne
     assert (connector.offsets, reply["diverted"]) == ([1], 1)
     letters = [dead_letters.parse(found) for found in connector.read("connect-error-c")]
     assert [letter.offset for letter in letters if letter] == [2]
+
+
+def created_again(
+    connector: Connector, records: Iterable[tuple[bytes, bytes]], *, marks: bool = True
+) -> EmbeddedBroker:
+    """Brokers with the connector's ledger whose source topic was created again, and filled with the old times.
+
+    The ledger knows no topic ids, as with brokers before Kafka 2.8, nor marks if it is one of an earlier release.
+    """
+    ledger = [one for one in connector.read("connect-offset-c") if one.value]
+    broker = EmbeddedBroker(dict.fromkeys(TOPICS, 3))
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    for one in ledger:
+        operation = decode(one.value or b"")
+        if isinstance(operation, Claim) and not marks:
+            operation = structs.replace(operation, begins={})
+        producer.produce("connect-offset-c", encode(operation), one.key, 0)
+    for key, value in records:
+        producer.produce("orders", value, key, 0, timestamp=HOUR_14)
+    assert producer.flush(20) == 0
+    return broker
+
+
+@pytest.mark.parametrize("changed", [{15}, set(range(20))])
+def test_a_source_topic_that_was_filled_again_with_old_times_loses_nothing(
+    connector: Connector, changed: set[int]
+) -> None:
+    connector.handle(payload(*map(element, range(16))))
+    assert connector.state.marks.keys() == {("orders", 0)}
+    records = [(b"k%d" % offset, b"NEW" if offset in changed else b"v%d" % offset) for offset in range(20)]
+    with created_again(connector, records) as connector.broker:
+        for batch in (payload(*map(element, range(6))), payload(*map(element, range(12, 20)))):
+            with pytest.raises(LedgerError, match=r"(?s)orders-0: expected the record at offset 15 .* found another"):
+                connector.handle(batch)
+    assert connector.offsets == list(range(16))
+
+
+def test_a_ledger_of_an_earlier_release_proves_nothing_without_topic_ids(connector: Connector) -> None:
+    connector.handle(payload(*map(element, range(10))))
+    same = [(b"k%d" % offset, b"v%d" % offset) for offset in range(20)]
+    with created_again(connector, same, marks=False) as connector.broker:
+        with pytest.raises(LedgerError, match=r"(?s)nothing proves .*orders-0: .*marked none.*same_topic"):
+            connector.handle(payload(*map(element, range(6))))
+        (reply,) = connector.handle(payload(*map(element, range(10, 14))))
+    assert reply["records"] == 4
+
+
+def test_the_mark_moves_with_the_batches(connector: Connector) -> None:
+    used = connector.instance()
+    offsets = []
+    for batch in (range(4), range(4, 8), range(8, 12)):
+        connector.handle(payload(*map(element, batch)), instance=used)
+        offsets.append(connector.state.marks["orders", 0].offset)
+    used.close()
+    # The first batch's last record, then what was found after a batch; then brokers aren't asked for half a minute.
+    assert offsets == [3, 3, 3]
+    connector.handle(payload(*map(element, range(12, 16))), payload(*map(element, range(16, 20))), instance=used)
+    used.close()
+    assert connector.state.marks["orders", 0].offset in {11, 15}
+
+
+def test_a_settled_record_whose_topic_is_gone_is_kept_in_the_error_topic(connector: Connector) -> None:
+    batch = payload(element(1), element(2, topic="nowhere"))
+    first, again = connector.handle(batch, batch)
+    assert (first["records"], again["records"]) == (2, 0)
+    assert (again["dropped"], again["diverted"]) == (1, 1)
+    (letter,) = [found for one in connector.read("connect-error-c") if (found := dead_letters.parse(one))]
+    assert (letter.topic, letter.offset, letter.reason, letter.generation) == ("nowhere", 2, "not-in-log", 1)
+    assert (letter.record.key, letter.record.value, letter.form) == (b"k2", b"v2", "as-delivered")
+    assert connector.offsets == [1, 2]
+
+
+def test_a_settled_record_that_the_log_does_not_have_is_kept_in_the_error_topic(connector: Connector) -> None:
+    connector.handle(payload(element(1), element(2)))
+    (again,) = connector.handle(payload(element(2, key="other", value="of another topic")))
+    assert (again["records"], again.get("dropped", 0), again["diverted"]) == (0, 0, 1)
+    (letter,) = [found for one in connector.read("connect-error-c") if (found := dead_letters.parse(one))]
+    assert (letter.record.key, letter.record.value, letter.reason) == (b"other", b"of another topic", "not-in-log")
 
 
 def test_a_table_made_anew_is_not_taken_for_the_one_that_was_written(connector: Connector) -> None:

@@ -8,19 +8,19 @@ offsets, has a file of its own.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kafka_maxcompute.errors import LedgerError, UnavailableError
 from kafka_maxcompute.ledger import ledger as ledger_module
-from kafka_maxcompute.ledger.identity import Observed, begun_anew, check
+from kafka_maxcompute.ledger.identity import begun_anew
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, State, decode, encode
+from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, decode, encode
 from tests.deadlines import soon
 from tests.ledger_contract import CountedLog, LedgerContract
-from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, folded
+from tests.ledger_entries import GENESIS, NOW, PLACE, claim, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,53 +232,6 @@ class TestTrap5TombstonesTooEarly:
         with caplog.at_level(logging.WARNING):
             shorten(ledger, log)
         assert caplog.text == ""
-
-
-class TestTrap6ATopicOrTableMadeAnew:
-    STATE = folded(GENESIS, claim("s", 0, 9, timestamp=NOW), Settle(id="s"))
-    DROPPED: ClassVar = {PLACE: ((2, 3),)}
-
-    def test_what_is_as_it_was_passes(self) -> None:
-        same = Observed(
-            table="P.T",
-            table_created=CREATED,
-            topics={"orders": "id-1", "bills": "id-7"},
-            ends={PLACE: 10, ("bills", 0): 0},
-            dropped=self.DROPPED,
-            timestamps={PLACE: NOW},
-        )
-        check(self.STATE, same)
-        check(State(), same)
-
-    def test_what_isnt_known_isnt_compared(self) -> None:
-        check(self.STATE, Observed())
-        check(self.STATE, Observed(dropped=self.DROPPED))
-        check(
-            folded(GENESIS, claim("s", 0, 9), Settle(id="s")), Observed(dropped=self.DROPPED, timestamps={PLACE: NOW})
-        )
-
-    @pytest.mark.parametrize(
-        ("observed", "fault"),
-        [
-            (
-                Observed(ends={PLACE: 9}),
-                "orders-0: expected its log to reach beyond settled offset 9, found its end at 9",
-            ),
-            (Observed(topics={"orders": "id-2"}), "topic orders: expected the one with id id-1, found id-2"),
-            (Observed(dropped=DROPPED, timestamps={PLACE: NOW + 1}), f"orders-0, offsets 2 to 3: .* later than {NOW}"),
-            (Observed(table="p.t", table_created=CREATED + 1), f"p.t: expected one created at {CREATED} "),
-            (Observed(table="p.u"), "table: expected p.t, found p.u"),
-        ],
-    )
-    def test_each_sign_stops_and_names_the_reset(self, observed: Observed, fault: str) -> None:
-        with pytest.raises(LedgerError, match=f"(?s){fault}.*run the provisioning action reset"):
-            check(self.STATE, observed)
-
-    def test_what_lies_before_a_resets_start_says_nothing(self) -> None:
-        state = State(generation=2, settled={PLACE: ((0, 9),)}, timestamps={PLACE: NOW}, starts={PLACE: 3})
-        check(state, Observed(dropped={PLACE: ((2, 3),)}, timestamps={PLACE: NOW + 1}))
-        with pytest.raises(LedgerError):
-            check(state, Observed(dropped={PLACE: ((3, 3),)}, timestamps={PLACE: NOW + 1}))
 
 
 class TestTrap7TheLedgerIsGone:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from kafka_maxcompute.dead_letters import DeadLetter
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.originals import Original, digest
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
-from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, digest, encode, identity, parse
+from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, encode, identity, parse
 
 pytestmark = pytest.mark.quick
 

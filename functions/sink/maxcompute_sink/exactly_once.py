@@ -18,22 +18,24 @@ whether they are still free is decided by the claim. As soon as it says anything
 from __future__ import annotations
 
 import logging
-import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute import diverted
 from kafka_maxcompute.errors import (
     ConnectorError,
     DeadlineError,
     RejectedRecordsError,
     UnavailableError,
 )
+from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
 from kafka_maxcompute.offsets import clash, count
 from kafka_maxcompute.roll_forward import roll_forward
 from kafka_maxcompute.upload_sessions import UploadSession, commit
 from maxcompute_sink import batch, rejected
 from maxcompute_sink.blocks import Coverage
+from maxcompute_sink.claiming import Claiming
 from maxcompute_sink.parallel import each
 from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
@@ -43,14 +45,16 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import Pending
     from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
     from kafka_maxcompute.roll_forward import Services
     from kafka_maxcompute.settings import FailurePolicy
     from maxcompute_sink.blocks import Block, Blocks
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected
-    from maxcompute_sink.staging import Stage, Staged
+    from maxcompute_sink.staging import Stage
     from maxcompute_sink.strangers import Budget
 
 COMMIT_SECONDS = 10.0
@@ -73,25 +77,28 @@ class Line:
     """What writes batches: the services, and what is the same for each batch.
 
     `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
-    newly read state can't be about the table and topics that are there, or about the records that it has as settled.
-    `renew` reads the table's definition again, once in a delivery, and says whether `prepare` now goes by another one.
-    `strangers` knows when old claims of other batches were tried; it is kept between batches.
+    newly read state can't be about the table and topics that are there, or isn't proven to be about the records that it
+    has as settled; it returns those that are in no log any more. `renew` reads the table's definition again, once in a
+    delivery, and says whether `prepare` now goes by another one. `strangers` knows when old claims of other batches
+    were tried, and `later` has marks to tell with the next claims; both are kept between batches.
     """
 
     services: Services
     prepare: Callable[[Decoded, Coverage | None], Blocks]
-    verify: Callable[[State, Coverage, Deadline], None]
+    verify: Callable[[State, Coverage, Known], Offsets]
     renew: Callable[[], bool]
     encoding: str | None
     policy: FailurePolicy
     strangers: Strangers = field(default_factory=Strangers)
+    later: Later = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Delivered:
     """What this delivery did: the claims it committed and diverted, the records it dropped as settled.
 
-    `state` is the ledger's as last read; `elements` counts dead letters of elements that are no records.
+    `state` is the ledger's as last read; `elements` counts dead letters of elements that are no records, `unlogged`
+    those of settled records that are in no log any more.
     """
 
     state: State | None
@@ -99,6 +106,7 @@ class Delivered:
     diverted: list[Divert] = field(default_factory=list)
     dropped: int = 0
     elements: int = 0
+    unlogged: int = 0
 
 
 def deliver(
@@ -141,10 +149,10 @@ class _Delivery:
     budget: Budget
 
     def dropped(self) -> int:
-        """How many of the batch's records neither were written nor diverted by it."""
+        """How many of the batch's records were neither written nor brought to the error topic by it."""
         mine = sum(claim.rows for claim in self.done.written)
         mine += sum(count(offsets) for divert in self.done.diverted for offsets in divert.offsets.values())
-        return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - mine
+        return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - mine - self.done.unlogged
 
     def write(self, left: Decoded) -> list[Rejected]:
         """Write what isn't settled; with the policy to stop, the first bad record of each topic-partition."""
@@ -173,7 +181,7 @@ class _Delivery:
                     left = batch.before(left, bad)
                     covered = batch.coverage(left)
                     blocks = self.line.prepare(left, covered)
-            accepted, refused = self._write(blocks, left, self.done.state)
+            accepted, refused = self._write(blocks, left, covered, self.done.state)
             if accepted:
                 return stopped
             if refused:
@@ -212,7 +220,7 @@ class _Delivery:
                 )
             generation = state.generation
             # First, for another table has neither the sessions nor the rows of what is pending.
-            self.line.verify(state, Coverage({}, {}), self.deadline)
+            self.line.verify(state, Coverage({}, {}), diverted.nothing)
             mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
             strangers = self._strangers(state, covered)
             if not mine and not strangers:
@@ -240,15 +248,37 @@ class _Delivery:
         if not clash(covered.offsets, state.settled):
             return left, covered
         kept, dropped = batch.split(left, state.settled)
-        self.line.verify(state, dropped, self.deadline)
+        unlogged = self.line.verify(state, dropped, batch.known(self.decoded))
+        if unlogged:
+            self._keep(unlogged, state)
         return kept, batch.coverage(kept)
 
-    def _write(self, blocks: Blocks, left: Decoded, state: State) -> tuple[bool, list[Rejected]]:
+    def _keep(self, unlogged: Offsets, state: State) -> None:
+        """Write letters of settled records that are in no log: nothing proves that they are the ones written.
+
+        They can't be claimed again, so a letter is what is left; a redrive sends it only if that is allowed by name.
+        """
+        known = batch.known(self.decoded)
+
+        def told(place: TopicPartition, offset: int) -> diverted.Delivered | None:
+            found = known(place, offset)
+            return None if found is None else replace(found, message=diverted.UNLOGGED_MESSAGE)
+
+        claimed = diverted.Claimed(generation=state.generation, others=frozenset(unlogged))
+        self.line.services.errors.write({diverted.UNLOGGED: unlogged}, self.deadline, told, claimed)
+        records = sum(map(count, unlogged.values()))
+        self.done.unlogged += records
+        self.metrics.count(f"rejected:{diverted.UNLOGGED}", records)
+        where = [f"{topic}-{number}" for topic, number in unlogged]
+        _log.error("settled records are in no log any more", extra={"records": records, "topic_partitions": where})
+
+    def _write(self, blocks: Blocks, left: Decoded, covered: Coverage, state: State) -> tuple[bool, list[Rejected]]:
         """Write all blocks, some partition values at a time, and divert the rest; whether that is done.
 
         With the policy to stop, and records that MaxCompute refuses, nothing of their wave is written: these records.
         """
         placed = batch.placed(blocks.rejected)
+        claiming = self._claiming(covered, left, placed, state)
         waves = [blocks.blocks[start : start + WAVE] for start in range(0, len(blocks.blocks), WAVE)] or [()]
         for number, wave in enumerate(waves, 1):
             stage = self._staged(wave, left)
@@ -257,10 +287,10 @@ class _Delivery:
                 return False, []
             if stage.refused and self.line.policy == "stop":
                 return False, stage.refused
-            diverted = stage.refused + (placed if number == len(waves) else [])
-            claims: list[Claim | Divert] = [_claim(one, state.generation) for one in stage.staged]
-            claims += [_divert(diverted, state.generation)] if diverted else []
-            if claims and not self._claimed(claims, batch.known(left, diverted)):
+            bad = stage.refused + (placed if number == len(waves) else [])
+            claims: list[Claim | Divert] = [claiming.claim(one) for one in stage.staged]
+            claims += [claiming.divert(bad)] if bad else []
+            if claims and not self._claimed(claims, batch.known(left, bad)):
                 self.metrics.count("lost_claims")
                 return False, []
             if stage.untried:
@@ -269,6 +299,12 @@ class _Delivery:
                     "was found by now is written or in the error topic, and the next delivery goes on with the rest"
                 )
         return True, []
+
+    def _claiming(self, covered: Coverage, left: Decoded, placed: Sequence[Rejected], state: State) -> Claiming:
+        """What the claims of these records tell of the logs that they are from."""
+        originals, known = self.line.services.errors.originals, batch.known(left, placed)
+        begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
+        return Claiming.of(state, self.line.later, begins)
 
     def _staged(self, wave: Sequence[Block], left: Decoded) -> Stage | None:
         """The blocks in sessions, with time left to claim and commit; None if they don't fit the table any more."""
@@ -315,7 +351,8 @@ class _Delivery:
             commit(services.sessions, UploadSession(claim.id, claim.partition_value), deadline)
             self.done.written.append(claim)
         else:
-            services.errors.write(claim.reasons, deadline, known)
+            claimed = diverted.Claimed(generation=claim.generation, timestamps=claim.timestamps)
+            services.errors.write(claim.reasons, deadline, known, claimed)
             self.done.diverted.append(claim)
         services.ledger.append(Settle(id=claim.id), self.deadline)
 
@@ -333,27 +370,3 @@ def gauge(done: Delivered, metrics: Metrics, *, now: float) -> None:
     oldest = max((now - one.timestamp / 1_000 for one in pending if one.timestamp >= 0), default=0.0)
     metrics.gauge("ledger_oldest_pending", round(1_000 * max(0.0, oldest)), "Milliseconds")
     metrics.count("dropped", done.dropped)
-
-
-def _claim(staged: Staged, generation: int) -> Claim:
-    block = staged.block
-    return Claim(
-        id=staged.session.id,
-        partition_value=block.partition_value,
-        blocks=staged.blocks,
-        rows=block.records,
-        offsets=block.coverage.offsets,
-        generation=generation,
-        timestamps=block.coverage.timestamps,
-    )
-
-
-def _divert(bad: Sequence[Rejected], generation: int) -> Divert:
-    covered = batch.rejected_coverage(bad)
-    return Divert(
-        id=f"divert-{uuid.uuid4().hex}",
-        offsets=covered.offsets,
-        reasons=batch.reasons(bad),
-        generation=generation,
-        timestamps=covered.timestamps,
-    )

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fc_powertools import Deadline, Invocation, Metrics
+    from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.offsets import Offsets
     from maxcompute_sink.blocks import Blocks, Coverage
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
@@ -182,11 +184,12 @@ class Instance:
         line = exactly_once.Line(
             services,
             prepare=lambda left, coverage: self._blocks(left, coverage, call),
-            verify=lambda state, dropped, _: self._verify(state, dropped, connections, call),
+            verify=lambda state, dropped, known: self._verify(state, dropped, known, connections, call),
             renew=lambda: self._renewed(call),
             encoding=ENCODINGS[self.settings.compression],
             policy=self.settings.failure_policy,
             strangers=self._strangers,
+            later=self._clients.upkeep.later if self._clients.upkeep is not None else {},
         )
         state, self._state = self._state, None
         done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
@@ -213,19 +216,21 @@ class Instance:
         text = ReplacedText(self.settings, originals, call.metrics, call.judged)
         return text.restore(decoded.records, call.deadline)
 
-    def _verify(self, state: State, dropped: Coverage, connections: Connections, call: _Call) -> None:
+    def _verify(self, state: State, dropped: Coverage, known: Known, connections: Connections, call: _Call) -> Offsets:
         """Refuse a ledger about another table or other topics than those that are there; raises `LedgerError`.
 
-        Before records are dropped as settled, the table and the brokers are asked anew.
+        Before records are dropped as settled, the table and the brokers are asked. Returns what is to be dropped
+        although the delivered records are in no log any more.
         """
         if dropped.offsets:
             definition = table_definition.look(call.service, self.settings.table, call.deadline)
-            configuration = connections.configuration
-            found = source_topics.observed(configuration, state, dropped.offsets, dropped.timestamps, call.deadline)
+            asked = source_topics.SourceTopics(connections.configuration, connections.originals)
+            found = asked.observed(state, dropped.offsets, dropped.timestamps, call.deadline, known)
         else:
             definition, found = self._known(call).definition, identity.Observed()
         table = f"{self.settings.project}.{self.settings.table}"
         identity.check(state, replace(found, table=table, table_created=definition.created))
+        return found.unlogged
 
     def _check_offset_topic(self, connections: Connections, deadline: Deadline) -> None:
         """Look once whether the ledger's topic is made so that it lasts; raises `ConfigurationError`."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from kafka_maxcompute.diverted import NOWHERE
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.log_bounds import NOWHERE
 from kafka_maxcompute.offsets import intervals
 from kafka_maxcompute.originals import is_of_one_time
 from kafka_maxcompute.table import CONTENT

@@ -48,7 +48,7 @@ class Reply:
         """Where the ledger decided."""
         parts = sorted((claim.partition_value, claim.rows, claim.id, claim.offsets) for claim in done.written)
         diverted = sum(count(offsets) for divert in done.diverted for offsets in divert.offsets.values())
-        return cls(tuple(Part(*part) for part in parts), diverted + done.elements, done.dropped)
+        return cls(tuple(Part(*part) for part in parts), diverted + done.elements + done.unlogged, done.dropped)
 
     @property
     def records(self) -> int:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 
 from kafka_maxcompute import log_bounds
 from kafka_maxcompute.errors import BatchError, LedgerError
-from kafka_maxcompute.ledger import source_topics
+from kafka_maxcompute.ledger import marks, source_topics
 from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.status_topic import Status
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.ledger.gaps import Limits
+    from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.connections import Connections
@@ -37,11 +38,12 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The upkeep of one connector by one instance."""
+    """The upkeep of one connector by one instance; `later` has marks for the instance's next claims."""
 
     def __init__(self, connector: str, connections: Connections, clock: Callable[[], float] = time.monotonic) -> None:
         self._connector = connector
         self._connections = connections
+        self.later: Later = {}
         self._clock = clock
         self._measured: float | None = None
         ledger = connections.ledger
@@ -75,13 +77,16 @@ class Upkeep:
         self._connections.status.write([failing], deadline.within(SECONDS))
 
     def _look(self, offsets: Offsets, state: State, metrics: Metrics, deadline: Deadline) -> None:
-        """Measure how far behind the batch's topic-partitions are, and settle offsets at which there is no record."""
+        """Measure how far behind the batch's topic-partitions are, find later marks, settle gaps without records."""
         now = self._clock()
         if self._measured is None or now - self._measured >= LOOK_SECONDS:
             self._measured = now
             with source_topics.asking(self._connections.configuration) as client:
-                ends = log_bounds.ends(client, offsets, deadline)
+                starts, ends = log_bounds.starts(client, offsets, deadline), log_bounds.ends(client, offsets, deadline)
             metrics.gauge("lag", sum(max(0, ends[place] - 1 - held[-1][1]) for place, held in offsets.items()))
+            found = marks.advanced(state, offsets, starts, self._connections.originals, deadline)
+            self.later.clear()
+            self.later.update({(state.generation, where): mark for where, mark in found.items()})
         if self._gaps is not None and now >= self._let_be_until:
             settled = self._gaps.settle(state, deadline)
             if settled:

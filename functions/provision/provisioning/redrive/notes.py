@@ -93,18 +93,6 @@ def identity(letter: DeadLetter) -> str:
     return f"{letter.topic}-{letter.partition}-{letter.offset}"
 
 
-def digest(record: Original) -> str:
-    """Key, value and headers in one short text; the timestamp isn't in it, since a topic may set its own."""
-    parts = [record.key, record.value]
-    for name, value in record.headers:
-        parts += [name.encode(), value]
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(b"-" if part is None else b"%d:" % len(part))
-        found.update(part or b"")
-    return found.hexdigest()
-
-
 def encode(note: Note) -> Original:
     """The note as a record of the error topic."""
     return Original(key=note.letter.encode(), value=msgspec.json.encode(note), headers=((NOTE_HEADER, VERSION),))

@@ -20,8 +20,9 @@ from kafka_maxcompute import topic_log
 from kafka_maxcompute.appending import NOW, Append
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.errors import DeadlineError
+from kafka_maxcompute.originals import digest
 from provisioning.redrive import catalogue
-from provisioning.redrive.notes import Claim, Done, Release, digest, encode
+from provisioning.redrive.notes import Claim, Done, Release, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -41,7 +41,9 @@ class DeadLetter:
 
     `topic`, `partition` and `offset` are where the record is in the source topic, None where an element doesn't say it;
     `reason` is the word of `RecordError.reason`, the error's class; `path` its JSON path in the event. `cut` names the
-    parts that were shortened to fit into the topic, `size` the bytes that the whole had.
+    parts that were shortened to fit into the topic, `size` the bytes that the whole had. `generation` is the ledger's
+    when the record was diverted: since a reset, a topic-partition's offsets can be those of other records. It's None
+    without a ledger, and in letters that earlier releases have written.
     """
 
     connector: str
@@ -56,6 +58,7 @@ class DeadLetter:
     offset: int | None = None
     cut: tuple[Part, ...] = ()
     size: int | None = None
+    generation: int | None = None
 
     @property
     def truncated(self) -> bool:
@@ -107,6 +110,7 @@ def encode(letter: DeadLetter) -> Original:
         "form": letter.form,
         "truncated": ",".join(letter.cut) or None,
         "size": letter.size,
+        "generation": letter.generation,
     }
     own = [(f"{PREFIX}{name}", str(value).encode()) for name, value in given.items() if value is not None]
     headers = (*letter.record.headers, (VERSION_HEADER, VERSION), *own)
@@ -134,6 +138,7 @@ def parse(message: Original) -> DeadLetter | None:
             offset=_number(own.get("offset")),
             cut=tuple(part for part in get_args(Part) if part in own.get("truncated", "").split(",")),
             size=_number(own.get("size")),
+            generation=_number(own.get("generation")),
         )
     except (KeyError, StopIteration, ValueError):
         return None

@@ -1,19 +1,19 @@
 """Writes the dead letters of records that are diverted: bound for the error topic, by a claim of the ledger or without.
 
 A record's bytes are read from the source topic's log, since an event of the stream is lossy. Where the log no longer
-has them, the letter holds what the delivery has, if there's one at hand, and says so. A record of another time isn't
-the one that was delivered: the topic was made anew, and its offsets began again.
+has them, the letter holds what the delivery has, if there's one at hand, and says so. A record of another time, or one
+of another log, isn't the one that was delivered: the topic was created again, and its offsets began again.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_maxcompute.dead_letters import DeadLetter
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
+from kafka_maxcompute.log_bounds import NOWHERE
 from kafka_maxcompute.originals import Original, is_of_one_time
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from kafka_maxcompute.originals import Found, Originals
 
 JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
+UNLOGGED = "not-in-log"
+"""The reason of settled records that came again, but are in no log that is there: their topic is gone, or another."""
+UNLOGGED_MESSAGE = (
+    "the ledger has this offset as written, but the record that was delivered isn't in the topic's log any more, so "
+    "nothing proves that it's the one written; look for its row before you send it again"
+)
 _GONE = Original(key=None, value=None)
-NOWHERE = frozenset({NO_SUCH_TOPIC, "TOPIC_EXCEPTION"})
-"""There's no such topic-partition, by the brokers' list of all; or there can't be one of that name."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +59,28 @@ def nothing(place: TopicPartition, offset: int) -> Delivered | None:  # noqa: AR
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What the ledger knows of diverted records.
+
+    `generation` is that of their claim; `timestamps` has the highest record timestamp (epoch ms) of each
+    topic-partition. The logs in `others` aren't those that the records are from.
+    """
+
+    generation: int | None = None
+    timestamps: Mapping[TopicPartition, int] = field(default_factory=dict)
+    others: frozenset[TopicPartition] = frozenset()
+
+    def is_of(self, place: TopicPartition, original: Original) -> bool:
+        """Whether a record that the log has can be one of them."""
+        latest = self.timestamps.get(place)
+        later = latest is not None and original.timestamp is not None and original.timestamp > latest
+        return place not in self.others and not later
+
+
+UNCLAIMED = Claimed()
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorTopic:
     """Where one connector's dead letters go, on behalf of one request."""
@@ -64,13 +90,21 @@ class ErrorTopic:
     connector: str
     request_id: str
 
-    def write(self, reasons: Mapping[str, Offsets], deadline: Deadline, known: Known = nothing) -> None:
+    def write(
+        self,
+        reasons: Mapping[str, Offsets],
+        deadline: Deadline,
+        known: Known = nothing,
+        claimed: Claimed = UNCLAIMED,
+    ) -> None:
         """Write a letter for each offset of each reason; returns when all are acknowledged.
 
         Raises what reading originals and writing letters raise.
         """
         letters = [
-            letter for reason, offsets in reasons.items() for letter in self._of(reason, offsets, deadline, known)
+            letter
+            for reason, offsets in reasons.items()
+            for letter in self._of(reason, offsets, deadline, known, claimed)
         ]
         if letters:
             self.letters.write(letters, deadline)
@@ -95,7 +129,9 @@ class ErrorTopic:
         if letters:
             self.letters.write(letters, deadline)
 
-    def _of(self, reason: str, offsets: Offsets, deadline: Deadline, known: Known) -> Iterator[DeadLetter]:
+    def _of(
+        self, reason: str, offsets: Offsets, deadline: Deadline, known: Known, claimed: Claimed
+    ) -> Iterator[DeadLetter]:
         """The letters of one reason."""
         found = self._originals(offsets, deadline, known)
         for place, intervals in offsets.items():
@@ -103,10 +139,14 @@ class ErrorTopic:
             for first, last in intervals:
                 for offset in range(first, last + 1):
                     delivered = known(place, offset)
-                    original = _same(found.get((place, offset)), delivered)
+                    original = found.get((place, offset))
+                    if original is not None:
+                        same = is_delivered(original, delivered) and claimed.is_of(place, original)
+                        original = original if same else None
                     if original is None and delivered is None:
                         gone.append(offset)
-                    yield self._letter(reason, place, offset, original, delivered)
+                    letter = self._letter(reason, place, offset, original, delivered)
+                    yield replace(letter, generation=claimed.generation)
             if gone:
                 fields = {"records": [f"{place[0]}-{place[1]}-{offset}" for offset in gone[:100]], "count": len(gone)}
                 _log.error(
@@ -153,8 +193,6 @@ class ErrorTopic:
         )
 
 
-def _same(original: Original | None, delivered: Delivered | None) -> Original | None:
-    """What the log has at an offset, unless its time says that it's another record than the one delivered."""
-    if original is None or delivered is None:
-        return original
-    return original if is_of_one_time(original.timestamp, delivered.record.timestamp) else None
+def is_delivered(original: Original, delivered: Delivered | None) -> bool:
+    """Whether the record that the log has at an offset can be the one delivered, by their times."""
+    return delivered is None or is_of_one_time(original.timestamp, delivered.record.timestamp)

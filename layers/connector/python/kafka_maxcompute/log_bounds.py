@@ -32,6 +32,8 @@ QUESTION_SECONDS = 10.0
 """How long the brokers may take to answer one question; it's asked again while there is time."""
 NO_SUCH_TOPIC = "NoSuchTopic"
 """The code of the error that says so, by the brokers' list of all topics."""
+NOWHERE = frozenset({NO_SUCH_TOPIC, "TOPIC_EXCEPTION"})
+"""The codes of errors that say that there's no such topic-partition, or that there can't be one of that name."""
 
 _UNKNOWN = {
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - its public name

@@ -7,6 +7,7 @@ marker - is absent from the answer; a log that can't be read is an error, never 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -40,6 +41,18 @@ def is_of_one_time(one: int | None, other: object) -> bool:
     """Whether two times (epoch ms) can be those of one record; Kafka's -1 for none, or no time, says nothing."""
     unknown = (None, NO_TIMESTAMP)
     return one in unknown or other in unknown or one == other
+
+
+def digest(record: Original) -> str:
+    """Key, value and headers in one short text; the timestamp isn't in it, since a topic may set its own."""
+    parts = [record.key, record.value]
+    for name, value in record.headers:
+        parts += [name.encode(), value]
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(b"-" if part is None else b"%d:" % len(part))
+        found.update(part or b"")
+    return found.hexdigest()
 
 
 class Originals(Protocol):

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
-from kafka_maxcompute.diverted import nothing
+from kafka_maxcompute.diverted import Claimed, nothing
 from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
+from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Release, Settle
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS, Status, UploadSession, commit
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.diverted import ErrorTopic, Known
     from kafka_maxcompute.ledger.ledger import Ledger
-    from kafka_maxcompute.ledger.operations import Pending
+    from kafka_maxcompute.ledger.operations import Divert, Pending
     from kafka_maxcompute.row_counts import RowCounts
     from kafka_maxcompute.upload_sessions import UploadSessions
 
@@ -70,11 +71,19 @@ def roll_forward(pending: Pending, services: Services, deadline: Deadline, known
     """
     operation = pending.operation
     if not isinstance(operation, Claim):
-        services.errors.write(operation.reasons, deadline, known)
+        _diverted(operation, services, deadline, known)
     elif not _committed(operation, pending.timestamp, services, deadline):
         return _counted(operation, services, deadline)
     services.ledger.append(Settle(id=operation.id), deadline)
     return Outcome.SETTLED
+
+
+def _diverted(divert: Divert, services: Services, deadline: Deadline, known: Known) -> None:
+    """Write the letters of a divert; a log that isn't the one of its records has nothing for them."""
+    state = services.ledger.read(deadline)
+    others = marks.others(divert, state, services.errors.originals, deadline)
+    claimed = Claimed(generation=divert.generation, timestamps=divert.timestamps, others=others)
+    services.errors.write(divert.reasons, deadline, known, claimed)
 
 
 def _committed(claim: Claim, timestamp: int, services: Services, deadline: Deadline) -> bool:

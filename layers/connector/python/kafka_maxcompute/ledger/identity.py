@@ -1,7 +1,11 @@
 """Whether a ledger's settled offsets are still about the topic and table that are there now.
 
-Offsets of a topic that was deleted and made anew start over, so its new records look as if they were settled, and would
-be dropped without a trace. A table made anew lacks what the ledger has as written. Each sign of it is a fault here.
+Offsets of a topic that was deleted and created again start over, so its new records look as if they were settled, and
+would be dropped without a trace. A table that was created again lacks what the ledger has as written.
+
+Each sign of that is a fault. Where records are about to be dropped, so is the want of a proof: that the table's
+creation time is the ledger's, and that the topic's id is, or the record at the ledger's mark. A question that wasn't
+answered proves nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kafka_maxcompute.ledger.operations import ByTopicPartition, Mark
-    from kafka_maxcompute.offsets import Offsets, TopicPartition
+    from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is there now; whatever couldn't be asked for is left out and isn't compared.
+    """What is there now; whatever wasn't answered is left out.
 
     `table_created` is in epoch milliseconds, `topics` has topic ids, `ends` the offset that the next record of a
     topic-partition will get. `dropped` are the offsets about to be dropped as settled, `timestamps` the highest record
-    timestamp (epoch ms) among them.
+    timestamp (epoch ms) among them. `marks` has the digest of the record that the log holds at the ledger's mark, ""
+    if it holds none there. Of the topic-partitions in `gone` there is no log; the logs of those in `others` hold other
+    records at the dropped offsets than the delivery has.
     """
 
     table: str = ""
@@ -35,6 +41,14 @@ class Observed:
     ends: ByTopicPartition = field(default_factory=dict)
     dropped: Offsets = field(default_factory=dict)
     timestamps: ByTopicPartition = field(default_factory=dict)
+    marks: Mapping[TopicPartition, str] = field(default_factory=dict)
+    gone: frozenset[TopicPartition] = frozenset()
+    others: frozenset[TopicPartition] = frozenset()
+
+    @property
+    def unlogged(self) -> dict[TopicPartition, Intervals]:
+        """The dropped offsets whose delivered records are in no log that is there."""
+        return {where: offsets for where, offsets in self.dropped.items() if where in self.gone | self.others}
 
 
 def genesis(connector: str, table: str, table_created: int | None, topics: Mapping[str, str]) -> Genesis:
@@ -79,15 +93,68 @@ def begun_anew(
 
 
 def check(state: State, observed: Observed) -> None:
-    """Compare the ledger with what is there; raises `LedgerError` with every sign that it's about something else."""
-    faults = [*_of_table(state, observed), *_of_topics(state, observed), *_of_records(state, observed)]
-    if faults:
-        listed = "".join(f"\n  - {fault}" for fault in faults)
+    """Compare the ledger with what is there; raises `LedgerError` with everything that stands against dropping.
+
+    Topic-partitions that are gone aren't compared: no log has their records.
+    """
+    signs = list(signs_of_another(state, observed))
+    if signs:
         raise LedgerError(
             "the ledger of claims is about another topic or table than those that are there now, so records would be "
-            f"dropped that were never written:{listed}\nNothing was dropped. If the topic or the table was made anew, "
-            "run the provisioning action reset for it; if not, audit first"
+            f"dropped that were never written:{_listed(signs)}\nNothing was dropped. If the topic or the table was "
+            "created again, run the provisioning action reset for it; if not, audit first"
         )
+    doubts = list(unproven(state, observed))
+    if doubts:
+        raise LedgerError(
+            "nothing proves that the ledger of claims is about the topic and table that are there now, so records "
+            f"could be dropped that were never written:{_listed(doubts)}\nNothing was dropped; the next delivery looks "
+            "again. If that doesn't help, pause the stream. If topic and table are still those that the connector has "
+            "written from and into, run the provisioning action reset with same_topic; if one of them was created "
+            "again, run reset for it"
+        )
+
+
+def signs_of_another(state: State, observed: Observed) -> Iterator[str]:
+    """What shows that the ledger is about another topic or table. Pure."""
+    yield from _of_table(state, observed)
+    yield from _of_topics(state, observed)
+    yield from _of_records(state, observed)
+
+
+def unproven(state: State, observed: Observed) -> Iterator[str]:
+    """What isn't proven of the table, and of each topic-partition that records are to be dropped of. Pure."""
+    places = sorted(where for where in observed.dropped if where not in observed.gone)
+    if not places:
+        return
+    known = state.identity
+    if known is None or not (known.table_created and observed.table_created):
+        times = (known.table_created if known else 0) or "none", observed.table_created or "none"
+        yield "table: expected its creation time in the ledger and from MaxCompute, found {} and {}".format(*times)
+    for topic, number in places:
+        id_ = known.topics.get(topic) if known else None
+        is_same = id_ is not None and observed.topics.get(topic) == id_
+        if (topic, number) not in observed.ends:
+            yield f"{topic}-{number}: expected the end of its log, found no answer"
+        elif not is_same and not _is_marked(state, observed, (topic, number)):
+            told = "it has none" if id_ is None else "the brokers didn't tell it"
+            yield f"{topic}-{number}: expected the topic's id, but {told}, or {_mark(state, (topic, number))}"
+
+
+def _is_marked(state: State, observed: Observed, where: TopicPartition) -> bool:
+    mark = state.marks.get(where)
+    return mark is not None and observed.marks.get(where) == mark.digest
+
+
+def _mark(state: State, where: TopicPartition) -> str:
+    mark = state.marks.get(where)
+    if mark is None:
+        return "a record that the ledger has marked, but it has marked none"
+    return f"the record at offset {mark.offset} that the ledger has marked, but the log has no record there"
+
+
+def _listed(faults: list[str]) -> str:
+    return "".join(f"\n  - {fault}" for fault in faults)
 
 
 def _of_table(state: State, observed: Observed) -> Iterator[str]:
@@ -111,6 +178,11 @@ def _of_topics(state: State, observed: Observed) -> Iterator[str]:
         if settled and end <= settled[-1][1]:
             high = settled[-1][1]
             yield f"{topic}-{number}: expected its log to reach beyond settled offset {high}, found its end at {end}"
+    for (topic, number), found in observed.marks.items():
+        mark = state.marks.get((topic, number))
+        if mark and found and found != mark.digest:
+            marked = f"the record at offset {mark.offset} that the ledger has marked"
+            yield f"{topic}-{number}: expected {marked}, found another"
 
 
 def _of_records(state: State, observed: Observed) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -11,6 +12,9 @@ from confluent_kafka.admin import AdminClient
 from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.brokers import consumer
+from kafka_maxcompute.diverted import nothing
+from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed
 from kafka_maxcompute.log_bounds import QUESTION_SECONDS
 
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # public, not marked so
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.operations import ByTopicPartition, State
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
+    from kafka_maxcompute.originals import Originals
 
 ANSWERLESS_SECONDS = 2.0
 """How long a question is waited for that old brokers and the embedded one can't answer."""
@@ -39,23 +45,56 @@ _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """How librdkafka prints the id of a topic that has none."""
 
 
-def observed(
-    configuration: Mapping[str, Any], state: State, dropped: Offsets, timestamps: ByTopicPartition, deadline: Deadline
-) -> Observed:
-    """What the brokers have now of the topic-partitions from which settled records are about to be dropped.
+@dataclass(frozen=True, slots=True)
+class SourceTopics:
+    """The source topics as their brokers have them; `configuration` is librdkafka's, with its secrets."""
 
-    `timestamps` has the records' highest a topic-partition. Topic ids are asked for where the ledger knows one.
-    """
-    known = state.identity.topics if state.identity else {}
-    asked = sorted({topic for topic, _ in dropped} & known.keys())
-    with asking(configuration) as client:
-        ends = log_bounds.ends(client, dropped, deadline)
-    return Observed(
-        topics=ids(configuration, asked, deadline) if asked else {},
-        ends=ends,
-        dropped=dropped,
-        timestamps=timestamps,
-    )
+    configuration: Mapping[str, Any] = field(repr=False)
+    originals: Originals
+
+    def observed(
+        self,
+        state: State,
+        dropped: Offsets,
+        timestamps: ByTopicPartition,
+        deadline: Deadline,
+        known: Known = nothing,
+    ) -> Observed:
+        """What there is of the topic-partitions from which settled records are about to be dropped.
+
+        `timestamps` has the records' highest a topic-partition, `known` is what the delivery has of them. Topic ids are
+        asked for if the ledger knows one. Raises `UnavailableError` and `RefusedError`, but not for topic-partitions
+        that aren't there.
+        """
+        with asking(self.configuration) as client:
+            ends = _ends(client, sorted(dropped), deadline)
+        there = {where: dropped[where] for where in ends}
+        look = marks.look(state, there, self.originals, deadline, known)
+        ends = {where: end for where, end in ends.items() if where not in look.gone}
+        identified = state.identity.topics if state.identity else {}
+        asked = sorted({topic for topic, _ in ends} & identified.keys())
+        return Observed(
+            topics=ids(self.configuration, asked, deadline) if asked else {},
+            ends=ends,
+            dropped=dropped,
+            timestamps=timestamps,
+            marks=look.digests,
+            gone=frozenset(dropped.keys() - ends.keys()),
+            others=look.others,
+        )
+
+
+def _ends(client: Consumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+    """The ends of the logs of those topic-partitions that the brokers know."""
+    try:
+        return log_bounds.ends(client, places, deadline)
+    except RefusedError as error:
+        if error.code not in log_bounds.NOWHERE:
+            raise
+    if len(places) == 1:
+        return {}
+    half = len(places) // 2
+    return _ends(client, places[:half], deadline) | _ends(client, places[half:], deadline)
 
 
 def asking(configuration: Mapping[str, Any]) -> closing[Consumer]:

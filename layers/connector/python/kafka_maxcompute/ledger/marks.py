@@ -1,0 +1,206 @@
+"""Marks: records by which the ledger knows the log of a topic-partition again.
+
+A topic that was deleted and created again has other records at its offsets, even if somebody has filled it with the
+same times. So the ledger keeps a digest of one record of each log. Whoever is about to drop records as settled reads
+the log at that offset. An equal record shows that the log is the same; another record shows that it isn't. No record
+there (deleted, compacted) shows nothing.
+
+The mark has to stay near the log's end, or retention deletes the record. So it moves, but only to a record that was
+read together with the mark before: both are in one log then.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec.structs import replace
+
+from kafka_maxcompute import originals as logs
+from kafka_maxcompute.diverted import is_delivered, nothing
+from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.ledger.operations import Mark
+from kafka_maxcompute.ledger.state import is_claimed, taken
+from kafka_maxcompute.log_bounds import NOWHERE
+from kafka_maxcompute.offsets import contains, difference, union
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.diverted import Delivered, Known
+    from kafka_maxcompute.ledger.operations import ByTopicPartition, Claim, Divert, State
+    from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
+    from kafka_maxcompute.originals import Found, Original, Originals
+
+DIGEST_BYTES = 12
+"""Kept of a SHA-256: two different records are taken for one in 1 of 2^96 cases."""
+TAIL = 16
+"""Offsets from a log's end or a batch's end back in which a record for a mark is looked for."""
+
+Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
+"""Later marks of topic-partitions, by the generation in which they were found and the topic-partition."""
+
+REPLACED = "\ufffd".encode()
+"""What an event has instead of bytes that aren't UTF-8; a key with it can't be compared."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What logs hold at the ledger's marks, and where the records of a delivery are from.
+
+    `digests` has that of the record at each mark, "" if there is none; `gone` has the topic-partitions that the brokers
+    don't know, `others` those whose logs hold other records than the delivery has.
+    """
+
+    digests: Mapping[TopicPartition, str] = field(default_factory=dict)
+    gone: frozenset[TopicPartition] = frozenset()
+    others: frozenset[TopicPartition] = frozenset()
+
+
+def digest(record: Original) -> str:
+    """What a record is known by: its key, value, headers and timestamp, as the log holds them."""
+    found = hashlib.sha256(f"{record.timestamp} {logs.digest(record)}".encode())
+    return base64.urlsafe_b64encode(found.digest()[:DIGEST_BYTES]).decode()
+
+
+def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadline, known: Known = nothing) -> Look:
+    """Read the logs of topic-partitions at the ledger's marks, and at the last of the offsets.
+
+    `known` is what a delivery has of the records there. Raises what the read raises, but not for topic-partitions that
+    aren't there.
+    """
+    at = {where: _one(state.marks[where].offset) for where in offsets if where in state.marks}
+    wanted = {where: union(at.get(where, ()), _tail(found)) for where, found in offsets.items()}
+    found, gone = present(originals, wanted, deadline)
+    told = {where: found.get((where, first)) for where, ((first, _),) in at.items() if where not in gone}
+    differing = (where for (where, offset), one in found.items() if _differs(one, known(where, offset)))
+    return Look({where: "" if one is None else digest(one) for where, one in told.items()}, gone, frozenset(differing))
+
+
+def beginnings(
+    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """Marks for the topic-partitions of a batch of which nothing is claimed yet: its last records, out of the logs.
+
+    `known` is what the delivery has of its records. A log that holds another record there gives no mark: the delivery's
+    records aren't of this log. Raises what the read raises, but not for topic-partitions that aren't there.
+    """
+    marked = set(state.marks).union(*(pending.operation.begins for pending in state.pending.values()))
+    fresh = [where for where in covered if where not in marked and not is_claimed(state, where)]
+    wanted = {where: _tail(covered[where]) for where in fresh}
+    found, _ = present(originals, wanted, deadline)
+    # Rising, so that the last record of each is the one that stays.
+    return {
+        where: Mark(offset, digest(record))
+        for (where, offset), record in sorted(found.items(), key=lambda one: one[0])
+        if is_delivered(record, known(where, offset))
+    }
+
+
+def advanced(
+    state: State, written: Offsets, starts: ByTopicPartition, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """Later marks for the topic-partitions of a batch that is written: its last records, read together with the marks.
+
+    `state` has the batch's claims as pending, `starts` has where the logs begin. Raises what the read raises.
+    """
+    wanted = {
+        where: (*_one(state.marks[where].offset), *_tail(offsets))
+        for where, offsets in written.items()
+        if where in state.marks and offsets[-1][1] > state.marks[where].offset
+    }
+    found, _ = present(originals, wanted, deadline)
+    moved: dict[TopicPartition, Mark] = {}
+    for (where, offset), record in sorted(found.items(), key=lambda one: one[0]):
+        mark = state.marks[where]
+        before = found.get((where, mark.offset))
+        if before is None:
+            same = _is_alone(state, where, written[where], starts) and _is_claimed_with(state, where, offset, record)
+        else:
+            same = digest(before) == mark.digest
+        if same and offset > mark.offset:
+            moved[where] = Mark(offset, digest(record))
+        elif not same and before is not None:
+            _log.error("a source topic's log isn't the ledger's", extra={"topic": where[0], "partition": where[1]})
+    return moved
+
+
+def others(
+    operation: Claim | Divert, state: State, originals: Originals, deadline: Deadline
+) -> frozenset[TopicPartition]:
+    """The topic-partitions of a pending operation whose logs hold another record at the mark than the ledger has."""
+    marked = replace(state, marks={**operation.begins, **state.marks})
+    found = look(marked, operation.offsets, originals, deadline).digests
+    return frozenset(where for where, told in found.items() if told not in {"", marked.marks[where].digest})
+
+
+def of_logs(
+    bounds: Mapping[TopicPartition, tuple[int, int]], originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """Marks of the logs that are there now, by their last records; `bounds` has each log's start and end."""
+    wanted = {where: _tail(((start, end - 1),)) for where, (start, end) in bounds.items() if end > start}
+    found = originals.read(wanted, deadline)
+    return {where: Mark(offset, digest(one)) for (where, offset), one in sorted(found.items(), key=lambda at: at[0])}
+
+
+def present(
+    originals: Originals, wanted: Mapping[TopicPartition, Intervals], deadline: Deadline
+) -> tuple[Found, frozenset[TopicPartition]]:
+    """What logs hold at the wanted offsets, and which topic-partitions the brokers don't know."""
+    if not wanted:
+        return {}, frozenset()
+    try:
+        return originals.read(wanted, deadline), frozenset()
+    except RefusedError as error:
+        if error.code not in NOWHERE:
+            raise
+    if len(wanted) == 1:
+        return {}, frozenset(wanted)
+    places = sorted(wanted)
+    found: Found = {}
+    gone: frozenset[TopicPartition] = frozenset()
+    for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+        more, without = present(originals, {where: wanted[where] for where in half}, deadline)
+        found, gone = found | more, gone | without
+    return found, gone
+
+
+def _one(offset: int) -> tuple[Interval]:
+    return ((offset, offset),)
+
+
+def _tail(offsets: Intervals) -> Intervals:
+    """The last offsets, as many as are looked at."""
+    last = offsets[-1][1]
+    return difference(offsets, ((0, last - TAIL),)) if last >= TAIL else offsets
+
+
+def _differs(record: Original, delivered: Delivered | None) -> bool:
+    """Whether the log's record can't be the one delivered, by time and key."""
+    if not is_delivered(record, delivered):
+        return True
+    if delivered is None or delivered.form == "event":
+        return False
+    key = delivered.record.key or b""
+    return REPLACED not in key and key != (record.key or b"")
+
+
+def _is_alone(state: State, where: TopicPartition, written: Intervals, starts: ByTopicPartition) -> bool:
+    """Whether all that is taken besides a batch lies before the log's start, so that nobody can be given it again."""
+    others = difference(taken(state).get(where, ()), written)
+    return where in starts and (not others or others[-1][1] < starts[where])
+
+
+def _is_claimed_with(state: State, where: TopicPartition, offset: int, record: Original) -> bool:
+    """Whether a pending claim has a record of this offset and time."""
+    return any(
+        contains(one.operation.offsets.get(where, ()), offset)
+        and one.operation.timestamps.get(where) == record.timestamp
+        for one in state.pending.values()
+    )

@@ -1,0 +1,186 @@
+"""Marks: where they begin, how they move, and what they say of a log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec import structs
+
+from kafka_maxcompute.diverted import Delivered
+from kafka_maxcompute.errors import RefusedError, UnavailableError
+from kafka_maxcompute.ledger import marks
+from kafka_maxcompute.ledger.operations import Mark, Settle, State
+from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
+from kafka_maxcompute.originals import MemoryOriginals, Original
+from tests.deadlines import soon
+from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.offsets import TopicPartition
+    from kafka_maxcompute.originals import Found, Wanted
+
+pytestmark = pytest.mark.quick
+
+OTHER = ("orders", 1)
+
+
+def record(offset: int, value: bytes = b"v") -> Original:
+    return Original(key=b"k%d" % offset, value=value, timestamp=1_000 + offset)
+
+
+def log_of(offsets: Iterable[int], place: TopicPartition = PLACE, value: bytes = b"v") -> Found:
+    return {(place, offset): record(offset, value) for offset in offsets}
+
+
+def known(place: TopicPartition, offset: int) -> Delivered | None:  # noqa: ARG001 # it's one of `Known`
+    return Delivered(record(offset))
+
+
+class Partial(MemoryOriginals):
+    """Logs of brokers that know the topic-partitions of `log` alone; counts the reads."""
+
+    reads = 0
+
+    def read(self, wanted: Wanted, deadline: Deadline) -> Found:
+        self.reads += 1
+        there = {where for where, _ in self.log}
+        if any(where not in there for where in wanted):
+            raise RefusedError("the brokers have no such topic", code=NO_SUCH_TOPIC)
+        return super().read(wanted, deadline)
+
+
+class TestADigest:
+    @pytest.mark.parametrize(
+        "other",
+        [
+            replace(record(1), key=b"k2"),
+            replace(record(1), key=None),
+            replace(record(1), value=b"w"),
+            replace(record(1), value=None),
+            replace(record(1), timestamp=1_002),
+            replace(record(1), timestamp=None),
+            replace(record(1), headers=(("h", b""),)),
+        ],
+    )
+    def test_it_is_of_all_that_a_record_has(self, other: Original) -> None:
+        assert marks.digest(record(1)) == marks.digest(record(1))
+        assert marks.digest(other) != marks.digest(record(1))
+
+
+class TestBeginnings:
+    def begun(self, state: State, log: Found, last: int = 9) -> dict[TopicPartition, Mark]:
+        return marks.beginnings(state, {PLACE: ((0, last),)}, known, MemoryOriginals(log), soon())
+
+    def test_the_last_record_of_the_batch_that_the_log_has(self) -> None:
+        assert self.begun(folded(GENESIS), log_of(range(12))) == {PLACE: Mark(9, marks.digest(record(9)))}
+        assert self.begun(folded(GENESIS), log_of([3, 7])) == {PLACE: Mark(7, marks.digest(record(7)))}
+        assert self.begun(folded(GENESIS), log_of(range(40)), last=30) == {PLACE: Mark(30, marks.digest(record(30)))}
+
+    def test_none_in_a_log_of_other_records(self) -> None:
+        log = {(PLACE, offset): replace(one, timestamp=5) for (_, offset), one in log_of(range(10)).items()}
+        assert self.begun(folded(GENESIS), log) == {}
+
+    def test_none_if_something_is_claimed_already(self) -> None:
+        claimed = (GENESIS, claim("s", 20, 29, begins=29))
+        assert self.begun(folded(*claimed), log_of(range(40))) == {}
+        assert self.begun(folded(*claimed, Settle(id="s")), log_of(range(40))) == {}
+        assert self.begun(folded(GENESIS, claim("s", 20, 29), Settle(id="s")), log_of(range(40))) == {}
+
+    def test_one_after_a_reset(self) -> None:
+        assert PLACE in self.begun(folded(GENESIS, reset(start=5)), log_of(range(10)))
+
+    def test_a_topic_that_is_not_there_has_none_and_harms_no_other(self) -> None:
+        originals = Partial(log_of(range(10)))
+        covered = {PLACE: ((0, 9),), **{("nowhere", number): ((0, 9),) for number in range(7)}}
+        assert marks.beginnings(folded(GENESIS), covered, known, originals, soon()).keys() == {PLACE}
+        assert originals.reads <= 2 * len(covered)
+
+    def test_brokers_that_do_not_answer_fail_it(self) -> None:
+        class Silent(MemoryOriginals):
+            def read(self, wanted: Wanted, deadline: Deadline) -> Found:  # noqa: ARG002 # it never answers
+                raise UnavailableError("no answer")
+
+        with pytest.raises(UnavailableError):
+            marks.beginnings(folded(GENESIS), {PLACE: ((0, 9),)}, known, Silent(), soon())
+
+
+class TestLaterMarks:
+    MARKED = structs.replace(
+        folded(GENESIS, claim("s", 0, 9), Settle(id="s"), claim("t", 10, 19, timestamp=1_019)),
+        marks={PLACE: Mark(9, marks.digest(record(9)))},
+    )
+
+    def advanced(self, log: Found, start: int = 0, written: int = 19) -> dict[TopicPartition, Mark]:
+        offsets = {PLACE: ((10, written),), OTHER: ((0, 9),)}
+        return marks.advanced(self.MARKED, offsets, {PLACE: start}, MemoryOriginals(log), soon())
+
+    def test_a_record_of_the_same_log(self) -> None:
+        assert self.advanced(log_of(range(25))) == {PLACE: Mark(19, marks.digest(record(19)))}
+
+    def test_none_of_another_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert self.advanced(log_of(range(25)) | log_of([9], value=b"other")) == {}
+        assert "isn't the ledger's" in caplog.text
+
+    def test_none_if_the_marked_record_was_compacted(self) -> None:
+        assert self.advanced(log_of(range(10, 25))) == {}
+        assert self.advanced(log_of(range(10, 25)), start=5) == {}
+
+    def test_one_of_the_batch_if_all_else_was_deleted(self) -> None:
+        assert self.advanced(log_of(range(10, 25)), start=10) == {PLACE: Mark(19, marks.digest(record(19)))}
+        # Another record of that time was never claimed.
+        assert self.advanced(log_of(range(20, 25)), start=10) == {}
+        assert self.advanced({(PLACE, 19): replace(record(19), timestamp=7)}, start=10) == {}
+
+    def test_none_that_is_earlier(self) -> None:
+        early = {PLACE: ((0, 5),)}
+        assert marks.advanced(self.MARKED, early, {PLACE: 0}, MemoryOriginals(log_of(range(25))), soon()) == {}
+
+
+class TestALook:
+    STATE = structs.replace(TestLaterMarks.MARKED, pending={})
+
+    def test_it_has_the_digest_at_the_mark(self) -> None:
+        found = marks.look(self.STATE, {PLACE: ((2, 3),)}, MemoryOriginals(log_of(range(10))), soon(), known)
+        assert found == marks.Look({PLACE: self.STATE.marks[PLACE].digest})
+        assert marks.look(self.STATE, {PLACE: ((2, 3),)}, MemoryOriginals(), soon()).digests == {PLACE: ""}
+
+    def test_topic_partitions_that_are_gone(self) -> None:
+        found = marks.look(self.STATE, {PLACE: ((2, 3),), OTHER: ((0, 0),)}, Partial(log_of([9])), soon())
+        assert (found.gone, found.digests.keys()) == ({OTHER}, {PLACE})
+
+    @pytest.mark.parametrize(
+        ("delivered", "differs"),
+        [
+            (Delivered(record(3)), False),
+            (Delivered(replace(record(3), timestamp=7)), True),
+            (Delivered(replace(record(3), timestamp=-1)), False),
+            (Delivered(replace(record(3), key=b"other")), True),
+            (Delivered(replace(record(3), key=None)), True),
+            (Delivered(replace(record(3), key="k\ufffd".encode())), False),
+            (Delivered(replace(record(3), key=None), "event"), False),
+            (None, False),
+        ],
+    )
+    def test_a_log_with_other_records_than_those_delivered(self, delivered: Delivered | None, differs: bool) -> None:
+        originals = MemoryOriginals(log_of(range(10)))
+        told = {3: delivered}
+        found = marks.look(self.STATE, {PLACE: ((3, 3),)}, originals, soon(), lambda _, offset: told.get(offset))
+        assert found.others == (frozenset({PLACE}) if differs else frozenset())
+
+
+def test_the_logs_that_are_not_those_of_a_pending_divert() -> None:
+    pending = structs.replace(divert("d", 3, 3), begins={PLACE: Mark(3, marks.digest(record(3)))})
+    state = folded(GENESIS, pending)
+    assert marks.others(pending, state, MemoryOriginals(log_of(range(10))), soon()) == frozenset()
+    assert marks.others(pending, state, MemoryOriginals(), soon()) == frozenset()
+    assert marks.others(pending, state, MemoryOriginals(log_of(range(10), value=b"other")), soon()) == {PLACE}
+
+
+def test_the_marks_of_the_logs_that_are_there() -> None:
+    bounds = {PLACE: (0, 10), OTHER: (5, 5)}
+    assert marks.of_logs(bounds, MemoryOriginals(log_of(range(8))), soon()) == {PLACE: Mark(7, marks.digest(record(7)))}
