@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import Column
-from maxcompute_sink import mapping
+from kafka_maxcompute.table import FIELD_TYPES, Column
+from maxcompute_sink import csv_rows, mapping
+from maxcompute_sink.arrow_types import arrow_type
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.mapping import Mapper, Rows
 from tests.kafka_events import element, payload
@@ -214,8 +220,11 @@ GOOD_FIELDS = [
     ("DATETIME", "2020-11-17 14:20:00", datetime(2020, 11, 17, 6, 20)),  # noqa: DTZ001 # Tunnel's are UTC unsaid
     ("DATETIME", "2020-11-17T14:20:00.123Z", datetime(2020, 11, 17, 14, 20, 0, 123000)),  # noqa: DTZ001
     ("DATETIME", "2020-11-17 14:20+01:00", datetime(2020, 11, 17, 13, 20)),  # noqa: DTZ001
-    ("TIMESTAMP", "2020-11-17 14:20:00.123456", datetime(2020, 11, 17, 6, 20, 0, 123456)),  # noqa: DTZ001
+    ("DATETIME", "2020-11-17 14:20:00.120000000+08:00", datetime(2020, 11, 17, 6, 20, 0, 120000)),  # noqa: DTZ001
     ("TIMESTAMP_NTZ", "2020-11-17 14:20:00", datetime(2020, 11, 17, 14, 20)),  # noqa: DTZ001
+    ("DATE", "0001-01-01", date(1, 1, 1)),
+    ("DATE", "9999-12-31", date(9999, 12, 31)),
+    ("BIGINT", "-9223372036854775807", -(2**63) + 1),
 ]
 
 
@@ -227,42 +236,114 @@ def test_csv_fields_become_values_of_the_column(type_: str, text: str, value: ob
     assert (column.cast("timestamp[us]")[0].as_py() if type_.startswith("TIMESTAMP") else read) == value
 
 
+def epoch(*parts: int) -> int:
+    """Seconds since 1970 of a time in UTC."""
+    return int((datetime(*parts) - datetime(1970, 1, 1)).total_seconds())  # type: ignore[arg-type, misc]  # noqa: DTZ001 # as above
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [
+        ("DATETIME", "0001-01-01 00:00:00", (epoch(1, 1, 1) - 8 * 3_600) * 1_000),
+        ("DATETIME", "9999-12-31 23:59:59.999", (epoch(9999, 12, 31, 15, 59, 59) * 1_000) + 999),
+        ("DATETIME", "9999-12-31T23:59:59+08:00", epoch(9999, 12, 31, 15, 59, 59) * 1_000),
+        ("DATETIME", "1969-12-31 23:59:59.999Z", -1),
+        ("TIMESTAMP", "2020-11-17 14:20:00.123456789", epoch(2020, 11, 17, 6, 20) * 10**9 + 123_456_789),
+        ("TIMESTAMP", "1969-12-31T23:59:59.999999999Z", -1),
+        ("TIMESTAMP", "1900-01-01 00:00:00.5+08:05:43", (epoch(1899, 12, 31, 15, 54, 17) * 10**9) + 5 * 10**8),
+        ("TIMESTAMP", "2262-04-11T23:47:16.854775807Z", 2**63 - 1),
+        ("TIMESTAMP_NTZ", "1677-09-21 00:12:43.145224193", -(2**63) + 1),
+    ],
+)
+def test_times_reach_to_the_ends_of_their_columns_in_all_digits(type_: str, text: str, value: int) -> None:
+    found = rows((*POSITION, Column("c", type_)), element(1, value=text), format="CSV", mode="VALUE")
+    assert [one.error.message for one in found.rejected] == []
+    assert found.batch.column(3).cast("int64").to_pylist() == [value]
+
+
+WHOLE = "text of another form"
 BAD_FIELDS = [
-    ("TINYINT", "128"),
-    ("SMALLINT", "-32769"),
-    ("INT", "2147483648"),
-    ("DOUBLE", "1,5".replace(",", " ")),
-    ("DOUBLE", "0x10"),
-    ("DOUBLE", "1e999"),
-    ("FLOAT", "3.5e38"),
-    ("DECIMAL(10,2)", "1.234"),
-    ("DECIMAL(10,2)", "123456789"),
-    ("DECIMAL", "NaN"),
-    ("DECIMAL", "1e999999"),
-    ("DECIMAL", "x"),
-    ("BOOLEAN", "yes"),
-    ("VARCHAR(3)", "abcd"),
-    ("CHAR(1)", "ab"),
-    ("DATE", "2021-02-29"),
-    ("DATE", "20200101"),
-    ("DATE", "2020-01-01 00:00:00"),
-    ("DATETIME", "2020-11-17"),
-    ("DATETIME", "2020-11-17 25:00:00"),
-    ("DATETIME", "2020-11-17 14:20:00.1234"),
-    ("DATETIME", "0001-01-01 00:00:00"),
-    ("TIMESTAMP", "2263-01-01 00:00:00"),
-    ("TIMESTAMP", "1600-01-01 00:00:00"),
-    ("TIMESTAMP", "yesterday"),
-    ("TIMESTAMP_NTZ", "2020-11-17 14:20:00Z"),
+    ("TINYINT", "128", "a number outside of that range"),
+    ("SMALLINT", "-32769", "a number outside of that range"),
+    ("INT", "2147483648", "a number outside of that range"),
+    ("BIGINT", "-9223372036854775808", "a number outside of that range"),
+    ("INT", "1.0", WHOLE),
+    ("DOUBLE", "1 5", WHOLE),
+    ("DOUBLE", "0x10", WHOLE),
+    ("DOUBLE", "1e999", "a number outside of that range"),
+    ("FLOAT", "3.5e38", "a number outside of that range"),
+    ("DECIMAL(10,2)", "1.234", "more digits after the point"),
+    ("DECIMAL(10,2)", "123456789", "a number outside of that range"),
+    ("DECIMAL", "NaN", "a number outside of that range"),
+    ("DECIMAL", "1e999999", "a number outside of that range"),
+    ("DECIMAL", "x", WHOLE),
+    ("BOOLEAN", "yes", WHOLE),
+    ("BOOLEAN", "1", WHOLE),
+    ("VARCHAR(3)", "abcd", "4 characters"),
+    ("CHAR(1)", "ab", "2 characters"),
+    ("DATE", "2021-02-29", "a day that no calendar has"),
+    ("DATE", "0000-01-01", "a day that no calendar has"),
+    ("DATE", "20200101", WHOLE),
+    ("DATE", "2020-01-01 00:00:00", WHOLE),
+    ("DATETIME", "2020-11-17", WHOLE),
+    ("DATETIME", "2020-11-17 25:00:00", WHOLE),
+    ("DATETIME", "2020-11-17 24:00:00", WHOLE),
+    ("DATETIME", "2020-11-17 14:60:00", "a day or an hour that no calendar or clock has"),
+    ("DATETIME", "2021-02-29 14:00:00", "a day or an hour that no calendar or clock has"),
+    ("DATETIME", "2020-11-17 14:20:00.1234", "digits below a millisecond"),
+    ("DATETIME", "2020-11-17 14:20:00.1234567890", WHOLE),
+    ("DATETIME", "0001-01-01 00:00:00+14:00", "a time outside of that range"),
+    ("DATETIME", "9999-12-31 23:59:59Z", "a time outside of that range"),
+    ("DATETIME", "2020-11-17 14:20:00+18:01", "an offset that no zone has"),
+    ("DATETIME", "2020-11-17 14:20:00-08:60", "an offset that no zone has"),
+    ("TIMESTAMP", "2263-01-01 00:00:00", "a time outside of that range"),
+    ("TIMESTAMP", "1600-01-01 00:00:00", "a time outside of that range"),
+    ("TIMESTAMP", "yesterday", WHOLE),
+    ("TIMESTAMP_NTZ", "2020-11-17 14:20:00Z", "a time with a zone"),
+    ("TIMESTAMP_NTZ", "2020-11-17 14:20:00+00:00", "a time with a zone"),
 ]
 
 
-@pytest.mark.parametrize(("type_", "text"), BAD_FIELDS)
-def test_csv_fields_of_another_type_are_set_aside(type_: str, text: str) -> None:
+@pytest.mark.parametrize(("type_", "text", "told"), BAD_FIELDS)
+def test_csv_fields_of_another_type_are_set_aside_with_the_forms_that_are_taken(
+    type_: str, text: str, told: str
+) -> None:
     found = rows((*POSITION, Column("c", type_)), element(1, value=text), format="CSV", mode="VALUE")
     (error,) = [one.error for one in found.rejected]
     assert (error.reason, content(found)) == (mapping.WRONG_TYPE, [])
-    assert error.message == f"column c: expected a {type_}, found text that is none"
+    assert re.fullmatch(rf"column c: expected a {re.escape(type_)}: .{{10,}}; found {re.escape(told)}", error.message)
+
+
+ALL_FIELD_TYPES = [*(set(FIELD_TYPES) - {"DECIMAL", "VARCHAR", "CHAR"}), "DECIMAL(10,2)", "VARCHAR(9)", "CHAR(2)"]
+TOLD = {told for _, _, told in BAD_FIELDS} | {"a time that clocks in that zone skipped"}
+
+
+@given(
+    type_=st.sampled_from(sorted(ALL_FIELD_TYPES)),
+    text=st.text(min_size=1) | st.from_regex(csv_rows._MOMENT, fullmatch=True) | st.from_regex(csv_rows._NUMBER),
+)
+def test_a_field_is_a_value_or_a_fault_that_does_not_repeat_it(type_: str, text: str) -> None:
+    wire = arrow_type(type_)
+    form, told = csv_rows.form(type_, wire, ZoneInfo("Europe/Berlin")), ""
+    if form.read is not None:
+        try:
+            pa.array([form.read(text)], wire).validate(full=True)
+        except csv_rows.UnfitError as error:
+            told = str(error)
+    assert told in {"", *TOLD} or re.fullmatch(r"\d+ characters", told)
+
+
+@pytest.mark.parametrize("type_", ["STRING", "BINARY"])
+def test_a_field_is_measured_in_bytes(type_: str) -> None:
+    most = mapping.FIELD_BYTES
+    fits, longer = "中" * (most // 3), "中" * (most // 3 + 1)
+    columns = (*POSITION, Column("a", type_), Column("n", "INT"))
+    elements = (element(n, value=f"{text},{n}") for n, text in enumerate(["good", longer, fits, "x" * (most + 1)]))
+    found = rows(columns, *elements, format="CSV", mode="VALUE")
+    assert found.batch.column(2).to_pylist() == [0, 2]
+    assert [(one.offset, one.error.reason) for one in found.rejected] == [(1, mapping.TOO_LONG), (3, mapping.TOO_LONG)]
+    told = f"column a: expected at most {most} bytes, which is what a field of a table holds, found {len(longer) * 3}"
+    assert found.rejected[0].error.message == told
 
 
 @pytest.mark.parametrize("type_", ["BIGINT", "DOUBLE", "BOOLEAN", "DATE", "DECIMAL(3,1)"])

@@ -3,6 +3,8 @@
 Fields are separated by commas and may be enclosed in double quotes; a quote inside is doubled; a line feed inside
 quotes belongs to the field, as do blanks. A quote within a field that doesn't begin with one is taken as it is. An
 empty field is an empty string in a column of text, NULL in any other.
+
+docs/CONFIGURATION.md lists the forms that each type takes; a reason repeats them, and never the field.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from datetime import date, datetime, timezone
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Context, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,27 +23,40 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-Convert: TypeAlias = "Callable[[str], Any]"
-"""Reads a field; raises ValueError where it's no value of the column's type."""
-
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|[+-]?Infinity")
 _BOOLEANS = {"true": True, "false": False}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2})?"
-    r"(?P<fraction>\.[0-9]{1,6})?(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-9]{2})(:[0-9]{2})?(?:\.([0-9]{1,9}))?"
+    r"(?:Z|([+-])([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?"
 )
 _LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
 _EXACT = Context(prec=100)
-# TIMESTAMP travels as 64 bits of nanoseconds, DATETIME as milliseconds.
-_NANOSECOND_YEARS = range(1678, 2262)
-_YEARS = range(2, 9999)
+_EPOCH_DAY, _DAY, _HOUR, _MINUTE = date(1970, 1, 1).toordinal(), 86_400, 3_600, 60
+_NANOSECONDS, _NANOSECONDS_OF_MILLISECOND = 10**9, 10**6
+_LONGEST_OFFSET = 18 * _HOUR  # of ISO 8601's readers, such as Java's ZoneOffset
+
+_OTHER_FORM = "text of another form"
+
+# The reader's own limit of 128 KB would refuse what a table takes, and a limit in characters isn't one in bytes.
+csv.field_size_limit(2**31 - 1)
 
 
-# The reader's own limit of 128 KB would refuse what the table takes: 8 MB a field.
-csv.field_size_limit(8 * 1024 * 1024)
+class UnfitError(ValueError):
+    """A field is no value of its column's type; the message says what was found, without repeating the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a column takes: `expected` says it, `read` makes a value of a field and raises `UnfitError`.
+
+    Values are as `pyarrow.array` takes them for the column's Arrow type. `read` None: any text is a value.
+    """
+
+    expected: str
+    read: Callable[[str], Any] | None = None
 
 
 def fields(line: str) -> list[str]:
@@ -52,111 +68,194 @@ def fields(line: str) -> list[str]:
     return rows[0] or [""]
 
 
-def converter(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Convert:
-    """What reads the fields of a column of one of `kafka_maxcompute.table.FIELD_TYPES`, for an array of its Arrow type.
+def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
+    """The form of the fields of a column of one of `kafka_maxcompute.table.FIELD_TYPES`.
 
     Times without an offset of their own are told in `zone`, except those of TIMESTAMP_NTZ, which has none.
     """
     name, _, arguments = type_name.upper().partition("(")
     name = name.strip()
     if name in _BITS:
-        bound = 2 ** (_BITS[name] - 1)
-        return lambda text: _whole(text, bound)
+        return _whole(name)
     if name in {"VARCHAR", "CHAR"}:
-        return lambda text: _short(text, int(arguments.rstrip(")")))
+        return _short(type_name, int(arguments.rstrip(")")))
     if name == "DECIMAL":
-        return lambda text: _decimal(text, arrow_type.precision, arrow_type.scale)
-    by_name: dict[str, Convert] = {
-        "STRING": str,
-        "BINARY": str,
-        "FLOAT": lambda text: _float(text, _LARGEST_FLOAT),
-        "DOUBLE": lambda text: _float(text, sys.float_info.max),
-        "BOOLEAN": _boolean,
-        "DATE": _date,
-        "DATETIME": lambda text: _datetime(text, zone),
-        "TIMESTAMP": lambda text: _instant(text, zone, _NANOSECOND_YEARS),
-        "TIMESTAMP_NTZ": _wall_clock,
-    }
-    return by_name[name]
+        return _decimal(type_name, arrow_type.precision, arrow_type.scale)
+    if name in {"DATETIME", "TIMESTAMP", "TIMESTAMP_NTZ"}:
+        return _TIMES[name](zone)
+    return _BY_NAME[name]
 
 
-def _short(text: str, most: int) -> str:
-    if len(text) > most:
-        raise ValueError
-    return text
+def _whole(name: str) -> Form:
+    # MaxCompute's documents disagree whether BIGINT holds -2**63; in some of them it stands for NULL.
+    most = 2 ** (_BITS[name] - 1) - 1
+    least = -most if name == "BIGINT" else -most - 1
+
+    def read(text: str) -> int:
+        if not _WHOLE_NUMBER.fullmatch(text):
+            raise UnfitError(_OTHER_FORM)
+        value = int(text)
+        if not least <= value <= most:
+            raise UnfitError("a number outside of that range")
+        return value
+
+    return Form(f"a {name}: a whole number from {least} to {most}", read)
 
 
-def _whole(text: str, bound: int) -> int:
-    if not _WHOLE_NUMBER.fullmatch(text) or not -bound <= int(text) < bound:
-        raise ValueError
-    return int(text)
+def _short(type_name: str, most: int) -> Form:
+    def read(text: str) -> str:
+        if len(text) > most:
+            raise UnfitError(f"{len(text)} characters")
+        return text
+
+    return Form(f"a {type_name}: at most {most} characters", read)
 
 
-def _float(text: str, largest: float) -> float:
+def _float(name: str, largest: float) -> Form:
     """A number of at most a size; without the bound a larger one would become infinite."""
-    if not _NUMBER.fullmatch(text) or ("I" not in text and abs(float(text)) > largest):
-        raise ValueError
-    return float(text)
+
+    def read(text: str) -> float:
+        if not _NUMBER.fullmatch(text):
+            raise UnfitError(_OTHER_FORM)
+        value = float(text)
+        if abs(value) > largest and "I" not in text:
+            raise UnfitError("a number outside of that range")
+        return value
+
+    return Form(f"a {name}: a number such as -1.5 or 1e3 up to {largest:.5g}, NaN, Infinity or -Infinity", read)
 
 
-def _decimal(text: str, precision: int, scale: int) -> Decimal:
-    if not _NUMBER.fullmatch(text):
-        raise ValueError
-    try:
+def _decimal(type_name: str, precision: int, scale: int) -> Form:
+    step = Decimal(1).scaleb(-scale)
+
+    def read(text: str) -> Decimal:
+        if not _NUMBER.fullmatch(text):
+            raise UnfitError(_OTHER_FORM)
         value = Decimal(text)
-        exact = value.quantize(Decimal(1).scaleb(-scale), context=_EXACT) if value.is_finite() else None
-    except InvalidOperation:
-        raise ValueError from None
-    if exact is None or exact != value or exact.adjusted() >= precision - scale:
-        raise ValueError
-    return exact
+        try:
+            exact = value.quantize(step, context=_EXACT) if value.is_finite() else None
+        except InvalidOperation:
+            exact = None
+        if exact is None or exact.adjusted() >= precision - scale:
+            raise UnfitError("a number outside of that range")
+        if exact != value:
+            raise UnfitError("more digits after the point")
+        return exact
+
+    digits = f"at most {precision - scale} digits before the decimal point and {scale} after it"
+    return Form(f"a {type_name}: a number such as -1.5 or 1e3 with {digits}", read)
 
 
 def _boolean(text: str) -> bool:
     value = _BOOLEANS.get(text.lower())
     if value is None:
-        raise ValueError
+        raise UnfitError(_OTHER_FORM)
     return value
 
 
 def _date(text: str) -> date:
     if not _DATE.fullmatch(text):
-        raise ValueError
-    return date.fromisoformat(text)
+        raise UnfitError(_OTHER_FORM)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UnfitError("a day that no calendar has") from None
 
 
-def _moment(text: str, years: range) -> datetime:
-    """What the text says, with its offset where it names one.
+def _moment(text: str, zone: tzinfo | None) -> tuple[int, int]:
+    """Seconds since 1970 and nanoseconds of what the text says; `zone` None: no offset is taken, and none added.
 
-    Read by parts, because what `fromisoformat` takes differs between versions of Python.
+    Read by parts, because what `fromisoformat` takes differs between versions of Python, and reckoned in whole numbers,
+    because the first and the last day of the calendar have hours that Python's times can't express in UTC.
     """
     parts = _MOMENT.fullmatch(text)
     if parts is None:
-        raise ValueError
-    fraction = f"{parts['fraction'] or '.':0<7}"
-    offset = (parts["offset"] or "").replace("Z", "+00:00")
-    moment = datetime.fromisoformat(f"{parts['day']}T{parts['minute']}{parts['second'] or ':00'}{fraction}{offset}")
-    if moment.year not in years:
-        raise ValueError
-    return moment
+        raise UnfitError(_OTHER_FORM)
+    day, minute, second, fraction, sign, *offset = parts.groups()
+    try:
+        local = datetime.fromisoformat(f"{day}T{minute}{second or ''}")
+    except ValueError:
+        raise UnfitError("a day or an hour that no calendar or clock has") from None
+    seconds = (local.toordinal() - _EPOCH_DAY) * _DAY + local.hour * _HOUR + local.minute * _MINUTE + local.second
+    if sign or text[-1] == "Z":
+        if zone is None:
+            raise UnfitError("a time with a zone")
+        seconds -= _offset(sign, offset)
+    elif zone is not None:
+        seconds -= _offset_in(zone, local)
+    return seconds, int(f"{fraction or '':0<9}")
 
 
-def _instant(text: str, zone: tzinfo, years: range) -> datetime:
-    """An instant in UTC, without a zone of its own, as Tunnel wants it."""
-    moment = _moment(text, years)
-    moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
-    return moment.astimezone(timezone.utc).replace(tzinfo=None)
+def _offset(sign: str | None, parts: list[str | None]) -> int:
+    """The seconds of an offset such as +08:00, or of Z."""
+    hours, minutes, seconds = (int(part or 0) for part in parts)
+    found = hours * _HOUR + minutes * _MINUTE + seconds
+    if minutes >= _MINUTE or seconds >= _MINUTE or found > _LONGEST_OFFSET:
+        raise UnfitError("an offset that no zone has")
+    return -found if sign == "-" else found
 
 
-def _datetime(text: str, zone: tzinfo) -> datetime:
-    instant = _instant(text, zone, _YEARS)
-    if instant.microsecond % 1_000:
-        raise ValueError
-    return instant
+def _offset_in(zone: tzinfo, local: datetime) -> int:
+    """The seconds by which a local time is ahead of UTC; of a time that comes twice, at its first coming."""
+    first = zone.utcoffset(local)
+    second = zone.utcoffset(local.replace(fold=1))
+    if first is None or second is None or first < second:
+        raise UnfitError("a time that clocks in that zone skipped")
+    return first.days * _DAY + first.seconds
 
 
-def _wall_clock(text: str) -> datetime:
-    moment = _moment(text, _NANOSECOND_YEARS)
-    if moment.tzinfo is not None:
-        raise ValueError
-    return moment
+def _datetime(zone: tzinfo) -> Form:
+    # What counts is the day that a reader in that zone sees.
+    first = _moment("0001-01-01 00:00", zone)[0]
+    end = _moment("9999-12-31 23:59:59", zone)[0] + 1
+
+    def read(text: str) -> int:
+        seconds, nanoseconds = _moment(text, zone)
+        if nanoseconds % _NANOSECONDS_OF_MILLISECOND:
+            raise UnfitError("digits below a millisecond")
+        if not first <= seconds < end:
+            raise UnfitError("a time outside of that range")
+        return seconds * 1_000 + nanoseconds // _NANOSECONDS_OF_MILLISECOND
+
+    return Form(
+        f"a DATETIME: a time such as 2020-11-17 14:20:00.123 (in {zone}) or 2020-11-17T14:20Z or "
+        "2020-11-17T14:20:00+08:00, from 0001-01-01 to 9999-12-31, in whole milliseconds",
+        read,
+    )
+
+
+_NANOSECOND_RANGE = "from 1677-09-22 to 2262-04-11, which is what MaxCompute's upload service takes"
+
+
+def _timestamp(zone: tzinfo) -> Form:
+    return Form(
+        f"a TIMESTAMP: a time such as 2020-11-17 14:20:00.123456789 (in {zone}) or 2020-11-17T14:20Z or "
+        f"2020-11-17T14:20:00+08:00, {_NANOSECOND_RANGE}",
+        lambda text: _nanoseconds(*_moment(text, zone)),
+    )
+
+
+def _timestamp_ntz(_: tzinfo) -> Form:
+    return Form(
+        f"a TIMESTAMP_NTZ: a time without a zone, such as 2020-11-17 14:20:00.123456789, {_NANOSECOND_RANGE}",
+        lambda text: _nanoseconds(*_moment(text, None)),
+    )
+
+
+def _nanoseconds(seconds: int, nanoseconds: int) -> int:
+    """Nanoseconds since 1970, as they travel: in 64 bits."""
+    value = seconds * _NANOSECONDS + nanoseconds
+    if not -(2**63) < value < 2**63:
+        raise UnfitError("a time outside of that range")
+    return value
+
+
+_TIMES = {"DATETIME": _datetime, "TIMESTAMP": _timestamp, "TIMESTAMP_NTZ": _timestamp_ntz}
+_BY_NAME = {
+    "STRING": Form("a STRING: any text"),
+    "BINARY": Form("a BINARY: any text, of which the bytes in UTF-8 are kept"),
+    "FLOAT": _float("FLOAT", _LARGEST_FLOAT),
+    "DOUBLE": _float("DOUBLE", sys.float_info.max),
+    "BOOLEAN": Form("a BOOLEAN: true or false, in upper or lower case", _boolean),
+    "DATE": Form("a DATE: a day such as 2020-11-17, from 0001-01-01 to 9999-12-31", _date),
+}

@@ -54,7 +54,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A column, the part of the record that fills it ("" for none), and what reads a CSV field for it.
+    """A column, the part of the record that fills it ("" for none), and the form of a CSV field for it.
 
     `unproven` says that the part comes as bytes for a column of text.
     """
@@ -63,7 +63,7 @@ class _Target:
     type: pa.DataType
     part: str
     unproven: bool
-    convert: csv_rows.Convert | None = None
+    form: csv_rows.Form | None = None
 
 
 class _Faults:
@@ -105,9 +105,9 @@ class Mapper:
                 faults.append(f"column {column.name}: {error}; drop the column, or write into another table")
                 continue
             is_field = self._is_csv and index >= len(POSITION)
-            convert = csv_rows.converter(column.type, wire, zone) if is_field else None
+            form = csv_rows.form(column.type, wire, zone) if is_field else None
             unproven = part == "value" and wire == pa.utf8() and settings.value_type != "Text"
-            self._targets.append(_Target(column, wire, part, unproven, convert))
+            self._targets.append(_Target(column, wire, part, unproven, form))
         if faults:
             raise ConfigurationError(faults)
         self.schema = pa.schema([pa.field(target.column.name, target.type) for target in self._targets])
@@ -118,8 +118,8 @@ class Mapper:
         fields = self._csv_fields(records, faults) if self._is_csv else iter(())
         arrays = []
         for target in self._targets:
-            if target.convert is not None:
-                array = _converted(target, target.convert, next(fields), faults)
+            if target.form is not None:
+                array = _read(target, target.form, next(fields), faults)
             elif target.part:
                 array = _taken(target, self._part(target.part, records), faults)
             else:
@@ -189,7 +189,12 @@ def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
             array.validate(full=True)
         except pa.ArrowInvalid:
             _blame_bytes(target, values, faults)
-    if array.nbytes > FIELD_BYTES and target.part in {"key", "value"}:
+    return _fitting(target, array, values, faults) if target.part in {"key", "value"} else array
+
+
+def _fitting(target: _Target, array: pa.Array, values: Sequence[Any], faults: _Faults) -> pa.Array:
+    """The array, made of these values; those above a field's limit are faults."""
+    if array.nbytes > FIELD_BYTES:
         _blame_length(target, values, faults)
     return array
 
@@ -206,11 +211,12 @@ def _blame_bytes(target: _Target, values: list[Any], faults: _Faults) -> None:
             faults.add(position, NOT_TEXT, message, target.part)
 
 
-def _blame_length(target: _Target, values: list[Any], faults: _Faults) -> None:
+def _blame_length(target: _Target, values: Sequence[Any], faults: _Faults) -> None:
     for position, value in enumerate(values):
         size = len(value.encode() if isinstance(value, str) else value or b"")
         if size > FIELD_BYTES:
-            message = f"expected at most {FIELD_BYTES} bytes, which is what a field of a table holds, found {size}"
+            found = f"expected at most {FIELD_BYTES} bytes, which is what a field of a table holds, found {size}"
+            message = f"column {target.column.name}: {found}"
             faults.add(position, TOO_LONG, message, target.part)
 
 
@@ -228,17 +234,19 @@ def _csv_row(line: str | bytes, width: int) -> list[str]:
     return row
 
 
-def _converted(target: _Target, convert: csv_rows.Convert, texts: Sequence[str | None], faults: _Faults) -> pa.Array:
+def _read(target: _Target, form: csv_rows.Form, texts: Sequence[str | None], faults: _Faults) -> pa.Array:
     """A column of CSV fields."""
-    empty = "" if target.type in {pa.utf8(), pa.binary()} else None
+    if form.read is None:
+        return _fitting(target, pa.array(texts, target.type), texts, faults)
+    empty = "" if target.type == pa.utf8() else None
     values = []
     for position, text in enumerate(texts):
         value = empty if text == "" else None
         if text:
             try:
-                value = convert(text)
-            except ValueError:
-                message = f"column {target.column.name}: expected a {target.column.type}, found text that is none"
+                value = form.read(text)
+            except csv_rows.UnfitError as error:
+                message = f"column {target.column.name}: expected {form.expected}; found {error}"
                 faults.add(position, WRONG_TYPE, message, target.part)
         values.append(value)
     return pa.array(values, target.type)
