@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from odps import ODPS, options
@@ -11,9 +12,13 @@ from odps.errors import InstanceTypeNotSupported, ObjectAlreadyExists
 from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from local_emulator.endpoints import Endpoints
+
+_CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n)')
+_NUMBERS: dict[str, Callable[[str], object]] = dict.fromkeys(("tinyint", "smallint", "int", "bigint"), int)
+_NUMBERS |= dict.fromkeys(("float", "double"), float)
 
 
 def connect(at: Endpoints) -> ODPS:
@@ -44,7 +49,11 @@ def admit(owner: ODPS, statements: Iterable[str]) -> None:
 
 
 def run(project: ODPS, statement: str) -> Iterator[str]:
-    """Run one statement; the lines that MaxCompute's command line client would print. Raises odps.errors.ODPSError."""
+    """Run one statement; the lines that MaxCompute's command line client would print. Raises odps.errors.ODPSError.
+
+    Values are read as the service's own text, which has times in the zone that the statement computes in. PyODPS would
+    show them in this machine's zone, refuses those before 1928, and needs pandas for TIMESTAMP.
+    """
     instance = project.execute_sql(statement)
     try:
         reader = instance.open_reader(tunnel=True)
@@ -55,5 +64,23 @@ def run(project: ODPS, statement: str) -> Iterator[str]:
         yield "OK"
         return
     with reader:
-        names = [column.name for column in reader.schema.columns]
-        yield from draw(names, [record.values for record in reader])
+        columns, count = reader.schema.columns, reader.count
+    _, *rows = _cells(str(instance.open_reader(tunnel=False, limit=True).raw), len(columns))
+    types = [str(column.type).lower() for column in columns]
+    shown = [[_value(cell, type_) for cell, type_ in zip(row, types, strict=True)] for row in rows]
+    yield from draw([column.name for column in columns], shown)
+    if count > len(rows):
+        yield f"the first {len(rows):,} of {count:,} rows"
+
+
+def _cells(text: str, width: int) -> list[list[str | None]]:
+    r"""Lines of so many cells of the service's CSV; NULL is `\N` without quotes."""
+    found = [None if plain == "\\N" else plain or quoted.replace('""', '"') for quoted, plain, _ in _CELL.findall(text)]
+    return [found[start : start + width] for start in range(0, len(found), width)]
+
+
+def _value(cell: str | None, type_: str) -> object:
+    """A cell as `draw` takes it: numbers get their own width."""
+    if cell is None or type_ not in _NUMBERS:
+        return cell
+    return _NUMBERS[type_](cell)

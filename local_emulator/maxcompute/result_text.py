@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from local_emulator.maxcompute.calendar_range import local_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,12 +34,15 @@ def csv_text(columns: Sequence[Column], rows: pa.Table, zone: tzinfo) -> str:
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """Python's values; nanoseconds, which Python's times don't have, as (UTC) integers, inside other values too."""
+    """Python's values; times as (UTC) integers, inside other values too.
+
+    Python's own times have no nanoseconds, and don't reach over the hours at the calendar's ends in every zone.
+    """
     return list(column.cast(_counted(column.type)).to_pylist())
 
 
 def _counted(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_timestamp(type_) and type_.unit == "ns":
+    if pa.types.is_timestamp(type_):
         return pa.int64()
     if pa.types.is_map(type_):
         return pa.map_(_counted(type_.key_type), _counted(type_.item_type))
@@ -61,8 +65,8 @@ def _scalar(value: Any, type_: DataType, zone: tzinfo) -> str:
     if type_.name == "boolean":
         return "true" if value else "false"
     if type_.name == "datetime":
-        return str(value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"))
-    if type_.name in ("timestamp", "timestamp_ntz") and isinstance(value, int):
+        return local_text(value // 1_000, zone)
+    if type_.name in ("timestamp", "timestamp_ntz"):
         return _nanoseconds(value, zone if type_.name == "timestamp" else None)
     if type_.name == "decimal":
         return decimal_text(value)
@@ -80,8 +84,7 @@ def decimal_text(value: Decimal) -> str:
 
 def _nanoseconds(value: int, zone: tzinfo | None) -> str:
     seconds, nanoseconds = divmod(value, _NANOSECONDS)
-    time = datetime.fromtimestamp(seconds, tz=zone or timezone.utc)
-    text = time.strftime("%Y-%m-%d %H:%M:%S")
+    text = local_text(seconds, zone)
     return text if not nanoseconds else f"{text}.{nanoseconds:09d}".rstrip("0")
 
 

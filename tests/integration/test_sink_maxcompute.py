@@ -6,20 +6,23 @@ import base64
 import itertools
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from odps import ODPS
 
 from fc_powertools import Credentials, Deadline
 from fc_powertools.decorators import opened
-from kafka_maxcompute.errors import ConfigurationError, RefusedError
+from kafka_maxcompute.errors import ConfigurationError, RefusedError, RejectedRecordsError
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.upload_sessions import Status, commit
 from local_emulator.maxcompute import server
+from maxcompute_sink.framing import block_body
 from maxcompute_sink.instance import Instance
 from tests.kafka_events import HOUR_14, element, payload
 from tests.maxcompute_sql import NANOSECOND_TYPES
@@ -304,3 +307,66 @@ def test_wrong_keys_are_refused_without_showing_them(emulator: Server, table: st
     with pytest.raises(RefusedError) as caught:
         handle(environment, payload(element(1)))
     assert "wrong-secret" not in str(caught.value)
+
+
+TIMES = [
+    "1988-07-01 12:00:00",
+    "1940-07-01 12:00:00",
+    "1900-01-01 00:00:00",
+    "9999-12-31 23:59:59",
+    "0001-01-01 00:00:00",
+]
+
+
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [("", "1988-07-01 12:00:00"), ("GMT 08:00", "1988-07-01 13:00:00"), ("UTC", "1988-07-01 21:00:00")],
+)
+def test_times_of_csv_are_those_that_sql_shows(
+    emulator: Server, odps: ODPS, make_table: Callable[[str], str], zone: str, first: str
+) -> None:
+    table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "at DATETIME"))
+    batch = payload(*(element(n, value=text) for n, text in enumerate(TIMES[: 1 if zone else None])))
+    handle(settings_of(emulator, table, mode="VALUE", format="CSV", value_time_zone=zone), batch)
+    select = f"SELECT cast(at AS string) AS text FROM {table} WHERE pt > '' ORDER BY offset LIMIT 10"  # noqa: S608
+    with odps.execute_sql(select).open_reader(tunnel=True) as reader:
+        assert [record.text for record in reader] == [first, *(TIMES[1:] if not zone else [])]
+
+
+def test_a_field_of_nine_megabytes_in_three_million_characters_is_found_by_its_bytes(
+    emulator: Server, make_table: Callable[[str], str]
+) -> None:
+    table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "a STRING, n INT"))
+    batch = payload(element(1, value="good,1"), element(2, value="\u4e2d" * 3_000_000 + ",2"))
+    with pytest.raises(RejectedRecordsError, match=r"1 of 2 records.*\n.*orders-0-2: column a: .* found 9000000"):
+        handle(settings_of(emulator, table, mode="VALUE", format="CSV"), batch)
+
+
+def test_the_emulator_refuses_what_no_calendar_has(emulator: Server, make_table: Callable[[str], str]) -> None:
+    table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "at DATETIME, day DATE"))
+    given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}
+    settings = Settings.from_mapping({name: v for name, v in given.items() if not name.startswith("alibaba")})
+    sessions = TunnelUploadSessions(Service(emulator.endpoint.removesuffix("/api"), PROJECT, KEYS), settings)
+    for at, day, taken in (
+        (253_402_271_999_999, 2_932_896, True),
+        (253_402_272_000_000, 0, False),
+        (-62_135_625_943_000, -719_162, True),
+        (-62_135_625_943_001, 0, False),
+        (0, 2_932_897, False),
+        (0, -719_163, False),
+    ):
+        schema = pa.schema(
+            [
+                ("topic", "string"),
+                ("partition", "int64"),
+                ("offset", "int64"),
+                ("at", "timestamp[ms]"),
+                ("day", "date32"),
+            ]
+        )
+        values = (["t"], [0], [0], [at], [day])
+        arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
+        session = sessions.open(PT, Deadline.after(20))
+        block = block_body([pa.RecordBatch.from_arrays(arrays, schema=schema)], "none")
+        with nullcontext() if taken else pytest.raises(RefusedError, match="MalformedDataStream"):
+            sessions.put_block(session, 0, block, None, Deadline.after(20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ import yaml
 
 from fc_powertools import logger
 from kafka_maxcompute.settings import PREFIX, SETTINGS
+from kafka_maxcompute.table import FIELD_TYPES
+from maxcompute_sink import csv_rows
+from maxcompute_sink.arrow_types import arrow_type
 
 if TYPE_CHECKING:
     from kafka_maxcompute.setting import Setting
@@ -64,3 +68,23 @@ def test_template_passes_on_exactly_the_settings() -> None:
     template = yaml.safe_load((ROOT / "template.yml").read_text(encoding="utf-8"))
     variables = template["resources"]["sink"]["props"]["environmentVariables"]
     assert {name for name in variables if name.startswith(PREFIX)} == set(ROWS)
+
+
+FORMS = [
+    line.strip("| ").split(" | ")
+    for line in DOCUMENT.partition("### The fields of CSV")[2].partition("## Delivery")[0].splitlines()
+    if line.startswith("| `")
+]
+"""The table of CSV's forms: the columns' types, what is taken, examples."""
+
+
+@pytest.mark.parametrize("name", FIELD_TYPES)
+def test_the_forms_of_each_csv_field_are_listed_and_their_examples_taken(name: str) -> None:
+    (row,) = [row for row in FORMS if re.search(rf"`{name}[`(]", row[0])]
+    type_ = {"DECIMAL": "DECIMAL(10,2)", "VARCHAR": "VARCHAR(9)", "CHAR": "CHAR(9)"}.get(name, name)
+    form = csv_rows.form(type_, arrow_type(type_), timezone.utc)
+    examples = re.findall("`([^`]*)`", row[2]) if len(row) == 3 else []
+    assert bool(examples) == (name not in {"STRING", "BINARY", "VARCHAR", "CHAR"})
+    for example in examples:
+        assert form.read is not None
+        form.read(example)

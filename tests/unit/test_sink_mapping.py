@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_maxcompute import time_zone
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.table import FIELD_TYPES, Column
@@ -31,7 +32,7 @@ BINARY = (*POSITION, Column("key", "BINARY"), Column("value", "BINARY"))
 SECRET = "payload-that-no-message-may-hold"
 
 
-def mapper(columns: tuple[Column, ...], **settings: object) -> Mapper:
+def mapper(columns: tuple[Column, ...], zone: str = "GMT 08:00", **settings: object) -> Mapper:
     needed = {
         "name": "c",
         "source_topic": "orders",
@@ -40,7 +41,7 @@ def mapper(columns: tuple[Column, ...], **settings: object) -> Mapper:
         "project": "p",
         "table": "t",
     }
-    return Mapper(columns, settings=Settings.from_mapping(needed | settings))
+    return Mapper(columns, settings=Settings.from_mapping(needed | settings), zone=time_zone.parse(zone))
 
 
 def rows(columns: tuple[Column, ...], *elements: object, **settings: Any) -> Rows:
@@ -331,6 +332,58 @@ def test_a_field_is_a_value_or_a_fault_that_does_not_repeat_it(type_: str, text:
         except csv_rows.UnfitError as error:
             told = str(error)
     assert told in {"", *TOLD} or re.fullmatch(r"\d+ characters", told)
+
+
+def seconds_of(zone: str, text: str, type_: str = "DATETIME") -> int | str:
+    """The seconds since 1970 of a local time, or what is said of it."""
+    found = rows((*POSITION, Column("c", type_)), element(1, value=text), format="CSV", mode="VALUE", zone=zone)
+    if found.rejected:
+        return found.rejected[0].error.message.partition("; found ")[2]
+    ((value,),) = (found.batch.column(3).cast("int64").to_pylist(),)
+    return int(value) // (1_000 if type_ == "DATETIME" else 10**9)
+
+
+@pytest.mark.parametrize("type_", ["DATETIME", "TIMESTAMP"])
+@pytest.mark.parametrize(
+    ("zone", "text", "utc"),
+    [
+        ("Asia/Shanghai", "2020-11-17 14:20:00", (2020, 11, 17, 6, 20)),
+        ("Asia/Shanghai", "1988-07-01 12:00:00", (1988, 7, 1, 3)),
+        ("Asia/Shanghai", "1900-01-01 00:00:00", (1899, 12, 31, 15, 54, 17)),
+        ("GMT 08:00", "1988-07-01 12:00:00", (1988, 7, 1, 4)),
+        ("Europe/Berlin", "2024-03-31 01:59:59", (2024, 3, 31, 0, 59, 59)),
+        ("Europe/Berlin", "2024-03-31 03:00:00", (2024, 3, 31, 1)),
+        ("Europe/Berlin", "2024-10-27 01:59:59", (2024, 10, 26, 23, 59, 59)),
+        ("Europe/Berlin", "2024-10-27 02:30:00", (2024, 10, 27, 0, 30)),
+        ("Europe/Berlin", "2024-10-27 02:30:00+01:00", (2024, 10, 27, 1, 30)),
+        ("Europe/Berlin", "2024-10-27 03:00:00", (2024, 10, 27, 2)),
+    ],
+)
+def test_local_times_are_those_of_the_zone_at_that_time(zone: str, text: str, utc: tuple[int, ...], type_: str) -> None:
+    assert seconds_of(zone, text, type_) == epoch(*utc)
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("Europe/Berlin", "2024-03-31 02:00:00"),
+        ("Europe/Berlin", "2024-03-31 02:59:59"),
+        ("Asia/Shanghai", "1986-05-04 02:30:00"),
+        ("Pacific/Apia", "2011-12-30 12:00:00"),
+    ],
+)
+def test_a_local_time_that_clocks_skipped_is_never_moved(zone: str, text: str) -> None:
+    assert seconds_of(zone, text) == "a time that clocks in that zone skipped"
+    assert seconds_of("UTC", text) == epoch(*map(int, re.findall(r"\d+", text)))
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin", "America/New_York"])
+def test_the_whole_range_of_datetime_is_there_in_each_zone(zone: str) -> None:
+    first, last = seconds_of(zone, "0001-01-01 00:00:00"), seconds_of(zone, "9999-12-31 23:59:59")
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    assert seconds_of(zone, "0001-01-02 00:00:00") == first + 86_400
+    assert seconds_of(zone, "9999-12-30 23:59:59") == last - 86_400
 
 
 @pytest.mark.parametrize("type_", ["STRING", "BINARY"])

@@ -12,6 +12,7 @@ _MEANINGS = {
     "partition_names": f"partition values have {{wanted}} names from now on; {_STAY}, under the other names",
     "partition_column": "the table has to be one that is partitioned by {wanted}",
     "time_zone": f"partition values are told in {{wanted}} from now on; {_STAY}, so an hour can be under two names",
+    "value_time_zone": f"times of CSV that name no zone are read in another zone from now on; {_STAY}",
     "mode": f"rows get other columns from now on; {_STAY}",
     "format": f"values are written as {{wanted}} from now on; {_STAY}",
     "value_type": "the stream has to deliver values as {wanted} before the first batch",

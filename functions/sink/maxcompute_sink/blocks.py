@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import time_zone
@@ -16,6 +17,7 @@ from maxcompute_sink.partition import Partitioner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import tzinfo
 
     import pyarrow as pa
 
@@ -105,16 +107,19 @@ class _Sighting:
 
 
 class Preparation:
-    """Everything that turns one connector's batches into blocks; made once for a table's columns."""
+    """Everything that turns one connector's batches into blocks; made once for a table's columns.
 
-    def __init__(self, settings: Settings, columns: Sequence[Column]) -> None:
+    Times of CSV that name no zone are told in `value_zone`.
+    """
+
+    def __init__(self, settings: Settings, columns: Sequence[Column], value_zone: tzinfo = timezone.utc) -> None:
         self._settings = settings
         self._columns = tuple(columns)
         self._is_json = settings.value_type == "Json"
         self._decoder = Decoder(settings.value_type)
         zone = time_zone.parse(settings.time_zone)
         self._partitioner = Partitioner(settings.partition, settings.partition_names, zone)
-        self._mapper = Mapper(columns, settings=settings)
+        self._mapper = Mapper(columns, settings=settings, zone=value_zone)
 
     def decode(self, payload: bytes) -> Decoded:
         """The records of a batch; raises `MalformedBatchError`."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from kafka_maxcompute import time_zone
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.table import CONTENT, POSITION
 from maxcompute_sink import csv_rows
@@ -23,6 +22,7 @@ from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import tzinfo
 
     from kafka_maxcompute.settings import Settings
     from kafka_maxcompute.table import Column
@@ -83,14 +83,15 @@ class _Faults:
 class Mapper:
     """Maps records of one connector to rows; made once for a table's columns (without its partition column)."""
 
-    def __init__(self, columns: Sequence[Column], *, settings: Settings) -> None:
+    def __init__(self, columns: Sequence[Column], *, settings: Settings, zone: tzinfo) -> None:
         """Take columns that `kafka_maxcompute.table.check` has passed.
 
-        Raises `ConfigurationError` where one has a type that Tunnel doesn't take as Arrow.
+        Times of CSV that name no zone are told in `zone`. Raises `ConfigurationError` where a column has a type that
+        Tunnel doesn't take as Arrow.
         """
         self._value: Callable[[Sequence[Any]], list[Any]] = _json_texts if settings.value_type == "Json" else _values
         self._is_csv = settings.format == "CSV"
-        kept, zone = CONTENT[settings.mode], time_zone.parse(settings.time_zone)
+        kept = CONTENT[settings.mode]
         faults: list[str] = []
         self._targets: list[_Target] = []
         for index, column in enumerate(columns):

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timezone
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import table_definition
+from kafka_maxcompute import project, table_definition, time_zone
 from kafka_maxcompute.errors import TableChangedError
 from kafka_maxcompute.table import check
 from maxcompute_sink.blocks import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
 
     from fc_powertools import Deadline
     from kafka_maxcompute.service import Service
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 15.0
 """How long a delivery may wait for the definition, so that time is left to write the batch."""
+TIMED = frozenset({"DATETIME", "TIMESTAMP"})
+"""Types whose values are points in time: a text without a zone needs one. TIMESTAMP_NTZ and DATE have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class TargetTable:
         self._clock = clock
         self._prepared: Prepared | None = None
         self._looked = 0.0
+        self._project_zone: tzinfo | None = None
 
     def known(self, service: Service, deadline: Deadline) -> Prepared:
         """The table as it was last read; read now if it isn't known.
@@ -54,8 +59,20 @@ class TargetTable:
             self._looked = self._clock()
             definition = table_definition.look(service, self._settings.table, deadline.within(LOOK_SECONDS))
             check(self._settings, definition.columns, definition.partition_columns)
-            self._prepared = Prepared(definition, Preparation(self._settings, definition.columns))
+            preparation = Preparation(
+                self._settings, definition.columns, self._value_zone(definition, service, deadline)
+            )
+            self._prepared = Prepared(definition, preparation)
         return self._prepared
+
+    def _value_zone(self, definition: TableDefinition, service: Service, deadline: Deadline) -> tzinfo:
+        """The zone of times in values; the project's is asked for once, if the table has columns for times."""
+        if self._settings.value_time_zone:
+            return time_zone.parse(self._settings.value_time_zone)
+        timed = self._settings.format == "CSV" and any(column.type in TIMED for column in definition.columns)
+        if self._project_zone is None and timed:
+            self._project_zone = project.zone(service, deadline.within(LOOK_SECONDS))
+        return self._project_zone or timezone.utc
 
     def renewed(self, service: Service, deadline: Deadline, *, since: float) -> bool:
         """Read the definition again, unless that was done after `since` (seconds of the clock); whether it differs.

@@ -21,7 +21,6 @@ from local_emulator.maxcompute.rest.listing import page
 from local_emulator.maxcompute.rest.projects import project_of
 from local_emulator.maxcompute.rest.xml import element, http_time, read, reply
 from local_emulator.maxcompute.result_text import csv_text
-from local_emulator.maxcompute.sql.context import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -193,7 +192,7 @@ def _result(found: Instance) -> Element:
     outcome = found.outcome
     task = element("Task", None, element("Name", found.job.task), Type=TASK_TYPE)
     if outcome.rows is not None:
-        text = csv_text(outcome.columns, outcome.rows.slice(0, RESULT_ROWS), zone_of(found.job.settings))
+        text = csv_text(outcome.columns, outcome.rows.slice(0, RESULT_ROWS), outcome.zone)
         task.append(_encoded(text, "csv"))
         whole = outcome.rows.num_rows <= RESULT_ROWS
         columns = [{"Name": column.name, "Type": str(column.type)} for column in outcome.columns]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
 from local_emulator.maxcompute.errors import invalid, missing
 from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, ADDRESS, CLOCK, PRINCIPAL, STORE
 from local_emulator.maxcompute.rest.listing import page
@@ -22,7 +23,7 @@ REGION = "local"
 # What odpscmd and the SDKs look at.
 _PROPERTIES = {
     "odps.sql.type.system.odps2": "true",
-    "odps.sql.timezone": "Asia/Shanghai",
+    "odps.sql.timezone": PROJECT_ZONE.key,
     "odps.table.lifecycle": "optional",
     "odps.security.ip.whitelist": "",
 }

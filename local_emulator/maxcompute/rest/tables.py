@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from aiohttp import web
 
+from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
 from local_emulator.maxcompute.errors import invalid
 from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.partition_spec import matches, parse_spec
@@ -17,7 +18,6 @@ from local_emulator.maxcompute.rest.projects import project_of
 from local_emulator.maxcompute.rest.schemas import schema_of
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 from local_emulator.maxcompute.result_text import csv_text
-from local_emulator.maxcompute.sql.context import DEFAULT_ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +99,7 @@ async def _preview(request: web.Request, found: Table) -> web.Response:
                     break
                 rows.append(snapshot.read(spec, [column.name for column in columns], count=left))
         schema = pa.schema([(column.name, column.type.arrow_type()) for column in columns])
-        return csv_text(columns, pa.concat_tables(rows) if rows else schema.empty_table(), DEFAULT_ZONE)
+        return csv_text(columns, pa.concat_tables(rows) if rows else schema.empty_table(), PROJECT_ZONE)
 
     return web.Response(text=await in_thread(request, read), content_type="text/csv")
 

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
 from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.snapshot import conform
@@ -31,21 +32,20 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.store import Store
 
 CELL_BYTES = 8 << 20  # the service's own limit
-# The service's default outside of America and Europe.
-DEFAULT_ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a statement gives: a text (SHOW, DESC, ...; empty for most others), or columns and rows.
 
-    ``written``: how many rows it put into which tables, by ``project.table``.
+    ``written``: how many rows it put into which tables, by ``project.table``. ``zone`` is what it has times in.
     """
 
     text: str = ""
     columns: tuple[Column, ...] = ()
     rows: pa.Table | None = None
     written: tuple[tuple[str, int], ...] = ()
+    zone: ZoneInfo = PROJECT_ZONE
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
     """In which time zone times are read and written; SqlError if the setting names none."""
     name = settings.get("odps.sql.timezone")
     try:
-        return ZoneInfo(name) if name else DEFAULT_ZONE
+        return ZoneInfo(name) if name else PROJECT_ZONE
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise semantic_error(f"odps.sql.timezone: expect an IANA name, found {name}") from error
 

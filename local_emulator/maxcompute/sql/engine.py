@@ -72,4 +72,4 @@ def run_statement(context: Context, statement: Statement) -> Outcome:
     if isinstance(tree, exp.Insert):
         return insert(context, translator, tree)
     query = translator.query(tree)
-    return Outcome(columns=query.result_columns, rows=context.run(query))
+    return Outcome(columns=query.result_columns, rows=context.run(query), zone=context.time_zone)

@@ -1,15 +1,17 @@
-"""What a cell may hold beyond its Arrow type: sizes and lengths of texts, no null where the column forbids it.
+"""What a cell may hold beyond its Arrow type: sizes and lengths of texts, the calendar's days, no null in NOT NULL.
 
 And what is given out of a CHAR, which always has its whole length.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from local_emulator.maxcompute.calendar_range import DATE_RANGE, DATETIME_RANGE
 from local_emulator.maxcompute.tunnel.errors import malformed
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_FIELD_SIZE = 8 << 20  # bytes; the service's limit of a cell
 _SIZED = frozenset({"string", "binary", "json", "varchar", "char"})
+_RANGES = MappingProxyType({"date": DATE_RANGE, "datetime": DATETIME_RANGE})
 
 
 def checked(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
@@ -42,6 +45,8 @@ def filled(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iter
 def _check(values: pa.Array, column: Column) -> None:
     if values.null_count and not column.nullable:
         raise malformed(f"Column '{column.name}' is NOT NULL; {values.null_count} nulls were found.")
+    if column.type.name in _RANGES:
+        _check_range(values, column)
     if column.type.name not in _SIZED or not values.nbytes:
         return
     # A column whose whole data is smaller than one cell may be needs no look at its cells.
@@ -56,3 +61,12 @@ def _check(values: pa.Array, column: Column) -> None:
         longest = pc.max(pc.utf8_length(values)).as_py() or 0
         if longest > most:
             raise malformed(f"Column '{column.name}': a cell has {longest} characters; {column.type} holds {most}.")
+
+
+def _check_range(values: pa.Array, column: Column) -> None:
+    first, last = _RANGES[column.type.name]
+    counted = values.view(pa.int32() if column.type.name == "date" else pa.int64())
+    found = pc.min_max(counted).as_py()
+    for value in (found["min"], found["max"]):
+        if value is not None and not first <= value <= last:
+            raise malformed(f"Column '{column.name}': a {column.type} is outside of the years 1 to 9999.")

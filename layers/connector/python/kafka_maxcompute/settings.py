@@ -90,6 +90,7 @@ class Settings:
     partition_names: Annotated[PartitionNames, Setting("D24", choice(PartitionNames), default="document")]
     partition_column: Annotated[str, Setting("D24", named(names.MAXCOMPUTE), default="pt")]
     time_zone: Annotated[str, Setting("D25", zone(), default="GMT 08:00")]
+    value_time_zone: Annotated[str, Setting("", zone(), default="")]
     earliest_timestamp: Annotated[int, Setting("D24", instant("1973-01-01T00:00:00Z"), default="2000-01-01T00:00:00Z")]
     latest_timestamp: Annotated[int, Setting("D24", seconds(TEN_YEARS), default=86_400)]
 
