@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kafka_maxcompute import probe
 from kafka_maxcompute.originals import Original
-from kafka_maxcompute.probe import Mark
+from kafka_maxcompute.probe import Announcement, Mark
 from provisioning.probe import shaped
 
 pytestmark = pytest.mark.quick
@@ -15,7 +17,7 @@ NONCE = "0123456789abcdef" * 2
 
 
 def test_each_record_of_a_probe_is_one() -> None:
-    assert all(map(probe.is_one, shaped(NONCE, 1_700_000_000_000).values()))
+    assert all(map(probe.may_be_one, shaped(NONCE, 1_700_000_000_000).values()))
 
 
 @pytest.mark.parametrize(
@@ -29,4 +31,46 @@ def test_each_record_of_a_probe_is_one() -> None:
     ],
 )
 def test_others_are_none(record: Original) -> None:
-    assert not probe.is_one(record)
+    assert not probe.may_be_one(record)
+
+
+class TestAnnouncements:
+    """What the provisioner says in the config topic."""
+
+    NOW = 1_700_000_000_000
+
+    def one(self, number: int = 0, *, before: int = 0, **changed: Any) -> Announcement:
+        began = self.NOW - before
+        given = {"connector": "orders", "nonce": f"{number:032x}", "began": began, "until": began + 20_000}
+        return Announcement(**(given | changed))
+
+    def test_the_last_one_of_each_probe_counts_and_others_are_left_out(self) -> None:
+        placed = self.one(topic="orders", partition=1, offsets=(4, 6))
+        other = self.one(1, connector="payments")
+        records = [
+            *(Original(key=one.key, value=probe.encode(one)) for one in (self.one(), other, placed)),
+            Original(key=b"orders", value=b'{"v": 1, "settings": {}}'),
+            Original(key=placed.key, value=None),
+            Original(key=placed.key, value=b"\xff"),
+            Original(key=b"somebody's", value=probe.encode(self.one(2))),
+            Original(key=self.one(3).key, value=probe.encode(self.one(3, v=2))),
+        ]
+        assert probe.announcements(records, "orders") == {placed.nonce: placed}
+        assert [placed.holds("orders", 1, offset) for offset in (4, 5, 6, None)] == [True, False, True, False]
+        assert not placed.holds("orders", 0, 4)
+        assert not placed.holds("payments", 1, 4)
+        assert not self.one().holds("", -1, 0)
+
+    def test_the_sink_fails_for_a_short_while(self) -> None:
+        longest = probe.LONGEST_FAILURE_SECONDS * 1_000
+        ages = {-5_001: False, -5_000: True, 0: True, longest - 1: True, longest: False}
+        for age, may in ages.items():
+            assert probe.may_fail(self.one(before=age), [], self.NOW) == may, age
+
+    def test_the_sink_fails_on_a_few_probes_in_an_hour(self) -> None:
+        most = probe.MOST_IN_AN_HOUR
+        others = [self.one(number, before=1_000 + number) for number in range(most)]
+        assert not probe.may_fail(self.one(99), others, self.NOW)
+        assert probe.may_fail(self.one(99), others[1:], self.NOW)
+        assert probe.may_fail(self.one(99), [*others[1:], self.one(7, before=3_600_000)], self.NOW)
+        assert probe.may_fail(others[-1], [*others, self.one(99)], self.NOW)

@@ -2,7 +2,8 @@
 
 One has the function fail for a short while, and so shows whether a batch comes again; the others are of unusual shapes,
 and show how those are delivered. The sink takes all of them out of their batches and tells of them in the status topic
-(`kafka_maxcompute.probe`), so that the table never sees one.
+(`kafka_maxcompute.probe`), so that the table never sees one. It believes the config topic, where a probe is announced
+before its records are sent, and again with their offsets.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kafka_maxcompute import probe
 from kafka_maxcompute.appending import Append, Appender
 from kafka_maxcompute.originals import Original
-from kafka_maxcompute.probe import Mark, Sighting
+from kafka_maxcompute.probe import Announcement, Mark, Sighting
 from kafka_maxcompute.status_topic import BY_KEY
+from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
 from provisioning import brokers, trial
 from provisioning.arrivals import Arrivals
 
@@ -44,13 +48,20 @@ def run(cloud: Cloud) -> dict[str, Any]:
         against = (
             "bootstrap_servers isn't set, without which the function can't tell of a probe; set it for both functions"
         )
+    against = against or _exhausted(cloud)
     if against:
         return {"state": "blocked", "faults": [f"{against}; nothing was sent"]}
     nonce = uuid.uuid4().hex
     with Arrivals(cloud, {settings.status_topic, settings.error_topic, settings.dead_letter_topic}) as arrivals:
         began = time.time()
-        records = shaped(nonce, int((began + FAILING_SECONDS) * 1_000))
+        until = int((began + FAILING_SECONDS) * 1_000)
+        announcement = Announcement(connector=settings.name, nonce=nonce, began=int(began * 1_000), until=until)
+        records = shaped(nonce, until)
+        _announce(cloud, announcement)
         sent = trial.send(cloud, list(records.values()), request.topic_partition)
+        offsets = tuple(one.offset for one in sent)
+        placed = {"topic": sent[0].topic, "partition": sent[0].partition, "offsets": offsets}
+        _announce(cloud, msgspec.structs.replace(announcement, **placed))
         sightings, others = _watched(cloud, arrivals, nonce, set(records))
     _forgotten(cloud, sightings)
     reply = judged(sightings, int(began * 1_000), request.wait_seconds)
@@ -147,6 +158,23 @@ def _watched(cloud: Cloud, arrivals: Arrivals, nonce: str, wanted: set[str]) -> 
                 wanted.discard(FAILURE)
                 patience = patience.within(LATE_SECONDS)
     return sightings, others
+
+
+def _announce(cloud: Cloud, announcement: Announcement) -> None:
+    brokers.write(cloud, cloud.request.settings.config_topic, announcement.key, probe.encode(announcement))
+
+
+def _exhausted(cloud: Cloud) -> str:
+    """Why the sink wouldn't fail on a probe that begins now, "" if it would."""
+    settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
+    log = KafkaOriginals(brokers.configuration(cloud), settings.group)
+    records = (record for _, _, record in log.stream({(settings.config_topic, 0): WHOLE_LOG}, deadline))
+    known = probe.announcements(records, settings.name).values()
+    now = time.time_ns() // 1_000_000
+    next_one = Announcement(connector=settings.name, nonce="", began=now, until=now)
+    if probe.may_fail(next_one, known, now):
+        return ""
+    return f"{probe.MOST_IN_AN_HOUR} probes began in the last hour, and the sink fails on no more of them; wait"
 
 
 def _forgotten(cloud: Cloud, sightings: Sequence[Sighting]) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.probe import Sighting
     from maxcompute_sink.blocks import Blocks, Coverage
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
@@ -76,6 +77,7 @@ class Instance:
         self._checked = False
         self._state: State | None = None
         self._strangers = Strangers()
+        self._announcements = probe.Announcements(self.settings)
 
     def handle(self, payload: bytes, invocation: Invocation) -> dict[str, object]:
         """Write one batch; the reply says what was written where. Raises an error of `kafka_maxcompute.errors`."""
@@ -84,7 +86,7 @@ class Instance:
         metrics.dimension("connector", self.settings.name)
         metrics.count("batches")
         metrics.count("payload", len(payload), "Bytes")
-        payload = probe.taken_out(payload, self.settings, invocation, deadline)
+        payload = self._without_probes(payload, invocation, deadline)
         service = Service(self.settings.endpoint, self.settings.project, invocation.credentials)
         try:
             reply = self._written_by_who_is_let_in(payload, _Call(invocation, service, deadline))
@@ -105,6 +107,24 @@ class Instance:
         told = reply.told(self.settings.name)
         _log.info("batch committed", extra=told)
         return told
+
+    def _without_probes(self, payload: bytes, invocation: Invocation, deadline: Deadline) -> bytes:
+        """The batch without the records of an announced probe; raises `ProbeError` if that asks for a failure."""
+
+        def connect() -> Connections | None:
+            return self._clients.connect(invocation, deadline)
+
+        def tell(sightings: Sequence[Sighting]) -> None:
+            if (connections := connect()) is not None:
+                probe.tell(connections, self.settings.status_topic, sightings, deadline)
+
+        return probe.answered(
+            payload,
+            lambda nonces: self._announcements.of(nonces, connect, deadline),
+            tell,
+            request_id=str(invocation.context.request_id),
+            now=time.time_ns() // 1_000_000,
+        )
 
     def start(self, invocation: Invocation) -> None:
         """Do at an instance's start what its first batch would wait for; raises `ConfigurationError`."""

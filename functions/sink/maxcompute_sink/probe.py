@@ -1,6 +1,8 @@
-"""A probe's records: taken out of a batch, told of in the status topic, and failed on for as long as they ask.
+"""A probe's records: taken out of a batch, told of in the status topic, and failed on for as long as was announced.
 
-They never become rows, for they may be of shapes that no row can hold. A batch without them costs a few passes in C.
+They never become rows, for they may be of shapes that no row can hold. A batch without marks costs a few passes in C.
+With one, the config topic is asked whether the provisioner announced it; a marked record that isn't announced, or of
+which that can't be found out, is an ordinary record.
 """
 
 from __future__ import annotations
@@ -10,38 +12,43 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_maxcompute import brokers, probe
+from kafka_maxcompute import probe
 from kafka_maxcompute.appending import Append, Appender
 from kafka_maxcompute.errors import ConnectorError, ProbeError
 from kafka_maxcompute.originals import Original
 from kafka_maxcompute.partition_value import EPOCH
-from kafka_maxcompute.probe import Mark, Sighting
+from kafka_maxcompute.probe import Announcement, Mark, Sighting
 from kafka_maxcompute.status_topic import BY_KEY
+from kafka_maxcompute.topic_log import WHOLE_LOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from fc_powertools import Deadline, Invocation
+    from fc_powertools import Deadline
     from kafka_maxcompute.settings import Settings
+    from maxcompute_sink.connections import Connections
 
 MOST_TOLD = 20
 """So many records of one batch are told of; a probe has fewer."""
 TELL_SECONDS = 5.0
 """The longest that a batch waits for what is told; a first producer takes half a second until it has its id."""
-_SECOND = 1_000  # milliseconds
+LOOK_SECONDS = 5.0
+"""The longest that a batch waits for what was announced."""
+PAUSES = 10
+"""After a look that found none of a batch's marks announced, no look follows for so many times the time that it took:
+marks of somebody else's, each of another probe, can't slow a stream down by more than a tenth."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A probe's record: its mark, the JSON type of its element, and the record as delivered."""
+    """A marked record: its mark, the JSON type of its element, and the record as delivered."""
 
     mark: Mark
     element: str
@@ -52,46 +59,84 @@ class Found:
         """As `topic-partition-offset`."""
         return "-".join(str(self.data.get(name)) for name in ("topic", "partition", "offset"))
 
-    def is_told_of(self, now: int) -> bool:
-        """Whether it is of a probe that may still wait for it."""
-        return self._follows(now, probe.TELLING_SECONDS)
+    def is_announced(self, known: Mapping[str, Announcement]) -> bool:
+        """Whether it's where the provisioner's announcement says that the probe's records are."""
+        one, place = known.get(self.mark.nonce), [self.data.get(name) for name in ("topic", "partition", "offset")]
+        return one is not None and one.holds(place[0], *map(_number, place[1:]))
 
-    def fails(self, now: int) -> bool:
-        """Whether the batch has to fail on it; never for long after its own time."""
-        return now < self.mark.until and self._follows(now, probe.LONGEST_FAILURE_SECONDS)
-
-    def _follows(self, now: int, seconds: int) -> bool:
-        """Whether now is within so many seconds after the record's time."""
-        time = str(self.data.get("timestamp"))
-        since = now - int(time) if time.isascii() and time.isdigit() else -1_000 * _SECOND
-        return -probe.AHEAD_SECONDS * _SECOND <= since < seconds * _SECOND
+    def fails(self, known: Mapping[str, Announcement], now: int) -> bool:
+        """Whether the batch has to fail on it, an announced one; `now` is in epoch milliseconds."""
+        one = known[self.mark.nonce]
+        return now < min(self.mark.until, one.until) and probe.may_fail(one, known.values(), now)
 
 
-def taken_out(payload: bytes, settings: Settings, invocation: Invocation, deadline: Deadline) -> bytes:
-    """The batch without records of probes, which are told of in the status topic; raises `ProbeError` if asked to."""
-    return answered(
-        payload,
-        partial(_tell, settings, invocation, deadline),
-        connector=settings.name,
-        request_id=str(invocation.context.request_id),
-        now=time.time_ns() // 1_000_000,
-    )
+class Announcements:
+    """The probes that the provisioner announced, as one instance knows them."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._known: Mapping[str, Announcement] = {}
+        self._rests_until = 0.0
+
+    def of(
+        self, nonces: set[str], connect: Callable[[], Connections | None], deadline: Deadline
+    ) -> Mapping[str, Announcement]:
+        """All that are known after a look for these, if one is due; `connect` gives the clients of the brokers.
+
+        A probe is announced before its records are sent, so what isn't announced when a record comes never will be.
+        """
+        began = self._clock()
+        # Those without offsets are asked for again: their records are about to be placed.
+        if all(one in self._known and self._known[one].offsets for one in nonces) or began < self._rests_until:
+            return self._known
+        try:
+            connections = connect()
+            if connections is not None:
+                self._known = self._read(connections, deadline.within(LOOK_SECONDS))
+        except (ConnectorError, KafkaException) as error:
+            fields = {"topic": self._settings.config_topic, "error": str(error)}
+            _log.warning("whether marked records are a probe's can't be found out; they are ordinary", extra=fields)
+        if not nonces & self._known.keys():
+            self._rests_until = self._clock() + PAUSES * (self._clock() - began)
+        return self._known
+
+    def _read(self, connections: Connections, deadline: Deadline) -> dict[str, Announcement]:
+        log = connections.originals.read({(self._settings.config_topic, 0): WHOLE_LOG}, deadline)
+        return probe.announcements((log[place] for place in sorted(log)), self._settings.name)
 
 
 def answered(
-    payload: bytes, tell: Callable[[Sequence[Sighting]], None], *, connector: str, request_id: str, now: int
+    payload: bytes,
+    announced: Callable[[set[str]], Mapping[str, Announcement]],
+    tell: Callable[[Sequence[Sighting]], None],
+    *,
+    request_id: str,
+    now: int,
 ) -> bytes:
-    """The batch without the records of probes; `tell` is given what is to be told of them.
+    """The batch without the records of probes that were announced; `tell` is given what is to be told of them.
 
-    `now` is in epoch milliseconds. Raises `ProbeError` where a record asks for it.
+    `announced` gives all announcements after a look for those of some nonces; `now` is in epoch milliseconds. Raises
+    `ProbeError` if a probe asks for it, and while one is announced whose records have no place yet.
     """
     if not probe.could_hold(payload):
         return payload
-    rest, found = apart(payload)
-    failing = [one for one in found if one.fails(now)]
+    elements = apart(payload)
+    nonces = {found.mark.nonce for _, found in elements if found is not None}
+    if not nonces:
+        return payload
+    known = announced(nonces)
+    for _, found in elements:
+        one = known.get(found.mark.nonce) if found is not None else None
+        if one is not None and not one.offsets and probe.may_fail(one, known.values(), now):
+            raise ProbeError("a probe was announced, and where its records are isn't yet; nothing is wrong")
+    own = [found for _, found in elements if found is not None and found.is_announced(known)]
+    if not own:
+        return payload
+    failing = [one for one in own if one.fails(known, now)]
     told = [
         Sighting(
-            connector=connector,
+            connector=known[one.mark.nonce].connector,
             nonce=one.mark.nonce,
             kind=one.mark.kind,
             element=one.element,
@@ -100,38 +145,31 @@ def answered(
             failed=bool(failing),
             request_id=request_id,
         )
-        for one in found
-        if one.is_told_of(now)
+        for one in own
+        if known[one.mark.nonce].is_since(now, probe.TELLING_SECONDS)
     ]
-    if found:
-        where = [one.where for one in found]
-        _log.info("records of a probe", extra={"records": where, "told": len(told), "failing": len(failing)})
+    where = [one.where for one in own]
+    _log.info("records of a probe", extra={"records": where, "told": len(told), "failing": len(failing)})
     if told:
         tell(told[:MOST_TOLD])
     if failing:
-        until = EPOCH + timedelta(milliseconds=max(one.mark.until for one in failing))
+        until = EPOCH + timedelta(milliseconds=max(known[one.mark.nonce].until for one in failing))
         raise ProbeError(
             f"the probe's record {failing[0].where} asks for a failure until {until:%H:%M:%S} UTC, "
             "which shows whether the stream delivers a batch again; nothing is wrong"
         )
-    return rest
+    rest = [element for element, found in elements if found is None or not found.is_announced(known)]
+    return b"[" + b",".join(rest) + b"]"
 
 
-def apart(payload: bytes) -> tuple[bytes, list[Found]]:
-    """A batch's other elements, unchanged, and the probe's records; a batch that isn't all JSON stays as it is."""
+def apart(payload: bytes) -> list[tuple[bytes, Found | None]]:
+    """A batch's elements, unchanged, each with its mark if it has one; none of a batch that isn't all JSON."""
     array = payload if payload.lstrip()[:1] == b"[" else b"[" + payload + b"]"
     try:
         elements = msgspec.json.decode(array, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
-        return payload, []
-    rest, found = [], []
-    for element in map(bytes, elements):
-        record = _record(element) if probe.could_hold(element) else None
-        if record is None:
-            rest.append(element)
-        else:
-            found.append(record)
-    return (b"[" + b",".join(rest) + b"]", found) if found else (payload, [])
+        return []
+    return [(element, _record(element) if probe.could_hold(element) else None) for element in map(bytes, elements)]
 
 
 def _record(element: bytes) -> Found | None:
@@ -148,18 +186,21 @@ def _record(element: bytes) -> Found | None:
     return None if mark is None else Found(mark, kind, data)
 
 
-def _tell(settings: Settings, invocation: Invocation, deadline: Deadline, sightings: Sequence[Sighting]) -> None:
+def _number(value: object) -> object:
+    """A number that may have been delivered as text."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+def tell(connections: Connections, topic: str, sightings: Sequence[Sighting], deadline: Deadline) -> None:
     """Write into the status topic; failures are logged and nothing else, for no row depends on it."""
     appends = [
-        Append(settings.status_topic, BY_KEY, Original(key=sighting.key, value=probe.encode(sighting)))
-        for sighting in sightings
+        Append(topic, BY_KEY, Original(key=sighting.key, value=probe.encode(sighting))) for sighting in sightings
     ]
     try:
-        configuration = brokers.configuration(settings, invocation.environment, invocation.credentials)
-        outcomes = Appender(configuration).append(appends, deadline.within(TELL_SECONDS))
+        outcomes = Appender(connections.configuration).append(appends, deadline.within(TELL_SECONDS))
     except (ConnectorError, KafkaException) as error:
-        _log.warning("a probe isn't told of", extra={"topic": settings.status_topic, "error": str(error)})
+        _log.warning("a probe isn't told of", extra={"topic": topic, "error": str(error)})
         return
     refused = [outcome.str() for outcome in outcomes if isinstance(outcome, KafkaError)]
     if refused:
-        _log.warning("a probe isn't told of", extra={"topic": settings.status_topic, "error": refused[0]})
+        _log.warning("a probe isn't told of", extra={"topic": topic, "error": refused[0]})

@@ -12,7 +12,9 @@ from kafka_maxcompute.audit.partition_values import misplaced, samples
 from kafka_maxcompute.audit.table_runs import runs, statement
 from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
 from kafka_maxcompute.dead_letters import parse
+from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.state import taken
+from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.offsets import count, intervals
 from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Interval, Intervals
+    from kafka_maxcompute.probe import Announcement
     from kafka_maxcompute.service import Service
     from kafka_maxcompute.settings import Settings
 
@@ -178,13 +181,17 @@ def _start(known: Known, told: int | None, settings: Settings) -> int:
 
 
 def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Deadline) -> dict[int, Intervals]:
-    """Those of the offsets that the log has records for; a probe's aren't meant to be anywhere else."""
+    """Those of the offsets that the log has records for; an announced probe's aren't meant to be anywhere else."""
+    settings, announced = sources.settings, None
     wanted = {(sources.settings.source_topic, partition): found for partition, found in doubted.items() if found}
     existing: dict[int, list[Interval]] = defaultdict(list)
     # Whether aborted records are delivered is for the stream to know; nobody can miss them.
     for (_, partition), offset, record in sources.log(committed=True).stream(wanted, deadline):
-        if probe.is_one(record):
-            continue
+        if probe.may_be_one(record):
+            # Asked for once, if there is a mark at all: anybody can write one.
+            announced = _announced(sources, deadline) if announced is None else announced
+            if any(one.holds(settings.source_topic, partition, offset) for one in announced):
+                continue
         # They come in the log's order. A list of every offset would take a gigabyte for ten million.
         found = existing[partition]
         if found and found[-1][1] == offset - 1:
@@ -192,6 +199,18 @@ def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Dead
         else:
             found.append((offset, offset))
     return {partition: tuple(found) for partition, found in existing.items()}
+
+
+def _announced(sources: Sources, deadline: Deadline) -> tuple[Announcement, ...]:
+    """The connector's probes, as the config topic has them; none without that topic."""
+    place = sources.settings.config_topic, 0
+    try:
+        log = [record for _, _, record in sources.log().stream({place: WHOLE_LOG}, deadline)]
+    except RefusedError as error:
+        if error.code != NO_SUCH_TOPIC:
+            raise
+        return ()
+    return tuple(probe.announcements(log, sources.settings.name).values())
 
 
 def _times(sources: Sources, wanted: Mapping[int, Intervals], deadline: Deadline) -> dict[tuple[int, int], int | None]:

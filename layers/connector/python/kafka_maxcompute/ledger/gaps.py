@@ -1,7 +1,7 @@
 """Gaps between settled offsets: markers of transactions, aborted and compacted records leave them for ever.
 
 They are never bridged by assumption. Once there are many, the source topic is read there, and offsets at which it holds
-no record, or one of a probe, are settled by an `Empty`. Only offsets that the stream has delivered and acknowledged are
+no record are settled by an `Empty`. Only offsets that the stream has delivered and acknowledged are
 looked at, hence those before what its group has committed: a record that is under way in a batch may be removed by
 compaction meanwhile, and is to be written all the same.
 """
@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
-from kafka_maxcompute import probe
 from kafka_maxcompute.errors import DeadlineError
 from kafka_maxcompute.ledger.operations import Empty
 from kafka_maxcompute.ledger.state import before, taken
@@ -171,7 +170,7 @@ class _Reading:
     def _meet(self, place: TopicPartition, offset: int, record: Original) -> None:
         self.records += 1
         self.bytes += len(record.key or b"") + len(record.value or b"")
-        if contains(self.doubtful[place], offset) and not probe.is_one(record):
+        if contains(self.doubtful[place], offset):
             self.held.setdefault(place, []).append(offset)
 
 
