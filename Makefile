@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) --quiet install --require-hashes --no-deps --no-build-isolation --use-pep517
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format layers bootstrap requirements clean
+.PHONY: help run test quick soak lint format layers bootstrap requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,14 @@ help: ## show this list
 run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on a local cloud (KAFKA=apache or KAFKA=host:port for another broker)
 	@exec $(BIN)/python -m local_emulator demo --kafka $(KAFKA)
 
-test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, on every Python from 3.10 to 3.13 found here
-	@$(BIN)/python -m tests.run
+test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, and the quick ones on each other Python from 3.10 to 3.13 here
+	@exec $(BIN)/python -m tests.run
+
+quick: $(VENV)/dev.stamp ## run the tests that need no Kafka, JVM or server (under two minutes)
+	@exec $(BIN)/python -m tests.run --quick
 
 soak: $(VENV)/dev.stamp ## deliver under random faults for half an hour (SOAK_SECONDS), and attack with many more interleavings (ATTACKS)
-	@SOAK_SECONDS=$(SOAK_SECONDS) ATTACKS=$(ATTACKS) $(BIN)/python -m pytest -s --show-capture=no \
+	@exec env SOAK_SECONDS=$(SOAK_SECONDS) ATTACKS=$(ATTACKS) $(BIN)/python -m tests.run --alone -s --show-capture=no \
 		tests/faults/test_soak.py tests/property/test_exactly_once.py --timeout 0
 
 lint: $(VENV)/dev.stamp ## check style, types and the rules of the house

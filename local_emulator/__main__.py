@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    # The imports below take a second. Until they are done there is nothing to clear away: Ctrl-C ends the process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from local_emulator import audit_command, commands, fault_command, provision_command, redrive_command
 from local_emulator.maxcompute import command as maxcompute
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # it has no other name
 
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
 
 
@@ -118,8 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "send" and options.orders and {options.key, options.value, options.partition} != {None}:
         commandline.error("send --orders makes its own keys, values and topic-partitions; leave the other options out")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    # A plain kill ends a command as Ctrl-C does: through every `finally`, so that no process is left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
     except (KeyboardInterrupt, SystemError) as end:
@@ -133,5 +136,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def end_in_good_order() -> None:
+    """Let Ctrl-C, a plain kill and a closed terminal end a command through every `finally`, so that nothing is left.
+
+    What comes after the first of them is ignored: it would end the `finally`. In the background of a script and under
+    nohup, SIGINT and SIGHUP are ignored from the start, and stay so.
+    """
+    ignored = {number for number in _ENDINGS if signal.getsignal(number) is signal.SIG_IGN}
+
+    def end(*_: object) -> None:
+        for number in set(_ENDINGS) - ignored:
+            signal.signal(number, _ignore)
+        raise KeyboardInterrupt
+
+    for number in set(_ENDINGS) - ignored:
+        signal.signal(number, end)
+    if signal.SIGINT in ignored:
+        # A handler isn't inherited, unlike SIG_IGN: functions and brokers have the usual signals.
+        signal.signal(signal.SIGINT, _ignore)
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
 if __name__ == "__main__":
+    end_in_good_order()
     sys.exit(main())

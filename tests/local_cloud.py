@@ -46,12 +46,25 @@ class Running:
             time.sleep(0.1)
 
     def __enter__(self) -> Self:
-        self.await_ready()
+        try:
+            self.await_ready()
+        except BaseException:
+            self._kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
-        assert self.process.wait(60) == 130, self.said()
+        try:
+            os.killpg(self.process.pid, signal.SIGINT)
+            assert self.process.wait(60) == 130, self.said()
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
+        """The end of one that hasn't ended by itself; its functions and brokers end with it."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(30)
 
 
 def up(folder: Path, *options: str) -> Running:

@@ -1,15 +1,27 @@
-"""What `make test` runs: everything on this Python, the quick tests on each other supported Python found here.
+"""What `make test` and `make quick` run.
 
-Exits with 0 only if every run passed and the modules that decide about records are covered to the last branch.
+`make test`: everything on this Python, the quick tests on each other supported Python found here. It exits with 0 only
+if every stage passed and the modules that decide about records are covered to the last branch. Arguments are given to
+pytest, and then the tests on this Python are all that runs.
+
+`make quick` (--quick) runs the tests that need no Kafka, JVM or server, on this Python, with few Hypothesis examples.
+`make soak` (--alone) gives its arguments to a pytest of one process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from tests import process_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, minor) for minor in range(10, 14)]
@@ -22,19 +34,61 @@ FULLY_COVERED = [
     "functions/sink/maxcompute_sink/partition.py",
     "functions/sink/maxcompute_sink/mapping.py",
 ]
+# What each stage took here the last time that it passed.
+DURATIONS = ROOT / "build/test_durations.json"
+# How long what a test has stopped may take to be gone.
+LEFT_SECONDS = 10.0
 
 
-def run(title: str, *command: str | Path) -> bool:
-    """Run a command in the project's folder, its output as it comes; True if it succeeded."""
-    print(f"\n=== {title}", flush=True)
-    begun = time.monotonic()
-    succeeded = subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode == 0
-    print(f"=== {title}: {'passed' if succeeded else 'FAILED'} in {time.monotonic() - begun:.0f} s", flush=True)
-    return succeeded
+@dataclass(frozen=True)
+class Stage:
+    """One command, and about how many seconds it takes on two cores the first time."""
+
+    title: str
+    seconds: float
+    command: list[str]
+    # A stage that it makes no sense without.
+    after: str | None = None
+
+
+def stages(arguments: list[str]) -> list[Stage]:
+    """What there is to do, in its order."""
+    python = sys.executable
+    version = name_of(sys.version_info[:2])
+    pytest = [python, "-m", "pytest", "-q"]
+    if arguments[:1] == ["--quick"]:
+        return [Stage(f"quick tests on Python {version}", 60, [*pytest, "-n", "2", "-m", "quick", *arguments[1:]])]
+    if arguments[:1] == ["--alone"]:
+        return [Stage(f"on Python {version}: {' '.join(arguments[1:])}", 2400, [*pytest, *arguments[1:]])]
+    everything = [*pytest, "-n", "3", "--dist", "loadgroup", "--cov", "--cov-report=", *arguments]
+    if arguments:
+        return [Stage(f"on Python {version}: {' '.join(arguments)}", 60, everything)]
+    report = [python, "-m", "coverage", "report", "--fail-under=100", "--show-missing"]
+    found = [
+        Stage(f"all tests on Python {version}", 900, everything),
+        Stage("branch coverage of what decides about records", 10, [*report, "--include", ",".join(FULLY_COVERED)]),
+    ]
+    for other, interpreter in sorted(other_interpreters().items()):
+        found += stages_on(name_of(other), interpreter)
+    return found
+
+
+def stages_on(version: str, interpreter: Path) -> list[Stage]:
+    """Set up an environment for another Python (once a set of pins) as `make` does, and run the quick tests in it."""
+    environment = f".venv-{version}"
+    set_up = f"environment of Python {version}"
+    make = ["make", "--no-print-directory", f"PYTHON={interpreter}", f"VENV={environment}", f"{environment}/dev.stamp"]
+    pytest = [str(ROOT / environment / "bin/python"), "-m", "pytest", "-q", "-n", "2", "-m", "quick"]
+    return [Stage(set_up, 120, make), Stage(f"quick tests on Python {version}", 90, pytest, after=set_up)]
+
+
+def name_of(version: tuple[int, ...]) -> str:
+    """A version as it's written: 3.10."""
+    return ".".join(map(str, version))
 
 
 def interpreter_version(python: Path) -> tuple[int, int] | None:
-    """The (major, minor) of an interpreter, or None where it is only a shim without a Python behind it."""
+    """The (major, minor) of an interpreter, or None if it is only a shim without a Python behind it."""
     asked = subprocess.run(
         [python, "-c", "import sys, venv, ensurepip; print(*sys.version_info[:2])"],
         capture_output=True,
@@ -62,33 +116,85 @@ def other_interpreters() -> dict[tuple[int, int], Path]:
     return found
 
 
-def test_on(version: tuple[int, int], python: Path) -> bool:
-    """Set up an environment for another Python (once a set of pins) as `make` does, and run the quick tests in it."""
-    name = f"{version[0]}.{version[1]}"
-    environment = f".venv-{name}"
-    if not run(f"set up Python {name}", "make", f"PYTHON={python}", f"VENV={environment}", f"{environment}/dev.stamp"):
-        return False
-    pytest = [ROOT / environment / "bin/python", "-m", "pytest", "-q", "-n", "2", "-m", "quick"]
-    return run(f"quick tests on Python {name}", *pytest)
+def work(arguments: list[str]) -> int:
+    """Run all stages, go on after a failure, and answer with the exit code."""
+    todo = stages(arguments)
+    took = durations()
+    expected = {stage.title: took.get(stage.title, stage.seconds) for stage in todo}
+    say(f"{len(todo)} stage(s), about {spoken(sum(expected.values()))} in all. Ctrl-C ends everything within seconds.")
+    for number, stage in enumerate(todo, 1):
+        say(f"  {number}. {stage.title}: about {spoken(expected[stage.title])}")
+    failed: list[str] = []
+    for number, stage in enumerate(todo, 1):
+        if stage.after in failed:
+            say(f"\n=== {number}/{len(todo)} {stage.title}: NOT RUN, for the stage before it failed")
+            failed.append(stage.title)
+            continue
+        say(f"\n=== {number}/{len(todo)} {stage.title}: about {spoken(expected[stage.title])}")
+        begun = time.monotonic()
+        passed = process_tree.run(stage.command, ROOT) == 0
+        seconds = time.monotonic() - begun
+        if left := process_tree.left_behind(LEFT_SECONDS):
+            passed = False
+            process_tree.end_descendants()
+            say("processes that a test has left behind:", *left)
+        if passed:
+            took[stage.title] = round(seconds, 1)
+        else:
+            failed.append(stage.title)
+        rest = sum(expected[later.title] for later in todo[number:])
+        to_go = f"; about {spoken(rest)} to go" if rest else ""
+        say(f"=== {number}/{len(todo)} {stage.title}: {'passed' if passed else 'FAILED'} in {spoken(seconds)}{to_go}")
+    if arguments in ([], ["--quick"]):
+        remember(took)
+    say("", f"FAILED: {'; '.join(failed)}" if failed else "All passed.")
+    return 1 if failed else 0
+
+
+def durations() -> dict[str, float]:
+    """What each stage took here the last time."""
+    try:
+        kept: dict[str, float] = json.loads(DURATIONS.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept
+
+
+def remember(took: dict[str, float]) -> None:
+    """Keep what each stage took."""
+    DURATIONS.parent.mkdir(exist_ok=True)
+    DURATIONS.write_text(json.dumps(took, indent=1), encoding="utf-8")
+
+
+def spoken(seconds: float) -> str:
+    """A duration in seconds, or in minutes if it's long."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def say(*lines: str) -> None:
+    """Lines for whoever runs this, at once."""
+    print(*lines, sep="\n", flush=True)
+
+
+def stopped(number: int) -> None:
+    """Say that a signal has ended it all; the terminal may be gone."""
+    with contextlib.suppress(OSError):
+        say(f"\nstopped by signal {number}; all that it had started has ended")
 
 
 def main() -> int:
-    """Run it all, go on after a failure, and answer with the exit code."""
+    """Run it with a folder of its own for all temporary files, which is kept only if a stage failed."""
     arguments = sys.argv[1:]
-    python = sys.executable
-    passed = [
-        run(
-            f"all tests on Python {sys.version_info[0]}.{sys.version_info[1]}",
-            *[python, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "--cov", "--cov-report=", *arguments],
-        )
-    ]
-    if not arguments:
-        report = [python, "-m", "coverage", "report", "--fail-under=100", "--show-missing"]
-        passed.append(
-            run("branch coverage of what decides about records", *report, "--include", ",".join(FULLY_COVERED))
-        )
-        passed += [test_on(version, found) for version, found in sorted(other_interpreters().items())]
-    return 0 if all(passed) else 1
+    if arguments[:1] == ["--quick"]:
+        os.environ.setdefault("HYPOTHESIS_PROFILE", "small")
+    scratch = Path(tempfile.mkdtemp(prefix="kafka-maxcompute-tests-"))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    code = process_tree.guarded(lambda: work(arguments), stopped)
+    if code == 1:
+        say(f"the tests' temporary files: {scratch}")
+    else:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -82,9 +82,12 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
     ) as process:
         try:
             output, _ = process.communicate(timeout=MAVEN_SECONDS)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
+            # The time limit, Ctrl-C or the limit of the test: Popen would wait for Maven's end.
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             pytest.fail(f"Maven hadn't ended after {MAVEN_SECONDS} s:\n{output}")
     return subprocess.CompletedProcess(command, process.returncode, output)
 

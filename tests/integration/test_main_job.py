@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from local_emulator.kafka.apache import ApacheBroker
 
 DEMO = [sys.executable, "-m", "local_emulator", "demo"]
+# Starts a command as a script does in its background.
+IGNORING = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 # The connector document's example, in the form that its client draws.
 DOCUMENTS_ROW = "| maxcompute-test-input | 0          | 0          | 1   | 1     | 11-17-2020 14 |"
 PAYLOAD_WORDS = ("绿茶", "丝绸围巾", "buyer", "请放门口", "receiver")
@@ -165,21 +167,37 @@ def processes_below(pid: int) -> set[int]:
     return found
 
 
-@pytest.fixture
-def started(project_copy: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        DEMO,
-        cwd=project_copy,
+def demo_process(folder: Path, *, ignoring: bool) -> subprocess.Popen[str]:
+    """`make run`'s command, as a terminal starts it, or as the background of a script does: with SIGINT ignored."""
+    return subprocess.Popen(
+        [*(IGNORING if ignoring else []), *DEMO],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
         env=plain_environment(),
     )
+
+
+@pytest.fixture
+def started(project_copy: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    process = demo_process(project_copy, ignoring=getattr(request, "param", "") == "SIGINT ignored")
     yield process
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def await_line(process: subprocess.Popen[str], sign: str) -> None:
+    assert process.stdout is not None
+    assert any(sign in line for line in process.stdout)
+
+
+def ignored_signals(pid: int) -> int:
+    """The mask of the signals that a process ignores."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    return int(status.split("SigIgn:")[1].split()[0], 16)
 
 
 # Before anything runs, while the parts start, while records are sent, in the middle of the deliveries.
@@ -190,11 +208,8 @@ def started(project_copy: Path) -> Iterator[subprocess.Popen[str]]:
 def test_ctrl_c_at_any_moment_leaves_no_process(
     started: subprocess.Popen[str], sign: str | None, seconds_after: float
 ) -> None:
-    assert started.stdout is not None
     if sign is not None:
-        for line in started.stdout:
-            if sign in line:
-                break
+        await_line(started, sign)
     time.sleep(seconds_after)
     family = processes_below(started.pid)
     os.killpg(started.pid, signal.SIGINT)
@@ -202,6 +217,43 @@ def test_ctrl_c_at_any_moment_leaves_no_process(
     assert started.returncode in {130, -signal.SIGINT}, said
     assert sign is None or "Traceback" not in said, said
     time.sleep(0.2)
+    assert {pid for pid in family if Path(f"/proc/{pid}").exists()} == set()
+
+
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGINT, signal.SIGINT, signal.SIGTERM)]
+)
+def test_each_way_to_end_it_leaves_no_process(
+    started: subprocess.Popen[str], numbers: tuple[signal.Signals, ...]
+) -> None:
+    """A kill, a closed terminal, and an impatient user."""
+    await_line(started, "From the topic")
+    family = processes_below(started.pid)
+    for number in numbers:
+        os.killpg(started.pid, number)
+        time.sleep(0.1)
+    said, _ = started.communicate(timeout=60)
+    # A signal more may come once everything has ended but the interpreter.
+    assert started.returncode in {130, *(-number for number in numbers[1:])}, said
+    assert "stopped" in said
+    assert "Traceback" not in said
+    assert {pid for pid in family if Path(f"/proc/{pid}").exists()} == set()
+
+
+@pytest.mark.parametrize("started", ["SIGINT ignored"], indirect=True)
+def test_in_the_background_sigterm_ends_it_and_ctrl_c_does_not(started: subprocess.Popen[str]) -> None:
+    await_line(started, "From the topic")
+    family = processes_below(started.pid) - {started.pid}
+    assert family
+    interrupts = 1 << (signal.SIGINT - 1)
+    assert [pid for pid in family if ignored_signals(pid) & interrupts] == []
+    os.killpg(started.pid, signal.SIGINT)
+    time.sleep(1)
+    assert started.poll() is None
+    started.terminate()
+    said, _ = started.communicate(timeout=60)
+    assert started.returncode == 130, said
+    assert "Traceback" not in said
     assert {pid for pid in family if Path(f"/proc/{pid}").exists()} == set()
 
 

@@ -87,7 +87,10 @@ def test_the_commands_work_on_a_running_cloud_as_printed(project_copy: Path) -> 
             assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
     finally:
         os.killpg(up.pid, signal.SIGINT)
-        up.wait(60)
+        try:
+            up.wait(60)
+        finally:
+            up.kill()
 
 
 @pytest.mark.parametrize("document", sorted(path.name for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]))
