@@ -71,6 +71,8 @@ class ScriptedService:
 
     def __init__(self, *script: Answer) -> None:
         self.requests: list[Request] = []
+        self.aside: dict[str, Answer] = {}
+        """Answers to requests with a query of this name, which are neither in the script nor noted."""
         self.seconds_before_reading = 0.0
         """How long a request's body is left where it is."""
         self._script = list(script)
@@ -103,8 +105,10 @@ class ScriptedService:
         parts = urlsplit(handler.path)
         query = {name: found[0] for name, found in parse_qs(parts.query, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.requests.append(Request(handler.command, parts.path, query, headers, body))
-        answer = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        answer = next((self.aside[name] for name in query if name in self.aside), None)
+        if answer is None:
+            self.requests.append(Request(handler.command, parts.path, query, headers, body))
+            answer = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if not answer.drop:
             handler.send_response(answer.status)
             for name, value in answer.headers.items():

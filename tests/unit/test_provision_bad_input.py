@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.table import POSITION, Column
+from kafka_maxcompute.table import POSITION, Column, TableDefinition
 from provisioning.facts import Facts
 from provisioning.plan import Step, step
 from provisioning.preflight import faults as preflight_faults
@@ -16,7 +16,7 @@ from provisioning.refusals import refusals
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.role import Role, RoleState, trust
-from provisioning.resources.table import Table, TableState
+from provisioning.resources.table import Table
 from provisioning.resources.trigger import Trigger, TriggerState
 
 pytestmark = pytest.mark.quick
@@ -144,7 +144,7 @@ def test_a_role_with_another_trust_says_whose() -> None:
 
 def test_swapped_columns_are_named_one_by_one() -> None:
     swapped = (COLUMNS[1], COLUMNS[0], *COLUMNS[2:])
-    first, second = step(Table(asked().settings), TableState(swapped, PT), manual=False).why
+    first, second = step(Table(asked().settings), TableDefinition(swapped, PT), manual=False).why
     assert "topic" in first
     assert "partition" in second
 

@@ -133,6 +133,32 @@ def test_editions_matter_only_for_topics_that_are_to_be_made() -> None:
     assert faults(of, found, [Step(step.resource, "keep") for step in CREATED]) == ()
 
 
+STREAM = [Step("event stream connect-orders", "create")]
+IN_VPC = {"vpc_id": "vpc-a", "value_type": "Binary"}
+
+
+def test_an_event_stream_in_a_vpc_needs_a_switch_and_a_security_group() -> None:
+    of = asked(IN_VPC, stream="event_stream")
+    switch, group = faults(of, facts(of), STREAM)
+    assert switch == "vswitch_id: an event stream in vpc-a needs a vSwitch, found none; the instance has vsw-a"
+    assert group.startswith("security_group: an event stream in vpc-a needs the id of a security group")
+    whole = asked(IN_VPC | {"vswitch_id": "vsw-a"}, stream="event_stream", security_group="sg-a")
+    assert faults(whole, facts(whole), STREAM) == ()
+
+
+def test_a_stream_that_stays_as_it_is_needs_neither() -> None:
+    of = asked(IN_VPC, stream="event_stream")
+    assert faults(of, facts(of), [Step("event stream connect-orders", "keep")]) == ()
+    trigger = request(vpc_id="vpc-a")
+    assert faults(trigger, facts(trigger), CREATED) == ()
+
+
+def test_a_quota_that_is_overdrawn_matters_only_for_what_is_to_be_made() -> None:
+    of = request()
+    found = facts(of, quota={"TopicLeft": -1, "PartitionLeft": -1, "GroupLeft": -1})
+    assert faults(of, found, [Step(step.resource, "keep") for step in CREATED]) == ()
+
+
 def test_what_couldnt_be_asked_isnt_told_as_missing() -> None:
     of = request()
     found = facts(of, instance={}, source=None, function={}, unknown=("could not GetInstanceList: NoPermission",))

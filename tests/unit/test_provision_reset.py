@@ -51,6 +51,10 @@ def test_nothing_stands_against_a_sound_one() -> None:
         ({"starts": {2: 0}}, "start: orders-in has no topic-partition 2; it has 2"),
         ({"starts": {0: 11}}, "start: orders-in-0 ends at 10, before 11"),
         (
+            {"starts": {0: 3}, "logs": {0: (4, 10), 1: (0, 10)}},
+            "start: orders-in-0 begins at 4, after 3; set it to 4 or later",
+        ),
+        (
             {"state": State(folded=3, generation=1, identity=NOW, pending={"s": Pending(CLAIM, 0)})},
             "claims are pending: s; status brings them to their end",
         ),

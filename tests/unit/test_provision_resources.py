@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute.table import POSITION, Column
+from kafka_maxcompute.table import POSITION, Column, TableDefinition
 from provisioning.connector import resources, stream
 from provisioning.plan import step
 from provisioning.request import Request, read
@@ -16,7 +16,8 @@ from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.grants import Grants, granted
 from provisioning.resources.role import Role, RoleState, principal, trust
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
-from provisioning.resources.table import Table, TableState
+from provisioning.resources.start import Start, StartState
+from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic, TopicState, own_topics
 from provisioning.resources.trigger import Trigger, TriggerState
 
@@ -76,6 +77,30 @@ def trigger_config(**changes: Any) -> dict[str, Any]:
 
 def fields(resource: Any, found: Any) -> dict[str, str]:
     return {difference.field: difference.remedy for difference in resource.compare(found)}
+
+
+# --- where the group begins -------------------------------------------------------------------------------------------
+
+
+def test_a_start_has_to_lie_in_its_log() -> None:
+    found = StartState(committed={0: 4, 1: 0}, logs={0: (3, 9), 1: (0, 9), 2: (3, 9), 3: (3, 9)})
+    start = Start(request(start={"0": 4, "1": 9, "2": 2, "3": 10, "4": 0}))
+    assert fields(start, found) == {
+        "orders-in-1": "change",
+        "orders-in-2": "by hand",
+        "orders-in-3": "by hand",
+        "orders-in-4": "by hand",
+    }
+    assert step(start, found, manual=False).why == (
+        "orders-in-2: none -> 2; start: orders-in-2 begins at 3, after 2; set it to 3 or later",
+        "orders-in-3: none -> 10; start: orders-in-3 ends at 9, before 10; records to come would be skipped",
+        "orders-in-4: none -> 0; start: orders-in has no topic-partition 4; it has 4, numbered from 0",
+    )
+
+
+def test_a_start_that_was_made_stays_good_when_its_log_moves_on() -> None:
+    start = Start(request(start={"0": 4}))
+    assert start.compare(StartState(committed={0: 4}, logs={0: (5, 9)})) == ()
 
 
 # --- the role and its kin ---------------------------------------------------------------------------------------------
@@ -189,10 +214,10 @@ def test_select_is_granted_where_rows_are_counted_unless_it_is_left_out(
 
 def test_a_table_with_swapped_columns_blocks_with_each_difference() -> None:
     swapped = (COLUMNS[1], COLUMNS[0], *COLUMNS[2:])
-    planned = step(Table(request().settings), TableState(swapped, PT), manual=False)
+    planned = step(Table(request().settings), TableDefinition(swapped, PT), manual=False)
     assert planned.do == "blocked"
     assert len(planned.why) == 2
-    assert step(Table(request().settings), TableState(COLUMNS, PT), manual=False).do == "keep"
+    assert step(Table(request().settings), TableDefinition(COLUMNS, PT), manual=False).do == "keep"
 
 
 def test_a_table_is_made_on_request_only() -> None:

@@ -47,6 +47,7 @@ WRITTEN = (session("NORMAL"), Answer(), session("NORMAL", 0), session("CLOSED", 
 
 def scripted(*script: Answer) -> ScriptedService:
     service = ScriptedService(*script)
+    service.aside["extended"] = Answer(body=b"<Table><Schema>{}</Schema></Table>")  # a table without a primary key
     here = Answer(body=service.endpoint.partition("//")[2].encode())
     service._script = [here if answer is TUNNEL else answer for answer in service._script]
     return service

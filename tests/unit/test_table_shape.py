@@ -7,7 +7,7 @@ import pytest
 from kafka_maxcompute import table
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import Column
+from kafka_maxcompute.table import Column, TableDefinition
 
 pytestmark = pytest.mark.quick
 
@@ -28,9 +28,9 @@ def columns(text: str) -> list[Column]:
     return POSITION + [Column(name, type_) for name, type_ in further]
 
 
-def faults(of: Settings, found: list[Column], partition: list[Column] = PT) -> list[str]:
+def faults(of: Settings, found: list[Column], partition: list[Column] = PT, key: tuple[str, ...] = ()) -> list[str]:
     try:
-        table.check(of, found, partition)
+        table.check(of, TableDefinition(tuple(found), tuple(partition), primary_key=key))
     except ConfigurationError as error:
         return [fault.removeprefix("table connector_test.test_kafka: ") for fault in error.faults]
     return []
@@ -80,7 +80,7 @@ def test_a_statement_for_csv_needs_good_fields(fields: list[Column], fault: str)
 @pytest.mark.parametrize("text_format", ["TEXT", "BINARY"])
 def test_a_table_made_by_the_statement_fits(mode: str, text_format: str) -> None:
     of = settings(mode=mode, format=text_format)
-    table.check(of, table.expected(of), PT)
+    table.check(of, TableDefinition(table.expected(of), tuple(PT)))
 
 
 @pytest.mark.parametrize(
@@ -188,5 +188,12 @@ def test_the_partition_columns_name_is_compared_without_case() -> None:
 def test_every_difference_is_reported_and_names_the_table() -> None:
     found = [Column("topic", "BIGINT"), *POSITION[1:], Column("key", "BIGINT")]
     with pytest.raises(ConfigurationError, match="4 faults") as raised:
-        table.check(settings(), found, [])
+        table.check(settings(), TableDefinition(tuple(found), ()))
     assert all(fault.startswith("table connector_test.test_kafka: ") for fault in raised.value.faults)
+
+
+def test_a_table_with_a_primary_key_is_refused() -> None:
+    (fault,) = faults(settings(), columns("key string; value string"), key=("topic", "offset"))
+    assert fault == (
+        "expected an append table, found the primary key topic, offset; name a table without a primary key"
+    )

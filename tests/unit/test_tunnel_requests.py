@@ -15,7 +15,7 @@ from kafka_maxcompute import table_definition
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import Column
+from kafka_maxcompute.table import Column, TableDefinition
 from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.upload_sessions import State, Status, UploadSession
 from tests.deadlines import soon
@@ -260,13 +260,27 @@ def test_a_tables_columns_are_read() -> None:
         {"name": "amount", "type": "decimal(10,2)", "isNullable": False},
     ]
     schema = json.dumps({"columns": columns, "partitionKeys": [{"name": "pt", "type": "string"}]})
-    with ScriptedService(refusal(500, "InternalServerError"), table_xml("{}"), table_xml(schema)) as scripted:
-        found = table_definition.read(service(scripted), "test_kafka", soon())
-    assert found == (
-        (Column("topic", "STRING"), Column("amount", "DECIMAL(10,2)", nullable=False)),
-        (Column("pt", "STRING"),),
-    )
+    with ScriptedService(refusal(500, "InternalServerError"), table_xml("{}"), *2 * [table_xml(schema)]) as scripted:
+        found = table_definition.look(service(scripted), "test_kafka", soon())
+    assert found.columns == (Column("topic", "STRING"), Column("amount", "DECIMAL(10,2)", nullable=False))
+    assert found.partition_columns == (Column("pt", "STRING"),)
+    assert found.primary_key == ()
     assert {request.path for request in scripted.requests} == {"/projects/p/tables/test_kafka"}
+
+
+def test_a_tables_primary_key_is_read() -> None:
+    reserved = json.dumps({"schema_version": "1", "Transactional": "true", "PrimaryKey": ["topic", "offset"]})
+    answers = [table_xml('{"columns": []}'), table_xml(json.dumps({"Reserved": reserved}))]
+    with ScriptedService(*answers) as scripted:
+        found = table_definition.look(service(scripted), "test_kafka", soon())
+    assert found.primary_key == ("topic", "offset")
+    assert [sorted(one.query) for one in scripted.requests] == [["curr_project"], ["curr_project", "extended"]]
+
+
+def test_a_tables_key_that_cannot_be_read_is_unavailable() -> None:
+    answers = [table_xml('{"columns": []}'), table_xml('{"Reserved": "no JSON"}')]
+    with ScriptedService(*answers) as scripted, pytest.raises(UnavailableError, match="expected a JSON document"):
+        table_definition.look(service(scripted), "test_kafka", Deadline.after(1))
 
 
 @pytest.mark.parametrize(
@@ -279,19 +293,19 @@ def test_a_tables_columns_are_read() -> None:
 )
 def test_when_a_table_was_made_is_read(told: str, created: int | None) -> None:
     body = f'<Table>{told}<Schema><![CDATA[{{"columns": []}}]]></Schema></Table>'.encode()
-    with ScriptedService(Answer(body=body)) as scripted:
+    with ScriptedService(*2 * [Answer(body=body)]) as scripted:
         found = table_definition.look(service(scripted), "test_kafka", soon())
-    assert found == table_definition.TableDefinition((), (), created)
+    assert found == TableDefinition((), (), created)
 
 
 @pytest.mark.parametrize("answer", [Answer(body=b"{}"), Answer(body=b"<Table/>"), Answer(body=b"<Table>")])
 def test_a_table_that_cannot_be_read_is_unavailable(answer: Answer) -> None:
     with ScriptedService(answer) as scripted, pytest.raises(UnavailableError, match="expected XML with a schema"):
-        table_definition.read(service(scripted), "test_kafka", Deadline.after(1))
+        table_definition.look(service(scripted), "test_kafka", Deadline.after(1))
 
 
 def test_a_missing_table_is_refused_with_advice() -> None:
     with ScriptedService(refusal(404, "NoSuchTable")) as scripted, pytest.raises(BatchError) as caught:
-        table_definition.read(service(scripted), "test_kafka", soon())
+        table_definition.look(service(scripted), "test_kafka", soon())
     assert isinstance(caught.value, RefusedError)
     assert "create the table, or mend CONNECTOR_TABLE" in str(caught.value)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.offsets import Interval
     from provisioning.cloud import Cloud
 
 SECONDS = 20.0
@@ -96,6 +97,13 @@ def committed(cloud: Cloud) -> dict[int, int]:
     with _asking(cloud) as (reader, deadline):
         found = log_bounds.committed(reader, wanted, deadline)
     return {partition: offset for (_, partition), offset in found.items()}
+
+
+def logs(cloud: Cloud) -> dict[int, Interval]:
+    """Start and end (the next offset) of each log of the source topic, by topic-partition."""
+    wanted = [(cloud.request.settings.source_topic, number) for number in range(partitions(cloud))]
+    with _asking(cloud) as (reader, deadline):
+        return {number: bounds for (_, number), bounds in log_bounds.bounds(reader, wanted, deadline).items()}
 
 
 def commit(cloud: Cloud, offsets: Mapping[int, int]) -> None:

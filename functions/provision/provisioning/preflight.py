@@ -10,6 +10,7 @@ from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
 from provisioning.connector import is_foreign, stream
+from provisioning.resources.event_stream import EventStream
 from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, 
     """Everything that keeps the connector from being set up, besides what blocks a step."""
     return tuple(
         fault
-        for check in (_account, _instance, _switch, _editions, _quota, _source, _rights, _function)
+        for check in (_account, _instance, _switch, _stream, _editions, _quota, _source, _rights, _function)
         for fault in check(request, facts, steps)
     )
 
@@ -88,6 +89,22 @@ def _switch(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
         yield f"vswitch_id: {found}; mend it, or leave it out"
 
 
+def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
+    """An event stream that reaches the brokers through a VPC needs a vSwitch and a security group there."""
+    feeding, settings = stream(request), request.settings
+    sent = any(step.resource == feeding.title and step.do in {"create", "change"} for step in steps)
+    if not settings.vpc_id or not isinstance(feeding, EventStream) or not sent:
+        return
+    if not settings.vswitch_id:
+        known = ", ".join(network.switches(facts.instance)) or "none"
+        yield f"vswitch_id: an event stream in {settings.vpc_id} needs a vSwitch, found none; the instance has {known}"
+    if not request.security_group:
+        yield (
+            f"security_group: an event stream in {settings.vpc_id} needs the id of a security group, and neither the "
+            "event nor the instance names one; set it in the event"
+        )
+
+
 def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     """Local storage isn't to be had everywhere (D14)."""
     topics = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL]
@@ -116,7 +133,7 @@ def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[st
     }
     for kind, count in needed.items():
         left = facts.quota.get(f"{kind}Left")
-        if left is not None and int(left) < count:
+        if left is not None and int(left) < count and count:
             what = {"Topic": "topics", "Partition": "topic-partitions", "Group": "groups"}[kind]
             yield f"instance {request.settings.instance_id}: expected room for {count} {what}, found {left}; raise it"
 

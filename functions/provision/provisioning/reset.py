@@ -11,16 +11,17 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import log_bounds, table_definition
+from kafka_maxcompute import table_definition
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
-from kafka_maxcompute.ledger.source_topics import asking, ids
+from kafka_maxcompute.ledger.source_topics import ids
 from kafka_maxcompute.ledger.state import fold
 from kafka_maxcompute.offsets import count, intersection
 from provisioning import brokers
 from provisioning.connector import stream
 from provisioning.resources.ledger import begin, opened
+from provisioning.resources.start import outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,12 +73,7 @@ def against(topic: str, found: Found) -> Iterator[str]:
     """Why it can't be done. Pure."""
     if found.running:
         yield "the stream is running; pause it first"
-    for number, start in sorted(found.starts.items()):
-        if number not in found.logs:
-            yield f"start: {topic} has no topic-partition {number}; it has {len(found.logs)}"
-        elif start > found.logs[number][1]:
-            end = found.logs[number][1]
-            yield f"start: {topic}-{number} ends at {end}, before {start}; records to come would count as written"
+    yield from outside(topic, found.starts, found.logs).values()
     if found.state is not None and found.state.pending:
         names = ", ".join(sorted(found.state.pending))
         yield f"claims are pending: {names}; status brings them to their end, then call again"
@@ -109,9 +105,7 @@ def _look(cloud: Cloud) -> Found:
     request, settings, deadline = cloud.request, cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
     configuration, moment = brokers.configuration(cloud), request.start_timestamp
     starts = request.start if moment is None else brokers.offsets_at(cloud, moment)
-    places = [(settings.source_topic, number) for number in range(brokers.partitions(cloud))]
-    with asking(configuration) as client:
-        logs = {number: ends for (_, number), ends in log_bounds.bounds(client, places, deadline).items()}
+    logs = brokers.logs(cloud)
     feeding = stream(request)
     has = feeding.look(cloud)
     running = has is not None and not feeding.is_paused(has)

@@ -78,7 +78,8 @@ def survey(cloud: Cloud) -> Survey:
     found = looking.gather(cloud)
     silent = found.reached.error
     record, asking = _look(SettingsRecord(cloud.request), cloud, silent), looking.Asking()
-    request = cloud.request if silent else _completed(cloud, record.found, asking)
+    request = _in_network(cloud.request, found.instance)
+    request = request if silent else _completed(cloud, request, record.found, asking)
     items = tuple(
         _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud, silent))
         for resource in resources(request, cloud.account)
@@ -98,9 +99,14 @@ def survey(cloud: Cloud) -> Survey:
     return Survey(items, faults, (*preflight.warnings(request, found), *([over] if over else [])))
 
 
-def _completed(cloud: Cloud, recorded: Recorded | None, asking: looking.Asking) -> Request:
+def _in_network(request: Request, instance: dict[str, Any]) -> Request:
+    """With the instance's security group for an event stream in a VPC, if the request names none."""
+    return replace(request, security_group=request.security_group or str(instance.get("SecurityGroup") or ""))
+
+
+def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking: looking.Asking) -> Request:
     """With what the record and the brokers know: risks that are accepted already, offsets of a time, a start made."""
-    request, moment = cloud.request, cloud.request.start_timestamp
+    moment = request.start_timestamp
     if moment is not None:
         request = replace(request, start=asking.learn(lambda: brokers.offsets_at(cloud, moment), NO_OFFSETS))
     if recorded is None:
@@ -118,7 +124,7 @@ def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Se
         recorded=recorded,
         ledger=by_kind.get(Ledger),
         running=feeding is not None and not stream(request).is_paused(feeding),
-        committed=by_kind.get(Start) or {},
+        committed=starting.committed if (starting := by_kind.get(Start)) else {},
     )
     topic = str(before.had("offset_topic"))
     if before.had("delivery") == changes.EXACTLY_ONCE and (Ledger not in by_kind or topic != settings.offset_topic):

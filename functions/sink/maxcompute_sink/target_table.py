@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.service import Service
     from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.table_definition import TableDefinition
+    from kafka_maxcompute.table import TableDefinition
 
 LOOK_SECONDS = 15.0
 """How long a delivery may wait for the definition, so that time is left to write the batch."""
@@ -58,7 +58,7 @@ class TargetTable:
         if self._prepared is None:
             self._looked = self._clock()
             definition = table_definition.look(service, self._settings.table, deadline.within(LOOK_SECONDS))
-            check(self._settings, definition.columns, definition.partition_columns)
+            check(self._settings, definition)
             preparation = Preparation(
                 self._settings, definition.columns, self._value_zone(definition, service, deadline)
             )

@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING
 from kafka_maxcompute import table_definition
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.statements import run_sql
-from kafka_maxcompute.table import Column, check, create_statement
+from kafka_maxcompute.table import check, create_statement
 from provisioning.resource import Difference
 
 if TYPE_CHECKING:
     from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.table import Column, TableDefinition
     from provisioning.cloud import Cloud
 
 ABSENT = frozenset({"NoSuchTable", "NoSuchObject"})
-
-
-@dataclass(frozen=True, slots=True)
-class TableState:
-    """The table's columns and partition columns."""
-
-    columns: tuple[Column, ...]
-    partition_columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +47,19 @@ class Table:
             return f"mend columns: {'; '.join(faults)}"
         return f"set create_table, or run {create_statement(self.settings, self.fields)}"
 
-    def look(self, cloud: Cloud) -> TableState | None:
+    def look(self, cloud: Cloud) -> TableDefinition | None:
         """The table as MaxCompute has it."""
         try:
-            return TableState(*table_definition.read(cloud.maxcompute, self.settings.table, cloud.deadline))
+            return table_definition.look(cloud.maxcompute, self.settings.table, cloud.deadline)
         except RefusedError as error:
             if error.code in ABSENT:
                 return None
             raise
 
-    def compare(self, found: TableState) -> tuple[Difference, ...]:
+    def compare(self, found: TableDefinition) -> tuple[Difference, ...]:
         """Every difference that keeps the sink from writing; columns of a table aren't changed here."""
         try:
-            check(self.settings, found.columns, found.partition_columns)
+            check(self.settings, found)
         except ConfigurationError as error:
             columns = ", ".join(f"{column.name} {column.type}" for column in found.columns)
             return tuple(
@@ -78,7 +71,7 @@ class Table:
         """Run the connector document's CREATE TABLE."""
         run_sql(cloud.maxcompute, create_statement(self.settings, self.fields), cloud.deadline)
 
-    def change(self, cloud: Cloud, found: TableState) -> None:
+    def change(self, cloud: Cloud, found: TableDefinition) -> None:
         """Nothing of it is changed here."""
 
     def remove(self, cloud: Cloud) -> None:

@@ -34,6 +34,20 @@ class Column:
     nullable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """A table as MaxCompute has it.
+
+    `created` is its creation time in epoch milliseconds, None if the service doesn't tell it; `primary_key` has the
+    names of its key columns, in the key's order.
+    """
+
+    columns: tuple[Column, ...]
+    partition_columns: tuple[Column, ...]
+    created: int | None = None
+    primary_key: tuple[str, ...] = ()
+
+
 POSITION = (Column("topic", "STRING"), Column("partition", "BIGINT"), Column("offset", "BIGINT"))
 """The first three columns of every table, in this order."""
 
@@ -76,10 +90,11 @@ def create_statement(settings: Settings, fields: Sequence[Column] = ()) -> str:
     return f"CREATE TABLE IF NOT EXISTS `{settings.table}` ({_listed(columns)}) PARTITIONED BY ({_listed(partition)});"
 
 
-def check(settings: Settings, columns: Sequence[Column], partition_columns: Sequence[Column]) -> None:
+def check(settings: Settings, found: TableDefinition) -> None:
     """Compare an existing table with what the settings need; raises `ConfigurationError` with every difference."""
     faults = [
-        f"table {settings.project}.{settings.table}: {fault}" for fault in _faults(settings, columns, partition_columns)
+        f"table {settings.project}.{settings.table}: {fault}"
+        for fault in (*_key_faults(found), *_faults(settings, found.columns, found.partition_columns))
     ]
     if faults:
         raise ConfigurationError(faults)
@@ -91,6 +106,13 @@ def _faults(settings: Settings, columns: Sequence[Column], partition_columns: Se
     further = columns[len(POSITION) :]
     yield from _field_faults(further) if settings.format == "CSV" else _content_faults(further, settings)
     yield from _partition_faults(partition_columns, settings.partition_column)
+
+
+def _key_faults(found: TableDefinition) -> Iterator[str]:
+    """A table with a primary key takes upsert sessions, not the upload sessions that the ledger of claims is about."""
+    if found.primary_key:
+        key = ", ".join(found.primary_key)
+        yield f"expected an append table, found the primary key {key}; name a table without a primary key"
 
 
 def _position_faults(columns: Sequence[Column]) -> Iterator[str]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.retrying import until
-from kafka_maxcompute.table import Column
+from kafka_maxcompute.table import Column, TableDefinition
 
 if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.service import Service
+
+_Shape = TypeVar("_Shape")
 
 
 class _Column(msgspec.Struct):
@@ -31,19 +32,16 @@ class _Schema(msgspec.Struct):
     partition_columns: list[_Column] = msgspec.field(name="partitionKeys", default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class TableDefinition:
-    """A table's columns, its partition columns, and when it was made: epoch milliseconds, None where it isn't told."""
+class _Extended(msgspec.Struct):
+    """The same document of the request `extended`; `reserved` is the text of another JSON document."""
 
-    columns: tuple[Column, ...]
-    partition_columns: tuple[Column, ...]
-    created: int | None
+    reserved: str = msgspec.field(name="Reserved", default="")
 
 
-def read(service: Service, table: str, deadline: Deadline) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
-    """A table's columns and partition columns; raises as `look` does."""
-    found = look(service, table, deadline)
-    return found.columns, found.partition_columns
+class _Reserved(msgspec.Struct):
+    """The document in Reserved, as far as it's needed (PyODPS 0.13.2, odps/models/table.py)."""
+
+    primary_key: list[str] | None = msgspec.field(name="PrimaryKey", default=None)
 
 
 def look(service: Service, table: str, deadline: Deadline) -> TableDefinition:
@@ -51,22 +49,37 @@ def look(service: Service, table: str, deadline: Deadline) -> TableDefinition:
 
     Raises `RefusedError` (such as NoSuchTable) and `UnavailableError`.
     """
+    path, doing = f"/tables/{table}", f"read table {table}"
     for attempt in until(deadline):
         with attempt:
-            answer = service.request("GET", f"/tables/{table}", doing=f"read table {table}", deadline=deadline)
-            found = _definition(answer, table)
-    return found
+            answer = service.request("GET", path, doing=doing, deadline=deadline)
+            document, schema = _parsed(answer, _Schema, doing)
+            answer = service.request("GET", path, params={"extended": ""}, doing=doing, deadline=deadline)
+            _, extended = _parsed(answer, _Extended, doing)
+    return TableDefinition(
+        _columns(schema.columns),
+        _columns(schema.partition_columns),
+        _milliseconds(document.findtext("CreationTime") or ""),
+        _primary_key(extended, doing),
+    )
 
 
-def _definition(answer: bytes, table: str) -> TableDefinition:
+def _parsed(answer: bytes, shape: type[_Shape], doing: str) -> tuple[ET.Element, _Shape]:
+    """An answer about a table, and the JSON document in its element Schema."""
     try:
         document = ET.fromstring(answer)  # noqa: S314 # the service that gets our data
-        schema = msgspec.json.decode(document.findtext("Schema") or "", type=_Schema)
+        return document, msgspec.json.decode(document.findtext("Schema") or "", type=shape)
     except (ET.ParseError, msgspec.DecodeError):
-        message = f"could not read table {table}: expected XML with a schema, found {len(answer)} bytes that aren't"
+        message = f"could not {doing}: expected XML with a schema, found {len(answer)} bytes of another form"
         raise UnavailableError(message) from None
-    created = _milliseconds(document.findtext("CreationTime") or "")
-    return TableDefinition(_columns(schema.columns), _columns(schema.partition_columns), created)
+
+
+def _primary_key(extended: _Extended, doing: str) -> tuple[str, ...]:
+    try:
+        return tuple(msgspec.json.decode(extended.reserved or "{}", type=_Reserved).primary_key or ())
+    except msgspec.DecodeError:
+        found = f"{len(extended.reserved)} characters of another form"
+        raise UnavailableError(f"could not {doing}: expected a JSON document in Reserved, found {found}") from None
 
 
 def _milliseconds(time: str) -> int | None:
