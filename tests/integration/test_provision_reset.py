@@ -102,6 +102,16 @@ def test_it_says_what_it_would_do_and_does_it_when_confirmed(around: Surrounding
     assert (again["state"], again["generation"]) == ("reset", 3)
 
 
+def test_whoever_vouches_for_the_topic_goes_on_from_new_marks(around: Surrounding) -> None:
+    before = ledger(around, *WRITTEN)
+    done = around.ask("reset", same_topic=True, confirm="orders")
+    assert (done["state"], done["generation"], done["topic_partitions"]) == ("reset", 2, [])
+    after = ledger(around)
+    assert (after.settled, after.starts, after.begun) == (before.settled, {}, {})
+    assert {where: mark.offset for where, mark in after.marks.items()} == {("orders-in", n): 2 for n in range(6)}
+    assert group(around) == [NOTHING] * 6
+
+
 def test_nothing_is_reset_while_a_claim_is_pending(around: Surrounding) -> None:
     before = ledger(around, claim("a", 0, 0, 2))
     refused = around.ask("reset", start={"0": 0}, confirm="orders")
@@ -126,7 +136,7 @@ def test_the_ledger_stays_as_it_was_where_the_group_cannot_be_moved(around: Surr
 
 def test_it_needs_offsets_of_the_topic(around: Surrounding) -> None:
     assert around.ask("reset", confirm="orders")["faults"] == [
-        "start: say where topic-partitions begin, by start or start_timestamp"
+        "start: say where topic-partitions begin, by start or start_timestamp, or that all go on, by same_topic"
     ]
     refused = around.ask("reset", start={"6": 0, "1": 4}, confirm="orders")
     assert [fault.partition(";")[0] for fault in refused["faults"]] == [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Pending, Reset, Settle, State
+from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Mark, Pending, Reset, Settle, State
 from provisioning.reset import Found, against
 from provisioning.resources.ledger import begin
 from tests.deadlines import soon
@@ -65,13 +66,43 @@ def test_nothing_stands_against_a_sound_one() -> None:
         ({"logs": {0: (0, 10), 1: (0, 3)}}, "name these topic-partitions as well: "),
         (
             {"now": Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})},
-            "topic orders-in was made anew, so name every topic-partition",
+            "name these topic-partitions as well: topic orders-in: expected the one with id ",
         ),
     ],
 )
 def test_each_reason(changes: dict[str, Any], told: str) -> None:
     (fault,) = faults(**changes)
     assert told in fault
+
+
+WITHOUT_ID = Identity(connector="orders", table="p.t", table_created=1)
+UNPROVEN = replace(BEGUN, identity=WITHOUT_ID)
+
+
+def test_what_is_not_named_has_to_be_proven_or_vouched_for() -> None:
+    unproven = {"state": UNPROVEN, "now": WITHOUT_ID}
+    (fault,) = faults(**unproven)
+    assert "orders-in-1: expected the topic's id, but it has none" in fault
+    assert "give same_topic; else name every topic-partition" in fault
+    assert faults(**unproven, same_topic=True) == []
+    assert faults(**unproven, same_topic=True, starts={}) == []
+    marked = replace(UNPROVEN, marks={(TOPIC, 1): Mark(9, "d")})
+    assert faults(state=marked, now=WITHOUT_ID, marked={(TOPIC, 1): "d"}) == []
+    # The id that the brokers didn't tell now.
+    assert len(faults(now=WITHOUT_ID)) == 1
+
+
+def test_nobody_can_vouch_for_what_is_another_topic_or_table() -> None:
+    another = {(TOPIC, 1): "other"}
+    (fault,) = faults(state=replace(UNPROVEN, marks={(TOPIC, 1): Mark(9, "d")}), marked=another, same_topic=True)
+    assert "orders-in-1: expected the record at offset 9 that the ledger has marked, found another" in fault
+    (fault,) = faults(now=replace(NOW, table_created=2), starts={}, same_topic=True)
+    assert "table p.t: expected the one created at 1 (epoch ms), found 2; name the topic-partitions" in fault
+    assert faults(now=replace(NOW, table_created=2), same_topic=True) == []
+    (fault,) = faults(now=replace(NOW, table_created=0))
+    assert "expected its creation time from MaxCompute, found none" in fault
+    (fault,) = faults(state=None, starts={}, same_topic=True)
+    assert "same_topic: expected a ledger to go on with, found none" in fault
 
 
 def test_all_reasons_at_once() -> None:

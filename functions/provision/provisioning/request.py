@@ -60,6 +60,7 @@ class Request:
 
     `accept_risk` None means the risks that are accepted already, by the settings record. `start` has first offsets by
     topic-partition of the source topic, `start_timestamp` (epoch ms) stands for those of the records of that time.
+    With `same_topic` the caller vouches that the source topic is the one that the ledger is about.
     """
 
     action: ActionName
@@ -81,6 +82,7 @@ class Request:
     topic_partition: int | None = None
     wait_seconds: int = 300
     probe: bool = False
+    same_topic: bool = False
     confirm: str = ""
     remove: frozenset[str] = frozenset()
     dry_run: bool = True
@@ -269,6 +271,7 @@ _READERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "topic_partition": _between(TOPIC_PARTITIONS),
     "wait_seconds": _between(WAIT_SECONDS),
     "probe": ("true or false", _flag),
+    "same_topic": ("true or false", _flag),
     "confirm": ("the connector's name", _text),
     "remove": _some_of(REMOVABLE),
     "dry_run": ("true or false", _flag),

@@ -112,6 +112,12 @@ class Ledger:
     def make(self, cloud: Cloud) -> None:
         """Append the Genesis; where somebody else did so first, this one has no effect."""
         created, topics = self._observed(cloud)
+        if created is None:
+            raise RefusedError(
+                f"expected a table {self._table()} with a creation time, which the ledger begins with, found none; "
+                "create the table, then call apply again",
+                code="NoSuchTable",
+            )
         first = identity.genesis(self.settings.name, self._table(), created, topics)
         with opened(cloud, self.settings) as (_, ledger):
             ledger.append(first, cloud.deadline)
@@ -121,7 +127,9 @@ class Ledger:
         if found.state is None:
             self.make(cloud)
             return
-        now = identity.identity(self.settings.name, self._table(), found.table_created, found.topics)
+        known = found.state.identity.topics if found.state.identity else {}
+        topics = {**known, **found.topics} if self.settings.source_topic in known else found.topics
+        now = identity.identity(self.settings.name, self._table(), found.table_created, topics)
         name = uuid.uuid4().hex
         begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
         with opened(cloud, self.settings) as (_, ledger):

@@ -123,16 +123,20 @@ def signs_of_another(state: State, observed: Observed) -> Iterator[str]:
 
 
 def unproven(state: State, observed: Observed) -> Iterator[str]:
-    """What isn't proven of the table, and of each topic-partition that records are to be dropped of. Pure."""
-    places = sorted(where for where in observed.dropped if where not in observed.gone)
-    if not places:
+    """What isn't proven of the table, and of the logs that records are to be dropped of. Pure."""
+    if observed.dropped.keys() <= observed.gone:
         return
-    known = state.identity
-    if known is None or not (known.table_created and observed.table_created):
-        times = (known.table_created if known else 0) or "none", observed.table_created or "none"
+    known = state.identity.table_created if state.identity else 0
+    if not (known and observed.table_created):
+        times = known or "none", observed.table_created or "none"
         yield "table: expected its creation time in the ledger and from MaxCompute, found {} and {}".format(*times)
-    for topic, number in places:
-        id_ = known.topics.get(topic) if known else None
+    yield from unproven_logs(state, observed)
+
+
+def unproven_logs(state: State, observed: Observed) -> Iterator[str]:
+    """Which logs that records are to be dropped of aren't proven to be the ledger's. Pure."""
+    for topic, number in sorted(where for where in observed.dropped if where not in observed.gone):
+        id_ = state.identity.topics.get(topic) if state.identity else None
         is_same = id_ is not None and observed.topics.get(topic) == id_
         if (topic, number) not in observed.ends:
             yield f"{topic}-{number}: expected the end of its log, found no answer"
