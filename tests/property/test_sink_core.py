@@ -88,7 +88,7 @@ def mapper(value_type: str) -> Mapper:
             "format": "BINARY" if value_type == "Binary" else "TEXT",
         }
     )
-    return Mapper(expected(settings), settings=settings)
+    return Mapper(expected(settings), settings=settings, zone=timezone.utc)
 
 
 MAPPERS = {value_type: mapper(value_type) for value_type in values}
