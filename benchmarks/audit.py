@@ -25,6 +25,7 @@ from odps.tunnel import TableTunnel  # noqa: E402
 
 from fc_powertools import Credentials, Deadline  # noqa: E402
 from kafka_maxcompute.audit.table_runs import Run, runs  # noqa: E402
+from kafka_maxcompute.destinations import Vouched  # noqa: E402
 from kafka_maxcompute.service import Service  # noqa: E402
 from kafka_maxcompute.settings import Settings  # noqa: E402
 from kafka_maxcompute.statements import run_sql, select  # noqa: E402
@@ -100,7 +101,7 @@ def main() -> int:
     options = parser.parse_args()
     with server.start("connector_test", insecure=True) as local:
         settings = Settings.from_mapping({**SETTINGS, "endpoint": local.endpoint})
-        service = Service(local.endpoint, settings.project, Credentials("ak", "sk"))
+        service = Service(Vouched(local.endpoint), settings.project, Credentials("ak", "sk"))
         run_sql(service, f"{TABLE} PARTITIONED BY (pt STRING);", Deadline.after(60))
         wanted = made(options.rows)
         rows = fill(ODPS("ak", "sk", settings.project, endpoint=local.endpoint), wanted)

@@ -41,6 +41,7 @@ from benchmarks.emulator import PROJECT, Report, running  # noqa: E402
 from benchmarks.hot_path import HOUR_14, element, order  # noqa: E402
 from fc_powertools import Credentials, Deadline  # noqa: E402
 from kafka_maxcompute import table_definition  # noqa: E402
+from kafka_maxcompute.destinations import Vouched  # noqa: E402
 from kafka_maxcompute.ledger.identity import genesis  # noqa: E402
 from kafka_maxcompute.ledger.kafka_log import KafkaLog  # noqa: E402
 from kafka_maxcompute.ledger.ledger import LogLedger  # noqa: E402
@@ -172,7 +173,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     given = {"name": name, "source_topic": TOPIC, "endpoint": endpoint, "project": PROJECT, "delivery": delivery}
     given |= {"table": name.replace("-", "_"), "bootstrap_servers": broker.bootstrap_servers if broker else ""}
     settings = Settings.from_mapping({key: value for key, value in given.items() if value})
-    maxcompute = Service(endpoint, PROJECT, Credentials(KEY, SECRET))
+    maxcompute = Service(Vouched(endpoint), PROJECT, Credentials(KEY, SECRET))
     run_sql(maxcompute, create_statement(settings), soon())
     if broker:
         create_topics(broker, settings)

@@ -19,13 +19,14 @@ from confluent_kafka.admin import (
 from kafka_maxcompute.settings import Settings
 from local_emulator.kafka.apache import ApacheBroker
 from local_emulator.kafka.security import Security
+from tests.deployed import deployed
 from tests.kafka_certificates import Certificates, certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 USER, PASSWORD = "connector", "correct-horse-1"
-ENVIRONMENT = {"KAFKA_PASSWORD": PASSWORD}
+VARIABLES = {"CONNECTOR_SECRET_KAFKA": PASSWORD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,17 @@ class SecuredKafka:
     certificates: Certificates
 
     @property
-    def environment(self) -> dict[str, str]:
-        """Of a function whose settings come from `settings`."""
-        return {"KAFKA_PASSWORD": PASSWORD, "KAFKA_CA": self.certificates.authority}
+    def variables(self) -> dict[str, str]:
+        """To which references among the settings lead."""
+        return VARIABLES | {"CONNECTOR_CA_KAFKA": self.certificates.authority}
+
+    def environment(self, settings: Settings) -> dict[str, str]:
+        """Of a function that is deployed with these settings."""
+        return deployed(settings, self.variables)
 
     def settings(self, protocol: str, mechanism: str = "SCRAM-SHA-256", **changed: object) -> Settings:
         """A connector's, right for this protocol."""
-        login = {"sasl_mechanism": mechanism, "sasl_username": USER, "sasl_password": "env:KAFKA_PASSWORD"}
+        login = {"sasl_mechanism": mechanism, "sasl_username": USER, "sasl_password": "env:CONNECTOR_SECRET_KAFKA"}
         given = {
             "name": "orders",
             "source_topic": "orders",
@@ -52,7 +57,7 @@ class SecuredKafka:
             "bootstrap_servers": self.broker.servers[protocol],
             "security_protocol": protocol,
             **(login if protocol.startswith("SASL_") else {}),
-            **({"ssl_ca": "env:KAFKA_CA"} if protocol.endswith("SSL") else {}),
+            **({"ssl_ca": "env:CONNECTOR_CA_KAFKA"} if protocol.endswith("SSL") else {}),
         }
         return Settings.from_mapping({**given, **changed})
 

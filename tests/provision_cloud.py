@@ -60,7 +60,9 @@ class Surrounding:
     def variables(self) -> dict[str, str]:
         """The provisioning function's environment."""
         names = (ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN)
-        return {"CONTROL_ENDPOINT": self.plane.url, **dict(zip(names, self.keys))}  # noqa: B905 # no token for users
+        own = {f"CONNECTOR_{name.upper()}": str(value) for name, value in self.settings.items()}
+        keys = dict(zip(names, self.keys))  # noqa: B905 # no token for users
+        return {**own, "CONTROL_ENDPOINT": self.plane.url, **keys}
 
     def ask(self, action: str, settings: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """The reply to one invocation."""
@@ -77,7 +79,7 @@ class Surrounding:
 
     def request(self, action: str = "apply", settings: dict[str, Any] | None = None, **fields: Any) -> Request:
         """An event, read."""
-        return read(self.event(action, settings, **fields), {})
+        return read(self.event(action, settings, **fields), self.variables())
 
     def user(self, name: str, *documents: str) -> Surrounding:
         """The same, as a RAM user with these policies, who is an administrator of the project."""

@@ -16,6 +16,7 @@ from fc_powertools.decorators import opened
 from kafka_maxcompute import table_definition
 from kafka_maxcompute.audit.audit import Sources, audit
 from kafka_maxcompute.brokers import configuration
+from kafka_maxcompute.destinations import Vouched
 from kafka_maxcompute.errors import ConnectorError
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
@@ -66,7 +67,7 @@ class Connector:
             broker.create_topic(topic, TOPIC_PARTITIONS)
         for topic in (settings.offset_topic, settings.status_topic):
             create_compacted(broker, topic)
-        service = Service(endpoint, PROJECT, Credentials("ak", "sk"))
+        service = Service(Vouched(endpoint), PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings), soon())
         created = table_definition.look(service, settings.table, soon()).created
         log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)

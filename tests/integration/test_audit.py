@@ -20,6 +20,7 @@ from kafka_maxcompute.audit.reply import as_json
 from kafka_maxcompute.audit.table_runs import Run, runs
 from kafka_maxcompute.brokers import configuration
 from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute.destinations import Vouched
 from kafka_maxcompute.error_topics import KafkaDeadLetters
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
@@ -31,6 +32,7 @@ from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import create_statement
 from local_emulator.maxcompute import server
 from tests.deadlines import soon
+from tests.deployed import deployed
 from tests.kafka_events import HOUR_14
 from tests.stream_clients import send
 
@@ -137,9 +139,9 @@ def started(broker: Broker) -> Iterator[Place]:
             broker.create_topic(name, partitions)
         ledger = LogLedger(MemoryLog())
         ledger.append(Genesis(identity=Identity(connector="orders", table="p.t", table_created=0)), soon())
-        service = Service(tables.endpoint, PROJECT, Credentials("ak", "sk"))
+        service = Service(Vouched(tables.endpoint), PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings), soon())
-        yield Place(settings, service, ledger, configuration(settings, {}), broker)
+        yield Place(settings, service, ledger, configuration(settings, deployed(settings)), broker)
 
 
 def sound(place: Place) -> None:

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from fc_powertools import Credentials
+from kafka_maxcompute.destinations import Vouched
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
@@ -49,13 +50,13 @@ def around(embedded_kafka: EmbeddedBroker) -> Iterator[Surrounding]:
 
 
 def service(around: Surrounding) -> Service:
-    return Service(around.tables.endpoint, PROJECT, Credentials("ak", "sk"))
+    return Service(Vouched(around.tables.endpoint), PROJECT, Credentials("ak", "sk"))
 
 
 def staged(around: Surrounding) -> UploadSession:
     """A session that holds a row of offset 1 and isn't committed."""
     settings = Settings.from_mapping(around.settings)
-    sessions = TunnelUploadSessions(service(around).at(around.tables.tunnel_endpoint), settings)
+    sessions = TunnelUploadSessions(service(around).at(Vouched(around.tables.tunnel_endpoint)), settings)
     session = sessions.open(PT, soon())
     sessions.put_block(session, 0, body("v"), None, soon())
     return session

@@ -10,14 +10,16 @@ from kafka_maxcompute import brokers
 from kafka_maxcompute.broker_connection import reach
 from kafka_maxcompute.errors import ConfigurationError, UnavailableError
 from local_emulator.kafka.embedded import EmbeddedBroker
+from tests.deployed import deployed
 from tests.kafka_certificates import certificates
 from tests.kafka_security import PASSWORD, SecuredKafka
 
 
 def asked(kafka: SecuredKafka, protocol: str, mechanism: str = "SCRAM-SHA-256", **changed: object) -> dict[str, int]:
     """The topics that are seen with right settings, some of them changed."""
-    environment = {**kafka.environment, "OTHER_CA": certificates("127.0.0.1").authority, "OTHER": "wrong-horse"}
-    configuration = brokers.configuration(kafka.settings(protocol, mechanism, **changed), environment)
+    settings = kafka.settings(protocol, mechanism, **changed)
+    others = {"CONNECTOR_CA_OTHER": certificates("127.0.0.1").authority, "CONNECTOR_SECRET_OTHER": "wrong-horse"}
+    configuration = brokers.configuration(settings, kafka.environment(settings) | others)
     return reach(configuration, Deadline.after(15))
 
 
@@ -54,7 +56,7 @@ def test_every_protocol_and_mechanism(secured_kafka: SecuredKafka, protocol: str
 @pytest.mark.xdist_group("apache_kafka")
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_wrong_password(secured_kafka: SecuredKafka, mechanism: str) -> None:
-    fault = refusal(secured_kafka, "SASL_SSL", mechanism, sasl_password="env:OTHER")
+    fault = refusal(secured_kafka, "SASL_SSL", mechanism, sasl_password="env:CONNECTOR_SECRET_OTHER")
     assert fault.startswith(f"brokers {secured_kafka.broker.servers['SASL_SSL']}, by SASL_SSL: ")
     assert "SASL authentication error: Authentication failed" in fault
     assert "; mend sasl_username, sasl_password or sasl_mechanism" in fault
@@ -63,7 +65,7 @@ def test_a_wrong_password(secured_kafka: SecuredKafka, mechanism: str) -> None:
 @pytest.mark.java
 @pytest.mark.xdist_group("apache_kafka")
 def test_a_certificate_of_an_authority_that_is_not_known(secured_kafka: SecuredKafka) -> None:
-    for changed in ({"ssl_ca": "env:OTHER_CA"}, {"ssl_ca": ""}):
+    for changed in ({"ssl_ca": "env:CONNECTOR_CA_OTHER"}, {"ssl_ca": ""}):
         fault = refusal(secured_kafka, "SASL_SSL", **changed)
         assert "certificate verify failed" in fault
         assert "; give the authority of the brokers' certificate in ssl_ca" in fault
@@ -97,7 +99,7 @@ def test_the_listener_of_another_protocol(secured_kafka: SecuredKafka) -> None:
 def test_a_connection_that_comes_without_what_the_listener_asks_for(secured_kafka: SecuredKafka, protocol: str) -> None:
     settings = secured_kafka.settings("PLAINTEXT", bootstrap_servers=secured_kafka.broker.servers[protocol])
     with pytest.raises(UnavailableError, match=r"by PLAINTEXT: .*check security_protocol too"):
-        reach(brokers.configuration(settings, {}), Deadline.after(1.5))
+        reach(brokers.configuration(settings, deployed(settings)), Deadline.after(1.5))
 
 
 @pytest.mark.parametrize("servers", ["127.0.0.1:1", "nowhere.invalid:9092"])

@@ -11,12 +11,13 @@ from darabonba.runtime import RuntimeOptions
 
 from fc_powertools import Credentials, Deadline
 from kafka_maxcompute import brokers
-from kafka_maxcompute.control_plane import ENDPOINT_VARIABLE
+from kafka_maxcompute.destinations import CONTROL_VARIABLE
 from kafka_maxcompute.errors import ConfigurationError, DeadlineError
 from kafka_maxcompute.settings import Settings
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.kms import add_secret
 from tests.control_plane_clients import ACCOUNT, OWNER, config, policy, refused
+from tests.deployed import deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def sdk(plane: control_plane.Server, **query: str) -> dict[str, Any]:
 
 def password(plane: control_plane.Server, key: tuple[str, str] = OWNER, deadline: Deadline | None = None) -> object:
     """What the connector logs in with."""
-    environment = {ENDPOINT_VARIABLE: plane.url}
+    environment = deployed(SETTINGS, {CONTROL_VARIABLE: plane.url})
     return brokers.configuration(SETTINGS, environment, Credentials(*key), deadline)["sasl.password"]
 
 

@@ -37,7 +37,7 @@ def settings(secured_kafka: SecuredKafka) -> Settings:
 
 
 def configuration(kafka: SecuredKafka, settings: Settings) -> dict[str, Any]:
-    return brokers.configuration(settings, kafka.environment)
+    return brokers.configuration(settings, kafka.environment(settings))
 
 
 def grant(kafka: SecuredKafka, rights: tuple[Right, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from fc_powertools import Credentials
 from kafka_maxcompute import brokers
 from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.settings import Settings
 from local_emulator.control_plane.kms import add_secret
 from provisioning.resources.policy import PROVISIONER
+from tests.deployed import deployed
 from tests.provision_cloud import Surrounding, running
 
 if TYPE_CHECKING:
@@ -30,20 +33,21 @@ def around() -> Iterator[Surrounding]:
     with running() as found:
         add_secret(found.plane, "orders/kafka", "correct-horse")
         add_secret(found.plane, "payments/kafka", "battery-staple")
-        yield found
+        yield replace(found, settings=found.settings | LOGIN)
 
 
 def password(around: Surrounding, role: str, reference: str) -> object:
-    """What a function with that role logs in with."""
+    """What a function with that role logs in with, if its deployment names this secret."""
     as_role = around.assumed(role)
-    settings = as_role.request("plan", {**LOGIN, "sasl_password": reference}).settings
-    return brokers.configuration(settings, as_role.variables(), Credentials(*as_role.keys))["sasl.password"]
+    settings = Settings.from_mapping(around.settings | {"sasl_password": reference})
+    environment = as_role.variables() | deployed(settings)
+    return brokers.configuration(settings, environment, Credentials(*as_role.keys))["sasl.password"]
 
 
 def test_after_bootstrap_both_roles_read_the_secret_and_no_other(around: Surrounding) -> None:
-    first = around.ask("bootstrap", LOGIN)
+    first = around.ask("bootstrap")
     assert "policy connect-secret-orders" in first["done"]
-    assert around.ask("bootstrap", LOGIN)["done"] == []
+    assert around.ask("bootstrap")["done"] == []
     for role in ("AliyunKafkaMaxComputeUser1", PROVISIONER):
         assert password(around, role, "kms:orders/kafka") == "correct-horse"
         with pytest.raises(ConfigurationError, match=r"grant kms:GetSecretValue on .*:secret/payments/kafka"):
@@ -51,7 +55,8 @@ def test_after_bootstrap_both_roles_read_the_secret_and_no_other(around: Surroun
 
 
 def test_without_a_secret_neither_role_reads_any(around: Surrounding) -> None:
-    assert not [one for one in around.ask("bootstrap")["done"] if "secret" in one]
+    plain = {name: value for name, value in around.settings.items() if name not in LOGIN}
+    assert not [one for one in replace(around, settings=plain).ask("bootstrap")["done"] if "secret" in one]
     for role in ("AliyunKafkaMaxComputeUser1", PROVISIONER):
         with pytest.raises(ConfigurationError, match=r"Forbidden\.NoPermission"):
             password(around, role, "kms:orders/kafka")

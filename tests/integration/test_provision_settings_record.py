@@ -59,12 +59,12 @@ def test_it_says_what_was_applied_by_the_connectors_name(around: Surrounding) ->
 
 
 def test_a_password_is_kept_as_a_reference_only(around: Surrounding) -> None:
-    login = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "writer"}
-    password = {"sasl_password": "env:BROKER_PASSWORD"}
+    login = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "writer"}
+    password = {"sasl_password": "env:CONNECTOR_SECRET_BROKERS"}
     with around.cloud() as cloud:
-        assert cloud.environment.get("BROKER_PASSWORD") is None
+        assert cloud.environment.get("CONNECTOR_SECRET_BROKERS") is None
     reply = around.ask("plan", {**login, **password, "bootstrap_servers": around.broker.bootstrap_servers})
-    assert "expected a password in the variable BROKER_PASSWORD, found none" in record_step(reply)["why"][0]
+    assert "expected a password in the variable CONNECTOR_SECRET_BROKERS, found none" in record_step(reply)["why"][0]
     refused = around.ask("plan", {**login, "sasl_password": "hunter2"})
     assert refused["state"] == "refused"
     assert "hunter2" not in json.dumps(refused)

@@ -20,6 +20,7 @@ from fc_powertools import Credentials, Deadline
 from kafka_maxcompute.appending import Append, Appender
 from kafka_maxcompute.control_plane import ControlPlane
 from kafka_maxcompute.dead_letters import DeadLetter, fitted
+from kafka_maxcompute.destinations import Vouched
 from kafka_maxcompute.error_topics import KafkaDeadLetters
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
@@ -101,13 +102,15 @@ class Topics:
             },
             **fields,
         }
+        environment = {"ALLOWED_ADDRESSES": f"127.0.0.1:1,{self.broker.bootstrap_servers}"}
         until, keys = deadline or Deadline.after(SECONDS), Credentials("ak", "sk", "")
         return Cloud(
-            request=read(json.dumps(event).encode(), {}),
+            request=read(json.dumps(event).encode(), environment),
             account="1",
             control=ControlPlane("cn-hangzhou", keys, until, {}),
-            maxcompute=Service("http://127.0.0.1:1/api", "p", keys),
+            maxcompute=Service(Vouched("http://127.0.0.1:1/api"), "p", keys),
             deadline=until,
+            environment=environment,
         )
 
     def redrive(self, deadline: Deadline | None = None, **fields: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from odps import ODPS
 
 from fc_powertools import Credentials, Deadline
 from fc_powertools.decorators import opened
+from kafka_maxcompute.destinations import Destinations, Vouched
 from kafka_maxcompute.errors import ConfigurationError, RefusedError, RejectedRecordsError
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
@@ -108,8 +109,10 @@ class TestTunnel(UploadSessionsContract):
     def sessions(self, emulator: Server, table: str) -> TunnelUploadSessions:
         given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}
         settings = Settings.from_mapping({name: v for name, v in given.items() if not name.startswith("alibaba")})
-        service = Service(emulator.endpoint, PROJECT, KEYS)
-        return TunnelUploadSessions(service.at(tunnel_endpoint(service, Deadline.after(20))), settings)
+        service = Service(Vouched(emulator.endpoint), PROJECT, KEYS)
+        return TunnelUploadSessions(
+            service.at(tunnel_endpoint(service, Destinations.of({}), Deadline.after(20))), settings
+        )
 
     @pytest.fixture
     def visible(self, odps: ODPS, table: str) -> Callable[[str], list[str]]:

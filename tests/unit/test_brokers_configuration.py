@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kafka_maxcompute import brokers
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import Settings
+from tests.deployed import deployed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.quick
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+SECRET = "CONNECTOR_SECRET_KAFKA"
 LOGIN = {
     "security_protocol": "SASL_SSL",
     "sasl_mechanism": "SCRAM-SHA-256",
     "sasl_username": "connector",
-    "sasl_password": "env:KAFKA_PASSWORD",
+    "sasl_password": "env:CONNECTOR_SECRET_KAFKA",
 }
 
 
@@ -40,14 +42,19 @@ def settings(**changed: object) -> Settings:
     )
 
 
+def configuration(environment: Mapping[str, str] | None = None, **changed: object) -> dict[str, Any]:
+    given = settings(**changed)
+    return brokers.configuration(given, deployed(given, environment))
+
+
 def faults(environment: Mapping[str, str], **changed: object) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as raised:
-        brokers.configuration(settings(**changed), environment)
+        configuration(environment, **changed)
     return raised.value.faults
 
 
 def test_without_a_login_there_is_nothing_of_one() -> None:
-    found = brokers.configuration(settings(), {})
+    found = configuration()
     assert found["bootstrap.servers"] == "10.0.0.1:9092,10.0.0.2:9092"
     assert found["client.id"] == "kafka-maxcompute-orders"
     assert found["security.protocol"] == "PLAINTEXT"
@@ -55,8 +62,8 @@ def test_without_a_login_there_is_nothing_of_one() -> None:
 
 
 def test_a_login_and_an_authority_out_of_variables() -> None:
-    environment = {"KAFKA_PASSWORD": "hunter2", "KAFKA_CA": PEM}
-    found = brokers.configuration(settings(**LOGIN, ssl_ca="env:KAFKA_CA"), environment)
+    environment = {"CONNECTOR_SECRET_KAFKA": "hunter2", "CONNECTOR_CA_KAFKA": PEM}
+    found = configuration(environment, **LOGIN, ssl_ca="env:CONNECTOR_CA_KAFKA")
     assert {name: value for name, value in found.items() if name.startswith(("sasl", "ssl"))} == {
         "sasl.mechanism": "SCRAM-SHA-256",
         "sasl.username": "connector",
@@ -69,22 +76,22 @@ def test_a_login_and_an_authority_out_of_variables() -> None:
 def test_an_authority_out_of_a_file_and_hosts_that_are_not_named(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text(PEM, encoding="ascii")
-    found = brokers.configuration(settings(security_protocol="SSL", ssl_ca=str(file), ssl_check_hostname=False), {})
+    found = configuration(security_protocol="SSL", ssl_ca=str(file), ssl_check_hostname=False)
     assert found["ssl.ca.location"] == str(file)
     assert found["ssl.endpoint.identification.algorithm"] == "none"
 
 
 def test_without_an_authority_the_systems_are_believed() -> None:
-    found = brokers.configuration(settings(security_protocol="SSL"), {})
+    found = configuration(security_protocol="SSL")
     assert [name for name in found if name.startswith("ssl.ca")] == []
 
 
 def test_everything_that_lacks_is_told_at_once() -> None:
-    found = faults({"KAFKA_CA": "none"}, **LOGIN, ssl_ca="env:KAFKA_CA", bootstrap_servers="")
+    found = faults({"CONNECTOR_CA_KAFKA": "none"}, **LOGIN, ssl_ca="env:CONNECTOR_CA_KAFKA", bootstrap_servers="")
     assert found == (
         "bootstrap_servers isn't set; set it to host:port of the brokers",
-        "sasl_password: expected a password in the variable KAFKA_PASSWORD, found none; give it to the function",
-        "ssl_ca: expected PEM text in the variable KAFKA_CA, found none; give it to the function",
+        f"sasl_password: expected a password in the variable {SECRET}, found none; give it to the function",
+        "ssl_ca: expected PEM text in the variable CONNECTOR_CA_KAFKA, found none; give it to the function",
     )
 
 

@@ -19,6 +19,7 @@ from provisioning.resources.settings_record import Recorded, SettingsRecord
 
 pytestmark = pytest.mark.quick
 
+ENVIRONMENT = {"ALLOWED_ADDRESSES": "127.0.0.1:1"}
 SETTING = {
     "name": "orders",
     "instance_id": "alikafka_x",
@@ -36,7 +37,7 @@ PENDING = fold(BEGUN, CLAIM, 1, 0)
 
 
 def request(settings: dict[str, Any] | None = None, **event: Any) -> Request:
-    return read(json.dumps({"action": "plan", "settings": SETTING | (settings or {}), **event}).encode(), {})
+    return read(json.dumps({"action": "plan", "settings": SETTING | (settings or {}), **event}).encode(), ENVIRONMENT)
 
 
 def before(

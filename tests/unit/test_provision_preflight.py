@@ -18,6 +18,7 @@ from provisioning.resources.topics import TopicState
 pytestmark = pytest.mark.quick
 
 ACCOUNT = "1880000000000000"
+ENVIRONMENT = {"ALLOWED_ADDRESSES": "127.0.0.1:1"}
 SETTING = {
     "name": "orders",
     "instance_id": "alikafka_x",
@@ -54,7 +55,7 @@ def request(**settings: Any) -> Request:
 
 
 def asked(settings: dict[str, Any] | None = None, **event: Any) -> Request:
-    return read(json.dumps({"action": "plan", "settings": SETTING | (settings or {}), **event}).encode(), {})
+    return read(json.dumps({"action": "plan", "settings": SETTING | (settings or {}), **event}).encode(), ENVIRONMENT)
 
 
 def function(settings: Settings, **changes: Any) -> dict[str, Any]:

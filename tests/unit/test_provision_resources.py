@@ -46,7 +46,9 @@ def request(settings: dict[str, Any] | None = None, **event: Any) -> Request:
         "table": "t",
         "delivery": "at-least-once",
     } | (settings or {})
-    return read(json.dumps({"action": "plan", "settings": given, **event}).encode(), {})
+    return read(
+        json.dumps({"action": "plan", "settings": given, **event}).encode(), {"ALLOWED_ADDRESSES": "127.0.0.1:1"}
+    )
 
 
 def trigger_config(**changes: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def functions(**environment: str) -> dict[str, Function]:
 def test_both_functions_have_the_same_settings() -> None:
     found = functions(CONNECTOR_NAME="orders", CONNECTOR_TABLE="other", CONNECTOR_BOOTSTRAP_SERVERS="10.0.0.1:9092")
     own = {**found["provisioner"].environment}
-    assert own.pop("CONTROL_ENDPOINT") == ""
+    assert own.pop("CONTROL_ENDPOINT") == own.pop("ALLOWED_ADDRESSES") == ""
     assert own == found["sink"].environment
     request = read(b'{"action": "plan"}', found["provisioner"].environment)
     assert (request.function, request.settings.table) == (found["sink"].name, "other")

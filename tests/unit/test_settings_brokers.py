@@ -56,10 +56,12 @@ def test_what_are_no_brokers_is_refused(given: object) -> None:
     assert fault.startswith("bootstrap_servers: expected host:port, more than one separated by commas, found ")
 
 
-@pytest.mark.parametrize("given", ["hunter2", "env:", "env:no name", "env:1", "kms:", "KMS:orders", "kms:a b", True])
+@pytest.mark.parametrize(
+    "given", ["hunter2", "env:", "env:no name", "env:1", "kms:", "KMS:orders", "kms:a b", "env:KAFKA_PASSWORD", True]
+)
 def test_a_password_itself_is_refused_and_not_shown(given: object) -> None:
     (fault,) = faults(**{**LOGIN, "sasl_password": given})
-    expected = "sasl_password: expected env:NAME of an environment variable, or kms:NAME of a secret in KMS"
+    expected = "sasl_password: expected env:CONNECTOR_SECRET_... of a variable, or kms:NAME of a secret in KMS"
     assert fault == f"{expected}, found something else, which isn't shown; mend it, or leave it out"
 
 
@@ -80,9 +82,9 @@ def test_an_authority_without_tls_is_refused() -> None:
     assert [fault.partition(":")[0] for fault in found] == ["ssl_ca", "ssl_check_hostname"]
 
 
-@pytest.mark.parametrize("given", ["ca.pem", "env:", "-----BEGIN CERTIFICATE-----", 1])
+@pytest.mark.parametrize("given", ["ca.pem", "env:", "env:PATH", "-----BEGIN CERTIFICATE-----", 1])
 def test_an_authority_is_a_variable_or_an_absolute_path(given: object) -> None:
-    assert faults(**LOGIN, ssl_ca=given)[0].startswith("ssl_ca: expected env:NAME of an environment variable with PEM")
+    assert faults(**LOGIN, ssl_ca=given)[0].startswith("ssl_ca: expected env:CONNECTOR_CA_... of a variable with PEM")
 
 
 def test_a_user_has_printable_characters() -> None:

@@ -12,7 +12,8 @@ import pytest
 from fc_powertools import Credentials, Deadline
 from kafka_maxcompute import service as maxcompute_service
 from kafka_maxcompute import table_definition
-from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
+from kafka_maxcompute.destinations import Destinations, Vouched
+from kafka_maxcompute.errors import BatchError, ConfigurationError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.table import Column, TableDefinition
@@ -41,8 +42,11 @@ SETTINGS = Settings.from_mapping(
 )
 
 
+NOTHING_ALLOWED = Destinations.of({})
+
+
 def service(scripted: ScriptedService, token: str = "") -> Service:
-    return Service(scripted.endpoint, "p", Credentials("key-id", "key-secret", token))
+    return Service(Vouched(scripted.endpoint), "p", Credentials("key-id", "key-secret", token))
 
 
 def sessions(scripted: ScriptedService) -> TunnelUploadSessions:
@@ -217,7 +221,7 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
 def test_a_service_that_is_silent_or_not_there_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        tunnel = TunnelUploadSessions(Service(endpoint, "p", Credentials("key-id", "key-secret")), SETTINGS)
+        tunnel = TunnelUploadSessions(Service(Vouched(endpoint), "p", Credentials("key-id", "key-secret")), SETTINGS)
         with pytest.raises(UnavailableError, match=r"no answer from .*ReadTimeout"):
             tunnel.commit(OPENED, Deadline.after(0.2))
     with pytest.raises(UnavailableError, match=r"no answer from .*ConnectionError"):
@@ -244,10 +248,29 @@ def test_no_body_signature_or_key_comes_into_the_log(caplog: pytest.LogCaptureFi
 
 
 def test_the_tunnel_endpoint_is_asked_of_the_service() -> None:
-    with ScriptedService(DROP, Answer(body=b"not an address"), Answer(body=b"dt.example.com:80")) as scripted:
-        assert tunnel_endpoint(service(scripted), soon()) == "http://dt.example.com:80"
+    host = b"dt.cn-hangzhou.maxcompute.aliyun-inc.com"
+    with ScriptedService(DROP, Answer(body=b"not an address"), Answer(body=host)) as scripted:
+        assert tunnel_endpoint(service(scripted), NOTHING_ALLOWED, soon()) == f"http://{host.decode()}"
     assert [(request.method, request.path) for request in scripted.requests] == [("GET", "/projects/p/tunnel")] * 3
     assert scripted.requests[0].query == {"service": "", "curr_project": "p"}
+
+
+@pytest.mark.parametrize("told", [b"dt.example.com:80", b"dt.cn-hangzhou.maxcompute.aliyun.com:8443", b"127.0.0.2:80"])
+def test_a_tunnel_endpoint_on_a_foreign_host_gets_no_keys(told: bytes) -> None:
+    with ScriptedService(Answer(body=told)) as scripted:
+        with pytest.raises(ConfigurationError, match=r"isn't a host of MaxCompute; .*set CONNECTOR_TUNNEL_ENDPOINT"):
+            tunnel_endpoint(service(scripted), NOTHING_ALLOWED, soon())
+        allowed = Destinations.of({"ALLOWED_ADDRESSES": told.decode()})
+        assert tunnel_endpoint(service(scripted), allowed, soon()) == f"http://{told.decode()}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_no_keys_anywhere(status: int) -> None:
+    with ScriptedService(Answer()) as foreign:
+        there = Answer(status, headers={"Location": f"{foreign.endpoint}/projects/p/tables/t"})
+        with ScriptedService(there) as scripted, pytest.raises(UnavailableError, match="TooManyRedirects"):
+            sessions(scripted).open("2020", Deadline.after(1))
+    assert foreign.requests == []
 
 
 def table_xml(schema: str) -> Answer:

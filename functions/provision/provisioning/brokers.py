@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicP
 
 from kafka_maxcompute import brokers, log_bounds
 from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import ConfigurationError, DeadlineError, RefusedError
 from provisioning import network
 from provisioning.operations import GET_INSTANCES
@@ -32,15 +33,25 @@ HAS_MEMBERS = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROU
 def configuration(cloud: Cloud) -> dict[str, Any]:
     """What a client is made with; raises `RefusedError` where nobody says where they are, or a secret is missing."""
     settings = cloud.request.settings
-    servers = settings.bootstrap_servers or network.servers(find_instance(cloud), settings.security_protocol)
+    instance = find_instance(cloud) if _asks_the_control_plane(cloud) else {}
+    servers = settings.bootstrap_servers or network.servers(instance, settings.security_protocol)
     if not servers:
         has = f"instance {settings.instance_id} shows no address for {settings.security_protocol}"
         raise RefusedError(f"{has}; set bootstrap_servers, or security_protocol to what it offers", code=NO_WAY)
     complete = replace(settings, bootstrap_servers=servers)
     try:
-        return brokers.configuration(complete, cloud.environment, cloud.control.credentials)
+        told = network.every_server(instance)
+        return brokers.configuration(complete, cloud.environment, cloud.control.credentials, told=told)
     except ConfigurationError as error:
         raise RefusedError("; ".join(error.faults), code=NO_WAY) from None
+
+
+def _asks_the_control_plane(cloud: Cloud) -> bool:
+    """Whether it takes the account's instance to know the brokers, or to know that they are the account's own."""
+    settings = cloud.request.settings
+    if not settings.bootstrap_servers:
+        return True
+    return bool(settings.instance_id) and any(Destinations.of(cloud.environment).broker_faults(settings))
 
 
 def last_value(cloud: Cloud, topic: str, key: bytes) -> bytes | None:

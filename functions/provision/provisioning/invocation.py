@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fc_powertools import logger
-from kafka_maxcompute.control_plane import ENDPOINT_VARIABLE, ControlPlane
+from kafka_maxcompute.control_plane import ControlPlane
+from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import BatchError, ConfigurationError
 from kafka_maxcompute.service import Service
 from provisioning.actions import ACTIONS
@@ -50,14 +51,14 @@ def opened(request: Request, invocation: Invocation) -> Cloud:
         "function": request.function,
         "trigger": request.trigger,
     }
-    endpoint = invocation.environment.get(ENDPOINT_VARIABLE, "")
-    control = ControlPlane(settings.region, invocation.credentials, deadline, names, endpoint)
+    destinations = Destinations.of(invocation.environment)
+    control = ControlPlane(settings.region, invocation.credentials, deadline, names, destinations.control)
     account = str(control.call(GET_CALLER_IDENTITY)["AccountId"])
     return Cloud(
         request=request,
         account=account,
         control=control.knowing(account=account),
-        maxcompute=Service(settings.endpoint, settings.project, invocation.credentials),
+        maxcompute=Service(destinations.service(settings.endpoint), settings.project, invocation.credentials),
         deadline=deadline,
         environment=invocation.environment,
     )

@@ -45,6 +45,12 @@ def servers(instance: dict[str, Any], protocol: str) -> str:
     return next((str(instance[field]) for field in _ENDPOINTS[protocol] if instance.get(field)), "")
 
 
+def every_server(instance: dict[str, Any]) -> str:
+    """All of the instance's addresses, whatever they speak, separated by commas."""
+    fields = dict.fromkeys(field for listed in _ENDPOINTS.values() for field in listed)
+    return ",".join(str(instance[field]) for field in fields if instance.get(field))
+
+
 def switches(instance: dict[str, Any]) -> tuple[str, ...]:
     """The instance's vSwitches, the one that it was made in first."""
     found = instance.get("VSwitchIds")

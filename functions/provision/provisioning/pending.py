@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.diverted import ErrorTopic
 from kafka_maxcompute.error_topics import KafkaDeadLetters
 from kafka_maxcompute.errors import ConnectorError, LedgerError
@@ -32,7 +33,11 @@ SHARE = 0.5
 def services(cloud: Cloud, ledger: Ledger) -> Services:
     """What it takes; dead letters say the action's name instead of an invocation of the sink."""
     settings, configuration = cloud.request.settings, brokers.configuration(cloud)
-    tunnel = settings.tunnel_endpoint or tunnel_endpoint(cloud.maxcompute, cloud.deadline)
+    destinations = Destinations.of(cloud.environment)
+    if settings.tunnel_endpoint:
+        tunnel = destinations.service(settings.tunnel_endpoint)
+    else:
+        tunnel = tunnel_endpoint(cloud.maxcompute, destinations, cloud.deadline)
     letters = KafkaDeadLetters(
         configuration, error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
     )

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import MAXCOMPUTE
 from kafka_maxcompute.setting import instant, shown
-from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
+from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings, own_variables
 from kafka_maxcompute.table import Column
 from provisioning.redrive import selection
 from provisioning.redrive.selection import Selection
@@ -170,21 +171,19 @@ class _Reading:
             self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; mend it")
             return None
         own = {str(name).lower(): value for name, value in given.items()}
-        around = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if _is_setting(name)}
+        around = {name[len(PREFIX) :].lower(): value for name, value in own_variables(environment)}
         if own.get("name", around.get("name")) != around.get("name"):
             around = {name: value for name, value in around.items() if name not in CALLED_AFTER_IT}
         known: dict[str, object] = {**{name: around[name] for name in around if name not in own}, **given}
         if not (own.get("bootstrap_servers") or around.get("bootstrap_servers")):
             known = {**{name: value for name, value in known.items() if name.lower() not in unknown}, **unknown}
         try:
-            return Settings.from_mapping(known)
+            settings = Settings.from_mapping(known)
+            self.faults += Destinations.of(environment).faults(settings)
         except ConfigurationError as error:
             self.faults += error.faults
             return None
-
-
-def _is_setting(name: str) -> bool:
-    return name.upper().startswith(PREFIX)
+        return settings
 
 
 def _one_of(allowed: tuple[str, ...]) -> tuple[str, Callable[[object], object]]:

@@ -11,6 +11,7 @@ import google_crc32c
 
 from fc_powertools import logger
 from kafka_maxcompute import login, table_definition
+from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.diverted import ErrorTopic
 from kafka_maxcompute.errors import (
     BatchError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fc_powertools import Deadline, Invocation, Metrics
+    from kafka_maxcompute.destinations import Vouched
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets
@@ -72,7 +74,9 @@ class Instance:
             fault = f"google_crc32c runs as {google_crc32c.implementation!r}, at a hundredth of the speed"
             raise ConfigurationError([f"{fault}; build the dependencies layer for this runtime"])
         self._table = TargetTable(self.settings)
-        self._tunnel_endpoint = self.settings.tunnel_endpoint
+        self._destinations = Destinations.of(environment)
+        self._endpoint = self._destinations.service(self.settings.endpoint)
+        self._tunnel_endpoint = self._named_tunnel()
         self._clients = BrokerClients(self.settings)
         self._checked = False
         self._state: State | None = None
@@ -87,7 +91,7 @@ class Instance:
         metrics.count("batches")
         metrics.count("payload", len(payload), "Bytes")
         payload = self._without_probes(payload, invocation, deadline)
-        service = Service(self.settings.endpoint, self.settings.project, invocation.credentials)
+        service = Service(self._endpoint, self.settings.project, invocation.credentials)
         try:
             reply = self._written_by_who_is_let_in(payload, _Call(invocation, service, deadline))
         except BatchError as error:
@@ -96,7 +100,7 @@ class Instance:
                 self._table.forget()
             if isinstance(error, RefusedError | UnavailableError):
                 # Tunnel may have moved; the next delivery asks for its address.
-                self._tunnel_endpoint = self.settings.tunnel_endpoint
+                self._tunnel_endpoint = self._named_tunnel()
             if self._clients.upkeep is not None:
                 self._clients.upkeep.after_failure(error, deadline)
             raise
@@ -258,9 +262,13 @@ class Instance:
             offset_topic.check(connections.configuration, self.settings.offset_topic, deadline)
             self._checked = True
 
+    def _named_tunnel(self) -> Vouched | None:
+        named = self.settings.tunnel_endpoint
+        return self._destinations.service(named) if named else None
+
     def _sessions(self, call: _Call) -> TunnelUploadSessions:
-        if not self._tunnel_endpoint:
-            self._tunnel_endpoint = tunnel_endpoint(call.service, call.deadline)
+        if self._tunnel_endpoint is None:
+            self._tunnel_endpoint = tunnel_endpoint(call.service, self._destinations, call.deadline)
         return TunnelUploadSessions(call.service.at(self._tunnel_endpoint), self.settings)
 
     def _known(self, call: _Call) -> Prepared:

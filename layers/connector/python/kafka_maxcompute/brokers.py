@@ -12,7 +12,8 @@ from confluent_kafka import Producer
 
 from fc_powertools import Deadline
 from kafka_maxcompute import kms
-from kafka_maxcompute.control_plane import ENDPOINT_VARIABLE, ControlPlane
+from kafka_maxcompute.control_plane import ControlPlane
+from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.login import Login, LoginConsumer
 
@@ -42,13 +43,20 @@ def configuration(
     environment: Mapping[str, str],
     credentials: Credentials | None = None,
     deadline: Deadline | None = None,
+    *,
+    told: str = "",
 ) -> dict[str, Any]:
     """The properties of librdkafka that are common to every client; its `error_cb` is the clients' `login.Login`.
 
-    `environment` is the function's, for references of the form env:NAME; `credentials` are its role's, for kms:NAME.
-    Raises `ConfigurationError` with every fault, `UnavailableError` or `DeadlineError` where KMS doesn't answer.
+    `environment` is the function's: it has the values of references of the form env:NAME, and says to which brokers
+    secrets may go. `told` are further brokers, as the control plane tells them for an instance of the account.
+    `credentials` are the role's, for references of the form kms:NAME. Raises `ConfigurationError` with every fault,
+    before any secret is looked up if it may not go there, `UnavailableError` or `DeadlineError` if KMS doesn't answer.
     """
-    faults: list[str] = []
+    destinations = Destinations.of(environment)
+    faults = [*destinations.faults(settings), *destinations.broker_faults(settings, told)]
+    if faults:
+        raise ConfigurationError(faults)
     found: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
@@ -67,7 +75,16 @@ def configuration(
     if settings.security_protocol.startswith("SASL_"):
         found["sasl.mechanism"] = settings.sasl_mechanism
         found["sasl.username"] = settings.sasl_username
-        found["sasl.password"] = _password(settings, environment, credentials, deadline, faults)
+        if settings.sasl_password.startswith("env:"):
+            found["sasl.password"] = _variable(settings.sasl_password.partition(":")[2], environment, faults)
+        elif credentials is None:
+            wanted = "the keys of a role to ask KMS with"
+            faults.append(f"sasl_password: expected {wanted}, found none; give the function a role")
+        else:
+            until = (deadline or Deadline.after(SECRET_SECONDS)).within(SECRET_SECONDS)
+            names, endpoint = {"region": settings.region}, destinations.control
+            control = ControlPlane(settings.region, credentials, until, names, endpoint, "the function's role")
+            found["sasl.password"] = _kept_secret(kms.secret_name(settings.sasl_password), control, faults)
     if settings.security_protocol.endswith("SSL"):
         found["ssl.endpoint.identification.algorithm"] = "https" if settings.ssl_check_hostname else "none"
         found |= _authority(settings.ssl_ca, environment, faults)
@@ -86,30 +103,16 @@ def consumer(configuration: Mapping[str, Any], group: str, **changed: object) ->
     return LoginConsumer({**configuration, **READING, "group.id": group, **changed})
 
 
-def _password(
-    settings: Settings,
-    environment: Mapping[str, str],
-    credentials: Credentials | None,
-    deadline: Deadline | None,
-    faults: list[str],
-) -> str:
-    kind, _, name = settings.sasl_password.partition(":")
-    if kind == "env":
-        if not environment.get(name):
-            found = f"expected a password in the variable {name}, found none"
-            faults.append(f"sasl_password: {found}; give it to the function")
-        return environment.get(name, "")
-    if credentials is None:
-        faults.append(
-            "sasl_password: expected the keys of a role to ask KMS with, found none; give the function a role"
-        )
-        return ""
-    until = (deadline or Deadline.after(SECRET_SECONDS)).within(SECRET_SECONDS)
-    names, endpoint = {"region": settings.region}, environment.get(ENDPOINT_VARIABLE, "")
+def _variable(name: str, environment: Mapping[str, str], faults: list[str]) -> str:
+    if not environment.get(name):
+        found = f"expected a password in the variable {name}, found none"
+        faults.append(f"sasl_password: {found}; give it to the function")
+    return environment.get(name, "")
+
+
+def _kept_secret(name: str, control: ControlPlane, faults: list[str]) -> str:
     try:
-        return kms.secret(
-            name, ControlPlane(settings.region, credentials, until, names, endpoint, "the function's role")
-        )
+        return kms.secret(name, control)
     except RefusedError as error:
         faults.append(f"sasl_password: {error}")
         return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Credentials, Deadline
+    from kafka_maxcompute.destinations import Vouched
     from kafka_maxcompute.operation import Operation
 
-ENDPOINT_VARIABLE = "CONTROL_ENDPOINT"
-"""The address of a control plane other than Alibaba Cloud's, such as a local emulator's."""
 CALL_SECONDS = 60.0
 """The longest that one call is repeated; the invocation's deadline makes it shorter."""
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
@@ -54,7 +53,7 @@ class ControlPlane:
     credentials: Credentials = field(repr=False)
     deadline: Deadline
     names: Mapping[str, str]
-    endpoint: str = ""
+    endpoint: Vouched | Literal[""] = ""
     grantee: str = "whoever provisions"
 
     def knowing(self, **names: str) -> ControlPlane:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.endpoint import locate
 from kafka_maxcompute.names import CREATED_TOPIC
+from kafka_maxcompute.setting import SECRET_EXPECTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -97,7 +98,7 @@ def login_of_protocol(security_protocol: str, sasl_mechanism: str, sasl_username
     wanted = {
         "sasl_mechanism": "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
         "sasl_username": "the user's name",
-        "sasl_password": "env:NAME of an environment variable, or kms:NAME of a secret in KMS",
+        "sasl_password": SECRET_EXPECTED,
     }
     for setting, value in given.items():
         if security_protocol.startswith("SASL_") and not value:

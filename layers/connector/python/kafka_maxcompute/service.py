@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Credentials, Deadline
+    from kafka_maxcompute.destinations import Vouched
 
 logging.getLogger("odps").setLevel(logging.WARNING)
 
@@ -62,12 +63,16 @@ class _TemporaryAccount(CloudAccount):  # type: ignore[misc] # PyODPS has no typ
 
 
 class _Client(RestClient):  # type: ignore[misc] # PyODPS has no types
-    """PyODPS's client, without proxies of the environment: looking for them costs a tenth of each request."""
+    """PyODPS's client, without proxies of the environment: looking for them costs a tenth of each request.
+
+    It follows no redirect: requests would take the token of the role along to any host.
+    """
 
     @property
     def session(self) -> requests.Session:
         session: requests.Session = super().session
         session.trust_env = False
+        session.max_redirects = 0
         return session
 
 
@@ -83,13 +88,13 @@ class Answer:
 class Service:
     """One endpoint of MaxCompute for the keys of one invocation; can be used by several threads."""
 
-    def __init__(self, endpoint: str, project: str, credentials: Credentials) -> None:
+    def __init__(self, endpoint: Vouched, project: str, credentials: Credentials) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.project = project
         self._credentials = credentials
         self._client = _Client(_TemporaryAccount(credentials), self.endpoint, project, retry_enabled=False)
 
-    def at(self, endpoint: str) -> Service:
+    def at(self, endpoint: Vouched) -> Service:
         """The same at another endpoint."""
         return Service(endpoint, self.project, self._credentials)
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, get_args
-from urllib.parse import urlsplit
 
 from kafka_maxcompute import time_zone
 
@@ -18,15 +17,24 @@ if TYPE_CHECKING:
 SHOWN_CHARACTERS = 80
 """How much of a wrong value is repeated in a fault."""
 
-# Keys of Alibaba Cloud accounts and of their temporary roles begin so; anything before an @ in an address is a login.
-_SECRET = re.compile(r"\A(LTAI|STS\.)|//[^/]*@")
+SECRET_PREFIX, CERTIFICATE_PREFIX = "CONNECTOR_SECRET_", "CONNECTOR_CA_"
+"""How the names of variables begin that references may name; no other variable of the function is ever read."""
+SECRET_EXPECTED = f"env:{SECRET_PREFIX}... of a variable, or kms:NAME of a secret in KMS"
+
+# Keys of Alibaba Cloud accounts and of their temporary roles begin so; what stands before an @ may be a login, and the
+# query of an address a signature.
+_SECRET = re.compile(r"\A(LTAI|STS\.)|@|//.*\?")
 # A host's name, an IPv4 or a bracketed IPv6 address; Kafka's clients take no more of RFC 3986.
 _SERVER = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 _SERVERS = re.compile(rf"{_SERVER}(?:,{_SERVER})*")
 _LAST_PORT = 65_535
-_VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+# Nothing in it that parsers of addresses read in different ways: no login, escape, backslash, or letters beyond ASCII.
+_ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/(?!\.{0,2}(?:/|\Z))[A-Za-z0-9._~-]+)*/?"
+)
 # KMS: a secret's name has 1 to 64 letters, digits and _ / + = . @ - (CreateSecret, 2016-01-20).
-_REFERENCE = re.compile(rf"{_VARIABLE.pattern}|kms:[A-Za-z0-9_/+=.@-]{{1,64}}")
+_REFERENCE = re.compile(rf"env:{SECRET_PREFIX}[A-Za-z0-9_]+|kms:[A-Za-z0-9_/+=.@-]{{1,64}}")
+_CERTIFICATES = re.compile(rf"env:{CERTIFICATE_PREFIX}[A-Za-z0-9_]+")
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -127,9 +135,8 @@ def address() -> Kind:
 
     def read(value: object) -> str:
         text = _text(value)
-        parts = urlsplit(text)
-        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0  # a wrong port raises
-        if not complete or parts.username is not None or parts.query or parts.fragment or re.search(r"\s", text):
+        match = _ADDRESS.fullmatch(text)
+        if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
             raise ValueError
         return text.rstrip("/")
 
@@ -170,7 +177,7 @@ def secret() -> Kind:
             raise ValueError
         return text
 
-    return Kind("env:NAME of an environment variable, or kms:NAME of a secret in KMS", read, hidden=True)
+    return Kind(SECRET_EXPECTED, read, hidden=True)
 
 
 def certificates() -> Kind:
@@ -178,11 +185,11 @@ def certificates() -> Kind:
 
     def read(value: object) -> str:
         text = _text(value)
-        if not _VARIABLE.fullmatch(text) and not (text.startswith("/") and text.isprintable()):
+        if not _CERTIFICATES.fullmatch(text) and not (text.startswith("/") and text.isprintable()):
             raise ValueError
         return text
 
-    return Kind("env:NAME of an environment variable with PEM text, or the absolute path of a PEM file", read)
+    return Kind(f"env:{CERTIFICATE_PREFIX}... of a variable with PEM text, or the absolute path of a PEM file", read)
 
 
 def zone() -> Kind:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 from kafka_maxcompute import names, rules
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.setting import (
+    CERTIFICATE_PREFIX,
+    SECRET_PREFIX,
     Setting,
     address,
     certificates,
@@ -115,8 +117,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read the variables CONNECTOR_NAME, CONNECTOR_MODE and so on. Raises `ConfigurationError`."""
-        ours = [(key, value) for key, value in environment.items() if key.upper().startswith(PREFIX)]
-        return cls(**_read(ours, prefix=PREFIX))
+        return cls(**_read(own_variables(environment), prefix=PREFIX))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Settings":
@@ -135,6 +136,15 @@ SETTINGS: Mapping[str, Setting] = {
     field: hint.__metadata__[0] for field, hint in get_type_hints(Settings, include_extras=True).items()
 }
 """Every setting by its name, in the order in which they are read."""
+
+
+def own_variables(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The variables of an environment that are settings; not those to which references among the settings lead."""
+    return [
+        (name, value)
+        for name, value in environment.items()
+        if name.upper().startswith(PREFIX) and not name.upper().startswith((SECRET_PREFIX, CERTIFICATE_PREFIX))
+    ]
 
 
 def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.destinations import Destinations, Vouched
     from kafka_maxcompute.service import Service
     from kafka_maxcompute.settings import Settings
 
@@ -57,15 +58,19 @@ class _Opened(_Answer, kw_only=True):
 Told = TypeVar("Told", bound=_Answer)
 
 
-def tunnel_endpoint(service: Service, deadline: Deadline) -> str:
-    """The address of the project's Tunnel service, as MaxCompute's endpoint names it."""
+def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Deadline) -> Vouched:
+    """The address of the project's Tunnel service, as MaxCompute's endpoint names it.
+
+    Raises `ConfigurationError` if requests with the role's keys may not go there.
+    """
     doing = "ask for the Tunnel endpoint"
     for attempt in until(deadline):
         with attempt:
             answer = service.request("GET", "/tunnel", params={"service": ""}, doing=doing, deadline=deadline)
             if not _ADDRESS.fullmatch(answer):
                 raise UnavailableError(f"could not {doing}: expected host:port, found {len(answer)} other bytes")
-    return f"{service.endpoint.partition('://')[0]}://{answer.decode()}"
+    address = f"{service.endpoint.partition('://')[0]}://{answer.decode()}"
+    return destinations.told_tunnel(address, by=service.endpoint)
 
 
 class TunnelUploadSessions:
