@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.jars import class_path, program
+from local_emulator.kafka.lifeline import watched
 from local_emulator.kafka.security import PROTOCOLS, properties, scram_users
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 JVM_OPTIONS = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 REPORT_LINES = 15
-
-WATCHED = 'exec 3<&0; "$@" 3<&- & broker=$!; (read -r _ <&3; kill -KILL $broker) 2>/dev/null & wait $broker; kill $!'
-"""A shell line that runs its arguments and kills them when its standard input closes, which happens when we die."""
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -136,7 +134,7 @@ class ApacheBroker:
     def _start(self) -> subprocess.Popen[bytes]:
         with (self._folder / "broker.log").open("wb") as log:
             return subprocess.Popen(  # noqa: S603 - fixed arguments
-                ["/bin/sh", "-c", WATCHED, "sh", *self._command("kafka.Kafka", "server.properties")],
+                watched(self._command("kafka.Kafka", "server.properties")),
                 cwd=self._folder,
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from local_emulator.kafka.errors import BrokerError
+from local_emulator.kafka.lifeline import watched
 
 POM = Path(__file__).with_name("pom.xml")
 CACHE = Path(__file__).parents[2] / "build" / "kafka"
@@ -43,12 +45,22 @@ def _fetch(target: Path) -> None:
         libraries = Path(scratch, "lib")
         command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
         options = ["-DincludeScope=runtime", f"-DoutputDirectory={libraries}"]
+        lifeline, held = os.pipe()
         try:
-            done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-                [*command, *options], capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
+            done = subprocess.run(  # noqa: S603 - fixed arguments
+                watched([*command, *options]),
+                stdin=lifeline,
+                capture_output=True,
+                text=True,
+                timeout=FETCH_SECONDS,
+                check=False,
+                start_new_session=True,
             )
         except subprocess.TimeoutExpired as error:
             raise BrokerError(f"Maven didn't fetch Apache Kafka's jars within {FETCH_SECONDS} s; try again") from error
+        finally:
+            os.close(held)
+            os.close(lifeline)
         if done.returncode:
             report = "\n".join((done.stdout + done.stderr).splitlines()[-REPORT_LINES:])
             raise BrokerError(f"Maven couldn't fetch Apache Kafka's jars (exit code {done.returncode}):\n{report}")

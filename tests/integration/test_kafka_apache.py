@@ -127,6 +127,32 @@ def test_when_maven_fails_its_words_are_shown(monkeypatch: pytest.MonkeyPatch, t
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_maven_that_still_fetches_ends_with_the_process_that_started_it(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    maven, written = tmp_path / "mvn", tmp_path / "pid"
+    maven.write_text(
+        f"#!/bin/sh\necho $$ >{written}.part\nmv {written}.part {written}\nexec sleep 600\n", encoding="utf-8"
+    )
+    maven.chmod(0o755)
+    source = (
+        f"from pathlib import Path; from local_emulator.kafka import jars; jars.class_path(Path({str(tmp_path)!r}))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", source],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        stderr=subprocess.DEVNULL,
+    ) as starter:
+        assert eventually(written.exists)
+        pid = int(written.read_text(encoding="ascii"))
+        assert alive(pid)
+        starter.send_signal(number)
+        starter.wait(30)
+    assert eventually(lambda: not alive(pid))
+
+
 def test_a_broker_that_doesn_t_answer_is_named() -> None:
     with pytest.raises(BrokerError, match=r"no Kafka broker answered at 127.0.0.1:1 within 0 s"):
         await_broker("127.0.0.1:1", 0.2)
