@@ -24,6 +24,7 @@ COLUMNS = (
     "waiting",
     "unverifiable",
     "wrong",
+    "unclear",
 )
 
 
@@ -57,4 +58,5 @@ def lines(reply: Mapping[str, Any], *, sql: bool = False) -> Iterator[str]:
     if reply.get("pending"):
         yield f"claims that are pending: {', '.join(reply['pending'])}"
     yield from (f"fault: {fault}" for fault in reply["faults"])
+    yield from (f"doubt: {doubt}" for doubt in reply.get("doubts", ()))
     yield str(reply["state"])

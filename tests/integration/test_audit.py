@@ -296,7 +296,10 @@ def test_the_reply_has_a_sentence_and_a_document_for_each_finding(place: Place) 
     reply = as_json(place.audit())
     assert reply["state"] == "unsound"
     assert reply["faults"] == [
-        "audited-0: 3 offsets (3 to 4, 7) duplicate: they have more than one row; remove the copies"
+        (
+            "audited-0: 3 offsets (3 to 4, 7) duplicate: they have more than one row; compare these, and keep one of "
+            "those that are equal"
+        )
     ]
     assert reply["findings"] == [
         {"kind": "duplicate", "topic": TOPIC, "partition": 0, "count": 3, "offsets": [[3, 4], [7, 7]]}
@@ -312,6 +315,7 @@ def test_the_reply_has_a_sentence_and_a_document_for_each_finding(place: Place) 
         "settled": RECORDS,
         "waiting": 0,
         "unverifiable": 0,
+        "unclear": 0,
         "wrong": 3,
     }
     assert json.loads(json.dumps(reply)) == reply

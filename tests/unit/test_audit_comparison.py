@@ -155,3 +155,44 @@ def test_samples_are_the_ends_of_evenly_chosen_runs() -> None:
     assert len(few) == 50
     assert few[:2] == ((0, 0), (5, 5))
     assert samples([]) == {}
+
+
+class TestAfterAResetForATopicThatWasCreatedAgain:
+    """All hundred offsets were written before the reset, and are settled again; the rows of before are still there."""
+
+    FORMER = ((0, 99),)
+
+    def test_rows_of_two_generations_are_no_duplicates(self) -> None:
+        one = known(runs=(run(0, 4, copies=2), run(5, 5), run(6, 99, copies=2)), former=self.FORMER)
+        assert suspects(one) == ()
+        assert found(one) == {"unclear": self.FORMER}
+
+    def test_a_letter_of_before_hides_no_lost_record(self) -> None:
+        # The letter of offset 5 is of the generation before, so it isn't among the letters.
+        one = known(runs=(run(0, 4, copies=2), run(6, 99, copies=2)), former=self.FORMER)
+        assert suspects(one) == ((5, 5),)
+        assert found(one, existing=((5, 5),)) == {"settled-not-visible": ((5, 5),), "unclear": ((0, 4), (6, 99))}
+
+    def test_a_letter_without_a_generation_leaves_it_unclear(self) -> None:
+        one = known(runs=(run(0, 4), run(6, 99)), doubtful=((5, 5),))
+        assert suspects(one) == ()
+        assert found(one) == {"unclear": ((5, 5),)}
+        assert found(known(doubtful=((5, 5),))) == {}
+
+    def test_a_row_beside_a_letter_may_be_of_before(self) -> None:
+        one = known(letters=((5, 5),), former=((5, 5),))
+        assert found(one) == {"unclear": ((5, 5),)}
+        assert found(known(letters=((5, 5),))) == {"in-table-and-error-topic": ((5, 5),)}
+
+    def test_rows_that_are_not_claimed_again_yet_are_nobody_elses(self) -> None:
+        one = known(settled=((0, 9),), claimed=((0, 9),), committed=10, former=self.FORMER)
+        assert found(one) == {"unclear": ((0, 9),)}
+        assert waiting(one) == 90
+
+    def test_rows_of_a_longer_topic_do_not_lie_beyond_the_log(self) -> None:
+        one = known(end=50, settled=((0, 49),), claimed=((0, 49),), committed=50, former=self.FORMER)
+        assert found(one, wrong=((3, 3),)) == {"unclear": ((0, 49),)}
+
+    def test_what_was_not_written_before_is_judged_as_ever(self) -> None:
+        one = known(runs=(run(0, 9), run(10, 19, copies=2), run(20, 99)), former=((0, 4),), doubtful=((30, 30),))
+        assert found(one) == {"duplicate": ((10, 19),), "unclear": ((0, 4),)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.audit.audit import Sources
 from kafka_maxcompute.audit.audit import audit as examine
-from kafka_maxcompute.audit.reply import as_json
+from kafka_maxcompute.audit.reply import as_json, state
 from kafka_maxcompute.errors import LedgerError
 from provisioning import brokers, pending
 from provisioning.resources.ledger import opened
@@ -42,4 +42,4 @@ def audit(cloud: Cloud) -> dict[str, Any]:
             against = [str(error)]
             reply = as_json(examine(sources, cloud.deadline))
     faults = [*against, *reply["faults"]]
-    return {**reply, "state": "unsound" if faults else "sound", "faults": faults}
+    return {**reply, "state": state(faults, reply["doubts"]), "faults": faults}

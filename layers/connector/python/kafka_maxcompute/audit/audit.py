@@ -12,8 +12,10 @@ from kafka_maxcompute.audit.partition_values import misplaced, samples
 from kafka_maxcompute.audit.table_runs import runs, statement
 from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
 from kafka_maxcompute.dead_letters import parse
+from kafka_maxcompute.diverted import UNLOGGED
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.ledger.state import taken
+from kafka_maxcompute.generations import era
+from kafka_maxcompute.ledger.state import former, taken
 from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.offsets import count, intervals
 from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.audit.table_runs import Run
+    from kafka_maxcompute.generations import Era
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Interval, Intervals
@@ -83,12 +86,20 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class _Letters:
+    """The source topic's offsets that have a letter, by topic-partition; `doubtful` ones may be of before a reset."""
+
+    sure: Mapping[int, Intervals]
+    doubtful: Mapping[int, Intervals]
+
+
+@dataclass(frozen=True, slots=True)
 class _Gathered:
     """What was asked for, by topic-partition; `before` and `after` the table was read, None without a ledger."""
 
     committed: dict[int, Ends]
     before: State | None
-    letters: dict[int, Intervals]
+    letters: _Letters
     rows: tuple[Run, ...]
     after: State | None
     ends: dict[int, Ends]
@@ -124,18 +135,20 @@ def audit(sources: Sources, deadline: Deadline) -> Report:
 def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
     """Everything that is compared, asked for in the order that `comparison` needs."""
     settings, ledger = sources.settings, sources.ledger
+    committed = topic_ends(sources.brokers, settings.source_topic, settings.group, deadline)
+    before = ledger.read(deadline) if ledger else None
     return _Gathered(
-        committed=topic_ends(sources.brokers, settings.source_topic, settings.group, deadline),
-        before=ledger.read(deadline) if ledger else None,
-        letters=_letters(sources, deadline),
+        committed=committed,
+        before=before,
+        letters=_letters(sources, before, deadline),
         rows=tuple(runs(sources.service, settings, deadline)),
         after=ledger.read(deadline) if ledger else None,
         ends=topic_ends(sources.brokers, settings.source_topic, settings.group, deadline),
     )
 
 
-def _letters(sources: Sources, deadline: Deadline) -> dict[int, Intervals]:
-    """The offsets of the source topic that have a dead letter of this connector, by topic-partition."""
+def _letters(sources: Sources, state: State | None, deadline: Deadline) -> _Letters:
+    """The dead letters of this connector, without those of records that may have a row as well."""
     settings = sources.settings
     topics = {settings.error_topic, settings.dead_letter_topic}
     wanted = {
@@ -143,13 +156,17 @@ def _letters(sources: Sources, deadline: Deadline) -> dict[int, Intervals]:
         for topic in topics
         for partition in topic_ends(sources.brokers, topic, settings.group, deadline)
     }
-    offsets: dict[int, list[int]] = defaultdict(list)
+    offsets: dict[Era, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for _, _, message in sources.log().stream(wanted, deadline):
         letter = parse(message)
-        ours = letter is not None and (letter.connector, letter.topic) == (settings.name, settings.source_topic)
-        if letter is not None and ours and letter.partition is not None and letter.offset is not None:
-            offsets[letter.partition].append(letter.offset)
-    return {partition: intervals(found) for partition, found in offsets.items()}
+        if letter is None or (letter.connector, letter.topic) != (settings.name, settings.source_topic):
+            continue
+        if letter.partition is not None and letter.offset is not None and letter.reason != UNLOGGED:
+            offsets[era(letter, state)][letter.partition].append(letter.offset)
+    sure, doubtful = (
+        {partition: intervals(found) for partition, found in offsets[which].items()} for which in ("now", "unknown")
+    )
+    return _Letters(sure, doubtful)
 
 
 def _known(partition: int, gathered: _Gathered, sources: Sources) -> Known:
@@ -160,7 +177,9 @@ def _known(partition: int, gathered: _Gathered, sources: Sources) -> Known:
         begin=ends.begin,
         end=ends.end,
         runs=tuple(run for run in gathered.rows if run.partition == partition),
-        letters=gathered.letters.get(partition, ()),
+        letters=gathered.letters.sure.get(partition, ()),
+        doubtful=gathered.letters.doubtful.get(partition, ()),
+        former=former(after, place) if after else (),
         committed=committed.committed if committed else None,
         settled=before.settled.get(place, ()) if before else None,
         claimed=taken(after).get(place, ()) if after else None,

@@ -26,9 +26,11 @@ Kind: TypeAlias = Literal[
     "in-table-and-error-topic",
     "outside-partition-value",
     "beyond-the-log",
+    "unclear",
 ]
 """`missing`: the group has committed past it, and it is nowhere; `settled-not-visible`: the ledger says that it's
-somewhere. `beyond-the-log`: the topic ends before it, so it was made anew or cut off."""
+somewhere. `beyond-the-log`: the topic ends before it, so it was created again or cut off. `unclear`: since a reset,
+nobody can tell its rows and letters from those of before, so nothing can be said of it."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -40,6 +42,9 @@ class Known:
     topic's. `committed` is the group's, None where it has none. `settled` is what the ledger had before the table was
     read, `claimed` what it had settled or pending afterwards, both None without a ledger. Records before `start` aren't
     the connector's to deliver (a reset put them behind it, or its group began there).
+
+    At the offsets in `former` there may be rows of a generation before the last reset, and the letters in `doubtful`
+    may be of one; letters that surely are of one aren't among `letters`.
     """
 
     partition: int
@@ -51,6 +56,8 @@ class Known:
     committed: int | None = None
     settled: Intervals | None = None
     claimed: Intervals | None = None
+    former: Intervals = ()
+    doubtful: Intervals = ()
 
     @property
     def visible(self) -> Intervals:
@@ -73,7 +80,8 @@ def suspects(known: Known) -> Intervals:
     if known.committed is not None and known.committed > known.start:
         done = union(done, ((known.start, known.committed - 1),))
     # A claim that is pending may have moved the group on already, by a batch that was delivered again.
-    return difference(difference(done, union(known.visible, known.letters)), _pending(known))
+    somewhere = union(union(known.visible, known.letters), known.doubtful)
+    return difference(difference(done, somewhere), _pending(known))
 
 
 def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterator[Finding]:
@@ -82,15 +90,17 @@ def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterato
     `existing` are those of the `suspects` that the log has records for, `misplaced` the offsets that are in a partition
     value which isn't that of their record's time.
     """
-    visible = known.visible
+    # Rows of before a reset may be at these offsets, whatever they are: of another topic, or written again.
+    visible = difference(known.visible, known.former)
     said = intersection(existing, known.settled or ())
     found: dict[Kind, Intervals] = {
         "missing": difference(existing, said),
         "settled-not-visible": said,
-        "duplicate": _joined((run.first, run.last) for run in known.runs if run.copies > 1),
+        "duplicate": difference(_joined((run.first, run.last) for run in known.runs if run.copies > 1), known.former),
         "in-table-and-error-topic": intersection(visible, known.letters),
-        "outside-partition-value": misplaced,
+        "outside-partition-value": difference(misplaced, known.former),
         "beyond-the-log": _from(union(visible, union(known.settled or (), known.letters)), known.end),
+        "unclear": _unclear(known),
     }
     if known.claimed is not None:
         found["visible-not-settled"] = difference(visible, known.claimed)
@@ -98,10 +108,18 @@ def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterato
     yield from (Finding(kind, known.partition, found[kind]) for kind in KINDS if found.get(kind))
 
 
+def _unclear(known: Known) -> Intervals:
+    """What is somewhere only by rows or letters that may be of before a reset, or by a letter beside such a row."""
+    rows = intersection(known.visible, known.former)
+    sure = difference(union(difference(known.visible, known.former), known.letters), intersection(rows, known.letters))
+    here = difference(union(rows, known.doubtful), sure)
+    return intersection(here, known.claimed) if known.claimed is not None else here
+
+
 def waiting(known: Known) -> int:
     """How many offsets of the log are nowhere, and nobody has said that they were delivered."""
     log = ((max(known.begin, known.start), known.end - 1),) if known.end > max(known.begin, known.start) else ()
-    somewhere = union(union(known.visible, known.letters), known.claimed or ())
+    somewhere = union(union(difference(known.visible, known.former), known.letters), known.claimed or ())
     return count(difference(difference(log, somewhere), suspects(known)))
 
 

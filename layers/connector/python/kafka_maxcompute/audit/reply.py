@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute.audit.comparison import KINDS
 from kafka_maxcompute.offsets import count
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _TOLD: Mapping[Kind, str] = {
     "settled-not-visible": "the ledger has them as done, but they are neither in the table nor in the error topic; "
     "find out whether somebody removed their rows; the action reset delivers them again, and with them all that comes "
     "after them, so remove the rows from there on first, or they are doubled",
-    "duplicate": "they have more than one row; remove the copies",
+    "duplicate": "they have more than one row; compare these, and keep one of those that are equal",
     "visible-not-settled": "they have rows, but nobody has claimed them in the ledger, so they would be written again; "
     "find out who wrote them",
     "dead-letter-not-settled": "they are in the error topic, but nobody has claimed them in the ledger",
@@ -36,16 +37,27 @@ _TOLD: Mapping[Kind, str] = {
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report; `faults` has a sentence for each finding."""
+    """The report; `faults` has a sentence for each finding, `doubts` one for each that nothing can be said of."""
+    told = {kind: [_told(report.topic, one) for one in report.findings if one.kind == kind] for kind in KINDS}
+    doubts = told.pop("unclear")
+    faults = [sentence for sentences in told.values() for sentence in sentences]
     return {
-        "state": "unsound" if report.findings else "sound",
-        "faults": [_told(report.topic, finding) for finding in report.findings],
+        "state": state(faults, doubts),
+        "faults": faults,
+        "doubts": doubts,
         "statement": report.statement,
         "topic_partitions": [_examined(report.topic, one) for one in report.topic_partitions],
         "findings": [_finding(report.topic, finding) for finding in report.findings],
         "pending": list(report.pending),
         "times_compared": report.times_compared,
     }
+
+
+def state(faults: Sequence[str], doubts: Sequence[str]) -> str:
+    """An audit's outcome in a word."""
+    if faults:
+        return "unsound"
+    return "unclear" if doubts else "sound"
 
 
 def _examined(topic: str, one: Examined) -> dict[str, Any]:
@@ -61,7 +73,8 @@ def _examined(topic: str, one: Examined) -> dict[str, Any]:
         "settled": None if known.settled is None else count(known.settled),
         "waiting": one.waiting,
         "unverifiable": one.unverifiable,
-        "wrong": sum(count(finding.offsets) for finding in one.findings),
+        "wrong": sum(count(finding.offsets) for finding in one.findings if finding.kind != "unclear"),
+        "unclear": sum(count(finding.offsets) for finding in one.findings if finding.kind == "unclear"),
     }
 
 
