@@ -28,6 +28,7 @@ from kafka_maxcompute.audit.table_runs import Run, runs  # noqa: E402
 from kafka_maxcompute.destinations import Vouched  # noqa: E402
 from kafka_maxcompute.service import Service  # noqa: E402
 from kafka_maxcompute.settings import Settings  # noqa: E402
+from kafka_maxcompute.sql import Statement  # noqa: E402
 from kafka_maxcompute.statements import run_sql, select  # noqa: E402
 from local_emulator.maxcompute import server  # noqa: E402
 
@@ -102,11 +103,11 @@ def main() -> int:
     with server.start("connector_test", insecure=True) as local:
         settings = Settings.from_mapping({**SETTINGS, "endpoint": local.endpoint})
         service = Service(Vouched(local.endpoint), settings.project, Credentials("ak", "sk"))
-        run_sql(service, f"{TABLE} PARTITIONED BY (pt STRING);", Deadline.after(60))
+        run_sql(service, Statement(f"{TABLE} PARTITIONED BY (pt STRING);"), Deadline.after(60))
         wanted = made(options.rows)
         rows = fill(ODPS("ak", "sk", settings.project, endpoint=local.endpoint), wanted)
         begun = time.perf_counter()
-        counted = select(service, "SELECT COUNT(*) AS found FROM orders;", Deadline.after(600))
+        counted = select(service, Statement("SELECT COUNT(*) AS found FROM orders;"), Deadline.after(600))
         count_seconds, begun = time.perf_counter() - begun, time.perf_counter()
         found = list(runs(service, settings, Deadline.after(600)))
         seconds = time.perf_counter() - begun

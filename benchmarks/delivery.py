@@ -48,6 +48,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger  # noqa: E402
 from kafka_maxcompute.offsets import count  # noqa: E402
 from kafka_maxcompute.service import Service  # noqa: E402
 from kafka_maxcompute.settings import Settings  # noqa: E402
+from kafka_maxcompute.sql import Statement  # noqa: E402
 from kafka_maxcompute.statements import run_sql, select  # noqa: E402
 from kafka_maxcompute.table import create_statement, expected  # noqa: E402
 from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
@@ -143,7 +144,7 @@ class Function:
 
     def rows(self) -> int:
         """How many rows the table has."""
-        found = select(self.service, f"SELECT COUNT(*) AS n FROM {self.settings.table};", soon())  # noqa: S608
+        found = select(self.service, Statement(f"SELECT COUNT(*) AS n FROM {self.settings.table};"), soon())  # noqa: S608
         return int(found[0]["n"] or 0)
 
     def _cpu(self) -> float:

@@ -35,7 +35,7 @@ class Session:
     def __init__(self, data_dir: Path | None = None) -> None:
         self.store = Store(lambda: NOW, data_dir)
         self.store.ensure_project(PROJECT, OWNER)
-        self.settings: dict[str, str] = {}
+        self.settings = {engine.SUBMIT_MODE: "script"}
 
     def run(self, script: str) -> Outcome:
         """A script's outcome; SqlError if a statement fails."""

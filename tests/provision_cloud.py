@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fc_powertools.context import Context, Function
 from fc_powertools.credentials import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 from fc_powertools.decorators import opened
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.alikafka.entities import MANY, Instance, Topic
@@ -102,7 +103,7 @@ class Surrounding:
         accounts.add(keys[0], Credential(keys[1], accounts.principal(principal)))
         with self.cloud() as cloud:
             for statement in (f"add user `{principal}`", f"grant admin to `{principal}`"):
-                run_security(cloud.maxcompute, statement, cloud.deadline)
+                run_security(cloud.maxcompute, Statement(statement), cloud.deadline)
 
     def deploy(self, settings: dict[str, Any] | None = None, **variables: str) -> None:
         """What `s deploy` does, for a function that takes every batch; `variables` are the shell's."""

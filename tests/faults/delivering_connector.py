@@ -23,6 +23,7 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql, select
 from kafka_maxcompute.table import create_statement
 from local_emulator.kafka.embedded import EmbeddedBroker
@@ -126,7 +127,7 @@ class Connector:
             f"SELECT `partition`, `offset`, value FROM {self.settings.table} "  # noqa: S608 - the test's own
             "ORDER BY `partition`, `offset` LIMIT 10000;"
         )
-        found = select(self.service, statement, soon())
+        found = select(self.service, Statement(statement), soon())
         return [(int(row["partition"] or 0), int(row["offset"] or 0), row["value"] or "") for row in found]
 
     def assert_complete(self, count: int) -> None:

@@ -21,6 +21,7 @@ from kafka_maxcompute import brokers, service
 from kafka_maxcompute.errors import ConnectorError
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import select
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
@@ -226,7 +227,7 @@ def test_two_instances_under_random_faults(apache_kafka: ApacheBroker, monkeypat
         assert report.findings == ()
         assert report.pending == ()
         assert [one.waiting for one in report.topic_partitions] == [0] * TOPIC_PARTITIONS
-        (row,) = select(connector.service, f"SELECT COUNT(*) AS n FROM {connector.settings.table};", soon())  # noqa: S608
+        (row,) = select(connector.service, Statement(f"SELECT COUNT(*) AS n FROM {connector.settings.table};"), soon())  # noqa: S608
         assert int(row["n"] or 0) == len(connector.sent) * (RECORDS - 1) // RECORDS
         read, seconds = cold(connector)
         say(f"cold start: {read} records, {seconds * 1000:.0f} ms")

@@ -28,6 +28,7 @@ from kafka_maxcompute.ledger.operations import Claim, Divert, Genesis, Identity,
 from kafka_maxcompute.originals import Original
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import create_statement
 from local_emulator.maxcompute import server
@@ -64,7 +65,7 @@ class Place:
     def rows(self, partition: int, first: int, last: int, value: str = PT) -> None:
         """Write a row for each offset."""
         rows = ", ".join(f"('{TOPIC}', {partition}, {offset}, NULL, NULL)" for offset in range(first, last + 1))
-        run_sql(self.service, f"INSERT INTO test_kafka PARTITION (pt='{value}') VALUES {rows};", soon())  # noqa: S608
+        run_sql(self.service, Statement(f"INSERT INTO test_kafka PARTITION (pt='{value}') VALUES {rows};"), soon())  # noqa: S608
 
     def claim(self, partition: int, *offsets: tuple[int, int], settled: bool = True) -> None:
         """What a delivery leaves in the ledger."""

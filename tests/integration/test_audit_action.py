@@ -15,6 +15,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import create_statement
 from kafka_maxcompute.tunnel import TunnelUploadSessions
@@ -105,7 +106,7 @@ def test_claims_for_another_table_stay_as_they_are(around: Surrounding) -> None:
 
 def test_what_was_written_past_the_ledger_is_a_fault(around: Surrounding) -> None:
     row = "INSERT INTO test_kafka PARTITION (pt='11-17-2020 14') VALUES ('orders', 0, 1, NULL, NULL);"
-    run_sql(service(around), row, soon())
+    run_sql(service(around), Statement(row), soon())
     reply = around.ask("audit")
     assert reply["state"] == "unsound"
     assert [(one["kind"], one["offsets"]) for one in reply["findings"]] == [("visible-not-settled", [[1, 1]])]
@@ -117,7 +118,7 @@ def test_without_its_ledger_it_still_says_what_is_missing(around: Surrounding, e
     claim(around, "lost")
     embedded_kafka.delete_records(settings.offset_topic, 0, 1)
     row = "INSERT INTO test_kafka PARTITION (pt='11-17-2020 14') VALUES ('orders', 0, 0, NULL, NULL);"
-    run_sql(service(around), row, soon())
+    run_sql(service(around), Statement(row), soon())
     group = Consumer({"bootstrap.servers": embedded_kafka.bootstrap_servers, "group.id": settings.group})
     group.commit(offsets=[TopicPartition("orders", 0, 2)], asynchronous=False)
     group.close()

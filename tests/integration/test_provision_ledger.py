@@ -11,6 +11,7 @@ import pytest
 
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Release
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
 from provisioning import brokers
 from provisioning.resources.ledger import opened
@@ -88,7 +89,7 @@ def test_a_table_made_anew_blocks(around: Surrounding) -> None:
     time.sleep(1.1)  # creation times are told in seconds
     with around.cloud() as cloud:
         for statement in ("drop table test_kafka", "create table test_kafka " + COLUMNS):
-            run_sql(cloud.maxcompute, statement, cloud.deadline)
+            run_sql(cloud.maxcompute, Statement(statement), cloud.deadline)
     reply = around.ask("plan")
     assert reply["state"] == "blocked"
     assert "table connector_test.test_kafka: expected one created at" in ledger_step(reply)["why"][0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alibabacloud_ram20150501.models import CreatePolicyVersionRequest, CreateRoleRequest
 
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_security
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.vpc import Switch, add_switch
@@ -106,7 +107,7 @@ def test_bootstrap_makes_a_role_that_can_do_all_the_rest(around: Surrounding) ->
     assert [title.partition(" ")[0] for title in made["done"]] == ["role", "role", "policy", "policy"]
     with around.cloud() as cloud:
         for statement in made["for_the_projects_owner"]:
-            run_security(cloud.maxcompute, statement, cloud.deadline)
+            run_security(cloud.maxcompute, Statement(statement), cloud.deadline)
     changes = around.changes()
     assert around.ask("bootstrap")["state"] == "unchanged"
     assert around.changes() == changes

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
 from tests.provision_cloud import Surrounding, running
 
@@ -90,7 +91,7 @@ def test_an_apply_after_a_plan_without_a_fault_comes_to_its_end(seed: int) -> No
             settings["bootstrap_servers"] = around.broker.bootstrap_servers
         if table:
             with around.cloud() as cloud:
-                run_sql(cloud.maxcompute, table, cloud.deadline)
+                run_sql(cloud.maxcompute, Statement(table), cloud.deadline)
         try:
             around.deploy(settings, STREAM_ENABLED="false" if "start" in fields or "stream" in fields else "true")
             around.request("plan", settings, **fields)

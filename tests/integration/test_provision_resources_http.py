@@ -10,6 +10,7 @@ from alibabacloud_ram20150501 import models as ram_models
 from odps import ODPS
 
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_security, run_sql
 from local_emulator.maxcompute.keys import QUERIES
 from provisioning.connector import resources
@@ -103,7 +104,9 @@ def test_the_role_may_do_what_the_document_grants(around: Surrounding, cloud: Cl
     owner = ODPS("ak", "sk", PROJECT, endpoint=around.tables.endpoint)
     shown = owner.execute_security_query(f"show grants for `{user.principal}`", output_json=False)
     assert f"projects/{PROJECT}: CreateInstance" in shown or "odps:CreateInstance" in shown
-    run_security(cloud.maxcompute, f"revoke Update on table test_kafka from user `{user.principal}`", cloud.deadline)
+    run_security(
+        cloud.maxcompute, Statement(f"revoke Update on table test_kafka from user `{user.principal}`"), cloud.deadline
+    )
     assert do(user, cloud) == "change"
     applied(user, cloud)
     assert dissolve(user, cloud)
@@ -134,12 +137,12 @@ def test_grants_on_a_table_that_was_made_anew_are_given_anew(cloud: Cloud) -> No
 
 def test_a_refused_statement_says_what_the_service_says(around: Surrounding, cloud: Cloud) -> None:
     with pytest.raises(RefusedError, match="grant Nonsense on table test_kafka"):
-        run_security(cloud.maxcompute, "grant Nonsense on table test_kafka to user x", cloud.deadline)
+        run_security(cloud.maxcompute, Statement("grant Nonsense on table test_kafka to user x"), cloud.deadline)
     around.tables.app[QUERIES].later = True
     with pytest.raises(RefusedError):
-        run_security(cloud.maxcompute, "grant Describe on table no_such to user x", cloud.deadline)
+        run_security(cloud.maxcompute, Statement("grant Describe on table no_such to user x"), cloud.deadline)
     with pytest.raises(RefusedError, match="the job is Failed"):
-        run_sql(cloud.maxcompute, "drop table no_such_table;", cloud.deadline)
+        run_sql(cloud.maxcompute, Statement("drop table no_such_table;"), cloud.deadline)
 
 
 def test_a_topic_that_takes_its_time_is_waited_for(around: Surrounding, cloud: Cloud) -> None:

@@ -9,6 +9,7 @@ import pytest
 from alibabacloud_alikafka20190916.models import CreateTopicRequest
 from alibabacloud_ram20150501.models import CreateRoleRequest
 
+from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
 from provisioning.connector import resources
 from provisioning.resources.grants import Grants
@@ -43,7 +44,7 @@ def start(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.
 def damaged(around: Surrounding, cloud: Cloud, resource: Resource) -> bool:
     """Make a resource so that it can't be used; whether there is such a state of it."""
     if isinstance(resource, Table):
-        run_sql(cloud.maxcompute, SWAPPED, cloud.deadline)
+        run_sql(cloud.maxcompute, Statement(SWAPPED), cloud.deadline)
         return True
     if isinstance(resource, Topic) and resource.purpose != "error":
         request = CreateTopicRequest(

@@ -328,10 +328,10 @@ def test_explain_checks_the_query(session: Session) -> None:
 
 
 def test_names_of_schemas_are_read_by_the_setting(session: Session) -> None:
-    session.settings = {"odps.namespace.schema": "true"}
+    session.settings |= {"odps.namespace.schema": "true"}
     session.run("CREATE TABLE default.t (a INT); INSERT INTO connector_test.default.t VALUES (1)")
     assert session.rows("SELECT * FROM default.t") == [(1,)]
-    session.settings = {}
+    del session.settings["odps.namespace.schema"]
     assert session.rows("SELECT * FROM connector_test.t") == [(1,)]
 
 
@@ -340,3 +340,12 @@ def test_names_of_schemas_are_read_by_the_setting(session: Session) -> None:
 def test_a_type_that_an_old_duckdb_lacks_is_refused(session: Session, statement: str) -> None:
     with pytest.raises(SqlError, match="TIMESTAMP needs DuckDB 2"):
         session.run(statement)
+
+
+def test_a_job_holds_one_statement_unless_it_asks_for_script_mode(session: Session) -> None:
+    session.run("create table precious (a string)")
+    session.settings.clear()
+    with pytest.raises(SqlError, match=r'Please add put \{ "odps.sql.submit.mode" : "script"\} for multi-statement'):
+        session.run("create table t (a string); drop table precious;")
+    assert "precious" in session.run("set odps.sql.allow.fullscan=true; show tables;").text
+    assert "t" not in session.run("show tables").text.split()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.table import Column
+from kafka_maxcompute.table import Column, create_statement
 from provisioning.request import Request, read
 
 pytestmark = pytest.mark.quick
@@ -159,3 +159,25 @@ def test_a_setting_that_nobody_gives_is_told_beside_the_events_faults() -> None:
     found = faults({"action": "nothing"}, {})
     assert any(fault.startswith("action:") for fault in found)
     assert any(fault.startswith("name isn't set") for fault in found)
+
+
+ATTACK = "DECIMAL(10,2))/**/PARTITIONED/**/BY/**/(`PT`/**/STRING);DROP/**/TABLE/**/PRECIOUS;--"
+
+
+@pytest.mark.parametrize(
+    "kind", [ATTACK, "CHAR(1),`EVIL`STRING,`Z`VARCHAR(3)", "DECIMAL(10,2)) LIFECYCLE 1; --", "TEXT"]
+)
+def test_a_column_is_of_a_type_and_nothing_else(kind: str) -> None:
+    event = {"action": "apply", "create_table": True, "settings": {"mode": "VALUE", "format": "CSV"}}
+    (fault,) = faults({**event, "columns": {"price": kind}})
+    assert fault.startswith("columns.price: expected one of TINYINT, ")
+    with pytest.raises(ConfigurationError, match="expected one of TINYINT, "):
+        create_statement(request(**event).settings, [Column("price", kind)])
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "a?b", "%2e%2e", "a b", "a#b", "f" * 129])
+def test_names_in_paths_are_names(name: str) -> None:
+    assert [fault.partition(":")[0] for fault in faults({"action": "plan", "function": name, "trigger": name})] == [
+        "function",
+        "trigger",
+    ]

@@ -191,7 +191,7 @@ def test_grants_are_complete_with_all_or_with_each() -> None:
 
 def test_exactly_once_counts_rows_and_may_read_them() -> None:
     grants = Grants("RAM$1:role/r", "P", "T", counts=True)
-    assert "grant Describe, Alter, Update, Select on table T to user `RAM$1:role/r`;" in grants.statements()
+    assert "grant Describe, Alter, Update, Select on table T to user `RAM$1:role/r`;" in map(str, grants.statements())
     (difference,) = grants.compare(GRANTED)
     assert "Select on projects/p/tables/t" in str(difference.wanted)
     assert grants.compare(GRANTED | {("projects/p/tables/t", "select")}) == ()
@@ -208,7 +208,7 @@ def test_select_is_granted_where_rows_are_counted_unless_it_is_left_out(
     settings: dict[str, str], *, with_select: bool
 ) -> None:
     (grants,) = (one for one in resources(request(settings), ACCOUNT) if isinstance(one, Grants))
-    assert any("Select" in statement for statement in grants.statements()) is with_select
+    assert any("Select" in statement for statement in map(str, grants.statements())) is with_select
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute import sql
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, facts, network, probe, standing, trial
 from provisioning.audit import audit
@@ -53,7 +54,7 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
             converge(resource, cloud, found, manual=False)
             done.append(resource.title)
     user = principal(cloud.account, PROVISIONER)
-    statements = [f"add user `{user}`;", f"grant admin to `{user}`;"]
+    statements = [str(sql.add_user(user)), str(sql.grant_admin(user))]
     asking, settings = facts.Asking(), cloud.request.settings
     instance = asking.learn(lambda: brokers.find_instance(cloud), facts.NOTHING) if settings.instance_id else {}
     if not instance and not asking.faults:

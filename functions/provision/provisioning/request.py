@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.names import MAXCOMPUTE
-from kafka_maxcompute.setting import instant, shown
+from kafka_maxcompute.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
+from kafka_maxcompute.setting import instant, named, shown
 from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings, own_variables
-from kafka_maxcompute.table import Column
+from kafka_maxcompute.table import Column, type_fault
 from provisioning.redrive import selection
 from provisioning.redrive.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from kafka_maxcompute.names import NameRule
 
 ActionName = Literal[
     "bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive", "audit", "reset"
@@ -204,6 +206,11 @@ def _some_of(allowed: tuple[str, ...]) -> tuple[str, Callable[[object], object]]
     return f"a list of {', '.join(allowed)}", read_some
 
 
+def _named(what: str, rule: NameRule) -> tuple[str, Callable[[object], object]]:
+    """A name that becomes a part of a request's path."""
+    return f"{what}, {rule.expected}", named(rule).read
+
+
 def _between(bounds: tuple[int, int]) -> tuple[str, Callable[[object], object]]:
     def read_number(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int) or not bounds[0] <= value <= bounds[1]:
@@ -247,6 +254,9 @@ def _columns(value: object) -> object:
         raise TypeError(value)
     if not all(MAXCOMPUTE.allows(name) for name in value):
         raise ValueError(value)
+    faults = [f"{name}: {fault}" for name, kind in value.items() if (fault := type_fault(kind))]
+    if faults:
+        raise ConfigurationError(faults)
     return tuple(Column(name, kind) for name, kind in value.items())
 
 
@@ -254,8 +264,8 @@ _INSTANT = instant("1970-01-01T00:00:00Z")
 _READERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "action": _one_of(ACTIONS),
     "stream": _one_of(get_args(Stream)),
-    "function": ("the sink function's name", _text),
-    "trigger": ("the name of its trigger", _text),
+    "function": _named("the sink function's name", FUNCTION),
+    "trigger": _named("the name of its trigger", TRIGGER),
     "create_table": ("true or false", _flag),
     "columns": ('columns and their types, such as {"price": "DOUBLE"}', _columns),
     "accept_risk": _some_of(tuple(RISKS)),
@@ -264,7 +274,7 @@ _READERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "start_timestamp": (_INSTANT.expected, _INSTANT.read),
     "batch_records": _between(BATCH_RECORDS),
     "batch_seconds": _between(BATCH_SECONDS),
-    "security_group": ("the id of a security group", _text),
+    "security_group": (SECURITY_GROUP.expected, named(SECURITY_GROUP).read),
     "key": ("text", _content),
     "value": ("text", _content),
     "topic_partition": _between(TOPIC_PARTITIONS),

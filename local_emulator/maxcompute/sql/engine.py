@@ -22,6 +22,9 @@ from local_emulator.maxcompute.sql.show import describe, explain, show
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+SUBMIT_MODE = "odps.sql.submit.mode"
+# The service's own words, as users of its JDBC driver report them (aliyun/aliyun-odps-jdbc, issue 108).
+ONE_STATEMENT = 'Please add put { "odps.sql.submit.mode" : "script"} for multi-statement query in settings.'
 _COMMANDS: Mapping[str, Callable[[Context, Reader], Outcome]] = MappingProxyType(
     {
         "CREATE": create_table,
@@ -37,7 +40,9 @@ _COMMANDS: Mapping[str, Callable[[Context, Reader], Outcome]] = MappingProxyType
 
 
 def run(context: Context, script: str) -> Outcome:
-    """Run a script; SqlError for the first statement that fails, those before it stay done.
+    """Run a job's text; SqlError for the first statement that fails, those before it stay done.
+
+    As on the service, a job holds one statement besides SETs, or several only if its settings ask for script mode.
 
     Returns:
         The rows of the last query if there is one, else the texts of all statements together; what all have written.
@@ -46,6 +51,8 @@ def run(context: Context, script: str) -> Outcome:
     statements = list(split(script))
     if not statements:
         raise parse_error("expect a statement, found none", None)
+    if context.settings.get(SUBMIT_MODE) != "script" and sum(map(_does_something, statements)) > 1:
+        raise parse_error(ONE_STATEMENT, None)
     for statement in statements:
         outcome = run_statement(context, statement)
         texts.append(outcome.text)
@@ -53,6 +60,10 @@ def run(context: Context, script: str) -> Outcome:
         written.update(dict(outcome.written))
     text = "" if found.rows is not None else "".join(texts)
     return replace(found, text=text, written=tuple(written.items()))
+
+
+def _does_something(statement: Statement) -> bool:
+    return not Reader(statement).accept("SET")
 
 
 def run_statement(context: Context, statement: Statement) -> Outcome:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from kafka_maxcompute import sql
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.retrying import until
 from kafka_maxcompute.statements import run_security
@@ -54,14 +55,14 @@ class Grants:
     @property
     def made_by_hand(self) -> str:
         """How to make it."""
-        return f"run, as an administrator of the project: {' '.join(self.statements())}"
+        return f"run, as an administrator of the project: {' '.join(map(str, self.statements()))}"
 
-    def statements(self) -> tuple[str, ...]:
+    def statements(self) -> tuple[sql.Statement, ...]:
         """The connector document's own."""
         return (
-            f"add user `{self.principal}`;",
-            f"grant CreateInstance on project {self.project} to user `{self.principal}`;",
-            f"grant {', '.join(self._on_table())} on table {self.table} to user `{self.principal}`;",
+            sql.add_user(self.principal),
+            sql.grant(("CreateInstance",), "project", self.project, self.principal),
+            sql.grant(self._on_table(), "table", self.table, self.principal),
         )
 
     def look(self, cloud: Cloud) -> frozenset[Grant] | None:
@@ -74,7 +75,7 @@ class Grants:
                     cloud.maxcompute.request(
                         "GET", path, params={"type": "displayname"}, doing=doing, deadline=cloud.deadline
                     )
-            shown = run_security(cloud.maxcompute, f"show grants for `{self.principal}`", cloud.deadline)
+            shown = run_security(cloud.maxcompute, sql.show_grants(self.principal), cloud.deadline)
         except RefusedError as error:
             if error.code in ABSENT:
                 return None
@@ -104,11 +105,10 @@ class Grants:
 
     def remove(self, cloud: Cloud) -> None:
         """Revoke the grants, which would come back with the user, and remove it."""
-        user = f"user `{self.principal}`"
         for statement in (
-            f"revoke {', '.join(self._on_table())} on table {self.table} from {user};",
-            f"revoke CreateInstance on project {self.project} from {user};",
-            f"remove {user};",
+            sql.revoke(self._on_table(), "table", self.table, self.principal),
+            sql.revoke(("CreateInstance",), "project", self.project, self.principal),
+            sql.remove_user(self.principal),
         ):
             _unless_absent(cloud, statement)
 
@@ -123,7 +123,7 @@ class Grants:
         return ("Describe", "Alter", "Update", *(("Select",) if self.counts else ()))
 
 
-def _unless_absent(cloud: Cloud, statement: str) -> None:
+def _unless_absent(cloud: Cloud, statement: sql.Statement) -> None:
     """Run a statement; what it takes away may be gone already."""
     try:
         run_security(cloud.maxcompute, statement, cloud.deadline)

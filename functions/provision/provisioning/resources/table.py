@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import table_definition
+from kafka_maxcompute import sql, table_definition
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.statements import run_sql
 from kafka_maxcompute.table import check, create_statement
@@ -76,7 +76,7 @@ class Table:
 
     def remove(self, cloud: Cloud) -> None:
         """Drop it with all its data; asked for by name only."""
-        run_sql(cloud.maxcompute, f"DROP TABLE IF EXISTS `{self.settings.table}`;", cloud.deadline)
+        run_sql(cloud.maxcompute, sql.drop_table(self.settings.table), cloud.deadline)
 
     def _faults(self) -> tuple[str, ...]:
         """Why the statement that makes it can't be written."""

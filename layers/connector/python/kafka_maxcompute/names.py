@@ -53,5 +53,12 @@ REGION = NameRule(
 )
 VPC = NameRule(re.compile(r"vpc-[a-z0-9]+"), "the id of a VPC, such as vpc-bp1xpdnd3l0001")
 VSWITCH = NameRule(re.compile(r"vsw-[a-z0-9]+"), "the id of a vSwitch, such as vsw-bp1d2jgg810001")
+SECURITY_GROUP = NameRule(re.compile(r"sg-[A-Za-z0-9-]+"), "the id of a security group, such as sg-bp1fg655nh68xyz9")
+FUNCTION = NameRule(
+    re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}"), "1 to 64 letters, digits, underscores and hyphens, a letter first"
+)
+TRIGGER = NameRule(
+    re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}"), "1 to 128 letters, digits, underscores and hyphens, a letter first"
+)
 ACCOUNT = NameRule(re.compile(r"[0-9]{1,20}"), "the digits of an Alibaba Cloud account id")
 ROLE = NameRule(re.compile(r"[A-Za-z0-9.-]{1,64}"), "the name of a RAM role: 1 to 64 letters, digits, dots and hyphens")

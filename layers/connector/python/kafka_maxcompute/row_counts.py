@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from kafka_maxcompute import sql
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.offsets import contains
 from kafka_maxcompute.statements import select
@@ -47,15 +48,7 @@ class SqlRowCounts:
     def _count(
         self, partition_value: str, ranges: Iterable[tuple[TopicPartition, Interval]], deadline: Deadline
     ) -> int:
-        wanted = " OR ".join(
-            f"(`topic` = {_text(topic)} AND `partition` = {number} AND `offset` BETWEEN {first} AND {last})"
-            for (topic, number), (first, last) in ranges
-        )
-        # MaxCompute's jobs have no parameters; names are checked settings, texts are quoted.
-        statement = (
-            f"SELECT COUNT(*) AS found FROM `{self._table}` "  # noqa: S608
-            f"WHERE `{self._column}` = {_text(partition_value)} AND ({wanted});"
-        )
+        statement = sql.count_rows(self._table, self._column, partition_value, ranges)
         rows = select(self._service, statement, deadline)
         if len(rows) != 1 or not (rows[0].get("found") or "").isdigit():
             raise UnavailableError(
@@ -80,9 +73,3 @@ class MemoryRowCounts:
 
 def _listed(offsets: Offsets) -> Iterator[tuple[TopicPartition, Interval]]:
     return ((where, interval) for where, intervals in offsets.items() for interval in intervals)
-
-
-def _text(value: str) -> str:
-    """A string literal of MaxCompute's SQL."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -11,6 +11,7 @@ import csv
 import io
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential, wait_random
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.service import Answer, Service
+    from kafka_maxcompute.sql import Statement
 
 TASK, PRIORITY = "AnonymousSQLTask", "9"  # as PyODPS has them
 NULL = "\\N"
@@ -32,7 +34,7 @@ _XML = {"Content-Type": "application/xml"}
 _OK = 200
 
 
-def run_sql(service: Service, statement: str, deadline: Deadline) -> None:
+def run_sql(service: Service, statement: Statement, deadline: Deadline) -> None:
     """Run a statement that answers no rows; must do no harm if it is run twice.
 
     Raises `RefusedError` where it fails, `UnavailableError` where its end isn't seen before the deadline.
@@ -40,7 +42,7 @@ def run_sql(service: Service, statement: str, deadline: Deadline) -> None:
     _run(service, statement, deadline)
 
 
-def select(service: Service, statement: str, deadline: Deadline) -> list[dict[str, str | None]]:
+def select(service: Service, statement: Statement, deadline: Deadline) -> list[dict[str, str | None]]:
     r"""The rows of a query that has few, by their columns' names; values as the service's CSV has them, NULL as None.
 
     A text that is just `\N` can't be told from NULL. Raises as `run_sql` does.
@@ -51,7 +53,7 @@ def select(service: Service, statement: str, deadline: Deadline) -> list[dict[st
     return [{name: None if value == NULL else value for name, value in row.items()} for row in rows]
 
 
-def _run(service: Service, statement: str, deadline: Deadline) -> str:
+def _run(service: Service, statement: Statement, deadline: Deadline) -> str:
     """Run a statement to its good end; the path of its job."""
     doing = f"run {_shown(statement)}"
     job = ET.Element("Instance")
@@ -59,9 +61,9 @@ def _run(service: Service, statement: str, deadline: Deadline) -> str:
     ET.SubElement(root, "Priority").text = PRIORITY
     task = ET.SubElement(ET.SubElement(root, "Tasks"), "SQL")
     ET.SubElement(task, "Name").text = TASK
-    ET.SubElement(task, "Query").text = statement
+    ET.SubElement(task, "Query").text = statement.text
     location = _post(service, "/instances", job, doing, deadline).headers.get("Location", "")
-    path = f"/instances/{location.rpartition('/')[2]}"
+    path = f"/instances/{quote(location.rpartition('/')[2], safe='')}"
     status = _watched(lambda: _task_status(service, path, doing, deadline), doing, deadline)
     if status != "Success":
         result = _result(service, path, doing, deadline)[:SHOWN_CHARACTERS]
@@ -76,20 +78,20 @@ def _result(service: Service, path: str, doing: str, deadline: Deadline) -> str:
     return base64.b64decode(text).decode() if result is not None and result.get("Transform") == "Base64" else text
 
 
-def run_security(service: Service, statement: str, deadline: Deadline) -> str:
+def run_security(service: Service, statement: Statement, deadline: Deadline) -> str:
     """Run a statement of access control, such as a grant; its answer as JSON or text, whatever the service has.
 
     Raises as `run_sql` does.
     """
     doing = f"run {_shown(statement)}"
     query = ET.Element("Authorization")
-    ET.SubElement(query, "Query").text = statement
+    ET.SubElement(query, "Query").text = statement.text
     ET.SubElement(query, "ResponseInJsonFormat").text = "true"
     answer = _post(service, "/authorization", query, doing, deadline)
     result = _parsed(answer.body, doing).findtext("Result") or ""
     if answer.status == _OK:
         return result
-    path, ended = f"/authorization/{result}", ""
+    path, ended = f"/authorization/{quote(result, safe='')}", ""
 
     def look() -> str:
         nonlocal ended
@@ -144,5 +146,6 @@ def _parsed(body: bytes, doing: str) -> ET.Element:
         raise UnavailableError(f"could not {doing}: expected XML, found {len(body)} other bytes") from None
 
 
-def _shown(statement: str) -> str:
-    return statement if len(statement) <= SHOWN_CHARACTERS else f"{statement[:SHOWN_CHARACTERS]}..."
+def _shown(statement: Statement) -> str:
+    text = statement.text
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

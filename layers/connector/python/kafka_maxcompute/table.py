@@ -16,13 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kafka_maxcompute import column_type, sql
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import MAXCOMPUTE
+from kafka_maxcompute.setting import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.sql import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,8 @@ CONTENT = {"DEFAULT": ("key", "value"), "KEY": ("key",), "VALUE": ("value",)}
 CONTENT_TYPES = {"TEXT": ("STRING",), "BINARY": ("BINARY", "STRING")}
 """The types that a key or value column may have, the best one first."""
 
-FIELD_TYPES = (
-    *("TINYINT", "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN"),
-    *("STRING", "VARCHAR", "CHAR", "BINARY", "DATE", "DATETIME", "TIMESTAMP", "TIMESTAMP_NTZ"),
-)
+
+FIELD_TYPES = tuple(column_type.PARAMETERS)
 """What a field of a CSV line can be read as."""
 
 
@@ -72,7 +73,7 @@ def expected(settings: Settings) -> tuple[Column, ...]:
     return POSITION + tuple(Column(name, best) for name in CONTENT[settings.mode])
 
 
-def create_statement(settings: Settings, fields: Sequence[Column] = ()) -> str:
+def create_statement(settings: Settings, fields: Sequence[Column] = ()) -> Statement:
     """The statement that makes the table, as in the connector document, with names in back quotes.
 
     `fields` are the columns of a CSV line. Raises `ConfigurationError` if they are missing or can't be.
@@ -87,7 +88,7 @@ def create_statement(settings: Settings, fields: Sequence[Column] = ()) -> str:
     faults += _faults(settings, columns, partition)
     if faults:
         raise ConfigurationError(faults)
-    return f"CREATE TABLE IF NOT EXISTS `{settings.table}` ({_listed(columns)}) PARTITIONED BY ({_listed(partition)});"
+    return sql.create_table(settings.table, columns, partition)
 
 
 def check(settings: Settings, found: TableDefinition) -> None:
@@ -144,9 +145,18 @@ def _field_faults(further: Sequence[Column]) -> Iterator[str]:
     if not further:
         yield "expected a column for each field of a CSV line after offset, found none; add them"
     for column in further:
-        if _plain(column.type).partition("(")[0] not in FIELD_TYPES:
-            types = ", ".join(FIELD_TYPES)
-            yield f"expected one of {types} for a CSV field, found {_text(column)}; make the table anew"
+        fault = type_fault(column.type)
+        if fault:
+            yield f"{fault} in column {column.name}; recreate the table"
+
+
+def type_fault(text: str) -> str:
+    """Why a column of this type can't hold a field of a CSV line; "" if it can."""
+    try:
+        column_type.parse(text)
+    except ValueError as error:
+        return f"{error} for a CSV field, found {shown(text)}"
+    return ""
 
 
 def _partition_faults(found: Sequence[Column], wanted: str) -> Iterator[str]:
@@ -165,8 +175,3 @@ def _plain(type_name: str) -> str:
 def _text(column: Column) -> str:
     """A column in a message."""
     return f"{column.name} {_plain(column.type)}"
-
-
-def _listed(columns: Iterable[Column]) -> str:
-    """Columns as a statement lists them."""
-    return ", ".join(f"`{column.name}` {_plain(column.type)}" for column in columns)

@@ -117,7 +117,7 @@ def audit(sources: Sources, deadline: Deadline) -> Report:
     wrong = misplaced(gathered.rows, times, settings)
     return Report(
         topic=settings.source_topic,
-        statement=statement(settings),
+        statement=str(statement(settings)),
         topic_partitions=tuple(
             Examined(
                 known=known,

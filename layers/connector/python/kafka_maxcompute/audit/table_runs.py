@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kafka_maxcompute import sql
 from kafka_maxcompute.statements import select
 
 if TYPE_CHECKING:
@@ -16,24 +17,6 @@ if TYPE_CHECKING:
 
 PAGE = 5_000
 """Runs that one query answers with; the service cuts a job's result at 10,000 rows (READ_TABLE_MAX_ROW) or 10 MB."""
-
-# Rows of one offset become one line first, so that repeats form runs of their own. Within equal partition values and
-# numbers of copies, offset minus row number is the same for neighbours and for nobody else. The condition on the
-# partition column is for projects that refuse to scan a whole table without one.
-_STATEMENT = """\
-SELECT `partition`, lowest, highest, copies, MIN(`offset`) AS first_offset, MAX(`offset`) AS last_offset
-FROM (
-  SELECT `partition`, `offset`, lowest, highest, copies,
-    `offset` - ROW_NUMBER() OVER (PARTITION BY `partition`, lowest, highest, copies ORDER BY `offset`) AS island
-  FROM (
-    SELECT `partition`, `offset`, MIN(`{column}`) AS lowest, MAX(`{column}`) AS highest, COUNT(*) AS copies
-    FROM `{table}`
-    WHERE `{column}` > '' AND topic = '{topic}' AND `offset` >= 0{after}
-    GROUP BY `partition`, `offset`
-  ) AS offsets
-) AS numbered
-GROUP BY `partition`, lowest, highest, copies, island
-ORDER BY `partition`, first_offset LIMIT {page};"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +34,9 @@ class Run:
     copies: int = 1
 
 
-def statement(settings: Settings, after: tuple[int, int] | None = None, page: int = PAGE) -> str:
+def statement(settings: Settings, after: tuple[int, int] | None = None, page: int = PAGE) -> sql.Statement:
     """The query for the first runs of the source topic, or the first after a topic-partition's offset."""
-    condition = ""
-    if after is not None:
-        partition, offset = after
-        condition = f" AND (`partition` > {partition} OR (`partition` = {partition} AND `offset` > {offset}))"
-    return _STATEMENT.format(
-        column=settings.partition_column,
-        table=settings.table,
-        topic=settings.source_topic,
-        after=condition,
-        page=page,
-    )
+    return sql.runs_of_offsets(settings.table, settings.partition_column, settings.source_topic, after, page)
 
 
 def runs(service: Service, settings: Settings, deadline: Deadline, *, page: int = PAGE) -> Iterator[Run]:
