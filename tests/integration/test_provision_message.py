@@ -103,7 +103,8 @@ def test_nothing_is_sent_where_nothing_would_come_of_it(running: Cloud) -> None:
 
 def test_a_message_that_doesnt_arrive_is_looked_for(running: Cloud) -> None:
     """The table is gone: the function fails, and says so where it can be read."""
-    tables.connect(running.endpoints).execute_sql("drop table test_kafka; create table other(a string);")
+    for statement in ("drop table test_kafka;", "create table other(a string);"):
+        tables.connect(running.endpoints).execute_sql(statement)
     reply = ask(running, "test", wait_seconds=10, topic_partition=0)
     assert (reply["state"], reply["topic_partition"], reply["offset"]) == ("missing", 0, 0)
     first, *rest = reply["faults"]
