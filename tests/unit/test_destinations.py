@@ -261,3 +261,28 @@ def test_what_is_vouched_for_is_maxcomputes_host_to_every_parser(address: str) -
     assert (parsed.auth, parsed.query, parsed.fragment) == (None, None, None)
     assert parsed.port in {None, 443 if parsed.scheme == "https" else 80}
     assert parsed.path in {None, "/api"}
+
+
+@pytest.mark.parametrize(
+    "region", ["cn.evil.example/", "cn-a.evil.example", "oss-cn-hangzhou", "cn-a#", "cn-a@evil", "-cn"]
+)
+def test_a_region_leads_to_no_host_but_the_control_planes(region: str) -> None:
+    assert "region: expected the id of a region" in refused({"region": region})
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *((name, "hunter2\n") for name in ("sasl_mechanism", "sasl_username", "sasl_password", "ssl_ca")),
+        ("sasl_mechanism", "hunter2"),
+        ("bootstrap_servers", "user:hunter2@broker:9092"),
+        ("endpoint", "http://broker/api?signature=hunter2"),
+        ("table", "LTAI-hunter2"),
+        ("project", "STS.hunter2"),
+    ],
+)
+def test_a_secret_in_the_wrong_setting_is_not_shown(name: str, secret: str) -> None:
+    """By its form, or by the setting: a password may be where its user, its mechanism or a certificate should be."""
+    told = refused({**LOGIN, "sasl_password": "env:CONNECTOR_SECRET_KAFKA", name: secret})
+    assert f"{name}: expected " in told
+    assert "hunter2" not in told

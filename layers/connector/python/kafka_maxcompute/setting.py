@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, get_args
 
@@ -92,6 +92,11 @@ def choice(literal: object) -> Kind:
     return Kind(f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0], read)
 
 
+def unseen(kind: Kind) -> Kind:
+    """The same, whose wrong values are never shown: a password may have been given in its place."""
+    return replace(kind, hidden=True)
+
+
 def number(*allowed: int) -> Kind:
     """One of a few whole numbers."""
 
@@ -165,7 +170,7 @@ def login() -> Kind:
             raise ValueError
         return text
 
-    return Kind("a user's name, of printable characters", read)
+    return Kind("a user's name, of printable characters", read, hidden=True)
 
 
 def secret() -> Kind:
@@ -189,7 +194,11 @@ def certificates() -> Kind:
             raise ValueError
         return text
 
-    return Kind(f"env:{CERTIFICATE_PREFIX}... of a variable with PEM text, or the absolute path of a PEM file", read)
+    return Kind(
+        f"env:{CERTIFICATE_PREFIX}... of a variable with PEM text, or the absolute path of a PEM file",
+        read,
+        hidden=True,
+    )
 
 
 def zone() -> Kind:

@@ -29,6 +29,7 @@ from kafka_maxcompute.setting import (
     secret,
     servers,
     shown,
+    unseen,
     zone,
 )
 
@@ -103,7 +104,7 @@ class Settings:
     control: Annotated[Control, Setting("", choice(Control), default="alikafka")]
     bootstrap_servers: Annotated[str, Setting("", servers(), default="")]
     security_protocol: Annotated[SecurityProtocol, Setting("", choice(SecurityProtocol), default="PLAINTEXT")]
-    sasl_mechanism: Annotated[SaslMechanism | Literal[""], Setting("", choice(SaslMechanism), default="")]
+    sasl_mechanism: Annotated[SaslMechanism | Literal[""], Setting("", unseen(choice(SaslMechanism)), default="")]
     sasl_username: Annotated[str, Setting("", login(), default="")]
     sasl_password: Annotated[str, Setting("", secret(), default="")]
     ssl_ca: Annotated[str, Setting("", certificates(), default="")]
