@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow",
         action="append",
-        choices=("as-delivered", "truncated"),
-        help="also send letters whose record is gone, as the event had it, or cut short",
+        choices=("as-delivered", "truncated", "unclear"),
+        help="also send letters whose record is gone, as the event had it, or cut short, or those that may be done",
     )
     parser.add_argument(
         "--queue-topic", metavar="TOPIC", help="read EventBridge's dead-letter queue too: a Kafka topic"

@@ -16,7 +16,7 @@ from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.originals import Original, digest
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
-from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, encode, identity, parse
+from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, encode, identity, parse, place_of
 
 pytestmark = pytest.mark.quick
 
@@ -74,10 +74,16 @@ def test_what_a_later_version_noted_stops_a_redrive() -> None:
     assert not catalogue.note(Catalogue(), Original(key=None, value=b"{}"))
 
 
-def test_a_letter_is_known_by_where_its_record_was_or_by_its_text() -> None:
+def test_a_letter_is_known_by_its_place_and_its_record_or_generation_or_by_its_text() -> None:
     nowhere = replace(LETTER, topic=None, partition=None, offset=None)
+    lossy = replace(LETTER, form="as-delivered")
 
-    assert identity(LETTER) == identity(replace(LETTER, reason="not-utf-8", request_id="2")) == "orders-1-41"
+    assert identity(LETTER) == identity(replace(LETTER, reason="not-utf-8", request_id="2", generation=3))
+    assert identity(LETTER) != identity(replace(LETTER, record=Original(key=None, value=b"w")))
+    assert identity(LETTER) != identity(replace(LETTER, record=replace(LETTER.record, timestamp=7)))
+    assert identity(lossy) == "orders-1-41"
+    assert identity(replace(lossy, generation=3)) == "orders-1-41@3"
+    assert {place_of(identity(one)) for one in (LETTER, lossy, replace(lossy, generation=3))} == {"orders-1-41"}
     assert identity(nowhere) == identity(replace(nowhere, request_id="2"))
     assert identity(nowhere) != identity(replace(nowhere, record=Original(key=None, value=b"w")))
 

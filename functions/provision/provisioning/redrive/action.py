@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.appending import Appender
 from kafka_maxcompute.audit.topic_ends import topic_ends
 from kafka_maxcompute.errors import BatchError
+from kafka_maxcompute.generations import era
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import intervals
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.originals import Original, digest, is_of_one_time
 from kafka_maxcompute.topic_log import KafkaOriginals, place
 from provisioning import brokers
 from provisioning.redrive import catalogue, delivered
+from provisioning.redrive.notes import place_of
 from provisioning.redrive.sending import SEND_SECONDS, Sender, groups
 from provisioning.redrive.verdicts import Surroundings, Verdict, table, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from provisioning.cloud import Cloud
     from provisioning.redrive.catalogue import Catalogue, Entry
+    from provisioning.redrive.verdicts import Logged
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +46,6 @@ class _Redrive:
 
     cloud: Cloud
     sender: Sender
-    taken: Mapping[TopicPartition, Intervals]
 
     @classmethod
     def of(cls, cloud: Cloud) -> _Redrive:
@@ -53,9 +57,11 @@ class _Redrive:
         partitions = appender.count_partitions(topics, deadline)
         ends = topic_ends(configuration, settings.source_topic, settings.group, deadline)
         found = catalogue.read(logs, settings, selection, partitions, deadline)
-        sender = Sender(settings, found, appender, logs, partitions[settings.error_topic], ends, deadline)
-        queued = any(entry.place.element is not None for entry in found.entries.values())
-        return cls(cloud, sender, _taken(cloud, configuration) if queued else {})
+        state = _state(cloud, configuration)
+        catalogue.leave_out_copies(found, state)
+        return cls(
+            cloud, Sender(settings, found, appender, logs, partitions[settings.error_topic], ends, deadline, state)
+        )
 
     @property
     def found(self) -> Catalogue:
@@ -79,7 +85,17 @@ class _Redrive:
     def _judged(self) -> list[Verdict]:
         settings, selection = self.cloud.request.settings, self.cloud.request.letters
         entries = self.found.entries.values()
-        around = Surroundings(len(self.sender.ends), self._in_log(entries), self.taken)
+        state, digests = self.sender.state, defaultdict[str, set[str]](set)
+        for entry in entries:
+            digests[place_of(entry.id)].add(entry.digest)
+        around = Surroundings(
+            len(self.sender.ends),
+            self._in_log(entries),
+            {} if state is None else taken(state),
+            state,
+            self._logged(entries),
+            {where: frozenset(found) for where, found in digests.items()},
+        )
         return [verdict(entry, settings, selection, self.found.notes, around) for entry in entries]
 
     def _sent(self, wanted: list[Entry]) -> tuple[frozenset[str], list[str]]:
@@ -117,7 +133,7 @@ class _Redrive:
             if letter is None:
                 continue
             original = None if entry.whole else originals.get(_origin(entry))
-            if original is not None and _is_same(entry, original.timestamp):
+            if original is not None and self._is_same(entry, original.timestamp):
                 records[entry.id] = original
             elif not entry.whole and entry.lossy not in self.cloud.request.letters.allow:
                 continue
@@ -132,24 +148,49 @@ class _Redrive:
         lossy = {
             _origin(entry): entry
             for entry in entries
-            if not entry.whole and entry.letter.topic == self.cloud.request.settings.source_topic
+            if not entry.whole and entry.where[0] == self.cloud.request.settings.source_topic
         }
         inside = [origin for origin in lossy if origin[0][1] in self.sender.ends]
         messages = self.sender.logs.messages(_intervals(inside), self.cloud.deadline)
         found = ((lossy[place(message), int(message.offset() or 0)], message.timestamp()[1]) for message in messages)
-        return frozenset(entry.id for entry, timestamp in found if _is_same(entry, timestamp))
+        return frozenset(entry.id for entry, timestamp in found if self._is_same(entry, timestamp))
+
+    def _is_same(self, entry: Entry, timestamp: int | None) -> bool:
+        """Whether a record in the log is that of a letter without all its bytes; a reset makes it unknown."""
+        return era(entry.letter, self.sender.state) == "now" and entry.letter.record.timestamp in {None, timestamp}
+
+    def _logged(self, entries: Iterable[Entry]) -> dict[str, Logged]:
+        """What the log holds at the places of letters that may be of before a reset."""
+        old = [one for one in entries if one.where[1] in self.sender.ends and self._is_old(one)]
+        found = self.sender.logs.read(_intervals(map(_origin, old)), self.cloud.deadline)
+        return {entry.id: _compared(entry, found.get(_origin(entry))) for entry in old}
+
+    def _is_old(self, entry: Entry) -> bool:
+        is_ours = entry.where[0] == self.cloud.request.settings.source_topic
+        return is_ours and era(entry.letter, self.sender.state) != "now"
 
 
-def _taken(cloud: Cloud, configuration: Mapping[str, Any]) -> Mapping[TopicPartition, Intervals]:
-    """Offsets that the ledger has settled or holds as pending, where there's a ledger."""
+def _state(cloud: Cloud, configuration: Mapping[str, Any]) -> State | None:
+    """The ledger's state, None where there's no ledger."""
     settings = cloud.request.settings
     if settings.delivery != "exactly-once":
-        return {}
+        return None
     log = KafkaLog(configuration, settings.offset_topic)
     try:
-        return taken(LogLedger(log).read(cloud.deadline))
+        return LogLedger(log).read(cloud.deadline)
     finally:
         log.close()
+
+
+def _compared(entry: Entry, record: Original | None) -> Logged:
+    """What a record in the log, or none, is to a letter of its place."""
+    if record is None:
+        return "none"
+    if not is_of_one_time(entry.letter.record.timestamp, record.timestamp):
+        return "other"
+    if not entry.whole:
+        return "unclear"
+    return "same" if digest(record) == entry.digest else "other"
 
 
 def _after(judged: Verdict, sent: frozenset[str]) -> Verdict:
@@ -163,16 +204,7 @@ def _after(judged: Verdict, sent: frozenset[str]) -> Verdict:
 
 def _origin(entry: Entry) -> tuple[TopicPartition, int]:
     """Where a letter's record was; the letter is one that says so."""
-    letter = entry.letter
-    return (
-        letter.topic or "",
-        -1 if letter.partition is None else letter.partition,
-    ), -1 if letter.offset is None else letter.offset
-
-
-def _is_same(entry: Entry, timestamp: int | None) -> bool:
-    """Whether a record in the log is the letter's: an offset of a topic that was made anew holds another."""
-    return entry.letter.record.timestamp in {None, timestamp}
+    return entry.where, -1 if entry.letter.offset is None else entry.letter.offset
 
 
 def _intervals(offsets: Iterable[tuple[TopicPartition, int]]) -> dict[TopicPartition, Intervals]:

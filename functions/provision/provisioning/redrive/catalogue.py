@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import dead_letters
+from kafka_maxcompute import dead_letters, originals
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.originals import Original, is_of_one_time
 from kafka_maxcompute.topic_log import WHOLE_LOG
 from provisioning.redrive import delivered, notes
-from provisioning.redrive.notes import Notes, identity
+from provisioning.redrive.notes import Notes, identity, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fc_powertools import Deadline
     from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.originals import TopicPartition
     from kafka_maxcompute.settings import Settings
     from kafka_maxcompute.topic_log import KafkaOriginals
@@ -40,7 +42,8 @@ class Place:
 class Entry:
     """One letter: `letter` lacks key, value and headers; `size` is what it takes in memory, `written` when it was.
 
-    `rebuilt` says whether a record can be made of its JSON text, if it's one.
+    `rebuilt` says whether a record can be made of its JSON text, if it's one; `digest` is that of its record, if it has
+    all of it.
     """
 
     id: str
@@ -49,6 +52,12 @@ class Entry:
     size: int
     written: int | None
     rebuilt: bool = False
+    digest: str = ""
+
+    @property
+    def where(self) -> TopicPartition:
+        """The topic-partition that its record was in; one that none can be if the letter doesn't say it."""
+        return self.letter.topic or "", -1 if self.letter.partition is None else self.letter.partition
 
     @property
     def whole(self) -> bool:
@@ -153,12 +162,45 @@ def _queued(
 def _entry(letter: DeadLetter, place: Place, size: int, written: int | None, settings: Settings) -> Entry:
     rebuilt = letter.form == "event" and delivered.read(letter.record.value or b"", settings.value_type) is not None
     bare = replace(letter, record=Original(key=None, value=None, timestamp=letter.record.timestamp))
-    return Entry(identity(letter), bare, place, max(size, letter.size or 0), written, rebuilt)
+    entry = Entry(identity(letter), bare, place, max(size, letter.size or 0), written, rebuilt)
+    return replace(entry, digest=originals.digest(letter.record)) if entry.whole else entry
 
 
 def _add(found: Catalogue, selection: Selection, entry: Entry) -> None:
-    """Keep a letter that the selection takes; of several copies one that is whole, else the first."""
+    """Keep a letter that the selection takes; of several copies the first, but with the latest generation."""
     if selection.takes(entry.letter, entry.written):
-        known = found.entries.get(entry.id)
-        if known is None or (entry.whole and not known.whole):
-            found.entries[entry.id] = entry
+        known = found.entries.setdefault(entry.id, entry)
+        if (entry.letter.generation or 0) > (known.letter.generation or 0):
+            letter = replace(known.letter, generation=entry.letter.generation)
+            found.entries[entry.id] = replace(known, letter=letter)
+
+
+def leave_out_copies(found: Catalogue, state: State | None) -> None:
+    """Leave out letters without all bytes of a record of which there is another letter, as surely as that is known.
+
+    A topic-partition that no reset has named has one record at an offset, else only letters of one generation are known
+    to be of one record. `state` is the ledger's, None without a ledger.
+    """
+    by_place: dict[str, list[Entry]] = defaultdict(list)
+    for entry in found.entries.values():
+        by_place[place_of(entry.id)].append(entry)
+    for alike in by_place.values():
+        kept: list[Entry] = []
+        for entry in sorted(alike, key=lambda one: (not one.whole, one.letter.generation is None, one.id)):
+            if not entry.whole and any(_is_copy(entry, other, state) for other in kept):
+                del found.entries[entry.id]
+            else:
+                kept.append(entry)
+
+
+def _is_copy(entry: Entry, other: Entry, state: State | None) -> bool:
+    """Whether two letters of one place are of one record."""
+    generation = entry.letter.generation
+    one_generation = generation is not None and generation == other.letter.generation
+    times = (entry.letter.record.timestamp, other.letter.record.timestamp)
+    return is_of_one_time(*times) and (one_generation or not was_reset(entry, state))
+
+
+def was_reset(entry: Entry, state: State | None) -> bool:
+    """Whether a reset has named the topic-partition of a letter, so that it can have other records at its offsets."""
+    return state is not None and entry.where in state.starts

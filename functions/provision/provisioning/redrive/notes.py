@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from kafka_maxcompute.dead_letters import PREFIX
+from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.originals import Original
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
 NOTE_HEADER = f"{PREFIX}redrive"
 """Marks a record of the error topic that is no letter but a note."""
 VERSION = b"1"
+WHOLE, OF_GENERATION = "#", "@"
+"""What follows the place in a letter's identity: a digest of the record, or the generation."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="do", omit_defaults=True):
     """A redrive of a letter: `id` is its own.
 
     `partition` of the source topic gets the record, at offset `begin` or later; `digest` and `timestamp` are the
-    record's. After `until` (epoch milliseconds) it isn't sent any more.
+    record's. After `until` (epoch milliseconds) it isn't sent any more. `generation` is the ledger's at that time.
     """
 
     letter: str
@@ -44,6 +47,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="d
     digest: str
     until: int
     timestamp: int | None = None
+    generation: int | None = None
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"):
@@ -68,13 +72,19 @@ _decoder: msgspec.json.Decoder[Claim | Done | Release] = msgspec.json.Decoder(Cl
 
 @dataclass(slots=True)
 class Notes:
-    """What counts for each letter, after all notes so far."""
+    """What counts for each letter, after all notes so far.
+
+    `sent` has the claims of letters that are done, `of_place` the letters with notes by where their records were.
+    """
 
     claims: dict[str, Claim] = field(default_factory=dict)
     done: dict[str, Done] = field(default_factory=dict)
+    sent: dict[str, Claim] = field(default_factory=dict, compare=False)
+    of_place: dict[str, set[str]] = field(default_factory=dict, compare=False)
 
     def take(self, note: Note) -> None:
         """Go on by one note."""
+        self.of_place.setdefault(place_of(note.letter), set()).add(note.letter)
         claim = self.claims.get(note.letter)
         if isinstance(note, Claim):
             if note.letter not in self.done:
@@ -82,15 +92,30 @@ class Notes:
         elif isinstance(note, Done):
             self.done.setdefault(note.letter, note)
             self.claims.pop(note.letter, None)
+            if claim is not None:
+                self.sent.setdefault(note.letter, claim)
         elif claim is not None and claim.id == note.id:
             del self.claims[note.letter]
 
 
 def identity(letter: DeadLetter) -> str:
-    """What a letter is known by, whichever copy of it is looked at: where its record came from, or its text."""
+    """What a letter is known by, whichever copy of it is looked at.
+
+    A letter with all bytes of its record: where that was, and a digest of it, for another record can be at the offset
+    since. One without: where it was, and the ledger's generation. One of an element that says no place: its text.
+    Earlier releases noted the place alone, whatever the letter had.
+    """
     if letter.offset is None:
         return hashlib.sha256(letter.record.value or b"").hexdigest()
-    return f"{letter.topic}-{letter.partition}-{letter.offset}"
+    place = f"{letter.topic}-{letter.partition}-{letter.offset}"
+    if letter.form == "original" and not letter.truncated:
+        return f"{place}{WHOLE}{marks.digest(letter.record)}"
+    return place if letter.generation is None else f"{place}{OF_GENERATION}{letter.generation}"
+
+
+def place_of(letter: str) -> str:
+    """The place in a letter's identity; no topic's name has the signs that follow it."""
+    return letter.partition(WHOLE)[0].partition(OF_GENERATION)[0]
 
 
 def encode(note: Note) -> Original:

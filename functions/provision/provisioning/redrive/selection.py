@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters import DeadLetter
 
 Lossy: TypeAlias = Literal["as-delivered", "truncated"]
-LOSSY: tuple[str, ...] = get_args(Lossy)
+UNCLEAR = "unclear"
+"""Allows letters whose records may have been written or sent since, which nobody can tell."""
+ALLOWED: tuple[str, ...] = (*get_args(Lossy), UNCLEAR)
 
 EXPECTED = (
     'filters such as {"reasons": ["not-csv"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
-    '"topic_partitions": [0, 3], "allow": ["as-delivered", "truncated"], "queue_topic": "...", "messages": ["..."]}'
+    '"topic_partitions": [0, 3], "allow": ["as-delivered", "truncated", "unclear"], '
+    '"queue_topic": "...", "messages": ["..."]}'
 )
 
 
@@ -28,7 +31,8 @@ class Selection:
     """Filters; one that isn't given lets everything through.
 
     `since` and `until` (epoch milliseconds, the latter excluded) are of the time when a letter was written,
-    `topic_partitions` those of the source topic. `allow` lets letters through whose bytes aren't the record's.
+    `topic_partitions` those of the source topic. `allow` lets letters through whose bytes aren't the record's, or whose
+    records may have been written or sent since.
     `queue_topic` and `messages` are where EventBridge's own dead-letter queue is read besides: a Kafka topic, and the
     bodies of messages that were taken out of a queue of another kind.
     """
@@ -78,9 +82,9 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _lossy(value: object) -> frozenset[str]:
+def _allowed(value: object) -> frozenset[str]:
     found = frozenset(_texts(value))
-    if not found <= set(LOSSY):
+    if not found <= set(ALLOWED):
         raise ValueError(value)
     return found
 
@@ -103,7 +107,7 @@ _FILTERS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "since": (_INSTANT.expected, _INSTANT.read),
     "until": (_INSTANT.expected, _INSTANT.read),
     "topic_partitions": ("a list of whole numbers from 0 on", _numbers),
-    "allow": (f"a list of {', '.join(LOSSY)}", _lossy),
+    "allow": (f"a list of {', '.join(ALLOWED)}", _allowed),
     "queue_topic": ("the name of a Kafka topic", _topic),
     "messages": ("a list of messages' bodies", _texts),
 }

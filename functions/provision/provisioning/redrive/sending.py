@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.appending import Appender, Outcome
     from kafka_maxcompute.audit.topic_ends import Ends
+    from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.originals import Original
     from kafka_maxcompute.settings import Settings
     from kafka_maxcompute.topic_log import KafkaOriginals
@@ -52,7 +53,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What a redrive works with; `ends` are those of the source topic before its first claim."""
+    """What a redrive works with; `ends` are those of the source topic before its first claim.
+
+    `state` is the ledger's, None without a ledger.
+    """
 
     settings: Settings
     found: Catalogue
@@ -61,6 +65,7 @@ class Sender:
     error_partitions: int
     ends: Mapping[int, Ends]
     deadline: Deadline
+    state: State | None = None
 
     def send(self, records: Mapping[str, Original], places: Mapping[str, int]) -> tuple[list[str], list[str]]:
         """Send the records of some letters to topic-partitions of the source topic, both by the letters' identities.
@@ -85,11 +90,21 @@ class Sender:
         now = _now()
         left = [claim for claim in self.found.notes.claims.values() if claim.until + LEFT_MILLISECONDS < now]
         # What the log doesn't hold any more may have been sent and deleted since: such a claim stays.
-        sure = [one for one in left if one.partition in self.ends and self.ends[one.partition].begin <= one.begin]
+        sure = [one for one in left if self._can_tell(one)]
         sent = self._sent(sure)
         self._note([(claim, sent.get(claim.id) or Release(letter=claim.letter, id=claim.id)) for claim in sure])
         if sure:
             _log.info("claims that were left", extra={"sent": len(sent), "free again": len(sure) - len(sent)})
+
+    def _can_tell(self, claim: Claim) -> bool:
+        """Whether the source topic still has all that it got since a claim, and is the topic of then."""
+        ends, place = self.ends.get(claim.partition), (self.settings.source_topic, claim.partition)
+        if ends is None or not ends.begin <= claim.begin <= ends.end:
+            return False
+        if self.state is None or place not in self.state.starts:
+            return True
+        begun = self.state.begun.get(place)
+        return begun is not None and claim.generation is not None and claim.generation >= begun
 
     def _appended(self, appends: Sequence[Append], deadline: Deadline) -> list[Outcome]:
         """What became of records; one that was refused for its size among others is sent by itself, too."""
@@ -116,6 +131,7 @@ class Sender:
                 digest=digest(record),
                 timestamp=record.timestamp if (record.timestamp or 0) > NOW else None,
                 until=until,
+                generation=None if self.state is None else self.state.generation,
             )
             for letter, record in records.items()
         ]

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from kafka_maxcompute.diverted import UNLOGGED
+from kafka_maxcompute.generations import era
 from kafka_maxcompute.offsets import contains, intervals
+from kafka_maxcompute.originals import is_of_one_time
+from provisioning.redrive.catalogue import was_reset
+from provisioning.redrive.notes import OF_GENERATION, WHOLE, place_of
+from provisioning.redrive.selection import UNCLEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings import Settings
     from provisioning.redrive.catalogue import Entry
-    from provisioning.redrive.notes import Notes
+    from provisioning.redrive.notes import Claim, Notes
     from provisioning.redrive.selection import Selection
 
 SHOWN_INTERVALS = 20
+
+Kin: TypeAlias = Literal["same", "other", "unclear"]
+"""Whether two letters of one place are of one record."""
+Logged: TypeAlias = Literal["same", "other", "unclear", "none"]
+"""What a log holds at a letter's place: its record, another, one of its time that may be either, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +47,29 @@ class Surroundings:
     """What a verdict depends on besides the letter, all of it about the source topic.
 
     How many topic-partitions it has, which letters' records its log still holds, and which of its offsets the ledger
-    says are written or being written.
+    says are written or being written. `state` is the ledger's, None without a ledger; `logged` says what the log holds
+    at the places of letters that may be of before a reset. `digests` are those of all whole letters, by their places.
     """
 
     partitions: int
     in_log: frozenset[str]
     taken: Mapping[TopicPartition, Intervals]
+    state: State | None = None
+    logged: Mapping[str, Logged] = field(default_factory=dict)
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes, around: Surroundings) -> Verdict:
     """What is to be done with one letter."""
-    against = _against(entry, settings, notes, around)
+    against = _against(entry, settings, around)
+    doubt = ""
+    if not against:
+        against, doubt = noted(entry, notes, around)
+    if not against:
+        against, later = _delivered_again(entry, around)
+        doubt = doubt or later
+    if not against and doubt and UNCLEAR not in selection.allow:
+        against = f"{doubt}; look for its row, and allow {UNCLEAR} to send it"
     if against:
         return Verdict(entry, "skip", against)
     if entry.whole:
@@ -60,7 +84,7 @@ def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes
     return Verdict(entry, "skip", f"{entry.lossy}, and {gone}; allow {entry.lossy} to send it so")
 
 
-def _against(entry: Entry, settings: Settings, notes: Notes, around: Surroundings) -> str:
+def _against(entry: Entry, settings: Settings, around: Surroundings) -> str:
     """Why a letter can't or mustn't be sent whatever is allowed; "" for nothing."""
     letter = entry.letter
     if letter.topic is None or letter.partition is None or letter.offset is None:
@@ -72,18 +96,66 @@ def _against(entry: Entry, settings: Settings, notes: Notes, around: Surrounding
     queued = entry.place.element is not None
     if queued and contains(around.taken.get((letter.topic, letter.partition), ()), letter.offset):
         return "the ledger says that it's written, or being written"
-    return _redriven(entry, notes)
+    return ""
 
 
-def _redriven(entry: Entry, notes: Notes) -> str:
-    """What is noted about a letter that keeps it from being sent again; "" for nothing."""
-    if entry.id in notes.done:
-        return "it was redriven before"
-    claim = notes.claims.get(entry.id)
-    if claim is None:
-        return ""
-    until = datetime.fromtimestamp(claim.until / 1_000, timezone.utc).isoformat(timespec="seconds")
-    return f"claimed by a redrive that could send until {until}; a later one finds out whether it was sent"
+def _delivered_again(entry: Entry, around: Surroundings) -> tuple[str, str]:
+    """Whether a letter's record is delivered again since a reset: why it's not to be sent, or why that's unclear."""
+    if entry.letter.reason == UNLOGGED:
+        return "", "the ledger has the record at its offset as written"
+    age = era(entry.letter, around.state)
+    if age == "now":
+        return "", ""
+    logged = around.logged.get(entry.id, "none")
+    if logged == "other":
+        return "", ""
+    if logged == "none" and not contains(around.taken.get(entry.where, ()), entry.letter.offset or 0):
+        return "", ""
+    if logged == "same" and age == "before":
+        return "since a reset its record is delivered again, for the topic has it", ""
+    return "", "it may be of before a reset, and its record delivered again since"
+
+
+def noted(entry: Entry, notes: Notes, around: Surroundings) -> tuple[str, str]:
+    """What is noted about a letter: why it's not to be sent, or why that's unclear; "" for nothing."""
+    doubt = ""
+    for letter in sorted(notes.of_place.get(place_of(entry.id), ())):
+        claim = notes.claims.get(letter)
+        if claim is None and letter not in notes.done:
+            continue
+        kin = _kin(entry, letter, claim or notes.sent.get(letter), around)
+        if kin == "same" and claim is None:
+            return "it was redriven before", ""
+        if kin == "same" and claim is not None:
+            until = datetime.fromtimestamp(claim.until / 1_000, timezone.utc).isoformat(timespec="seconds")
+            return f"claimed by a redrive that could send until {until}; a later one finds out whether it was sent", ""
+        if kin == "unclear":
+            doubt = "a letter of the same place was redriven, and may be this one"
+    return "", doubt
+
+
+def _kin(entry: Entry, letter: str, claim: Claim | None, around: Surroundings) -> Kin:
+    """Whether a note of that letter, whose claim is known or not, is one of this entry of the same place."""
+    place = place_of(letter)
+    if letter == entry.id != place or letter == f"{place}{OF_GENERATION}{entry.letter.generation}":
+        return "same"
+    same_time = claim is None or is_of_one_time(claim.timestamp, entry.letter.record.timestamp)
+    if entry.whole:
+        return _kin_of_whole(entry, letter, claim, around) if same_time else "other"
+    if not same_time:
+        return "other"
+    return "unclear" if was_reset(entry, around.state) else "same"
+
+
+def _kin_of_whole(entry: Entry, letter: str, claim: Claim | None, around: Surroundings) -> Kin:
+    """The same for an entry with all bytes of its record, and a note of another identity."""
+    if claim is not None and claim.digest == entry.digest:
+        return "same"
+    place = place_of(letter)
+    if WHOLE in letter or (claim is not None and claim.digest in around.digests.get(place, ())):
+        return "other"
+    # Earlier releases noted the place alone: what was sent is of another record, or was a copy without all bytes.
+    return "unclear" if letter == place or was_reset(entry, around.state) else "same"
 
 
 def table(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
