@@ -65,7 +65,7 @@ def test_a_record_of_a_topic_made_anew_is_not_taken_for_the_one_that_was_deliver
 def test_a_record_whose_time_is_not_known_is_the_one_at_its_offset() -> None:
     connector = Connector()
     for offset, timestamp in ((2, None), (3, HOUR_14)):
-        connector.originals.log[ORDERS, offset] = Original(key=b"k", value=b"v", timestamp=timestamp)
+        connector.originals.log[ORDERS, offset] = Original(key=b"k%d" % offset, value=b"v", timestamp=timestamp)
     connector.deliver(payload(element(2, **BAD), element(3, timestamp=-1)))
     assert [letter.form for letter in connector.letters.letters] == ["original", "original"]
 
@@ -148,6 +148,35 @@ def test_stop_at_an_element_that_names_no_record_writes_what_comes_before_it() -
         connector.deliver(b"[" + b",".join([good[0], good[1], b"{}", good[2], good[3]]) + b"]")
     assert connector.visible == places(0, 1)
     assert connector.letters.letters == []
+
+
+@pytest.mark.parametrize("absent", [None, -1, "yesterday"])
+@pytest.mark.parametrize("by_another", [False, True])
+def test_a_record_without_a_time_beside_one_with_an_earlier_time_is_kept_with_its_bytes(
+    absent: object, *, by_another: bool
+) -> None:
+    """The time of the log is later than all that the divert knows, which says nothing of this record."""
+    connector = Connector()
+    originals = {offset: Original(key=b"k%d" % offset, value=b"\xff", timestamp=HOUR_14 + offset) for offset in (2, 3)}
+    connector.originals.log.update({(ORDERS, offset): one for offset, one in originals.items()})
+    batch = payload(element(2, timestamp=HOUR_14 + 2, **BAD), element(3, timestamp=absent))
+    if by_another:
+        with pytest.raises(KilledError):
+            connector.deliver(batch, connector.line(ledger=Hooked(connector.ledger(), {"append": killed_at("Settle")})))
+        connector.letters.messages.clear()
+        connector.now += 3_600
+        connector.deliver(payload(element(9)))
+    else:
+        connector.deliver(batch)
+    assert {letter.offset: letter.record for letter in connector.letters.letters} == originals
+
+
+def test_a_record_with_another_key_is_not_taken_for_the_one_that_was_delivered() -> None:
+    connector = Connector()
+    connector.originals.log[ORDERS, 2] = Original(key=b"other", value=b"other", timestamp=HOUR_14)
+    connector.deliver(payload(element(2, timestamp=None)))
+    (letter,) = connector.letters.letters
+    assert (letter.form, letter.record.key) == ("as-delivered", b"k2")
 
 
 def test_a_divert_names_its_offsets_by_reason() -> None:

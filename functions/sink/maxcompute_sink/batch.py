@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.diverted import Delivered
 from kafka_maxcompute.offsets import contains, count, intervals
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.originals import NO_TIMESTAMP, Original
 from maxcompute_sink.blocks import Coverage
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ def rejected_coverage(rejected: Iterable[Rejected]) -> Coverage:
             if one.timestamp is not None:
                 timestamps[one.place] = max(one.timestamp, timestamps.get(one.place, one.timestamp))
     return Coverage({place: intervals(found) for place, found in sorted(offsets.items())}, timestamps)
+
+
+def untimed(rejected: Iterable[Rejected]) -> dict[TopicPartition, Intervals]:
+    """The offsets of records that can't be written, and whose timestamps aren't known or say nothing."""
+    return rejected_coverage(one for one in rejected if one.timestamp in {None, NO_TIMESTAMP}).offsets
 
 
 def reasons(rejected: Iterable[Rejected]) -> dict[str, dict[TopicPartition, Intervals]]:

@@ -61,6 +61,7 @@ class Claiming:
             reasons=batch.reasons(rejected),
             generation=self.generation,
             timestamps=covered.timestamps,
+            untimed=batch.untimed(rejected),
             **self._told(covered.offsets),
         )
 

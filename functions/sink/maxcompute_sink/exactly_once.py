@@ -351,8 +351,7 @@ class _Delivery:
             commit(services.sessions, UploadSession(claim.id, claim.partition_value), deadline)
             self.done.written.append(claim)
         else:
-            claimed = diverted.Claimed(generation=claim.generation, timestamps=claim.timestamps)
-            services.errors.write(claim.reasons, deadline, known, claimed)
+            services.errors.write(claim.reasons, deadline, known, diverted.Claimed.by(claim))
             self.done.diverted.append(claim)
         services.ledger.append(Settle(id=claim.id), self.deadline)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from kafka_maxcompute.dead_letters import DeadLetter
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.log_bounds import NOWHERE
+from kafka_maxcompute.offsets import contains
 from kafka_maxcompute.originals import Original, is_of_one_time
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.dead_letters import DeadLetters, Form
     from kafka_maxcompute.errors import RecordError
+    from kafka_maxcompute.ledger.operations import Divert
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from kafka_maxcompute.originals import Found, Originals
 
@@ -32,6 +34,8 @@ UNLOGGED_MESSAGE = (
     "the ledger has this offset as written, but the record that was delivered isn't in the topic's log any more, so "
     "nothing proves that it's the one written; look for its row before you send it again"
 )
+REPLACED = "\ufffd".encode()
+"""What an event has instead of bytes that aren't UTF-8; a key with it can't be compared."""
 _GONE = Original(key=None, value=None)
 
 _log = logging.getLogger(__name__)
@@ -64,16 +68,23 @@ class Claimed:
     """What the ledger knows of diverted records.
 
     `generation` is that of their claim; `timestamps` has the highest record timestamp (epoch ms) of each
-    topic-partition. The logs in `others` aren't those that the records are from.
+    topic-partition, but for the records of `untimed`, whose timestamps aren't known. The logs in `others` aren't those
+    that the records are from.
     """
 
     generation: int | None = None
     timestamps: Mapping[TopicPartition, int] = field(default_factory=dict)
+    untimed: Offsets = field(default_factory=dict)
     others: frozenset[TopicPartition] = frozenset()
 
-    def is_of(self, place: TopicPartition, original: Original) -> bool:
-        """Whether a record that the log has can be one of them."""
-        latest = self.timestamps.get(place)
+    @classmethod
+    def by(cls, divert: Divert) -> Claimed:
+        """What a divert says."""
+        return cls(generation=divert.generation, timestamps=divert.timestamps, untimed=divert.untimed)
+
+    def is_of(self, place: TopicPartition, offset: int, original: Original) -> bool:
+        """Whether the record that the log has at an offset can be one of them."""
+        latest = None if contains(self.untimed.get(place, ()), offset) else self.timestamps.get(place)
         later = latest is not None and original.timestamp is not None and original.timestamp > latest
         return place not in self.others and not later
 
@@ -141,7 +152,7 @@ class ErrorTopic:
                     delivered = known(place, offset)
                     original = found.get((place, offset))
                     if original is not None:
-                        same = is_delivered(original, delivered) and claimed.is_of(place, original)
+                        same = is_delivered(original, delivered) and claimed.is_of(place, offset, original)
                         original = original if same else None
                     if original is None and delivered is None:
                         gone.append(offset)
@@ -194,5 +205,10 @@ class ErrorTopic:
 
 
 def is_delivered(original: Original, delivered: Delivered | None) -> bool:
-    """Whether the record that the log has at an offset can be the one delivered, by their times."""
-    return delivered is None or is_of_one_time(original.timestamp, delivered.record.timestamp)
+    """Whether the record that the log has at an offset can be the one delivered, by time and key."""
+    if delivered is None:
+        return True
+    if not is_of_one_time(original.timestamp, delivered.record.timestamp):
+        return False
+    key = delivered.record.key or b""
+    return delivered.form == "event" or REPLACED in key or key == (original.key or b"")

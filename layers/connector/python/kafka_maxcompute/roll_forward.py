@@ -16,7 +16,7 @@ counted, so that rows which were found are its own.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
@@ -82,7 +82,7 @@ def _diverted(divert: Divert, services: Services, deadline: Deadline, known: Kno
     """Write the letters of a divert; a log that isn't the one of its records has nothing for them."""
     state = services.ledger.read(deadline)
     others = marks.others(divert, state, services.errors.originals, deadline)
-    claimed = Claimed(generation=divert.generation, timestamps=divert.timestamps, others=others)
+    claimed = replace(Claimed.by(divert), others=others)
     services.errors.write(divert.reasons, deadline, known, claimed)
 
 

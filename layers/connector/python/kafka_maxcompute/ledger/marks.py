@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.diverted import Delivered, Known
+    from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.operations import ByTopicPartition, Claim, Divert, State
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
     from kafka_maxcompute.originals import Found, Original, Originals
@@ -43,9 +43,6 @@ TAIL = 16
 
 Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
 """Later marks of topic-partitions, by the generation in which they were found and the topic-partition."""
-
-REPLACED = "\ufffd".encode()
-"""What an event has instead of bytes that aren't UTF-8; a key with it can't be compared."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +76,7 @@ def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadlin
     wanted = {where: union(at.get(where, ()), _tail(found)) for where, found in offsets.items()}
     found, gone = present(originals, wanted, deadline)
     told = {where: found.get((where, first)) for where, ((first, _),) in at.items() if where not in gone}
-    differing = (where for (where, offset), one in found.items() if _differs(one, known(where, offset)))
+    differing = (where for (where, offset), one in found.items() if not is_delivered(one, known(where, offset)))
     return Look({where: "" if one is None else digest(one) for where, one in told.items()}, gone, frozenset(differing))
 
 
@@ -179,16 +176,6 @@ def _tail(offsets: Intervals) -> Intervals:
     """The last offsets, as many as are looked at."""
     last = offsets[-1][1]
     return difference(offsets, ((0, last - TAIL),)) if last >= TAIL else offsets
-
-
-def _differs(record: Original, delivered: Delivered | None) -> bool:
-    """Whether the log's record can't be the one delivered, by time and key."""
-    if not is_delivered(record, delivered):
-        return True
-    if delivered is None or delivered.form == "event":
-        return False
-    key = delivered.record.key or b""
-    return REPLACED not in key and key != (record.key or b"")
 
 
 def _is_alone(state: State, where: TopicPartition, written: Intervals, starts: ByTopicPartition) -> bool:

@@ -94,7 +94,8 @@ class Claim(_Document, frozen=True, kw_only=True):
 class Divert(_Document, frozen=True, kw_only=True):
     """The records of the offsets are bound for the error topic; `reasons` has the offsets by the reason's word.
 
-    `begins` and `marks` are as those of a claim.
+    `untimed` has the offsets whose records' timestamps aren't known, so `timestamps` says nothing of them. `begins` and
+    `marks` are as those of a claim.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Divert(_Document, frozen=True, kw_only=True):
     reasons: dict[str, _Offsets]
     generation: int
     timestamps: _Numbers = {}
+    untimed: _Offsets = {}
     begins: _Marks = {}
     marks: _Marks = {}
 
@@ -178,7 +180,7 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
-_INTERVALS = frozenset({"offsets", "settled", "former"})
+_INTERVALS = frozenset({"offsets", "settled", "former", "untimed"})
 _OTHERS = frozenset({"timestamps", "starts", "begins", "marks", "begun"})
 """The fields that are kept by topic-partition."""
 
