@@ -7,7 +7,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.kafka_fixtures", "tests.kafka_security", "tests.project_copy"]
+pytest_plugins = ["tests.attack_report", "tests.kafka_fixtures", "tests.kafka_security", "tests.project_copy"]
 
 # How long an example takes says more of the machine's other work than of ours.
 settings.register_profile("full", deadline=None)

@@ -20,11 +20,19 @@ class Fate(Enum):
     """What becomes of a call; what is lost or killed after the call has had its effect."""
 
     DONE = "done"
-    REFUSED = "unavailable, nothing applied"
+    UNAVAILABLE = "unavailable, nothing applied"
     LOST = "applied, answer lost"
     KILLED_BEFORE = "killed before it"
     KILLED_AFTER = "killed after it"
+    SLOW = "applied, and takes two minutes"
+    DENIED = "refused, nothing applied"
     NOT_FOUND = "a 404 of a moment, nothing applied"
+    PARTLY = "half of it applied, answer lost"
+    UNTOLD = "applied, and the answer doesn't say where"
+
+
+SLOW_SECONDS = 120.0
+_NOTHING_APPLIED = frozenset({Fate.UNAVAILABLE, Fate.DENIED, Fate.NOT_FOUND, Fate.KILLED_BEFORE})
 
 
 class KilledError(BaseException):
@@ -32,17 +40,18 @@ class KilledError(BaseException):
 
 
 class Worker:
-    """One process at work.
+    """One process at work; `sleep` is told of the seconds that a slow call takes.
 
     `at` is the call that it stands before, None when it has ended; `error` is how, if it didn't end well.
     """
 
     STEP_SECONDS = 60.0
 
-    def __init__(self, work: Callable[[Worker], object]) -> None:
+    def __init__(self, work: Callable[[Worker], object], sleep: Callable[[float], None] = lambda _: None) -> None:
         self.at: str | None = None
         self.error: BaseException | None = None
         self._work = work
+        self._sleep = sleep
         self._fate = Fate.DONE
         self._killed = False
         self._turn = threading.Semaphore(0)
@@ -70,18 +79,24 @@ class Worker:
         self._yielded.release()
         self._turn.acquire()
         fate = self._fate
-        if fate is Fate.NOT_FOUND and name in {"look", "commit"}:
-            raise RefusedError(f"{name}: there is no such session", code="NoSuchUpload")
-        if fate in {Fate.REFUSED, Fate.NOT_FOUND}:
-            raise UnavailableError(f"{name}: nothing applied")
-        if fate is not Fate.KILLED_BEFORE:
+        result = None
+        if fate is Fate.PARTLY:
+            items = list(args[0])
+            method(items[: len(items) // 2], *args[1:], **kwargs)
+        elif fate not in _NOTHING_APPLIED:
             result = method(*args, **kwargs)
         if fate in {Fate.KILLED_BEFORE, Fate.KILLED_AFTER}:
             self._killed = True
             raise KilledError
-        if fate is Fate.LOST:
-            raise UnavailableError(f"{name}: applied, answer lost")
-        return result
+        if fate is Fate.NOT_FOUND:
+            raise RefusedError(f"{name}: there is no such session", code="NoSuchUpload")
+        if fate is Fate.DENIED:
+            raise RefusedError(f"{name}: refused", code="NoPermission")
+        if fate in {Fate.UNAVAILABLE, Fate.LOST, Fate.PARTLY}:
+            raise UnavailableError(f"{name}: {fate.value}")
+        if fate is Fate.SLOW:
+            self._sleep(SLOW_SECONDS)
+        return None if fate is Fate.UNTOLD else result
 
     def _run(self) -> None:
         try:
@@ -102,21 +117,23 @@ class Gate:
     def __init__(self) -> None:
         self.worker: Worker | None = None
 
-    def before(self, inner: Any) -> Any:
-        """The same object behind the gate."""
-        return _Gated(inner, self)
+    def before(self, inner: Any, service: str, named: Callable[[str, tuple[Any, ...]], str] | None = None) -> Any:
+        """The same object behind the gate; its calls are `service.call`, or as `named` says by call and arguments."""
+        return _Gated(inner, self, service, named or (lambda call, _: call))
 
 
 class _Gated:
-    def __init__(self, inner: Any, gate: Gate) -> None:
+    def __init__(self, inner: Any, gate: Gate, service: str, named: Callable[[str, tuple[Any, ...]], str]) -> None:
         self._inner = inner
         self._gate = gate
+        self._service = service
+        self._named = named
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             assert self._gate.worker is not None
-            return self._gate.worker.call(name, method, *args, **kwargs)
+            return self._gate.worker.call(f"{self._service}.{self._named(name, args)}", method, *args, **kwargs)
 
         return call

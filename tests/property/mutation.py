@@ -24,10 +24,11 @@ class Change:
 @contextmanager
 def seeded(*changes: Change) -> Iterator[None]:
     """The changes, made to the functions wherever they are referred to."""
-    before = [(change.function, change.function.__code__) for change in changes]
+    functions: list[Any] = [getattr(change.function, "__func__", change.function) for change in changes]
+    before = [(function, function.__code__) for function in functions]
     try:
-        for change in changes:
-            change.function.__code__ = _changed(change)
+        for function, change in zip(functions, changes, strict=True):
+            function.__code__ = _changed(change)
         yield
     finally:
         for function, code in before:
@@ -35,7 +36,7 @@ def seeded(*changes: Change) -> Iterator[None]:
 
 
 def _changed(change: Change) -> Any:
-    """The function's code after the change; its module is compiled anew, in a namespace that is thrown away."""
+    """The function's code after the change; its module is compiled again, in a namespace that is thrown away."""
     module = sys.modules[change.function.__module__]
     source, function = inspect.getsource(module), inspect.getsource(change.function)
     assert function.count(change.old) == 1, f"{change.function.__qualname__} doesn't hold {change.old!r} once"

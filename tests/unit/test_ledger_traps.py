@@ -163,6 +163,18 @@ class TestTrap3EveryAppendHasItsOwnKey:
         assert set(before.pending) == {"mine"}
         assert LogLedger(log).read(soon()) == before
 
+    def test_an_append_whose_answer_is_lost_is_not_sent_again(self, log: MemoryLog) -> None:
+        """The same operation again, under the same key, would let compaction move it behind another's."""
+
+        class Answerless(CountedLog):
+            def append(self, key: bytes, value: bytes, deadline: Deadline) -> int | None:
+                super().append(key, value, deadline)
+                raise UnavailableError("no answer")
+
+        with pytest.raises(UnavailableError, match="no answer"):
+            LogLedger(Answerless(log)).append(GENESIS, soon())
+        assert len(log.kept()) == 1
+
 
 class TestTrap4OnlyTheStateDecides:
     def test_a_claim_that_was_refused_can_be_accepted_later(self, log: MemoryLog, ledger: LogLedger) -> None:

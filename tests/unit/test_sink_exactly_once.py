@@ -11,10 +11,11 @@ import pytest
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.operations import Claim, Release, Reset, Settle
+from kafka_maxcompute.ledger.operations import Claim, Mark, Release, Reset, Settle, State
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS
 from maxcompute_sink import exactly_once
+from maxcompute_sink.claiming import Claiming
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
@@ -351,6 +352,26 @@ def test_a_warm_worker_reads_the_ledger_before_it_stops_at_a_bad_record() -> Non
     connector.deliver(batch(2))
     connector.deliver(payload(element(2, value=[]), element(3)), state=stale)
     assert connector.visible == places(1, 2, 3)
+
+
+def test_settled_records_that_are_in_no_log_are_kept_in_the_error_topic() -> None:
+    connector = Connector()
+    connector.deliver(batch(1, 2))
+    line = replace(connector.line(), verify=lambda _, dropped, __: dropped.offsets)
+    done = connector.deliver(batch(1, 2), line)
+    assert [(one.offset, one.reason, one.record.value) for one in connector.letters.letters] == [
+        (1, "not-in-log", b"v1"),
+        (2, "not-in-log", b"v2"),
+    ]
+    assert (done.unlogged, done.dropped) == (2, 0)
+
+
+def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
+    state = State(generation=2, marks={ORDERS: Mark(3, "old")})
+    later = {(1, ORDERS): Mark(9, "before"), (2, ("orders", 1)): Mark(9, "of none")}
+    assert Claiming.of(state, later, {}).marks == {}
+    assert Claiming.of(state, {(2, ORDERS): Mark(9, "new")}, {}).marks == {ORDERS: Mark(9, "new")}
+    assert Claiming.of(state, {(2, ORDERS): Mark(3, "same")}, {}).marks == {}
 
 
 def abandoned(connector: Connector, *offsets: int) -> None:

@@ -1,0 +1,136 @@
+"""What a ledger's log means, told again in the plainest way: sets of offsets, one operation after the other.
+
+It knows nothing of snapshots, tombstones, compaction or intervals: it's given every operation when it comes into the
+log, and has the state as of each log offset. What any reader of the log makes of it has to be that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Genesis, Release, Reset, Settle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kafka_maxcompute.ledger.operations import Mark, Operation
+    from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
+
+At = tuple["TopicPartition", int]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The state as of a log offset."""
+
+    generation: int = 0
+    settled: frozenset[At] = frozenset()
+    pending: Mapping[str, Claim | Divert] = field(default_factory=dict)
+    timestamps: Mapping[TopicPartition, int] = field(default_factory=dict)
+    starts: Mapping[TopicPartition, int] = field(default_factory=dict)
+    reset: str = ""
+    marks: Mapping[TopicPartition, Mark] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> frozenset[At]:
+        """Settled or pending."""
+        return self.settled.union(*(every(one.offsets) for one in self.pending.values()))
+
+    def differs(self, state: State) -> str:
+        """How a reader's state differs, "" where it doesn't."""
+        wrong = []
+        if state.generation != self.generation:
+            wrong.append(f"generation {state.generation} for {self.generation}")
+        if (found := every(state.settled)) != self.settled:
+            wrong.append(f"settled too much {sorted(found - self.settled)}, too little {sorted(self.settled - found)}")
+        if state.pending.keys() != self.pending.keys():
+            wrong.append(f"pending {sorted(state.pending)} for {sorted(self.pending)}")
+        if dict(state.timestamps) != dict(self.timestamps):
+            wrong.append(f"timestamps {state.timestamps} for {self.timestamps}")
+        if dict(state.starts) != dict(self.starts) or state.reset != self.reset:
+            wrong.append(f"starts {state.starts} of {state.reset!r} for {self.starts} of {self.reset!r}")
+        if dict(state.marks) != dict(self.marks):
+            wrong.append(f"marks {state.marks} for {self.marks}")
+        return "; ".join(wrong)
+
+
+class Reference:
+    """The truth as of each log offset; one at which a tombstone lies has that of the offset before it."""
+
+    def __init__(self) -> None:
+        self.truths: list[Truth] = []
+
+    @property
+    def now(self) -> Truth:
+        """The truth at the log's end."""
+        return self.truths[-1] if self.truths else Truth()
+
+    def add(self, operation: Operation | None) -> None:
+        """The next record of the log; None for a tombstone."""
+        self.truths.append(_after(self.now, operation))
+
+    def check(self, state: State) -> None:
+        """A reader's state has to be the truth as of where it says that it folded the log to."""
+        wrong = self.truths[state.folded].differs(state)
+        assert not wrong, f"a reader's state isn't what the log says as of {state.folded}: {wrong}"
+
+
+def every(offsets: Offsets) -> frozenset[At]:
+    """All offsets of intervals."""
+    return frozenset(
+        (place, offset)
+        for place, found in offsets.items()
+        for first, last in found
+        for offset in range(first, last + 1)
+    )
+
+
+def _after(truth: Truth, operation: Operation | None) -> Truth:
+    match operation:
+        case Genesis():
+            return replace(truth, generation=truth.generation or 1)
+        case Claim() | Divert() if operation.generation == truth.generation and operation.id not in truth.pending:
+            if not every(operation.offsets) & truth.taken:
+                return replace(truth, pending={**truth.pending, operation.id: operation})
+        case Settle() | Release():
+            return _ended(truth, operation)
+        case Empty() if operation.generation == truth.generation:
+            return replace(truth, settled=truth.settled | (every(operation.offsets) - truth.taken))
+        case Reset() if not truth.pending and operation.generation == truth.generation + 1:
+            return _begun(truth, operation)
+    return truth
+
+
+def _ended(truth: Truth, operation: Settle | Release) -> Truth:
+    pending = dict(truth.pending)
+    claim = pending.pop(operation.id, None)
+    if claim is None or isinstance(operation, Release):
+        return replace(truth, pending=pending)
+    highest = {place: max(time, truth.timestamps.get(place, time)) for place, time in claim.timestamps.items()}
+    claimed = {place for place, offset in truth.settled if offset >= truth.starts.get(place, 0)}
+    marks = dict(truth.marks)
+    marks |= {place: mark for place, mark in claim.begins.items() if place not in marks and place not in claimed}
+    known = truth.marks.keys() & claim.marks.keys()
+    marks |= {place: claim.marks[place] for place in known if claim.marks[place].offset > marks[place].offset}
+    return replace(
+        truth,
+        pending=pending,
+        marks=marks,
+        settled=truth.settled | every(claim.offsets),
+        timestamps={**truth.timestamps, **highest},
+    )
+
+
+def _begun(truth: Truth, reset: Reset) -> Truth:
+    others = {(place, offset) for place, offset in truth.settled if place not in reset.starts}
+    before = {(place, offset) for place, start in reset.starts.items() for offset in range(start)}
+    return Truth(
+        generation=reset.generation,
+        settled=frozenset(others | before),
+        timestamps={place: time for place, time in truth.timestamps.items() if place not in reset.starts},
+        starts={**truth.starts, **reset.starts},
+        reset=reset.id,
+        marks={place: mark for place, mark in truth.marks.items() if place not in reset.starts} | dict(reset.marks),
+    )

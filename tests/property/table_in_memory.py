@@ -1,0 +1,137 @@
+"""The table of a small world: upload sessions that expire, are forgotten, cancelled or slow, and the rows they show."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from odps.models import TableSchema
+from odps.tunnel.io.reader import TunnelArrowReader
+
+from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.upload_sessions import LIFE_SECONDS, InMemoryUploadSessions, State, Status
+from tests.property.source_topic import said_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.offsets import TopicPartition
+    from kafka_maxcompute.upload_sessions import UploadSession
+    from tests.property.source_topic import Id
+
+COLUMNS = TableSchema.from_lists(
+    ["topic", "partition", "offset", "key", "value"], ["string", "bigint", "bigint", "string", "string"]
+)
+LOOKS = 2
+"""After so many looks a session that was being committed is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table; `id` is the record that its key and value are of."""
+
+    partition_value: str
+    place: TopicPartition
+    offset: int
+    key: str | None
+    value: str | None
+    session: str
+
+    @property
+    def id(self) -> Id:
+        """The record."""
+        return said_by(self.key, self.value)
+
+
+@cache
+def _read(body: bytes) -> tuple[tuple[TopicPartition, int, str | None, str | None], ...]:
+    table = TunnelArrowReader(COLUMNS, lambda _: io.BytesIO(body)).read()
+    return tuple(
+        ((row["topic"], row["partition"]), row["offset"], row["key"], row["value"]) for row in table.to_pylist()
+    )
+
+
+class TableInMemory(InMemoryUploadSessions):
+    """The table's sessions; `rows` is what a reader sees, `staged` what each session holds, seen or not."""
+
+    def __init__(
+        self, clock: Callable[[], float], is_slow: Callable[[], bool], is_refused: Callable[[Id], bool]
+    ) -> None:
+        super().__init__(clock)
+        self.rows: list[Row] = []
+        self.staged: dict[str, list[Row]] = {}
+        self._is_refused = is_refused
+        self._blocks: dict[tuple[str, int], list[Row]] = {}
+        self._is_slow = is_slow
+        self._looks: dict[str, int] = {}
+        self._forgotten: set[str] = set()
+
+    def put_block(
+        self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
+    ) -> None:
+        """Keep a block, and know what is in it; one with a record that it can't take is refused."""
+        rows = [Row(session.partition_value, *row, session.id) for row in _read(body)]
+        if any(self._is_refused(row.id) for row in rows):
+            raise RefusedError("the stream is malformed", code="MalformedDataStream")
+        super().put_block(session, block_id, body, encoding, deadline)
+        self._blocks[session.id, block_id] = rows
+        self.staged[session.id] = [
+            row for (id_, _), found in self._blocks.items() if id_ == session.id for row in found
+        ]
+
+    def look(self, session: UploadSession, deadline: Deadline) -> State:
+        """The status; looks bring a slow commit to its end."""
+        if session.id in self._looks:
+            self._looks[session.id] -= 1
+            if not self._looks[session.id]:
+                self._close(session, deadline)
+        return super().look(session, deadline)
+
+    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+        """Show the rows, at once or after some looks."""
+        held = self._current(session)
+        if held.status is Status.NORMAL and self._is_slow():
+            held.status = Status.COMMITTING
+            self._looks[session.id] = LOOKS
+            return held.status
+        return self._shown(session, deadline)
+
+    def forget(self) -> int:
+        """Know nothing more of sessions that have lived their time; how many there were."""
+        gone = [id_ for id_, held in self._held.items() if self._clock() >= held.opened + LIFE_SECONDS]
+        gone = [id_ for id_ in gone if id_ not in self._looks and id_ not in self._forgotten]
+        self._forgotten.update(gone)
+        return len(gone)
+
+    def cancel(self, choose: Callable[[list[str]], str]) -> None:
+        """Somebody cancels an open session."""
+        alive = [id_ for id_, held in self._held.items() if held.status is Status.NORMAL]
+        if alive:
+            self._held[choose(alive)].status = Status.CANCELED
+
+    def counted(self) -> Iterator[tuple[str, TopicPartition, int]]:
+        """For `MemoryRowCounts`."""
+        return ((row.partition_value, row.place, row.offset) for row in self.rows)
+
+    def is_gone(self, session: str) -> bool:
+        """Whether a session can't be committed any more."""
+        return session in self._forgotten or self._held[session].status in {Status.EXPIRED, Status.CANCELED}
+
+    def _close(self, session: UploadSession, deadline: Deadline) -> None:
+        del self._looks[session.id]
+        self._held[session.id].status = Status.NORMAL
+        self._held[session.id].opened = self._clock()
+        self._shown(session, deadline)
+
+    def _shown(self, session: UploadSession, deadline: Deadline) -> Status:
+        status = super().commit(session, deadline)
+        self.rows += self.staged.get(session.id, [])
+        return status
+
+    def _current(self, session: UploadSession):  # noqa: ANN202 # a type of its own
+        if session.id in self._forgotten:
+            raise RefusedError(f"there is no session {session.id}", code="NoSuchUpload")
+        return super()._current(session)
