@@ -113,6 +113,7 @@ def test_as_csv(odps: ODPS) -> None:
 
 
 def test_back_through_sql(odps: ODPS) -> None:
-    odps.execute_sql("CREATE TABLE u LIKE t; INSERT OVERWRITE TABLE u SELECT * FROM t")
+    odps.execute_sql("CREATE TABLE u LIKE t")
+    odps.execute_sql("INSERT OVERWRITE TABLE u SELECT * FROM t")
     with odps.get_table("u").open_reader() as reader:
         check([list(record.values) for record in reader])

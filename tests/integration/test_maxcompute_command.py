@@ -47,7 +47,8 @@ def test_committed_rows_survive_kill_9(tmp_path: Path) -> None:
     options = ("--data-dir", str(tmp_path))
     with running(*options) as (process, endpoint):
         odps = ODPS("ak", "sk", "connector_test", endpoint=endpoint)
-        odps.execute_sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (2)")
+        odps.execute_sql("CREATE TABLE t (a BIGINT)")
+        odps.execute_sql("INSERT INTO t VALUES (1), (2)")
         process.kill()
         process.wait(30)
     with running(*options) as (_, endpoint):

@@ -59,6 +59,9 @@ def test_a_query_and_its_life(odps: ODPS) -> None:
     assert instance.priority == 9
 
 
+SCRIPT = {"odps.sql.submit.mode": "script"}
+
+
 def test_a_summary_counts_what_was_written(odps: ODPS) -> None:
     for statement, table, rows in (
         ("CREATE TABLE copied AS SELECT a FROM t WHERE pt = 'x'", "copied", 2),
@@ -66,7 +69,7 @@ def test_a_summary_counts_what_was_written(odps: ODPS) -> None:
         ("INSERT OVERWRITE TABLE t PARTITION (pt) SELECT 1, 'one', 'y' UNION ALL SELECT 2, 'two', 'z'", "t", 2),
         ("INSERT INTO copied VALUES (1); INSERT INTO copied VALUES (2), (3); SELECT 1", "copied", 3),
     ):
-        summary = odps.execute_sql(statement).get_task_summary()
+        summary = odps.execute_sql(statement, hints=SCRIPT).get_task_summary()
         assert {name: counts[0] for name, counts in summary["Outputs"].items()} == {f"{odps.project}.{table}": rows}
         assert f"\t{odps.project}.{table}: {rows}\n" in summary.summary_text
 

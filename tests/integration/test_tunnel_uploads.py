@@ -294,7 +294,8 @@ def test_a_table_that_changes_under_a_session_ends_it(odps: ODPS) -> None:
     for session, body in zip(sessions, bodies, strict=True):
         put_block(odps, session, 0, body)
     odps.execute_sql(f"ALTER TABLE {altered.name} ADD COLUMNS (more STRING)")
-    odps.execute_sql(f"DROP TABLE {dropped.name}; DROP TABLE {remade.name}")
+    odps.execute_sql(f"DROP TABLE {dropped.name}")
+    odps.execute_sql(f"DROP TABLE {remade.name}")
     odps.execute_sql(f"CREATE TABLE {remade.name} (topic STRING)")
     for table, session, code in zip(
         (altered, dropped, remade), sessions, ("TableModified", "NoSuchTable", "TableModified"), strict=True
