@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_
     # The imports below take a second. Until they are done there is nothing to clear away: Ctrl-C ends the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from local_emulator import audit_command, commands, fault_command, provision_command, redrive_command
+from local_emulator import audit_command, commands, fault_command, output, provision_command, redrive_command
 from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # it has no other name
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+LONGEST_NAMED = 60
+"""Characters of a wrong argument that a message repeats."""
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
+
+ANY_BYTES = {("send", "key"), ("send", "value")}
+"""Options that take bytes as they are; others are text, or name a file."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,17 +116,27 @@ def _from(least: int) -> Callable[[str], int]:
     """What reads an option's whole number, which is so much at least."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, found {text!r}")
-        return int(text)
+        number = int(text) if _DIGITS.fullmatch(text) else -1
+        if number < least:
+            found = repr(text) if len(text) <= LONGEST_NAMED else f"text of {len(text)} characters"
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to 10^18, found {found}")
+        return number
 
     return read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it did what it says, 1 if not, 2 for a wrong use, 130 after Ctrl-C."""
+    output.prepare()
+    return output.written(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     commandline = parser()
     options = commandline.parse_args(arguments)
+    for name, value in vars(options).items():
+        if output.not_utf_8(value) and (options.command, name) not in ANY_BYTES:
+            commandline.error(f"{name}: expected text in UTF-8, found other bytes")
     if options.command == "send" and options.orders and {options.key, options.value, options.partition} != {None}:
         commandline.error("send --orders makes its own keys, values and topic-partitions; leave the other options out")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -131,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("\nstopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise  # of standard output: nobody is there to be told
     except commands.FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from typing import Any
 
 from local_emulator.eventbridge.config import StreamConfig
 
+MOST_PROCESSES = 2**31
 FILE = Path(".local/cloud.json")
 
 
@@ -74,8 +75,12 @@ def read(file: Path = FILE) -> Endpoints:
         raise NotRunningError(f"no local cloud is running in this folder (there is no {file}); {start}")
     try:
         endpoints = Endpoints(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise NotRunningError(f"{file} isn't one that this version wrote ({error}); delete it and {start}") from error
+    # `os.kill` takes 0 and negative numbers for groups of processes.
+    if type(endpoints.pid) is not int or not 0 < endpoints.pid < MOST_PROCESSES:
+        found = "its pid is no process's number"
+        raise NotRunningError(f"{file} isn't one that this version wrote ({found}); delete it and {start}")
     if not _alive(endpoints.pid):
         raise NotRunningError(f"the local cloud of {file} (process {endpoints.pid}) has ended; {start}")
     return endpoints

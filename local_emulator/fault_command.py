@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do one of them; 0."""
-    address = urlsplit(options.endpoint or _running(control=options.control)).netloc
+    try:
+        address = urlsplit(options.endpoint or _running(control=options.control)).netloc
+    except ValueError:
+        address = ""
     if not address:
         raise FaultError(f"expected a URL such as http://127.0.0.1:8080 in --endpoint, found {options.endpoint!r}")
     {"set": _set, "list": _list, "clear": _clear, "operations": _operations, "clock": _clock}[options.action](

@@ -45,7 +45,11 @@ def run(options: argparse.Namespace) -> int:
     """Do the action and show the reply; 1 where something stood against it."""
     event = {**fields(options.event), "action": options.action}
     if options.settings:
-        event["settings"] = {**event.get("settings", {}), **dict(options.settings)}
+        given = event.get("settings", {})
+        if not isinstance(given, dict):
+            found = type(given).__name__
+            raise ProvisioningError(f"expected the event's settings as a JSON object, found {found}")
+        event["settings"] = {**given, **dict(options.settings)}
     return carry_out(endpoints.read(), event, as_json=options.json)
 
 
@@ -90,6 +94,10 @@ def fields(text: str) -> dict[str, Any]:
         found = json.loads(text)
     except ValueError as error:
         raise ProvisioningError(f"expected the event's other fields as a JSON object, found no JSON: {error}") from None
+    except RecursionError:
+        raise ProvisioningError(
+            "expected the event's other fields as a JSON object, found one that nests too deeply"
+        ) from None
     if not isinstance(found, dict):
         raise ProvisioningError(f"expected the event's other fields as a JSON object, found {type(found).__name__}")
     return found

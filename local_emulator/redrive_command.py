@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
 from local_emulator.progress import CONSOLE
+from local_emulator.provisioner import ProvisioningError
 from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
@@ -63,13 +64,20 @@ def event(options: argparse.Namespace) -> dict[str, Any]:
         "until": options.until,
         "allow": options.allow,
         "queue_topic": options.queue_topic,
-        "messages": [file.read_text(encoding="utf-8") for file in options.messages or ()],
+        "messages": [_message(file) for file in options.messages or ()],
     }
     return {
         "action": "redrive",
         "dry_run": not options.go,
         "letters": {name: value for name, value in filters.items() if value},
     }
+
+
+def _message(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProvisioningError(f"{file}: expected a message's text in UTF-8, found other bytes: {error}") from None
 
 
 def lines(reply: Mapping[str, Any]) -> Iterator[str]:

@@ -65,7 +65,9 @@ def run(project: ODPS, statement: str) -> Iterator[str]:
         return
     with reader:
         columns, count = reader.schema.columns, reader.count
-    _, *rows = _cells(str(instance.open_reader(tunnel=False, limit=True).raw), len(columns))
+    # By a reader of text, PyODPS refuses columns of BINARY.
+    (task,) = instance.get_task_names()
+    _, *rows = _cells(instance.get_task_result(task), len(columns))
     types = [str(column.type).lower() for column in columns]
     shown = [[_value(cell, type_) for cell, type_ in zip(row, types, strict=True)] for row in rows]
     yield from draw([column.name for column in columns], shown)

@@ -32,14 +32,19 @@ def recorder(folder: Path) -> Callable[[Batch], None]:
 
 def write(path: Path, batch: Batch) -> None:
     """Save a batch; a reader never sees half a file. RecordingError if it can't be written."""
-    scratch = path.with_suffix(".part")
+    if not path.name:
+        raise RecordingError(f"expected the name of a file, found {str(path)!r}, which is a folder")
     try:
+        scratch = path.with_name(f"{path.stem}.part")
         scratch.write_bytes(batch.body)
         scratch.replace(path)
-    except OSError as error:
-        raise RecordingError(
-            f"{path} can't be written: {error.strerror}; name a file in a folder that's there"
-        ) from error
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path} can't be written: {error}; name a file in a folder that's there") from error
+
+
+def count(body: bytes) -> int:
+    """How many elements a batch has, whatever they are."""
+    return len(msgspec.json.decode(body, type=list[msgspec.Raw]))
 
 
 def read(path: Path) -> bytes:
@@ -49,6 +54,8 @@ def read(path: Path) -> bytes:
         msgspec.json.decode(body, type=list[msgspec.Raw])
     except OSError as error:
         raise RecordingError(f"{path} can't be read: {error.strerror}") from error
+    except RecursionError:
+        raise RecordingError(f"{path} holds no batch, but JSON that nests too deeply to be read") from None
     except msgspec.DecodeError as error:
         raise RecordingError(f"{path} holds no batch, which is a JSON array of events: {error}") from error
     return body

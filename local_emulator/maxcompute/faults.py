@@ -178,6 +178,7 @@ class Faults:
 
 
 FAULTS = web.AppKey("FAULTS", Faults)
+LONGEST_PATTERN = 200
 
 
 def parse(body: bytes, names: Sequence[str] = NAMES) -> Fault:
@@ -186,6 +187,9 @@ def parse(body: bytes, names: Sequence[str] = NAMES) -> Fault:
         found = msgspec.json.decode(body, type=Fault)
     except msgspec.MsgspecError as error:
         raise invalid(str(error)) from None
+    if len(found.operation) > LONGEST_PATTERN:
+        # Patterns are compiled in a time that is quadratic in their length, while no request is answered.
+        raise invalid(f"expected an operation of at most {LONGEST_PATTERN} characters, found {len(found.operation)}")
     if not any(fnmatchcase(name, found.operation) for name in names):
         near = get_close_matches(found.operation, names) or names
         raise invalid(f"no operation is called {found.operation!r}; expected one of {', '.join(near)}, or '*'")

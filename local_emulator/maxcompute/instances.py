@@ -22,7 +22,7 @@ from local_emulator.maxcompute.access.permissions import AccessDeniedError
 from local_emulator.maxcompute.errors import ServiceError, missing
 from local_emulator.maxcompute.sql import engine
 from local_emulator.maxcompute.sql.context import Context, Outcome
-from local_emulator.maxcompute.sql.errors import SqlError, no_permission
+from local_emulator.maxcompute.sql.errors import SqlError, no_permission, parse_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +163,8 @@ class Instances:
             status, outcome = TaskStatus.CANCELLED, Outcome("Instance is stopped by its user")
         except SqlError as error:
             status, outcome = TaskStatus.FAILED, Outcome(str(error))
+        except RecursionError:
+            status, outcome = TaskStatus.FAILED, Outcome(str(parse_error("the statement nests too deeply", None)))
         except ServiceError as error:
             status, outcome = TaskStatus.FAILED, Outcome(f"ODPS-0110061: Failed to run ddltask - {error.message}")
         except Exception:

@@ -35,13 +35,15 @@ WRONG_USE = 2
 
 def main(arguments: list[str]) -> int:
     """Do one action and print its reply."""
+    if sys.stdout is None:  # closed by whoever started this
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # open to the end
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(__doc__ or "")
         return 0 if arguments else WRONG_USE
     action, *more = arguments
     try:
         fields = json.loads(more[0]) if more else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         sys.stderr.write(f"expected the event's other fields as a JSON object, found no JSON: {error}\n")
         return WRONG_USE
     if not isinstance(fields, dict):
@@ -49,10 +51,40 @@ def main(arguments: list[str]) -> int:
         return WRONG_USE
     reply = _policy(fields) if action == "policy" else _done({"action": action, **fields})
     if "variables" in reply:
-        written = variables_file.add(VARIABLES_FILE, reply.pop("variables"), os.environ)
-        reply[str(VARIABLES_FILE)] = {"added": written.added, "kept": written.kept}
-    sys.stdout.write(json.dumps(reply, indent=2, ensure_ascii=False) + "\n")
-    return 1 if reply.get("faults") or reply.get("state") == "blocked" else 0
+        _keep_variables(reply)
+    code = 1 if reply.get("faults") or reply.get("state") == "blocked" else 0
+    return _written(reply, code)
+
+
+def _keep_variables(reply: dict[str, Any]) -> None:
+    """Add a reply's variables to their file; if that can't be changed, it's a fault, and the reply keeps them."""
+    try:
+        written = variables_file.add(VARIABLES_FILE, reply["variables"], os.environ)
+    except (OSError, ValueError) as error:
+        fault = f"{VARIABLES_FILE} can't be changed: {error}; add the variables of this reply by hand"
+        reply["faults"] = [*reply.get("faults", ()), fault]
+        return
+    del reply["variables"]
+    reply[str(VARIABLES_FILE)] = {"added": written.added, "kept": written.kept}
+
+
+def _written(reply: dict[str, Any], code: int) -> int:
+    """Print a reply; `code`, or 1 if nobody takes it."""
+    text = json.dumps(reply, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(reply, indent=2)
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter flushes once more at its end, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"standard output can't be written: {error.strerror}\n")
+        return 1
+    return code
 
 
 def _done(event: dict[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class _Reading:
         """The event's fields; unknown ones become faults."""
         try:
             given = json.loads(event, object_pairs_hook=self.once)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError([f"expected an event of JSON, found none: {error}"]) from None
         if not isinstance(given, dict):
             raise ConfigurationError([f"expected an event that is a JSON object, found {type(given).__name__}"])

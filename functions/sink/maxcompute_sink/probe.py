@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +43,7 @@ LOOK_SECONDS = 5.0
 PAUSES = 10
 """After a look that found none of a batch's marks announced, no look follows for so many times the time that it took:
 marks of somebody else's, each of another probe, can't slow a stream down by more than a tenth."""
+_DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
@@ -187,8 +189,8 @@ def _record(element: bytes) -> Found | None:
 
 
 def _number(value: object) -> object:
-    """A number that may have been delivered as text."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    """A number that may have been delivered as text, of 64 bits at most: Python refuses to read 5,000 digits."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
 
 def tell(connections: Connections, topic: str, sightings: Sequence[Sighting], deadline: Deadline) -> None:

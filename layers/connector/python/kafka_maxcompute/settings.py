@@ -126,7 +126,7 @@ class Settings:
         try:
             # As tuples, so that a name given twice is seen and an object is told from an array.
             pairs = json.loads(text, object_pairs_hook=tuple)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError([f"expected a JSON object of settings, found no JSON: {error}"]) from error
         if not isinstance(pairs, tuple):
             raise ConfigurationError([f"expected a JSON object of settings, found {type(pairs).__name__}"])
