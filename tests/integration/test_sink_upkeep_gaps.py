@@ -12,12 +12,14 @@ from confluent_kafka import Consumer, TopicPartition
 from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.dead_letters import MemoryDeadLetters
 from kafka_maxcompute.ledger.gaps import MANY
+from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Empty, State, decode
+from kafka_maxcompute.ledger.operations import Empty, Snapshot, State, decode
 from kafka_maxcompute.originals import MemoryOriginals, Original
 from maxcompute_sink.connections import Connections
 from maxcompute_sink.upkeep import IN_VAIN_SECONDS, LOOK_SECONDS, Upkeep
+from tests.deadlines import soon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 PLACE = ("orders", 0)
 SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))
 END = SETTLED[-1][1] + 1
+STATE = State(folded=0, generation=1, settled={PLACE: SETTLED})
 
 
 class Quiet:
@@ -73,9 +76,11 @@ class Sink:
             MemoryDeadLetters(),
             self.originals,
             cast("StatusTopic", Quiet()),
-            LogLedger(self.log),
+            ledger := LogLedger(self.log),
             lambda: None,
         )
+        ledger.append(genesis("c", "p.t", 1, {}), soon())
+        ledger.append(Snapshot(state=STATE), soon())
         self.upkeep = Upkeep("c", connections, clock=lambda: self.now)
 
     def commit(self, offset: int) -> None:
@@ -83,8 +88,7 @@ class Sink:
             consumer.commit(offsets=[TopicPartition(*PLACE, offset)], asynchronous=False)
 
     def after_batch(self) -> None:
-        state = State(generation=1, settled={PLACE: SETTLED})
-        self.upkeep.after_batch({PLACE: ((0, 0),)}, state, Metrics("test"), Deadline.after(60))
+        self.upkeep.after_batch({PLACE: ((0, 0),)}, STATE, Metrics("test"), Deadline.after(60))
 
     @property
     def settled(self) -> list[Intervals]:
@@ -120,9 +124,7 @@ def test_what_came_of_a_look_decides_when_the_next_one_is(sink: Sink) -> None:
 def test_brokers_that_do_not_answer_are_let_be_and_fail_no_batch(sink: Sink) -> None:
     sink.commit(END)
     sink.broker.stop()
-    sink.upkeep.after_batch(
-        {PLACE: ((0, 0),)}, State(generation=1, settled={PLACE: SETTLED}), Metrics("test"), Deadline.after(1)
-    )
+    sink.upkeep.after_batch({PLACE: ((0, 0),)}, STATE, Metrics("test"), Deadline.after(1))
     sink.now = LOOK_SECONDS - 1
     sink.after_batch()
     assert sink.originals.readings == 0

@@ -51,6 +51,7 @@ def test_one_set_of_offsets(one: frozenset[int], first: int, last: int) -> None:
     assert offsets.count(these) == len(one)
     assert [offsets.contains(these, offset) for offset in range(42)] == [offset in one for offset in range(42)]
     assert all_of(offsets.gaps(these, within=(first, last))) == frozenset(range(first, last + 1)) - one
+    assert all_of(offsets.within(these, first, last)) == frozenset(range(first, last + 1)) & one
 
 
 @given(places, places)

@@ -10,9 +10,7 @@ import pytest
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
 from kafka_maxcompute.ledger import gaps as gaps_module
 from kafka_maxcompute.ledger.gaps import AGAIN_SECONDS, APART, MANY, Gaps
-from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Empty, State, decode
+from kafka_maxcompute.ledger.operations import Empty, State
 from kafka_maxcompute.ledger.state import Entry, advance
 from kafka_maxcompute.offsets import contains, within
 from kafka_maxcompute.originals import MemoryOriginals, Original
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.gaps import Limits
-    from kafka_maxcompute.ledger.log import Log
+    from kafka_maxcompute.ledger.operations import Operation
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.originals import Found, Wanted
 
@@ -66,6 +64,27 @@ class Source(MemoryOriginals):
 
 
 @dataclass
+class Kept:
+    """A ledger in a state; `appended` is what was appended to it."""
+
+    state: State = STATE
+    appended: list[Operation] = field(default_factory=list)
+    error: Exception | None = None
+
+    def read(self, deadline: Deadline, *, through: int | None = None) -> State:  # noqa: ARG002 # it never waits
+        return self.state
+
+    def append(self, operation: Operation, deadline: Deadline) -> int | None:  # noqa: ARG002 # it never waits
+        if self.error is not None:
+            raise self.error
+        self.appended.append(operation)
+        return None
+
+    def maintain(self, deadline: Deadline) -> None:
+        """Nothing."""
+
+
+@dataclass
 class Search:
     """A search that begins at the first gap, in a log that begins at `start`; its group has come to `committed`."""
 
@@ -74,10 +93,10 @@ class Search:
     committed: int | None = END
     now: float = 0.0
     asked: int = 0
-    log: Log = field(default_factory=MemoryLog)
+    ledger: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
-        self.gaps = Gaps(LogLedger(self.log), self.source, self.limits, lambda: self.now, lambda _: 0)
+        self.gaps = Gaps(self.ledger, self.source, self.limits, lambda: self.now, lambda _: 0)
 
     def limits(self, places: Iterable[TopicPartition], _: Deadline) -> Limits:
         """The start is the next of those given, the last one for ever."""
@@ -87,12 +106,12 @@ class Search:
 
     def settle(self, state: State = STATE) -> Intervals:
         """The offsets that one search settles; no operation without any."""
-        end = self.log.end(soon())
+        self.ledger.state, before = state, len(self.ledger.appended)
         count = self.gaps.settle(state, soon())
-        if self.log.end(soon()) == end:
+        if len(self.ledger.appended) == before:
             assert count == 0
             return ()
-        operation = decode(self.log.records(end, soon())[0][0].value or b"")
+        operation = self.ledger.appended[-1]
         assert isinstance(operation, Empty)
         assert (operation.generation, count) == (state.generation, len(operation.offsets[PLACE]))
         return operation.offsets[PLACE]
@@ -108,8 +127,9 @@ def test_gaps_of_all_topic_partitions_count_together() -> None:
     other = ("orders", 1)
     search = Search()
     state = State(generation=3, settled={PLACE: SETTLED[:MANY], other: ((7, 7), (9, 9), (11, 11))})
+    search.ledger.state = state
     assert search.gaps.settle(state, soon()) == MANY + 1
-    settled = advance(state, [Entry(1, NOW, decode(search.log.records(0, soon())[0][0].value or b""))]).settled
+    settled = advance(state, [Entry(1, NOW, search.ledger.appended[0])]).settled
     assert settled == {PLACE: ((0, 2 * MANY - 2),), other: ((7, 11),)}
 
 
@@ -221,14 +241,10 @@ def test_a_log_that_cannot_be_read_or_a_ledger_that_cannot_be_written_proves_not
         search.settle()
     source.error = None
 
-    class Refusing(MemoryLog):
-        def append(self, *_: object) -> int:
-            raise UnavailableError("no broker")
-
-    search.gaps.ledger = LogLedger(Refusing())
+    search.ledger.error = UnavailableError("no broker")
     with pytest.raises(UnavailableError):
         search.settle()
-    search.gaps.ledger = LogLedger(search.log)
+    search.ledger.error = None
     assert len(search.settle()) == MANY + 1
 
 
@@ -246,8 +262,33 @@ def test_behind_an_open_transaction_every_record_counts() -> None:
     assert all(contains(found, offset) for offset in (1, 49, 57, END - 2))
 
 
-def test_instances_begin_at_different_gaps() -> None:
+def test_some_gaps_are_looked_at_together_and_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps_module, "AT_ONCE", 100)
+    monkeypatch.setattr(gaps_module, "MANY", 0)
     search = Search(source := Source())
+    assert len(search.settle()) == 100
+    search.gaps.pick = lambda count: count // 2
+    middle = 100 + (MANY + 1 - 100) // 2
+    assert search.settle()[0] == (2 * middle + 1, 2 * middle + 1)
     search.gaps.pick = lambda count: count - 1
-    assert search.settle() == ((END - 2, END - 2),)
-    assert source.readings == [(True, ((END - 2, END - 2),))]
+    assert search.settle()[-1] == (END - 2, END - 2)
+    assert [found[0][1] - found[0][0] for _, found in source.readings] == [198, 198, 198]
+
+
+def test_some_gaps_of_several_topic_partitions_begin_with_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps_module, "AT_ONCE", MANY + 1 + 10)
+    others = [("orders", number) for number in (1, 2)]
+    state = State(generation=3, settled=dict.fromkeys([PLACE, *others], SETTLED))
+    search = Search(ledger=Kept(state))
+    search.gaps.pick = lambda count: count - 1
+    assert search.gaps.settle(state, soon()) == MANY + 11
+    operation = search.ledger.appended[0]
+    assert isinstance(operation, Empty)
+    assert {place: len(found) for place, found in operation.offsets.items()} == {others[1]: MANY + 1, PLACE: 10}
+
+
+def test_what_others_have_settled_meanwhile_is_not_read() -> None:
+    search = Search(source := Source())
+    search.ledger.state = State(generation=3, settled={PLACE: ((0, END - 1),)})
+    assert search.gaps.settle(STATE, soon()) == 0
+    assert source.readings == []

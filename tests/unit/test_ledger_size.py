@@ -58,20 +58,23 @@ def test_a_claim_costs_no_more_than_its_own_offsets_whatever_else_is_settled() -
     assert taken(state) == state.settled
 
 
-def test_large_operations_make_a_snapshot_due_before_many_do() -> None:
+def test_many_intervals_make_a_snapshot_due_before_many_operations_do() -> None:
     log = MemoryLog()
     ledger = LogLedger(log)
     ledger.append(GENESIS, soon())
-    for number in range(60):
+    longest = 0
+    for number in range(40):
         claim = sparse(number, number)
         ledger.append(claim, soon())
         ledger.append(Settle(id=claim.id), soon())
         ledger.read(soon())
         ledger.maintain(soon())
         log.compact(tombstones=True)
-        bytes_after = sum(len(record.value or b"") for record in log.kept() if cover(record.value or b"") < 0)
-        assert bytes_after <= ledger_module.SNAPSHOT_BYTES + 20_000
-    assert len(log.kept()) < ledger_module.SNAPSHOT_EVERY // 2
+        kinds = [type(decode(record.value or b"")) for record in log.kept()]
+        longest = max(longest, kinds.count(Claim))
+    each = len(sparse(0, 0).offsets[PLACE])
+    assert longest == ledger_module.SNAPSHOT_INTERVALS // each
+    assert longest < ledger_module.SNAPSHOT_EVERY // 10
     assert LogLedger(log).read(soon()) == ledger.read(soon())
 
 

@@ -1,9 +1,9 @@
 """Gaps between settled offsets: markers of transactions, aborted and compacted records leave them for ever.
 
 They are never bridged by assumption. Once there are many, the source topic is read there, and offsets at which it holds
-no record are settled by an `Empty`. Only offsets that the stream has delivered and acknowledged are
-looked at, hence those before what its group has committed: a record that is under way in a batch may be removed by
-compaction meanwhile, and is to be written all the same.
+no record are settled by an `Empty`. Only offsets that the stream has delivered and acknowledged are looked at, hence
+those before what its group has committed: a record that is under way in a batch may be removed by compaction meanwhile,
+and is to be written all the same.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets
-    from kafka_maxcompute.originals import Original, Originals
+    from kafka_maxcompute.originals import Originals
 
 MANY = 5_000
 """Gaps of all topic-partitions together that are let be: they take some 20 KB of a snapshot at most."""
+AT_ONCE = 20_000
+"""Gaps that are looked at together, any of those there are, so that instances that do it side by side find others."""
 READ_BYTES, READ_RECORDS = 64_000_000, 200_000
-"""What is read at a time: some batches of 32 MB, and what an `Empty` takes, packed, in a message of less than 1 MB."""
+"""What is read at a time: it keeps up with batches of 32 MB, of which each instance does this after each."""
 APART = 2_000
 """Offsets between two gaps that are read rather than passed over."""
 AGAIN_SECONDS = 3_600.0
@@ -57,8 +59,8 @@ Limits: TypeAlias = "Mapping[TopicPartition, tuple[int, int]]"
 class Gaps:
     """The search for gaps without records in one ledger, by one instance.
 
-    `limits` asks the brokers, `pick` gives a number below another: instances that look at the same time begin in
-    different places. `looked` are the offsets that were read: what is a gap there since holds a record.
+    `limits` asks the brokers, `pick` gives any number below another. `looked` are the offsets that were read: what is a
+    gap there since holds a record.
     """
 
     ledger: Ledger
@@ -75,15 +77,17 @@ class Gaps:
 
         Raises what the reading, the question for limits and the append raise.
         """
-        doubtful = self._doubtful(state)
-        if sum(map(len, doubtful.values())) <= MANY:
+        if _count(self._doubtful(state)) <= MANY:
             return 0
+        # Others may have settled them since the state was read, which was before this batch was committed.
+        state = self.ledger.read(deadline)
+        doubtful = self._doubtful(state)
         limits = self.limits(doubtful, deadline)
         # Nothing is known of what the log has lost, and nothing will be.
         self._look_no_more(before({place: start for place, (start, _) in limits.items()}))
-        doubtful = _limited(doubtful, limits)
-        read = _Reading(doubtful)
-        read.go(self.originals, self._windows(doubtful), deadline.earlier(ENDING_SECONDS))
+        chosen = self._chosen(_limited(doubtful, limits))
+        read = _Reading(chosen)
+        read.go(self.originals, _windows(chosen), deadline.earlier(ENDING_SECONDS))
         if not read.passed:
             return 0
         # Asked again: a record that retention took from the log meanwhile isn't one that never was.
@@ -91,7 +95,7 @@ class Gaps:
         if empty:
             self.ledger.append(Empty(offsets=empty, generation=state.generation), deadline)
         self._look_no_more(read.passed)
-        return sum(map(len, empty.values()))
+        return _count(empty)
 
     def _look_no_more(self, looked: Offsets) -> None:
         for place, found in looked.items():
@@ -109,14 +113,19 @@ class Gaps:
         }
         return without(found, self.looked)
 
-    def _windows(self, doubtful: Mapping[TopicPartition, Intervals]) -> dict[TopicPartition, Intervals]:
-        """What is read for these gaps: from any gap on where a topic-partition has many, past what lies between."""
-        windows: dict[TopicPartition, Intervals] = {}
-        for place, found in doubtful.items():
-            left = found[self.pick(len(found)) :] if len(found) > MANY else found
-            begins = [0, *(i for i in range(1, len(left)) if left[i][0] - left[i - 1][1] > APART), len(left)]
-            windows[place] = tuple((left[begin][0], left[end - 1][1]) for begin, end in pairwise(begins))
-        return windows
+    def _chosen(self, doubtful: Mapping[TopicPartition, Intervals]) -> dict[TopicPartition, Intervals]:
+        """Some neighbouring gaps, of any topic-partition and those that come after it."""
+        chosen: dict[TopicPartition, Intervals] = {}
+        places, left = list(doubtful), AT_ONCE
+        begin = self.pick(len(places)) if places else 0
+        for place in places[begin:] + places[:begin]:
+            found = doubtful[place]
+            first = min(self.pick(len(found)), len(found) - left) if len(found) > left else 0
+            chosen[place] = found[first : first + left]
+            left -= len(chosen[place])
+            if not left:
+                break
+        return chosen
 
 
 @dataclass(slots=True)
@@ -137,17 +146,13 @@ class _Reading:
         """
         for committed in (True, False):
             left = without(windows, self.passed)
-            if left and not self._is_over:
+            if left and self.bytes < READ_BYTES and self.records < READ_RECORDS:
                 self._pass(originals, left, deadline, committed=committed)
 
     def empty(self) -> dict[TopicPartition, Intervals]:
         """The gaps, or parts of them, that were passed and hold no record."""
         passed = {place: intersection(found, self.passed.get(place, ())) for place, found in self.doubtful.items()}
         return without(passed, {place: intervals(held) for place, held in self.held.items()})
-
-    @property
-    def _is_over(self) -> bool:
-        return self.bytes >= READ_BYTES or self.records >= READ_RECORDS
 
     def _pass(
         self, originals: Originals, windows: Mapping[TopicPartition, Intervals], deadline: Deadline, *, committed: bool
@@ -158,8 +163,11 @@ class _Reading:
                 behind[place] = offset
                 if record is not None:
                     behind[place] = offset + 1
-                    self._meet(place, offset, record)
-                    if self._is_over:
+                    self.records += 1
+                    self.bytes += len(record.key or b"") + len(record.value or b"")
+                    if contains(self.doubtful[place], offset):
+                        self.held.setdefault(place, []).append(offset)
+                    if self.bytes >= READ_BYTES or self.records >= READ_RECORDS:
                         break
         except DeadlineError:
             self.records = READ_RECORDS  # what was passed counts, and no more is read
@@ -167,11 +175,18 @@ class _Reading:
             passed = within(windows[place], 0, following - 1)
             self.passed[place] = union(self.passed.get(place, ()), passed)
 
-    def _meet(self, place: TopicPartition, offset: int, record: Original) -> None:
-        self.records += 1
-        self.bytes += len(record.key or b"") + len(record.value or b"")
-        if contains(self.doubtful[place], offset):
-            self.held.setdefault(place, []).append(offset)
+
+def _windows(chosen: Mapping[TopicPartition, Intervals]) -> dict[TopicPartition, Intervals]:
+    """What is read for these gaps: what lies between them as well, where they are near."""
+    windows: dict[TopicPartition, Intervals] = {}
+    for place, found in chosen.items():
+        begins = [0, *(i for i in range(1, len(found)) if found[i][0] - found[i - 1][1] > APART), len(found)]
+        windows[place] = tuple((found[begin][0], found[end - 1][1]) for begin, end in pairwise(begins))
+    return windows
+
+
+def _count(gaps_by_place: Offsets) -> int:
+    return sum(map(len, gaps_by_place.values()))
 
 
 def _limited(found: Mapping[TopicPartition, Intervals], limits: Limits) -> dict[TopicPartition, Intervals]:

@@ -33,8 +33,8 @@ REACH = 1_000
 SNAPSHOT_EVERY = 200
 """Operations after the last cover that make a new snapshot worth its while. With a tombstone for each operation, some
 400 log offsets lie between two snapshots, so the first reach of a cold start holds one."""
-SNAPSHOT_BYTES = 250_000
-"""Bytes of operations after the last cover that make one worth its while, too: claims of sparse offsets are large."""
+SNAPSHOT_INTERVALS = 100_000
+"""Intervals in operations after the last cover that make one worth its while, too: a cold start folds them all."""
 LARGEST_BYTES = 900_000
 """A snapshot above this isn't written: brokers refuse a message of more than 1 MiB by default (message.max.bytes).
 From half of it on a warning is logged."""
@@ -65,10 +65,10 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Where an operation lies in the log, and its bytes; those of snapshots aren't counted."""
+    """Where an operation lies in the log, and how many intervals it has; of a snapshot none are counted."""
 
     offset: int
-    size: int
+    intervals: int
 
 
 class LogLedger:
@@ -79,12 +79,12 @@ class LogLedger:
         log: Log,
         *,
         snapshot_every: int = SNAPSHOT_EVERY,
-        snapshot_bytes: int = SNAPSHOT_BYTES,
+        snapshot_intervals: int = SNAPSHOT_INTERVALS,
         largest_bytes: int = LARGEST_BYTES,
     ) -> None:
         self._log = log
         self._snapshot_every = snapshot_every
-        self._snapshot_bytes = snapshot_bytes
+        self._snapshot_intervals = snapshot_intervals
         self._largest_bytes = largest_bytes
         self._lock = threading.Lock()
         self._state: State | None = None
@@ -122,8 +122,8 @@ class LogLedger:
 
     def _due(self) -> bool:
         with self._lock:
-            after = [kept.size for kept in self._keys.values() if kept.offset > self._cover]
-            return len(after) >= self._snapshot_every or sum(after) >= self._snapshot_bytes
+            after = [kept.intervals for kept in self._keys.values() if kept.offset > self._cover]
+            return len(after) >= self._snapshot_every or sum(after) >= self._snapshot_intervals
 
     def _shorten(self, state: State, deadline: Deadline) -> None:
         """A snapshot; where somebody else's is in force by then, the tombstones are theirs to write."""
@@ -217,12 +217,12 @@ class LogLedger:
         for entry in entries:
             if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > self._cover:
                 self._cover, self._snapshot = entry.operation.state.folded, entry.offset
+        counts = {entry.offset: _count_intervals(entry.operation) for entry in entries}
         for record in found:
             if record.value is None:
                 self._keys.pop(record.key, None)
             else:
-                is_snapshot = cover(record.value) >= 0
-                self._keys[record.key] = _Kept(record.offset, 0 if is_snapshot else len(record.value))
+                self._keys[record.key] = _Kept(record.offset, counts.get(record.offset, 0))
         return state
 
 
@@ -250,6 +250,10 @@ def _in_force(found: Sequence[LogRecord]) -> tuple[int, Entry | None]:
         with contextlib.suppress(LedgerError):  # it's in the way of a reading if nothing covers it
             return reach, Entry(record.offset, record.timestamp, decode(record.value or b""))
     return -1, None
+
+
+def _count_intervals(operation: Operation) -> int:
+    return sum(map(len, operation.offsets.values())) if isinstance(operation, Claim | Divert | Empty) else 0
 
 
 def _generation(entry: Entry) -> int:
