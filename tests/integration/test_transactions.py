@@ -25,7 +25,7 @@ from kafka_maxcompute.ledger import gaps as gaps_module
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.source_topics import asking
+from kafka_maxcompute.ledger.source_topics import asking, ids
 from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
@@ -90,10 +90,10 @@ class Connector:
         return keys | {f"CONNECTOR_{name.upper()}": value for name, value in settings.items()}
 
     def send(self, *values: str) -> None:
-        """Records outside of transactions."""
+        """Records outside of transactions; the values are their offsets, as `deliver` has them."""
         producer = Producer({"bootstrap.servers": self.servers})
         for value in values:
-            producer.produce(self.topic, value, "k", 0, timestamp=HOUR_14)
+            producer.produce(self.topic, f"v{value}", f"k{value}", 0, timestamp=HOUR_14)
         assert producer.flush(20) == 0
 
     def transaction(self, *values: str) -> Producer:
@@ -110,7 +110,7 @@ class Connector:
         producer.init_transactions(20)
         producer.begin_transaction()
         for value in values:
-            producer.produce(self.topic, value, "k", 0, timestamp=HOUR_14)
+            producer.produce(self.topic, f"v{value}", f"k{value}", 0, timestamp=HOUR_14)
         assert producer.flush(20) == 0
         return producer
 
@@ -179,8 +179,9 @@ def connector(emulator: Server, apache_kafka: ApacheBroker) -> Connector:
     admin.create_topics([ledger])[ledger.topic].result(20)
     service = Service(emulator.endpoint, PROJECT, Credentials("ak", "sk"))
     created = table_definition.look(service, made.name, soon()).created
+    topics = ids(made.properties, [made.topic], soon())
     with closing(KafkaLog(made.properties, f"connect-offset-{made.name}")) as log:
-        LogLedger(log).append(identity.genesis(made.name, f"{PROJECT}.{made.name}", created, {}), soon())
+        LogLedger(log).append(identity.genesis(made.name, f"{PROJECT}.{made.name}", created, topics), soon())
     return made
 
 
@@ -299,7 +300,7 @@ def test_gaps_of_markers_and_of_what_was_aborted_are_settled_but_not_what_is_ope
 ) -> None:
     monkeypatch.setattr(gaps_module, "MANY", 0)
     for number in range(4):
-        connector.end(connector.transaction(str(number)), commit=number != 2)
+        connector.end(connector.transaction(str(2 * number)), commit=number != 2)
     _hanging = connector.transaction("8", "9")
     connector.end(connector.transaction("10"), commit=True)
     connector.send("12")
