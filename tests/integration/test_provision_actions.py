@@ -11,7 +11,11 @@ import pytest
 
 from kafka_maxcompute.control_plane import ControlPlane
 from kafka_maxcompute.service import Service
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
 from provisioning import brokers
+from provisioning.convergence import dissolve
+from provisioning.resources.topics import own_topics
 from tests.provision_cloud import ACCOUNT, Surrounding, running
 from tests.stream_clients import eventually, send
 
@@ -124,6 +128,50 @@ def test_destroy_takes_what_is_named_and_an_apply_brings_it_back(around: Surroun
     assert all("service-linked role" in kept or "trigger" in kept for kept in gone["kept"])
     assert around.ask("apply", create_table=True)["state"] == "applied"
     assert around.ask("plan")["state"] == "unchanged"
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_empty_topics_that_somebody_else_created_are_created_again(around: Surrounding, delivery: str) -> None:
+    settings = {"delivery": delivery, "bootstrap_servers": around.broker.bootstrap_servers}
+    around.deploy(settings)
+    around.ask("pause", settings)
+    for purpose in ("offset", "config", "status"):
+        around.broker.create_topic(f"connect-{purpose}-orders", 3)
+    planned = around.ask("plan", settings, create_table=True)
+    assert (planned["state"], planned["faults"]) == ("changes", []), planned
+    steps = {step["resource"]: step["do"] for step in planned["steps"]}
+    assert [steps[f"topic connect-{one}-orders"] for one in ("offset", "config", "status", "error")] == [
+        *["change"] * 3,
+        "create",
+    ]
+    applied = around.ask("apply", settings, create_table=True)
+    assert (applied["state"], applied["faults"]) == ("applied", []), applied
+    assert around.ask("plan", settings)["state"] == "unchanged"
+
+
+def test_a_topic_that_holds_a_record_is_not_created_again(around: Surrounding) -> None:
+    around.broker.create_topic("connect-status-orders", 3)
+    produce(around.broker.bootstrap_servers, "connect-status-orders", [Record(1, None, b"k", b"v")])
+    planned = around.ask("plan", create_table=True)
+    assert planned["state"] == "blocked"
+    why = "\n".join(line for one in planned["steps"] for line in one.get("why", ()))
+    assert "compacted: false -> true; the topic may hold records; create it again yourself" in why
+
+
+def test_topics_are_not_created_again_while_the_stream_runs(around: Surrounding) -> None:
+    around.ask("apply", create_table=True)
+    with around.cloud() as cloud:
+        config = next(one for one in own_topics(cloud.request.settings) if one.purpose == "config")
+        dissolve(config, cloud)
+    around.broker.create_topic("connect-config-orders", 3)
+    planned = around.ask("plan")
+    assert planned["state"] == "blocked"
+    assert planned["faults"] == [
+        "topic connect-config-orders is to be deleted and created again, and the stream is running; pause it first"
+    ]
+    around.ask("pause")
+    applied = around.ask("apply")
+    assert (applied["state"], applied["faults"]) == ("applied", []), applied
 
 
 def test_manual_creates_nothing_and_names_each_thing(around: Surrounding) -> None:

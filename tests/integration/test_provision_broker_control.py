@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
+from kafka_maxcompute.errors import RefusedError
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from provisioning.resources.broker_topics import BrokerTopic, BrokerTopicState
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from local_emulator.kafka.apache import ApacheBroker
 
 pytestmark = [pytest.mark.java, pytest.mark.xdist_group("apache_kafka")]
+
+
+EXACTLY_ONCE = {"delivery": "exactly-once"}
 
 
 @pytest.fixture
@@ -94,14 +100,83 @@ def test_topics_of_another_shape_stand_against_it_and_so_does_a_source_that_is_n
     ]
     for made in admin.create_topics(wrong).values():
         made.result(10)
+    for purpose in ("offset", "config", "error"):
+        produce(around.broker.bootstrap_servers, topic(around, purpose), [Record(0, None, b"k", b"v")])
     reply = around.ask("plan", {"source_topic": f"{around.settings['name']}-nowhere"})
     assert reply["state"] == "blocked"
     assert any("source_topic: no topic" in fault for fault in reply["faults"])
     why = "\n".join(line for one in reply["steps"] for line in one.get("why", ()))
-    assert "compacted: false -> true; make the topic anew" in why
+    assert "compacted: false -> true; the topic may hold records; create it again yourself" in why
     assert "topic-partitions: 1 -> more than 1" in why
     assert "topic-partitions: 2 -> 1" in why
     assert "compacted: true -> false" in why
+
+
+def create(around: Surrounding, *topics: NewTopic) -> None:
+    admin = AdminClient({"bootstrap.servers": around.broker.bootstrap_servers})
+    for made in admin.create_topics(list(topics)).values():
+        made.result(10)
+
+
+def test_empty_topics_of_another_shape_are_created_again(around: Surrounding) -> None:
+    """As a client leaves them that writes after a destroy, on brokers that create topics by themselves."""
+    names = {purpose: topic(around, purpose) for purpose in ("offset", "config", "status", "error")}
+    create(around, *(NewTopic(name, 3, 1) for name in names.values()))
+    around.deploy(EXACTLY_ONCE)
+    planned = around.ask("plan", EXACTLY_ONCE, create_table=True)
+    assert (planned["state"], planned["faults"]) == ("changes", [])
+    steps = {step["resource"]: step for step in planned["steps"]}
+    changed = {name: steps[f"topic {name}"]["do"] for name in names.values()}
+    assert changed == {
+        names["offset"]: "change",
+        names["config"]: "change",
+        names["status"]: "change",
+        names["error"]: "keep",
+    }
+    means = steps[f"topic {names['config']}"]["differences"][0]["means"]
+    assert means == "the topic has never held a record, so apply deletes it and creates it again"
+    assert steps[f"ledger in topic {names['offset']}"]["do"] == "create"
+    applied = around.ask("apply", EXACTLY_ONCE, create_table=True)
+    assert (applied["state"], applied["faults"]) == ("applied", [])
+    assert sizes(around) == {names["offset"]: 6, names["config"]: 1, names["status"]: 6, names["error"]: 3}
+    for purpose in ("offset", "config", "status"):
+        assert configured(around, names[purpose])["cleanup.policy"] == "compact"
+    assert around.ask("apply", EXACTLY_ONCE, create_table=True)["state"] == "unchanged"
+
+
+def test_an_empty_offset_topic_that_could_lose_the_ledger_is_created_again(around: Surrounding) -> None:
+    unclean = {"cleanup.policy": "compact", "unclean.leader.election.enable": "true"}
+    around.deploy(EXACTLY_ONCE)
+    create(around, NewTopic(topic(around, "offset"), 6, 1, config=unclean))
+    assert around.ask("apply", EXACTLY_ONCE, create_table=True)["faults"] == []
+    assert configured(around, topic(around, "offset"))["unclean.leader.election.enable"] == "false"
+
+
+def test_a_topic_that_is_written_into_meanwhile_is_not_deleted(around: Surrounding) -> None:
+    name = topic(around, "status")
+    create(around, NewTopic(name, 3, 1))
+    with around.cloud() as cloud:
+        one = BrokerTopic(name, "status")
+        found = one.look(cloud)
+        assert found is not None
+        assert found.empty
+        produce(around.broker.bootstrap_servers, name, [Record(2, None, b"k", b"v")])
+        with pytest.raises(RefusedError, match="isn't empty any more, so it wasn't deleted"):
+            one.change(cloud, found)
+    assert sizes(around)[name] == 3
+
+
+def test_topics_are_not_created_again_while_the_stream_is_in_the_group(around: Surrounding) -> None:
+    create(around, NewTopic(topic(around, "status"), 3, 1))
+    servers, source = around.broker.bootstrap_servers, around.settings["source_topic"]
+    group = {"bootstrap.servers": servers, "group.id": f"connect-{around.settings['name']}"}
+    with closing(Consumer(group)) as member:
+        member.subscribe([source])
+        while not member.assignment():
+            member.poll(0.1)
+        planned = around.ask("plan", create_table=True)
+    assert planned["state"] == "blocked"
+    assert any("is to be deleted and created again, and the stream is running" in one for one in planned["faults"])
 
 
 def test_by_hand_nothing_is_made_and_each_topic_is_described(around: Surrounding) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import sql
@@ -30,10 +31,13 @@ from provisioning.resources.trigger import Trigger
 from provisioning.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from provisioning.cloud import Cloud
+    from provisioning.resource import Resource, Stream
 
+LOOKS_AGAIN, LOOK_AGAIN_SECONDS = 3, 2.0
+"""How often topics that were removed are looked for again, each time after such a pause."""
 NO_ERRORS: list[dict[str, Any]] = []
 _log = logging.getLogger(__name__)
 _KINDS: dict[type, str] = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", BrokerTopic: "topics"}
@@ -124,13 +128,16 @@ def pause(cloud: Cloud) -> dict[str, Any]:
     if feeding.look(cloud) is None:
         return {"state": "absent", "faults": [f"{feeding.title} isn't there; apply makes it"]}
     feeding.pause(cloud)
+    _await_pause(feeding, cloud)
+    return {"state": "paused", "faults": []}
 
+
+def _await_pause(feeding: Stream, cloud: Cloud) -> None:
     def paused() -> bool:
         found = feeding.look(cloud)
         return found is None or feeding.is_paused(found)
 
     until_true(paused, cloud, f"{feeding.title} isn't paused yet; call again")
-    return {"state": "paused", "faults": []}
 
 
 def resume(cloud: Cloud) -> dict[str, Any]:
@@ -153,6 +160,7 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
         wanted = f"confirm: expected the connector's name, {request.settings.name!r}, found {request.confirm!r}"
         return {"state": "blocked", "faults": [f"{wanted}; nothing was removed"], "removed": [], "kept": []}
     removed, kept = [], []
+    topics: list[Resource] = []
     for resource in reversed(resources(request, cloud.account)):
         word = _KINDS.get(type(resource))
         if isinstance(resource, Ledger) and _KINDS[Topic] in request.remove:
@@ -162,10 +170,30 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
             continue
         if isinstance(resource, Trigger):
             resource.remove(cloud)
+            _await_pause(resource, cloud)
             kept.append(f"{resource.title}, switched off; `s remove` removes it with the function")
         elif dissolve(resource, cloud):
             removed.append(resource.title)
-    return {"state": "destroyed", "faults": [], "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
+        if isinstance(resource, BrokerTopic | Topic):
+            topics.append(resource)
+    faults = _kept_away(topics, cloud) if topics else []
+    state = "incomplete" if faults else "destroyed"
+    return {"state": state, "faults": faults, "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
+
+
+def _kept_away(topics: Sequence[Resource], cloud: Cloud) -> list[str]:
+    """Remove topics again that come back after they were removed; which of them come back each time.
+
+    A client that still writes into a topic, or asks for it, creates it again if brokers let it.
+    """
+    back: list[Resource] = []
+    for _ in range(LOOKS_AGAIN):
+        time.sleep(min(LOOK_AGAIN_SECONDS, cloud.deadline.remaining()))
+        back = [topic for topic in topics if dissolve(topic, cloud)]
+        if not back:
+            break
+    remedy = "a client that still runs creates it, with the brokers' default settings; end it, then destroy again"
+    return [f"{topic.title} came back after it was removed; {remedy}" for topic in back]
 
 
 def test(cloud: Cloud) -> dict[str, Any]:

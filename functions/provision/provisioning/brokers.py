@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute import brokers, log_bounds
 from kafka_maxcompute.broker_faults import fault
@@ -93,6 +94,36 @@ def write(cloud: Cloud, topic: str, key: bytes, value: bytes | None) -> None:
         raise DeadlineError(f"no time was left to write into topic {topic}; call again")
     if outcome[0] is not None:
         raise fault(outcome[0], f"writing into topic {topic}")
+
+
+def is_empty(cloud: Cloud, topic: str) -> bool:
+    """Whether a topic has never held a record: the log of each topic-partition ends at 0. So it is if there's none."""
+    deadline = cloud.deadline.within(SECONDS)
+    reader = brokers.consumer(configuration(cloud), cloud.request.settings.group)
+    try:
+        # All topics are asked for: a question for one may create it.
+        found = reader.list_topics(timeout=deadline.remaining()).topics.get(topic)
+        places = [] if found is None else [(topic, number) for number in found.partitions]
+        return not any(log_bounds.ends(reader, places, deadline).values())
+    except RefusedError as error:
+        if error.code != log_bounds.NO_SUCH_TOPIC:
+            raise
+        return True
+    except KafkaException as error:
+        raise fault(error.args[0], f"asking whether topic {topic} is empty") from error
+    finally:
+        reader.close()
+
+
+def has_members(cloud: Cloud) -> bool:
+    """Whether anybody is in the connector's group now, such as a stream that can't be looked at."""
+    group = cloud.request.settings.group
+    client = AdminClient(configuration(cloud))
+    asked = client.describe_consumer_groups([group], request_timeout=min(SECONDS, cloud.deadline.remaining()))
+    try:
+        return bool(asked[group].result(2 * SECONDS).members)
+    except KafkaException as error:
+        raise fault(error.args[0], f"asking for the members of group {group}") from error
 
 
 def partitions(cloud: Cloud) -> int:

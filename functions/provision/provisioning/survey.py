@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, budget, changes, preflight, refusals
 from provisioning import facts as looking
-from provisioning.connector import left_alone, resources, stream
+from provisioning.connector import is_foreign, left_alone, resources, stream
 from provisioning.plan import Step, step
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.ledger import Ledger
 from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.start import Start
+from provisioning.resources.topics import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from provisioning.cloud import Cloud
     from provisioning.request import Request
@@ -92,6 +93,7 @@ def survey(cloud: Cloud) -> Survey:
         *(fault for fault in (*found.unknown, *asking.faults) if fault not in {*shown, silent}),
         *preflight.faults(request, found, steps),
         *changes.faults(request, before),
+        *_recreations(cloud, items, running=before.running),
         *refusals.refusals(request, found, steps, changes.risks(request, before)),
     )
     window = stream(request).window(items[-1].found)
@@ -102,6 +104,20 @@ def survey(cloud: Cloud) -> Survey:
 def _in_network(request: Request, instance: dict[str, Any]) -> Request:
     """With the instance's security group for an event stream in a VPC, if the request names none."""
     return replace(request, security_group=request.security_group or str(instance.get("SecurityGroup") or ""))
+
+
+def _recreations(cloud: Cloud, items: Sequence[Item], *, running: bool) -> Iterator[str]:
+    """What stands against deleting topics: a stream that may have something written into them."""
+    titles = [
+        item.step.resource
+        for item in items
+        if isinstance(item.resource, BrokerTopic | Topic) and item.step.do == "change"
+    ]
+    if titles and is_foreign(cloud.request.settings):
+        # Nothing tells of the stream, but its consumers are in the group.
+        running = looking.Asking().learn(lambda: brokers.has_members(cloud), otherwise=True)
+    for title in titles if running else ():
+        yield f"{title} is to be deleted and created again, and the stream is running; pause it first"
 
 
 def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking: looking.Asking) -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
@@ -13,7 +13,14 @@ from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.ledger import offset_topic
 from provisioning import brokers
 from provisioning.resource import Difference
-from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
+from provisioning.resources.topics import (
+    LOCAL,
+    PARTITIONS,
+    is_surely_empty,
+    own_topics,
+    recreation,
+    refuse_unless_empty,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +37,15 @@ REQUEST_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class BrokerTopicState:
-    """A topic as the brokers have it; `configured` is its configuration as far as they tell it."""
+    """A topic as the brokers have it; `configured` is its configuration as far as they tell it.
+
+    `empty` is whether it's known that it has never held a record; asked only for a topic that can't be used as it is.
+    """
 
     partitions: int
     replicas: int
     configured: Mapping[str, str] = field(default_factory=dict)
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +82,18 @@ class BrokerTopic:
             raise fault(error.args[0], f"asking for topic {self.name}") from error
         if found is None:
             return None
-        replicas = min(len(partition.replicas) for partition in found.partitions.values())
-        return BrokerTopicState(len(found.partitions), replicas, offset_topic.configured(client, self.name, deadline))
+        replicas = min((len(partition.replicas) for partition in found.partitions.values()), default=0)
+        configured = offset_topic.configured(client, self.name, deadline)
+        state = BrokerTopicState(len(found.partitions), replicas, configured)
+        wrong = self.compare(state) or self._loses_the_ledger(state)
+        return replace(state, empty=bool(wrong) and is_surely_empty(cloud, self.name))
 
     def compare(self, found: BrokerTopicState) -> tuple[Difference, ...]:
-        """What can't be used; nothing of a topic is changed, since what is in it may be lost by now.
+        """What can't be used; only a topic without a record is created again, for what is in it would be lost.
 
-        What else the offset topic needs to keep a ledger, the ledger's own check says.
+        What else an offset topic with records needs to keep a ledger, the ledger's own check says.
         """
-        anew = "make the topic anew, or name another one in the settings"
+        remedy, advice = recreation(empty=found.empty)
         policy = found.configured.get("cleanup.policy", "")
         compacted, wanted = "compact" in policy.split(","), self.purpose in LOCAL
         checks = [
@@ -87,7 +101,11 @@ class BrokerTopic:
             ("topic-partitions", found.partitions, 1, self.purpose == "config" and found.partitions != 1),
             ("topic-partitions", found.partitions, "more than 1", self.purpose == "offset" and found.partitions < 2),  # noqa: PLR2004
         ]
-        return tuple(Difference(name, has, wants, "by hand", anew) for name, has, wants, differs in checks if differs)
+        wrong = tuple(Difference(name, has, wants, remedy, advice) for name, has, wants, differs in checks if differs)
+        if wrong or not found.empty:
+            return wrong
+        lossy = self._loses_the_ledger(found)
+        return tuple(Difference("configuration", one, "one that keeps the ledger", remedy, advice) for one in lossy)
 
     def make(self, cloud: Cloud) -> None:
         """Ask for it to be made, with as many replicas as there are brokers for, up to three."""
@@ -106,14 +124,20 @@ class BrokerTopic:
         asked = client.create_topics([wanted], request_timeout=min(REQUEST_SECONDS, deadline.remaining()))
         _answered(asked[self.name], f"creating topic {self.name}", KafkaError.TOPIC_ALREADY_EXISTS)
 
-    def change(self, cloud: Cloud, found: BrokerTopicState) -> None:
-        """Nothing of it is changed here."""
+    def change(self, cloud: Cloud, found: BrokerTopicState) -> None:  # noqa: ARG002 # of `Resource`; it is looked at once more
+        """Delete it, if it's still empty; it's created again when it's gone."""
+        refuse_unless_empty(cloud, self.name)
+        self.remove(cloud)
 
     def remove(self, cloud: Cloud) -> None:
         """Remove it with what is in it; asked for by name only."""
         client = AdminClient(brokers.configuration(cloud))
         asked = client.delete_topics([self.name], request_timeout=min(REQUEST_SECONDS, cloud.deadline.remaining()))
         _answered(asked[self.name], f"deleting topic {self.name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+    def _loses_the_ledger(self, found: BrokerTopicState) -> list[str]:
+        """What is wrong with an offset topic's configuration."""
+        return offset_topic.faults(found.configured, replicas=found.replicas) if self.purpose == "offset" else []
 
     def _configuration(self, replicas: int) -> dict[str, str]:
         """Of a new topic; only what has to last is compacted, and needs more than one replica for an append."""

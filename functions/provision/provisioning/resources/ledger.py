@@ -18,8 +18,11 @@ from kafka_maxcompute.ledger.operations import Reset
 from kafka_maxcompute.ledger.source_topics import ids
 from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from provisioning import brokers
+from provisioning.plan import step
 from provisioning.resource import Difference
+from provisioning.resources.broker_topics import broker_topics
 from provisioning.resources.table import ABSENT
+from provisioning.resources.topics import own_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,7 +87,7 @@ class Ledger:
         created, topics = self._observed(cloud)
         with opened(cloud, self.settings) as (log, ledger):
             if log.end(deadline) == 0:
-                return LedgerFound(None, "", wrong) if wrong else None
+                return LedgerFound(None, "", wrong) if wrong and not self._begins_in_another_topic(cloud) else None
             try:
                 return LedgerFound(ledger.read(deadline), "", wrong, created, topics)
             except LedgerError as error:
@@ -137,6 +140,12 @@ class Ledger:
 
     def remove(self, cloud: Cloud) -> None:
         """It goes with its topic."""
+
+    def _begins_in_another_topic(self, cloud: Cloud) -> bool:
+        """Whether the empty topic that is there can't be used, and is created again before the ledger begins."""
+        topics = broker_topics(self.settings) if self.settings.control == "admin" else own_topics(self.settings)
+        (topic,) = (one for one in topics if one.name == self.settings.offset_topic)
+        return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}
 
     def _table(self) -> str:
         return f"{self.settings.project}.{self.settings.table}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from kafka_maxcompute.errors import BatchError, RefusedError
+from provisioning import brokers
 from provisioning.operations import CREATE_TOPIC, DELETE_TOPIC, GET_TOPICS
 from provisioning.resource import Difference
 
 if TYPE_CHECKING:
     from kafka_maxcompute.settings import Settings
     from provisioning.cloud import Cloud
+    from provisioning.resource import Remedy
 
 Purpose = Literal["offset", "config", "status", "dead-letter", "error"]
 
@@ -24,12 +27,16 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as the service has it; `running` is whether it can be used."""
+    """A topic as the service has it; `running` is whether it can be used.
+
+    `empty` is whether it's known that it has never held a record; asked only for a topic that can't be used as it is.
+    """
 
     partitions: int
     local: bool
     compact: bool
     running: bool
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +67,21 @@ class Topic:
 
     def look(self, cloud: Cloud) -> TopicState | None:
         """The topic as the service has it."""
-        return find(cloud, self.instance, self.region, self.name)
+        found = find(cloud, self.instance, self.region, self.name)
+        if found is None or all(one.remedy == "wait" for one in self.compare(found)):
+            return found
+        return replace(found, empty=is_surely_empty(cloud, self.name))
 
     def compare(self, found: TopicState) -> tuple[Difference, ...]:
-        """What can't be used; nothing of a topic is changed, since what is in it would be lost or out of order."""
-        anew = "make the topic anew, or name another one in the settings"
+        """What can't be used; only a topic without a record is created again, for what is in it would be lost."""
+        remedy, advice = recreation(empty=found.empty)
         checks = [
             ("local storage", found.local, True, self.purpose in LOCAL and not found.local),
             ("compacted", found.compact, self.purpose in LOCAL, found.compact != (self.purpose in LOCAL)),
             ("topic-partitions", found.partitions, 1, self.purpose == "config" and found.partitions != 1),
             ("topic-partitions", found.partitions, "more than 1", self.purpose == "offset" and found.partitions < 2),  # noqa: PLR2004
         ]
-        wrong = [Difference(field, has, wants, "by hand", anew) for field, has, wants, differs in checks if differs]
+        wrong = [Difference(field, has, wants, remedy, advice) for field, has, wants, differs in checks if differs]
         if not found.running:
             wrong.append(Difference("status", "not running yet", "running", "wait"))
         return tuple(wrong)
@@ -92,13 +102,36 @@ class Topic:
         }
         cloud.control.call(CREATE_TOPIC, parameters)
 
-    def change(self, cloud: Cloud, found: TopicState) -> None:
-        """Nothing of it is changed here."""
+    def change(self, cloud: Cloud, found: TopicState) -> None:  # noqa: ARG002 # of `Resource`; it is looked at once more
+        """Delete it, if it's still empty; it's created again when it's gone."""
+        refuse_unless_empty(cloud, self.name)
+        self.remove(cloud)
 
     def remove(self, cloud: Cloud) -> None:
         """Remove it with what is in it; asked for by name only."""
         parameters = {"RegionId": self.region, "InstanceId": self.instance, "Topic": self.name}
         cloud.control.find(DELETE_TOPIC, parameters)
+
+
+def is_surely_empty(cloud: Cloud, name: str) -> bool:
+    """Whether the brokers say that a topic has never held a record; False if they can't be asked."""
+    try:
+        return brokers.is_empty(cloud, name)
+    except BatchError:
+        return False
+
+
+def recreation(*, empty: bool) -> tuple[Remedy, str]:
+    """What becomes of a topic that can't be used as it is, and what a plan says of that."""
+    if empty:
+        return "change", "the topic has never held a record, so apply deletes it and creates it again"
+    return "by hand", "the topic may hold records; create it again yourself, or name another one in the settings"
+
+
+def refuse_unless_empty(cloud: Cloud, name: str) -> None:
+    """Look once more before a topic is deleted; raises `RefusedError` if a record has come meanwhile."""
+    if not brokers.is_empty(cloud, name):
+        raise RefusedError(f"topic {name} isn't empty any more, so it wasn't deleted; plan again", code="NotEmpty")
 
 
 def own_topics(settings: Settings) -> tuple[Topic, ...]:

@@ -66,6 +66,9 @@ def configuration(
         "socket.connection.setup.timeout.ms": CONNECT_MILLISECONDS,
         "socket.timeout.ms": REQUEST_MILLISECONDS,
         "socket.keepalive.enable": True,
+        # Brokers may create a topic that is asked for or written to, with settings of their own; a producer's default
+        # is to want that. A topic that isn't there is for provisioning to create, or was deleted on purpose.
+        "allow.auto.create.topics": False,
         # Its own lines would go to stderr, past the log's structure; what matters comes to the callback as well.
         "log_level": 0,
         "error_cb": Login(),

@@ -27,6 +27,7 @@ APPENDING: dict[str, str | int | bool] = {
     "acks": "all",
     "enable.idempotence": True,
     "linger.ms": 0,
+    "allow.auto.create.topics": False,
     # An append that is later than this is void, whatever became of the invocation that wanted it.
     "message.timeout.ms": 60_000,
 }
