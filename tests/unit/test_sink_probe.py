@@ -250,14 +250,18 @@ class TestLooks:
 
     def test_a_probe_without_a_place_is_looked_for_again(self) -> None:
         self.announce(announced(offsets=()))
-        self.known(NONCE)
+        assert self.known(NONCE) == {NONCE}
         self.announce(announced())
+        self.now += 10
         self.known(NONCE)
         assert self.announcements.of({NONCE}, pytest.fail, soon())[NONCE].offsets
 
-    def test_marks_of_others_cost_a_tenth_of_the_time(self) -> None:
+    @pytest.mark.parametrize("copied", [announced(), announced(offsets=())])
+    def test_marks_of_others_cost_a_tenth_of_the_time(self, copied: Announcement) -> None:
+        """Also those that are copied from records of probes of before."""
+        self.announce(copied)
         for number in range(1_000):
-            self.known(f"{number:032x}")
+            self.known(f"{number:032x}", NONCE)
             self.now += 0.5
         assert self.looks <= self.now / 10
 

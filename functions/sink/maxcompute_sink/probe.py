@@ -41,8 +41,8 @@ TELL_SECONDS = 5.0
 LOOK_SECONDS = 5.0
 """The longest that a batch waits for what was announced."""
 PAUSES = 10
-"""After a look that found none of a batch's marks announced, no look follows for so many times the time that it took:
-marks of somebody else's, each of another probe, can't slow a stream down by more than a tenth."""
+"""After a look that left the place of any probe unknown, no look follows for so many times the time that it took: marks
+of somebody else's, each of another probe, can't slow a stream down by more than a tenth."""
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 _log = logging.getLogger(__name__)
@@ -89,8 +89,7 @@ class Announcements:
         A probe is announced before its records are sent, so what isn't announced when a record comes never will be.
         """
         began = self._clock()
-        # Those without offsets are asked for again: their records are about to be placed.
-        if all(one in self._known and self._known[one].offsets for one in nonces) or began < self._rests_until:
+        if self._has_placed(nonces) or began < self._rests_until:
             return self._known
         try:
             connections = connect()
@@ -99,9 +98,13 @@ class Announcements:
         except (ConnectorError, KafkaException) as error:
             fields = {"topic": self._settings.config_topic, "error": str(error)}
             _log.warning("whether marked records are a probe's can't be found out; they are ordinary", extra=fields)
-        if not nonces & self._known.keys():
+        if not self._has_placed(nonces):
             self._rests_until = self._clock() + PAUSES * (self._clock() - began)
         return self._known
+
+    def _has_placed(self, nonces: set[str]) -> bool:
+        """Whether it's known where the records of all these probes are."""
+        return all(one in self._known and self._known[one].offsets for one in nonces)
 
     def _read(self, connections: Connections, deadline: Deadline) -> dict[str, Announcement]:
         log = connections.originals.read({(self._settings.config_topic, 0): WHOLE_LOG}, deadline)
