@@ -21,6 +21,7 @@ from local_emulator.kafka import apache
 from local_emulator.kafka.apache import ApacheBroker
 from provisioning import actions
 from tests.deadlines import soon
+from tests.deployed import deployed
 from tests.provision_cloud import Surrounding, running
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def sizes(around: Surrounding) -> dict[str, int]:
 
 def test_clients_of_a_warm_instance_do_not_bring_topics_back(around: Surrounding) -> None:
     settings = around.request().settings
-    configuration = brokers.configuration(settings, {})
+    configuration = brokers.configuration(settings, deployed(settings))
     appender, log = Appender(configuration), KafkaLog(configuration, settings.offset_topic)
     append = [Append(settings.status_topic, 0, Original(key=b"k", value=b"v"))]
     assert len(appender.append(append, soon())) == 1
@@ -96,7 +97,13 @@ def test_a_topic_that_another_client_keeps_bringing_back_is_told_of(
         writer.join()
     assert gone["state"] == "incomplete"
     (fault,) = gone["faults"]
-    assert fault.startswith(f"topic {topic} came back after it was removed; a client that still runs creates it")
+    # It may be there again before anybody could see that it was gone.
+    assert fault.startswith(
+        (
+            f"topic {topic} came back after it was removed; a client that still runs creates it",
+            f"topic {topic} is still there, or came back; call again",
+        )
+    )
 
 
 def test_an_empty_topic_that_came_back_is_set_right_by_the_next_apply(around: Surrounding) -> None:

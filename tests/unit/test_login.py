@@ -15,6 +15,7 @@ from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.login import Login
 from kafka_maxcompute.settings import Settings
 from maxcompute_sink.broker_clients import PAUSE_SECONDS, BrokerClients
+from tests.deployed import deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ SETTINGS = Settings.from_mapping(
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "SCRAM-SHA-256",
         "sasl_username": "connector",
-        "sasl_password": "env:KAFKA_PASSWORD",
+        "sasl_password": "env:CONNECTOR_SECRET_KAFKA",
     }
 )
 
@@ -81,7 +82,7 @@ class TestClients:
 
     @pytest.fixture(autouse=True)
     def _instance(self) -> Iterator[None]:
-        self.now, self.environment = 1_000.0, {"KAFKA_PASSWORD": "first"}
+        self.now, self.environment = 1_000.0, deployed(SETTINGS, {"CONNECTOR_SECRET_KAFKA": "first"})
         self.clients = BrokerClients(SETTINGS, lambda: self.now)
         self.connect()
         yield
@@ -100,13 +101,13 @@ class TestClients:
 
     def test_they_are_kept_as_long_as_no_login_is_refused(self) -> None:
         first = self.connect()
-        self.environment["KAFKA_PASSWORD"] = "second"  # a test's
+        self.environment["CONNECTOR_SECRET_KAFKA"] = "second"  # a test's
         assert self.connect() is first
 
     def test_they_are_recreated_with_a_changed_secret_by_the_next_use(self) -> None:
         first, upkeep = self.connect(), self.clients.upkeep
         self.refused()
-        self.environment["KAFKA_PASSWORD"] = "second"  # a test's
+        self.environment["CONNECTOR_SECRET_KAFKA"] = "second"  # a test's
         second = self.connect()
         assert second is not first
         assert self.clients.upkeep is not upkeep
@@ -127,5 +128,5 @@ class TestClients:
     def test_a_secret_that_cannot_be_read_changes_nothing(self) -> None:
         first = self.connect()
         self.refused()
-        del self.environment["KAFKA_PASSWORD"]
+        del self.environment["CONNECTOR_SECRET_KAFKA"]
         assert self.connect() is first
