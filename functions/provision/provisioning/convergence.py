@@ -93,7 +93,8 @@ def dissolve(resource: Resource, cloud: Cloud) -> bool:
     if resource.look(cloud) is None:
         return False
     resource.remove(cloud)
-    _repeated(lambda: resource.look(cloud) is None, cloud, lambda: f"{resource.title} is still there, or came back; call again")
+    still = f"{resource.title} is still there, or came back; call again"
+    _repeated(lambda: resource.look(cloud) is None, cloud, lambda: still)
     return True
 
 
