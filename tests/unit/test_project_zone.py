@@ -66,6 +66,13 @@ def test_a_zone_that_cannot_be_known_is_never_guessed(answer: Answer) -> None:
         zone(answer)
 
 
+def tables(*script: Answer) -> ScriptedService:
+    """A service whose tables have no primary key."""
+    scripted = ScriptedService(*script)
+    scripted.aside["extended"] = Answer(body=b"<Table><Schema>{}</Schema></Table>")
+    return scripted
+
+
 def target(**settings: str) -> TargetTable:
     needed = {"name": "c", "source_topic": "orders", "delivery": "at-least-once", "endpoint": "http://127.0.0.1/api"}
     csv = {"project": "p", "table": "t", "mode": "VALUE", "format": "CSV"}
@@ -89,7 +96,7 @@ POSITION = (("topic", "string"), ("partition", "bigint"), ("offset", "bigint"))
 def test_the_zone_is_asked_for_once_and_only_if_it_is_needed(column: str, settings: dict[str, str], asked: int) -> None:
     shape, wider = (table(*POSITION, ("at", column), *more) for more in ((), (("more", column),)))
     script = (shape, *[told(**{"odps.sql.timezone": "Asia/Tokyo"})] * asked, wider)
-    with ScriptedService(*script) as scripted:
+    with tables(*script) as scripted:
         found = target(**settings)
         found.known(service(scripted), soon())
         assert found.renewed(service(scripted), soon(), since=float("inf"))
@@ -98,7 +105,7 @@ def test_the_zone_is_asked_for_once_and_only_if_it_is_needed(column: str, settin
 
 
 def test_without_an_answer_no_batch_is_prepared() -> None:
-    with ScriptedService(table(*POSITION, ("at", "datetime")), refusal(503, "ServiceUnavailable")) as scripted:
+    with tables(table(*POSITION, ("at", "datetime")), refusal(503, "ServiceUnavailable")) as scripted:
         found = target()
         with pytest.raises(UnavailableError, match="read the time zone of project p"):
             found.known(service(scripted), soon().within(1))
