@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.table import POSITION, Column, TableDefinition
 from provisioning.connector import resources, stream
 from provisioning.plan import step
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.grants import Grants, granted
+from provisioning.resources.ledger import Ledger
 from provisioning.resources.role import Role, RoleState, principal, trust
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.start import Start, StartState
@@ -385,3 +387,10 @@ def test_the_stream_comes_last() -> None:
         asked = request(stream=way)
         assert isinstance(resources(asked, ACCOUNT)[-1], kind)
         assert stream(asked) == resources(asked, ACCOUNT)[-1]
+
+
+def test_a_ledger_begins_with_a_table_that_has_a_creation_time() -> None:
+    ledger = Ledger(request().settings)
+    assert ledger._about(7, {"orders": "id"}).table_created == 7
+    with pytest.raises(RefusedError, match=r"expected a table .* with a creation time, .* create the table"):
+        ledger._about(None, {})

@@ -8,7 +8,9 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
-from kafka_maxcompute.ledger.operations import Claim, Divert, Release, Reset, Settle
+from kafka_maxcompute.ledger import marks
+from kafka_maxcompute.ledger.operations import Claim, Divert, Mark, Release, Reset, Settle
+from kafka_maxcompute.originals import Original
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS, Outcome, roll_forward
 from kafka_maxcompute.upload_sessions import LIFE_SECONDS, State, Status, UploadSession
 from tests.deadlines import soon
@@ -246,6 +248,36 @@ def test_letters_of_a_divert_are_written_from_the_log_by_whoever_finds_it() -> N
         (2, "unexpected-event", True),
     ]
     assert connector.state.settled == offsets
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        (Original(key=b"k", value=b"diverted", timestamp=5), b"diverted"),
+        # The topic was created again: the record at the mark is another one.
+        (Original(key=b"k", value=b"another", timestamp=5), None),
+        # No diverted record is as late.
+        (Original(key=b"k", value=b"diverted", timestamp=6), None),
+    ],
+)
+def test_letters_of_a_divert_take_nothing_from_another_log(found: Original, kept: bytes | None) -> None:
+    connector = Connector()
+    offsets = {ORDERS: ((3, 3),)}
+    mark = Mark(3, marks.digest(Original(key=b"k", value=b"diverted", timestamp=5)))
+    divert = Divert(
+        id="d",
+        offsets=offsets,
+        reasons={"not-csv": offsets},
+        generation=1,
+        timestamps={ORDERS: 5},
+        begins={ORDERS: mark},
+    )
+    connector.ledger().append(divert, soon())
+    connector.originals.log[ORDERS, 3] = found
+    assert roll_forward(connector.state.pending["d"], connector.services(), soon()) is Outcome.SETTLED
+    (letter,) = connector.letters.letters
+    assert (letter.record.value, letter.generation) == (kept, 1)
+    assert (letter.form, letter.truncated) == (("original", False) if kept else ("as-delivered", True))
 
 
 def test_a_divert_whose_letters_cannot_be_written_stays_pending() -> None:

@@ -14,7 +14,7 @@ from kafka_maxcompute.errors import ConfigurationError, LedgerError, RefusedErro
 from kafka_maxcompute.ledger import identity, offset_topic
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.operations import Reset
+from kafka_maxcompute.ledger.operations import Genesis, Reset
 from kafka_maxcompute.ledger.source_topics import ids
 from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from provisioning import brokers
@@ -115,13 +115,7 @@ class Ledger:
     def make(self, cloud: Cloud) -> None:
         """Append the Genesis; where somebody else did so first, this one has no effect."""
         created, topics = self._observed(cloud)
-        if created is None:
-            raise RefusedError(
-                f"expected a table {self._table()} with a creation time, which the ledger begins with, found none; "
-                "create the table, then call apply again",
-                code="NoSuchTable",
-            )
-        first = identity.genesis(self.settings.name, self._table(), created, topics)
+        first = Genesis(identity=self._about(created, topics))
         with opened(cloud, self.settings) as (_, ledger):
             ledger.append(first, cloud.deadline)
 
@@ -131,8 +125,8 @@ class Ledger:
             self.make(cloud)
             return
         known = found.state.identity.topics if found.state.identity else {}
-        topics = {**known, **found.topics} if self.settings.source_topic in known else found.topics
-        now = identity.identity(self.settings.name, self._table(), found.table_created, topics)
+        # An id that the brokers don't tell now stays what it was.
+        now = self._about(found.table_created, {**known, **found.topics})
         name = uuid.uuid4().hex
         begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
         with opened(cloud, self.settings) as (_, ledger):
@@ -146,6 +140,16 @@ class Ledger:
         topics = broker_topics(self.settings) if self.settings.control == "admin" else own_topics(self.settings)
         (topic,) = (one for one in topics if one.name == self.settings.offset_topic)
         return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}
+
+    def _about(self, created: int | None, topics: Mapping[str, str]) -> Identity:
+        """What the ledger is about from now on; without the table's creation time nothing could be proven later."""
+        if created is None:
+            raise RefusedError(
+                f"expected a table {self._table()} with a creation time, which the ledger begins with, found none; "
+                "create the table, then call apply again",
+                code="NoSuchTable",
+            )
+        return identity.identity(self.settings.name, self._table(), created, topics)
 
     def _table(self) -> str:
         return f"{self.settings.project}.{self.settings.table}"

@@ -1,0 +1,55 @@
+"""Marks of source topics' logs in deliveries, and settled records that are in no log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kafka_maxcompute.ledger import marks
+from kafka_maxcompute.ledger.operations import Mark
+from kafka_maxcompute.originals import Original
+from tests.kafka_events import HOUR_14, element, payload
+from tests.sink_delivery import ORDERS, Connector, places
+
+pytestmark = pytest.mark.quick
+
+
+def batch(*offsets: int) -> bytes:
+    return payload(*map(element, offsets))
+
+
+def test_settled_records_that_are_in_no_log_are_kept_as_letters() -> None:
+    connector = Connector()
+    connector.deliver(batch(1, 2))
+    line = replace(connector.line(), verify=lambda _, dropped, __: {ORDERS: ((2, 2),)} if dropped.offsets else {})
+    done = connector.deliver(batch(1, 2, 3), line)
+    assert (done.dropped, done.unlogged, sum(claim.rows for claim in done.written)) == (1, 1, 1)
+    assert connector.visible == places(1, 2, 3)
+    (letter,) = connector.letters.letters
+    assert (letter.offset, letter.reason, letter.form, letter.generation) == (2, "not-in-log", "as-delivered", 1)
+    assert "nothing proves that it's the one written" in letter.message
+
+
+def test_the_first_claim_of_a_topic_partition_marks_its_log_and_later_ones_move_the_mark() -> None:
+    connector = Connector()
+    for offset in range(1, 9):
+        connector.originals.log[ORDERS, offset] = Original(
+            key=b"k%d" % offset, value=b"v%d" % offset, timestamp=HOUR_14
+        )
+    connector.deliver(batch(1, 2))
+    first = Mark(2, marks.digest(connector.originals.log[ORDERS, 2]))
+    assert connector.state.marks == {ORDERS: first}
+    connector.deliver(batch(3, 4))
+    assert connector.state.marks == {ORDERS: first}
+    later, of_before = Mark(4, "d"), Mark(6, "e")
+    line = replace(connector.line(), later={(1, ORDERS): later, (0, ORDERS): of_before})
+    connector.deliver(batch(5, 6), line)
+    assert connector.state.marks == {ORDERS: later}
+
+
+def test_a_record_that_the_log_has_not_marks_nothing() -> None:
+    connector = Connector()
+    connector.originals.log[ORDERS, 1] = Original(key=b"k1", value=b"v1", timestamp=HOUR_14 + 1)
+    connector.deliver(batch(1))
+    assert connector.state.marks == {}
