@@ -176,10 +176,10 @@ def test_an_event_inside_a_broken_one_is_not_taken_for_one_of_the_batch() -> Non
 
 
 def test_a_batch_whose_elements_cannot_be_told_apart_is_refused_in_time() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(MalformedBatchError, match="without a pair"):
         Decoder("Text").decode(b"[" + GOOD[0] + b',{"a":"' + b',{"' * 200_000 + b"]")
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 def test_a_member_that_is_there_too_often_is_not_clear() -> None:
@@ -198,10 +198,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("inner", HOSTILE, ids=["quotes", "backslashes", "no end", "brackets"])
 def test_scans_are_linear_and_take_no_memory_for_each_sign(inner: bytes) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert coordinates(data(b'"value":NaN,"headers":' + inner)) is not None
     assert sum(1 for _ in cut(b"[" + data(b'"value":NaN,"key":' + inner) + b"]", lambda _: False)) == 1
-    assert time.monotonic() - begun < 60
+    assert time.process_time() - begun < 60
 
 
 def test_elements_that_share_a_letter_are_counted_and_named_and_their_text_is_whole() -> None:
