@@ -54,6 +54,7 @@ FAILURES = (
     StreamConfigError,
     StreamError,
     TemplateError,
+    tables.StatementError,
 )
 WATCH_SECONDS = 0.5
 

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
     from local_emulator.endpoints import Endpoints
 
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n)')
 _NUMBERS: dict[str, Callable[[str], object]] = dict.fromkeys(("tinyint", "smallint", "int", "bigint"), int)
 _NUMBERS |= dict.fromkeys(("float", "double"), float)
+
+
+class StatementError(Exception):
+    """A statement that no request can hold."""
 
 
 def connect(at: Endpoints) -> ODPS:
@@ -51,9 +56,14 @@ def admit(owner: ODPS, statements: Iterable[str]) -> None:
 def run(project: ODPS, statement: str) -> Iterator[str]:
     """Run one statement; the lines that MaxCompute's command line client would print. Raises odps.errors.ODPSError.
 
+    Raises `StatementError` for a statement with characters that XML doesn't have.
+
     Values are read as the service's own text, which has times in the zone that the statement computes in. PyODPS would
     show them in this machine's zone, refuses those before 1928, and needs pandas for TIMESTAMP.
     """
+    if found := _NOT_XML.search(statement):
+        sign = f"U+{ord(found[0]):04X} at character {found.start() + 1}"
+        raise StatementError(f"expected a statement of text, found {sign}, which the service's requests can't hold")
     instance = project.execute_sql(statement)
     try:
         reader = instance.open_reader(tunnel=True)
