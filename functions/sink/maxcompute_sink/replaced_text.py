@@ -37,9 +37,9 @@ READ_SECONDS = 60.0
 """How long a batch waits for the log; a read takes well below a second."""
 
 _TEXT = (pa.utf8(), pa.binary())
-_ENCODED = re.compile("\ufffd".encode())
+_ENCODED = "\ufffd".encode()
+_FIRST = _ENCODED[:1]
 _ESCAPED = re.compile(rb"\\u[fF]{3}[dD]")
-_BACKSLASH = re.compile(rb"\\")
 _RUN = re.compile("\ufffd+")
 
 _log = logging.getLogger(__name__)
@@ -48,10 +48,17 @@ _log = logging.getLogger(__name__)
 def could_be_in(rows: pa.RecordBatch, *, escaped: bool) -> bool:
     """Whether a text of these rows may hold U+FFFD: as a character or, `escaped`, as an escape of JSON."""
     return any(
-        _ENCODED.search(data) or (escaped and _BACKSLASH.search(data) and _ESCAPED.search(data))
+        _holds_it(data.to_pybytes(), escaped=escaped)
         for column in rows.columns
         if column.type in _TEXT and (data := column.buffers()[2]) is not None
     )
+
+
+def _holds_it(data: bytes, *, escaped: bool) -> bool:
+    # A copy and a search for one byte cost a third of what a search for all three costs, or one without the copy.
+    if _FIRST in data and _ENCODED in data:
+        return True
+    return escaped and b"\\" in data and _ESCAPED.search(data) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +148,7 @@ def _holds(delivered: Any) -> bool:
         return "\ufffd" in delivered
     if delivered is None or isinstance(delivered, bytes):
         return False
-    text = bytes(delivered)
-    return _ENCODED.search(text) is not None or _ESCAPED.search(text) is not None
+    return _holds_it(bytes(delivered), escaped=True)
 
 
 def _is_text(real: bytes | None) -> bool:
