@@ -2,7 +2,7 @@
 
 A table can be altered while the sink runs. The definition is read when an instance starts, and again when something
 speaks against the one that is known: records that don't fit it, or an upload session with other columns. A delivery
-reads it again at most once, so that a stream of bad records costs one request a batch.
+reads it again at most once, so that a stream of bad records costs one reading (two requests) a batch.
 """
 
 from __future__ import annotations
