@@ -155,7 +155,7 @@ DIVERTING = {
 }
 DROPPING = {
     "gaps proven empty although they hold records": Change(
-        gaps._Reading._meet, "if contains(self.doubtful[place], offset):", "if False:"
+        gaps._Reading._pass, "if contains(self.doubtful[place], offset):", "if False:"
     ),
     "gaps proven empty in a log that lost its beginning": Change(
         gaps.Gaps.settle,
