@@ -16,6 +16,7 @@ from kafka_maxcompute.errors import RefusedError
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from provisioning.resources.broker_topics import BrokerTopic, BrokerTopicState
+from provisioning.resources.topics import PARTITIONS
 from tests.kafka_fixtures import committed
 from tests.provision_cloud import Surrounding, running
 
@@ -80,6 +81,21 @@ def test_topics_and_group_are_made_once_and_removed(around: Surrounding) -> None
     assert f"group {group}" in gone["removed"]
     assert sizes(around) == {}
     assert committed(around.broker, group, source, 6) == [-1001] * 6
+
+
+def test_a_plan_has_the_brokers_check_each_topic_and_makes_none(
+    around: Surrounding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = around.ask("plan", create_table=True)
+    assert sound["state"] != "blocked" or not sound["faults"], sound
+    monkeypatch.setitem(PARTITIONS, "status", 0)
+    planned = around.ask("plan", create_table=True)
+    assert planned["state"] == "blocked"
+    (told,) = planned["faults"]
+    assert "creating topic connect-status-" in told
+    assert "INVALID_PARTITIONS" in told
+    assert around.ask("apply", create_table=True)["state"] == "blocked"
+    assert not [name for name in sizes(around) if name.startswith("connect-")]
 
 
 def test_where_records_before_the_stream_count_is_where_the_log_ends(around: Surrounding) -> None:

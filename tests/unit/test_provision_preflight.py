@@ -134,6 +134,13 @@ def test_editions_matter_only_for_topics_that_are_to_be_made() -> None:
     assert faults(of, found, [Step(step.resource, "keep") for step in CREATED]) == ()
 
 
+def test_what_brokers_say_about_topics_that_they_would_not_make_is_told() -> None:
+    of = request()
+    assert faults(of, facts(of, refused_topics=("creating topic a: refused",)), CREATED) == (
+        "creating topic a: refused",
+    )
+
+
 STREAM = [Step("event stream connect-orders", "create")]
 IN_VPC = {"vpc_id": "vpc-a", "value_type": "Binary"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
@@ -12,6 +13,7 @@ from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRES
 from provisioning.reachability import Reached
 from provisioning.resources import topics
 from provisioning.resources.broker_group import BrokerGroup
+from provisioning.resources.broker_topics import broker_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,8 @@ class Facts:
     `instance`, `quota` and `function` are as their services describe them, empty where there is none; so is `switch`,
     the settings' vSwitch where it isn't one of the instance's. `lag` is the group's records that nobody has read, None
     where it's unknown; `other_stream` whether the stream runs in the way that isn't asked for; `reached` is what the
-    brokers themselves say; `unknown` says what couldn't be asked, and why.
+    brokers themselves say, `refused_topics` why they wouldn't make topics that are missing; `unknown` says what
+    couldn't be asked, and why.
     """
 
     account: str
@@ -44,6 +47,7 @@ class Facts:
     other_stream: bool = False
     lag: int | None = None
     reached: Reached = field(default_factory=Reached)
+    refused_topics: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
 
@@ -86,6 +90,7 @@ def gather(cloud: Cloud) -> Facts:
         other_stream=not foreign and asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
         lag=asking.learn(lambda: _lag(cloud), None) if there or (by_brokers and reached.topics) else None,
         reached=reached,
+        refused_topics=_refused_topics(cloud, reached) if by_brokers and not reached.error else (),
         unknown=tuple(asking.faults),
     )
 
@@ -122,6 +127,16 @@ def _source(cloud: Cloud, reached: Reached) -> TopicState | None:
         return topics.find(cloud, settings.instance_id, settings.region, settings.source_topic)
     partitions = reached.topics.get(settings.source_topic)
     return None if partitions is None else topics.TopicState(partitions, local=True, compact=False, running=True)
+
+
+def _refused_topics(cloud: Cloud, reached: Reached) -> tuple[str, ...]:
+    """Why the brokers wouldn't make the topics that an apply asks them for."""
+    settings, refused = cloud.request.settings, Asking()
+    if settings.resource_creation == "auto":
+        for topic in broker_topics(settings):
+            if topic.name not in reached.topics:
+                refused.learn(partial(topic.validate, cloud), None)
+    return tuple(refused.faults)
 
 
 def _switch(cloud: Cloud) -> dict[str, Any]:

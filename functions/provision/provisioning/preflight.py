@@ -31,7 +31,7 @@ def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, 
     """Everything that keeps the connector from being set up, besides what blocks a step."""
     return tuple(
         fault
-        for check in (_account, _instance, _switch, _stream, _editions, _quota, _source, _rights, _function)
+        for check in (_account, _instance, _switch, _stream, _editions, _quota, _source, _rights, _topics, _function)
         for fault in check(request, facts, steps)
     )
 
@@ -149,6 +149,11 @@ def _rights(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
     """Brokers with ACLs have to allow what the functions do there."""
     for right in facts.reached.lacking:
         yield f"the brokers don't allow {request.settings.sasl_username} {right}; add an ACL for it"
+
+
+def _topics(_request: Request, facts: Facts, _steps: Sequence[Step]) -> Iterator[str]:
+    """Brokers that make topics have rules of their own, such as a policy, a limit or a version without that request."""
+    yield from facts.refused_topics
 
 
 def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:

@@ -109,6 +109,24 @@ class BrokerTopic:
 
     def make(self, cloud: Cloud) -> None:
         """Ask for it to be made, with as many replicas as there are brokers for, up to three."""
+        self._create(cloud, validate_only=False)
+
+    def validate(self, cloud: Cloud) -> None:
+        """Have the brokers check whether they would make it, and make nothing; raises as `make` does."""
+        self._create(cloud, validate_only=True)
+
+    def change(self, cloud: Cloud, found: BrokerTopicState) -> None:  # noqa: ARG002 # of `Resource`; it is looked at once more
+        """Delete it, if it's still empty; it's created again when it's gone."""
+        refuse_unless_empty(cloud, self.name)
+        self.remove(cloud)
+
+    def remove(self, cloud: Cloud) -> None:
+        """Remove it with what is in it; asked for by name only."""
+        client = AdminClient(brokers.configuration(cloud))
+        asked = client.delete_topics([self.name], request_timeout=min(REQUEST_SECONDS, cloud.deadline.remaining()))
+        _answered(asked[self.name], f"deleting topic {self.name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+    def _create(self, cloud: Cloud, *, validate_only: bool) -> None:
         client = AdminClient(brokers.configuration(cloud))
         deadline = cloud.deadline.within(brokers.SECONDS)
         try:
@@ -121,19 +139,9 @@ class BrokerTopic:
             replication_factor=replicas,
             config=self._configuration(replicas),
         )
-        asked = client.create_topics([wanted], request_timeout=min(REQUEST_SECONDS, deadline.remaining()))
+        seconds = min(REQUEST_SECONDS, deadline.remaining())
+        asked = client.create_topics([wanted], request_timeout=seconds, validate_only=validate_only)
         _answered(asked[self.name], f"creating topic {self.name}", KafkaError.TOPIC_ALREADY_EXISTS)
-
-    def change(self, cloud: Cloud, found: BrokerTopicState) -> None:  # noqa: ARG002 # of `Resource`; it is looked at once more
-        """Delete it, if it's still empty; it's created again when it's gone."""
-        refuse_unless_empty(cloud, self.name)
-        self.remove(cloud)
-
-    def remove(self, cloud: Cloud) -> None:
-        """Remove it with what is in it; asked for by name only."""
-        client = AdminClient(brokers.configuration(cloud))
-        asked = client.delete_topics([self.name], request_timeout=min(REQUEST_SECONDS, cloud.deadline.remaining()))
-        _answered(asked[self.name], f"deleting topic {self.name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
 
     def _loses_the_ledger(self, found: BrokerTopicState) -> list[str]:
         """What is wrong with an offset topic's configuration."""
