@@ -352,7 +352,9 @@ class Attack:
     def _other(self, held: Delivery) -> str:
         """Another delivery comes to its end, mostly with some of the records of one that is held."""
         random, world = self.random, self.world
-        records = [*held.batch.order, *self._batch().order] if random.random() < 0.5 else self._batch().order
+        records = list(self._batch().order)
+        if random.random() < 0.5 and all(one.id[0] >= world.recognized for one in held.batch.records):
+            records += held.batch.order
         other = world.begin(
             batch(random, random.sample(records, random.randrange(1, len(records) + 1))),
             warm=random.random() < 0.5,
