@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) --quiet install --require-hashes --no-deps --no-build-isolation --use-pep517
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick soak lint format layers bootstrap requirements clean
+.PHONY: help run test quick soak mutants lint format layers bootstrap requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ quick: $(VENV)/dev.stamp ## run the tests that need no Kafka, JVM or server (und
 soak: $(VENV)/dev.stamp ## deliver under random faults for half an hour (SOAK_SECONDS), and attack with many more interleavings (ATTACKS)
 	@exec env SOAK_SECONDS=$(SOAK_SECONDS) ATTACKS=$(ATTACKS) $(BIN)/python -m tests.run --alone -s --show-capture=no \
 		tests/faults/test_soak.py tests/property/test_exactly_once.py --timeout 0
+
+mutants: $(VENV)/mutants.stamp ## change the code that decides about records, and see whether a test notices (MODULES=maxcompute_sink/batch.py)
+	@exec $(BIN)/python -m tests.mutants $(MODULES)
 
 lint: $(VENV)/dev.stamp ## check style, types and the rules of the house
 	$(BIN)/ruff check .
@@ -49,7 +52,7 @@ bootstrap: $(VENV)/run.stamp ## make the roles that the first deploy needs, with
 
 requirements: $(VENV)/dev.stamp ## pin the newest versions of requirements*.in, with hashes
 	@# Without --no-strip-extras a lock has "coverage" for "coverage[toml]", and old versions of pip refuse it.
-	@for file in layers/dependencies/requirements requirements requirements-dev requirements-build; do \
+	@for file in layers/dependencies/requirements requirements requirements-dev requirements-mutants requirements-build; do \
 		$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --generate-hashes --no-strip-extras \
 			--no-emit-index-url --no-header --no-annotate $$file.in --output-file $$file.txt || exit 1; done
 
@@ -80,6 +83,11 @@ $(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
 	@$(INSTALL) -r requirements-dev.txt
 	@$(PIP) check
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/mutants.stamp: requirements-mutants.txt $(VENV)/dev.stamp
+	@$(INSTALL) -r requirements-mutants.txt
+	@$(PIP) check
+	@touch $@
 
 $(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
 	@echo "Installing the functions' dependency layer for this Python (once) ..."

@@ -182,3 +182,20 @@ def test_of_a_reset_by_an_earlier_release_everything_may_be_there_from_before() 
     again = fold(state, reset("two", generation=3, start=5), state.folded + 1, NOW)
     assert former(again, PLACE) == ((5, LAST_OFFSET),)
     assert former(State(), PLACE) == ()
+
+
+def test_a_mark_at_the_same_offset_replaces_nothing() -> None:
+    begun = (GENESIS, claim("s", 0, 9, begins=9), Settle(id="s"))
+    assert folded(*begun, claim("t", 20, 29, marks=9), Settle(id="t")).marks == {PLACE: Mark(9, "s")}
+
+
+def test_a_reset_says_what_the_ledger_is_about() -> None:
+    another = genesis("orders", "p.t", CREATED + 5, {"orders": "id-2"}).identity
+    begun = folded(GENESIS, Reset(id="r", generation=2, identity=another, starts={PLACE: 1}))
+    assert begun.identity == another
+    assert begun.settled == {PLACE: ((0, 0),)}
+
+
+def test_an_empty_adds_to_what_is_settled() -> None:
+    empty = Empty(offsets={PLACE: ((3, 4),)}, generation=1)
+    assert settled(GENESIS, claim("s", 0, 1), Settle(id="s"), empty) == ((0, 1), (3, 4))

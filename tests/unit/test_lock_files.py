@@ -44,7 +44,7 @@ def test_a_lock_pins_all_that_its_pins_need_on_each_python(lock: str) -> None:
     assert faults(lock) == set()
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, BUILD])
+@pytest.mark.parametrize("lock", [*LOCKS, BUILD, "requirements-mutants"])
 def test_every_pin_has_hashes_and_no_address(lock: str) -> None:
     assert [pin for pin in pins(text(lock)) if not pin.hashes] == []
     assert re.findall(r"https?:|--(?!hash=sha256:)\w+", text(lock)) == []

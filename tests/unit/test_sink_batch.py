@@ -9,6 +9,7 @@ import pytest
 from maxcompute_sink import batch
 from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.decode import Decoded, Decoder
+from maxcompute_sink.rejected import Rejected
 from tests.kafka_events import HOUR_14, element, payload
 
 pytestmark = pytest.mark.quick
@@ -70,6 +71,41 @@ def test_the_first_of_each_offset_stays_and_a_record_before_what_is_none() -> No
 def test_a_batch_without_repeats_is_the_same_object() -> None:
     given = decoded(element(1), element(2, value=[]), {"no": 1})
     assert batch.distinct(given, batch.coverage(given)) is given
+
+
+def test_each_of_several_repeated_elements_that_are_none_stays() -> None:
+    given = decoded(*(element(offset, value=[]) for offset in (2, 3, 2, 3)))
+    assert [one.offset for one in batch.distinct(given, batch.coverage(given)).rejected] == [2, 3]
+
+
+def test_topic_partitions_of_which_nothing_is_taken_stay_whole() -> None:
+    given = decoded(element(1), element(1, partition=1), element(2, partition=1, value=[]), element(2, value=[]))
+    kept, dropped = batch.split(given, {ORDERS: ((1, 2),)})
+    assert [one.partition for one in kept.records] == [1]
+    assert [one.place for one in kept.rejected] == [("orders", 1)]
+    assert dropped.offsets == {ORDERS: ((1, 2),)}
+
+
+def test_nothing_comes_before_a_bad_record_at_offset_0() -> None:
+    """It may be decoded, and found bad only by what makes rows: then it's among the records."""
+    given = decoded(element(0), element(1), element(2, partition=1))
+    bad = batch.first_bad([Rejected.of(given.records[0], "timestamp-absent", "none", path="$")])
+    assert [(one.partition, one.offset) for one in batch.before(given, bad).records] == [(1, 2)]
+
+
+def test_only_some_records_and_nothing_that_is_rejected() -> None:
+    given = decoded(element(1), element(2), element(3, value=[]))
+    chosen = batch.only(given, given.records[1:])
+    assert ([one.offset for one in chosen.records], chosen.rejected) == ([2], [])
+
+
+@pytest.mark.parametrize(("said", "message"), [("", "no row"), ("too long", "no row: too long")])
+def test_what_is_known_of_a_record_that_is_found_bad(said: str, message: str) -> None:
+    given = decoded(element(1))
+    bad = Rejected.of(given.records[0], "refused", "no row", path="$.data.value", said=said)
+    known = batch.known(given, [bad])(ORDERS, 1)
+    assert known is not None
+    assert (known.message, known.path, known.form) == (message, "$.data.value", "as-delivered")
 
 
 def test_what_is_taken_is_split_off() -> None:

@@ -13,10 +13,12 @@ from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, Un
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Mark, Release, Reset, Settle, State
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS
-from kafka_maxcompute.upload_sessions import LIFE_SECONDS
+from kafka_maxcompute.upload_sessions import LIFE_SECONDS, UploadSession
 from maxcompute_sink import exactly_once
+from maxcompute_sink.blocks import Block, Coverage
 from maxcompute_sink.claiming import Claiming
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
+from maxcompute_sink.staging import Staged
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
@@ -24,8 +26,6 @@ from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from kafka_maxcompute.upload_sessions import UploadSession
 
 pytestmark = pytest.mark.quick
 
@@ -372,6 +372,17 @@ def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
     assert Claiming.of(state, later, {}).marks == {}
     assert Claiming.of(state, {(2, ORDERS): Mark(9, "new")}, {}).marks == {ORDERS: Mark(9, "new")}
     assert Claiming.of(state, {(2, ORDERS): Mark(3, "same")}, {}).marks == {}
+
+
+def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times() -> None:
+    mark, other = Mark(3, "m"), Mark(4, "o")
+    claiming = Claiming(generation=2, begins={ORDERS: mark, ("orders", 1): other}, marks={ORDERS: other})
+    decoded = Connector().preparation.decode(payload(element(3, value=[], timestamp=HOUR_14 + 1)))
+    divert = claiming.divert(decoded.rejected)
+    assert (divert.begins, divert.marks, divert.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14 + 1})
+    block = Block("pt", 1, b"", Coverage({ORDERS: ((3, 3),)}, {ORDERS: HOUR_14}), (), ())
+    claim = claiming.claim(Staged(block, UploadSession("s", "pt")))
+    assert (claim.begins, claim.marks, claim.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14})
 
 
 def abandoned(connector: Connector, *offsets: int) -> None:

@@ -128,3 +128,24 @@ def test_every_zone_keeps_to_five_minutes_from_the_first_time_that_settings_allo
         if (moment.astimezone(zoneinfo.ZoneInfo(key)).utcoffset() or timedelta()) % timedelta(minutes=5)
     }
     assert odd == set()
+
+
+@pytest.mark.parametrize(
+    ("time", "reason", "said"),
+    [
+        (None, ABSENT, "expected milliseconds since 1970, found none; have the producer set the record's time"),
+        (-1, ABSENT, "found -1, which is Kafka's word for none; have the producer set the record's time"),
+        (EARLIEST - 1, ABSURD, "expected a time from 2000-01-01 00:00:00+00:00 to 2100-01-01 00:00:00+00:00, found "),
+    ],
+)
+def test_a_time_that_gives_no_value_is_told_with_its_path(time: int | None, reason: str, said: str) -> None:
+    (rejected,) = group(time).rejected
+    assert (rejected.error.reason, rejected.error.path) == (reason, "$.data.timestamp")
+    assert said in rejected.error.message
+
+
+def test_the_bounds_themselves_are_believed_also_beside_a_time_that_is_not() -> None:
+    found = group(EARLIEST, LATEST, None, window="DAY")
+    assert offsets(found) == {"01-01-2000": [0], "01-01-2100": [1]}
+    assert [one.offset for one in found.rejected] == [2]
+    assert group(EARLIEST, LATEST).rejected == []
