@@ -108,7 +108,10 @@ class Connector:
 
     def audit(self) -> Report:
         """An audit, past the proxy."""
-        brokers = {**configuration(self.settings, {}), "bootstrap.servers": self.broker.bootstrap_servers}
+        brokers = {
+            **configuration(self.settings, self.environment()),
+            "bootstrap.servers": self.broker.bootstrap_servers,
+        }
         log = KafkaLog(brokers, self.settings.offset_topic)
         try:
             sources = Sources(
