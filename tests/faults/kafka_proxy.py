@@ -118,15 +118,18 @@ class KafkaProxy:
         self.bootstrap_servers = f"{self._broker[0]}:{self._port}"
 
     async def _end(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        # A connection that was accepted just now is served only after the loop's next turns; until then, nobody would
-        # close it.
+        # asyncio loses the connections that it's accepting when a server is closed. So it stops to accept first, and
+        # has a few turns for what it has accepted: a connection that isn't served yet is closed by nobody.
+        listening = self._server.sockets if self._server is not None else ()
+        for one in listening:
+            self._loop.remove_reader(one.fileno())
         await _turns()
         serving = list(self._serving)
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
         await _turns()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,11 +149,13 @@ class KafkaProxy:
         except asyncio.CancelledError:
             writer.transport.abort()  # the proxy ends; asyncio would report a cancelled connection as an error
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            # Before anything is awaited: if the proxy ends just now, what follows a wait isn't done any more.
             writer.close()
             broker.transport.abort()
+            for way in ways:
+                way.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*ways, return_exceptions=True)
 
     async def _requests(self, reader: asyncio.StreamReader, pair: _Pair) -> None:
         """Pass requests on until the client goes, or a fault ends it."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import socket
+import sys
+import threading
 import uuid
 from typing import TYPE_CHECKING
 
@@ -175,3 +180,28 @@ def test_a_fault_is_for_one_topic_and_one_kind_and_can_be_taken_back(
     proxy.clear()
     assert produce(proxy, other) is None
     assert [fault.fired for fault in faults] == [0, 0]
+
+
+def test_an_end_while_connections_come_and_go_leaves_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    unclosed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: unclosed.append(told.exc_value))
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):  # the end of the test
+                while True:
+                    broker.accept()[0].close()
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        host, port = broker.getsockname()
+        for _ in range(10):
+            with KafkaProxy(f"{host}:{port}") as proxy:
+                place = host, int(proxy.bootstrap_servers.partition(":")[2])
+                clients = [socket.create_connection(place) for _ in range(20)]
+            for client in clients:
+                client.close()
+        broker.shutdown(socket.SHUT_RDWR)
+        hanging_up.join()
+    gc.collect()
+    assert unclosed == []
