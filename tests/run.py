@@ -25,14 +25,16 @@ from tests import process_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, minor) for minor in range(10, 14)]
-LEDGER = ("operations", "state", "log", "ledger", "memory_log", "identity", "gaps")
+LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "identity", "gaps")
+CONNECTOR = ("roll_forward", "upload_sessions")
+SINK = ("decode", "partition", "mapping", "csv_rows", "blocks", "batch", "claiming", "framing")
 # Each decides what becomes of a record: a branch that no test takes is a record that nobody has thought of.
 FULLY_COVERED = [
     "layers/connector/python/kafka_maxcompute/offsets.py",
     # All of the ledger but what only a broker's misfortune can reach.
     *(f"layers/connector/python/kafka_maxcompute/ledger/{name}.py" for name in LEDGER),
-    "functions/sink/maxcompute_sink/partition.py",
-    "functions/sink/maxcompute_sink/mapping.py",
+    *(f"layers/connector/python/kafka_maxcompute/{name}.py" for name in CONNECTOR),
+    *(f"functions/sink/maxcompute_sink/{name}.py" for name in SINK),
 ]
 # What each stage took here the last time that it passed.
 DURATIONS = ROOT / "build/test_durations.json"

@@ -242,7 +242,7 @@ BUGS: dict[str, Change] = FOLD | MARKING | READING | SHORTENING | ROLLING_FORWAR
 FOUND_OTHERWISE = {
     "a later mark without one before": "test_ledger_state",
     "a mark moved into another log": "test_ledger_marks",
-    "marks of a generation before": "test_sink_exactly_once",
+    "marks of a generation before": "test_sink_claiming",
     "a topic known by nothing but its end": "test_ledger_identity",
     "a hole in the log taken for nothing": "test_ledger_traps",
     "an operation sent again under its key": "test_ledger_traps",

@@ -129,3 +129,11 @@ def test_what_comes_before_an_element_that_names_no_record() -> None:
     assert [record.offset for record in found.records] == [1]
     assert [one.offset for one in batch.placed(found.rejected)] == [2]
     assert batch.before_elements(decoded(element(1))).records[0].offset == 1
+
+
+def test_elements_that_name_no_record_are_in_no_reason_and_no_first_bad_one() -> None:
+    given = decoded({"no": 1}, element(2, value=[]))
+    assert batch.reasons(given.rejected) == {"unexpected-event": {ORDERS: ((2, 2),)}}
+    assert {place: one.offset for place, one in batch.first_bad(given.rejected).items()} == {ORDERS: 2}
+    known = batch.known(given)
+    assert (known(ORDERS, 1), known(ORDERS, 2) is not None) == (None, True)

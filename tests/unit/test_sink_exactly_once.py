@@ -6,19 +6,18 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from fc_powertools import Deadline
+from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.operations import Claim, Mark, Release, Reset, Settle, State
+from kafka_maxcompute.ledger.operations import Claim, Release, Reset, Settle
 from kafka_maxcompute.roll_forward import MARGIN_SECONDS
-from kafka_maxcompute.upload_sessions import LIFE_SECONDS, UploadSession
+from kafka_maxcompute.upload_sessions import LIFE_SECONDS, Status
+from kafka_maxcompute.upload_sessions import State as SessionState
 from maxcompute_sink import exactly_once
-from maxcompute_sink.blocks import Block, Coverage
-from maxcompute_sink.claiming import Claiming
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
-from maxcompute_sink.staging import Staged
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
@@ -26,6 +25,8 @@ from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kafka_maxcompute.upload_sessions import UploadSession
 
 pytestmark = pytest.mark.quick
 
@@ -366,25 +367,6 @@ def test_settled_records_that_are_in_no_log_are_kept_in_the_error_topic() -> Non
     assert (done.unlogged, done.dropped) == (2, 0)
 
 
-def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
-    state = State(generation=2, marks={ORDERS: Mark(3, "old")})
-    later = {(1, ORDERS): Mark(9, "before"), (2, ("orders", 1)): Mark(9, "of none")}
-    assert Claiming.of(state, later, {}).marks == {}
-    assert Claiming.of(state, {(2, ORDERS): Mark(9, "new")}, {}).marks == {ORDERS: Mark(9, "new")}
-    assert Claiming.of(state, {(2, ORDERS): Mark(3, "same")}, {}).marks == {}
-
-
-def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times() -> None:
-    mark, other = Mark(3, "m"), Mark(4, "o")
-    claiming = Claiming(generation=2, begins={ORDERS: mark, ("orders", 1): other}, marks={ORDERS: other})
-    decoded = Connector().preparation.decode(payload(element(3, value=[], timestamp=HOUR_14 + 1)))
-    divert = claiming.divert(decoded.rejected)
-    assert (divert.begins, divert.marks, divert.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14 + 1})
-    block = Block("pt", 1, b"", Coverage({ORDERS: ((3, 3),)}, {ORDERS: HOUR_14}), (), ())
-    claim = claiming.claim(Staged(block, UploadSession("s", "pt")))
-    assert (claim.begins, claim.marks, claim.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14})
-
-
 def abandoned(connector: Connector, *offsets: int) -> None:
     """A claim that is accepted, and whose worker is gone."""
     with pytest.raises(KilledError):
@@ -474,3 +456,42 @@ def test_the_ledger_is_measured() -> None:
     exactly_once.gauge(done, connector.metrics, now=connector.now)
     gauges = connector.metrics.snapshot()["gauges"]
     assert gauges == {"ledger_settled": 2, "ledger_gaps": 1, "ledger_pending": 1, "ledger_oldest_pending": 2_000}
+
+
+def test_a_ledger_that_was_not_read_is_not_measured() -> None:
+    metrics = Metrics("test")
+    exactly_once.gauge(exactly_once.Delivered(None), metrics, now=0)
+    assert metrics.snapshot() == Metrics("test").snapshot()
+
+
+def test_offsets_that_others_claim_again_and_again_end_the_delivery() -> None:
+    connector = Connector()
+    abandoned(connector, 1)
+
+    class Claimed:
+        """Somebody claims the same offset as soon as it's free."""
+
+        def __init__(self) -> None:
+            self.ledger = connector.ledger()
+            self.count = 0
+
+        def read(self, *args: Any, **kwargs: Any) -> Any:
+            state = self.ledger.read(*args, **kwargs)
+            (pending,) = state.pending.values()
+            self.count += 1
+            renamed = msgspec.structs.replace(pending.operation, id=f"again-{self.count}")
+            again = msgspec.structs.replace(pending, operation=renamed)
+            return msgspec.structs.replace(state, pending={f"again-{self.count}": again})
+
+        def append(self, *_: Any) -> None: ...
+
+    line = connector.line(ledger=Claimed(), sessions=Closed())
+    with pytest.raises(UnavailableError, match="20 times other deliveries claimed these offsets"):
+        connector.deliver(batch(1), line)
+
+
+class Closed:
+    """Each session that is looked at is committed."""
+
+    def look(self, *_: Any) -> SessionState:
+        return SessionState(Status.CLOSED, frozenset({0}))

@@ -1,0 +1,34 @@
+"""claiming: what claims and diverts tell of the logs that their records are from."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafka_maxcompute.ledger.operations import Mark, State
+from kafka_maxcompute.upload_sessions import UploadSession
+from maxcompute_sink.blocks import Block, Coverage
+from maxcompute_sink.claiming import Claiming
+from maxcompute_sink.staging import Staged
+from tests.kafka_events import HOUR_14, element, payload
+from tests.sink_delivery import ORDERS, Connector
+
+pytestmark = pytest.mark.quick
+
+
+def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
+    state = State(generation=2, marks={ORDERS: Mark(3, "old")})
+    later = {(1, ORDERS): Mark(9, "before"), (2, ("orders", 1)): Mark(9, "of none")}
+    assert Claiming.of(state, later, {}).marks == {}
+    assert Claiming.of(state, {(2, ORDERS): Mark(9, "new")}, {}).marks == {ORDERS: Mark(9, "new")}
+    assert Claiming.of(state, {(2, ORDERS): Mark(3, "same")}, {}).marks == {}
+
+
+def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times() -> None:
+    mark, other = Mark(3, "m"), Mark(4, "o")
+    claiming = Claiming(generation=2, begins={ORDERS: mark, ("orders", 1): other}, marks={ORDERS: other})
+    decoded = Connector().preparation.decode(payload(element(3, value=[], timestamp=HOUR_14 + 1)))
+    divert = claiming.divert(decoded.rejected)
+    assert (divert.begins, divert.marks, divert.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14 + 1})
+    block = Block("pt", 1, b"", Coverage({ORDERS: ((3, 3),)}, {ORDERS: HOUR_14}), (), ())
+    claim = claiming.claim(Staged(block, UploadSession("s", "pt")))
+    assert (claim.begins, claim.marks, claim.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14})
