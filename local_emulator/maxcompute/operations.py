@@ -16,7 +16,12 @@ _VARIANTS = MappingProxyType(
     {
         "project.get": {"policy": "policy.get", "security_configuration": "security.get"},
         "project.put": {"policy": "policy.put", "security_configuration": "security.put"},
-        "table.get": {"partitions": "partition.list", "data": "table.preview", "partition": "partition.get"},
+        "table.get": {
+            "partitions": "partition.list",
+            "data": "table.preview",
+            "partition": "partition.get",
+            "extended": "table.extended",
+        },
         "instance.status": {
             "result": "instance.result",
             "source": "instance.source",

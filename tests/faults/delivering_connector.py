@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 from fc_powertools import Credentials
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
-from kafka_maxcompute import table_definition
+from kafka_maxcompute import probe, table_definition
 from kafka_maxcompute.audit.audit import Sources, audit
 from kafka_maxcompute.brokers import configuration
 from kafka_maxcompute.destinations import Vouched
@@ -25,7 +25,7 @@ from kafka_maxcompute.service import Service
 from kafka_maxcompute.settings import Settings
 from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql, select
-from kafka_maxcompute.table import create_statement
+from kafka_maxcompute.table import Column, create_statement
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
@@ -46,20 +46,28 @@ TOPIC_PARTITIONS = 2
 DELIVERIES = 5
 """How often a stream delivers a batch here before it gives up; an event stream does so 176 times."""
 INVOCATION_SECONDS = 60
+FIELDS = (Column("value", "STRING"), Column("at", "DATETIME"))
+"""Of a CSV line."""
+MARK = str(probe.Mark("0" * 32, "plain"))
+"""The key of marked records, which are ordinary ones: no probe with this nonce is announced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """A connector with topics and a table of its own; what it sends to the broker passes the proxy."""
+    """A connector with topics and a table of its own; what it sends to the broker passes the proxy.
+
+    Each record of a `marked` one has a probe's mark, so that the sink looks for announcements.
+    """
 
     settings: Settings
     broker: Broker
     service: Service
     sent: list[Record]
+    marked: bool = False
 
     @classmethod
-    def made(cls, broker: Broker, proxy: KafkaProxy, endpoint: str, **more: str) -> Connector:
-        """A new one, with its topics, table and ledger."""
+    def made(cls, broker: Broker, proxy: KafkaProxy, endpoint: str, *, marked: bool = False, **more: str) -> Connector:
+        """A new one, with its topics, table and ledger; if its records are marked, another probe is announced."""
         name = f"c-{uuid.uuid4().hex[:12]}"
         given = {"name": name, "source_topic": f"{name}-in", "project": PROJECT, "table": name.replace("-", "_")}
         given |= {"endpoint": endpoint, "bootstrap_servers": proxy.bootstrap_servers, "delivery": "exactly-once"}
@@ -68,13 +76,18 @@ class Connector:
             broker.create_topic(topic, TOPIC_PARTITIONS)
         for topic in (settings.offset_topic, settings.status_topic):
             create_compacted(broker, topic)
+        if marked:
+            broker.create_topic(settings.config_topic, 1)
+            told = probe.Announcement(connector=name, nonce="1" * 32, began=HOUR_14, until=HOUR_14)
+            announced = Record(0, HOUR_14, told.key, probe.encode(told))
+            produce(broker.bootstrap_servers, settings.config_topic, [announced])
         service = Service(Vouched(endpoint), PROJECT, Credentials("ak", "sk"))
-        run_sql(service, create_statement(settings), soon())
+        run_sql(service, create_statement(settings, FIELDS if settings.format == "CSV" else ()), soon())
         created = table_definition.look(service, settings.table, soon()).created
         log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)
         LogLedger(log).append(genesis(name, f"{PROJECT}.{settings.table}", created, {}), soon())
         log.close()
-        return cls(settings, broker, service, [])
+        return cls(settings, broker, service, [], marked)
 
     def send(self, count: int) -> bytes:
         """Append so many records to each topic-partition; the batch that a stream makes of them.
@@ -82,8 +95,14 @@ class Connector:
         They are of two hours; the last one of each topic-partition comes without its time, so it can't be written.
         """
         first = len(self.sent) // TOPIC_PARTITIONS
+        time = ",2020-11-17 14:20:00" if self.settings.format == "CSV" else ""
         records = [
-            Record(partition, HOUR_14 + HOUR * (number % 2), f"k{number}".encode(), f"v{partition}-{number}".encode())
+            Record(
+                partition,
+                HOUR_14 + HOUR * (number % 2),
+                (MARK if self.marked else f"k{number}").encode(),
+                f"v{partition}-{number}{time}".encode(),
+            )
             for number in range(first, first + count)
             for partition in range(TOPIC_PARTITIONS)
         ]
@@ -154,7 +173,17 @@ class Connector:
     def environment(self) -> dict[str, str]:
         """What the function's process has in its environment."""
         settings = self.settings
-        names = ("name", "source_topic", "endpoint", "project", "table", "bootstrap_servers", "delivery")
+        names = (
+            "name",
+            "source_topic",
+            "endpoint",
+            "project",
+            "table",
+            "bootstrap_servers",
+            "delivery",
+            "format",
+            "mode",
+        )
         given = {f"CONNECTOR_{name.upper()}": str(getattr(settings, name)) for name in names}
         return {"ALIBABA_CLOUD_ACCESS_KEY_ID": "ak", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "sk", **given}
 

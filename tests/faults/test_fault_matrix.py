@@ -3,10 +3,10 @@
 A cell's batch has records of two topic-partitions and two hours, and two that can't be written. Its fault hits the
 first request of its kind, or all of them until the invocation has failed; then the batch is delivered until it's
 written, once more by the same instance, and once more, together with new records, by a new one. An audit and the rows
-themselves say what came of it.
+themselves say what came of it. A step that only a later batch comes to has its fault then.
 
-No cell may end with an error that a redelivery doesn't mend. Cells mostly wait, so those that were asked for run side
-by side, each with a connector, a proxy and a MaxCompute of its own; the broker is one.
+No cell may end with an error that a redelivery doesn't overcome. Cells mostly wait, so those that were asked for run
+side by side, each with a connector, a proxy and a MaxCompute of its own; the broker is one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,15 @@ HTTP_FAULTS: dict[str, dict[str, Any]] = {
     "lost": {"answer": "reset", "applied": True},
     "truncated": {"answer": "truncate"},
 }
-HTTP_STEPS = {"open": "upload.create", "block": "upload.block", "status": "upload.status", "commit": "upload.commit"}
+HTTP_STEPS = {
+    "definition": "table.get",
+    "extended definition": "table.extended",
+    "project zone": "project.get",
+    "open": "upload.create",
+    "block": "upload.block",
+    "status": "upload.status",
+    "commit": "upload.commit",
+}
 KAFKA_FAULTS: dict[str, dict[str, Any]] = {
     # What of a broker's errors comes closest to HTTP's 429, 500 and 503.
     "429": {"what": "error", "error": "THROTTLING_QUOTA_EXCEEDED"},
@@ -61,13 +69,28 @@ KAFKA_STEPS = {
     "ledger append": ("Produce", "offset_topic"),
     "ledger read": ("Fetch", "offset_topic"),
     "ledger end": ("ListOffsets", "offset_topic"),
+    "announcement read": ("Fetch", "config_topic"),
+    "mark end": ("ListOffsets", "source_topic"),
+    "mark read": ("Fetch", "source_topic"),
     "original read": ("Fetch", "source_topic"),
     "error-topic append": ("Produce", "error_topic"),
+    "end before dropping": ("ListOffsets", "source_topic"),
+    "read before dropping": ("Fetch", "source_topic"),
 }
-OVERCOME = {("commit", "lost"), ("commit", "truncated")}
-"""Outages that don't even fail the invocation: the session's status says that its commit took place."""
 STEPS = (*HTTP_STEPS, *KAFKA_STEPS)
 FAULTS_OF_A_STEP = tuple(HTTP_FAULTS)
+MADE: dict[str, dict[str, Any]] = {
+    "project zone": {"format": "CSV", "mode": "VALUE"},
+    "announcement read": {"marked": True},
+}
+"""What a connector needs to come to a step: a column for times, or records with marks."""
+AFTER_ANOTHER_BATCH = {"original read"}
+"""Steps that are the first of their kind only if the ledger has marks already."""
+REDELIVERED = {"end before dropping", "read before dropping"}
+"""Steps of a batch that is settled."""
+OVERCOME = {("commit", "lost"), ("commit", "truncated"), *(("announcement read", fault) for fault in HTTP_FAULTS)}
+"""Outages that don't even fail the invocation: the session's status says that its commit took place, and a marked
+record is an ordinary one if nobody can say that it's a probe's."""
 AT_ONCE = 10
 FOR_EVER = 1_000_000_000
 
@@ -103,8 +126,12 @@ def run(cell: Cell, broker: ApacheBroker) -> None:
     """Prove one cell."""
     step, fault, once = cell.step, cell.fault, cell.lasting == "once"
     with server.start(PROJECT, insecure=True) as tables, KafkaProxy(broker.bootstrap_servers) as proxy:
-        connector = Connector.made(broker, proxy, tables.endpoint)
+        connector = Connector.made(broker, proxy, tables.endpoint, **MADE.get(step, {}))
         instance, batch = connector.instance(), connector.send(RECORDS)
+        if step in AFTER_ANOTHER_BATCH | REDELIVERED:
+            connector.deliver(instance, batch)
+        if step in AFTER_ANOTHER_BATCH:
+            batch = connector.send(RECORDS)
         if step in HTTP_STEPS:
             wanted = Fault(operation=HTTP_STEPS[step], times=1 if once else None, **HTTP_FAULTS[fault])
             armed: Any = tables.app[FAULTS].set(wanted)

@@ -52,7 +52,10 @@ COLD_RECORDS = 2_000
 """The most that a cold ledger reads, whatever the history."""
 COLD_SECONDS = 0.3
 
-HTTP_OPERATIONS = ("upload.create", "upload.block", "upload.status", "upload.commit", "sql")
+HTTP_OPERATIONS = (
+    *("upload.create", "upload.block", "upload.status", "upload.commit", "sql"),
+    *("table.get", "table.extended", "tunnel.get"),
+)
 HTTP_FAULTS: tuple[dict[str, Any], ...] = (
     {"answer": "status", "status": 429},
     {"answer": "status", "status": 500},
@@ -138,7 +141,11 @@ def disturb(connector: Connector, tables: Server, proxy: KafkaProxy, end: float,
         ("Fetch", settings.offset_topic),
         ("ListOffsets", settings.offset_topic),
     ]
-    places += [("Produce", settings.error_topic), ("Fetch", settings.source_topic)]
+    places += [
+        ("Produce", settings.error_topic),
+        ("Fetch", settings.source_topic),
+        ("ListOffsets", settings.source_topic),
+    ]
     while time.monotonic() < end:
         if chance.random() < 0.5:
             operation = chance.choice(HTTP_OPERATIONS)
