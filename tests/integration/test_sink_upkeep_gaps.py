@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from msgspec import structs
 
 from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.dead_letters import MemoryDeadLetters
+from kafka_maxcompute.diverted import nothing
+from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.ledger.gaps import MANY
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Empty, Snapshot, State, decode
+from kafka_maxcompute.ledger.operations import Empty, Mark, Snapshot, State, decode, encode
 from kafka_maxcompute.originals import MemoryOriginals, Original
 from maxcompute_sink.connections import Connections
 from maxcompute_sink.upkeep import IN_VAIN_SECONDS, LOOK_SECONDS, Upkeep
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kafka_maxcompute.offsets import Intervals
-    from kafka_maxcompute.originals import Wanted
+    from kafka_maxcompute.originals import Found, Wanted
     from kafka_maxcompute.status_topic import StatusTopic
     from local_emulator.kafka.embedded import EmbeddedBroker
 
@@ -128,3 +131,22 @@ def test_brokers_that_do_not_answer_are_let_be_and_fail_no_batch(sink: Sink) -> 
     sink.now = LOOK_SECONDS - 1
     sink.after_batch()
     assert sink.originals.readings == 0
+
+
+def test_marks_that_can_not_be_read_fail_no_batch_and_are_let_be_for_a_while(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked = structs.replace(STATE, marks={PLACE: Mark(0, "d")})
+    sink.log.append(b"snapshot", encode(Snapshot(state=structs.replace(marked, folded=1))), soon())
+    reads: list[Wanted] = []
+
+    def unanswered(wanted: Wanted, deadline: Deadline) -> Found:  # noqa: ARG001 # it never answers
+        reads.append(wanted)
+        raise UnavailableError("no answer")
+
+    monkeypatch.setattr(sink.originals, "read", unanswered)
+    covered = {PLACE: ((END, END + 9),)}
+    for now, asked in ((0.0, 1), (LOOK_SECONDS - 1, 1), (LOOK_SECONDS, 2)):
+        sink.now = now
+        assert sink.upkeep.later_marks(marked, covered, nothing, soon()) == {}
+        assert len(reads) == asked

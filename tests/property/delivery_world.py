@@ -21,7 +21,6 @@ from kafka_maxcompute.errors import ConnectorError, LedgerError
 from kafka_maxcompute.ledger import gaps, identity, ledger, marks
 from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.ledger.operations import Divert, Reset
-from kafka_maxcompute.offsets import union
 from kafka_maxcompute.roll_forward import Services
 from kafka_maxcompute.row_counts import MemoryRowCounts
 from kafka_maxcompute.settings import Settings
@@ -52,8 +51,9 @@ if TYPE_CHECKING:
     import pytest
 
     from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.exactly_once import Delivered
@@ -226,7 +226,7 @@ class World:
             encoding=None,
             policy="stop" if delivery.stops else "continue",
             strangers=instance.strangers,
-            later=instance.later,
+            later=lambda state, covered, known: self._later(delivery, state, covered.offsets, known, deadline),
         )
         decoded = preparation.decode(delivery.batch.payload)
         state, instance.state = instance.state, None
@@ -240,6 +240,20 @@ class World:
             return call
         return "look claimed" if arguments[0].id in self.truth.pending else "look staged"
 
+    def _later(self, delivery: Delivery, state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
+        """What `Upkeep` reads before a claim; nothing fails for want of it."""
+        instance = delivery.instance
+        bounds, originals = instance.gate.before(Bounds(self), "topic"), instance.gate.before(self.topic, "originals")
+        if delivery.looks:
+            instance.later = {}
+            try:
+                state = instance.ledger.read(deadline)
+                found = marks.advanced(state, covered, known, originals, deadline, starts=bounds.starts())
+            except ConnectorError:
+                return {}
+            instance.later = {(state.generation, place): mark for place, mark in found.items()}
+        return instance.later
+
     def _keep_up(self, delivery: Delivery, services: Services, done: Delivered, deadline: Deadline) -> None:
         """What `Upkeep` does after a batch; nothing fails for want of it."""
         instance, state, originals = delivery.instance, done.state, services.errors.originals
@@ -247,12 +261,6 @@ class World:
         try:
             instance.ledger.maintain(deadline)
             if delivery.looks and state is not None:
-                written: dict[TopicPartition, Intervals] = {}
-                for claim in done.written:
-                    written |= {at: union(written.get(at, ()), found) for at, found in claim.offsets.items()}
-                found = marks.advanced(state, written, bounds.starts(), originals, deadline)
-                instance.later.clear()
-                instance.later.update({(state.generation, place): mark for place, mark in found.items()})
                 if instance.gaps is None:
                     instance.gaps = Gaps(instance.ledger, originals, lambda places, _: bounds.limits(places))
                 instance.gaps.settle(state, deadline)

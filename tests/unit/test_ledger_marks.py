@@ -111,13 +111,13 @@ class TestBeginnings:
 
 class TestLaterMarks:
     MARKED = structs.replace(
-        folded(GENESIS, claim("s", 0, 9), Settle(id="s"), claim("t", 10, 19, timestamp=1_019)),
+        folded(GENESIS, claim("s", 0, 9), Settle(id="s")),
         marks={PLACE: Mark(9, marks.digest(record(9)))},
     )
 
-    def advanced(self, log: Found, start: int = 0, written: int = 19) -> dict[TopicPartition, Mark]:
-        offsets = {PLACE: ((10, written),), OTHER: ((0, 9),)}
-        return marks.advanced(self.MARKED, offsets, {PLACE: start}, MemoryOriginals(log), soon())
+    def advanced(self, log: Found, start: int = 0, state: State = MARKED) -> dict[TopicPartition, Mark]:
+        offsets = {PLACE: ((10, 19),), OTHER: ((0, 9),)}
+        return marks.advanced(state, offsets, known, MemoryOriginals(log), soon(), starts={PLACE: start})
 
     def test_a_record_of_the_same_log(self) -> None:
         assert self.advanced(log_of(range(25))) == {PLACE: Mark(19, marks.digest(record(19)))}
@@ -132,13 +132,18 @@ class TestLaterMarks:
 
     def test_one_of_the_batch_if_all_else_was_deleted(self) -> None:
         assert self.advanced(log_of(range(10, 25)), start=10) == {PLACE: Mark(19, marks.digest(record(19)))}
-        # Another record of that time was never claimed.
         assert self.advanced(log_of(range(20, 25)), start=10) == {}
+        # Another record than the one delivered may be of another log.
         assert self.advanced({(PLACE, 19): replace(record(19), timestamp=7)}, start=10) == {}
+
+    def test_none_of_the_batch_if_anything_else_is_taken_in_the_log(self) -> None:
+        pending = structs.replace(folded(GENESIS, claim("t", 30, 39)), marks=self.MARKED.marks)
+        assert self.advanced(log_of(range(10, 40)), start=10, state=pending) == {}
 
     def test_none_that_is_earlier(self) -> None:
         early = {PLACE: ((0, 5),)}
-        assert marks.advanced(self.MARKED, early, {PLACE: 0}, MemoryOriginals(log_of(range(25))), soon()) == {}
+        originals = MemoryOriginals(log_of(range(25)))
+        assert marks.advanced(self.MARKED, early, known, originals, soon(), starts={PLACE: 0}) == {}
 
 
 class TestALook:

@@ -43,7 +43,7 @@ def test_the_first_claim_of_a_topic_partition_marks_its_log_and_later_ones_move_
     connector.deliver(batch(3, 4))
     assert connector.state.marks == {ORDERS: first}
     later, of_before = Mark(4, "d"), Mark(6, "e")
-    line = replace(connector.line(), later={(1, ORDERS): later, (0, ORDERS): of_before})
+    line = replace(connector.line(), later=lambda *_: {(1, ORDERS): later, (0, ORDERS): of_before})
     connector.deliver(batch(5, 6), line)
     assert connector.state.marks == {ORDERS: later}
 

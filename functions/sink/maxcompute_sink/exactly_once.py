@@ -72,6 +72,11 @@ something is wrong."""
 _log = logging.getLogger(__name__)
 
 
+def no_later_marks(state: State, covered: Coverage, known: Known) -> Later:  # noqa: ARG001 # it's one of `Line.later`
+    """None are told."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """What writes batches: the services, and what is the same for each batch.
@@ -79,8 +84,8 @@ class Line:
     `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
     newly read state can't be about the table and topics that are there, or isn't proven to be about the records that it
     has as settled; it returns those that are in no log any more. `renew` reads the table's definition again, once in a
-    delivery, and says whether `prepare` now goes by another one. `strangers` knows when old claims of other batches
-    were tried, and `later` has marks to tell with the next claims; both are kept between batches.
+    delivery, and says whether `prepare` now goes by another one. `later` gives marks to tell with the claims of what is
+    covered. `strangers` knows when old claims of other batches were tried, and is kept between batches.
     """
 
     services: Services
@@ -90,7 +95,7 @@ class Line:
     encoding: str | None
     policy: FailurePolicy
     strangers: Strangers = field(default_factory=Strangers)
-    later: Later = field(default_factory=dict)
+    later: Callable[[State, Coverage, Known], Later] = no_later_marks
 
 
 @dataclass(slots=True)
@@ -304,7 +309,7 @@ class _Delivery:
         """What the claims of these records tell of the logs that they are from."""
         originals, known = self.line.services.errors.originals, batch.known(left, placed)
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
-        return Claiming.of(state, self.line.later, begins)
+        return Claiming.of(state, self.line.later(state, covered, known), begins)
 
     def _staged(self, wave: Sequence[Block], left: Decoded) -> Stage | None:
         """The blocks in sessions, with time left to claim and commit; None if they don't fit the table any more."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline, Invocation, Metrics
     from kafka_maxcompute.destinations import Vouched
     from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets
     from kafka_maxcompute.probe import Sighting
@@ -204,6 +205,11 @@ class Instance:
 
     def _exactly_once(self, decoded: Decoded, services: Services, connections: Connections, call: _Call) -> Reply:
         """Write a batch by the ledger of claims."""
+
+        def later(state: State, covered: Coverage, known: Known) -> Later:
+            upkeep = self._clients.upkeep
+            return {} if upkeep is None else upkeep.later_marks(state, covered.offsets, known, call.deadline)
+
         rejected.log(batch.placeless(decoded.rejected), call.metrics)
         line = exactly_once.Line(
             services,
@@ -213,7 +219,7 @@ class Instance:
             encoding=ENCODINGS[self.settings.compression],
             policy=self.settings.failure_policy,
             strangers=self._strangers,
-            later=self._clients.upkeep.later if self._clients.upkeep is not None else {},
+            later=later,
         )
         state, self._state = self._state, None
         done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
@@ -235,7 +241,7 @@ class Instance:
 
     def _restored(self, decoded: Decoded, call: _Call) -> bool:
         """Put bytes that the event has replaced into the records again; whether there were any."""
-        connections = self._clients.connect(call.invocation, call.deadline)
+        connections = self._clients.connections  # not recreated: this delivery's ledger is one of these clients
         originals = None if connections is None else connections.originals
         text = ReplacedText(self.settings, originals, call.metrics, call.judged)
         return text.restore(decoded.records, call.deadline)

@@ -1,4 +1,4 @@
-"""What an instance does now and then when a batch is written: the ledger's upkeep, lag, and the status topic.
+"""What an instance does now and then around a batch: marks, the ledger's upkeep, lag, and the status topic.
 
 Nothing depends on it, so nothing fails for want of it.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fc_powertools import Deadline, Metrics
+    from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.gaps import Limits
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 """How long a batch that is written may keep its reply back for this."""
 LOOK_SECONDS = 30.0
-"""How often the brokers are asked for the ends of the source topic's logs."""
+"""How often the brokers are asked for the ends of the source topic's logs, and later marks are read."""
 IN_VAIN_SECONDS = 2.0
 """How long gaps are let be after a look that settled none: the group hasn't come past them, or they hold records."""
 
@@ -38,17 +39,43 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The upkeep of one connector by one instance; `later` has marks for the instance's next claims."""
+    """The upkeep of one connector by one instance."""
 
     def __init__(self, connector: str, connections: Connections, clock: Callable[[], float] = time.monotonic) -> None:
         self._connector = connector
         self._connections = connections
-        self.later: Later = {}
         self._clock = clock
+        self._later: Later = {}
+        self._read_marks: float | None = None
         self._measured: float | None = None
         ledger = connections.ledger
         self._gaps = None if ledger is None else Gaps(ledger, connections.originals, self._limits)
         self._let_be_until = float("-inf")
+
+    def later_marks(self, state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
+        """Later marks for the claims of a batch, read now if that is due.
+
+        They are read before the claim, so that the first batch of an instance brings its marks with it: an instance of
+        a topic with few records often has no second one. A failure is none of the batch's.
+        """
+        now, marked = self._clock(), {where: found for where, found in covered.items() if where in state.marks}
+        if marked and (self._read_marks is None or now - self._read_marks >= LOOK_SECONDS):
+            self._read_marks, self._later = now, {}
+            try:
+                self._later = self._read_later(marked, known, deadline.within(SECONDS))
+            except (BatchError, KafkaException) as error:
+                _log.warning("no later marks are read now: %s", error)
+        return self._later
+
+    def _read_later(self, covered: Offsets, known: Known, deadline: Deadline) -> Later:
+        if self._connections.ledger is None:
+            return {}
+        # Read again, for whether all that is taken is gone from the log can't be told by an old state.
+        state = self._connections.ledger.read(deadline)
+        with source_topics.asking(self._connections.configuration) as client:
+            starts = log_bounds.starts(client, covered, deadline)
+        found = marks.advanced(state, covered, known, self._connections.originals, deadline, starts=starts)
+        return {(state.generation, where): mark for where, mark in found.items()}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""
@@ -77,16 +104,13 @@ class Upkeep:
         self._connections.status.write([failing], deadline.within(SECONDS))
 
     def _look(self, offsets: Offsets, state: State, metrics: Metrics, deadline: Deadline) -> None:
-        """Measure how far behind the batch's topic-partitions are, find later marks, settle gaps without records."""
+        """Measure how far behind the batch's topic-partitions are, settle gaps without records."""
         now = self._clock()
         if self._measured is None or now - self._measured >= LOOK_SECONDS:
             self._measured = now
             with source_topics.asking(self._connections.configuration) as client:
-                starts, ends = log_bounds.starts(client, offsets, deadline), log_bounds.ends(client, offsets, deadline)
+                ends = log_bounds.ends(client, offsets, deadline)
             metrics.gauge("lag", sum(max(0, ends[place] - 1 - held[-1][1]) for place, held in offsets.items()))
-            found = marks.advanced(state, offsets, starts, self._connections.originals, deadline)
-            self.later.clear()
-            self.later.update({(state.generation, where): mark for where, mark in found.items()})
         if self._gaps is not None and now >= self._let_be_until:
             settled = self._gaps.settle(state, deadline)
             if settled:

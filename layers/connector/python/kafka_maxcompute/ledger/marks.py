@@ -25,7 +25,7 @@ from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
 from kafka_maxcompute.log_bounds import NOWHERE
-from kafka_maxcompute.offsets import contains, difference, union
+from kafka_maxcompute.offsets import difference, union
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,15 +101,16 @@ def beginnings(
 
 
 def advanced(
-    state: State, written: Offsets, starts: ByTopicPartition, originals: Originals, deadline: Deadline
+    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline, *, starts: ByTopicPartition
 ) -> dict[TopicPartition, Mark]:
-    """Later marks for the topic-partitions of a batch that is written: its last records, read together with the marks.
+    """Later marks for the topic-partitions of a batch that is to be claimed: its last records, read with the marks.
 
-    `state` has the batch's claims as pending, `starts` has where the logs begin. Raises what the read raises.
+    `known` is what the delivery has of its records, `starts` has where the logs begin. Raises what the read raises, but
+    not for topic-partitions that aren't there.
     """
     wanted = {
         where: (*_one(state.marks[where].offset), *_tail(offsets))
-        for where, offsets in written.items()
+        for where, offsets in covered.items()
         if where in state.marks and offsets[-1][1] > state.marks[where].offset
     }
     found, _ = present(originals, wanted, deadline)
@@ -118,7 +119,7 @@ def advanced(
         mark = state.marks[where]
         before = found.get((where, mark.offset))
         if before is None:
-            same = _is_alone(state, where, written[where], starts) and _is_claimed_with(state, where, offset, record)
+            same = _is_alone(state, where, starts) and is_delivered(record, known(where, offset))
         else:
             same = digest(before) == mark.digest
         if same and offset > mark.offset:
@@ -178,16 +179,7 @@ def _tail(offsets: Intervals) -> Intervals:
     return difference(offsets, ((0, last - TAIL),)) if last >= TAIL else offsets
 
 
-def _is_alone(state: State, where: TopicPartition, written: Intervals, starts: ByTopicPartition) -> bool:
-    """Whether all that is taken besides a batch lies before the log's start, so that nobody can be given it again."""
-    others = difference(taken(state).get(where, ()), written)
-    return where in starts and (not others or others[-1][1] < starts[where])
-
-
-def _is_claimed_with(state: State, where: TopicPartition, offset: int, record: Original) -> bool:
-    """Whether a pending claim has a record of this offset and time."""
-    return any(
-        contains(one.operation.offsets.get(where, ()), offset)
-        and one.operation.timestamps.get(where) == record.timestamp
-        for one in state.pending.values()
-    )
+def _is_alone(state: State, where: TopicPartition, starts: ByTopicPartition) -> bool:
+    """Whether all that is taken lies before the log's start, so that nobody can be given it again."""
+    held = taken(state).get(where, ())
+    return where in starts and (not held or held[-1][1] < starts[where])
