@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -78,12 +79,14 @@ class TestBeginnings:
 
     def test_the_last_record_of_the_batch_that_the_log_has(self) -> None:
         assert self.begun(folded(GENESIS), log_of(range(12))) == {PLACE: Mark(9, marks.digest(record(9)))}
+        assert self.begun(folded(GENESIS), {}) == {}
         assert self.begun(folded(GENESIS), log_of([3, 7])) == {PLACE: Mark(7, marks.digest(record(7)))}
         assert self.begun(folded(GENESIS), log_of(range(40)), last=30) == {PLACE: Mark(30, marks.digest(record(30)))}
 
-    def test_none_in_a_log_of_other_records(self) -> None:
+    def test_none_in_a_log_of_other_records(self, caplog: pytest.LogCaptureFixture) -> None:
         log = {(PLACE, offset): replace(one, timestamp=5) for (_, offset), one in log_of(range(10)).items()}
         assert self.begun(folded(GENESIS), log) == {}
+        assert "gets no mark" in caplog.text
 
     def test_none_if_something_is_claimed_already(self) -> None:
         claimed = (GENESIS, claim("s", 20, 29, begins=29))
@@ -168,6 +171,8 @@ class TestALook:
             (Delivered(replace(record(3), key=None)), True),
             (Delivered(replace(record(3), key="k\ufffd".encode())), False),
             (Delivered(replace(record(3), key=None), "event"), False),
+            (Delivered(replace(record(3), key=b64encode(b"k3"))), False),
+            (Delivered(replace(record(3), key=b64encode(b"k4"))), True),
             (None, False),
         ],
     )

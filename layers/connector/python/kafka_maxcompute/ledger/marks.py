@@ -93,11 +93,15 @@ def beginnings(
     wanted = {where: _tail(covered[where]) for where in fresh}
     found, _ = present(originals, wanted, deadline)
     # Rising, so that the last record of each is the one that stays.
-    return {
+    begun = {
         where: Mark(offset, digest(record))
         for (where, offset), record in sorted(found.items(), key=lambda one: one[0])
         if is_delivered(record, known(where, offset))
     }
+    for topic, number in sorted({where for where, _ in found} - begun.keys()):
+        fields = {"topic": topic, "partition": number}
+        _log.error("the log has records of other times or keys than those delivered, so it gets no mark", extra=fields)
+    return begun
 
 
 def advanced(
