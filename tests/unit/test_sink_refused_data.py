@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fc_powertools import Deadline, Metrics
-from kafka_maxcompute.errors import DeadlineError, RefusedError, RejectedRecordsError, TableChangedError
-from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, UploadSession
+from kafka_maxcompute.errors import (
+    DeadlineError,
+    RefusedError,
+    RejectedRecordsError,
+    TableChangedError,
+    UnavailableError,
+)
+from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, Status, UploadSession
 from maxcompute_sink import at_least_once, batch, staging
 from maxcompute_sink.at_least_once import deliver
 from maxcompute_sink.staging import REFUSED, Stager
@@ -183,6 +189,37 @@ def test_what_is_found_before_the_time_is_up_makes_the_next_delivery_a_smaller_o
     assert 1 < deliveries < 10
     assert connector.visible == good(256, *bad)
     assert sorted(letter.offset or 0 for letter in connector.letters.letters) == list(bad)
+
+
+@pytest.mark.parametrize("bad", [(), (0,)])
+def test_a_session_with_a_block_whose_answer_was_lost_is_not_committed(bad: tuple[int, ...]) -> None:
+    class Late(Picky):
+        """One block gets no answer, and is in its session only when somebody commits that."""
+
+        late: tuple[UploadSession, int, bytes] | None = None
+
+        def put_block(
+            self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
+        ) -> None:
+            if self.late is None and b"row-7" in body and b"row-0" not in body:
+                self.late = session, block_id, body
+                raise UnavailableError("no answer")
+            super().put_block(session, block_id, body, encoding, deadline)
+
+        def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+            if self.late is not None and self.late[0] == session:
+                super().put_block(*self.late, None, deadline)
+            return super().commit(session, deadline)
+
+    connector = Connector()
+    connector.sessions = sessions = Late(connector)
+    sessions.refuses_once = 1
+    with pytest.raises((DeadlineError, UnavailableError)):
+        connector.deliver(records(8, *bad))
+    connector.deliver(records(8, *bad))
+    assert sessions.late is not None
+    assert connector.visible == good(8, *bad)
+    assert [letter.offset for letter in connector.letters.letters] == list(bad)
 
 
 def test_no_time_to_find_anything_is_said() -> None:

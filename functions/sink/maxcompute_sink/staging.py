@@ -34,6 +34,8 @@ OF_THE_DATA = frozenset({"MalformedDataStream", "MaxMessageLengthExceeded"})
 """How Tunnel says that it can't take what a block holds; docs/DESIGN.md has its sentences."""
 REFUSED = "refused-by-maxcompute"
 """The reason of records that MaxCompute refuses, although they fit the table as far as this connector knows."""
+PUT_SECONDS = 5.0
+"""The least time in which a further block is tried, so that its answer comes before the time is up."""
 LOOK_SECONDS = 5.0
 """Kept for the look at a session after its block was halved."""
 
@@ -145,16 +147,21 @@ class _Halving:
     last_id: int = BLOCK_ID
 
     def run(self, suspect: _Suspect, deadline: Deadline) -> Stage:
-        """Halve until each record is taken or refused, or the time is up."""
-        block, trying = suspect.block, deadline.earlier(LOOK_SECONDS)
-        left = _halves(block.source)
+        """Halve until each record is taken or refused, or the time is up.
+
+        What is known by then makes the next delivery a smaller one. But a block whose answer was lost may come into its
+        session at any later time, so that session is never committed: only the refused records are known then.
+        """
+        block, putting = suspect.block, deadline.earlier(LOOK_SECONDS)
+        left, trying = _halves(block.source), putting.earlier(PUT_SECONDS)
         try:
-            while left:
-                left[-1:] = self._left_of(left[-1], trying)
+            while left and not trying.expired:
+                left[-1:] = self._left_of(left[-1], putting)
         except (DeadlineError, UnavailableError):
-            # What is known by now makes the next delivery a smaller one.
-            if not self.taken and not self.refused:
+            if not self.refused:
                 raise
+            left += self.taken.values()
+            self.taken = {}
         records = [record for part in self.taken.values() for record in part]
         staged = []
         if records:
