@@ -87,7 +87,8 @@ class Stager:
         suspect = [one for one in whole if isinstance(one, _Suspect)]
         if suspect and self.renew():
             return None
-        for part in each(lambda one: _Halving(self, one.session).run(one, deadline), suspect):
+        # In sessions of their own: an earlier request for the refused block may still come into the first ones.
+        for part in each(lambda one: _Halving(self, self.open(one.block, deadline)).run(one, deadline), suspect):
             found.staged += part.staged
             found.refused += part.refused
             found.untried += part.untried
@@ -95,19 +96,24 @@ class Stager:
 
     def _tried(self, block: Block, deadline: Deadline) -> Staged | _Suspect:
         """The block in a session, unless MaxCompute refuses what it holds."""
-        session = self.sessions.open(block.partition_value, deadline)
-        # A block's bytes don't say which columns they are, so the service can't always tell.
-        if session.columns and not _alike(session.columns, block.columns):
-            raise TableChangedError(f"the table of upload session {session.id} has other columns than the batch")
+        session = self.open(block, deadline)
         try:
             self.put(session, BLOCK_ID, block.body, deadline)
         except RefusedError as error:
             if error.code in OF_THE_DATA:
-                return _Suspect(block, session, error)
+                return _Suspect(block, error)
             raise
         staged = Staged(block, session)
         self.look(staged, deadline)
         return staged
+
+    def open(self, block: Block, deadline: Deadline) -> UploadSession:
+        """A session for a block; raises `TableChangedError` if the table has other columns than the block."""
+        session = self.sessions.open(block.partition_value, deadline)
+        # A block's bytes don't say which columns they are, so the service can't always tell.
+        if session.columns and not _alike(session.columns, block.columns):
+            raise TableChangedError(f"the table of upload session {session.id} has other columns than the batch")
+        return session
 
     def put(self, session: UploadSession, block_id: int, body: bytes, deadline: Deadline) -> None:
         """Write a block; raises `TableChangedError` if the session's table has been altered."""
@@ -132,7 +138,6 @@ class _Suspect:
     """A block that was refused for its data."""
 
     block: Block
-    session: UploadSession
     error: RefusedError
 
 
