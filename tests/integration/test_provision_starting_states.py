@@ -11,6 +11,8 @@ from alibabacloud_ram20150501.models import CreateRoleRequest
 
 from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
 from provisioning.connector import resources
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
@@ -37,12 +39,12 @@ def start(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.
         trusted = trust(Service=["ecs.aliyuncs.com"])
         ram(around.plane).create_role(CreateRoleRequest(role_name=resource.name, assume_role_policy_document=trusted))
     elif choice == "wrong" and chance.random() < 0.5:  # half of them, so that both ends are seen
-        return not damaged(around, cloud, resource)
+        return not damaged(around, cloud, resource, chance)
     return True
 
 
-def damaged(around: Surrounding, cloud: Cloud, resource: Resource) -> bool:
-    """Make a resource so that it can't be used; whether there is such a state of it."""
+def damaged(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.Random) -> bool:
+    """Make a resource so that it can't be used; whether an apply has to leave it as it is."""
     if isinstance(resource, Table):
         run_sql(cloud.maxcompute, Statement(SWAPPED), cloud.deadline)
         return True
@@ -51,6 +53,9 @@ def damaged(around: Surrounding, cloud: Cloud, resource: Resource) -> bool:
             region_id="cn-hangzhou", instance_id=INSTANCE, topic=resource.name, remark="a-remark", partition_num="3"
         )
         kafka(around.plane).create_topic(request)
+        if chance.random() < 0.5:
+            return False  # it has never held a record, so it's created again
+        produce(around.broker.bootstrap_servers, resource.name, [Record(0, None, b"k", b"v")])
         return True
     return False
 
@@ -66,7 +71,7 @@ STARTED = (Role, Table, Grants, Topic, Group)
 def test_any_starting_state(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 # a test that can be repeated
     with running(auto_groups=chance.random() < 0.5) as around:
-        around.deploy()
+        around.deploy(STREAM_ENABLED="false")  # topics are created again only while nothing is delivered
         with around.cloud(create_table=True) as cloud:
             started: list[Any] = [one for one in resources(cloud.request, cloud.account) if isinstance(one, STARTED)]
             mendable = [start(around, cloud, resource, chance) for resource in started]

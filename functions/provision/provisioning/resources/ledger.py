@@ -125,8 +125,9 @@ class Ledger:
             self.make(cloud)
             return
         known = found.state.identity.topics if found.state.identity else {}
-        # An id that the brokers don't tell now stays what it was.
-        now = self._about(found.table_created, {**known, **found.topics})
+        # Observed again: this apply may have created the table. An id that the brokers don't tell stays what it was.
+        created, topics = self._observed(cloud)
+        now = self._about(created, {**known, **topics})
         name = uuid.uuid4().hex
         begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
         with opened(cloud, self.settings) as (_, ledger):
