@@ -33,7 +33,12 @@ MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/partition.py": ("unit/test_sink_partition.py",),
     "maxcompute_sink/csv_rows.py": ("unit/test_sink_mapping.py",),
     "maxcompute_sink/claiming.py": ("unit/test_sink_claiming.py", *_SINK),
-    "maxcompute_sink/exactly_once.py": (*_SINK, "unit/test_sink_refused_data.py"),
+    "maxcompute_sink/exactly_once.py": (
+        *_SINK,
+        "unit/test_sink_refused_data.py",
+        "unit/test_sink_measures.py",
+        "unit/test_sink_marks.py",
+    ),
     "maxcompute_sink/decode.py": (
         "unit/test_sink_decode.py",
         "unit/test_sink_tiny_elements.py",

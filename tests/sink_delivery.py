@@ -69,10 +69,10 @@ class Connector:
             "ledger": self.ledger(),
             "sessions": self.sessions,
             "counts": MemoryRowCounts(self.places),
-            "errors": ErrorTopic(self.letters, self.originals, "c", "request-1"),
+            "errors": ErrorTopic(Timed(self.letters), Timed(self.originals), "c", "request-1"),
             "clock": lambda: self.now,
-        }
-        return Services(**(parts | changed))
+        } | changed
+        return Services(**(parts | {name: Timed(parts[name]) for name in ("ledger", "sessions", "counts")}))
 
     def line(self, **changed: Any) -> Line:
         """A worker."""
@@ -128,6 +128,22 @@ class Connector:
     def state(self) -> State:
         """The ledger as a new reader finds it."""
         return self.ledger().read(soon())
+
+
+class Timed:
+    """The same service, which does nothing without a deadline: each call of each service has to say when it ends."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            assert any(isinstance(one, Deadline) for one in (*args, *kwargs.values())), f"{name} without a deadline"
+            return method(*args, **kwargs)
+
+        return called if callable(method) else method
 
 
 class Hooked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
@@ -174,6 +175,30 @@ def test_a_young_claim_is_not_released_for_a_transient_404(code: str) -> None:
     assert connector.state.pending.keys() == {pending.operation.id}
 
 
+@pytest.mark.parametrize("timestamp", [-1, 0, 1])
+def test_a_session_that_is_unknown_is_given_up_by_the_age_of_its_claim_alone(timestamp: int) -> None:
+    """Brokers may keep no time, and say -1: then nothing says that the claim is old."""
+    connector, pending = connector_with_a_claim()
+    services = connector.services(sessions=gone(connector, "unknown"))
+    timed = structs.replace(pending, timestamp=timestamp)
+    if timestamp < 0:
+        with pytest.raises(UnavailableError, match="next delivery"):
+            roll_forward(timed, services, soon())
+        assert connector.state.pending.keys() == {pending.operation.id}
+    else:
+        assert roll_forward(timed, services, soon()) is Outcome.RELEASED
+
+
+def test_a_session_that_is_unknown_is_not_given_up_before_it_is_older_than_any_session() -> None:
+    connector, pending = connector_with_a_claim()
+    sessions = Hooked(connector.sessions, {"look": refusing("NoSuchUpload")})
+    connector.now = pending.timestamp / 1_000 + LIFE_SECONDS + MARGIN_SECONDS
+    with pytest.raises(UnavailableError, match="next delivery"):
+        roll_forward(pending, connector.services(sessions=sessions), soon())
+    connector.now += 0.001
+    assert roll_forward(pending, connector.services(sessions=sessions), soon()) is Outcome.RELEASED
+
+
 class Count:
     """A table that has so many rows of whatever is asked for."""
 
@@ -189,7 +214,7 @@ class Count:
 def test_some_rows_are_for_somebody_to_decide(found: int) -> None:
     connector, pending = connector_with_a_claim()
     services = connector.services(sessions=gone(connector, "EXPIRED"), counts=Count(found))
-    with pytest.raises(LedgerError, match=rf"all of its 3 rows.*or none, found {found}"):
+    with pytest.raises(LedgerError, match=rf"all of its 3 rows.*or none, found {found}\. Run the"):
         roll_forward(pending, services, soon())
     assert connector.state.pending.keys() == {pending.operation.id}
 

@@ -298,7 +298,7 @@ def test_a_warm_worker_asks_three_times() -> None:
     ledger = connector.ledger()
     log: dict[str, Callable[..., object]] = {
         name: lambda *_, name=name: calls.append(name)  # type: ignore[misc]
-        for name in ("bounds", "records", "append")
+        for name in ("start", "end", "records", "append")
     }
     ledger._log = Hooked(ledger._log, log)  # type: ignore[assignment]
     line = connector.line(ledger=ledger)

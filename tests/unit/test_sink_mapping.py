@@ -191,6 +191,32 @@ def test_a_line_that_does_not_fit_is_set_aside(line: str, reason: str) -> None:
     assert SECRET not in str(error)
 
 
+def test_an_empty_line_is_one_empty_field() -> None:
+    columns = (*POSITION, Column("c", "STRING"))
+    assert content(rows(columns, element(1, value=""), format="CSV", mode="VALUE")) == [("",)]
+
+
+def test_the_reason_of_a_line_that_is_no_csv_says_what_is_wrong_with_it() -> None:
+    found = rows(CSV, element(1, value='"x"y,1,z'), element(2, value="x,1"), format="CSV", mode="VALUE")
+    assert [one.error.message for one in found.rejected] == [
+        "expected one line of CSV, found a fault in it: ',' expected after '\"'",
+        "expected 3 fields, one for each column after offset, found 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "form"),
+    [
+        ("DECIMAL(10,2)", "with at most 8 digits before the decimal point and 2 after it"),
+        ("FLOAT", "up to 3.4028e+38, NaN, Infinity or -Infinity"),
+        ("DOUBLE", "up to 1.7977e+308, NaN, Infinity or -Infinity"),
+    ],
+)
+def test_the_reason_of_a_number_says_what_its_column_holds(type_: str, form: str) -> None:
+    found = rows((*POSITION, Column("c", type_)), element(1, value="x"), format="CSV", mode="VALUE")
+    assert f"expected a {type_}: a number such as -1.5 or 1e3 {form}; " in found.rejected[0].error.message
+
+
 def test_an_open_quote_does_not_swallow_the_next_record() -> None:
     elements = element(1, value='"open,1,x'), element(2, value='y",1,x'), element(3, value="z,1,x")
     found = rows(CSV, *elements, format="CSV", mode="VALUE")
@@ -221,6 +247,8 @@ GOOD_FIELDS = [
     ("DATETIME", "2020-11-17 14:20:00", datetime(2020, 11, 17, 6, 20)),  # noqa: DTZ001 # Tunnel's are UTC unsaid
     ("DATETIME", "2020-11-17T14:20:00.123Z", datetime(2020, 11, 17, 14, 20, 0, 123000)),  # noqa: DTZ001
     ("DATETIME", "2020-11-17 14:20+01:00", datetime(2020, 11, 17, 13, 20)),  # noqa: DTZ001
+    ("DATETIME", "2020-11-17 14:20-01:30", datetime(2020, 11, 17, 15, 50)),  # noqa: DTZ001
+    ("DATETIME", "2020-11-17 14:20:00+18:00", datetime(2020, 11, 16, 20, 20)),  # noqa: DTZ001
     ("DATETIME", "2020-11-17 14:20:00.120000000+08:00", datetime(2020, 11, 17, 6, 20, 0, 120000)),  # noqa: DTZ001
     ("TIMESTAMP_NTZ", "2020-11-17 14:20:00", datetime(2020, 11, 17, 14, 20)),  # noqa: DTZ001
     ("DATE", "0001-01-01", date(1, 1, 1)),
@@ -295,11 +323,15 @@ BAD_FIELDS = [
     ("DATETIME", "2020-11-17 14:20:00.1234567890", WHOLE),
     ("DATETIME", "0001-01-01 00:00:00+14:00", "a time outside of that range"),
     ("DATETIME", "9999-12-31 23:59:59Z", "a time outside of that range"),
+    ("DATETIME", "9999-12-31T16:00:00Z", "a time outside of that range"),
+    ("DATETIME", "2020-11-17 14:20:00+08:00:60", "an offset that no zone has"),
     ("DATETIME", "2020-11-17 14:20:00+18:01", "an offset that no zone has"),
     ("DATETIME", "2020-11-17 14:20:00-08:60", "an offset that no zone has"),
     ("TIMESTAMP", "2263-01-01 00:00:00", "a time outside of that range"),
     ("TIMESTAMP", "1600-01-01 00:00:00", "a time outside of that range"),
     ("TIMESTAMP", "yesterday", WHOLE),
+    ("TIMESTAMP_NTZ", "2262-04-11 23:47:16.854775808", "a time outside of that range"),
+    ("TIMESTAMP_NTZ", "1677-09-21 00:12:43.145224192", "a time outside of that range"),
     ("TIMESTAMP_NTZ", "2020-11-17 14:20:00Z", "a time with a zone"),
     ("TIMESTAMP_NTZ", "2020-11-17 14:20:00+00:00", "a time with a zone"),
 ]

@@ -32,7 +32,7 @@ _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-9]{2})(:[0-9]{2})?(?:\.([0-9]{1,9}))?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?"
 )
-_LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
+_LARGEST = {"FLOAT": (2 - 2**-23) * 2.0**127, "DOUBLE": sys.float_info.max}
 _EXACT = Context(prec=100)
 _EPOCH_DAY, _DAY, _HOUR, _MINUTE = date(1970, 1, 1).toordinal(), 86_400, 3_600, 60
 _NANOSECONDS, _NANOSECONDS_OF_MILLISECOND = 10**9, 10**6
@@ -83,6 +83,8 @@ def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
         return _decimal(type_name, arrow_type.precision, arrow_type.scale)
     if name in {"DATETIME", "TIMESTAMP", "TIMESTAMP_NTZ"}:
         return _TIMES[name](zone)
+    if name in _LARGEST:
+        return _float(name, _LARGEST[name])
     return _BY_NAME[name]
 
 
@@ -254,8 +256,6 @@ _TIMES = {"DATETIME": _datetime, "TIMESTAMP": _timestamp, "TIMESTAMP_NTZ": _time
 _BY_NAME = {
     "STRING": Form("a STRING: any text"),
     "BINARY": Form("a BINARY: any text, of which the bytes in UTF-8 are kept"),
-    "FLOAT": _float("FLOAT", _LARGEST_FLOAT),
-    "DOUBLE": _float("DOUBLE", sys.float_info.max),
     "BOOLEAN": Form("a BOOLEAN: true or false, in upper or lower case", _boolean),
     "DATE": Form("a DATE: a day such as 2020-11-17, from 0001-01-01 to 9999-12-31", _date),
 }

@@ -283,7 +283,7 @@ class _Delivery:
         With the policy to stop, and records that MaxCompute refuses, nothing of their wave is written: these records.
         """
         placed = batch.placed(blocks.rejected)
-        claiming = self._claiming(covered, left, placed, state)
+        claiming = self._claiming(covered, left, state)
         waves = [blocks.blocks[start : start + WAVE] for start in range(0, len(blocks.blocks), WAVE)] or [()]
         for number, wave in enumerate(waves, 1):
             stage = self._staged(wave, left)
@@ -305,9 +305,9 @@ class _Delivery:
                 )
         return True, []
 
-    def _claiming(self, covered: Coverage, left: Decoded, placed: Sequence[Rejected], state: State) -> Claiming:
+    def _claiming(self, covered: Coverage, left: Decoded, state: State) -> Claiming:
         """What the claims of these records tell of the logs that they are from."""
-        originals, known = self.line.services.errors.originals, batch.known(left, placed)
+        originals, known = self.line.services.errors.originals, batch.known(left)
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
         return Claiming.of(state, self.line.later(state, covered, known), begins)
 
