@@ -126,7 +126,7 @@ class TestSignsOfAnotherTopicOrTable:
 
 def test_delivered_records_that_no_log_has_are_told() -> None:
     other = ("orders", 1)
-    observed = Observed(dropped={**DROPPED, other: ((0, 4),)}, others=frozenset({other}))
-    assert observed.unlogged == {other: ((0, 4),)}
-    assert replace(observed, gone=frozenset({PLACE})).unlogged == observed.dropped
+    observed = Observed(dropped={**DROPPED, other: ((0, 4),)}, others={other: ((3, 3),)})
+    assert observed.unlogged == {other: ((3, 3),)}
+    assert replace(observed, gone=frozenset({PLACE})).unlogged == {**DROPPED, other: ((3, 3),)}
     assert BY_ID.unlogged == {}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.offsets import TopicPartition
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.originals import Found, Wanted
 
 pytestmark = pytest.mark.quick
@@ -180,7 +180,44 @@ class TestALook:
         originals = MemoryOriginals(log_of(range(10)))
         told = {3: delivered}
         found = marks.look(self.STATE, {PLACE: ((3, 3),)}, originals, soon(), lambda _, offset: told.get(offset))
-        assert found.others == (frozenset({PLACE}) if differs else frozenset())
+        assert found.others == ({PLACE: ((3, 3),)} if differs else {})
+
+    @pytest.mark.parametrize(
+        ("logged", "differing", "others"),
+        [
+            (range(40), {35}, ((35, 35),)),
+            # One of the last records brings it to light; all of them are compared then.
+            (range(40), {2, 3, 35}, ((2, 3), (35, 35))),
+            (range(40), set(range(40)), ((0, 39),)),
+            # Records of a former log come before those of this one.
+            (range(40), set(range(30)), ((0, 29),)),
+            ([*range(10), *range(20, 40)], {25}, ((25, 25),)),
+            ([*range(10), *range(20, 40)], {*range(5), *range(20, 30)}, ((0, 4), (10, 29))),
+            (range(38), {37}, ((37, 39),)),
+            (range(38), {36}, ((36, 36),)),
+        ],
+    )
+    def test_only_the_records_that_differ_are_of_another_log(
+        self, logged: Iterable[int], differing: set[int], others: Intervals
+    ) -> None:
+        def told(place: TopicPartition, offset: int) -> Delivered:
+            other = place == PLACE and offset in differing
+            return Delivered(replace(record(offset), key=b"k%d " % offset) if other else record(offset))
+
+        originals = MemoryOriginals(log_of(logged) | log_of(range(9), OTHER))
+        found = marks.look(self.STATE, {PLACE: ((0, 39),), OTHER: ((0, 2),)}, originals, soon(), told)
+        assert found.others == {PLACE: others}
+
+    def test_the_mark_is_compared_only_if_it_is_delivered(self) -> None:
+        told = {3: Delivered(replace(record(3), key=b"other"))}
+        found = marks.look(
+            self.STATE,
+            {PLACE: ((2, 3),)},
+            MemoryOriginals(log_of([9, 3])),
+            soon(),
+            lambda _, offset: told.get(offset),
+        )
+        assert found.others == {PLACE: ((2, 3),)}
 
 
 def test_the_logs_that_are_not_those_of_a_pending_divert() -> None:

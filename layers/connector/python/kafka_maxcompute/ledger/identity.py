@@ -31,8 +31,8 @@ class Observed:
     `table_created` is in epoch milliseconds, `topics` has topic ids, `ends` the offset that the next record of a
     topic-partition will get. `dropped` are the offsets about to be dropped as settled, `timestamps` the highest record
     timestamp (epoch ms) among them. `marks` has the digest of the record that the log holds at the ledger's mark, ""
-    if it holds none there. Of the topic-partitions in `gone` there is no log; the logs of those in `others` hold other
-    records at the dropped offsets than the delivery has.
+    if it holds none there. Of the topic-partitions in `gone` there is no log; at the offsets in `others`, the log holds
+    other records than the delivery has.
     """
 
     table: str = ""
@@ -43,12 +43,13 @@ class Observed:
     timestamps: ByTopicPartition = field(default_factory=dict)
     marks: Mapping[TopicPartition, str] = field(default_factory=dict)
     gone: frozenset[TopicPartition] = frozenset()
-    others: frozenset[TopicPartition] = frozenset()
+    others: Offsets = field(default_factory=dict)
 
     @property
     def unlogged(self) -> dict[TopicPartition, Intervals]:
         """The dropped offsets whose delivered records are in no log that is there."""
-        return {where: offsets for where, offsets in self.dropped.items() if where in self.gone | self.others}
+        gone = {where: offsets for where, offsets in self.dropped.items() if where in self.gone}
+        return {**self.others, **gone}
 
 
 def genesis(connector: str, table: str, table_created: int | None, topics: Mapping[str, str]) -> Genesis:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,7 +26,7 @@ from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
 from kafka_maxcompute.log_bounds import NOWHERE
-from kafka_maxcompute.offsets import difference, union
+from kafka_maxcompute.offsets import difference, intervals, union
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,12 +53,12 @@ class Look:
     """What logs hold at the ledger's marks, and where the records of a delivery are from.
 
     `digests` has that of the record at each mark, "" if there is none; `gone` has the topic-partitions that the brokers
-    don't know, `others` those whose logs hold other records than the delivery has.
+    don't know, `others` the offsets of a delivery's records that aren't those of the log.
     """
 
     digests: Mapping[TopicPartition, str] = field(default_factory=dict)
     gone: frozenset[TopicPartition] = frozenset()
-    others: frozenset[TopicPartition] = frozenset()
+    others: Offsets = field(default_factory=dict)
 
 
 def digest(record: Original) -> str:
@@ -76,8 +77,8 @@ def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadlin
     wanted = {where: union(at.get(where, ()), _tail(found)) for where, found in offsets.items()}
     found, gone = present(originals, wanted, deadline)
     told = {where: found.get((where, first)) for where, ((first, _),) in at.items() if where not in gone}
-    differing = (where for (where, offset), one in found.items() if not is_delivered(one, known(where, offset)))
-    return Look({where: "" if one is None else digest(one) for where, one in told.items()}, gone, frozenset(differing))
+    digests = {where: "" if one is None else digest(one) for where, one in told.items()}
+    return Look(digests, gone, _strange(offsets, found, known, originals, deadline))
 
 
 def beginnings(
@@ -171,6 +172,31 @@ def present(
         more, without = present(originals, {where: wanted[where] for where in half}, deadline)
         found, gone = found | more, gone | without
     return found, gone
+
+
+def _strange(
+    offsets: Offsets, found: Found, known: Known, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Intervals]:
+    """The offsets of a delivery's records that differ from those of the logs.
+
+    As soon as one that was `found` differs, all offsets of its topic-partition are read. What can't be compared goes by
+    the next record that can: if records of a former log and of this one come together, the former log's come first.
+    """
+    differing = {where for (where, offset), one in found.items() if not is_delivered(one, known(where, offset))}
+    read, _ = present(originals, {where: offsets[where] for where in differing}, deadline)
+    equal: dict[TopicPartition, dict[int, bool]] = {where: {} for where in differing}
+    for (where, offset), one in sorted({**found, **read}.items(), key=lambda at: at[0]):
+        delivered = known(where, offset)
+        if where in differing and delivered is not None:
+            equal[where][offset] = is_delivered(one, delivered)
+    return {where: _unequal(offsets[where], compared) for where, compared in equal.items()}
+
+
+def _unequal(offsets: Intervals, equal: Mapping[int, bool]) -> Intervals:
+    """The offsets at or before an unequal one, back to the compared one before it; `equal` is in rising order."""
+    compared = list(equal)
+    every = (offset for first, last in offsets for offset in range(first, last + 1))
+    return intervals(one for one in every if not equal[compared[min(bisect_left(compared, one), len(compared) - 1)]])
 
 
 def _one(offset: int) -> tuple[Interval]:
