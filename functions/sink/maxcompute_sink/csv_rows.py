@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,20}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|[+-]?Infinity")
+# The digits have one way to match, so a long field that is no number is refused after one pass.
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|[+-]?Infinity")
 _BOOLEANS = {"true": True, "false": False}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
@@ -34,11 +35,14 @@ _MOMENT = re.compile(
 )
 _LARGEST = {"FLOAT": (2 - 2**-23) * 2.0**127, "DOUBLE": sys.float_info.max}
 _EXACT = Context(prec=100)
+_NOT_A_NUMBER = Decimal("NaN")
 _EPOCH_DAY, _DAY, _HOUR, _MINUTE = date(1970, 1, 1).toordinal(), 86_400, 3_600, 60
 _NANOSECONDS, _NANOSECONDS_OF_MILLISECOND = 10**9, 10**6
 _LONGEST_OFFSET = 18 * _HOUR  # of ISO 8601's readers, such as Java's ZoneOffset
 
 _OTHER_FORM = "text of another form"
+_NUL, _STAND_IN = "\0", "\ud800"
+"""Half a surrogate pair stands in for NUL: no text that was decoded has one."""
 
 # The reader's own limit of 128 KB would refuse what a table takes, and a limit in characters isn't one in bytes.
 csv.field_size_limit(2**31 - 1)
@@ -48,24 +52,47 @@ class UnfitError(ValueError):
     """A field is no value of its column's type; the message says what was found, without repeating the field."""
 
 
+_REFUSALS = (ValueError, ArithmeticError, TypeError, LookupError, RecursionError)
+"""What a conversion of Python may raise for a text: a fault of that one field, whichever it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a column takes: `expected` says it, `read` makes a value of a field and raises `UnfitError`.
+    """What a column takes: `expected` says it, `convert` makes a value of a field; use `read` to call it.
 
-    Values are as `pyarrow.array` takes them for the column's Arrow type. `read` None: any text is a value.
+    Values are as `pyarrow.array` takes them for the column's Arrow type. `convert` None: any text is a value.
     """
 
     expected: str
-    read: Callable[[str], Any] | None = None
+    convert: Callable[[str], Any] | None = None
+
+    def read(self, text: str) -> Any:
+        """The value of a field; raises `UnfitError`, whatever the conversion raises."""
+        try:
+            return text if self.convert is None else self.convert(text)
+        except UnfitError:
+            raise
+        except _REFUSALS as error:
+            raise UnfitError(f"text that can't be converted ({type(error).__name__})") from None
 
 
 def fields(line: str) -> list[str]:
     """The fields of one line; raises ValueError, without repeating what the line holds."""
     try:
-        rows = list(csv.reader((line,), strict=True))
+        return _row(line)
     except csv.Error as error:
-        raise ValueError(f"expected one line of CSV, found a fault in it: {error}") from None
-    return rows[0] or [""]
+        fault = error
+    if _NUL in line:
+        # The reader of Python 3.10 takes no NUL; later ones do.
+        try:
+            return [field.replace(_STAND_IN, _NUL) for field in _row(line.replace(_NUL, _STAND_IN))]
+        except csv.Error as error:
+            fault = error
+    raise ValueError(f"expected one line of CSV, found a fault in it: {fault}")
+
+
+def _row(line: str) -> list[str]:
+    return next(csv.reader((line,), strict=True)) or [""]
 
 
 def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
@@ -133,11 +160,12 @@ def _decimal(type_name: str, precision: int, scale: int) -> Form:
     def read(text: str) -> Decimal:
         if not _NUMBER.fullmatch(text):
             raise UnfitError(_OTHER_FORM)
-        value = Decimal(text)
         try:
+            value = Decimal(text)
             exact = value.quantize(step, context=_EXACT) if value.is_finite() else None
         except InvalidOperation:
-            exact = None
+            # Python's numbers have exponents of up to 18 digits, those of a field as many as it likes.
+            value, exact = _NOT_A_NUMBER, None
         if exact is None or exact.adjusted() >= precision - scale:
             raise UnfitError("a number outside of that range")
         if exact != value:

@@ -237,7 +237,7 @@ def _csv_row(line: str | bytes, width: int) -> list[str]:
 
 def _read(target: _Target, form: csv_rows.Form, texts: Sequence[str | None], faults: _Faults) -> pa.Array:
     """A column of CSV fields."""
-    if form.read is None:
+    if form.convert is None:
         return _fitting(target, pa.array(texts, target.type), texts, faults)
     empty = "" if target.type == pa.utf8() else None
     values = []

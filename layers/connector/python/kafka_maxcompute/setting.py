@@ -35,6 +35,11 @@ _ADDRESS = re.compile(
 # KMS: a secret's name has 1 to 64 letters, digits and _ / + = . @ - (CreateSecret, 2016-01-20).
 _REFERENCE = re.compile(rf"env:{SECRET_PREFIX}[A-Za-z0-9_]+|kms:[A-Za-z0-9_/+=.@-]{{1,64}}")
 _CERTIFICATES = re.compile(rf"env:{CERTIFICATE_PREFIX}[A-Za-z0-9_]+")
+# What `datetime.fromisoformat` of Python 3.10 takes; later ones take more, and a setting means the same with each.
+_ISO_TEXT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?)?(?:[zZ]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -251,6 +256,8 @@ def _epoch_ms(text: str) -> int:
     """Epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
     if text.isdecimal():
         return int(text)
+    if not _ISO_TEXT.fullmatch(text):
+        raise ValueError(text)
     moment = datetime.fromisoformat(re.sub(r"[zZ]\Z", "+00:00", text))
     moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
     return int(moment.timestamp() * 1_000)
