@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute import dead_letters, originals
+from kafka_maxcompute.documents import DocumentError
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.originals import Original, is_of_one_time
 from kafka_maxcompute.topic_log import WHOLE_LOG
@@ -115,7 +116,14 @@ def note(found: Catalogue, record: Original) -> bool:
     """Take a record of the error topic for a note, if it is one."""
     try:
         made = notes.parse(record)
-    except ValueError as error:
+    except DocumentError as error:
+        raise RefusedError(
+            f"expected a note in a record of the error topic that says to be one, found {error}; nothing of this "
+            "package writes such a record: stop what does, and redrive again after "
+            "the topic's retention has removed it",
+            code="WrongRecord",
+        ) from None
+    except notes.UnknownVersionError as error:
         raise RefusedError(
             f"expected notes of version {notes.VERSION.decode()} in the error topic, found another: {error}; "
             "redrive with the version that wrote it",

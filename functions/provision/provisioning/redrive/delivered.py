@@ -118,7 +118,7 @@ def _opened(body: bytes) -> list[bytes] | None:
             if first == b"{"
             else base64.b64decode(body, validate=True)
         )
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError):
+    except (msgspec.MsgspecError, binascii.Error, UnicodeError, RecursionError):
         return None
     return [inside] if inside.lstrip()[:1] in ({b"[", b'"'} if first == b"{" else {b"[", b'"', b"{"}) else None
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from kafka_maxcompute import documents
 from kafka_maxcompute.dead_letters import PREFIX
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.originals import Original
@@ -67,7 +68,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_fiel
 
 
 Note: TypeAlias = "Claim | Done | Release"
-_decoder: msgspec.json.Decoder[Claim | Done | Release] = msgspec.json.Decoder(Claim | Done | Release)
+
+
+class UnknownVersionError(ValueError):
+    """A note of another version; the message is that version."""
 
 
 @dataclass(slots=True)
@@ -124,9 +128,13 @@ def encode(note: Note) -> Original:
 
 
 def parse(record: Original) -> Note | None:
-    """The note that a record of the error topic is; None where it's none. Raises ValueError for a version not known."""
+    """The note that a record of the error topic is; None if it's none.
+
+    Raises `UnknownVersionError`, and `DocumentError` for a record that says to be a note and isn't.
+    """
     if not record.headers or record.headers[0][0] != NOTE_HEADER:
         return None
     if record.headers[0][1] != VERSION:
-        raise ValueError(record.headers[0][1])
-    return _decoder.decode(record.value or b"")
+        raise UnknownVersionError(repr(record.headers[0][1])[: documents.SHOWN_CHARACTERS])
+    note: Note = documents.read(record.value, Claim | Done | Release)  # type: ignore[arg-type] # mypy knows no type of a union
+    return note

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute import documents
 from kafka_maxcompute.errors import RefusedError
 from provisioning import brokers
 from provisioning.meaning import meaning
@@ -111,14 +112,14 @@ class SettingsRecord:
 def _read(value: bytes, topic: str) -> Recorded:
     """The record's document; raises `RefusedError` for one that this version doesn't know."""
     try:
-        document = json.loads(value)
+        document = documents.read(value, dict[str, Any])
         version = document["v"]
         if version == VERSION:
             starts = {int(number): int(offset) for number, offset in document["start"].items()}
             return Recorded(dict(document["settings"]), frozenset(document["accept_risk"]), starts)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except documents.FAULTS:
         version = "that is none"
-    has = f"topic {topic}: expected a settings record of version {VERSION}, found one of version {version}"
+    has = f"topic {topic}: expected a settings record of version {VERSION}, found one of version {version!s:.80}"
     raise RefusedError(
         f"{has}; deploy the release that wrote it, or give the connector a config topic of its own", code="WrongRecord"
     )

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kafka_maxcompute import documents
+from kafka_maxcompute.documents import DocumentError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -139,8 +142,8 @@ def announcements(records: Iterable[Original], connector: str) -> dict[str, Anno
     found = {}
     for record in records:
         try:
-            one = msgspec.json.decode(record.value or b"", type=Announcement)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            one = documents.read(record.value, Announcement)
+        except DocumentError:
             continue
         if (one.connector, one.v, one.key) == (connector, VERSION, record.key):
             found[one.nonce] = one
@@ -156,8 +159,8 @@ def may_fail(one: Announcement, others: Iterable[Announcement], now: int) -> boo
 def parse(message: bytes | None) -> Sighting | None:
     """A sighting out of the status topic, or None where the message is something else."""
     try:
-        return msgspec.json.decode(message or b"", type=Sighting)
-    except msgspec.DecodeError:
+        return documents.read(message, Sighting)
+    except DocumentError:
         return None
 
 

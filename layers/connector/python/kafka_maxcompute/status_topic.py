@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
+from kafka_maxcompute import documents
 from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute.documents import DocumentError
 from kafka_maxcompute.errors import BatchError
 from kafka_maxcompute.originals import Original
 
@@ -113,8 +115,8 @@ def latest(records: Iterable[Original], connector: str) -> Mapping[bytes, Status
     found: dict[bytes, Status] = {}
     for record in records:
         try:
-            status = msgspec.json.decode(record.value or b"", type=Status)
-        except msgspec.MsgspecError:
+            status = documents.read(record.value, Status)
+        except DocumentError:
             continue
         if status.connector == connector and status.v == VERSION:
             found[status.key] = status

@@ -21,6 +21,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from kafka_maxcompute import documents
+from kafka_maxcompute.documents import DocumentError
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.packed import pack, unpack
 from kafka_maxcompute.offsets import Intervals, TopicPartition
@@ -206,8 +208,8 @@ def encode(operation: Operation) -> bytes:
 def cover(value: bytes) -> int:
     """The cover of a snapshot of the log, by its head alone; -1 for anything else, which may be no operation at all."""
     try:
-        head = msgspec.json.decode(value, type=_Head)
-    except msgspec.DecodeError:
+        head = documents.read(value, _Head)
+    except DocumentError:
         return -1
     return head.state.folded if head.v in READABLE and head.op == "snapshot" and head.state is not None else -1
 
@@ -215,11 +217,11 @@ def cover(value: bytes) -> int:
 def decode(value: bytes) -> Operation:
     """An operation of the log; raises `LedgerError` where this version of the code can't know what it means."""
     try:
-        document = msgspec.json.decode(value)
-        version = document.pop("v")
-    except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
+        document = documents.read(value, dict[str, Any])
+        version = documents.number(document, "v")
+    except DocumentError as error:
         raise LedgerError(
-            "expected an operation of the ledger, found a record that is none; "
+            f"expected an operation of the ledger, found a record that is none ({error}); "
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     if version not in READABLE:
@@ -227,11 +229,13 @@ def decode(value: bytes) -> Operation:
             f"expected operations of version {VERSION} or before in the ledger, found version {version!r}; "
             "a newer release of this package wrote it: deploy that one again"
         )
+    del document["v"]
     try:
         operation: Operation = msgspec.convert(_converted(document, lambda held: _flat(held, unpack), _flat), Operation)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except documents.FAULTS as error:
+        found = documents.described(error)
         raise LedgerError(
-            f"expected an operation of the ledger in version {version}, found another form ({error}); "
+            f"expected an operation of the ledger in version {version}, found another form ({found}); "
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     return operation
