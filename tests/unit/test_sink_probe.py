@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -272,3 +273,13 @@ class TestLooks:
         assert self.looks == 1
         self.fault, self.now = "", self.now + 10
         assert self.known(NONCE) == {NONCE}
+
+
+def test_marked_records_that_nobody_announced_cost_no_more_memory_than_their_text() -> None:
+    one = json.dumps(element(key=mark(), value=0)).encode().replace(b": 0}", b': [{"":0}' + b',{"":0}' * 70_000 + b"]}")
+    payload = b"[" + b",".join([one] * 8) + b"]"
+    tracemalloc.start()
+    assert answered(payload, lambda _: {}, list, request_id="r", now=NOW) is payload
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(payload)

@@ -43,6 +43,9 @@ LOOK_SECONDS = 5.0
 PAUSES = 10
 """After a look that left the place of any probe unknown, no look follows for so many times the time that it took: marks
 of somebody else's, each of another probe, can't slow a stream down by more than a tenth."""
+SHORT_BYTES = 16_384
+"""The longest key, value or coordinate that is looked at, as JSON; a mark has far fewer, even escaped in base64."""
+_NULL = msgspec.Raw(b"null")
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 _log = logging.getLogger(__name__)
@@ -50,21 +53,30 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A marked record: its mark, the JSON type of its element, and the record as delivered."""
+    """A marked record: its mark, the JSON type of its element, its place, and its element's text (no copy of it)."""
 
     mark: Mark
     element: str
-    data: dict[str, Any]
+    place: tuple[object, object, object]
+    text: msgspec.Raw
 
     @property
     def where(self) -> str:
         """As `topic-partition-offset`."""
-        return "-".join(str(self.data.get(name)) for name in ("topic", "partition", "offset"))
+        return "-".join(map(str, self.place))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The record as delivered, whole."""
+        event = json.loads(bytes(self.text))
+        event = json.loads(event) if isinstance(event, str) else event
+        data: dict[str, Any] = event.get("data", event)
+        return data
 
     def is_announced(self, known: Mapping[str, Announcement]) -> bool:
         """Whether it's where the provisioner's announcement says that the probe's records are."""
-        one, place = known.get(self.mark.nonce), [self.data.get(name) for name in ("topic", "partition", "offset")]
-        return one is not None and one.holds(place[0], *map(_number, place[1:]))
+        one, (topic, *numbers) = known.get(self.mark.nonce), self.place
+        return one is not None and one.holds(topic, *map(_number, numbers))
 
     def fails(self, known: Mapping[str, Announcement], now: int) -> bool:
         """Whether the batch has to fail on it, an announced one; `now` is in epoch milliseconds."""
@@ -150,13 +162,12 @@ def answered(
             failed=bool(failing),
             request_id=request_id,
         )
-        for one in own
-        if known[one.mark.nonce].is_since(now, probe.TELLING_SECONDS)
+        for one in [one for one in own if known[one.mark.nonce].is_since(now, probe.TELLING_SECONDS)][:MOST_TOLD]
     ]
     where = [one.where for one in own]
     _log.info("records of a probe", extra={"records": where, "told": len(told), "failing": len(failing)})
     if told:
-        tell(told[:MOST_TOLD])
+        tell(told)
     if failing:
         until = EPOCH + timedelta(milliseconds=max(known[one.mark.nonce].until for one in failing))
         raise ProbeError(
@@ -174,21 +185,47 @@ def apart(payload: bytes) -> list[tuple[bytes, Found | None]]:
         elements = msgspec.json.decode(array, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         return []
-    return [(element, _record(element) if probe.could_hold(element) else None) for element in map(bytes, elements)]
+    return [(bytes(element), _record(element) if probe.could_hold(bytes(element)) else None) for element in elements]
 
 
-def _record(element: bytes) -> Found | None:
+class _Data(msgspec.Struct):
+    """What tells a probe's record; the decoder skips the rest of it, and leaves these as text."""
+
+    topic: msgspec.Raw = _NULL
+    partition: msgspec.Raw = _NULL
+    offset: msgspec.Raw = _NULL
+    key: msgspec.Raw = _NULL
+    value: msgspec.Raw = _NULL
+
+
+class _Event(msgspec.Struct):
+    data: _Data | msgspec.UnsetType = msgspec.UNSET
+
+
+def _record(element: msgspec.Raw) -> Found | None:
+    text: bytes | str = bytes(element)
+    kind = "string" if text[:1] == b'"' else "object"
     try:
-        event, kind = json.loads(element), "object"
-        if isinstance(event, str):
-            event, kind = json.loads(event), "string"
-    except (ValueError, RecursionError):
+        if kind == "string":
+            text = msgspec.json.decode(text, type=str)
+        data = msgspec.json.decode(text, type=_Event).data
+        if data is msgspec.UNSET:
+            data = msgspec.json.decode(text, type=_Data)
+        mark = probe.find({"key": _short(data.key), "value": _short(data.value)})
+        place = _short(data.topic), _short(data.partition), _short(data.offset)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    data = event.get("data", event) if isinstance(event, dict) else None
-    if not isinstance(data, dict):
-        return None
-    mark = probe.find(data)
-    return None if mark is None else Found(mark, kind, data)
+    return None if mark is None else Found(mark, kind, place, element)
+
+
+def _short(text: msgspec.Raw) -> object:
+    """A text or a number; None for anything else, or longer than any that matters here."""
+    taken = bytes(text)
+    return (
+        msgspec.json.decode(taken, type=str | int | None)
+        if len(taken) <= SHORT_BYTES and taken[:1] not in b"[{tf"
+        else None
+    )
 
 
 def _number(value: object) -> object:
