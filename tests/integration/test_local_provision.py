@@ -60,7 +60,7 @@ def test_a_connector_is_looked_at_paused_resumed_destroyed_and_made_again(projec
         refused = command(project_copy, "provision", "destroy", '{"confirm": "another"}')
         assert refused.returncode == 1
         assert f"expected the connector's name, '{NAME}', found 'another'" in refused.stdout
-        words = json.dumps({"confirm": NAME, "remove": ["topics"]})
+        words = json.dumps({"confirm": NAME, "remove": ["topics"], "accept_risk": ["again"]})
         assert f"removed: topic connect-offset-{NAME}" in client(project_copy, "provision", "destroy", words)
         made = client(project_copy, "provision", "apply")
         assert f"  topic connect-offset-{NAME}: created" in made.splitlines()

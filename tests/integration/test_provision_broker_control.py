@@ -76,7 +76,7 @@ def test_topics_and_group_are_made_once_and_removed(around: Surrounding) -> None
     assert (again["state"], again["done"]) == ("unchanged", [])
     status = around.ask("status")
     assert (status["state"], status["lag"]["records"]) == ("unknown", 1)
-    gone = around.ask("destroy", confirm=around.settings["name"], remove=["topics"])
+    gone = around.ask("destroy", confirm=around.settings["name"], remove=["topics"], accept_risk=["again"])
     assert gone["state"] == "destroyed"
     assert f"group {group}" in gone["removed"]
     assert sizes(around) == {}

@@ -91,7 +91,7 @@ def test_connectors_side_by_side(around: Surrounding) -> None:
     assert "role AliyunKafkaMaxComputeUser1" not in applied["done"]
     assert ask("plan")["state"] == ask("plan", second)["state"] == "unchanged"
 
-    gone = ask("destroy", second, confirm="payments", remove=["topics"])
+    gone = ask("destroy", second, confirm="payments", remove=["topics"], accept_risk=["again"])
     assert gone["state"] == "destroyed", gone
     assert all("payments" in title for title in gone["removed"])
     planned = ask("plan")

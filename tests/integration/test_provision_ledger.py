@@ -69,7 +69,7 @@ def test_it_is_begun_once_and_says_what_it_is_about(around: Surrounding) -> None
     with around.cloud() as cloud, opened(cloud, cloud.request.settings) as (log, _):
         assert (log.start(cloud.deadline), log.end(cloud.deadline)) == (0, 1)
     assert ledger_step(around.ask("plan"))["resource"] in around.ask("destroy", confirm="orders")["kept"]
-    gone = around.ask("destroy", confirm="orders", remove=["topics"])
+    gone = around.ask("destroy", confirm="orders", remove=["topics"], accept_risk=["again"])
     assert f"topic {OFFSETS}" in gone["removed"]
     assert not any("ledger" in kept for kept in gone["kept"])
 

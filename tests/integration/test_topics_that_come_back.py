@@ -66,7 +66,7 @@ def test_clients_of_a_warm_instance_do_not_bring_topics_back(around: Surrounding
     append = [Append(settings.status_topic, 0, Original(key=b"k", value=b"v"))]
     assert len(appender.append(append, soon())) == 1
     log.append(b"k", b"v", soon())
-    gone = around.ask("destroy", confirm=settings.name, remove=["topics"])
+    gone = around.ask("destroy", confirm=settings.name, remove=["topics"], accept_risk=["again"])
     assert (gone["state"], gone["faults"]) == ("destroyed", [])
     for wait in (lambda: appender.append(append, Deadline.after(5)), lambda: log.append(b"k", b"v", Deadline.after(5))):
         with pytest.raises(BatchError):
@@ -91,7 +91,7 @@ def test_a_topic_that_another_client_keeps_bringing_back_is_told_of(
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        gone = around.ask("destroy", confirm=name, remove=["topics"])
+        gone = around.ask("destroy", confirm=name, remove=["topics"], accept_risk=["again"])
     finally:
         ended.set()
         writer.join()
@@ -108,7 +108,7 @@ def test_a_topic_that_another_client_keeps_bringing_back_is_told_of(
 
 def test_an_empty_topic_that_came_back_is_set_right_by_the_next_apply(around: Surrounding) -> None:
     servers, name = around.broker.bootstrap_servers, around.settings["name"]
-    assert around.ask("destroy", confirm=name, remove=["topics"])["state"] == "destroyed"
+    assert around.ask("destroy", confirm=name, remove=["topics"], accept_risk=["again"])["state"] == "destroyed"
     client = Producer({"bootstrap.servers": servers})
     for purpose in ("offset", "config", "status"):
         client.list_topics(f"connect-{purpose}-{name}", timeout=10)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_maxcompute.audit.comparison import KINDS, Known, findings, suspects, waiting
+from kafka_maxcompute.audit.audit import Examined, Report
+from kafka_maxcompute.audit.comparison import KINDS, Finding, Known, findings, suspects, waiting
 from kafka_maxcompute.audit.partition_values import misplaced, samples
+from kafka_maxcompute.audit.reply import as_json
 from kafka_maxcompute.audit.table_runs import Run
 from kafka_maxcompute.settings import Settings
 
@@ -196,3 +198,12 @@ class TestAfterAResetForATopicThatWasCreatedAgain:
     def test_what_was_not_written_before_is_judged_as_ever(self) -> None:
         one = known(runs=(run(0, 9), run(10, 19, copies=2), run(20, 99)), former=((0, 4),), doubtful=((30, 30),))
         assert found(one) == {"duplicate": ((10, 19),), "unclear": ((0, 4),)}
+
+
+def test_each_kind_of_finding_has_a_sentence() -> None:
+    every = tuple(Finding(kind, 0, ((1, 2),)) for kind in KINDS)
+    examined = Examined(known=known(), findings=every, waiting=0, unverifiable=0)
+    report = Report(topic="orders", statement="", topic_partitions=(examined,), pending=(), times_compared=0)
+    told = as_json(report)
+    assert len(told["faults"]) + len(told["doubts"]) == len(KINDS)
+    assert told["doubts"][0].startswith("orders-0: 2 offsets (1 to 2) unclear: since a reset of the topic-partition")

@@ -26,7 +26,7 @@ from provisioning.resources.policy import PROVISIONER
 from provisioning.resources.role import Role, principal
 from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.table import Table
-from provisioning.resources.topics import Topic
+from provisioning.resources.topics import Topic, is_surely_empty
 from provisioning.resources.trigger import Trigger
 from provisioning.survey import survey
 
@@ -159,6 +159,8 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
     if request.confirm != request.settings.name:
         wanted = f"confirm: expected the connector's name, {request.settings.name!r}, found {request.confirm!r}"
         return {"state": "blocked", "faults": [f"{wanted}; nothing was removed"], "removed": [], "kept": []}
+    if lost := _lost_with_topics(cloud):
+        return {"state": "blocked", "faults": lost, "removed": [], "kept": []}
     removed, kept = [], []
     topics: list[Resource] = []
     for resource in reversed(resources(request, cloud.account)):
@@ -179,6 +181,26 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
     faults = _kept_away(topics, cloud) if topics else []
     state = "incomplete" if faults else "destroyed"
     return {"state": state, "faults": faults, "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
+
+
+def _lost_with_topics(cloud: Cloud) -> list[str]:
+    """What removing the connector's topics would lose, those apart whose risk is accepted."""
+    request, settings = cloud.request, cloud.request.settings
+    if _KINDS[Topic] not in request.remove:
+        return []
+    lost = []
+    if settings.delivery == "exactly-once" and _KINDS[Table] not in request.remove and "again" not in request.accepted:
+        lost.append(
+            f"remove: without the ledger in {settings.offset_topic} nothing tells which records are in table "
+            f"{settings.table}, and an apply after this one writes them again; keep the topics, remove the table too, "
+            "or accept the risk 'again'"
+        )
+    if "letters" not in request.accepted and not is_surely_empty(cloud, settings.error_topic):
+        lost.append(
+            f"remove: {settings.error_topic} may hold dead letters that nobody has redriven, and their records may be "
+            "nowhere else; redrive them first, keep the topics, or accept the risk 'letters'"
+        )
+    return lost
 
 
 def _kept_away(topics: Sequence[Resource], cloud: Cloud) -> list[str]:

@@ -35,6 +35,7 @@ RISKS = {
     "timeout": "a function's timeout above 300 s, after which the stream has given the batch up",
     "bytes": "a stream that makes text of values, and no brokers to read them from: bytes that aren't UTF-8 are lost",
     "latest": "consumer offset latest for a stream or group that is made anew: records in between are never written",
+    "letters": "dead letters that nobody has redriven are deleted with their topic",
     "again": "records that are delivered again aren't known as written, and are written again",
 }
 """What loses data, and can be had only by naming it in accept_risk."""

@@ -33,6 +33,8 @@ _TOLD: Mapping[Kind, str] = {
     "outside-partition-value": "they are in a partition value that isn't their time's; were the settings changed?",
     "beyond-the-log": "the topic ends before them, so it was recreated or has lost its end; run the action reset, "
     "with 0 for every topic-partition of a recreated topic, with its end for one that is shorter",
+    "unclear": "since a reset of the topic-partition, their rows or letters may be those of the topic before it; "
+    "compare them with the source topic, and remove no rows for this",
 }
 
 
