@@ -15,14 +15,17 @@ from fc_powertools import Deadline
 from kafka_maxcompute import brokers
 from kafka_maxcompute.appending import Append, Appender
 from kafka_maxcompute.errors import BatchError
+from kafka_maxcompute.ledger import offset_topic
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.originals import Original
 from local_emulator.kafka import apache
 from local_emulator.kafka.apache import ApacheBroker
 from provisioning import actions
+from provisioning.resources.broker_topics import BrokerTopic
 from tests.deadlines import soon
 from tests.deployed import deployed
 from tests.provision_cloud import Surrounding, running
+from tests.stream_clients import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +76,20 @@ def test_clients_of_a_warm_instance_do_not_bring_topics_back(around: Surrounding
             wait()
     log.close()
     assert sizes(around) == {}
+
+
+def test_a_topic_that_goes_between_two_questions_is_gone(around: Surrounding, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = BrokerTopic(around.request().settings.status_topic, "status")
+    ask = offset_topic.configured
+
+    def deleted_meanwhile(client: AdminClient, name: str, deadline: Deadline) -> dict[str, str]:
+        client.delete_topics([name])[name].result(10)
+        assert eventually(lambda: name not in sizes(around))
+        return ask(client, name, deadline)
+
+    monkeypatch.setattr(offset_topic, "configured", deleted_meanwhile)
+    with around.cloud() as cloud:
+        assert topic.look(cloud) is None
 
 
 def test_a_topic_that_another_client_keeps_bringing_back_is_told_of(

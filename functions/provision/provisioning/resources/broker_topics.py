@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger import offset_topic
 from provisioning import brokers
 from provisioning.resource import Difference
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 REPLICAS = 3
 """Of a topic that is made, where there are as many brokers; one of them may fail without an append being lost."""
 REQUEST_SECONDS = 15.0
+UNKNOWN_TOPIC = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,12 @@ class BrokerTopic:
         if found is None:
             return None
         replicas = min((len(partition.replicas) for partition in found.partitions.values()), default=0)
-        configured = offset_topic.configured(client, self.name, deadline)
+        try:
+            configured = offset_topic.configured(client, self.name, deadline)
+        except RefusedError as error:
+            if error.code != UNKNOWN_TOPIC:
+                raise
+            return None  # deleted between the two questions
         state = BrokerTopicState(len(found.partitions), replicas, configured)
         wrong = self.compare(state) or self._loses_the_ledger(state)
         return replace(state, empty=bool(wrong) and is_surely_empty(cloud, self.name))
