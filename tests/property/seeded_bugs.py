@@ -99,7 +99,9 @@ SHORTENING = {
 }
 ROLLING_FORWARD = {
     "a divert settled without its letters": Change(
-        roll_forward.roll_forward, "_diverted(operation, services, deadline, known)", "pass"
+        roll_forward.roll_forward,
+        "write_letters(operation, services.ledger.read(deadline), services, deadline, known)",
+        "pass",
     ),
     "a release on a 404 of a moment": Change(
         roll_forward._committed, "if timestamp >= 0 and age > LIFE_SECONDS + MARGIN_SECONDS:", "if True:"
@@ -131,8 +133,8 @@ ROLLING_FORWARD = {
 DIVERTING = {
     "settled before the letters are written": Change(
         _Delivery._finish,
-        "            services.errors.write(",
-        "            services.ledger.append(Settle(id=claim.id), self.deadline)\n            services.errors.write(",
+        "            write_letters(",
+        "            services.ledger.append(Settle(id=claim.id), self.deadline)\n            write_letters(",
     ),
     "a letter of another record at the same offset": Change(
         diverted.ErrorTopic._of, "original = original if same else None", "pass"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kafka_maxcompute.ledger import marks
-from kafka_maxcompute.ledger.operations import Mark
+from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.ledger.operations import Divert, Mark
 from kafka_maxcompute.originals import Original
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Connector, places
+
+if TYPE_CHECKING:
+    from fc_powertools import Deadline
+    from kafka_maxcompute.ledger.operations import Operation
 
 pytestmark = pytest.mark.quick
 
@@ -53,3 +59,26 @@ def test_a_record_that_the_log_has_not_marks_nothing() -> None:
     connector.originals.log[ORDERS, 1] = Original(key=b"k1", value=b"v1", timestamp=HOUR_14 + 1)
     connector.deliver(batch(1))
     assert connector.state.marks == {}
+
+
+def test_a_topic_that_is_recreated_as_a_record_is_diverted_has_nothing_for_its_letter() -> None:
+    connector = Connector()
+    log = connector.originals.log
+    for offset in range(1, 4):
+        log[ORDERS, offset] = Original(key=b"k%d" % offset, value=b"v%d" % offset, timestamp=HOUR_14)
+    connector.deliver(batch(1, 2))
+
+    class Recreating(LogLedger):
+        def append(self, operation: Operation, deadline: Deadline) -> int | None:
+            if isinstance(operation, Divert):
+                for offset in range(1, 4):
+                    log[ORDERS, offset] = Original(key=None, value=b"of the new topic", timestamp=HOUR_14)
+            return super().append(operation, deadline)
+
+    untold = payload(element(3, key=None, timestamp=None, value=3))
+    done = connector.deliver(untold, connector.line(ledger=Recreating(connector.log)))
+    assert [divert.offsets for divert in done.diverted] == [{ORDERS: ((3, 3),)}]
+    (letter,) = connector.letters.letters
+    assert letter.offset == 3
+    assert letter.form != "original"
+    assert letter.record.value != b"of the new topic"

@@ -31,7 +31,7 @@ from kafka_maxcompute.errors import (
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
 from kafka_maxcompute.offsets import clash, count
-from kafka_maxcompute.roll_forward import roll_forward
+from kafka_maxcompute.roll_forward import roll_forward, write_letters
 from kafka_maxcompute.upload_sessions import UploadSession, commit
 from maxcompute_sink import batch, rejected
 from maxcompute_sink.blocks import Coverage
@@ -346,17 +346,17 @@ class _Delivery:
             self.done.state = state = ledger.read(deadline, through=last)
         accepted = [claim for claim in claims if claim.id in state.pending]
         with self.metrics.timed("commit"):
-            each(lambda claim: self._finish(claim, known), accepted)
+            each(lambda claim: self._finish(claim, state, known), accepted)
         return len(accepted) == len(claims)
 
-    def _finish(self, claim: Claim | Divert, known: Known) -> None:
-        """Make visible what was accepted, and settle it."""
+    def _finish(self, claim: Claim | Divert, state: State, known: Known) -> None:
+        """Make visible what was accepted, as `state` has it, and settle it."""
         services, deadline = self.line.services, self.deadline.earlier(SETTLE_SECONDS)
         if isinstance(claim, Claim):
             commit(services.sessions, UploadSession(claim.id, claim.partition_value), deadline)
             self.done.written.append(claim)
         else:
-            services.errors.write(claim.reasons, deadline, known, diverted.Claimed.by(claim))
+            write_letters(claim, state, services, deadline, known)
             self.done.diverted.append(claim)
         services.ledger.append(Settle(id=claim.id), self.deadline)
 

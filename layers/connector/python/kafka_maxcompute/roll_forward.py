@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.diverted import ErrorTopic, Known
     from kafka_maxcompute.ledger.ledger import Ledger
-    from kafka_maxcompute.ledger.operations import Divert, Pending
+    from kafka_maxcompute.ledger.operations import Divert, Pending, State
     from kafka_maxcompute.row_counts import RowCounts
     from kafka_maxcompute.upload_sessions import UploadSessions
 
@@ -71,16 +71,18 @@ def roll_forward(pending: Pending, services: Services, deadline: Deadline, known
     """
     operation = pending.operation
     if not isinstance(operation, Claim):
-        _diverted(operation, services, deadline, known)
+        write_letters(operation, services.ledger.read(deadline), services, deadline, known)
     elif not _committed(operation, pending.timestamp, services, deadline):
         return _counted(operation, services, deadline)
     services.ledger.append(Settle(id=operation.id), deadline)
     return Outcome.SETTLED
 
 
-def _diverted(divert: Divert, services: Services, deadline: Deadline, known: Known) -> None:
-    """Write the letters of a divert; a log that isn't the one of its records has nothing for them."""
-    state = services.ledger.read(deadline)
+def write_letters(divert: Divert, state: State, services: Services, deadline: Deadline, known: Known) -> None:
+    """Write the letters of an accepted divert; a log that isn't the one of its records has nothing for them.
+
+    `state` is the ledger's, read after the divert was appended. Raises what the reads and the error topic raise.
+    """
     others = marks.others(divert, state, services.errors.originals, deadline)
     claimed = replace(Claimed.by(divert), others=others)
     services.errors.write(divert.reasons, deadline, known, claimed)
