@@ -177,7 +177,7 @@ def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -
 
 def _leave_as_found(running: Cloud) -> None:
     """Remove the connector's topics and group from a broker that stays: the next run has another table."""
-    event = {"action": "destroy", "confirm": running.endpoints.connector, "remove": ["topics"]}
+    event = {"action": "destroy", "confirm": running.endpoints.connector, "remove": ["topics", "table"]}
     CONSOLE.print(f"\n> {json.dumps(event)}")
     provision_command.carry_out(running.endpoints, event)
 

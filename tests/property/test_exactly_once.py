@@ -7,7 +7,6 @@ other ones each time; ATTACK_SEED=n attacks with one world again, as a failure n
 
 from __future__ import annotations
 
-import logging
 import os
 from secrets import randbits
 from typing import TYPE_CHECKING
@@ -37,12 +36,14 @@ FIRST = randbits(40) if "ATTACKS" in os.environ else 1_000_000
 """The first seed: worlds are the same ones each time unless one asks for a number of them."""
 
 
+pytestmark = pytest.mark.usefixtures("silent")
+
+
 @pytest.fixture
 def hit(monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]) -> Hit:
     """Attacks with seeds, and tells what was done."""
     worlds: list[World] = []
     patched(monkeypatch, worlds)
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # all of it goes wrong on purpose
 
     def run(seeds: Iterable[int]) -> Report:
         report = Report()

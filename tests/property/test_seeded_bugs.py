@@ -6,8 +6,6 @@ unit tests that find them.
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from tests.property.attack import Attack
@@ -25,7 +23,6 @@ def found_by_attack(monkeypatch: pytest.MonkeyPatch) -> str | None:
     """What the attack finds wrong, in the world of the first seed that shows anything."""
     worlds: list[World] = []
     patched(monkeypatch, worlds)
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     for seed in range(WORLDS):
         attack = Attack(seed)
         worlds[:] = [attack.world]
@@ -36,6 +33,7 @@ def found_by_attack(monkeypatch: pytest.MonkeyPatch) -> str | None:
     return None
 
 
+@pytest.mark.usefixtures("silent")
 @pytest.mark.parametrize("name", [name for name in BUGS if name not in FOUND_OTHERWISE])
 def test_the_attack_alone_finds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with seeded(BUGS[name]):

@@ -180,8 +180,6 @@ def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
     try:
         array = pa.array(values, pa.binary() if unproven else target.type)
     except pa.ArrowInvalid:
-        if target.part not in {"key", "value"}:
-            raise
         # The log's own bytes are among them, where the event had replaced some (`replaced_text`).
         unproven, array = True, pa.array(values, pa.binary())
     if unproven:
