@@ -82,3 +82,15 @@ def test_a_topic_that_is_recreated_as_a_record_is_diverted_has_nothing_for_its_l
     assert letter.offset == 3
     assert letter.form != "original"
     assert letter.record.value != b"of the new topic"
+
+
+def test_another_record_at_the_same_offset_of_a_batch_is_no_repeat() -> None:
+    """A batch can hold records of a topic that was deleted, and of the one that was created again after it."""
+    connector = Connector()
+    newer = element(2, key="new", value="of the new topic", timestamp=HOUR_14 + 1)
+    done = connector.deliver(payload(element(1), element(2), element(2), newer, newer))
+    assert (sum(claim.rows for claim in done.written), done.unlogged, done.dropped) == (2, 1, 2)
+    assert connector.visible == places(1, 2)
+    (letter,) = connector.letters.letters
+    assert (letter.offset, letter.reason, letter.form) == (2, "not-in-log", "as-delivered")
+    assert (letter.record.key, letter.record.value) == (b"new", b"of the new topic")

@@ -12,7 +12,7 @@ from kafka_maxcompute.originals import NO_TIMESTAMP, Original
 from maxcompute_sink.blocks import Coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
@@ -81,6 +81,22 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
     return replace(decoded, records=list(records.values()), rejected=kept)
 
 
+def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], Delivered]]:
+    """What `distinct` leaves out although it differs in time or key from the record that stays.
+
+    Such records are from a topic that was deleted and from the one that was created again after it. Each dictionary has
+    at most one of an offset.
+    """
+    found: defaultdict[tuple[TopicPartition, int], list[Delivered]] = defaultdict(list)
+    for at, delivered in _delivered(decoded, ()):
+        known = [(one.record.timestamp, one.record.key) for one in found[at]]
+        is_comparable = delivered.form != "event" or not known
+        if is_comparable and (delivered.record.timestamp, delivered.record.key) not in known:
+            found[at].append(delivered)
+    most = max(map(len, found.values()), default=0)
+    return [{at: those[nth] for at, those in found.items() if len(those) > nth} for nth in range(1, most)]
+
+
 def split(decoded: Decoded, taken: Offsets) -> tuple[Decoded, Coverage]:
     """The batch without the records whose offsets are taken, and where those are from."""
     here = [contains(taken.get((one.topic, one.partition), ()), one.offset) for one in decoded.records]
@@ -132,14 +148,21 @@ def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
 
     def look(place: TopicPartition, offset: int) -> Delivered | None:
         if not found:
-            for record in decoded.records:
-                found[(record.topic, record.partition), record.offset] = Delivered(_original(record))
-            for one in (*decoded.rejected, *rejected):
-                if one.place is not None and one.offset is not None:
-                    found[one.place, one.offset] = _told(one)
+            found.update(_delivered(decoded, rejected))
         return found.get((place, offset))
 
     return look
+
+
+def _delivered(
+    decoded: Decoded, rejected: Iterable[Rejected]
+) -> Iterator[tuple[tuple[TopicPartition, int], Delivered]]:
+    """What was delivered at each offset, good records first."""
+    for record in decoded.records:
+        yield ((record.topic, record.partition), record.offset), Delivered(_original(record))
+    for one in (*decoded.rejected, *rejected):
+        if one.place is not None and one.offset is not None:
+            yield (one.place, one.offset), _told(one)
 
 
 def _told(one: Rejected) -> Delivered:

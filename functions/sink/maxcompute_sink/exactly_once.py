@@ -18,6 +18,7 @@ whether they are still free is decided by the claim. As soon as it says anything
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from kafka_maxcompute.errors import (
 )
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
-from kafka_maxcompute.offsets import clash, count
+from kafka_maxcompute.offsets import clash, count, intervals
 from kafka_maxcompute.roll_forward import roll_forward, write_letters
 from kafka_maxcompute.upload_sessions import UploadSession, commit
 from maxcompute_sink import batch, rejected
@@ -41,7 +42,7 @@ from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.diverted import Known
@@ -136,6 +137,8 @@ def deliver(
             records=decoded.elements,
             outcome="so the batch stops there; what comes before them is written (failure_policy stop)",
         )
+    if delivery.dropped():
+        delivery.keep_contradictions()
     line.services.errors.write_elements([(one.error, one.element) for one in elements], deadline)
     delivery.done.elements = sum(one.error.count for one in elements)
     delivery.done.dropped = delivery.dropped()
@@ -255,21 +258,35 @@ class _Delivery:
         kept, dropped = batch.split(left, state.settled)
         unlogged = self.line.verify(state, dropped, batch.known(self.decoded))
         if unlogged:
-            self._keep(unlogged, state)
+            self._keep(unlogged, state.generation, batch.known(self.decoded))
         return kept, batch.coverage(kept)
 
-    def _keep(self, unlogged: Offsets, state: State) -> None:
+    def keep_contradictions(self) -> None:
+        """Write letters of what the batch has at an offset besides the record that was written or diverted there."""
+        generation = None if self.done.state is None else self.done.state.generation
+        for others in batch.contradictions(self.decoded):
+            offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
+            for place, offset in others:
+                offsets[place].append(offset)
+
+            def known(
+                place: TopicPartition, offset: int, of: Mapping[Any, diverted.Delivered] = others
+            ) -> diverted.Delivered | None:
+                return of.get((place, offset))
+
+            self._keep({place: intervals(found) for place, found in offsets.items()}, generation, known)
+
+    def _keep(self, unlogged: Offsets, generation: int | None, known: Known) -> None:
         """Write letters of settled records that are in no log: nothing proves that they are the ones written.
 
         They can't be claimed again, so a letter is what is left; a redrive sends it only if that is allowed by name.
         """
-        known = batch.known(self.decoded)
 
         def told(place: TopicPartition, offset: int) -> diverted.Delivered | None:
             found = known(place, offset)
             return None if found is None else replace(found, message=diverted.UNLOGGED_MESSAGE)
 
-        claimed = diverted.Claimed(generation=state.generation, others=frozenset(unlogged))
+        claimed = diverted.Claimed(generation=generation, others=frozenset(unlogged))
         self.line.services.errors.write({diverted.UNLOGGED: unlogged}, self.deadline, told, claimed)
         records = sum(map(count, unlogged.values()))
         self.done.unlogged += records
