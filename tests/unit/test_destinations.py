@@ -146,6 +146,17 @@ def test_a_deployments_list_that_cant_be_read_is_a_fault() -> None:
     )
 
 
+def test_the_roles_keys_cross_the_internet_with_tls_only_unless_the_deployment_says_otherwise() -> None:
+    public = "http://service.cn-hangzhou.maxcompute.aliyun.com/api"
+    assert "don't go to service.cn-hangzhou.maxcompute.aliyun.com:80" in refused({"endpoint": public})
+    own = ENVIRONMENT | {"CONNECTOR_ENDPOINT": public}
+    assert settings({}, own).endpoint == public
+    tunnel = "http://dt.cn-hangzhou.maxcompute.aliyun.com"
+    assert Destinations.of(own).told_tunnel(tunnel, public) == tunnel
+    with pytest.raises(ConfigurationError, match="isn't a host of MaxCompute"):
+        Destinations.of(ENVIRONMENT).told_tunnel(tunnel, VPC)
+
+
 def test_an_endpoint_of_the_deployment_with_tls_isnt_taken_away() -> None:
     secured = ENVIRONMENT | {"CONNECTOR_ENDPOINT": "https://service.cn-hangzhou-vpc.maxcompute.aliyun-inc.com/api"}
     assert "don't go to service.cn-hangzhou-vpc.maxcompute.aliyun-inc.com:80" in refused({"endpoint": VPC}, secured)
@@ -210,6 +221,8 @@ def test_an_event_has_no_file_read(reference: str) -> None:
             {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "ssl_ca": ""},
             "sasl_mechanism: PLAIN with SASL_PLAINTEXT would send the password in clear text",
         ),
+        ({"sasl_mechanism": "PLAIN"}, "sasl_mechanism: an event can't weaken a connection: found PLAIN"),
+        ({"ssl_ca": ""}, "ssl_ca: an event can't weaken a connection: found none"),
         ({"ssl_check_hostname": False}, "ssl_check_hostname: an event can't weaken a connection: found false"),
     ],
 )

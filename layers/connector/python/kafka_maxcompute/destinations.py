@@ -102,14 +102,15 @@ class Destinations:
 
         It may be on another port of the same host, as a local emulator's is.
         """
-        if urlsplit(address).hostname != urlsplit(by).hostname and not self._vouches(address):
+        in_clear = urlsplit(by).scheme == "http" and locate(by).network == "public"
+        if urlsplit(address).hostname != urlsplit(by).hostname and not self._vouches(address, in_clear=in_clear):
             told = f"{_where(by)} names {_where(address)} as its Tunnel endpoint"
             remedy = f"if it is right, set {PREFIX}TUNNEL_ENDPOINT of the function to it"
             raise ConfigurationError([f"{told}, which isn't a host of MaxCompute; {remedy}"])
         return Vouched(address)
 
-    def _vouches(self, address: str) -> bool:
-        """Whether requests with the role's keys may go there."""
+    def _vouches(self, address: str, *, in_clear: bool = False) -> bool:
+        """Whether requests with the role's keys may go there; `in_clear` lets them cross the Internet without TLS."""
         own = [self.own[name] for name in ("endpoint", "tunnel_endpoint") if self.own[name]]
         if address in own:
             return True
@@ -118,7 +119,10 @@ class Destinations:
             return False
         if _where(address) in {*self.allowed, *map(_where, own)}:
             return True
-        return locate(address).network != "unknown" and parts.port in {None, _PORTS[parts.scheme]}
+        network = locate(address).network
+        if network == "public" and parts.scheme != "https" and not in_clear:
+            return False
+        return network != "unknown" and parts.port in {None, _PORTS[parts.scheme]}
 
     def _reference_faults(self, settings: Settings) -> Iterator[str]:
         """References to what nobody has meant for a connector."""
@@ -140,6 +144,10 @@ class Destinations:
         if (protocol, settings.sasl_mechanism) == clear != (own["security_protocol"], own["sasl_mechanism"]):
             remedy = f"take SASL_SSL or a SCRAM mechanism, or set both in {PREFIX}... of the function"
             yield f"sasl_mechanism: PLAIN with SASL_PLAINTEXT would send the password in clear text; {remedy}"
+        if settings.sasl_mechanism == "PLAIN" and own["sasl_mechanism"].startswith("SCRAM"):
+            yield f"sasl_mechanism: {_weaker('PLAIN', own['sasl_mechanism'], 'SASL_MECHANISM')}"
+        if protocol.endswith("SSL") and own["ssl_ca"] and not settings.ssl_ca:
+            yield f"ssl_ca: {_weaker('none', 'a certificate authority of its own', 'SSL_CA')}"
         if not settings.ssl_check_hostname and own["ssl_check_hostname"]:
             yield f"ssl_check_hostname: {_weaker('false', 'true', 'SSL_CHECK_HOSTNAME')}"
 
