@@ -181,3 +181,8 @@ def test_names_in_paths_are_names(name: str) -> None:
         "function",
         "trigger",
     ]
+
+
+def test_a_topic_partition_has_one_spelling_only() -> None:
+    with pytest.raises(ConfigurationError, match="start: expected"):
+        read(b'{"action": "plan", "start": {"0": 1, "00": 2}}', {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -149,8 +150,8 @@ class _Reading:
         """A JSON object; a name that is there twice becomes a fault."""
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            self.faults += [f"{name}: set twice; keep one of them" for name in made if names.count(name) > 1]
+            names = Counter(name for name, _ in pairs)
+            self.faults += [f"{name}: set twice; keep one of them" for name in made if names[name] > 1]
         return made
 
     def value(self, name: str, value: object) -> Any:
@@ -245,7 +246,7 @@ def _offsets(value: object) -> object:
         raise TypeError(value)
     if not all(type(offset) is int and offset >= 0 for offset in value.values()):
         raise ValueError(value)
-    if not all(number.isascii() and number.isdecimal() for number in value):
+    if not all(number.isascii() and number.isdecimal() and number == str(int(number)) for number in value):
         raise ValueError(value)
     return {int(number): offset for number, offset in value.items()}
 
