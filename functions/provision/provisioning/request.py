@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
-from kafka_maxcompute.setting import instant, named, shown
+from kafka_maxcompute.setting import SHOWN_CHARACTERS, instant, named, shown
 from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings, own_variables
 from kafka_maxcompute.table import Column, type_fault
 from provisioning.redrive import selection
@@ -40,6 +40,9 @@ RISKS = {
     "again": "records that are delivered again aren't known as written, and are written again",
 }
 """What loses data, and can be had only by naming it in accept_risk."""
+
+MOST_UNKNOWN = 20
+"""Unknown or repeated fields of an event that are named one by one."""
 
 IDENTITY = ("instance_id", "source_topic", "project", "table")
 """Settings that say which connector it is (D01): another value is a name in use, unless it's named in change."""
@@ -135,15 +138,21 @@ class _Reading:
         """The event's fields; unknown ones become faults."""
         try:
             given = json.loads(event, object_pairs_hook=self.once)
+            # What can't be written again can't be in a reply, nor in Kafka: half a surrogate pair.
+            json.dumps(given, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            raise ConfigurationError([f"expected an event of JSON, found none: {error}"]) from None
+            told = str(error)[:SHOWN_CHARACTERS]
+            raise ConfigurationError([f"expected an event of JSON in UTF-8, found none: {told}"]) from None
         if not isinstance(given, dict):
             raise ConfigurationError([f"expected an event that is a JSON object, found {type(given).__name__}"])
         known = [*_READERS, "settings"]
-        for name in given.keys() - set(known):
-            close = get_close_matches(name, known, n=1)
+        unknown = [name for name in given if name not in known]
+        if len(unknown) > MOST_UNKNOWN:
+            self.faults.append(f"expected fields such as {', '.join(known[:3])}, found {len(unknown)} others")
+        for name in unknown[:MOST_UNKNOWN]:
+            close = get_close_matches(name[:SHOWN_CHARACTERS], known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-            self.faults.append(f"{name}: no such field; {hint}")
+            self.faults.append(f"{name[:SHOWN_CHARACTERS]}: no such field; {hint}")
         return given
 
     def once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -151,7 +160,8 @@ class _Reading:
         made = dict(pairs)
         if len(made) < len(pairs):
             names = Counter(name for name, _ in pairs)
-            self.faults += [f"{name}: set twice; keep one of them" for name in made if names[name] > 1]
+            twice = [name for name in made if names[name] > 1]
+            self.faults += [f"{name[:SHOWN_CHARACTERS]}: set twice; keep one of them" for name in twice[:MOST_UNKNOWN]]
         return made
 
     def value(self, name: str, value: object) -> Any:

@@ -40,6 +40,9 @@ _ISO_TEXT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?)?(?:[zZ]|[+-][0-9]{2}:[0-9]{2})?)?"
 )
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+LATEST = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z in epoch milliseconds, the latest time that Python can tell."""
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -223,7 +226,7 @@ def instant(earliest: str) -> Kind:
 
     def read(value: object) -> int:
         found = value if isinstance(value, int) and not isinstance(value, bool) else _epoch_ms(_text(value))
-        if found < floor:
+        if not floor <= found <= LATEST:
             raise ValueError(found)
         return found
 
@@ -249,12 +252,14 @@ def _whole(value: object) -> int:
     """A whole number, or its digits."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise TypeError(value)
+    if not _WHOLE.fullmatch(str(value)):
+        raise ValueError(value)
     return int(value)
 
 
 def _epoch_ms(text: str) -> int:
     """Epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         return int(text)
     if not _ISO_TEXT.fullmatch(text):
         raise ValueError(text)

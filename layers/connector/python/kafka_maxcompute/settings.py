@@ -16,6 +16,7 @@ from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.setting import (
     CERTIFICATE_PREFIX,
     SECRET_PREFIX,
+    SHOWN_CHARACTERS,
     Setting,
     address,
     certificates,
@@ -34,6 +35,8 @@ from kafka_maxcompute.setting import (
 )
 
 PREFIX = "CONNECTOR_"
+MOST_UNKNOWN = 20
+"""Names that are no settings and are named one by one in the faults."""
 
 ConsumerOffset = Literal["earliest", "latest"]
 FailurePolicy = Literal["continue", "stop"]
@@ -175,16 +178,21 @@ def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]
 def _given(pairs: Iterable[tuple[str, object]], prefix: str, faults: list[str]) -> dict[str, tuple[str, object]]:
     """Key and value by setting; unknown settings and those given twice become faults that show no value."""
     given: dict[str, tuple[str, object]] = {}
+    unknown = 0
     for key, value in pairs:
         field = str(key)[len(prefix) :].lower()
         if field not in SETTINGS:
-            close = get_close_matches(field, SETTINGS, n=1)
-            hint = f"did you mean {_key(close[0], prefix)}?" if close else "docs/CONFIGURATION.md lists all"
-            faults.append(f"{key}: no such setting; {hint}")
+            unknown += 1
+            if unknown <= MOST_UNKNOWN:
+                close = get_close_matches(field[:SHOWN_CHARACTERS], SETTINGS, n=1)
+                hint = f"did you mean {_key(close[0], prefix)}?" if close else "docs/CONFIGURATION.md lists all"
+                faults.append(f"{str(key)[:SHOWN_CHARACTERS]}: no such setting; {hint}")
         elif field in given:
             faults.append(f"{key}: set twice, also as {given[field][0]}; keep one of them")
         else:
             given[field] = (str(key), value)
+    if unknown > MOST_UNKNOWN:
+        faults.append(f"{unknown - MOST_UNKNOWN} more names that are no settings; docs/CONFIGURATION.md lists all")
     return given
 
 
