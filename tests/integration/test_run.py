@@ -129,7 +129,8 @@ def test_two_signals_end_it_as_one_does(tmp_path: Path, mark: str) -> None:
     for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
         os.killpg(process.pid, number)
     said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 128 + signal.SIGINT
+    # Which of two pending signals a process handles first isn't defined.
+    assert process.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
     assert "Traceback" not in said
     assert marked(mark) == []
 
