@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.operations import Claim, Release
+from kafka_maxcompute.ledger.operations import Claim, Release, Settle
 from kafka_maxcompute.sql import Statement
 from kafka_maxcompute.statements import run_sql
 from provisioning import brokers
@@ -93,6 +93,40 @@ def test_a_table_made_anew_blocks(around: Surrounding) -> None:
     reply = around.ask("plan")
     assert reply["state"] == "blocked"
     assert "table connector_test.test_kafka: expected one created at" in ledger_step(reply)["why"][0]
+
+
+def test_a_table_that_is_gone_blocks_until_a_reset_says_what_is_to_be_in_the_new_one(around: Surrounding) -> None:
+    """An empty table in its place would lack what the ledger has as written, and the sink would stop at it."""
+    around.ask("apply", create_table=True)
+    ledger(around, CLAIM, Settle(id="s"))
+    with around.cloud() as cloud:
+        run_sql(cloud.maxcompute, Statement("drop table test_kafka"), cloud.deadline)
+    changes = around.changes()
+    for event in (
+        {"action": "plan"},
+        {"action": "plan", "create_table": True},
+        {"action": "apply", "create_table": True},
+    ):
+        reply = around.ask(**event)  # type: ignore[arg-type]
+        assert (reply["state"], reply.get("done", [])) == ("blocked", []), event
+        (why,) = ledger_step(reply)["why"]
+        assert why.startswith("table: none -> connector_test.test_kafka; the table is gone")
+        assert "pause the stream" in why
+        assert "run reset with the offset of each topic-partition" in why
+    assert around.changes() == changes
+    refused = around.ask("reset", start={"0": 0})
+    assert (refused["state"], len(refused["faults"])) == ("failed", 1)
+    assert "expected table connector_test.test_kafka" in refused["faults"][0]
+    assert "create it first" in refused["faults"][0]
+
+
+def test_another_table_takes_the_place_of_one_that_is_gone(around: Surrounding) -> None:
+    around.ask("apply", create_table=True)
+    with around.cloud() as cloud:
+        run_sql(cloud.maxcompute, Statement("drop table test_kafka"), cloud.deadline)
+    other = {"table": "other_table"}
+    around.deploy(other)
+    assert around.ask("apply", other, create_table=True, change=["table"])["state"] == "applied"
 
 
 COLUMNS = "(topic string, `partition` bigint, `offset` bigint, key string, value string) partitioned by (pt string)"

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from kafka_maxcompute import table_definition
-from kafka_maxcompute.errors import LedgerError
+from kafka_maxcompute.errors import LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity, marks
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
 from kafka_maxcompute.ledger.source_topics import ids
@@ -25,6 +24,7 @@ from provisioning import brokers
 from provisioning.connector import stream
 from provisioning.resources.ledger import begin, opened
 from provisioning.resources.start import outside
+from provisioning.resources.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,8 +139,13 @@ def _look(cloud: Cloud) -> Found:
     if settings.delivery != EXACTLY_ONCE:
         now = identity.identity(settings.name, table, None, {})
         return Found(starts, logs, committed, now, running, same_topic=request.same_topic)
-    created = table_definition.look(cloud.maxcompute, settings.table, cloud.deadline).created
-    now = identity.identity(settings.name, table, created, ids(configuration, [topic], deadline))
+    definition = Table(settings).look(cloud)
+    if definition is None:
+        remedy = "create it first (plan without create_table prints the statement), then call again"
+        raise RefusedError(
+            f"expected table {table}, which the ledger is to be about, found none; {remedy}", code="NoSuchTable"
+        )
+    now = identity.identity(settings.name, table, definition.created, ids(configuration, [topic], deadline))
     originals = KafkaOriginals(configuration, settings.group)
     found = Found(
         starts,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError
 
-from kafka_maxcompute import table_definition
 from kafka_maxcompute.errors import ConfigurationError, LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity, offset_topic
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
@@ -21,7 +20,7 @@ from provisioning import brokers
 from provisioning.plan import step
 from provisioning.resource import Difference
 from provisioning.resources.broker_topics import broker_topics
-from provisioning.resources.table import ABSENT
+from provisioning.resources.table import Table
 from provisioning.resources.topics import own_topics
 
 if TYPE_CHECKING:
@@ -31,22 +30,33 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import Identity, Snapshot, State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.table import TableDefinition
     from provisioning.cloud import Cloud
 
 NO_TOPIC = frozenset({NO_SUCH_TOPIC, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})
 ALLOWED = frozenset({"project", "table"})
 """What a ledger can go on with another one of, when that is named in `change`."""
+TABLE_GONE = (
+    "the table is gone, and the ledger has its rows as written, so an empty table in its place would never get them; "
+    "pause the stream, restore the table or create it by hand (plan without create_table prints the statement), then "
+    "run reset with the offset of each topic-partition from which records aren't in that table, then apply; "
+    'docs/OPERATIONS.md, "The table is gone", has every step'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerFound:
-    """The ledger's state, or why it can't be relied on; and what of table and topic is there now, None if not told."""
+    """The ledger's state, or why it can't be relied on; and what of table and topic is there now, None if not told.
+
+    `table_gone`: MaxCompute has no such table.
+    """
 
     state: State | None
     lost: str = ""
     wrong: tuple[str, ...] = ()
     table_created: int | None = None
     topics: Mapping[str, str] = field(default_factory=dict)
+    table_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +94,15 @@ class Ledger:
             if error.code in NO_TOPIC:
                 return None
             raise
-        created, topics = self._observed(cloud)
+        table, topics = self._observed(cloud)
+        found = LedgerFound(None, "", wrong, table.created if table else None, topics, table_gone=table is None)
         with opened(cloud, self.settings) as (log, ledger):
             if log.end(deadline) == 0:
                 return LedgerFound(None, "", wrong) if wrong and not self._begins_in_another_topic(cloud) else None
             try:
-                return LedgerFound(ledger.read(deadline), "", wrong, created, topics)
+                return replace(found, state=ledger.read(deadline))
             except LedgerError as error:
-                return LedgerFound(None, str(error), wrong, created, topics)
+                return replace(found, lost=str(error))
 
     def compare(self, found: LedgerFound) -> tuple[Difference, ...]:
         """A ledger that is lost, in a topic that loses it, or about something else isn't gone on with."""
@@ -105,6 +116,8 @@ class Ledger:
         if known.table.lower() != table.lower():
             wrong.append(self._other_table(known, table, len(found.state.pending)))
             return tuple(wrong)
+        if found.table_gone:
+            return (*wrong, Difference("table", "none", known.table, "by hand", TABLE_GONE))
         seen = identity.Observed(table=table, table_created=found.table_created, topics=found.topics)
         try:
             identity.check(found.state, seen)
@@ -114,8 +127,8 @@ class Ledger:
 
     def make(self, cloud: Cloud) -> None:
         """Append the Genesis; where somebody else did so first, this one has no effect."""
-        created, topics = self._observed(cloud)
-        first = Genesis(identity=self._about(created, topics))
+        table, topics = self._observed(cloud)
+        first = Genesis(identity=self._about(table, topics))
         with opened(cloud, self.settings) as (_, ledger):
             ledger.append(first, cloud.deadline)
 
@@ -126,8 +139,8 @@ class Ledger:
             return
         known = found.state.identity.topics if found.state.identity else {}
         # Observed again: this apply may have created the table. An id that the brokers don't tell stays what it was.
-        created, topics = self._observed(cloud)
-        now = self._about(created, {**known, **topics})
+        table, topics = self._observed(cloud)
+        now = self._about(table, {**known, **topics})
         name = uuid.uuid4().hex
         begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
         with opened(cloud, self.settings) as (_, ledger):
@@ -142,15 +155,15 @@ class Ledger:
         (topic,) = (one for one in topics if one.name == self.settings.offset_topic)
         return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}
 
-    def _about(self, created: int | None, topics: Mapping[str, str]) -> Identity:
+    def _about(self, table: TableDefinition | None, topics: Mapping[str, str]) -> Identity:
         """What the ledger is about from now on; without the table's creation time nothing could be proven later."""
-        if created is None:
+        if table is None or table.created is None:
             raise RefusedError(
                 f"expected a table {self._table()} with a creation time, which the ledger begins with, found none; "
                 "create the table, then call apply again",
                 code="NoSuchTable",
             )
-        return identity.identity(self.settings.name, self._table(), created, topics)
+        return identity.identity(self.settings.name, self._table(), table.created, topics)
 
     def _table(self) -> str:
         return f"{self.settings.project}.{self.settings.table}"
@@ -182,17 +195,11 @@ class Ledger:
     def _named_starts(self) -> dict[TopicPartition, int]:
         return {(self.settings.source_topic, number): offset for number, offset in self.starts.items()}
 
-    def _observed(self, cloud: Cloud) -> tuple[int | None, dict[str, str]]:
-        """When the table was made, and the source topic's id; what isn't there or isn't told is left out."""
+    def _observed(self, cloud: Cloud) -> tuple[TableDefinition | None, dict[str, str]]:
+        """The table, None if there is none, and the source topic's id; an id that isn't told is left out."""
         settings = self.settings
         topics = ids(brokers.configuration(cloud), [settings.source_topic], cloud.deadline.within(brokers.SECONDS))
-        try:
-            created = table_definition.look(cloud.maxcompute, settings.table, cloud.deadline).created
-        except RefusedError as error:
-            if error.code not in ABSENT:
-                raise
-            created = None
-        return created, topics
+        return Table(settings).look(cloud), topics
 
 
 def _until(settled: Intervals) -> str:
