@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 STAGE = ROOT / "build/mutants"
 EQUAL = ROOT / "tests/mutants.json"
-SOURCES = ("functions/sink", "layers/connector/python", "layers/powertools/python")
+SOURCES = ("functions/sink", "functions/provision", "layers/connector/python", "layers/powertools/python")
 KILLED = frozenset({1, 3})
 """Exit codes of pytest that say that a test failed."""
 TIMED_OUT = frozenset({24, 36, -24, 152, 255})
@@ -49,12 +49,12 @@ MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/framing.py": ("unit/test_sink_framing.py", "unit/test_sink_refused_data.py"),
     "maxcompute_sink/staging.py": ("unit/test_sink_refused_data.py", *_SINK),
     "kafka_maxcompute/roll_forward.py": ("unit/test_roll_forward.py", *_SINK),
-    "kafka_maxcompute/diverted.py": ("unit/test_sink_bad_records.py", "unit/test_roll_forward.py"),
+    "kafka_maxcompute/diverted.py": ("unit/test_diverted.py", "unit/test_sink_bad_records.py"),
     "kafka_maxcompute/upload_sessions.py": ("unit/test_upload_sessions.py", *_SINK),
     "kafka_maxcompute/ledger/state.py": _LEDGER,
     "kafka_maxcompute/ledger/ledger.py": (*_LEDGER, "unit/test_ledger_memory.py"),
     "kafka_maxcompute/ledger/operations.py": ("unit/test_ledger_operations.py", *_LEDGER),
-    "kafka_maxcompute/ledger/packed.py": ("unit/test_ledger_operations.py", "unit/test_ledger_size.py"),
+    "kafka_maxcompute/ledger/packed.py": ("unit/test_ledger_operations.py",),
     "kafka_maxcompute/ledger/gaps.py": ("unit/test_ledger_gaps.py",),
     "kafka_maxcompute/ledger/marks.py": ("unit/test_ledger_marks.py", *_SINK),
     "kafka_maxcompute/ledger/identity.py": ("unit/test_ledger_identity.py",),
