@@ -90,8 +90,9 @@ class UploadSessionsContract:
         self, sessions: UploadSessions, session: UploadSession, visible: Visible, deadline: Deadline
     ) -> None:
         commit(sessions, session, deadline)
-        with pytest.raises(RefusedError):
+        with pytest.raises(RefusedError) as caught:
             sessions.put_block(session, 1, body("c"), None, deadline)
+        assert caught.value.code == "StatusConflict"
         assert visible(PT) == ["a", "b"]
 
     def test_a_session_without_blocks_commits_nothing(
@@ -107,13 +108,15 @@ class UploadSessionsContract:
             lambda: sessions.commit(unknown, deadline),
             lambda: sessions.put_block(unknown, 0, body("a"), None, deadline),
         ):
-            with pytest.raises(RefusedError):
+            with pytest.raises(RefusedError) as caught:
                 call()
+            assert caught.value.code == "NoSuchUpload"
 
     @pytest.mark.parametrize("block_id", [-1, 20_000])
     def test_block_ids_go_from_0_to_19999(
         self, sessions: UploadSessions, session: UploadSession, deadline: Deadline, block_id: int
     ) -> None:
         sessions.put_block(session, 19_999, body("c"), None, deadline)
-        with pytest.raises(RefusedError):
+        with pytest.raises(RefusedError) as caught:
             sessions.put_block(session, block_id, body("c"), None, deadline)
+        assert caught.value.code == "InvalidBlockID"

@@ -61,6 +61,16 @@ def test_a_session_expires_a_day_after_it_was_opened() -> None:
     assert caught.value.code == "EXPIRED"
 
 
+def test_a_session_in_memory_is_committed_once() -> None:
+    """The service may answer a second commit as it answered the first; here it's known to be asked for once."""
+    sessions, deadline = InMemoryUploadSessions(), Deadline.after(5)
+    session = staged(sessions)
+    sessions.commit(session, deadline)
+    with pytest.raises(RefusedError) as caught:
+        sessions.commit(session, deadline)
+    assert (caught.value.code, sessions.committed) == ("StatusConflict", {PT: [body("a")]})
+
+
 class Faulty(InMemoryUploadSessions):
     """Sessions whose commits go as a script says, an entry each: what happens before the commit, and after it."""
 
@@ -71,6 +81,7 @@ class Faulty(InMemoryUploadSessions):
         self.script = list(script)
         self.statuses = statuses or []
         self.asked = 0
+        self.looked = 0
 
     def commit(self, session: UploadSession, deadline: Deadline) -> Status:
         self.asked += 1
@@ -83,6 +94,7 @@ class Faulty(InMemoryUploadSessions):
         return self.statuses.pop(0) if self.statuses else status
 
     def look(self, session: UploadSession, deadline: Deadline) -> State:
+        self.looked += 1
         state = super().look(session, deadline)
         return State(self.statuses.pop(0), state.blocks) if self.statuses else state
 
@@ -115,6 +127,16 @@ def test_a_commit_takes_place_once_and_is_known(script: list[Any], statuses: lis
     commit(sessions, staged(sessions), Deadline.after(30))
     assert sessions.committed == {PT: [body("a")]}
     assert sessions.asked == asked
+
+
+@pytest.mark.parametrize("look_first", [False, True])
+def test_a_commit_is_asked_for_at_once_or_after_a_look(*, look_first: bool) -> None:
+    sessions = Faulty()
+    session, deadline = staged(sessions), Deadline.after(5)
+    commit(sessions, session, deadline, look_first=look_first)
+    assert (sessions.asked, sessions.looked) == (1, int(look_first))
+    commit(sessions, session, deadline, look_first=True)
+    assert (sessions.asked, sessions.looked) == (1, int(look_first) + 1)
 
 
 def test_a_refusal_that_the_status_confirms_is_raised_and_not_repeated() -> None:
