@@ -60,7 +60,12 @@ def send(broker: Broker, topic: str, count: int, *, partitions: int = 3, first_m
     produce(broker.bootstrap_servers, topic, records)
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+PATIENCE_SECONDS = 120.0
+"""How long a stream may take to start. If the group's leader synchronises before another member, the embedded broker
+refuses that member, and the group begins again: seven seconds each time, and several times on a machine that is busy."""
+
+
+def eventually(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -18,6 +18,7 @@ from local_emulator.kafka.orders import orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from tests.kafka_fixtures import committed
+from tests.stream_clients import PATIENCE_SECONDS
 from tests.stream_settings import settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., EventStream]
 
-SECONDS = 30.0
+SECONDS = PATIENCE_SECONDS
 
 
 class Function:

@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,18 +18,9 @@ from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from local_emulator.kafka.topics import await_broker, count_partitions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.stream_clients import eventually
 
 ROOT = Path(__file__).parents[2]
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
 
 
 def alive(pid: int) -> bool:
