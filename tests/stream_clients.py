@@ -62,7 +62,7 @@ def send(broker: Broker, topic: str, count: int, *, partitions: int = 3, first_m
 
 PATIENCE_SECONDS = 120.0
 """How long a stream may take to start. If the group's leader synchronises before another member, the embedded broker
-refuses that member, and the group begins again: seven seconds each time, and several times on a machine that is busy."""
+refuses that member, and the group begins again: seven seconds each time, and several times on a busy machine."""
 
 
 def eventually(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
