@@ -202,9 +202,7 @@ DROPPING = {
         _Delivery._rolled_forward, "if generation not in {None, state.generation}:", "if False:"
     ),
     "policy stop includes the bad record": Change(batch.before, "if one.offset < ends", "if one.offset <= ends"),
-    "policy stop at the last bad record": Change(
-        batch.first_bad, "first.setdefault(one.place, one)", "first[one.place] = one"
-    ),
+    "policy stop at the last bad record": Change(batch.first_bad, "first.setdefault(place, one)", "first[place] = one"),
     "policy stop one element late": Change(
         batch.before_elements, "records=decoded.records[: one.after]", "records=decoded.records[: one.after + 1]"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,53 @@ def test_a_batch_without_repeats_is_the_same_object() -> None:
 def test_each_of_several_repeated_elements_that_are_none_stays() -> None:
     given = decoded(*(element(offset, value=[]) for offset in (2, 3, 2, 3)))
     assert [one.offset for one in batch.distinct(given, batch.coverage(given)).rejected] == [2, 3]
+
+
+def told(found: list[Any]) -> list[dict[tuple[int, int], tuple[str, object, object]]]:
+    return [
+        {(at[0][1], at[1]): (one.form, one.record.key, one.record.timestamp) for at, one in others.items()}
+        for others in found
+    ]
+
+
+def test_what_has_another_time_or_key_than_the_record_that_stays_is_no_repeat() -> None:
+    given = decoded(
+        *(element(1), element(1, value="again"), element(2), element(4), element(1, partition=1, key="other")),
+        *(element(1, key="other"), element(1, key="other"), element(1, timestamp=HOUR_14 + 1), element(2, key=None)),
+    )
+    assert told(batch.contradictions(given)) == [
+        {(0, 1): ("as-delivered", b"other", HOUR_14), (0, 2): ("as-delivered", None, HOUR_14)},
+        {(0, 1): ("as-delivered", b"k1", HOUR_14 + 1)},
+    ]
+
+
+def test_of_an_event_that_is_no_record_only_another_time_is_seen() -> None:
+    """Its key isn't known."""
+    later, bad = {"timestamp": HOUR_14 + 1}, {"value": []}
+    given = decoded(
+        *(element(1), element(1, **bad), element(1, **bad, **later), element(1, **bad, **later)),
+        *(element(2, **bad), element(2, **bad, key="other"), element(2, **bad, **later)),
+        *(element(3, **bad, timestamp=None), element(3, timestamp="yesterday")),
+        *(element(4, timestamp="today", key="a"), element(4, **bad, timestamp=None)),
+        element(4, timestamp="today", key="b"),
+    )
+    assert told(batch.contradictions(given)) == [
+        {
+            (0, 1): ("event", None, HOUR_14 + 1),
+            (0, 2): ("event", None, HOUR_14 + 1),
+            (0, 4): ("as-delivered", b"b", None),
+        }
+    ]
+
+
+def test_repeats_alone_and_no_records_contradict_nothing() -> None:
+    assert batch.contradictions(decoded(element(1), element(1), element(2, value=[]), element(2, value=[]))) == []
+    assert batch.contradictions(decoded()) == []
+
+
+def test_the_first_of_two_bad_records_at_one_offset_is_the_first_bad_one() -> None:
+    given = decoded(element(3, value=[]), element(2, value=[]), element(2, key=7))
+    assert batch.first_bad(given.rejected) == {ORDERS: given.rejected[1]}
 
 
 def test_topic_partitions_of_which_nothing_is_taken_stay_whole() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.diverted import Delivered
@@ -29,11 +31,10 @@ def rejected_coverage(rejected: Iterable[Rejected]) -> Coverage:
     """Where records that can't be written are from, as far as that is known."""
     offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
     timestamps: dict[TopicPartition, int] = {}
-    for one in rejected:
-        if one.place is not None and one.offset is not None:
-            offsets[one.place].append(one.offset)
-            if one.timestamp is not None:
-                timestamps[one.place] = max(one.timestamp, timestamps.get(one.place, one.timestamp))
+    for place, offset, one in _located(rejected):
+        offsets[place].append(offset)
+        if one.timestamp is not None:
+            timestamps[place] = max(one.timestamp, timestamps.get(place, one.timestamp))
     return Coverage({place: intervals(found) for place, found in sorted(offsets.items())}, timestamps)
 
 
@@ -45,9 +46,8 @@ def untimed(rejected: Iterable[Rejected]) -> dict[TopicPartition, Intervals]:
 def reasons(rejected: Iterable[Rejected]) -> dict[str, dict[TopicPartition, Intervals]]:
     """The offsets of records that can't be written, by reason."""
     by_reason: defaultdict[str, list[Rejected]] = defaultdict(list)
-    for one in rejected:
-        if one.place is not None:
-            by_reason[one.error.reason].append(one)
+    for one in placed(rejected):
+        by_reason[one.error.reason].append(one)
     return {reason: rejected_coverage(found).offsets for reason, found in by_reason.items()}
 
 
@@ -58,7 +58,14 @@ def placeless(rejected: Iterable[Rejected]) -> list[Rejected]:
 
 def placed(rejected: Iterable[Rejected]) -> list[Rejected]:
     """The others: their offsets can be claimed."""
-    return [one for one in rejected if one.place is not None]
+    return [one for _, _, one in _located(rejected)]
+
+
+def _located(rejected: Iterable[Rejected]) -> Iterator[tuple[TopicPartition, int, Rejected]]:
+    """What says which record it is, with its topic-partition and offset."""
+    for one in rejected:
+        if one.place is not None and one.offset is not None:
+            yield one.place, one.offset, one
 
 
 def only(decoded: Decoded, records: Sequence[Any]) -> Decoded:
@@ -74,9 +81,9 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
     for record in decoded.records:
         records.setdefault((record.topic, record.partition, record.offset), record)
     rejected: dict[tuple[str, int, int], Rejected] = {}
-    for one in placed(decoded.rejected):
-        if one.place is not None and one.offset is not None and (*one.place, one.offset) not in records:
-            rejected.setdefault((*one.place, one.offset), one)
+    for place, offset, one in _located(decoded.rejected):
+        if (*place, offset) not in records:
+            rejected.setdefault((*place, offset), one)
     kept = [*placeless(decoded.rejected), *rejected.values()]
     return replace(decoded, records=list(records.values()), rejected=kept)
 
@@ -84,16 +91,18 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
 def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], Delivered]]:
     """What `distinct` leaves out although it differs in time or key from the record that stays.
 
-    Such records are from a topic that was deleted and from the one that was created again after it. Each dictionary has
-    at most one of an offset.
+    Such records are from a topic that was deleted and from the one that was created again after it. Of an event that is
+    no record the key isn't known, so only its time counts. Each dictionary has at most one of an offset.
     """
     found: defaultdict[tuple[TopicPartition, int], list[Delivered]] = defaultdict(list)
+    seen: defaultdict[Any, set[tuple[bytes | None, ...]]] = defaultdict(set)
     for at, delivered in _delivered(decoded, ()):
-        known = [(one.record.timestamp, one.record.key) for one in found[at]]
-        is_comparable = delivered.form != "event" or not known
-        if is_comparable and (delivered.record.timestamp, delivered.record.key) not in known:
+        keys = seen[at, delivered.record.timestamp]
+        key = () if delivered.form == "event" else (delivered.record.key,)
+        if not keys or (key and keys.isdisjoint({key, ()})):
+            keys.add(key)
             found[at].append(delivered)
-    most = max(map(len, found.values()), default=0)
+    most = max(map(len, found.values()), default=1)
     return [{at: those[nth] for at, those in found.items() if len(those) > nth} for nth in range(1, most)]
 
 
@@ -121,16 +130,15 @@ def _is_in(one: Rejected, taken: Offsets) -> bool:
 def first_bad(rejected: Iterable[Rejected]) -> dict[TopicPartition, Rejected]:
     """The first record of each topic-partition that can't be written."""
     first: dict[TopicPartition, Rejected] = {}
-    for one in sorted(rejected, key=lambda one: -1 if one.offset is None else one.offset):
-        if one.place is not None:
-            first.setdefault(one.place, one)
+    for place, _, one in sorted(_located(rejected), key=itemgetter(1)):
+        first.setdefault(place, one)
     return first
 
 
 def before(decoded: Decoded, bad: Mapping[TopicPartition, Rejected]) -> Decoded:
     """The good records of a batch up to the first bad one of their topic-partition; no others."""
-    ends = {place: one.offset or 0 for place, one in bad.items()}
-    kept = [one for one in decoded.records if one.offset < ends.get((one.topic, one.partition), one.offset + 1)]
+    ends = {place: offset for place, offset, _ in _located(bad.values())}
+    kept = [one for one in decoded.records if one.offset < ends.get((one.topic, one.partition), math.inf)]
     return replace(decoded, records=kept, rejected=[])
 
 
@@ -160,9 +168,8 @@ def _delivered(
     """What was delivered at each offset, good records first."""
     for record in decoded.records:
         yield ((record.topic, record.partition), record.offset), Delivered(_original(record))
-    for one in (*decoded.rejected, *rejected):
-        if one.place is not None and one.offset is not None:
-            yield (one.place, one.offset), _told(one)
+    for place, offset, one in _located((*decoded.rejected, *rejected)):
+        yield (place, offset), _told(one)
 
 
 def _told(one: Rejected) -> Delivered:
