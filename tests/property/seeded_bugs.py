@@ -16,8 +16,8 @@ from tests.property.mutation import Change
 FOLD = {
     "a high-water mark for intervals": Change(
         state._settled,
-        "_joined(state.settled, operation.offsets)",
-        "_joined(state.settled, {place: ((0, found[-1][1]),) for place, found in operation.offsets.items()})",
+        "joined(state.settled, operation.offsets)",
+        "joined(state.settled, {place: ((0, found[-1][1]),) for place, found in operation.offsets.items()})",
     ),
     "the last time settled instead of the highest": Change(
         state._settled, "max(highest, timestamps.get(where, highest))", "highest"

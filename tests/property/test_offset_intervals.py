@@ -64,4 +64,7 @@ def test_offsets_of_several_topic_partitions(
     assert {where: all_of(found) for where, found in offsets.without(left, right).items()} == {
         where: found for where, found in missing.items() if found
     }
+    either = {where: one.get(where, frozenset()) | other.get(where, frozenset()) for where in one.keys() | other}
+    assert {where: all_of(found) for where, found in offsets.joined(left, right).items()} == either
+    assert offsets.joined({}, left, right, left) == offsets.joined(left, right)
     assert offsets.clash(left, right) == any(found & other.get(where, frozenset()) for where, found in one.items())

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fc_powertools import Deadline
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
 from kafka_maxcompute.ledger import gaps as gaps_module
-from kafka_maxcompute.ledger.gaps import AGAIN_SECONDS, APART, MANY, Gaps
+from kafka_maxcompute.ledger.gaps import AGAIN_SECONDS, APART, ENDING_SECONDS, MANY, Gaps
 from kafka_maxcompute.ledger.operations import Empty, State
 from kafka_maxcompute.ledger.state import Entry, advance
-from kafka_maxcompute.offsets import contains, within
+from kafka_maxcompute.offsets import contains, intervals, within
 from kafka_maxcompute.originals import MemoryOriginals, Original
 from provisioning.probe import shaped
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, NOW, PLACE, claim, folded
+from tests.sink_delivery import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fc_powertools import Deadline
     from kafka_maxcompute.ledger.gaps import Limits
     from kafka_maxcompute.ledger.operations import Operation
     from kafka_maxcompute.offsets import Intervals, TopicPartition
@@ -47,12 +48,14 @@ class Source(MemoryOriginals):
         super().__init__(log)
         self.aborted, self.stable = frozenset(aborted), stable
         self.readings: list[tuple[bool, Intervals]] = []
+        self.until: list[float] = []
         self.error: Exception | None = None
         self.steps = 0
 
     def passed(
         self, wanted: Wanted, deadline: Deadline, *, committed: bool
     ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
+        self.until.append(deadline.at)
         self.readings += [(committed, tuple(found)) for found in wanted.values()]
         if committed and self.stable is not None:
             cut = {place: within(tuple(found), 0, self.stable - 1) for place, found in wanted.items()}
@@ -91,15 +94,19 @@ class Search:
     source: MemoryOriginals = field(default_factory=Source)
     start: list[int] = field(default_factory=lambda: [0])
     committed: int | None = END
-    now: float = 0.0
+    now: float = 10 * AGAIN_SECONDS
     asked: int = 0
     ledger: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
-        self.gaps = Gaps(self.ledger, self.source, self.limits, lambda: self.now, lambda _: 0)
+        def pick(count: int) -> int:
+            return range(count)[0]
 
-    def limits(self, places: Iterable[TopicPartition], _: Deadline) -> Limits:
+        self.gaps = Gaps(Timed(self.ledger), Timed(self.source), self.limits, lambda: self.now, pick)
+
+    def limits(self, places: Iterable[TopicPartition], deadline: Deadline) -> Limits:
         """The start is the next of those given, the last one for ever."""
+        assert isinstance(deadline, Deadline)
         self.asked += 1
         start = self.start.pop(0) if len(self.start) > 1 else self.start[0]
         return {} if self.committed is None else dict.fromkeys(places, (start, self.committed))
@@ -121,6 +128,20 @@ def test_few_gaps_are_let_be() -> None:
     search = Search()
     assert search.settle(State(generation=3, settled={PLACE: SETTLED[1:]})) == ()
     assert search.asked == 0
+
+
+def test_gaps_that_are_pending_or_were_looked_at_are_not_among_the_many() -> None:
+    pending = folded(GENESIS, claim("s", 1, 1)).pending
+    search = Search()
+    assert search.settle(State(generation=3, settled={PLACE: SETTLED}, pending=pending)) == ()
+    assert search.asked == 0
+
+
+def test_few_gaps_that_others_have_left_are_let_be() -> None:
+    search = Search(source := Source())
+    search.ledger.state = State(generation=3, settled={PLACE: SETTLED[1:]})
+    assert search.gaps.settle(STATE, soon()) == 0
+    assert source.readings == []
 
 
 def test_gaps_of_all_topic_partitions_count_together() -> None:
@@ -190,14 +211,42 @@ def test_what_lies_between_gaps_is_read_only_where_they_are_near() -> None:
     assert source.readings == [(True, ((1, near), (far, far)))]
 
 
+@pytest.mark.parametrize(
+    ("settled", "read"),
+    [
+        # A gap is wide itself.
+        ([0, 10, 12], [(1, 11)]),
+        ([0, 2, 3 * APART], [(1, 3 * APART - 1)]),
+        # The first two lie apart, or the last two.
+        ([0, *range(2, APART + 2), APART + 3], [(1, 1), (APART + 2, APART + 2)]),
+        ([0, *range(2, APART + 1), APART + 2], [(1, APART + 1)]),
+        ([0, 2, *range(4, APART + 6), APART + 7], [(1, 3), (APART + 6, APART + 6)]),
+    ],
+)
+def test_near_gaps_are_read_together(
+    monkeypatch: pytest.MonkeyPatch, settled: list[int], read: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(gaps_module, "MANY", 0)
+    search = Search(source := Source(), committed=10**9)
+    search.settle(State(generation=3, settled={PLACE: intervals(settled)}))
+    assert source.readings == [(True, tuple(read))]
+
+
+def test_reading_ends_before_the_time_does() -> None:
+    search = Search(source := Source({(PLACE, offset): RECORD for offset in range(END)}))
+    deadline = soon()
+    assert search.gaps.settle(STATE, deadline) == 0
+    assert source.until == [deadline.at - ENDING_SECONDS]
+
+
 def test_gaps_full_of_records_are_read_once_and_again_after_a_while() -> None:
     search = Search(source := Source({(PLACE, offset): RECORD for offset in range(END)}))
     assert search.settle() == search.settle() == ()
     assert len(source.readings) == 1
     source.log.clear()
-    search.now = AGAIN_SECONDS - 1
+    search.now += AGAIN_SECONDS - 1
     assert search.settle() == ()
-    search.now = AGAIN_SECONDS
+    search.now += 1
     assert len(search.settle()) == MANY + 1
 
 
@@ -215,12 +264,21 @@ def test_a_long_reading_is_done_in_parts(monkeypatch: pytest.MonkeyPatch, name: 
     monkeypatch.setattr(gaps_module, name, 2_000 * (size if name == "READ_BYTES" else 1))
     search, state, rounds = Search(Source(log)), STATE, 0
     while found := search.settle(state):
-        assert len(found) <= 2_001
+        assert len(found) == (1_001 if rounds == 2 else 2_000)
         state = advance(state, [Entry(rounds, NOW, Empty(offsets={PLACE: found}, generation=3))])
         rounds += 1
         monkeypatch.setattr(gaps_module, "MANY", 0)
     assert state.settled == {PLACE: ((0, END - 1),)}
     assert rounds == 3
+
+
+def test_gaps_full_of_records_that_are_read_in_parts_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps_module, "READ_RECORDS", 4_000)
+    monkeypatch.setattr(gaps_module, "MANY", 0)
+    search = Search(source := Source({(PLACE, offset): RECORD for offset in range(END)}))
+    for _ in range(5):
+        assert search.settle() == ()
+    assert [found for _, found in source.readings] == [((first, END - 2),) for first in (1, 4_001, 8_001)]
 
 
 def test_what_was_read_before_the_time_was_over_counts() -> None:

@@ -50,9 +50,24 @@ def test_compaction_keeps_the_last_of_each_key_and_the_offsets(log: MemoryLog) -
     assert log.records(4, soon()) == ([], 5)
 
 
+def test_compaction_before_an_offset_leaves_what_comes_from_there_on(log: MemoryLog) -> None:
+    log.append(b"b", b"b", soon())
+    log.append(b"a", b"a", soon())
+    log.compact(before=2)
+    assert [(record.offset, record.key) for record in log.kept()] == [(2, b"a"), (3, b"c"), (4, b"b"), (5, b"a")]
+
+
+def test_a_record_tells_which_leader_it_was_written_by(log: MemoryLog) -> None:
+    """Kafka's epochs begin at 0; an unclean election is one of the log's, too."""
+    for change in (log.elect, log.elect, lambda: log.truncate(6), lambda: log.truncate(7)):
+        change()
+        log.append(b"d", b"d", soon())
+    assert [record.epoch for record in log.kept()] == [0, 0, 0, 0, 1, 2, 3, 4]
+
+
 def test_nothing_comes_from_outside_the_log(log: MemoryLog) -> None:
     log.delete_before(2)
-    with pytest.raises(PositionLostError):
+    with pytest.raises(PositionLostError, match="expected log offset 1 in 2 to 4"):
         log.records(1, soon())
     with pytest.raises(UnavailableError, match="the log's end"):
         log.records(4, soon())

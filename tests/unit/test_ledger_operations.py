@@ -16,15 +16,17 @@ from kafka_maxcompute.ledger.operations import (
     Empty,
     Identity,
     Mark,
+    Pending,
     Release,
     Reset,
     Settle,
     Snapshot,
+    State,
     cover,
     decode,
     encode,
 )
-from kafka_maxcompute.ledger.packed import FEW, unpack
+from kafka_maxcompute.ledger.packed import FEW, pack, unpack
 from tests.ledger_entries import GENESIS, claim, divert, folded, reset
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ OPERATIONS: list[Operation] = [
     Reset(id="r", generation=2, identity=ODD_IDENTITY, starts={("orders", 0): 4}, marks={("orders", 0): Mark(3, "d")}),
     Snapshot(state=folded(GENESIS, claim("s", 0, 9, begins=4), Settle(id="s"), reset(start=3), claim("t", 3, 4))),
     Snapshot(state=folded(GENESIS, claim("offsets", 0, 9), divert("settled", 20, 29), reset())),
+    Snapshot(
+        state=State(generation=3, pending={"op": Pending(ODD_CLAIM, 5), "v": Pending(ODD_DIVERT, -1)}, former=ODD)
+    ),
 ]
 
 
@@ -105,15 +110,39 @@ def test_a_claim_of_every_third_offset_is_small() -> None:
     assert len(encode(sparse)) < 200
 
 
-@pytest.mark.parametrize("steps", [b"", b"\x02\x00", b"\x01\x00\x00"])
+@pytest.mark.parametrize("steps", [b"", b"\x02\x00", b"\x00\x00\x00", b"\x01\x00\x00", b"\x02\x01\x00\x00\x00"])
 def test_packed_intervals_that_touch_or_lack_their_end_are_refused(steps: bytes) -> None:
     with pytest.raises(ValueError, match="rising intervals that don't touch"):
         unpack([5, "B", b64encode(zlib.compress(steps)).decode()])
 
 
-def test_packed_numbers_are_steps_and_then_lengths() -> None:
-    """The format, whatever the code: two intervals, two offsets apart, of one and of three offsets."""
-    assert unpack([5, "B", b64encode(zlib.compress(b"\x02\x00\x02")).decode()]) == ((5, 5), (7, 9))
+@pytest.mark.parametrize(
+    ("steps", "offsets"), [(b"\x02\x00\x02", ((5, 5), (7, 9))), (b"\x03", ((5, 8),)), (b"\x00", ((5, 5),))]
+)
+def test_packed_numbers_are_steps_and_then_lengths(steps: bytes, offsets: Intervals) -> None:
+    """The format, whatever the code; the first: two intervals, two offsets apart, of one and of three offsets."""
+    assert unpack([5, "B", b64encode(zlib.compress(steps)).decode()]) == offsets
+
+
+@pytest.mark.parametrize(
+    ("highest", "width"),
+    [(255, "B"), (256, "H"), (2**16 - 1, "H"), (2**16, "I"), (2**32 - 1, "I"), (2**32, "Q"), (2**62, "Q")],
+)
+def test_packed_numbers_are_as_wide_as_the_highest_of_them(highest: int, width: str) -> None:
+    near = tuple((2 * number, 2 * number) for number in range(FEW))
+    last = near[-1][1]
+    for offsets in ((*near, (last + highest, last + highest)), (*near, (last + 2, last + 2 + highest))):
+        packed = pack(offsets)
+        assert packed[1] == width
+        assert unpack(packed) == offsets
+
+
+def test_packed_numbers_with_anything_between_them_are_refused() -> None:
+    text = b64encode(zlib.compress(b"\x02\x00\x02")).decode()
+    with pytest.raises(ValueError, match="packed offsets can't be read"):
+        unpack([5, "B", text[:-4]])
+    with pytest.raises(ValueError, match="base64"):
+        unpack([5, "B", f"{text[:4]}\n{text[4:]}"])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
@@ -135,6 +164,11 @@ def test_the_head_of_a_snapshot_tells_its_cover() -> None:
 def test_a_newer_version_stops_with_what_to_do() -> None:
     with pytest.raises(LedgerError, match=r"expected operations of version 2 or before .* version 3; .* deploy that"):
         decode(b'{"v":3,"op":"settle","id":"s"}')
+
+
+def test_another_form_of_an_operation_stops_with_what_is_other() -> None:
+    with pytest.raises(LedgerError, match=r"in version 1, found another form \(Object missing required field `id`\);"):
+        decode(b'{"v":1,"op":"settle"}')
 
 
 @pytest.mark.parametrize(

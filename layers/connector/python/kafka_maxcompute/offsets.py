@@ -130,6 +130,15 @@ def gaps(these: Intervals, *, within: Interval) -> Intervals:
     return tuple(zip(starts[begin:stop], ends[begin:stop], strict=True))
 
 
+def joined(these: Offsets, *others: Offsets) -> dict[TopicPartition, Intervals]:
+    """What is in any of them, by topic-partition."""
+    found = dict(these)
+    for those in others:
+        for where, more in those.items():
+            found[where] = union(found.get(where, ()), more)
+    return found
+
+
 def without(these: Offsets, those: Offsets) -> dict[TopicPartition, Intervals]:
     """What is in the first and not in the second, by topic-partition."""
     left = {where: difference(found, those.get(where, ())) for where, found in these.items()}

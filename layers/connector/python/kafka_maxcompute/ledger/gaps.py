@@ -24,7 +24,7 @@ from kafka_maxcompute.offsets import (
     gaps,
     intersection,
     intervals,
-    union,
+    joined,
     within,
     without,
 )
@@ -84,8 +84,11 @@ class Gaps:
         doubtful = self._doubtful(state)
         limits = self.limits(doubtful, deadline)
         # Nothing is known of what the log has lost, and nothing will be.
-        self._look_no_more(before({place: start for place, (start, _) in limits.items()}))
-        chosen = self._chosen(_limited(doubtful, limits))
+        self.looked = joined(self.looked, before({place: start for place, (start, _) in limits.items()}))
+        doubtful = _limited(doubtful, limits)
+        if not doubtful:
+            return 0
+        chosen = self._chosen(doubtful)
         read = _Reading(chosen)
         read.go(self.originals, _windows(chosen), deadline.earlier(ENDING_SECONDS))
         if not read.passed:
@@ -94,12 +97,8 @@ class Gaps:
         empty = _limited(read.empty(), self.limits(read.passed, deadline))
         if empty:
             self.ledger.append(Empty(offsets=empty, generation=state.generation), deadline)
-        self._look_no_more(read.passed)
+        self.looked = joined(self.looked, read.passed)
         return _count(empty)
-
-    def _look_no_more(self, looked: Offsets) -> None:
-        for place, found in looked.items():
-            self.looked[place] = union(self.looked.get(place, ()), found)
 
     def _doubtful(self, state: State) -> dict[TopicPartition, Intervals]:
         """All gaps between offsets of a topic-partition that are settled, besides those that were looked at."""
@@ -109,7 +108,7 @@ class Gaps:
             return {}
         held = taken(state)
         found = {
-            place: gaps(held[place], within=(settled[0][0], settled[-1][1])) for place, settled in state.settled.items()
+            place: gaps(held[place], within=(settled[0][1], settled[-1][1])) for place, settled in state.settled.items()
         }
         return without(found, self.looked)
 
@@ -117,10 +116,10 @@ class Gaps:
         """Some neighbouring gaps, of any topic-partition and those that come after it."""
         chosen: dict[TopicPartition, Intervals] = {}
         places, left = list(doubtful), AT_ONCE
-        begin = self.pick(len(places)) if places else 0
+        begin = self.pick(len(places))
         for place in places[begin:] + places[:begin]:
             found = doubtful[place]
-            first = min(self.pick(len(found)), len(found) - left) if len(found) > left else 0
+            first = min(self.pick(len(found)), max(0, len(found) - left))
             chosen[place] = found[first : first + left]
             left -= len(chosen[place])
             if not left:
@@ -151,7 +150,7 @@ class _Reading:
 
     def empty(self) -> dict[TopicPartition, Intervals]:
         """The gaps, or parts of them, that were passed and hold no record."""
-        passed = {place: intersection(found, self.passed.get(place, ())) for place, found in self.doubtful.items()}
+        passed = {place: intersection(self.doubtful[place], found) for place, found in self.passed.items()}
         return without(passed, {place: intervals(held) for place, held in self.held.items()})
 
     def _pass(
@@ -171,16 +170,15 @@ class _Reading:
                         break
         except DeadlineError:
             self.records = READ_RECORDS  # what was passed counts, and no more is read
-        for place, following in behind.items():
-            passed = within(windows[place], 0, following - 1)
-            self.passed[place] = union(self.passed.get(place, ()), passed)
+        passed = {place: within(windows[place], 0, following - 1) for place, following in behind.items()}
+        self.passed = joined(self.passed, passed)
 
 
 def _windows(chosen: Mapping[TopicPartition, Intervals]) -> dict[TopicPartition, Intervals]:
     """What is read for these gaps: what lies between them as well, where they are near."""
     windows: dict[TopicPartition, Intervals] = {}
     for place, found in chosen.items():
-        begins = [0, *(i for i in range(1, len(found)) if found[i][0] - found[i - 1][1] > APART), len(found)]
+        begins = [0, *(i for i, (one, other) in enumerate(pairwise(found), 1) if other[0] - one[1] > APART), len(found)]
         windows[place] = tuple((found[begin][0], found[end - 1][1]) for begin, end in pairwise(begins))
     return windows
 

@@ -25,12 +25,11 @@ from kafka_maxcompute.ledger.operations import (
     Snapshot,
     State,
 )
-from kafka_maxcompute.offsets import Intervals, TopicPartition, clash, difference, union, without
+from kafka_maxcompute.offsets import Intervals, TopicPartition, clash, difference, joined, union, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kafka_maxcompute.offsets import Offsets
 
 __all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "is_claimed", "taken"]
 
@@ -84,7 +83,7 @@ def fold(state: State, operation: Operation, offset: int, timestamp: int) -> Sta
 
 def taken(state: State) -> dict[TopicPartition, Intervals]:
     """All offsets that are settled or pending, hence not free to be claimed."""
-    return _joined(state.settled, *(pending.operation.offsets for pending in state.pending.values()))
+    return joined(state.settled, *(pending.operation.offsets for pending in state.pending.values()))
 
 
 def before(starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Intervals]:
@@ -122,7 +121,7 @@ def _settled(state: State, claim: str) -> State:
         timestamps[where] = max(highest, timestamps.get(where, highest))
     return replace(
         state,
-        settled=_joined(state.settled, operation.offsets),
+        settled=joined(state.settled, operation.offsets),
         timestamps=timestamps,
         pending=_except(state.pending, claim),
         marks=_marked(state, operation),
@@ -154,8 +153,8 @@ def _emptied(state: State, empty: Empty) -> State:
     """Settled without a claim; what is pending stays with its claim."""
     if empty.generation != state.generation:
         return state
-    pending = _joined({}, *(one.operation.offsets for one in state.pending.values()))
-    return replace(state, settled=_joined(state.settled, without(empty.offsets, pending)))
+    pending = joined({}, *(one.operation.offsets for one in state.pending.values()))
+    return replace(state, settled=joined(state.settled, without(empty.offsets, pending)))
 
 
 def _begun(state: State, reset: Reset) -> State:
@@ -190,12 +189,3 @@ def _former(state: State, starts: Mapping[TopicPartition, int]) -> dict[TopicPar
 
 def _except(pending: Mapping[str, Pending], claim: str) -> dict[str, Pending]:
     return {key: one for key, one in pending.items() if key != claim}
-
-
-def _joined(first: Offsets, *others: Offsets) -> dict[TopicPartition, Intervals]:
-    """What is in any of them."""
-    joined = dict(first)
-    for offsets in others:
-        for where, found in offsets.items():
-            joined[where] = union(joined.get(where, ()), found)
-    return joined
