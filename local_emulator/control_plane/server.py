@@ -27,6 +27,7 @@ from local_emulator.control_plane.request_log import Entry, RequestLog, without_
 from local_emulator.control_plane.signature import SIGNATURE_PARAMETERS, Message
 from local_emulator.control_plane.state import State
 from local_emulator.control_plane.surroundings import Surroundings
+from local_emulator.maxcompute.admission import admit
 from local_emulator.maxcompute.clock import Clock
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class ControlPlane:
 
     def application(self) -> web.Application:
         """The application; its clean-up ends the threads."""
-        app = web.Application(client_max_size=BODY_BYTES)
+        app = web.Application(client_max_size=BODY_BYTES, middlewares=[admit])
         for product in PRODUCTS:
             for route, action in product.routes.items():
                 method, _, path = route.partition(" ")

@@ -20,6 +20,7 @@ from local_emulator.function_compute import layers, signature
 from local_emulator.function_compute.errors import ServiceError
 from local_emulator.function_compute.instances import Credentials, Outcome, Surroundings, new_request_id
 from local_emulator.function_compute.pool import ExhaustedError, Pool
+from local_emulator.maxcompute.admission import admit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -90,7 +91,7 @@ class Service:
         self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=SYNC_BYTES + 1, middlewares=[_answer_errors])
+        application = web.Application(client_max_size=SYNC_BYTES + 1, middlewares=[admit, _answer_errors])
         for version in ("2016-08-15", "2021-04-06"):
             application.router.add_post(
                 f"/{version}/services/{{service}}/functions/{{function}}/invocations", self._invoke

@@ -53,7 +53,7 @@ def _check_fc(method: str, path: str, headers: Mapping[str, str], credentials: C
         raise ServiceError(400, "MissingRequiredHeader", "required HTTP header Date was not specified") from None
     if abs(time.time() - sent) > _CLOCK_SECONDS:
         raise ServiceError(403, "AccessDenied", "the Date header is more than 15 minutes from the service's clock")
-    if not hmac.compare_digest(signature, sign(method, path, headers, credentials.access_key_secret)):
+    if not hmac.compare_digest(signature.encode(), sign(method, path, headers, credentials.access_key_secret).encode()):
         raise ServiceError(
             403,
             "SignatureNotMatch",

@@ -16,6 +16,7 @@ from aiohttp import web
 from local_emulator.maxcompute.access.names import Account
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
+from local_emulator.maxcompute.admission import admit
 from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.faults import FAULTS, Faults, inject
@@ -105,7 +106,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     access = Access(store, account)
 
     # A table's block may have any size; handlers that take bodies bound what they hold.
-    app = web.Application(middlewares=[_answer, inject, _authenticate, count], client_max_size=0)
+    app = web.Application(middlewares=[admit, _answer, inject, _authenticate, count], client_max_size=0)
     app[STORE] = store
     app[INSTANCES] = Instances(store, access, clock.now)
     app[CLOCK] = clock
