@@ -9,7 +9,9 @@ import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.table import Column, create_statement
-from provisioning.request import Request, read
+from provisioning import request as request_module
+from provisioning.fields import KNOWN, TAKEN
+from provisioning.request import ACTIONS, Request, read
 
 pytestmark = pytest.mark.quick
 
@@ -75,6 +77,10 @@ def test_before_the_brokers_are_known_nothing_is_wanted_of_them() -> None:
     assert found.settings.delivery == "exactly-once"
 
 
+def asked(action: str, **event: Any) -> Request:
+    return read(json.dumps({"action": action, **event}).encode(), ENVIRONMENT)
+
+
 def test_every_field_is_read() -> None:
     found = request(
         stream="event_stream",
@@ -86,18 +92,45 @@ def test_every_field_is_read() -> None:
         batch_records=1,
         batch_seconds=0,
         security_group="sg-1",
-        key="k",
-        value="",
-        topic_partition=3,
-        wait_seconds=60,
-        probe=True,
-        confirm="orders",
-        remove=["topics"],
     )
     assert found.stream == "event_stream"
     assert found.columns == (Column("price", "DOUBLE"),)
-    assert (found.accepted, found.remove) == (frozenset({"tolerance"}), frozenset({"topics"}))
-    assert (found.key, found.value, found.topic_partition, found.wait_seconds, found.probe) == ("k", "", 3, 60, True)
+    assert found.accepted == frozenset({"tolerance"})
+    message = asked("test", key="k", value="", topic_partition=3, wait_seconds=60, probe=False)
+    assert (message.key, message.value, message.topic_partition, message.wait_seconds) == ("k", "", 3, 60)
+    assert asked("test", probe=True).probe
+    gone = asked("destroy", confirm="orders", remove=["topics"])
+    assert (gone.confirm, gone.remove) == ("orders", frozenset({"topics"}))
+
+
+@pytest.mark.parametrize(
+    ("action", "field"), [(action, field) for action in ACTIONS for field in KNOWN if field not in TAKEN[action]]
+)
+def test_a_field_that_the_action_doesnt_know_is_refused_with_those_that_it_takes(action: str, field: str) -> None:
+    (fault, *_) = faults({"action": action, field: None})
+    assert fault == f"{field}: {action} doesn't take it; {action} takes {', '.join(TAKEN[action])}"
+
+
+def test_every_action_says_which_fields_it_takes_and_every_field_belongs_to_one() -> None:
+    assert set(TAKEN) == set(ACTIONS)
+    assert set(KNOWN) - {"settings"} == set(request_module._READERS)  # none is read by no action
+
+
+def test_a_misspelt_field_is_refused_with_the_nearest_one_of_its_action() -> None:
+    (fault,) = faults({"action": "plan", "creat_table": True})
+    assert fault.startswith("creat_table: no such field; did you mean create_table? plan takes action, settings, ")
+    (fault,) = faults({"action": "pause", "offsets": {"0": 1}})
+    assert fault == "offsets: no such field; pause takes action, settings, stream, function, trigger"
+
+
+def test_fields_that_have_no_effect_beside_others_are_refused() -> None:
+    (fault,) = faults({"action": "apply", "batch_seconds": 3})
+    assert fault.startswith("batch_seconds: it is of an event stream; of a trigger it stands in template.yml")
+    assert asked("apply", stream="event_stream", batch_seconds=3).batch_seconds == 3
+    by_hand = {"control": "admin", "instance_id": ""}
+    assert asked("plan", settings=by_hand, batch_seconds=3).batch_seconds == 3
+    found = faults({"action": "test", "probe": True, "key": "k", "value": "v"})
+    assert [fault.partition(":")[0] for fault in found] == ["key", "value"]
 
 
 def test_the_test_message_is_the_documents_unless_another_is_given() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.kms import secret_name
+from provisioning import network
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import broker_topics
 from provisioning.resources.event_stream import EventStream
@@ -86,14 +87,9 @@ def left_alone(request: Request, resource: Resource) -> bool:
 
 def stream(request: Request) -> Stream:
     """The stream, in the one of its two ways that was asked for; without an instance of ApsaraMQ it's not made here."""
-    if is_foreign(request.settings):
+    if network.is_foreign(request.settings):
         return ForeignStream(request)
     return Trigger(request) if request.stream == "trigger" else EventStream(request)
-
-
-def is_foreign(settings: Settings) -> bool:
-    """Whether the source is no instance of ApsaraMQ for Kafka."""
-    return settings.control == "admin" and not settings.instance_id
 
 
 def other_stream(request: Request) -> Stream:

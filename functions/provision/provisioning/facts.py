@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, network, reachability
-from provisioning.connector import is_foreign, other_stream
+from provisioning.connector import other_stream
 from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRESS, GET_QUOTA
 from provisioning.reachability import Reached
 from provisioning.resources import topics
@@ -71,7 +71,7 @@ def gather(cloud: Cloud) -> Facts:
     """Ask for all of it."""
     asking, settings = Asking(), cloud.request.settings
     place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
-    foreign, by_brokers = is_foreign(settings), settings.control == "admin"
+    foreign, by_brokers = network.is_foreign(settings), settings.control == "admin"
     instance = {} if foreign else asking.learn(lambda: brokers.find_instance(cloud), NOTHING)
     reached = reachability.look(cloud)
     # Without an instance, the questions about what is in it would only repeat that.

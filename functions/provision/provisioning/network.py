@@ -24,6 +24,11 @@ _ENDPOINTS = {
 """The fields of GetInstanceList by protocol, the better one first."""
 
 
+def is_foreign(settings: Settings) -> bool:
+    """Whether the source is no instance of ApsaraMQ for Kafka."""
+    return settings.control == "admin" and not settings.instance_id
+
+
 def variables(instance: dict[str, Any], settings: Settings) -> dict[str, str]:
     """The variables of template.yml that an instance decides (D07), by its description; only those that it does.
 

@@ -9,7 +9,7 @@ from kafka_maxcompute.endpoint import locate
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
-from provisioning.connector import is_foreign, stream
+from provisioning.connector import stream
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
 
@@ -46,7 +46,7 @@ def warnings(request: Request, facts: Facts) -> tuple[str, ...]:
     switches = network.switches(facts.instance)
     if settings.vswitch_id and switches and settings.vswitch_id not in switches:
         found.append(f"vswitch_id {settings.vswitch_id} isn't one of the instance's ({', '.join(sorted(switches))})")
-    if is_foreign(settings):
+    if network.is_foreign(settings):
         found.append(f"the stream isn't made here: {stream(request).made_by_hand}")
     return tuple(found)
 
@@ -59,7 +59,7 @@ def _account(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]
 
 def _instance(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
     settings, found = request.settings, facts.instance
-    if is_foreign(settings):
+    if network.is_foreign(settings):
         return
     if not settings.instance_id:
         yield "instance_id isn't set; set it to the id of the Kafka instance"
@@ -141,7 +141,11 @@ def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[st
 def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
     settings = request.settings
     where = settings.bootstrap_servers if settings.control == "admin" else settings.instance_id
-    if facts.source is None and (facts.instance or is_foreign(settings)) and not (facts.unknown or facts.reached.error):
+    if (
+        facts.source is None
+        and (facts.instance or network.is_foreign(settings))
+        and not (facts.unknown or facts.reached.error)
+    ):
         yield f"source_topic: no topic {settings.source_topic} in {where}; create it, or mend source_topic"
 
 
@@ -192,7 +196,7 @@ def _settings_of(found: dict[str, Any], settings: Settings, name: str) -> Iterat
         yield from (f"function {name}: {fault}" for fault in error.faults)
         return
     # Neither is of any use to the sink; template.yml gives it an example's instance where there is none.
-    free = {"account_id", "instance_id"} if is_foreign(settings) else {"account_id"}
+    free = {"account_id", "instance_id"} if network.is_foreign(settings) else {"account_id"}
     for field in SETTINGS:
         has, wants = getattr(theirs, field), getattr(settings, field)
         if has != wants and field not in free:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kafka_maxcompute.destinations import Destinations
@@ -14,6 +13,7 @@ from kafka_maxcompute.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
 from kafka_maxcompute.setting import SHOWN_CHARACTERS, instant, named, shown
 from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings, own_variables
 from kafka_maxcompute.table import Column, type_fault
+from provisioning import fields, network
 from provisioning.redrive import selection
 from provisioning.redrive.selection import Selection
 
@@ -40,9 +40,6 @@ RISKS = {
     "again": "records that are delivered again aren't known as written, and are written again",
 }
 """What loses data, and can be had only by naming it in accept_risk."""
-
-MOST_UNKNOWN = 20
-"""Unknown or repeated fields of an event that are named one by one."""
 
 IDENTITY = ("instance_id", "source_topic", "project", "table")
 """Settings that say which connector it is (D01): another value is a name in use, unless it's named in change."""
@@ -122,6 +119,8 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
     # Where the brokers are is what `bootstrap` finds out; until then nothing can be wanted of them.
     unknown = {"delivery": "at-least-once"} if values.get("action") == "bootstrap" else {}
     settings = reading.settings(given.get("settings", {}), environment, unknown)
+    if settings is not None:
+        reading.faults += fields.at_odds(given, foreign=network.is_foreign(settings))
     if reading.faults or settings is None:
         raise ConfigurationError(reading.faults)
     values.setdefault("function", f"maxcompute-sink-{settings.name}")
@@ -135,7 +134,7 @@ class _Reading:
     faults: list[str] = field(default_factory=list)
 
     def fields(self, event: bytes) -> dict[str, Any]:
-        """The event's fields; unknown ones become faults."""
+        """The event's fields; those that its action doesn't take become faults."""
         try:
             given = json.loads(event, object_pairs_hook=self.once)
             # What can't be written again can't be in a reply, nor in Kafka: half a surrogate pair.
@@ -145,14 +144,7 @@ class _Reading:
             raise ConfigurationError([f"expected an event of JSON in UTF-8, found none: {told}"]) from None
         if not isinstance(given, dict):
             raise ConfigurationError([f"expected an event that is a JSON object, found {type(given).__name__}"])
-        known = [*_READERS, "settings"]
-        unknown = [name for name in given if name not in known]
-        if len(unknown) > MOST_UNKNOWN:
-            self.faults.append(f"expected fields such as {', '.join(known[:3])}, found {len(unknown)} others")
-        for name in unknown[:MOST_UNKNOWN]:
-            close = get_close_matches(name[:SHOWN_CHARACTERS], known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-            self.faults.append(f"{name[:SHOWN_CHARACTERS]}: no such field; {hint}")
+        self.faults += fields.without_effect(given)
         return given
 
     def once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -161,7 +153,9 @@ class _Reading:
         if len(made) < len(pairs):
             names = Counter(name for name, _ in pairs)
             twice = [name for name in made if names[name] > 1]
-            self.faults += [f"{name[:SHOWN_CHARACTERS]}: set twice; keep one of them" for name in twice[:MOST_UNKNOWN]]
+            self.faults += [
+                f"{name[:SHOWN_CHARACTERS]}: set twice; keep one of them" for name in twice[: fields.MOST_UNKNOWN]
+            ]
         return made
 
     def value(self, name: str, value: object) -> Any:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, budget, changes, preflight, refusals
+from provisioning import brokers, budget, changes, network, preflight, refusals
 from provisioning import facts as looking
-from provisioning.connector import is_foreign, left_alone, resources, stream
+from provisioning.connector import left_alone, resources, stream
 from provisioning.plan import Step, step
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
@@ -113,7 +113,7 @@ def _recreations(cloud: Cloud, items: Sequence[Item], *, running: bool) -> Itera
         for item in items
         if isinstance(item.resource, BrokerTopic | Topic) and item.step.do == "change"
     ]
-    if titles and is_foreign(cloud.request.settings):
+    if titles and network.is_foreign(cloud.request.settings):
         # Nothing tells of the stream, but its consumers are in the group.
         running = looking.Asking().learn(lambda: brokers.has_members(cloud), otherwise=True)
     for title in titles if running else ():

@@ -128,7 +128,7 @@ class Ledger:
     def make(self, cloud: Cloud) -> None:
         """Append the Genesis; where somebody else did so first, this one has no effect."""
         table, topics = self._observed(cloud)
-        first = Genesis(identity=self._about(table, topics))
+        first = Genesis(identity=self._about(table.created if table else None, topics))
         with opened(cloud, self.settings) as (_, ledger):
             ledger.append(first, cloud.deadline)
 
@@ -140,7 +140,7 @@ class Ledger:
         known = found.state.identity.topics if found.state.identity else {}
         # Observed again: this apply may have created the table. An id that the brokers don't tell stays what it was.
         table, topics = self._observed(cloud)
-        now = self._about(table, {**known, **topics})
+        now = self._about(table.created if table else None, {**known, **topics})
         name = uuid.uuid4().hex
         begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
         with opened(cloud, self.settings) as (_, ledger):
@@ -155,15 +155,15 @@ class Ledger:
         (topic,) = (one for one in topics if one.name == self.settings.offset_topic)
         return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}
 
-    def _about(self, table: TableDefinition | None, topics: Mapping[str, str]) -> Identity:
+    def _about(self, created: int | None, topics: Mapping[str, str]) -> Identity:
         """What the ledger is about from now on; without the table's creation time nothing could be proven later."""
-        if table is None or table.created is None:
+        if created is None:
             raise RefusedError(
                 f"expected a table {self._table()} with a creation time, which the ledger begins with, found none; "
                 "create the table, then call apply again",
                 code="NoSuchTable",
             )
-        return identity.identity(self.settings.name, self._table(), table.created, topics)
+        return identity.identity(self.settings.name, self._table(), created, topics)
 
     def _table(self) -> str:
         return f"{self.settings.project}.{self.settings.table}"
