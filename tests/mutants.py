@@ -31,7 +31,7 @@ _LEDGER = ("unit/test_ledger_state.py", "unit/test_ledger_traps.py", "unit/test_
 MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/batch.py": ("unit/test_sink_batch.py", *_SINK, "unit/test_sink_refused_data.py"),
     "maxcompute_sink/partition.py": ("unit/test_sink_partition.py",),
-    "maxcompute_sink/csv_rows.py": ("unit/test_sink_mapping.py",),
+    "maxcompute_sink/csv_rows.py": ("unit/test_sink_mapping.py", "unit/test_sink_csv_lines.py"),
     "maxcompute_sink/claiming.py": ("unit/test_sink_claiming.py", *_SINK),
     "maxcompute_sink/exactly_once.py": (
         *_SINK,

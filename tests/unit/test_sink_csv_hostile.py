@@ -62,7 +62,7 @@ def test_hostile_fields_are_values_or_set_aside_and_their_neighbours_stay(type_n
 @pytest.mark.parametrize("text", EXPONENTS)
 def test_exponents_that_no_number_of_python_has_are_set_aside(text: str) -> None:
     (rejected,) = mapped("DECIMAL(10,2)", text).rejected
-    assert "a number outside of that range" in rejected.error.message
+    assert "a number with an exponent of too many digits" in rejected.error.message
 
 
 @given(st.sampled_from(TYPES), st.text(st.characters(codec="utf-8"), max_size=30) | st.from_regex(csv_rows._NUMBER))
@@ -104,5 +104,5 @@ def test_nul_is_a_character_of_a_field_with_every_reader(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(csv, "reader", without_nul)  # as that of Python 3.10 does it
     assert csv_rows.fields(line) == wanted
-    with pytest.raises(ValueError, match="unexpected end of data"):
+    with pytest.raises(ValueError, match="a quote that isn't closed, which begins field 2"):
         csv_rows.fields('\0,"')

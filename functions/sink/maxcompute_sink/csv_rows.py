@@ -24,23 +24,32 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,20}")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_MOST_DIGITS = 19  # of a number in 64 bits; Python refuses to read thousands of them
 # The digits have one way to match, so a long field that is no number is refused after one pass.
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|[+-]?Infinity")
+_NO_NUMBERS = frozenset({"NaN", "Infinity", "+Infinity", "-Infinity"})
 _BOOLEANS = {"true": True, "false": False}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]((?:[01][0-9]|2[0-3]):[0-9]{2})(:[0-9]{2})?(?:\.([0-9]{1,9}))?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?"
 )
 _LARGEST = {"FLOAT": (2 - 2**-23) * 2.0**127, "DOUBLE": sys.float_info.max}
 _EXACT = Context(prec=100)
-_NOT_A_NUMBER = Decimal("NaN")
 _EPOCH_DAY, _DAY, _HOUR, _MINUTE = date(1970, 1, 1).toordinal(), 86_400, 3_600, 60
 _NANOSECONDS, _NANOSECONDS_OF_MILLISECOND = 10**9, 10**6
+_MOST_FRACTION = 9  # digits, which are nanoseconds
 _LONGEST_OFFSET = 18 * _HOUR  # of ISO 8601's readers, such as Java's ZoneOffset
 
 _OTHER_FORM = "text of another form"
+_OUTSIDE = "a number outside of that range"
+_NO_DAY = "a day that no calendar has"
+_MARK = "\ufeff"
+"""A byte order mark, which some programs begin a file with."""
+_FIELD = re.compile(r'"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|')
+"""A field, or nothing where one begins with a quote that isn't closed."""
+_BREAKS = ("\r", "\n")
 _NUL, _STAND_IN = "\0", "\ud800"
 """Half a surrogate pair stands in for NUL: no text that was decoded has one."""
 
@@ -71,6 +80,8 @@ class Form:
         try:
             return text if self.convert is None else self.convert(text)
         except UnfitError:
+            if text.startswith(_MARK):
+                raise UnfitError("a byte order mark (U+FEFF) at its start") from None
             raise
         except _REFUSALS as error:
             raise UnfitError(f"text that can't be converted ({type(error).__name__})") from None
@@ -80,19 +91,40 @@ def fields(line: str) -> list[str]:
     """The fields of one line; raises ValueError, without repeating what the line holds."""
     try:
         return _row(line)
-    except csv.Error as error:
-        fault = error
+    except csv.Error:
+        pass
     if _NUL in line:
         # The reader of Python 3.10 takes no NUL; later ones do.
         try:
             return [field.replace(_STAND_IN, _NUL) for field in _row(line.replace(_NUL, _STAND_IN))]
-        except csv.Error as error:
-            fault = error
-    raise ValueError(f"expected one line of CSV, found a fault in it: {fault}")
+        except csv.Error:
+            pass
+    raise ValueError(f"expected one line of CSV, found {_fault(line)}{marked(line)}")
+
+
+def marked(line: str) -> str:
+    """What is said besides of a line that begins with a byte order mark: a quote after it begins no quoted field."""
+    return ", and a byte order mark (U+FEFF) before the first field" if line.startswith(_MARK) else ""
 
 
 def _row(line: str) -> list[str]:
     return next(csv.reader((line,), strict=True)) or [""]
+
+
+def _fault(line: str) -> str:
+    """What keeps a line from being one line of CSV, in words that are the same with every version of Python."""
+    place, number = 0, 1
+    while True:
+        end = _FIELD.match(line, place).end()  # type: ignore[union-attr] # it matches an empty text, too
+        after = line[end : end + 1]
+        if after == ",":
+            place, number = end + 1, number + 1
+        elif after == '"':
+            return f"a quote that isn't closed, which begins field {number}"
+        elif after in _BREAKS:
+            return f"more after the line break that ends field {number}; a line break in a field has to be in quotes"
+        else:
+            return f"text after the closing quote of field {number}; a quote in a quoted field has to be doubled"
 
 
 def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
@@ -123,12 +155,20 @@ def _whole(name: str) -> Form:
     def read(text: str) -> int:
         if not _WHOLE_NUMBER.fullmatch(text):
             raise UnfitError(_OTHER_FORM)
-        value = int(text)
+        value = int(text) if len(text) <= _MOST_DIGITS else _of_many_digits(text)
         if not least <= value <= most:
-            raise UnfitError("a number outside of that range")
+            raise UnfitError(_OUTSIDE)
         return value
 
     return Form(f"a {name}: a whole number from {least} to {most}", read)
+
+
+def _of_many_digits(text: str) -> int:
+    """A whole number whose text is long, perhaps by zeros that it begins with."""
+    digits = text.lstrip("+-0")
+    if len(digits) > _MOST_DIGITS:
+        raise UnfitError(_OUTSIDE)
+    return int(f"-{digits or 0}" if text[0] == "-" else digits or "0")
 
 
 def _short(type_name: str, most: int) -> Form:
@@ -147,8 +187,8 @@ def _float(name: str, largest: float) -> Form:
         if not _NUMBER.fullmatch(text):
             raise UnfitError(_OTHER_FORM)
         value = float(text)
-        if abs(value) > largest and "I" not in text:
-            raise UnfitError("a number outside of that range")
+        if abs(value) > largest and text not in _NO_NUMBERS:
+            raise UnfitError(_OUTSIDE)
         return value
 
     return Form(f"a {name}: a number such as -1.5 or 1e3 up to {largest:.5g}, NaN, Infinity or -Infinity", read)
@@ -160,14 +200,19 @@ def _decimal(type_name: str, precision: int, scale: int) -> Form:
     def read(text: str) -> Decimal:
         if not _NUMBER.fullmatch(text):
             raise UnfitError(_OTHER_FORM)
+        if text in _NO_NUMBERS:
+            raise UnfitError(f"{text.lstrip('+-')}, which no DECIMAL is")
         try:
             value = Decimal(text)
-            exact = value.quantize(step, context=_EXACT) if value.is_finite() else None
         except InvalidOperation:
             # Python's numbers have exponents of up to 18 digits, those of a field as many as it likes.
-            value, exact = _NOT_A_NUMBER, None
-        if exact is None or exact.adjusted() >= precision - scale:
-            raise UnfitError("a number outside of that range")
+            raise UnfitError("a number with an exponent of too many digits") from None
+        try:
+            exact = value.quantize(step, context=_EXACT)
+        except InvalidOperation:
+            raise UnfitError(_OUTSIDE) from None
+        if exact.adjusted() >= precision - scale:
+            raise UnfitError(_OUTSIDE)
         if exact != value:
             raise UnfitError("more digits after the point")
         return exact
@@ -189,7 +234,7 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UnfitError("a day that no calendar has") from None
+        raise UnfitError(_NO_DAY) from None
 
 
 def _moment(text: str, zone: tzinfo | None) -> tuple[int, int]:
@@ -201,12 +246,10 @@ def _moment(text: str, zone: tzinfo | None) -> tuple[int, int]:
     parts = _MOMENT.fullmatch(text)
     if parts is None:
         raise UnfitError(_OTHER_FORM)
-    day, minute, second, fraction, sign, *offset = parts.groups()
-    try:
-        local = datetime.fromisoformat(f"{day}T{minute}{second or ''}")
-    except ValueError:
-        raise UnfitError("a day or an hour that no calendar or clock has") from None
-    seconds = (local.toordinal() - _EPOCH_DAY) * _DAY + local.hour * _HOUR + local.minute * _MINUTE + local.second
+    day, hour, minute, second, fraction, sign, *offset = parts.groups()
+    seconds, local = _local(day, hour, minute, second or "00")
+    if len(fraction or "") > _MOST_FRACTION:
+        raise UnfitError(f"more than {_MOST_FRACTION} digits after the seconds")
     if sign or text[-1] == "Z":
         if zone is None:
             raise UnfitError("a time with a zone")
@@ -214,6 +257,20 @@ def _moment(text: str, zone: tzinfo | None) -> tuple[int, int]:
     elif zone is not None:
         seconds -= _offset_in(zone, local)
     return seconds, int(f"{fraction or '':0<9}")
+
+
+def _local(day: str, hour: str, minute: str, second: str) -> tuple[int, datetime]:
+    """A local time as seconds since 1970 by its own clock, and as a time without a zone."""
+    # Said here, since versions of Python differ: some take 24:00 for the next day's midnight.
+    if hour > "23":
+        raise UnfitError("an hour above 23; midnight is 00:00 of the next day")
+    if minute > "59" or second > "59":
+        raise UnfitError("a minute or a second above 59")
+    try:
+        local = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}")
+    except ValueError:
+        raise UnfitError(_NO_DAY) from None
+    return (local.toordinal() - _EPOCH_DAY) * _DAY + local.hour * _HOUR + local.minute * _MINUTE + local.second, local
 
 
 def _offset(sign: str | None, parts: list[str | None]) -> int:
@@ -249,25 +306,27 @@ def _datetime(zone: tzinfo) -> Form:
 
     return Form(
         f"a DATETIME: a time such as 2020-11-17 14:20:00.123 (in {zone}) or 2020-11-17T14:20Z or "
-        "2020-11-17T14:20:00+08:00, from 0001-01-01 to 9999-12-31, in whole milliseconds",
+        f"2020-11-17T14:20:00+08:00, from 0001-01-01 to 9999-12-31 in {zone}, in whole milliseconds",
         read,
     )
 
 
-_NANOSECOND_RANGE = "from 1677-09-22 to 2262-04-11, which is what MaxCompute's upload service takes"
+_FIRST_NANOSECOND, _LAST_NANOSECOND = "1677-09-21 00:12:43.145224193", "2262-04-11 23:47:16.854775807"
+_TAKEN = "which is what MaxCompute's upload service takes"
 
 
 def _timestamp(zone: tzinfo) -> Form:
     return Form(
         f"a TIMESTAMP: a time such as 2020-11-17 14:20:00.123456789 (in {zone}) or 2020-11-17T14:20Z or "
-        f"2020-11-17T14:20:00+08:00, {_NANOSECOND_RANGE}",
+        f"2020-11-17T14:20:00+08:00, from {_FIRST_NANOSECOND}Z to {_LAST_NANOSECOND}Z, {_TAKEN}",
         lambda text: _nanoseconds(*_moment(text, zone)),
     )
 
 
 def _timestamp_ntz(_: tzinfo) -> Form:
     return Form(
-        f"a TIMESTAMP_NTZ: a time without a zone, such as 2020-11-17 14:20:00.123456789, {_NANOSECOND_RANGE}",
+        "a TIMESTAMP_NTZ: a time without a zone, such as 2020-11-17 14:20:00.123456789, "
+        f"from {_FIRST_NANOSECOND} to {_LAST_NANOSECOND}, {_TAKEN}",
         lambda text: _nanoseconds(*_moment(text, None)),
     )
 

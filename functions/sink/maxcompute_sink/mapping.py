@@ -215,21 +215,24 @@ def _blame_length(target: _Target, values: Sequence[Any], faults: _Faults) -> No
         size = len(value.encode() if isinstance(value, str) else value or b"")
         if size > FIELD_BYTES:
             found = f"expected at most {FIELD_BYTES} bytes, which is what a field of a table holds, found {size}"
-            message = f"column {target.column.name}: {found}"
+            message = f"column {target.column.name} ({target.column.type}): {found}"
             faults.add(position, TOO_LONG, message, target.part)
 
 
 def _blame_nulls(target: _Target, array: pa.Array, faults: _Faults) -> None:
     for position in range(len(array)):
         if not array[position].is_valid:
-            message = f"expected a value, found null; column {target.column.name} is NOT NULL"
+            column, found = target.column, "null" if target.form is None else "null: an empty field, or no line at all"
+            message = f"column {column.name}: expected a {column.type}, since it is NOT NULL; found {found}"
             faults.add(position, REQUIRED, message, target.part)
 
 
 def _csv_row(line: str | bytes, width: int) -> list[str]:
-    row = csv_rows.fields(line if isinstance(line, str) else line.decode())
+    text = line if isinstance(line, str) else line.decode()
+    row = csv_rows.fields(text)
     if len(row) != width:
-        raise ValueError(f"expected {width} fields, one for each column after offset, found {len(row)}")
+        found = f"{len(row)}{csv_rows.marked(text)}"
+        raise ValueError(f"expected {width} fields, one for each column after offset, found {found}")
     return row
 
 
