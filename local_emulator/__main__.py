@@ -15,6 +15,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from local_emulator import audit_command, commands, fault_command, output, provision_command, redrive_command
+from local_emulator.arguments import parse
 from local_emulator.maxcompute import command as maxcompute
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     commandline = parser()
-    options = commandline.parse_args(arguments)
+    options = parse(commandline, arguments)
     for name, value in vars(options).items():
         if output.not_utf_8(value) and (options.command, name) not in ANY_BYTES:
             commandline.error(f"{name}: expected text in UTF-8, found other bytes")

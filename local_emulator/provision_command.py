@@ -26,9 +26,7 @@ POLICY_SECONDS = 60.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("action", help="plan, apply, status, test, pause, resume, reset, redrive, audit or destroy")
-    parser.add_argument(
-        "event", nargs="?", default="{}", metavar="JSON", help="other fields: '{\"create_table\": true}'"
-    )
+    parser.add_argument("event", nargs="?", metavar="JSON", help="other fields: '{\"create_table\": true}'")
     parser.add_argument(
         "--set",
         action="append",
@@ -43,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do the action and show the reply; 1 where something stood against it."""
-    event = {**fields(options.event), "action": options.action}
+    given = fields(options.event or "{}")
+    if "action" in given:
+        raise ProvisioningError("expected the event's other fields, found action; it stands before them")
+    event = {**given, "action": options.action}
     if options.settings:
         given = event.get("settings", {})
         if not isinstance(given, dict):

@@ -121,6 +121,8 @@ def test_the_policy_is_printed_without_a_call(around: Surrounding, tmp_path: Pat
     assert "mode: expected one of" in wrong.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("plan", "{"), ("plan", "[]")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("plan", "{"), ("plan", "[]"), ("plan", "{}", "{}"), ("plan", '{"action": "apply"}')]
+)
 def test_a_wrong_use(around: Surrounding, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert run(around, tmp_path, *arguments).returncode == 2

@@ -42,18 +42,30 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else WRONG_USE
     action, *more = arguments
     try:
-        fields = json.loads(more[0]) if more else {}
-    except (ValueError, RecursionError) as error:
-        sys.stderr.write(f"expected the event's other fields as a JSON object, found no JSON: {error}\n")
-        return WRONG_USE
-    if not isinstance(fields, dict):
-        sys.stderr.write(f"expected the event's other fields as a JSON object, found {type(fields).__name__}\n")
+        fields = _fields(more)
+    except ValueError as error:
+        sys.stderr.write(f"expected the event's other fields as one JSON object, found {error}\n")
         return WRONG_USE
     reply = _policy(fields) if action == "policy" else _done({"action": action, **fields})
     if "variables" in reply:
         _keep_variables(reply)
     code = 1 if reply.get("faults") or reply.get("state") == "blocked" else 0
     return _written(reply, code)
+
+
+def _fields(arguments: list[str]) -> dict[str, Any]:
+    """The event's fields besides its action; ValueError says what was found instead."""
+    if len(arguments) > 1:
+        raise ValueError(f"{len(arguments)} arguments; put it between single quotes")
+    try:
+        fields = json.loads(arguments[0]) if arguments else {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ValueError(type(fields).__name__)  # noqa: TRY004 # of the user's text, not of a caller
+    if "action" in fields:
+        raise ValueError("an action in it, too; the action is the first argument")
+    return fields
 
 
 def _keep_variables(reply: dict[str, Any]) -> None:

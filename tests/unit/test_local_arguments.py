@@ -1,0 +1,78 @@
+"""Arguments of the local commands that argparse alone takes for others."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from local_emulator import provision_command
+from local_emulator.__main__ import parser
+from local_emulator.arguments import OPTIONS, TEXTS, parse
+from local_emulator.provisioner import ProvisioningError
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.mark.parametrize("text", ["-12", "-1.5", "-x", "--", "--x=1", "-1,2", "-", "- a", ""])
+@pytest.mark.parametrize(("command", "option"), [("send", "value"), ("send", "key")])
+def test_a_text_may_begin_with_a_minus_sign(command: str, option: str, text: str) -> None:
+    options = parse(parser(), [command, f"--{option}", text, "--partition", "3"])
+    assert (getattr(options, option), options.partition) == (text, 3)
+    assert getattr(parse(parser(), [command, f"--{option}={text}"]), option) == text
+
+
+def test_two_texts_are_two() -> None:
+    options = parse(parser(), ["send", "--key", "-k", "--value", "-v"])
+    assert (options.key, options.value) == ("-k", "-v")
+    assert parse(parser(), ["send", "--value=--key"]).value == "--key"
+    found = parse(parser(), ["fault", "set", "sql", "500", "--message", "-x"])
+    assert found.message == "-x"
+
+
+@pytest.mark.parametrize("words", [["--value"], ["--value", "--key", "k"], ["--key", "--partition=1"]])
+def test_a_text_that_was_forgotten_is_asked_for(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(parser(), ["send", *words])
+    assert ended.value.code == 2
+    assert "expected one argument" in capsys.readouterr().err
+
+
+def test_the_options_that_may_follow_are_those_of_send() -> None:
+    (subs,) = [one for one in parser()._actions if isinstance(one, argparse._SubParsersAction)]
+    assert set(subs.choices["send"]._option_string_actions) == OPTIONS
+    for command, texts in TEXTS.items():
+        assert command in subs.choices
+        assert all(text.startswith("--") for text in texts)
+
+
+JSON = '{"create_table": true}'
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", JSON, "--json", "--set", "mode=KEY"],
+        ["plan", "--json", JSON, "--set", "mode=KEY"],
+        ["plan", "--json", "--set", "mode=KEY", JSON],
+        ["--set", "mode=KEY", "plan", "--json", JSON],
+        ["--json", "--set=mode=KEY", "plan", JSON],
+    ],
+)
+def test_options_stand_anywhere_beside_an_action_and_its_json(words: list[str]) -> None:
+    options = parse(parser(), ["provision", *words])
+    assert (options.action, options.event, options.json, options.settings) == ("plan", JSON, True, [("mode", "KEY")])
+
+
+@pytest.mark.parametrize("words", [["plan", JSON, JSON], ["plan", "--json", JSON, JSON], ["plan", "--jsn", JSON]])
+def test_what_is_left_over_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(parser(), ["provision", *words])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: " in capsys.readouterr().err
+
+
+def test_an_action_in_the_json_isnt_dropped() -> None:
+    options = parse(parser(), ["provision", "plan", '{"action": "apply"}'])
+    with pytest.raises(ProvisioningError, match="found action; it stands before them"):
+        provision_command.run(options)
