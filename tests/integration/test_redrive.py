@@ -54,7 +54,7 @@ RECORD = Original(
 LETTER = DeadLetter(
     connector="orders-sink",
     request_id="1-5f",
-    reason="invalid-utf8",
+    reason="not-utf-8",
     message="expected UTF-8, found bytes that aren't",
     path="$.data.value",
     record=RECORD,
@@ -159,7 +159,7 @@ def rows(reply: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(topics: Topics) -> None:
-    topics.write(LETTER, replace(LETTER, offset=42), replace(LETTER, offset=44, reason="field-count"), AS_DELIVERED)
+    topics.write(LETTER, replace(LETTER, offset=42), replace(LETTER, offset=44, reason="not-csv"), AS_DELIVERED)
 
     reply = topics.plan()
 
@@ -168,9 +168,9 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(topics: Topics) -> No
         (row["do"], row["reason"], row["topic_partition"], row["form"], row["letters"], row["offsets"])
         for row in reply["letters"]
     ] == [
-        ("redrive", "field-count", "orders-1", "original", 1, "44"),
-        ("redrive", "invalid-utf8", "orders-1", "original", 2, "41-42"),
-        ("skip", "invalid-utf8", "orders-1", "as-delivered", 1, "50"),
+        ("redrive", "not-csv", "orders-1", "original", 1, "44"),
+        ("redrive", "not-utf-8", "orders-1", "original", 2, "41-42"),
+        ("skip", "not-utf-8", "orders-1", "as-delivered", 1, "50"),
     ]
     assert topics.log() == []
     assert topics.plan() == reply
@@ -214,15 +214,15 @@ def test_a_record_that_is_rejected_again_is_another_letter(topics: Topics) -> No
 
 
 def test_filters_choose_by_reason_topic_partition_and_time(topics: Topics) -> None:
-    topics.write(LETTER, replace(LETTER, partition=2), replace(LETTER, offset=43, reason="field-count"))
+    topics.write(LETTER, replace(LETTER, partition=2), replace(LETTER, offset=43, reason="not-csv"))
     now = int(time.time() * 1_000)
 
     def chosen(**letters: Any) -> list[str]:
         return [f"{row['topic_partition']}/{row['offsets']}" for row in topics.plan(letters=letters)["letters"]]
 
-    assert chosen(reasons=["field-count"]) == ["orders-1/43"]
+    assert chosen(reasons=["not-csv"]) == ["orders-1/43"]
     assert chosen(topic_partitions=[2, 7]) == ["orders-2/41"]
-    assert chosen(reasons=["invalid-utf8"], topic_partitions=[1]) == ["orders-1/41"]
+    assert chosen(reasons=["not-utf-8"], topic_partitions=[1]) == ["orders-1/41"]
     assert len(chosen(since="2020-01-01", until="2100-01-01T00:00:00Z")) == 3
     assert chosen(until="2020-01-01") == chosen(since=now + 60_000) == []
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LETTER = DeadLetter(
     connector="kafka-maxcompute-sink",
     request_id="1-5f",
-    reason="invalid-utf8",
+    reason="not-utf-8",
     message="expected UTF-8, found bytes that aren't",
     path="$.data.value",
     record=Original(key=b"k1", value=b"sent again", timestamp=HOUR_14),
@@ -45,10 +45,10 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
         writer = KafkaDeadLetters(configuration, error_topic=topic, dead_letter_topic=topic)
         writer.write([LETTER, replace(LETTER, offset=42, form="as-delivered")], Deadline.after(30))
 
-        shown = client(project_copy, "redrive", "--reason", "invalid-utf8")
+        shown = client(project_copy, "redrive", "--reason", "not-utf-8")
         row = next(line for line in shown.splitlines() if line.startswith("| redrive"))
         assert [cell.strip() for cell in row.split("|")[2:7]] == [
-            "invalid-utf8",
+            "not-utf-8",
             "maxcompute-test-input-1",
             "original",
             "1",

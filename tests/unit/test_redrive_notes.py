@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_maxcompute.dead_letters import DeadLetter
+from kafka_maxcompute import diverted
+from kafka_maxcompute.dead_letters import REASONS, DeadLetter
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.originals import Original, digest
+from maxcompute_sink import decode, mapping, partition, staging
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
 from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, encode, identity, parse, place_of
@@ -109,6 +113,7 @@ def test_only_records_of_the_same_bytes_have_the_same_digest(one: Original, othe
         {"reason": ["a"]},
         {"reasons": "a"},
         {"reasons": [1]},
+        {"reasons": ["not-csv", "not-cvs"]},
         {"since": "yesterday"},
         {"topic_partitions": [-1]},
         {"topic_partitions": [True]},
@@ -136,3 +141,26 @@ def test_a_letter_of_unknown_time_is_in_no_period() -> None:
     assert selection.read({}).takes(LETTER, None)
     assert not selection.read({"since": 0}).takes(LETTER, None)
     assert not selection.read({"until": "2100-01-01"}).takes(LETTER, None)
+
+
+def test_an_unknown_reason_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        selection.read({"reasons": ["not-cvs"]})
+    (fault,) = refused.value.faults
+    assert fault.startswith("reasons: expected a list of malformed-event, unexpected-event, not-utf-8, not-csv, ")
+    assert "eventbridge-dead-letter, found ['not-cvs']" in fault
+    assert selection.read({"reasons": ["not-csv", "eventbridge-dead-letter"]}).reasons
+
+
+def test_the_reasons_are_those_of_the_sink_and_of_the_document() -> None:
+    of_the_sink = {
+        *mapping.OF_THE_TABLE,
+        *(decode.MALFORMED, decode.UNEXPECTED),
+        *(partition.ABSENT, partition.ABSURD),
+        *(staging.REFUSED, diverted.UNLOGGED),
+    }
+    assert set(REASONS) == of_the_sink
+    document = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    table = document.partition("| reason | what to mend |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {word for row in rows for word in re.findall("`([^`]*)`", row)} == set(REASONS)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from kafka_maxcompute.dead_letters import REASONS
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.names import TOPIC
 from kafka_maxcompute.setting import instant, shown
+from provisioning.redrive.delivered import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,8 @@ Lossy: TypeAlias = Literal["as-delivered", "truncated"]
 UNCLEAR = "unclear"
 """Allows letters whose records may have been written or sent since, which nobody can tell."""
 ALLOWED: tuple[str, ...] = (*get_args(Lossy), UNCLEAR)
+KNOWN_REASONS = (*REASONS, QUEUE)
+"""Those of letters, and that of what is in EventBridge's own queue."""
 
 EXPECTED = (
     'filters such as {"reasons": ["not-csv"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
@@ -82,11 +86,14 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _allowed(value: object) -> frozenset[str]:
-    found = frozenset(_texts(value))
-    if not found <= set(ALLOWED):
-        raise ValueError(value)
-    return found
+def _some_of(known: tuple[str, ...]) -> Callable[[object], frozenset[str]]:
+    def read_some(value: object) -> frozenset[str]:
+        found = frozenset(_texts(value))
+        if not found <= set(known):
+            raise ValueError(value)
+        return found
+
+    return read_some
 
 
 def _numbers(value: object) -> frozenset[int]:
@@ -103,11 +110,11 @@ def _topic(value: object) -> str:
 
 _INSTANT = instant("1970-01-01T00:00:00Z")
 _FILTERS: dict[str, tuple[str, Callable[[object], Any]]] = {
-    "reasons": ("a list of reasons", lambda value: frozenset(_texts(value))),
+    "reasons": (f"a list of {', '.join(KNOWN_REASONS)}", _some_of(KNOWN_REASONS)),
     "since": (_INSTANT.expected, _INSTANT.read),
     "until": (_INSTANT.expected, _INSTANT.read),
     "topic_partitions": ("a list of whole numbers from 0 on", _numbers),
-    "allow": (f"a list of {', '.join(ALLOWED)}", _allowed),
+    "allow": (f"a list of {', '.join(ALLOWED)}", _some_of(ALLOWED)),
     "queue_topic": ("the name of a Kafka topic", _topic),
     "messages": ("a list of messages' bodies", _texts),
 }

@@ -31,6 +31,20 @@ RECORD_OVERHEAD = 128
 """Bytes that a record takes besides its key, value and headers: a batch's header has 61, the rest are lengths."""
 HEADER_OVERHEAD = 10
 """Bytes for the two lengths of a header, at most five each."""
+REASONS = (
+    "malformed-event",
+    "unexpected-event",
+    "not-utf-8",
+    "not-csv",
+    "csv-field-type",
+    "null-in-required-column",
+    "field-too-long",
+    "refused-by-maxcompute",
+    "timestamp-absent",
+    "timestamp-out-of-range",
+    "not-in-log",
+)
+"""The reasons that the sink gives, as docs/OPERATIONS.md explains them."""
 MESSAGE_CHARACTERS = 2_000
 """So much of a reason's text is kept: it has to fit where the record doesn't."""
 
