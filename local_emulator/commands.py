@@ -166,8 +166,11 @@ def status(_: Namespace) -> int:
     CONSOLE.print(f"Control plane     {at.control}")
     CONSOLE.print(f"Function Compute  {at.functions} ({at.function}, {at.provisioner})")
     CONSOLE.print(f"\nThe stream, group {at.group}")
-    rows = [[at.topic, lag.partition, lag.end, lag.committed, lag.behind] for lag in topic.lags(at)]
+    lags = topic.lags(at)
+    rows: list[list[object]] = [[at.topic, lag.partition, lag.end, lag.committed, lag.behind] for lag in lags]
     _draw(["topic", "partition", "log end", "delivered", "lag"], rows)
+    for lost in filter(None, (lag.lost(at.topic) for lag in lags)):
+        CONSOLE.print(f"{lost}; see: python -m local_emulator audit")
     CONSOLE.print(f"\nThe table {at.project}.{at.table}")
     _draw(["pt", "rows"], _row_counts(at))
     return 0

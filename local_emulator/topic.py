@@ -34,9 +34,16 @@ class Lag:
     committed: int
 
     @property
-    def behind(self) -> int:
-        """The records that are still to be delivered."""
-        return max(0, self.end - self.committed)
+    def behind(self) -> int | None:
+        """The records that are still to be delivered; None where the log ends before what is delivered already."""
+        return self.end - self.committed if self.end >= self.committed else None
+
+    def lost(self, topic: str) -> str:
+        """What is said of a log that ends before what is delivered already, and "" of any other."""
+        if self.behind is not None:
+            return ""
+        what = f"its log ends at {self.end}, but offsets before {self.committed} are delivered already"
+        return f"{topic}-{self.partition}: {what}; the broker has lost records, or the topic was created again"
 
 
 def lags(at: Endpoints) -> list[Lag]:

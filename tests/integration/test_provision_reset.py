@@ -78,11 +78,16 @@ def test_it_says_what_it_would_do_and_does_it_when_confirmed(around: Surrounding
         "start": 1,
         "end": 3,
         "committed": None,
-        "settled": 2,
-        "written_again": 2,
-        "skipped": 0,
+        "settled_up_to": 2,
+        "lag": 0,
+        "delivered_again": 2,
+        "left_out": 0,
     }
-    assert [(told[number]["written_again"], told[number]["skipped"]) for number in (1, 2)] == [(0, 0), (0, 3)]
+    assert [(told[number]["delivered_again"], told[number]["left_out"]) for number in (1, 2)] == [(0, 0), (0, 3)]
+    stands = {one["partition"]: one for one in around.ask("status")["ledger"]["topic_partitions"]}
+    for number, one in told.items():
+        same = ("settled_up_to", "end", "lag")
+        assert [one[name] for name in same] == [stands[number][name] for name in same]
     wrong = around.ask("reset", start={"0": 1}, confirm="payments")
     assert (wrong["state"], wrong["faults"]) == (
         "blocked",
@@ -98,6 +103,10 @@ def test_it_says_what_it_would_do_and_does_it_when_confirmed(around: Surrounding
     assert group(around) == [1, 2, 3, NOTHING, NOTHING, NOTHING]
     # A zombie of the generation before claims in vain.
     assert ledger(around, claim("zombie", 0, 1, 2)).pending == {}
+    lags = [one["lag"] for one in around.ask("status")["ledger"]["topic_partitions"]]
+    assert (
+        lags[:3] == [told[n]["lag"] + told[n]["delivered_again"] - told[n]["left_out"] for n in range(3)] == [2, 1, 0]
+    )
     again = around.ask("reset", start={"0": 0}, confirm="orders")
     assert (again["state"], again["generation"]) == ("reset", 3)
 
@@ -174,19 +183,31 @@ def test_status_says_what_the_ledger_has_and_what_went_wrong(around: Surrounding
     assert places[0] == {
         "topic": "orders-in",
         "partition": 0,
-        "settled": 2,
+        "settled_up_to": 2,
         "gaps": [],
         "pending": 0,
         "end": 3,
         "lag": 0,
     }
-    assert (places[2]["settled"], places[2]["gaps"], places[2]["lag"]) == (2, [[0, 1]], 2)
+    assert (places[2]["settled_up_to"], places[2]["gaps"], places[2]["lag"]) == (2, [[0, 1]], 2)
     assert (places[3]["pending"], places[3]["lag"]) == (2, 1)
     # Its session was never opened: too early to believe that the service doesn't know it.
     (pending,) = found["ledger"]["pending"]
     assert (pending["id"], pending["for"], pending["offsets"]) == ("d", "x", {"orders-in-3": [[0, 1]]})
     assert "expected the service to know upload session d" in pending["why"]
     assert [(one["partition"], one["error"]) for one in found["errors"]] == [(3, "no such table")]
+
+
+def test_status_and_reset_know_no_lag_of_a_log_that_ends_before_what_is_settled(around: Surrounding) -> None:
+    ledger(around, claim("a", 0, 0, 9), Settle(id="a"))
+    found = around.ask("status")
+    places = {one["partition"]: one for one in found["ledger"]["topic_partitions"]}
+    assert (places[0]["settled_up_to"], places[0]["end"], places[0]["lag"]) == (9, 3, None)
+    assert places[1]["lag"] == 3
+    (fault,) = [fault for fault in found["faults"] if fault.startswith("orders-in-0: ")]
+    assert "its log ends at 3, but the ledger has offset 9 as settled, so the brokers have lost records" in fault
+    (told,) = around.ask("reset", start={"0": 0})["topic_partitions"]
+    assert (told["lag"], told["delivered_again"], told["left_out"]) == (None, 3, 0)
 
 
 @pytest.mark.java

@@ -11,6 +11,7 @@ from fc_powertools import Metrics
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.originals import MemoryOriginals
+from maxcompute_sink import upkeep
 from maxcompute_sink.connections import Connections
 from maxcompute_sink.upkeep import Upkeep
 from tests.deadlines import soon
@@ -51,3 +52,14 @@ def test_a_ledger_that_breaks_after_the_batch_fails_the_next_one(caplog: pytest.
     assert "something else writes to the offset topic" in caplog.text
     with pytest.raises(LedgerError):
         connector.deliver(payload(element(2)), line)
+
+
+def test_a_log_that_ends_before_the_batch_has_no_lag(caplog: pytest.LogCaptureFixture) -> None:
+    """0 would say that everything is done with."""
+    metrics = Metrics("test")
+    upkeep._tell_lag({ORDERS: 3, ("orders", 1): 0}, metrics)
+    assert (metrics.snapshot()["gauges"], caplog.text) == ({"lag": 3}, "")
+    metrics = Metrics("test")
+    upkeep._tell_lag({ORDERS: 3, ("orders", 1): -2}, metrics)
+    assert metrics.snapshot()["gauges"] == {"beyond_the_log": 2}
+    assert "logs of the source topic end before records of this batch" in caplog.text

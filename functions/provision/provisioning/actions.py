@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute import sql
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, facts, network, probe, standing, trial
+from provisioning import brokers, facts, lag, network, probe, standing, trial
 from provisioning.audit import audit
 from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
@@ -111,12 +111,14 @@ def status(cloud: Cloud) -> dict[str, Any]:
     ledger = asking.learn(lambda: standing.ledger(cloud), facts.NOTHING) if exactly_once else facts.NOTHING
     tells = any(item.step.resource == f"topic {settings.status_topic}" and item.found for item in planned.items)
     errors = asking.learn(lambda: standing.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
+    group = lag.of_group(progress)
+    beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
     return {
         "state": state,
-        "lag": {"records": progress.get("TotalDiff"), "topic_partitions": facts.lags(progress)},
+        "lag": group,
         "ledger": ledger,
         "errors": errors,
-        "faults": [*planned.faults, *asking.faults],
+        "faults": [*planned.faults, *asking.faults, *beyond],
         "warnings": list(planned.warnings),
         "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],
     }

@@ -104,22 +104,6 @@ def progress(cloud: Cloud) -> dict[str, Any]:
     return _part(cloud.control.find(GET_PROGRESS, parameters) or {}, "ConsumerProgress")
 
 
-def lags(progress: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each topic-partition's end, what the group has committed, and the records in between."""
-    listed = (progress.get("TopicList") or {}).get("TopicList") or []
-    return [
-        {
-            "topic": topic.get("Topic"),
-            "partition": offset.get("Partition"),
-            "end": offset.get("BrokerOffset"),
-            "committed": offset.get("ConsumerOffset"),
-            "lag": _difference(offset.get("BrokerOffset"), offset.get("ConsumerOffset")),
-        }
-        for topic in listed
-        for offset in (topic.get("OffsetList") or {}).get("OffsetList") or []
-    ]
-
-
 def _source(cloud: Cloud, reached: Reached) -> TopicState | None:
     """The source topic, as the brokers show it where they are in control."""
     settings = cloud.request.settings
@@ -160,7 +144,3 @@ def _lag(cloud: Cloud) -> int | None:
 def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
     found = answer.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _difference(end: object, committed: object) -> int | None:
-    return int(str(end)) - int(str(committed)) if end is not None and committed is not None else None

@@ -18,10 +18,11 @@ from kafka_maxcompute.errors import LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity, marks
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
 from kafka_maxcompute.ledger.source_topics import ids
-from kafka_maxcompute.offsets import count, intersection
+from kafka_maxcompute.offsets import count, gaps, within
 from kafka_maxcompute.topic_log import KafkaOriginals
 from provisioning import brokers
 from provisioning.connector import stream
+from provisioning.lag import of_ledger
 from provisioning.resources.ledger import begin, opened
 from provisioning.resources.start import outside
 from provisioning.resources.table import Table
@@ -166,21 +167,28 @@ def _look(cloud: Cloud) -> Found:
 
 
 def _told(topic: str, number: int, found: Found) -> dict[str, Any]:
-    """What becomes of one topic-partition."""
+    """What becomes of one topic-partition, in the numbers that `status` shows: offsets that the log still has.
+
+    `delivered_again` are those from the start on that are done with, and `left_out` those before it that aren't. Done
+    with is what the ledger has as settled; without a ledger, what the group has committed.
+    """
     start, (first, end) = found.starts[number], found.logs.get(number, (0, 0))
-    settled = () if found.state is None else found.state.settled.get((topic, number), ())
-    written = settled[-1][1] + 1 if settled else found.committed.get(number, first)
+    committed = found.committed.get(number)
+    if found.state is not None:
+        done = found.state.settled.get((topic, number), ())
+    else:
+        done = ((0, committed - 1),) if committed else ()
+    stands = of_ledger(done, first, end)
     return {
         "topic": topic,
         "partition": number,
         "start": start,
         "end": end if number in found.logs else None,
-        "committed": found.committed.get(number),
-        "settled": settled[-1][1] if settled else None,
-        "written_again": count(intersection(settled, ((start, max(start, end)),)))
-        if settled
-        else max(0, written - start),
-        "skipped": max(0, start - written),
+        "committed": committed,
+        "settled_up_to": None if found.state is None else stands["settled_up_to"],
+        "lag": stands["lag"],
+        "delivered_again": count(within(done, max(first, start), end - 1)),
+        "left_out": count(gaps(done, within=(first, start - 1))) if start > first else 0,
     }
 
 

@@ -12,6 +12,7 @@ from kafka_maxcompute.offsets import count, gaps
 from kafka_maxcompute.status_topic import latest
 from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
 from provisioning import brokers
+from provisioning.lag import of_ledger
 from provisioning.pending import bring_to_end, services
 from provisioning.resources.ledger import opened
 
@@ -75,20 +76,18 @@ def _pending(name: str, pending: Pending, why: str) -> dict[str, Any]:
 
 
 def _place(place: TopicPartition, state: State, start: int, end: int) -> dict[str, Any]:
-    """Of one topic-partition: `lag` are the records that are neither settled nor pending, as far as offsets tell."""
+    """Of one topic-partition: as `of_ledger` has it, with the gaps among what is settled and the number pending."""
     settled = state.settled.get(place, ())
     waiting = sum(count(one.operation.offsets.get(place, ())) for one in state.pending.values())
-    high = settled[-1][1] if settled else None
+    stands = of_ledger(settled, start, end, waiting)
+    high = stands["settled_up_to"]
     holes = gaps(settled, within=(start, high)) if high is not None and high >= start else ()
-    missing = count(gaps(settled, within=(start, end - 1))) if end > start else 0
     return {
         "topic": place[0],
         "partition": place[1],
-        "settled": high,
+        **stands,
         "gaps": [list(hole) for hole in holes],
         "pending": waiting,
-        "end": end,
-        "lag": max(0, missing - waiting),
     }
 
 

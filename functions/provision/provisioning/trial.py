@@ -20,7 +20,7 @@ from kafka_maxcompute.partition_value import partition_value
 from kafka_maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.status_topic import Status
 from kafka_maxcompute.topic_log import KafkaOriginals
-from provisioning import brokers, facts
+from provisioning import brokers, facts, lag
 from provisioning.arrivals import Arrivals
 from provisioning.connector import stream
 from provisioning.standing import statuses
@@ -152,9 +152,9 @@ def _set_aside(sent: Sent, messages: Iterable[Original]) -> str:
 def _progress(cloud: Cloud, sent: Sent) -> str:
     """How far the group is in the record's topic-partition."""
     group = cloud.request.settings.group
-    for lag in facts.lags(facts.progress(cloud)):
-        if (lag["topic"], lag["partition"]) == (sent.topic, sent.partition) and lag["committed"] is not None:
-            committed = int(lag["committed"])
+    for one in lag.of_group(facts.progress(cloud))["topic_partitions"]:
+        if (one["topic"], one["partition"]) == (sent.topic, sent.partition) and one["committed"] is not None:
+            committed = int(one["committed"])
             if committed > sent.offset:
                 return f"{group} has gone past it, to {committed}: the function took it, and said that all is well"
             before = sent.offset - committed

@@ -18,7 +18,7 @@ from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.status_topic import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.diverted import Known
@@ -110,7 +110,7 @@ class Upkeep:
             self._measured = now
             with source_topics.asking(self._connections.configuration) as client:
                 ends = log_bounds.ends(client, offsets, deadline)
-            metrics.gauge("lag", sum(max(0, ends[place] - 1 - held[-1][1]) for place, held in offsets.items()))
+            _tell_lag({place: ends[place] - 1 - held[-1][1] for place, held in offsets.items()}, metrics)
         if self._gaps is not None and now >= self._let_be_until:
             settled = self._gaps.settle(state, deadline)
             if settled:
@@ -125,3 +125,14 @@ class Upkeep:
             committed = log_bounds.committed(client, asked, deadline)
             starts = log_bounds.starts(client, committed, deadline)
         return {place: (starts[place], offset) for place, offset in committed.items()}
+
+
+def _tell_lag(behind: Mapping[TopicPartition, int], metrics: Metrics) -> None:
+    """Count the records that come after a batch; a log that doesn't reach to the batch's own records has no lag."""
+    short = {place: -number for place, number in behind.items() if number < 0}
+    if not short:
+        metrics.gauge("lag", sum(behind.values()))
+        return
+    metrics.gauge("beyond_the_log", sum(short.values()))
+    names = [f"{topic}-{number}" for topic, number in short]
+    _log.error("logs of the source topic end before records of this batch", extra={"topic_partitions": names})
