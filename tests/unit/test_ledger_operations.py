@@ -26,7 +26,7 @@ from kafka_maxcompute.ledger.operations import (
     decode,
     encode,
 )
-from kafka_maxcompute.ledger.packed import FEW, pack, unpack
+from kafka_maxcompute.ledger.packed import FEW, MOST_BYTES, pack, unpack
 from tests.ledger_entries import GENESIS, claim, divert, folded, reset
 
 if TYPE_CHECKING:
@@ -135,6 +135,18 @@ def test_packed_numbers_are_as_wide_as_the_highest_of_them(highest: int, width: 
         packed = pack(offsets)
         assert packed[1] == width
         assert unpack(packed) == offsets
+
+
+def test_packed_numbers_that_inflate_beyond_the_bound_are_refused() -> None:
+    def text(size: int) -> str:
+        return b64encode(zlib.compress(b"\x02" * size)).decode()
+
+    with pytest.raises(ValueError, match=f"at most {MOST_BYTES:,} bytes, found more"):
+        unpack([0, "B", text(MOST_BYTES + 1)])
+    with pytest.raises(ValueError, match="found less or more"):
+        unpack([0, "B", b64encode(zlib.compress(b"\x02\x00\x02") + b"x").decode()])
+    with pytest.raises(ValueError, match="expected packed offsets to be rising intervals"):
+        unpack([0, "Q", text(MOST_BYTES)])  # an even count, so it was inflated whole
 
 
 def test_packed_numbers_with_anything_between_them_are_refused() -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FEW = 16
 """So many intervals stay pairs, which people can read."""
+MOST_BYTES = 16 << 20
+"""Of the numbers of one packed array, inflated: eight million intervals, which as Python's tuples take a gigabyte."""
 _WIDTHS = {"B": 1, "H": 2, "I": 4, "Q": 8}
 
 
@@ -41,7 +43,7 @@ def unpack(held: Any) -> Any:
         return held
     first, width, text = held
     try:
-        numbers = zlib.decompress(b64decode(text, validate=True))
+        numbers = _inflate(b64decode(text, validate=True))
         steps = struct.unpack(f"<{len(numbers) // _WIDTHS[width]}{width}", numbers)
     except (zlib.error, struct.error, KeyError) as error:
         raise ValueError(f"packed offsets can't be read: {error}") from error
@@ -52,3 +54,14 @@ def unpack(held: Any) -> Any:
     ends[1::2], ends[2::2] = steps[count:], steps[:count]
     ends = list(accumulate(ends))
     return tuple(zip(ends[::2], ends[1::2], strict=True))
+
+
+def _inflate(deflated: bytes) -> bytes:
+    """As `zlib.decompress`; `ValueError` for more than `MOST_BYTES`, which a document of one megabyte could be."""
+    inflater = zlib.decompressobj()
+    numbers = inflater.decompress(deflated, MOST_BYTES + 1)
+    if len(numbers) > MOST_BYTES:
+        raise ValueError(f"packed offsets can't be read: expected at most {MOST_BYTES:,} bytes, found more")
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("packed offsets can't be read: expected one whole deflated text, found less or more")
+    return numbers
