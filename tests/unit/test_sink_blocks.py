@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
+from datetime import timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from odps.models import TableSchema
@@ -17,6 +18,12 @@ from maxcompute_sink import blocks as blocks_module
 from maxcompute_sink.blocks import Blocks, Coverage, Preparation
 from tests.kafka_events import HOUR_14, element, payload
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    import pyarrow as pa
+
 pytestmark = pytest.mark.quick
 
 NOW = HOUR_14 + 1_000
@@ -27,7 +34,7 @@ COLUMNS = TableSchema.from_lists(
 )
 
 
-def prepare(batch: bytes, **settings: object) -> Blocks:
+def settings_with(**settings: object) -> Settings:
     needed = {
         "name": "c",
         "source_topic": "orders",
@@ -37,7 +44,11 @@ def prepare(batch: bytes, **settings: object) -> Blocks:
         "table": "t",
         "compression": "none",
     }
-    complete = Settings.from_mapping(needed | settings)
+    return Settings.from_mapping(needed | settings)
+
+
+def prepare(batch: bytes, **settings: object) -> Blocks:
+    complete = settings_with(**settings)
     preparation = Preparation(complete, expected(complete))
     return preparation.blocks(preparation.decode(batch), now=NOW)
 
@@ -80,6 +91,70 @@ def test_slices_of_any_size_make_the_same_rows(monkeypatch: pytest.MonkeyPatch, 
     assert rows(found) == {"11-17-2020 14": [("orders", 0, n, f"k{n}", f"v{n}") for n in range(50)]}
 
 
+def test_slices_have_about_as_many_bytes_of_the_payload_as_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def body(batches: Iterable[pa.RecordBatch], _: str) -> bytes:
+        sizes.extend(batch.num_rows for batch in batches)
+        return b""
+
+    monkeypatch.setattr(blocks_module, "block_body", body)
+    batch = payload(*map(element, range(9)))
+    for slice_bytes, expected_sizes in ((1, [1] * 9), (len(batch) // 2, [4, 4, 1]), (len(batch), [9])):
+        sizes.clear()
+        monkeypatch.setattr(blocks_module, "SLICE_BYTES", slice_bytes)
+        prepare(batch)
+        assert sizes == expected_sizes
+
+
+def test_a_block_knows_its_columns_and_its_records_and_takes_the_coverage_that_is_known() -> None:
+    settings = settings_with()
+    preparation = Preparation(settings, list(expected(settings)))
+    decoded = preparation.decode(payload(element(1), element(2)))
+    known = Coverage.of(decoded.records)
+    (block,) = preparation.blocks(decoded, now=NOW, coverage=known).blocks
+    assert block.coverage is known
+    assert (block.columns, block.source) == (expected(settings), decoded.records)
+    decoded = preparation.decode(payload(element(1), element(2, timestamp=HOUR_14 - HOUR)))
+    known = Coverage.of(decoded.records)
+    found = preparation.blocks(decoded, now=NOW, coverage=known).blocks
+    assert [block.coverage.offsets for block in found] == [{PLACES[0]: ((2, 2),)}, {PLACES[0]: ((1, 1),)}]
+
+
+def test_coverages_are_joined_by_topic_partition() -> None:
+    one = Coverage({PLACES[0]: ((1, 2),), PLACES[1]: ((5, 5),)}, {PLACES[0]: 7, PLACES[1]: 8})
+    other = Coverage({PLACES[0]: ((3, 3), (9, 9)), ("orders", 2): ((1, 1),)}, {PLACES[0]: 6, ("orders", 2): 9})
+    joined = {PLACES[0]: ((1, 3), (9, 9)), PLACES[1]: ((5, 5),), ("orders", 2): ((1, 1),)}
+    for both in (one.joined(other), other.joined(one)):
+        assert both == Coverage(joined, {PLACES[0]: 7, PLACES[1]: 8, ("orders", 2): 9})
+
+
+def test_the_highest_time_is_that_of_the_records_that_have_one() -> None:
+    batch = payload(element(1, timestamp=5), element(2, timestamp=None), element(3, timestamp=4))
+    records = Preparation(settings_with(), expected(settings_with())).decode(batch).records
+    assert Coverage.of(records) == Coverage({PLACES[0]: ((1, 3),)}, {PLACES[0]: 5})
+    assert Coverage.of(records[1:2]) == Coverage({PLACES[0]: ((2, 2),)}, {})
+
+
+@pytest.mark.parametrize(("value_type", "escape_is_text"), [("Text", True), ("Json", False)])
+def test_a_text_that_may_have_been_other_bytes_is_seen_in_any_slice(
+    monkeypatch: pytest.MonkeyPatch, value_type: str, *, escape_is_text: bool
+) -> None:
+    monkeypatch.setattr(blocks_module, "SLICE_BYTES", 1)
+    plain, sign, written = element(1), element(2, value="\ufffd"), element(3, value="\\ufffd")
+    for batch, is_seen in (([plain], False), ([plain, sign, plain], True), ([plain, written], not escape_is_text)):
+        assert prepare(payload(*batch), value_type=value_type).replaced == is_seen
+    escaped = payload(plain, element(2, value="SIGN")).replace(b"SIGN", b"\\ufffd")
+    assert prepare(escaped, value_type=value_type).replaced
+
+
+def test_local_times_are_told_in_the_given_zone() -> None:
+    (block,) = csv("2020-11-17 14:20:00", column="DATETIME", zone=timezone(timedelta(hours=8))).blocks
+    schema = TableSchema.from_lists(["topic", "partition", "offset", "a"], ["string", "bigint", "bigint", "datetime"])
+    read = TunnelArrowReader(schema, lambda _: io.BytesIO(block.body)).read()
+    assert read["a"].cast("int64").to_pylist() == [HOUR_14]
+
+
 def test_an_empty_batch_has_no_blocks() -> None:
     assert prepare(b"[]") == Blocks((), ())
 
@@ -108,21 +183,9 @@ def test_what_cannot_be_written_is_named_and_the_rest_becomes_rows() -> None:
     assert found.blocks[0].coverage.offsets == {("orders", 0): ((1, 1), (5, 5))}
 
 
-def csv(*lines: str) -> Blocks:
-    settings = Settings.from_mapping(
-        {
-            "name": "c",
-            "source_topic": "orders",
-            "delivery": "at-least-once",
-            "endpoint": "http://127.0.0.1/api",
-            "project": "p",
-            "table": "t",
-            "format": "CSV",
-            "mode": "VALUE",
-            "compression": "none",
-        }
-    )
-    preparation = Preparation(settings, (*expected(settings), Column("a", "STRING")))
+def csv(*lines: str, column: str = "STRING", zone: tzinfo = timezone.utc) -> Blocks:
+    settings = settings_with(format="CSV", mode="VALUE")
+    preparation = Preparation(settings, (*expected(settings), Column("a", column)), zone)
     batch = payload(*(element(n, value=line) for n, line in enumerate(lines)))
     return preparation.blocks(preparation.decode(batch), now=NOW)
 

@@ -134,7 +134,7 @@ class Preparation:
         latest = now + self._settings.latest_timestamp * 1_000
         grouped = self._partitioner.group(decoded.records, earliest=self._settings.earliest_timestamp, latest=latest)
         rejected = [*decoded.rejected, *grouped.rejected]
-        at_once = max(1, SLICE_BYTES * len(decoded.records) // max(1, decoded.size))
+        at_once = max(1, SLICE_BYTES * len(decoded.records) // decoded.size)
         blocks, replaced = [], _Sighting()
         for value, records in grouped.by_value.items():
             known = len(rejected)

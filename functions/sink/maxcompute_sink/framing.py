@@ -46,7 +46,7 @@ def block_body(batches: Iterable[pa.RecordBatch], compression: str) -> bytes:
     out.write(CHUNK_BYTES.to_bytes(4, "big"))
     checksum, rest = 0, b""
     for batch in batches:
-        data = memoryview(rest + memoryview(batch.serialize())) if rest else memoryview(batch.serialize())
+        data = memoryview(rest + memoryview(batch.serialize()))
         whole = len(data) - len(data) % CHUNK_BYTES
         for start in range(0, whole, CHUNK_BYTES):
             chunk = bytes(data[start : start + CHUNK_BYTES])
