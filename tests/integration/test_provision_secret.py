@@ -60,3 +60,13 @@ def test_without_a_secret_neither_role_reads_any(around: Surrounding) -> None:
     for role in ("AliyunKafkaMaxComputeUser1", PROVISIONER):
         with pytest.raises(ConfigurationError, match=r"Forbidden\.NoPermission"):
             password(around, role, "kms:orders/kafka")
+
+
+def test_a_second_connector_with_a_secret_of_its_own_leaves_the_first_ones_readable(around: Surrounding) -> None:
+    around.ask("bootstrap")
+    second = replace(around, settings=around.settings | {"name": "payments", "sasl_password": "kms:payments/kafka"})
+    assert "policy connect-secret-payments" in second.ask("bootstrap")["done"]
+    for role in ("AliyunKafkaMaxComputeUser1", PROVISIONER):
+        assert password(around, role, "kms:orders/kafka") == "correct-horse"
+        assert password(around, role, "kms:payments/kafka") == "battery-staple"
+    assert around.ask("bootstrap")["done"] == []

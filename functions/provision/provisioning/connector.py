@@ -63,7 +63,7 @@ def _topics_and_group(settings: Settings) -> tuple[Resource, ...]:
 def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
     """What a deploy of template.yml needs: functions name roles that must exist."""
     settings, secret = request.settings, secret_name(request.settings.sasl_password)
-    document = least_policy(account, settings.region, settings.role, settings.instance_id, secret)
+    document = least_policy(account, settings.region, settings.role, settings.instance_id)
     return (
         Role(settings.role),
         *(ServiceLinkedRole(name, service) for name, service in NEEDED.items()),
@@ -75,9 +75,10 @@ def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
 
 
 def _reading(secret: str, settings: Settings, account: str) -> tuple[Resource, ...]:
-    """The sink's right to read the secret with the brokers' password."""
+    """The right of both functions to read the secret with the brokers' password, in a policy of the connector's own."""
     name = f"connect-secret-{settings.name}"
-    return Policy(name, secret_policy(account, settings.region, secret)), Attachment(name, settings.role)
+    document = secret_policy(account, settings.region, secret)
+    return Policy(name, document), Attachment(name, settings.role), Attachment(name, PROVISIONER)
 
 
 def left_alone(request: Request, resource: Resource) -> bool:
