@@ -117,8 +117,10 @@ def test_json_values_are_their_own_text_and_json_null_is_null() -> None:
     assert [row[1] for row in content(found)] == texts
 
 
-def test_json_values_without_null_take_the_same_way() -> None:
-    assert content(rows(DOCUMENT, element(1, value=[]), value_type="Json")) == [("k1", "[]")]
+@pytest.mark.parametrize(("value", "text"), [([], "[]"), (None, None), (..., None)])
+def test_json_values_of_one_kind_take_the_same_way(value: object, text: str | None) -> None:
+    found = rows(DOCUMENT, element(1, value=value), element(2, value=value), value_type="Json")
+    assert content(found) == [("k1", text), ("k2", text)]
 
 
 def test_of_two_faults_of_a_record_one_is_told() -> None:
@@ -163,7 +165,9 @@ def test_csv_in_base64_is_read_as_utf8() -> None:
     elements = element(1, value=base64_of("订单,1,x".encode())), element(2, value=base64_of(b"\xff,1,x"))
     found = rows(CSV, *elements, format="CSV", mode="VALUE", value_type="Binary")
     assert content(found) == [("订单", 1, "x")]
-    assert [(one.error.reason, one.error.path) for one in found.rejected] == [(mapping.NOT_TEXT, "$.data.value")]
+    (error,) = [one.error for one in found.rejected]
+    assert (error.reason, error.path) == (mapping.NOT_TEXT, "$.data.value")
+    assert error.message == "expected text in UTF-8, found bytes that aren't"
 
 
 @pytest.mark.parametrize(
@@ -264,31 +268,6 @@ def test_csv_fields_become_values_of_the_column(type_: str, text: str, value: ob
     assert (column.cast("timestamp[us]")[0].as_py() if type_.startswith("TIMESTAMP") else read) == value
 
 
-def epoch(*parts: int) -> int:
-    """Seconds since 1970 of a time in UTC."""
-    return int((datetime(*parts) - datetime(1970, 1, 1)).total_seconds())  # type: ignore[arg-type, misc]  # noqa: DTZ001 # as above
-
-
-@pytest.mark.parametrize(
-    ("type_", "text", "value"),
-    [
-        ("DATETIME", "0001-01-01 00:00:00", (epoch(1, 1, 1) - 8 * 3_600) * 1_000),
-        ("DATETIME", "9999-12-31 23:59:59.999", (epoch(9999, 12, 31, 15, 59, 59) * 1_000) + 999),
-        ("DATETIME", "9999-12-31T23:59:59+08:00", epoch(9999, 12, 31, 15, 59, 59) * 1_000),
-        ("DATETIME", "1969-12-31 23:59:59.999Z", -1),
-        ("TIMESTAMP", "2020-11-17 14:20:00.123456789", epoch(2020, 11, 17, 6, 20) * 10**9 + 123_456_789),
-        ("TIMESTAMP", "1969-12-31T23:59:59.999999999Z", -1),
-        ("TIMESTAMP", "1900-01-01 00:00:00.5+08:05:43", (epoch(1899, 12, 31, 15, 54, 17) * 10**9) + 5 * 10**8),
-        ("TIMESTAMP", "2262-04-11T23:47:16.854775807Z", 2**63 - 1),
-        ("TIMESTAMP_NTZ", "1677-09-21 00:12:43.145224193", -(2**63) + 1),
-    ],
-)
-def test_times_reach_to_the_ends_of_their_columns_in_all_digits(type_: str, text: str, value: int) -> None:
-    found = rows((*POSITION, Column("c", type_)), element(1, value=text), format="CSV", mode="VALUE")
-    assert [one.error.message for one in found.rejected] == []
-    assert found.batch.column(3).cast("int64").to_pylist() == [value]
-
-
 WHOLE = "text of another form"
 BAD_FIELDS = [
     ("TINYINT", "128", "a number outside of that range"),
@@ -381,58 +360,6 @@ def test_a_field_is_a_value_or_a_fault_that_does_not_repeat_it(type_: str, text:
     assert told in {"", *TOLD} or re.fullmatch(r"\d+ characters", told)
 
 
-def seconds_of(zone: str, text: str, type_: str = "DATETIME") -> int | str:
-    """The seconds since 1970 of a local time, or what is said of it."""
-    found = rows((*POSITION, Column("c", type_)), element(1, value=text), format="CSV", mode="VALUE", zone=zone)
-    if found.rejected:
-        return found.rejected[0].error.message.partition("; found ")[2]
-    ((value,),) = (found.batch.column(3).cast("int64").to_pylist(),)
-    return int(value) // (1_000 if type_ == "DATETIME" else 10**9)
-
-
-@pytest.mark.parametrize("type_", ["DATETIME", "TIMESTAMP"])
-@pytest.mark.parametrize(
-    ("zone", "text", "utc"),
-    [
-        ("Asia/Shanghai", "2020-11-17 14:20:00", (2020, 11, 17, 6, 20)),
-        ("Asia/Shanghai", "1988-07-01 12:00:00", (1988, 7, 1, 3)),
-        ("Asia/Shanghai", "1900-01-01 00:00:00", (1899, 12, 31, 15, 54, 17)),
-        ("GMT 08:00", "1988-07-01 12:00:00", (1988, 7, 1, 4)),
-        ("Europe/Berlin", "2024-03-31 01:59:59", (2024, 3, 31, 0, 59, 59)),
-        ("Europe/Berlin", "2024-03-31 03:00:00", (2024, 3, 31, 1)),
-        ("Europe/Berlin", "2024-10-27 01:59:59", (2024, 10, 26, 23, 59, 59)),
-        ("Europe/Berlin", "2024-10-27 02:30:00", (2024, 10, 27, 0, 30)),
-        ("Europe/Berlin", "2024-10-27 02:30:00+01:00", (2024, 10, 27, 1, 30)),
-        ("Europe/Berlin", "2024-10-27 03:00:00", (2024, 10, 27, 2)),
-    ],
-)
-def test_local_times_are_those_of_the_zone_at_that_time(zone: str, text: str, utc: tuple[int, ...], type_: str) -> None:
-    assert seconds_of(zone, text, type_) == epoch(*utc)
-
-
-@pytest.mark.parametrize(
-    ("zone", "text"),
-    [
-        ("Europe/Berlin", "2024-03-31 02:00:00"),
-        ("Europe/Berlin", "2024-03-31 02:59:59"),
-        ("Asia/Shanghai", "1986-05-04 02:30:00"),
-        ("Pacific/Apia", "2011-12-30 12:00:00"),
-    ],
-)
-def test_a_local_time_that_clocks_skipped_is_never_moved(zone: str, text: str) -> None:
-    assert seconds_of(zone, text) == "a time that clocks in that zone skipped"
-    assert seconds_of("UTC", text) == epoch(*map(int, re.findall(r"\d+", text)))
-
-
-@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin", "America/New_York"])
-def test_the_whole_range_of_datetime_is_there_in_each_zone(zone: str) -> None:
-    first, last = seconds_of(zone, "0001-01-01 00:00:00"), seconds_of(zone, "9999-12-31 23:59:59")
-    assert isinstance(first, int)
-    assert isinstance(last, int)
-    assert seconds_of(zone, "0001-01-02 00:00:00") == first + 86_400
-    assert seconds_of(zone, "9999-12-30 23:59:59") == last - 86_400
-
-
 @pytest.mark.parametrize("type_", ["STRING", "BINARY"])
 def test_a_field_is_measured_in_bytes(type_: str) -> None:
     most = mapping.FIELD_BYTES
@@ -450,6 +377,15 @@ def test_a_field_is_measured_in_bytes(type_: str) -> None:
 def test_an_empty_field_is_null_where_the_column_holds_no_text(type_: str) -> None:
     columns = (*POSITION, Column("c", type_), Column("d", "STRING"), Column("e", "BINARY"))
     assert content(rows(columns, element(1, value=",,"), format="CSV", mode="VALUE")) == [(None, "", b"")]
+
+
+@pytest.mark.parametrize("type_", ["VARCHAR(3)", "CHAR(3)", "STRING"])
+def test_an_empty_field_of_text_is_empty_and_no_line_is_null(type_: str) -> None:
+    columns = (*POSITION, Column("c", type_))
+    found = rows(
+        columns, element(1, value=""), element(2, value=None), element(3, value="abc"), format="CSV", mode="VALUE"
+    )
+    assert content(found) == [("",), (None,), ("abc",)]
 
 
 def test_null_is_set_aside_where_the_table_has_no_room_for_it() -> None:
@@ -473,6 +409,10 @@ def test_a_field_above_the_limit_of_the_table_is_set_aside(monkeypatch: pytest.M
     assert content(found) == [("k1", "订单订"), ("k3", None)]
     assert [(one.error.reason, one.error.where) for one in found.rejected] == [(mapping.TOO_LONG, "orders-0-2")]
     assert "found 10" in found.rejected[0].error.message
+    assert found.rejected[0].error.path == "$.data.value"
+    found = rows(DOCUMENT, element(1, key="订单订", value=""), element(2, key="订单订x", value=""))
+    assert content(found) == [("订单订", "")]
+    assert [(one.error.reason, one.error.path) for one in found.rejected] == [(mapping.TOO_LONG, "$.data.key")]
 
 
 def test_a_record_with_two_faults_is_named_once() -> None:

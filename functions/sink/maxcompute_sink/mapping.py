@@ -54,15 +54,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A column, the part of the record that fills it ("" for none), and the form of a CSV field for it.
-
-    `unproven` says that the part comes as bytes for a column of text.
-    """
+    """A column, the part of the record that fills it ("" for none), and the form of a CSV field for it."""
 
     column: Column
     type: pa.DataType
     part: str
-    unproven: bool
     form: csv_rows.Form | None = None
 
 
@@ -107,8 +103,7 @@ class Mapper:
                 continue
             is_field = self._is_csv and index >= len(POSITION)
             form = csv_rows.form(column.type, wire, zone) if is_field else None
-            unproven = part == "value" and wire == pa.utf8() and settings.value_type != "Text"
-            self._targets.append(_Target(column, wire, part, unproven, form))
+            self._targets.append(_Target(column, wire, part, form))
         if faults:
             raise ConfigurationError(faults)
         self.schema = pa.schema([pa.field(target.column.name, target.type) for target in self._targets])
@@ -176,18 +171,11 @@ _READERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
 
 def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
     """A column of values as they are; bytes go into a column of text only where they are UTF-8."""
-    unproven = target.unproven
     try:
-        array = pa.array(values, pa.binary() if unproven else target.type)
+        array = pa.array(values, target.type)
     except pa.ArrowInvalid:
-        # The log's own bytes are among them, where the event had replaced some (`replaced_text`).
-        unproven, array = True, pa.array(values, pa.binary())
-    if unproven:
-        array = array.view(target.type)
-        try:
-            array.validate(full=True)
-        except pa.ArrowInvalid:
-            _blame_bytes(target, values, faults)
+        array = pa.array(values, pa.binary())
+        _blame_bytes(target, values, faults)
     return _fitting(target, array, values, faults) if target.part in {"key", "value"} else array
 
 
