@@ -31,7 +31,12 @@ _LEDGER = ("unit/test_ledger_state.py", "unit/test_ledger_traps.py", "unit/test_
 MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/batch.py": ("unit/test_sink_batch.py", *_SINK, "unit/test_sink_refused_data.py"),
     "maxcompute_sink/partition.py": ("unit/test_sink_partition.py",),
-    "maxcompute_sink/csv_rows.py": ("unit/test_sink_mapping.py", "unit/test_sink_csv_lines.py"),
+    "maxcompute_sink/csv_rows.py": (
+        "unit/test_sink_mapping.py",
+        "unit/test_sink_csv_lines.py",
+        "unit/test_sink_csv_times.py",
+        "unit/test_sink_csv_hostile.py",
+    ),
     "maxcompute_sink/claiming.py": ("unit/test_sink_claiming.py", *_SINK),
     "maxcompute_sink/exactly_once.py": (
         *_SINK,
@@ -41,13 +46,12 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "maxcompute_sink/decode.py": (
         "unit/test_sink_decode.py",
-        "unit/test_sink_tiny_elements.py",
-        "unit/test_sink_blocks.py",
+        "unit/test_sink_elements.py",
     ),
     "maxcompute_sink/mapping.py": ("unit/test_sink_mapping.py", "unit/test_sink_blocks.py"),
     "maxcompute_sink/blocks.py": ("unit/test_sink_blocks.py", *_SINK),
     "maxcompute_sink/framing.py": ("unit/test_sink_framing.py", "unit/test_sink_refused_data.py"),
-    "maxcompute_sink/staging.py": ("unit/test_sink_refused_data.py", *_SINK),
+    "maxcompute_sink/staging.py": ("unit/test_sink_staging.py", "unit/test_sink_refused_data.py"),
     "kafka_maxcompute/roll_forward.py": ("unit/test_roll_forward.py", *_SINK),
     "kafka_maxcompute/diverted.py": ("unit/test_diverted.py", "unit/test_sink_bad_records.py"),
     "kafka_maxcompute/upload_sessions.py": ("unit/test_upload_sessions.py", *_SINK),

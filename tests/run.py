@@ -27,7 +27,18 @@ ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, minor) for minor in range(10, 14)]
 LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "identity", "gaps")
 CONNECTOR = ("diverted", "roll_forward", "upload_sessions")
-SINK = ("decode", "partition", "mapping", "csv_rows", "blocks", "batch", "claiming", "framing", "exactly_once")
+SINK = (
+    "decode",
+    "partition",
+    "mapping",
+    "csv_rows",
+    "blocks",
+    "batch",
+    "claiming",
+    "framing",
+    "staging",
+    "exactly_once",
+)
 # Each decides what becomes of a record: a branch that no test takes is a record that nobody has thought of.
 FULLY_COVERED = [
     "layers/connector/python/kafka_maxcompute/offsets.py",

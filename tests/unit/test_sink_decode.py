@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import MalformedBatchError
-from maxcompute_sink.decode import MALFORMED, UNEXPECTED, Decoded, Decoder
+from maxcompute_sink import decode as decode_module
+from maxcompute_sink.decode import MALFORMED, MOST_NAMED, UNEXPECTED, Decoded, Decoder
+from maxcompute_sink.elements import Coordinates
 from tests.kafka_events import HOUR_14, element, payload
 
 pytestmark = pytest.mark.quick
@@ -188,3 +190,66 @@ def test_bytes_that_are_no_batch_are_refused_as_a_whole(batch: bytes) -> None:
         Decoder("Text").decode(batch)
     assert SECRET not in str(caught.value)
     assert f"{len(batch)} bytes" in str(caught.value)
+
+
+def test_what_a_batch_begins_with_is_said_where_it_is_none() -> None:
+    with pytest.raises(MalformedBatchError, match="expected an array or an object, found a first byte of b'n';"):
+        Decoder("Text").decode(b"\t\r nonsense")
+
+
+def test_the_size_is_that_of_the_batch() -> None:
+    batch = payload(element(1), element(2, value=[]))
+    assert Decoder("Text").decode(batch).size == len(batch)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "known"), [(HOUR_14, HOUR_14), (True, None), (1.5, None), ("5", None), (..., None)]
+)
+def test_of_an_event_that_is_no_record_the_time_is_known_if_it_is_a_number(
+    timestamp: object, known: int | None
+) -> None:
+    given = element(7, partition=3, value=[], timestamp=timestamp)
+    (one,) = decode(given).rejected
+    assert json.loads(one.element) == given
+    assert (one.place, one.offset, one.timestamp, one.record) == (("orders", 3), 7, known, None)
+
+
+def test_a_record_whose_time_is_no_number_is_set_aside_as_it_was_decoded() -> None:
+    decoded = decode(element(1, timestamp="5"), element(2, timestamp="yesterday"), element(3))
+    assert [(record.offset, record.timestamp) for record in decoded.records] == [(1, 5), (3, HOUR_14)]
+    (one,) = decoded.rejected
+    assert (one.record.offset, one.place, one.offset, one.timestamp) == (2, ("orders", 0), 2, None)
+    assert one.error.message == "expected milliseconds since 1970 as a number or its digits, found other text"
+
+
+def test_a_record_whose_time_is_no_number_has_its_place_among_broken_elements() -> None:
+    decoded = decode(None, element(1), element(2, timestamp="yesterday"), element(3, value=[]), element(4))
+    assert [(one.error.where, one.after) for one in decoded.rejected] == [
+        ("element 0", 0),
+        ("orders-0-2", 0),
+        ("orders-0-3", 1),
+    ]
+
+
+def test_coordinates_that_kafka_cannot_have_are_repeated_unless_they_are_long() -> None:
+    room = MOST_NAMED - len(str(Coordinates("", 2**31, 5, HOUR_14)))
+    for length, where in ((room, f"{'t' * room}-{2**31}-5"), (room + 1, "element 0")):
+        decoded = decode(element(5, partition=2**31, topic="t" * length))
+        assert [(one.error.where, one.place, one.offset) for one in decoded.rejected] == [(where, None, None)]
+
+
+def test_a_letter_that_elements_share_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_module, "ALONE", 1)
+    monkeypatch.setattr(decode_module, "JOINED_BYTES", 10)
+    decoded = decode(*[5] * 15, *[{}] * 2)
+    assert [(one.error.where, one.element) for one in decoded.rejected] == [
+        ("element 0", b"5"),
+        ("elements 1 to 6", b"[5,5,5,5,5,5]"),
+        ("elements 7 to 12", b"[5,5,5,5,5,5]"),
+        ("elements 13 to 14", b"[5,5]"),
+        ("elements 15 to 16", b"[{},{}]"),
+    ]
+    assert [(one.error.reason, one.error.path, one.place, one.offset) for one in decoded.rejected] == [
+        (UNEXPECTED, "$", None, None)
+    ] * 5
+    assert {one.error.message for one in decoded.rejected[:4]} == {"Expected `object`, got `int`"}

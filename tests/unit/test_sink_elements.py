@@ -166,6 +166,13 @@ def test_elements_next_to_one_whose_end_cannot_be_told_are_read(fault: bytes, as
     assert {one.place for one in decoded.rejected} <= {("orders", 0), None}
 
 
+def test_only_an_event_ends_an_element_whose_end_cannot_be_told() -> None:
+    broken = b'{"x":[1},{"no": "event"},"{}"'
+    decoded = Decoder("Text").decode(b"[" + b",".join([GOOD[0], broken, GOOD[1]]) + b"]")
+    assert [record.offset for record in decoded.records] == [7, 8]
+    assert [one.element for one in decoded.rejected] == [broken]
+
+
 def test_an_event_inside_a_broken_one_is_not_taken_for_one_of_the_batch() -> None:
     inner = json.dumps([element(100), element(101), element(102)]).encode()
     broken = data(b'"key":NaN],"value":' + inner)
