@@ -11,8 +11,16 @@ PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
 # depends on nor for what builds it; requirements-build.txt has the latter. `pip check` then says what is missing.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) --quiet install --require-hashes --no-deps --no-build-isolation --use-pep517
+# Before an install every stamp goes, and afterwards those come that are true. So an environment without one is what an
+# interrupted install has left, and is created again, unless it is new. It is created again for other pins, too: then
+# the stamp of this target is there, but older than its lock, and the environment is to hold nothing that the lock doesn't
+# name. An environment that is linked in belongs to somebody else.
+PREPARE = [ -L $(VENV) ] || { [ -e $(VENV)/new.stamp ] || { [ -e $(VENV)/run.stamp ] && [ ! -e $@ ]; } || \
+	$(BIN)/python -m venv --clear $(VENV); } && { [ -L $(VENV) ] || rm -f $(VENV)/*.stamp; }
 
 .DEFAULT_GOAL := help
+# Two targets may install into one environment.
+.NOTPARALLEL:
 .PHONY: help run test quick soak mutants lint format layers bootstrap requirements clean
 
 help: ## show this list
@@ -24,7 +32,7 @@ run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on a local cl
 test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, and the quick ones on each other Python from 3.10 to 3.13 here
 	@exec $(BIN)/python -m tests.run
 
-quick: $(VENV)/dev.stamp ## run the tests that need no Kafka, JVM or server (under two minutes)
+quick: $(VENV)/dev.stamp ## run the tests that need no Kafka, JVM or server (about a minute)
 	@exec $(BIN)/python -m tests.run --quick
 
 soak: $(VENV)/dev.stamp ## deliver under random faults for half an hour (SOAK_SECONDS), and attack with many more interleavings (ATTACKS)
@@ -64,12 +72,10 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed; $(PYTHON) is older. Name another one: make PYTHON=python3.12 run" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once) ..."
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@{ $(PYTHON) -m venv $(VENV) && touch $(VENV)/new.stamp; } || { rm -rf $(VENV); echo "Cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
-# A stamp that is there and older than its lock is from other pins: then the environment is created again, so that it
-# holds nothing but what the new lock names. One that is linked in belongs to somebody else.
 $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
-	@[ ! -e $@ ] || [ -L $(VENV) ] || $(BIN)/python -m venv --clear $(VENV)
+	@$(PREPARE)
 	@echo "Installing what the local cloud needs into $(VENV) (once, about a minute) ..."
 	@$(INSTALL) -r requirements-build.txt
 	@$(INSTALL) -r requirements.txt
@@ -77,7 +83,7 @@ $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
-	@[ ! -e $@ ] || [ -L $(VENV) ] || $(BIN)/python -m venv --clear $(VENV)
+	@$(PREPARE)
 	@echo "Installing what the tests need into $(VENV) (once, about two minutes) ..."
 	@$(INSTALL) -r requirements-build.txt
 	@$(INSTALL) -r requirements-dev.txt
@@ -85,13 +91,17 @@ $(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/mutants.stamp: requirements-mutants.txt $(VENV)/dev.stamp
+	@[ -L $(VENV) ] || rm -f $(VENV)/*.stamp
 	@$(INSTALL) -r requirements-mutants.txt
 	@$(PIP) check
-	@touch $@
+	@touch $@ $(VENV)/dev.stamp $(VENV)/run.stamp
 
 $(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
 	@echo "Installing the functions' dependency layer for this Python (once) ..."
 	@rm -rf $(DEPENDENCIES)
-	@$(INSTALL) --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
+	@# Two wheels bring a folder bin: pip warns of the second one, or, with --upgrade, lets it replace the first. A layer
+	@# needs neither, for nothing in it is run as a command.
+	@$(INSTALL) --upgrade --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
+	@rm -rf $(DEPENDENCIES)/bin
 	@$(BIN)/python -m compileall -q -j 0 $(DEPENDENCIES) >/dev/null 2>&1 || true
 	@touch $@

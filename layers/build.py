@@ -129,11 +129,11 @@ def install_wheels(target: Path, runtime: str) -> None:
     minor = int(runtime.rpartition(".")[2])
     source = ROOT / "layers/dependencies/requirements.txt"
     pins.write_text(pins_for(source.read_text(encoding="utf-8"), minor), encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--upgrade"]
     command += ["--no-compile", "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(target)]
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
     command += ["--implementation", "cp", "--python-version", f"3.{minor}", "--requirement", str(pins)]
-    # pip warns of folders that two wheels share, as if it were an error; what it says matters only if it fails.
+    # --upgrade: where two wheels bring a folder bin, the second one replaces the first, and pip doesn't warn of it.
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # pip of this interpreter
     pins.unlink()
     if done.returncode:
