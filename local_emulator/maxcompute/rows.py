@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from local_emulator.maxcompute.errors import invalid
 from local_emulator.maxcompute.snapshot import physical_name
-from local_emulator.maxcompute.types import quoted
+from local_emulator.maxcompute.types import BIGINT_RANGE, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -112,10 +112,13 @@ class Incoming:
         return int(taken[0]) if taken else 0
 
     def _checked(self) -> Iterator[pa.RecordBatch]:
-        required = [(index, column.name) for index, column in enumerate(self._table.columns) if not column.nullable]
+        columns = list(enumerate(self._table.columns))
+        required = [(index, column.name) for index, column in columns if not column.nullable]
+        whole = [(index, column.name) for index, column in columns if column.type.name == "bigint"]
         try:
             for batch in self._batches:
                 self._check(batch, required)
+                self._check_range(batch, whole)
                 self.bytes += batch.nbytes
                 yield batch
         except Exception as error:
@@ -129,6 +132,13 @@ class Incoming:
             values = batch.column(index)
             if values.null_count and not self._only_deleted(batch, values, name):
                 raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")
+
+    def _check_range(self, batch: pa.RecordBatch, whole: Sequence[tuple[int, str]]) -> None:
+        """DuckDB's BIGINT has one number more, which a query may have computed."""
+        for index, name in whole:
+            least = pc.min(batch.column(index)).as_py()
+            if least is not None and least < BIGINT_RANGE[0]:
+                raise invalid(f"column {name} of {self._table.name} is BIGINT, found {least} in it, which none is")
 
     def _only_deleted(self, batch: pa.RecordBatch, values: pa.Array, name: str) -> bool:
         """Whether a column is NULL only in rows that go, of which nothing but the key is told."""

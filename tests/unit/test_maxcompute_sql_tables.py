@@ -292,6 +292,16 @@ def test_not_null_columns_refuse_nulls(session: Session) -> None:
     assert session.rows("SELECT count(*) FROM t") == [(0,)]
 
 
+def test_the_number_below_the_least_bigint_is_refused(session: Session) -> None:
+    """It is one of DuckDB's."""
+    session.run("CREATE TABLE t (a BIGINT)")
+    with pytest.raises(SqlError, match="column a of t is BIGINT, found -9223372036854775808 in it"):
+        session.run("INSERT INTO t SELECT -9223372036854775807 - 1")
+    session.run("INSERT INTO t SELECT -9223372036854775807")
+    assert session.rows("SELECT a, cast('-9223372036854775808' AS BIGINT) FROM t") == [(-(2**63) + 1, None)]
+    assert session.rows("SELECT cast('-9223372036854775807' AS BIGINT)") == [(-(2**63) + 1,)]
+
+
 def test_texts_are_cut_to_the_length_of_their_column(session: Session) -> None:
     session.run("CREATE TABLE t (a VARCHAR(3), b CHAR(2)); INSERT INTO t VALUES ('abcdef', 'xyz')")
     assert session.rows("SELECT * FROM t") == [("abc", "xy")]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.sql.errors import Position, semantic_error
-from local_emulator.maxcompute.types import DOUBLE, STRING, DataType, simple
+from local_emulator.maxcompute.types import BIGINT_RANGE, DOUBLE, STRING, DataType, simple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +148,9 @@ def _cast(value: Value, source: DataType, target: DataType) -> str | None:
         text = _to_text(value, source)
         return text if text is None or target.name == "string" else f"left({text}, {target.arguments[0]})"
     if target.name in INTEGERS:
-        return _to_integer(value, source, target.duckdb_type())
+        number = _to_integer(value, source, target.duckdb_type())
+        narrow = target.name != "bigint" or source.name in (*INTEGERS, "boolean")
+        return number if number is None or narrow else f"nullif({number}, {BIGINT_RANGE[0]}::BIGINT - 1)"
     if target.name in TIMES:
         return _to_time(value, source, target)
     return _to_other(value, source, target)

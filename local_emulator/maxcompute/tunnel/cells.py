@@ -1,4 +1,4 @@
-"""What a cell may hold beyond its Arrow type: sizes and lengths of texts, the calendar's days, no null in NOT NULL.
+"""What a cell may hold beyond its Arrow type: sizes of texts, the calendar's days, BIGINT's range, no null in NOT NULL.
 
 And what is given out of a CHAR, which always has its whole length.
 """
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from local_emulator.maxcompute.calendar_range import DATE_RANGE, DATETIME_RANGE
 from local_emulator.maxcompute.tunnel.errors import malformed
+from local_emulator.maxcompute.types import BIGINT_RANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
 MAX_FIELD_SIZE = 8 << 20  # bytes; the service's limit of a cell
 _SIZED = frozenset({"string", "binary", "json", "varchar", "char"})
-_RANGES = MappingProxyType({"date": DATE_RANGE, "datetime": DATETIME_RANGE})
+_YEARS = "the years 1 to 9999"
+_RANGES = MappingProxyType(
+    {
+        "date": (DATE_RANGE, pa.int32(), _YEARS),
+        "datetime": (DATETIME_RANGE, pa.int64(), _YEARS),
+        "bigint": (BIGINT_RANGE, pa.int64(), "{} to {}".format(*BIGINT_RANGE)),
+    }
+)
+"""The first and the last value of a type, what holds them, and how they are called."""
 
 
 def checked(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
@@ -64,9 +73,8 @@ def _check(values: pa.Array, column: Column) -> None:
 
 
 def _check_range(values: pa.Array, column: Column) -> None:
-    first, last = _RANGES[column.type.name]
-    counted = values.view(pa.int32() if column.type.name == "date" else pa.int64())
-    found = pc.min_max(counted).as_py()
+    (first, last), holder, called = _RANGES[column.type.name]
+    found = pc.min_max(values.view(holder)).as_py()
     for value in (found["min"], found["max"]):
         if value is not None and not first <= value <= last:
-            raise malformed(f"Column '{column.name}': a {column.type} is outside of the years 1 to 9999.")
+            raise malformed(f"Column '{column.name}': a {column.type} is outside of {called}.")
