@@ -93,6 +93,11 @@ def test_a_table_made_anew_blocks(around: Surrounding) -> None:
     reply = around.ask("plan")
     assert reply["state"] == "blocked"
     assert "table connector_test.test_kafka: expected one created at" in ledger_step(reply)["why"][0]
+    # A reset waits for what is pending, so status has to see it.
+    ledger(around, CLAIM)
+    (pending,) = around.ask("status")["ledger"]["pending"]
+    assert pending["id"] == "s"
+    assert "expected the service to know upload session s" in pending["why"]
 
 
 def test_a_table_that_is_gone_blocks_until_a_reset_says_what_is_to_be_in_the_new_one(around: Surrounding) -> None:

@@ -21,7 +21,7 @@ from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
-from provisioning.resources.ledger import Ledger
+from provisioning.resources.ledger import Ledger, LedgerFound
 from provisioning.resources.policy import PROVISIONER
 from provisioning.resources.role import Role, principal
 from provisioning.resources.settings_record import SettingsRecord
@@ -105,10 +105,10 @@ def status(cloud: Cloud) -> dict[str, Any]:
     state = "absent" if feeding.found is None else stream(cloud.request).state(feeding.found)
     asking = facts.Asking()
     progress = asking.learn(lambda: facts.progress(cloud), facts.NOTHING)
-    kept = {item.step.resource for item in planned.items if item.step.do == "keep"}
     settings = cloud.request.settings
-    exactly_once = settings.delivery == "exactly-once" and f"ledger in topic {settings.offset_topic}" in kept
-    ledger = asking.learn(lambda: standing.ledger(cloud), facts.NOTHING) if exactly_once else facts.NOTHING
+    # Also one that blocks an apply, such as after the table was created again: what is pending there has to end first.
+    readable = any(isinstance(item.found, LedgerFound) and item.found.state is not None for item in planned.items)
+    ledger = asking.learn(lambda: standing.ledger(cloud), facts.NOTHING) if readable else facts.NOTHING
     tells = any(item.step.resource == f"topic {settings.status_topic}" and item.found for item in planned.items)
     errors = asking.learn(lambda: standing.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
     group = lag.of_group(progress)
