@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import signal
 import sys
@@ -14,7 +15,16 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_
     # The imports below take a second. Until they are done there is nothing to clear away: Ctrl-C ends the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from local_emulator import audit_command, commands, fault_command, output, provision_command, redrive_command
+from local_emulator import (
+    audit_command,
+    cloud,
+    commands,
+    fault_command,
+    output,
+    provision_command,
+    redrive_command,
+    variables,
+)
 from local_emulator.arguments import parse
 from local_emulator.maxcompute import command as maxcompute
 
@@ -142,6 +152,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         commandline.error("send --orders makes its own keys, values and topic-partitions; leave the other options out")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
+        if options.command in variables.COMMANDS:
+            variables.check(cloud.TEMPLATE, os.environ)
         return int(options.run(options))
     except (KeyboardInterrupt, SystemError) as end:
         # Ctrl-C in the middle of a callback of librdkafka's comes out of confluent-kafka as a SystemError.

@@ -30,6 +30,7 @@ from local_emulator.maxcompute.database import DatabaseBusyError
 from local_emulator.progress import CONSOLE, step
 from local_emulator.provisioner import ProvisioningError
 from local_emulator.text_table import draw
+from local_emulator.variables import VariablesError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -54,6 +55,7 @@ FAILURES = (
     StreamConfigError,
     StreamError,
     TemplateError,
+    VariablesError,
     tables.StatementError,
 )
 WATCH_SECONDS = 0.5

@@ -91,7 +91,7 @@ def load(path: Path, environment: Mapping[str, str], *, account_id: str = "18800
 
     Raises TemplateError with all faults at once.
     """
-    document = _read(path)
+    document = read(path)
     resolver = Resolver(document, environment, {"AccountID": account_id, "AccessKeyID": "", "AccessKeySecret": ""})
     resolver.resolve(document.get("vars", {}), "vars")
     faults = rules.of_document(document)
@@ -110,7 +110,8 @@ def load(path: Path, environment: Mapping[str, str], *, account_id: str = "18800
     return Template(path=path, account_id=account_id, functions=functions)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A template as it is written; TemplateError if it's none."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
