@@ -42,6 +42,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         *_SINK,
         "unit/test_sink_refused_data.py",
         "unit/test_sink_measures.py",
+        "unit/test_sink_limits.py",
         "unit/test_sink_marks.py",
     ),
     "maxcompute_sink/decode.py": (

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets
     from maxcompute_sink.blocks import Coverage
@@ -77,9 +78,14 @@ class Connector:
     def line(self, **changed: Any) -> Line:
         """A worker."""
 
-        def verify(_: State, dropped: Coverage, __: Known) -> Offsets:
+        def verify(state: State, dropped: Coverage, known: Known) -> Offsets:
+            _hold(state, dropped, known)
             if dropped.offsets:
                 self.verified.append(dropped)
+            return {}
+
+        def later(state: State, covered: Coverage, known: Known) -> Later:
+            _hold(state, covered, known)
             return {}
 
         return Line(
@@ -89,6 +95,7 @@ class Connector:
             renew=lambda: False,
             encoding=None,
             policy=self.settings.failure_policy,
+            later=later,
         )
 
     def deliver(
@@ -128,6 +135,16 @@ class Connector:
     def state(self) -> State:
         """The ledger as a new reader finds it."""
         return self.ledger().read(soon())
+
+
+def _hold(state: State, covered: Coverage, known: Known) -> None:
+    """What is asked about records comes with a state that was read, with where they are from, and with all of them."""
+    assert state.generation
+    assert covered.timestamps.keys() <= covered.offsets.keys()
+    assert callable(known)
+    for place, found in covered.offsets.items():
+        for first, last in found:
+            assert all(known(place, offset) is not None for offset in range(first, last + 1))
 
 
 class Timed:

@@ -93,4 +93,4 @@ def test_another_record_at_the_same_offset_of_a_batch_is_no_repeat() -> None:
     assert connector.visible == places(1, 2)
     (letter,) = connector.letters.letters
     assert (letter.offset, letter.reason, letter.form) == (2, "not-in-log", "as-delivered")
-    assert (letter.record.key, letter.record.value) == (b"new", b"of the new topic")
+    assert (letter.record.key, letter.record.value, letter.generation) == (b"new", b"of the new topic", 1)

@@ -166,6 +166,13 @@ def test_settled_records_that_are_in_no_log_are_counted_and_logged(caplog: pytes
     assert [(one.records, one.topic_partitions) for one in told] == [(1, ["orders-0"])] * 2  # type: ignore[attr-defined] # fields of the log line
 
 
+def test_each_settled_record_that_is_in_no_log_counts() -> None:
+    connector = Connector()
+    connector.deliver(batch(1, 2))
+    connector.deliver(batch(1, 2), replace(connector.line(), verify=lambda _, dropped, __: dropped.offsets))
+    assert measured(connector)[0] == {"rejected:not-in-log": 2}
+
+
 def test_the_gauges_have_their_units_and_say_0_if_nothing_is_pending() -> None:
     connector = Connector()
     done = connector.deliver(batch(1, 2))

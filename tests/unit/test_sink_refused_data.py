@@ -19,6 +19,7 @@ from kafka_maxcompute.errors import (
 from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, Status, UploadSession
 from maxcompute_sink import at_least_once, batch, staging
 from maxcompute_sink.at_least_once import deliver
+from maxcompute_sink.exactly_once import WAVE
 from maxcompute_sink.staging import REFUSED, Stager
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Connector, places
@@ -166,6 +167,19 @@ def test_with_the_policy_to_stop_what_comes_before_is_written_and_nothing_after(
     assert connector.visible == places(0, 1, 2, 3, 4)
     assert connector.letters.messages == []
     assert connector.state.settled == {ORDERS: ((0, 4),)}
+
+
+def test_with_the_policy_to_stop_each_bad_record_is_named_however_it_was_found() -> None:
+    """One is no text, another is refused with the first partition values, and the last one with those after them."""
+    connector, _ = picky(failure_policy="stop", partition="MINUTE")
+    minutes = [element(n, timestamp=HOUR_14 - n * 60_000) for n in range(WAVE)]
+    minutes[3] = element(3, timestamp=HOUR_14, value=POISON)
+    late = [element(n, partition=1, timestamp=HOUR_14 - HOUR - n * 60_000, value=POISON) for n in range(WAVE)]
+    untold = element(7, partition=2, value={"no": "text"})
+    with pytest.raises(RejectedRecordsError) as caught:
+        connector.deliver(payload(*minutes, untold, *late))
+    assert [error.where for error in caught.value.rejected] == ["orders-2-7", "orders-1-0", "orders-0-3"]
+    assert connector.visible == places(0, 1, 2)
 
 
 def test_partition_values_with_and_without_bad_records_are_all_written() -> None:

@@ -42,7 +42,7 @@ from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.diverted import Known
@@ -130,7 +130,8 @@ def deliver(
     left, stopped = decoded, elements[:1] if line.policy == "stop" else []
     if stopped:
         left = batch.before_elements(decoded)
-    stopped += delivery.write(replace(left, rejected=batch.placed(left.rejected)))
+    bad, generation = delivery.write(left)
+    stopped += bad
     if stopped:
         raise RejectedRecordsError(
             [one.error for one in stopped],
@@ -138,7 +139,7 @@ def deliver(
             outcome="so the batch stops there; what comes before them is written (failure_policy stop)",
         )
     if delivery.dropped():
-        delivery.keep_contradictions()
+        delivery.keep_contradictions(generation)
     line.services.errors.write_elements([(one.error, one.element) for one in elements], deadline)
     delivery.done.elements = sum(one.error.count for one in elements)
     delivery.done.dropped = delivery.dropped()
@@ -162,8 +163,11 @@ class _Delivery:
         mine += sum(count(offsets) for divert in self.done.diverted for offsets in divert.offsets.values())
         return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - mine - self.done.unlogged
 
-    def write(self, left: Decoded) -> list[Rejected]:
-        """Write what isn't settled; with the policy to stop, the first bad record of each topic-partition."""
+    def write(self, left: Decoded) -> tuple[list[Rejected], int]:
+        """Write what isn't settled; with the policy to stop, the first bad record of each topic-partition.
+
+        Also says in which generation of the ledger that was.
+        """
         stopped: list[Rejected] = []
         covered = batch.coverage(left)
         left = batch.distinct(left, covered)
@@ -176,7 +180,7 @@ class _Delivery:
                 left, covered = self._without_settled(left, covered, self.done.state)
             generation = self.done.state.generation
             if not covered.offsets:
-                return stopped
+                return stopped, generation
             with self.metrics.timed("prepare"):
                 blocks = self.line.prepare(left, None if left.rejected else covered)
                 if blocks.rejected and self.line.policy == "stop":
@@ -184,19 +188,13 @@ class _Delivery:
                         # Another delivery may have brought them to their end since this instance read the ledger.
                         self.done.state = None
                         continue
-                    bad = batch.first_bad(blocks.rejected)
-                    stopped += bad.values()
-                    left = batch.before(left, bad)
-                    covered = batch.coverage(left)
+                    left, covered = _before(left, blocks.rejected, stopped)
                     blocks = self.line.prepare(left, covered)
             accepted, refused = self._write(blocks, left, covered, self.done.state)
             if accepted:
-                return stopped
+                return stopped, generation
             if refused:
-                bad = batch.first_bad(refused)
-                stopped += bad.values()
-                left = batch.before(left, bad)
-                covered = batch.coverage(left)
+                left, covered = _before(left, refused, stopped)
             self.done.state = None
         raise UnavailableError(f"{ROUNDS} times another delivery was first; the batch has to be delivered again")
 
@@ -261,9 +259,8 @@ class _Delivery:
             self._keep(unlogged, state.generation, batch.known(self.decoded))
         return kept, batch.coverage(kept)
 
-    def keep_contradictions(self) -> None:
+    def keep_contradictions(self, generation: int) -> None:
         """Write letters of what the batch has at an offset besides the record that was written or diverted there."""
-        generation = None if self.done.state is None else self.done.state.generation
         for others in batch.contradictions(self.decoded):
             offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
             for place, offset in others:
@@ -276,7 +273,7 @@ class _Delivery:
 
             self._keep({place: intervals(found) for place, found in offsets.items()}, generation, known)
 
-    def _keep(self, unlogged: Offsets, generation: int | None, known: Known) -> None:
+    def _keep(self, unlogged: Offsets, generation: int, known: Known) -> None:
         """Write letters of settled records that are in no log: nothing proves that they are the ones written.
 
         They can't be claimed again, so a letter is what is left; a redrive sends it only if that is allowed by name.
@@ -376,6 +373,14 @@ class _Delivery:
             write_letters(claim, state, services, deadline, known)
             self.done.diverted.append(claim)
         services.ledger.append(Settle(id=claim.id), self.deadline)
+
+
+def _before(left: Decoded, bad: Iterable[Rejected], stopped: list[Rejected]) -> tuple[Decoded, Coverage]:
+    """The records before the first bad ones, and where they are from; those bad ones are added to `stopped`."""
+    first = batch.first_bad(bad)
+    stopped += first.values()
+    kept = batch.before(left, first)
+    return kept, batch.coverage(kept)
 
 
 def gauge(done: Delivered, metrics: Metrics, *, now: float) -> None:
