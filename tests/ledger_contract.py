@@ -127,9 +127,9 @@ class LedgerContract:
 
     def test_an_operation_of_a_newer_version_stops(self, ledger: LogLedger, connect: Callable[[], Log]) -> None:
         ledger.read(soon())
-        connect().append(b"newer", b'{"v":3,"op":"vote"}', soon())
+        connect().append(b"newer", b'{"v":4,"op":"vote"}', soon())
         for reader in (ledger, ledger, LogLedger(connect())):
-            with pytest.raises(LedgerError, match="found version 3"):
+            with pytest.raises(LedgerError, match="found version 4"):
                 reader.read(soon())
 
     @staticmethod

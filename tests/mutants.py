@@ -27,7 +27,8 @@ KILLED = frozenset({1, 3})
 TIMED_OUT = frozenset({24, 36, -24, 152, 255})
 
 _SINK = ("unit/test_sink_exactly_once.py", "unit/test_sink_bad_records.py")
-_LEDGER = ("unit/test_ledger_state.py", "unit/test_ledger_traps.py", "unit/test_ledger_marks.py")
+_MARKS = ("unit/test_ledger_marks.py", "unit/test_ledger_marks_anew.py")
+_LEDGER = ("unit/test_ledger_state.py", "unit/test_ledger_traps.py", *_MARKS)
 MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/batch.py": ("unit/test_sink_batch.py", *_SINK, "unit/test_sink_refused_data.py"),
     "maxcompute_sink/partition.py": ("unit/test_sink_partition.py",),
@@ -61,8 +62,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "kafka_maxcompute/ledger/operations.py": ("unit/test_ledger_operations.py", *_LEDGER),
     "kafka_maxcompute/ledger/packed.py": ("unit/test_ledger_operations.py",),
     "kafka_maxcompute/ledger/gaps.py": ("unit/test_ledger_gaps.py",),
-    "kafka_maxcompute/ledger/marks.py": ("unit/test_ledger_marks.py", *_SINK),
-    "kafka_maxcompute/ledger/identity.py": ("unit/test_ledger_identity.py",),
+    "kafka_maxcompute/ledger/marks.py": (*_MARKS, *_SINK),
+    "kafka_maxcompute/ledger/identity.py": ("unit/test_ledger_identity.py", "unit/test_ledger_marks_anew.py"),
     "kafka_maxcompute/ledger/memory_log.py": ("unit/test_ledger_memory.py", "unit/test_ledger_traps.py"),
 }
 """Modules as they are imported, each with the tests that are to notice."""

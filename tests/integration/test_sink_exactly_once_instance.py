@@ -235,12 +235,32 @@ def test_a_source_topic_that_was_filled_again_with_old_times_loses_nothing(
 
 def test_a_ledger_of_an_earlier_release_proves_nothing_without_topic_ids(connector: Connector) -> None:
     connector.handle(payload(*map(element, range(10))))
-    same = [(b"k%d" % offset, b"v%d" % offset) for offset in range(20)]
-    with created_again(connector, same, marks=False) as connector.broker:
+    with created_again(connector, [(b"k%d" % one, b"v%d" % one) for one in range(20)], marks=False) as connector.broker:
         with pytest.raises(LedgerError, match=r"(?s)nothing proves .*orders-0: .*marked none.*same_topic"):
             connector.handle(payload(*map(element, range(6))))
         (reply,) = connector.handle(payload(*map(element, range(10, 14))))
-    assert reply["records"] == 4
+        assert reply["records"] == 4
+        # That batch was new, and the log has its records: so what it has written is known again, and nothing before.
+        (reply,) = connector.handle(payload(*map(element, range(10, 16))))
+        assert (reply["records"], reply["dropped"]) == (2, 4)
+        with pytest.raises(LedgerError, match=r"(?s)nothing proves .*orders-0: .*vouches for offsets from 10 on"):
+            connector.handle(payload(*map(element, range(8, 12))))
+        assert connector.state.marks["orders", 0].since == 10
+
+
+def test_a_topic_that_was_filled_beyond_what_an_unmarked_ledger_has_loses_nothing(connector: Connector) -> None:
+    def filled(word: str, first: int, end: int) -> bytes:
+        return payload(*(element(offset, value=word) for offset in range(first, end)))
+
+    connector.handle(payload(*map(element, range(10))))
+    with created_again(connector, [(b"k%d" % one, b"NEW") for one in range(20)], marks=False) as connector.broker:
+        written = connector.handle(filled("NEW", 10, 14), filled("NEW", 12, 16))
+        assert [reply["records"] for reply in written] == [4, 2]
+        with pytest.raises(LedgerError, match=r"(?s)nothing proves .*vouches for offsets from 10 on"):
+            connector.handle(filled("NEW", 0, 6))
+        newest = created_again(connector, [(b"k%d" % one, b"NEWEST") for one in range(20)])
+    with newest as connector.broker, pytest.raises(LedgerError, match=r"(?s)record at offset 13 .* found another"):
+        connector.handle(filled("NEWEST", 12, 16))
 
 
 def test_the_mark_moves_with_the_batches(connector: Connector) -> None:

@@ -12,8 +12,9 @@ from msgspec import structs
 
 from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.dead_letters import MemoryDeadLetters
-from kafka_maxcompute.diverted import nothing
+from kafka_maxcompute.diverted import Delivered, nothing
 from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.gaps import MANY
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.ledger import LogLedger
@@ -150,3 +151,32 @@ def test_marks_that_can_not_be_read_fail_no_batch_and_are_let_be_for_a_while(
         sink.now = now
         assert sink.upkeep.later_marks(marked, covered, nothing, soon()) == {}
         assert len(reads) == asked
+
+
+def test_a_mark_that_begins_is_told_with_the_batch_that_it_was_read_with_and_no_other(sink: Sink) -> None:
+    record = Original(key=b"k", value=b"v", timestamp=1)
+    sink.originals.log |= {(PLACE, offset): record for offset in range(END, END + 20)}
+    first, second = {PLACE: ((END, END + 9),)}, {PLACE: ((END + 10, END + 19),)}
+
+    def known(*_: object) -> Delivered:
+        return Delivered(record)
+
+    assert sink.upkeep.later_marks(STATE, first, known, soon()) == {
+        (1, PLACE): Mark(END + 9, marks.digest(record), END)
+    }
+    assert sink.upkeep.later_marks(STATE, second, known, soon()) == {}
+    sink.now = LOOK_SECONDS
+    assert sink.upkeep.later_marks(STATE, second, known, soon())[1, PLACE].since == END + 10
+    # Nothing is claimed there, so the first claim marks it.
+    sink.now += LOOK_SECONDS
+    assert sink.upkeep.later_marks(STATE, {("orders", 1): ((0, 9),)}, known, soon()) == {}
+
+
+def test_a_mark_that_moves_is_told_with_later_batches_too(sink: Sink) -> None:
+    record = Original(key=b"k", value=b"v", timestamp=1)
+    marked = structs.replace(STATE, folded=1, marks={PLACE: Mark(0, marks.digest(record), 0)})
+    sink.log.append(b"snapshot", encode(Snapshot(state=marked)), soon())
+    sink.originals.log |= {(PLACE, offset): record for offset in (0, END)}
+    for covered in ({PLACE: ((END, END),)}, {PLACE: ((END + 1, END + 9),)}):
+        told = sink.upkeep.later_marks(marked, covered, lambda *_: Delivered(record), soon())
+        assert told == {(1, PLACE): Mark(END, marks.digest(record))}

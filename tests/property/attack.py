@@ -108,7 +108,7 @@ THEMES = (
         strictness=0.4,
         harm=0.15,
     ),
-    Theme(more={"recreate": 6, "reset": 2, "truncate": 2, "overtake": 2}, looking=0.7),
+    Theme(more={"recreate": 6, "reset": 2, "truncate": 2, "unmark": 2, "overtake": 2}, looking=0.7),
     Theme(
         frozenset({"log.append empty", "originals.passed", "topic.limits"}),
         {"overtake": 4, "truncate": 3, "reset": 2},
@@ -161,14 +161,15 @@ class Attack:
         self.focus, self.fate = FOCUSES[seed % len(FOCUSES)]
         self.rate = random.choice([0.0, 0.02, 0.1])
         self.theme = random.choice(THEMES)
-        self.looking = 1.0 if self.focus in GAPS else self.theme.looking
+        self.is_upgraded = random.random() < 0.25
+        self.looking = 1.0 if self.focus in GAPS or self.is_upgraded else self.theme.looking
         self.strictness = random.choice([0.0, 0.0, 0.3]) or self.theme.strictness
         self.stopping = random.choice([0.0, 0.0, 0.0, 0.5, 1.0])
         if self.focus in {"log.append divert", "letters.write", "originals.read", "originals.stream"}:
             self.stopping = 0.0
         self.world = World(
             seed,
-            has_ids=random.random() < 0.5,
+            has_ids=not self.is_upgraded and random.random() < 0.7,
             replaced=2.0 if self.focus == "originals.stream" else 0.3,
             has_gaps=random.random() < self.looking,
             stops=self.stopping == 1.0,
@@ -185,6 +186,8 @@ class Attack:
         try:
             for number in range(PARTITIONS):
                 world.topic.produce(number, self.random.randrange(2, 6))
+            if self.is_upgraded:
+                self._note(self._upgrade)
             if self.focus in LATE:
                 self._note(self._abandon)
             self._note(self._begin)
@@ -218,7 +221,8 @@ class Attack:
             self._forget: 0.7,
             self._cancel: 0.2,
             self._truncate: 0.3,
-            self._recreate: 0.15,
+            self._recreate: 0.6 if self.is_upgraded else 0.15,
+            self._unmark: 0.3,
         }
         if not world.operators:
             moves[self._reset] = 0.5 if world.recognized == world.topic.incarnation else 3
@@ -456,6 +460,19 @@ class Attack:
         self.world.topic.truncate(number, self.random.randrange(self.world.topic.ends[TOPIC, number] + 1))
         return f"{number} to {self.world.topic.starts[TOPIC, number]}"
 
+    def _unmark(self) -> str:
+        """Compaction of the source topic takes a marked record."""
+        marked = {(place, mark.offset) for place, mark in self.world.truth.marks.items()}
+        return self.world.topic.compact(one for one in self.world.acknowledged if one.at in marked)
+
+    def _upgrade(self) -> str:
+        """An earlier release has claimed some records before, and marked none."""
+        self.world.log.has_marks = False
+        for _ in range(self.random.randrange(1, 4)):
+            self.world.finish(self.world.begin(self._batch(), stops=self.world.stops))
+        self.world.log.has_marks = True
+        return "from a release without marks"
+
     def _recreate(self) -> str:
         topic = self.world.topic
         same = self.random.random() < 0.6
@@ -464,7 +481,7 @@ class Attack:
                 self.world.operate(operator, Fate.KILLED_BEFORE)
         topic.recreate(same_times=same)
         for number in range(PARTITIONS):
-            topic.produce(number, self.random.randrange(1, 9))
+            topic.produce(number, self.random.randrange(1, 15 if self.is_upgraded else 9))
         return "at the same times" if same else "at later times"
 
     def _reset(self) -> str:

@@ -98,6 +98,7 @@ class World:
         is_slow: bool = False,
         replaced: float = 0.3,
     ) -> None:
+        self.begun_anew = 0
         self.random = random_module.Random(seed)  # noqa: S311 - it has to be repeatable
         self.now = NOW
         self.ticks = 0.0
@@ -249,9 +250,13 @@ class World:
             try:
                 state = instance.ledger.read(deadline)
                 found = marks.advanced(state, covered, known, originals, deadline, starts=bounds.starts())
+                instance.later = {(state.generation, place): mark for place, mark in found.items()}
+                left = {place: offsets for place, offsets in covered.items() if place not in found}
+                begun = marks.anew(state, left, known, originals, deadline)
             except ConnectorError:
-                return {}
-            instance.later = {(state.generation, place): mark for place, mark in found.items()}
+                return instance.later
+            self.begun_anew += len(begun)
+            return {**instance.later, **{(state.generation, place): mark for place, mark in begun.items()}}
         return instance.later
 
     def _keep_up(self, delivery: Delivery, services: Services, done: Delivered, deadline: Deadline) -> None:

@@ -109,18 +109,42 @@ def _ended(truth: Truth, operation: Settle | Release) -> Truth:
     if claim is None or isinstance(operation, Release):
         return replace(truth, pending=pending)
     highest = {place: max(time, truth.timestamps.get(place, time)) for place, time in claim.timestamps.items()}
-    claimed = {place for place, offset in truth.settled if offset >= truth.starts.get(place, 0)}
-    marks = dict(truth.marks)
-    marks |= {place: mark for place, mark in claim.begins.items() if place not in marks and place not in claimed}
-    known = truth.marks.keys() & claim.marks.keys()
-    marks |= {place: claim.marks[place] for place in known if claim.marks[place].offset > marks[place].offset}
     return replace(
         truth,
         pending=pending,
-        marks=marks,
+        marks={**truth.marks, **_later(truth, claim), **_begun_by(truth, claim)},
         settled=truth.settled | every(claim.offsets),
         timestamps={**truth.timestamps, **highest},
     )
+
+
+def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
+    """The marks that a claim moves: to a record of the same log, which the same `since` says."""
+    known = ((place, mark, truth.marks[place]) for place, mark in claim.marks.items() if place in truth.marks)
+    return {place: mark for place, mark, old in known if mark.since == old.since and mark.offset > old.offset}
+
+
+def _begun_by(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
+    """The marks that a claim begins: for topic-partitions that have none, or the very one that the claim has lost.
+
+    Whatever a mark vouches for has to be of the claims that tell it. One that vouches for all may begin only where no
+    claim is settled.
+    """
+    begun = {}
+    for place, mark in claim.begins.items():
+        old, lost = truth.marks.get(place), claim.marks.get(place)
+        if old != lost or (old is not None and old.since >= mark.since):
+            continue
+        settled = {offset for at, offset in truth.settled if at == place}
+        foreign = [one for one in truth.pending.values() if one.begins.get(place) != mark]
+        pending = {offset for one in foreign for at, offset in every(one.offsets) if at == place}
+        if mark.since == 0:
+            is_free = all(offset < truth.starts.get(place, 0) for offset in settled)
+        else:
+            is_free = all(offset < mark.since for offset in settled | pending)
+        if is_free:
+            begun[place] = mark
+    return begun
 
 
 def _begun(truth: Truth, reset: Reset) -> Truth:

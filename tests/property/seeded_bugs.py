@@ -51,10 +51,12 @@ FOLD = {
 }
 MARKING = {
     "a mark that begins among claims of another log": Change(
-        state._marked, "if where not in marks and not is_claimed(state, where):", "if where not in marks:"
+        state._vouches, "return not is_claimed(state, where)", "return True"
     ),
     "a later mark without one before": Change(
-        state._marked, "if where in marks and mark.offset > marks[where].offset:", "if True:"
+        state._marked,
+        "if where in marks and mark.offset > marks[where].offset and mark.since == marks[where].since:",
+        "if True:",
     ),
     "a mark moved into another log": Change(
         marks.advanced, "if same and offset > mark.offset:", "if offset > mark.offset:"
@@ -62,7 +64,13 @@ MARKING = {
     "a mark of another log kept by a reset": Change(
         state._begun, "{**_others(state.marks, starts), **reset.marks}", "{**reset.marks, **state.marks}"
     ),
-    "marks of a generation before": Change(Claiming.of, "if generation == state.generation and", "if"),
+    "marks of a generation before": Change(Claiming.of, "if generation == state.generation}", "}"),
+    "a mark that vouches for what came before it": Change(
+        identity._is_marked, "observed.dropped[where][0][0] >= mark.since", "True"
+    ),
+    "a mark that vouches for what others have claimed": Change(
+        state._vouches, "return all(last < mark.since for last in held)", "return True"
+    ),
 }
 READING = {
     "a hole in the log taken for nothing": Change(
@@ -243,6 +251,7 @@ FOUND_OTHERWISE = {
     "a later mark without one before": "test_ledger_state",
     "a mark moved into another log": "test_ledger_marks",
     "marks of a generation before": "test_sink_claiming",
+    "a mark that vouches for what others have claimed": "test_ledger_marks_anew",
     "a topic known by nothing but its end": "test_ledger_identity",
     "a hole in the log taken for nothing": "test_ledger_traps",
     "an operation sent again under its key": "test_ledger_traps",

@@ -27,6 +27,8 @@ TOPIC = "orders"
 PARTITIONS = 3
 HOUR_MS = 3_600_000
 A_YEAR = 365 * 24 * HOUR_MS
+LONG_AGO = 10 * A_YEAR
+"""So much earlier are the records that stricter settings refuse for their time."""
 LATER = 30 * 24 * HOUR_MS
 """How much later the records of a recreated topic are, if they aren't of the same times."""
 NOW_MS = HOUR_14 + A_YEAR
@@ -180,6 +182,15 @@ class SourceTopic:
         self.starts[place] = min(max(start, self.starts[place]), self.ends[place])
         self.log = {at: one for at, one in self.log.items() if at[0] != place or at[1] >= self.starts[place]}
 
+    def compact(self, records: Iterable[SourceRecord]) -> str:
+        """Lose one of some records, as if a later one had its key."""
+        lost = min((one for one in records if self.log.get(one.at) == one), key=lambda one: one.id, default=None)
+        if lost is None:
+            return "nothing"
+        self.was_truncated = True
+        del self.log[lost.at]
+        return str(lost.id)
+
     def recreate(self, *, same_times: bool) -> None:
         """Another topic of the same name, empty."""
         self.incarnation += 1
@@ -226,7 +237,7 @@ class SourceTopic:
         time = HOUR_14 + random.randrange(3) * HOUR_MS + random.randrange(60_000)
         time = self._times.setdefault(((TOPIC, number), offset), time)
         time += 0 if self._same_times else self.incarnation * LATER
-        time -= A_YEAR if kind is Kind.DOUBTFUL else 0
+        time -= LONG_AGO if kind is Kind.DOUBTFUL else 0
         key: str | None = f"k{self.incarnation}-{number}-{offset}"
         value: str | None = f"v{self.incarnation}-{number}-{offset}{'+' * self.incarnation}"
         if kind is Kind.REPLACED:

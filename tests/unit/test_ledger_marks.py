@@ -88,6 +88,15 @@ class TestBeginnings:
         assert self.begun(folded(GENESIS), log) == {}
         assert "gets no mark" in caplog.text
 
+    def test_none_in_a_log_of_records_with_other_values(self) -> None:
+        """A topic that was filled again has the same times, and perhaps no keys."""
+        assert self.begun(folded(GENESIS), log_of(range(10), value=b"other")) == {}
+        # One of them tells that the batch isn't of this log, or not all of it.
+        assert self.begun(folded(GENESIS), log_of(range(10)) | log_of([4], value=b"other")) == {}
+        assert self.begun(folded(GENESIS), log_of(range(10)) | log_of([9], value=b"other")) == {}
+        untold = {PLACE: ((0, 9),)}, lambda *_: None, MemoryOriginals(log_of(range(10))), soon()
+        assert marks.beginnings(folded(GENESIS), *untold).keys() == {PLACE}
+
     def test_none_if_something_is_claimed_already(self) -> None:
         claimed = (GENESIS, claim("s", 20, 29, begins=29))
         assert self.begun(folded(*claimed), log_of(range(40))) == {}
@@ -137,6 +146,7 @@ class TestLaterMarks:
         assert self.advanced(log_of(range(10, 25)), start=10) == {PLACE: Mark(19, marks.digest(record(19)))}
         assert self.advanced(log_of(range(20, 25)), start=10) == {}
         # Another record than the one delivered may be of another log.
+        assert self.advanced(log_of([19], value=b"other"), start=10) == {}
         assert self.advanced({(PLACE, 19): replace(record(19), timestamp=7)}, start=10) == {}
 
     def test_none_of_the_batch_if_anything_else_is_taken_in_the_log(self) -> None:

@@ -8,6 +8,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.operations import (
@@ -164,18 +165,52 @@ def test_what_an_earlier_release_wrote_is_read(operation: Operation) -> None:
     assert decode(json.dumps({**document, "v": 1}).encode()) == operation
 
 
+SINCE = Mark(7, "e", 5)
+PENDING = structs.replace(claim("t", 12, 14), begins={("orders", 1): SINCE})
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        structs.replace(ODD_CLAIM, begins={("marks", 0): SINCE}),
+        structs.replace(ODD_CLAIM, marks={("marks", 0): SINCE}),
+        structs.replace(ODD_DIVERT, begins={("marks", 0): SINCE}),
+        Reset(id="r", generation=2, identity=ODD_IDENTITY, starts={}, marks={("orders", 0): SINCE}),
+        Snapshot(state=structs.replace(folded(GENESIS), marks={("orders", 0): Mark(3, "d"), ("orders", 1): SINCE})),
+        Snapshot(state=folded(GENESIS, PENDING)),
+    ],
+    ids=lambda operation: type(operation).__name__,
+)
+def test_a_mark_that_vouches_for_some_offsets_stops_an_earlier_release(operation: Operation) -> None:
+    """It would read past the third field, and take the mark for one that vouches for all."""
+    document = encode(operation)
+    assert json.loads(document)["v"] == 3
+    assert decode(document) == operation
+    assert (cover(document) >= 0) == isinstance(operation, Snapshot)
+
+
+def test_a_mark_that_vouches_for_all_is_as_before() -> None:
+    document = json.loads(encode(structs.replace(ODD_CLAIM, timestamps={("zero", 0): 0})))
+    assert (document["v"], document["begins"], document["marks"]) == (
+        2,
+        {"marks": {"0": [3, "d"]}},
+        {"begins": {"0": [7, "e"]}},
+    )
+    assert document["timestamps"] == {"zero": {"0": 0}}
+
+
 def test_the_head_of_a_snapshot_tells_its_cover() -> None:
     state = folded(GENESIS, claim("s", 0, 9), Settle(id="s"))
     assert cover(encode(Snapshot(state=state))) == state.folded == 2
     assert cover(encode(Settle(id="snapshot"))) == -1
-    assert cover(b'{"v":3,"op":"snapshot","state":{"folded":9}}') == -1
+    assert cover(b'{"v":4,"op":"snapshot","state":{"folded":9}}') == -1
     assert cover(b'{"v":2,"op":"snapshot"}') == -1
     assert cover(b"no operation") == -1
 
 
 def test_a_newer_version_stops_with_what_to_do() -> None:
-    with pytest.raises(LedgerError, match=r"expected operations of version 2 or before .* version 3; .* deploy that"):
-        decode(b'{"v":3,"op":"settle","id":"s"}')
+    with pytest.raises(LedgerError, match=r"expected operations of version 3 or before .* version 4; .* deploy that"):
+        decode(b'{"v":4,"op":"settle","id":"s"}')
 
 
 def test_another_form_of_an_operation_stops_with_what_is_other() -> None:

@@ -6,18 +6,19 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.ledger.operations import Claim, Divert
+from kafka_maxcompute.ledger.operations import Claim, Divert, Mark
 from maxcompute_sink import batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kafka_maxcompute.ledger.marks import Later
-    from kafka_maxcompute.ledger.operations import Mark
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Staged
+
+_NONE = Mark(-1, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,20 @@ class Claiming:
 
     @classmethod
     def of(cls, state: State, later: Later, begins: Mapping[TopicPartition, Mark]) -> Claiming:
-        """With marks that begin topic-partitions, and those of `later` that are news to the state."""
-        found = {
-            where: mark
-            for (generation, where), mark in later.items()
-            if generation == state.generation and where in state.marks and mark.offset > state.marks[where].offset
+        """With marks that begin topic-partitions, and those of `later` that are news to the state.
+
+        A later one that vouches since another offset isn't of the state's log for sure: it begins the topic-partition,
+        or replaces the mark that is named with it.
+        """
+        told = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
+        known = {where: state.marks[where] for where in told if where in state.marks}
+        new = {where: mark for where, mark in told.items() if mark.since > known.get(where, _NONE).since}
+        marks = {
+            where: mark if where in new else told[where]
+            for where, mark in known.items()
+            if told[where].offset > mark.offset
         }
-        return cls(state.generation, begins, found)
+        return cls(state.generation, {**new, **begins}, marks)
 
     def claim(self, staged: Staged) -> Claim:
         """The claim of a staged block."""

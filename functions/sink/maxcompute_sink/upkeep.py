@@ -15,6 +15,7 @@ from kafka_maxcompute import log_bounds
 from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import marks, source_topics
 from kafka_maxcompute.ledger.gaps import Gaps
+from kafka_maxcompute.ledger.state import is_claimed
 from kafka_maxcompute.status_topic import Status
 
 if TYPE_CHECKING:
@@ -53,29 +54,34 @@ class Upkeep:
         self._let_be_until = float("-inf")
 
     def later_marks(self, state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
-        """Later marks for the claims of a batch, read now if that is due.
+        """Later marks for the claims of a batch, read now if that is due, and marks for what has none.
 
         They are read before the claim, so that the first batch of an instance brings its marks with it: an instance of
         a topic with few records often has no second one. A failure is none of the batch's.
         """
-        now, marked = self._clock(), {where: found for where, found in covered.items() if where in state.marks}
-        if marked and (self._read_marks is None or now - self._read_marks >= LOOK_SECONDS):
+        now = self._clock()
+        claimed = {at: found for at, found in covered.items() if at in state.marks or is_claimed(state, at)}
+        if claimed and (self._read_marks is None or now - self._read_marks >= LOOK_SECONDS):
             self._read_marks, self._later = now, {}
             try:
-                self._later = self._read_later(marked, known, deadline.within(SECONDS))
+                return self._read_later(claimed, known, deadline.within(SECONDS))
             except (BatchError, KafkaException) as error:
                 _log.warning("no later marks are read now: %s", error)
         return self._later
 
     def _read_later(self, covered: Offsets, known: Known, deadline: Deadline) -> Later:
+        """Later marks, which are kept for the next batches as well, and those that begin, which are this batch's."""
         if self._connections.ledger is None:
             return {}
         # Read again, for whether all that is taken is gone from the log can't be told by an old state.
-        state = self._connections.ledger.read(deadline)
+        state, originals = self._connections.ledger.read(deadline), self._connections.originals
         with source_topics.asking(self._connections.configuration) as client:
             starts = log_bounds.starts(client, covered, deadline)
-        found = marks.advanced(state, covered, known, self._connections.originals, deadline, starts=starts)
-        return {(state.generation, where): mark for where, mark in found.items()}
+        moved = marks.advanced(state, covered, known, originals, deadline, starts=starts)
+        self._later = {(state.generation, where): mark for where, mark in moved.items()}
+        left = {where: found for where, found in covered.items() if where not in moved}
+        begun = marks.anew(state, left, known, originals, deadline)
+        return {**self._later, **{(state.generation, where): mark for where, mark in begun.items()}}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""

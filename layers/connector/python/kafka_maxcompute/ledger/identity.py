@@ -143,18 +143,23 @@ def unproven_logs(state: State, observed: Observed) -> Iterator[str]:
             yield f"{topic}-{number}: expected the end of its log, found no answer"
         elif not is_same and not _is_marked(state, observed, (topic, number)):
             told = "it has none" if id_ is None else "the brokers didn't tell it"
-            yield f"{topic}-{number}: expected the topic's id, but {told}, or {_mark(state, (topic, number))}"
+            yield f"{topic}-{number}: expected the topic's id, but {told}, or {_mark(state, observed, (topic, number))}"
 
 
 def _is_marked(state: State, observed: Observed, where: TopicPartition) -> bool:
+    """Whether the mark proves it, for all that is to be dropped."""
     mark = state.marks.get(where)
-    return mark is not None and observed.marks.get(where) == mark.digest
+    found = mark is not None and observed.marks.get(where) == mark.digest
+    return found and mark is not None and observed.dropped[where][0][0] >= mark.since
 
 
-def _mark(state: State, where: TopicPartition) -> str:
+def _mark(state: State, observed: Observed, where: TopicPartition) -> str:
     mark = state.marks.get(where)
     if mark is None:
         return "a record that the ledger has marked, but it has marked none"
+    if observed.marks.get(where) == mark.digest:
+        first = observed.dropped[where][0][0]
+        return f"a mark for offset {first}, but the ledger's mark vouches for offsets from {mark.since} on"
     return f"the record at offset {mark.offset} that the ledger has marked, but the log has no record there"
 
 

@@ -7,6 +7,10 @@ there (deleted, compacted) shows nothing.
 
 The mark has to stay near the log's end, or retention deletes the record. So it moves, but only to a record that was
 read together with the mark before: both are in one log then.
+
+A topic-partition that has claims and no mark, or whose marked record is gone, gets one by a batch of which the log has
+every record, as delivered. Such a mark vouches only for offsets behind all that was taken until then (`since`): whether
+that is of the same log, nothing tells.
 """
 
 from __future__ import annotations
@@ -20,19 +24,20 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
+from kafka_maxcompute import documents
 from kafka_maxcompute import originals as logs
 from kafka_maxcompute.diverted import is_delivered, nothing
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
 from kafka_maxcompute.log_bounds import NOWHERE
-from kafka_maxcompute.offsets import difference, intervals, union
+from kafka_maxcompute.offsets import contains, difference, intervals, union, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.diverted import Delivered, Known
     from kafka_maxcompute.ledger.operations import ByTopicPartition, Claim, Divert, State
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
     from kafka_maxcompute.originals import Found, Original, Originals
@@ -93,16 +98,15 @@ def beginnings(
     fresh = [where for where in covered if where not in marked and not is_claimed(state, where)]
     wanted = {where: _tail(covered[where]) for where in fresh}
     found, _ = present(originals, wanted, deadline)
-    # Rising, so that the last record of each is the one that stays.
-    begun = {
-        where: Mark(offset, digest(record))
-        for (where, offset), record in sorted(found.items(), key=lambda one: one[0])
-        if is_delivered(record, known(where, offset))
-    }
-    for topic, number in sorted({where for where, _ in found} - begun.keys()):
+    strange = {where for (where, offset), record in found.items() if not _can_be(record, known(where, offset))}
+    for topic, number in sorted(strange):
         fields = {"topic": topic, "partition": number}
-        _log.error("the log has records of other times or keys than those delivered, so it gets no mark", extra=fields)
-    return begun
+        _log.error(
+            "the log has records of other times, keys or values than those delivered, so it gets no mark", extra=fields
+        )
+    # Rising, so that the last record of each is the one that stays.
+    rising = sorted(found.items(), key=lambda one: one[0])
+    return {where: Mark(offset, digest(record)) for (where, offset), record in rising if where not in strange}
 
 
 def advanced(
@@ -124,14 +128,37 @@ def advanced(
         mark = state.marks[where]
         before = found.get((where, mark.offset))
         if before is None:
-            same = _is_alone(state, where, starts) and is_delivered(record, known(where, offset))
+            same = _is_alone(state, where, starts) and _can_be(record, known(where, offset))
         else:
             same = digest(before) == mark.digest
         if same and offset > mark.offset:
-            moved[where] = Mark(offset, digest(record))
+            moved[where] = Mark(offset, digest(record), mark.since)
         elif not same and before is not None:
             _log.error("a source topic's log isn't the ledger's", extra={"topic": where[0], "partition": where[1]})
     return moved
+
+
+def anew(
+    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """Marks for the topic-partitions of a batch that have claims and no mark, or whose marked record is gone.
+
+    Such a mark may be told only with the claims of this batch. It's the batch's last record, and vouches for what comes
+    from the first offset on from which the batch's records are those of the log; none of that is taken. `known` is what
+    the delivery has of its records. Raises what the reads raise.
+    """
+    held = {where: offsets[-1][1] for where, offsets in taken(state).items() if is_claimed(state, where)}
+    free = {where: within(covered[where], held[where] + 1, covered[where][-1][1]) for where in held.keys() & covered}
+    wanted = {where: _marked_and_last(state, where, offsets) for where, offsets in free.items() if offsets}
+    found, _ = present(originals, wanted, deadline)
+    begun: dict[TopicPartition, Mark] = {}
+    for where in wanted:
+        last, mark = free[where][-1][1], state.marks.get(where)
+        is_lost = mark is None or (where, mark.offset) not in found
+        # The last record first: where it isn't the log's, a whole batch needn't be read.
+        if is_lost and _is_equal(found.get((where, last)), known(where, last)):
+            begun |= _begun(where, free[where], known, originals, deadline)
+    return begun
 
 
 def others(
@@ -197,6 +224,51 @@ def _unequal(offsets: Intervals, equal: Mapping[int, bool]) -> Intervals:
     compared = list(equal)
     every = (offset for first, last in offsets for offset in range(first, last + 1))
     return intervals(one for one in every if not equal[compared[min(bisect_left(compared, one), len(compared) - 1)]])
+
+
+def _marked_and_last(state: State, where: TopicPartition, offsets: Intervals) -> Intervals:
+    last, mark = _one(offsets[-1][1]), state.marks.get(where)
+    return last if mark is None else union(_one(mark.offset), last)
+
+
+def _begun(
+    where: TopicPartition, offsets: Intervals, known: Known, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """The mark for offsets of a batch, since the first one from which on every record is the log's."""
+    last, equal, told = offsets[-1][1], [], ""
+    for _, offset, record in originals.stream({where: offsets}, deadline):
+        if _is_equal(record, known(where, offset)):
+            equal.append(offset)
+            told = digest(record)
+    same = intervals(equal)
+    if not contains(same, last):
+        return {}
+    unequal = difference(offsets, same)
+    ((since, _), *_) = within(offsets, unequal[-1][1] + 1, last) if unequal else offsets
+    return {where: Mark(last, told, since)}
+
+
+def _is_equal(record: Original | None, delivered: Delivered | None) -> bool:
+    """Whether a record that the log has is the one delivered, by all that an event tells; not if that is unsure."""
+    if record is None or delivered is None or delivered.form == "event":
+        return False
+    return _can_be(record, delivered)
+
+
+def _can_be(record: Original, delivered: Delivered | None) -> bool:
+    """Whether the log's record can be the one delivered, by time, key and value, as far as the delivery knows them."""
+    if delivered is None or delivered.form == "event" or not is_delivered(record, delivered):
+        return is_delivered(record, delivered)
+    logged, value = record.value or b"", delivered.record.value or b""
+    return value in {logged, base64.b64encode(logged)} or _is_one_document(logged, value)
+
+
+def _is_one_document(one: bytes, other: bytes) -> bool:
+    """Whether two texts are one JSON document: a stream can write it in another way."""
+    try:
+        return bool(documents.read(one, object) == documents.read(other, object))
+    except documents.DocumentError:
+        return False
 
 
 def _one(offset: int) -> tuple[Interval]:

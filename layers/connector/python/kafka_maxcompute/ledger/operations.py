@@ -11,12 +11,15 @@
 
 On the wire each is a JSON object with the version "v" and the name "op"; what is kept by topic-partition is
 {topic: {topic-partition: ...}} there, and a mapping by (topic, topic-partition) here. Version 2 packs intervals if
-there are many (`kafka_maxcompute.ledger.packed`). Version 1, of earlier releases, is read as well and never written.
+there are many (`kafka_maxcompute.ledger.packed`). Version 3 has a mark that vouches for some offsets only: a reader of
+version 2 would take it for one that vouches for all. What has no such mark is version 2. Version 1 is read as well and
+never written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -27,8 +30,10 @@ from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.packed import pack, unpack
 from kafka_maxcompute.offsets import Intervals, TopicPartition
 
-VERSION = 2
-READABLE = (1, VERSION)
+VERSION = 3
+WITHOUT_SINCE = 2
+"""The version of what has no mark with `since`."""
+READABLE = (1, WITHOUT_SINCE, VERSION)
 
 ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
 """A number for each topic-partition; one that has none isn't there."""
@@ -37,11 +42,14 @@ ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """A record of a source topic's log that the ledger remembers, to tell that log from another one.
 
-    `digest` is `kafka_maxcompute.ledger.marks.digest` of the record that the log holds at `offset`.
+    `digest` is `kafka_maxcompute.ledger.marks.digest` of the record that the log holds at `offset`. `since` is the
+    first offset that it vouches for: what is settled from there on is of that log, and what is settled before may be of
+    another one. A topic-partition's marks of one generation with one `since` are of one log.
     """
 
     offset: int
     digest: str
+    since: int = 0
 
 
 _Marks: TypeAlias = dict[TopicPartition, Mark]
@@ -78,8 +86,9 @@ class Claim(_Document, frozen=True, kw_only=True):
     `timestamps` has the highest record timestamp (epoch ms) a topic-partition. It's here and not in `Settle`, because
     whoever settles a claim may never have seen its records.
 
-    `begins` has a mark for topic-partitions of which nothing was claimed before: a record of the claim itself. `marks`
-    has later marks of topic-partitions that had one: both records were found in the log at the same time.
+    `begins` has a mark for topic-partitions that had none: a record of the claim itself. `marks` has later marks of
+    topic-partitions that had one: both records were found in the log at the same time. A topic-partition that is in
+    both has lost the record of the mark that it had: `marks` has that one, and `begins` what replaces it.
     """
 
     id: str
@@ -202,7 +211,9 @@ class _Head(msgspec.Struct):
 def encode(operation: Operation) -> bytes:
     """An operation as it's kept in the log."""
     document: dict[str, Any] = msgspec.to_builtins(operation)
-    return msgspec.json.encode({"v": VERSION, **_converted(document, lambda held: _nested(held, pack), _nested)})
+    converted = _converted(document, lambda held: _nested(held, pack), lambda held: _nested(held, _shortened))
+    version = VERSION if any(mark.since for mark in _marks(operation)) else WITHOUT_SINCE
+    return msgspec.json.encode({"v": version, **converted})
 
 
 def cover(value: bytes) -> int:
@@ -239,6 +250,24 @@ def decode(value: bytes) -> Operation:
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     return operation
+
+
+def _marks(operation: Operation) -> Iterator[Mark]:
+    """All marks of a document."""
+    match operation:
+        case Claim() | Divert():
+            yield from chain(operation.begins.values(), operation.marks.values())
+        case Reset():
+            yield from operation.marks.values()
+        case Snapshot():
+            yield from operation.state.marks.values()
+            for pending in operation.state.pending.values():
+                yield from _marks(pending.operation)
+
+
+def _shortened(held: Any) -> Any:
+    """A mark that vouches for all as version 2 has it; anything else as it is."""
+    return held[:-1] if isinstance(held, list | tuple) and not held[-1] else held
 
 
 def _converted(

@@ -131,17 +131,32 @@ def _settled(state: State, claim: str) -> State:
 def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mark]:
     """The marks after an operation is settled.
 
-    A mark begins a topic-partition only if nothing else was settled there by a claim: what was claimed without a mark
-    may be of another log. A later mark was compared together with one that the ledger had, so it's of the same log.
+    A mark begins a topic-partition that has none, or replaces the one that the same operation names. A later mark was
+    compared together with one that the ledger had, so it's of the same log, and has the same `since`.
     """
     marks = dict(state.marks)
     for where, mark in operation.begins.items():
-        if where not in marks and not is_claimed(state, where):
+        replaced = marks.get(where)
+        is_next = replaced is None or mark.since > replaced.since
+        if operation.marks.get(where) == replaced and is_next and _vouches(state, where, mark):
             marks[where] = mark
     for where, mark in operation.marks.items():
-        if where in marks and mark.offset > marks[where].offset:
+        if where in marks and mark.offset > marks[where].offset and mark.since == marks[where].since:
             marks[where] = mark
     return marks
+
+
+def _vouches(state: State, where: TopicPartition, mark: Mark) -> bool:
+    """Whether a mark that begins can vouch for what it says: nothing of that is taken by claims that don't tell it.
+
+    What was claimed without this mark may be of another log. Of a mark for all, what is pending isn't asked.
+    """
+    if not mark.since:
+        return not is_claimed(state, where)
+    pending = (one.operation for one in state.pending.values())
+    others = (one.offsets for one in pending if one.begins.get(where) != mark)
+    held = (offsets[where][-1][1] for offsets in (state.settled, *others) if where in offsets)
+    return all(last < mark.since for last in held)
 
 
 def is_claimed(state: State, where: TopicPartition) -> bool:
