@@ -31,6 +31,8 @@ class VariablesError(Exception):
 
 def check(template: Path, environment: Mapping[str, str]) -> None:
     """Look at the names in the environment and in the file beside the template; raises VariablesError."""
+    if not template.is_file():
+        return  # commands that need it say so
     known = sorted(_settings(template))
     file = template.with_name(FILE)
     assigned = _ASSIGNED.findall(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else []

@@ -46,6 +46,10 @@ def test_each_other_name_is_refused_with_the_nearest_known_one(template: Path) -
     ]
 
 
+def test_without_a_template_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    check(tmp_path / "template.yml", {"CONNECTOR_TABEL": "t"})
+
+
 @pytest.mark.parametrize("words", [["up"], ["demo"], ["provision", "plan"], ["policy"]])
 def test_commands_that_take_settings_refuse_them(
     words: list[str], template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
