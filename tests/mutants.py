@@ -58,7 +58,12 @@ MODULES: dict[str, tuple[str, ...]] = {
     "kafka_maxcompute/diverted.py": ("unit/test_diverted.py", "unit/test_sink_bad_records.py"),
     "kafka_maxcompute/upload_sessions.py": ("unit/test_upload_sessions.py", *_SINK),
     "kafka_maxcompute/ledger/state.py": _LEDGER,
-    "kafka_maxcompute/ledger/ledger.py": (*_LEDGER, "unit/test_ledger_memory.py"),
+    "kafka_maxcompute/ledger/ledger.py": (
+        "unit/test_ledger_upkeep.py",
+        "unit/test_ledger_traps.py",
+        "unit/test_ledger_made_anew.py",
+        "unit/test_ledger_memory.py",
+    ),
     "kafka_maxcompute/ledger/operations.py": ("unit/test_ledger_operations.py", *_LEDGER),
     "kafka_maxcompute/ledger/packed.py": ("unit/test_ledger_operations.py",),
     "kafka_maxcompute/ledger/gaps.py": ("unit/test_ledger_gaps.py",),

@@ -85,14 +85,12 @@ READING = {
     ),
 }
 SHORTENING = {
-    "tombstones for what comes after the cover": Change(
-        LogLedger._shorten, "if kept.offset <= cover]", "if kept.offset < in_force]"
-    ),
-    "a tombstone for the snapshot, too": Change(LogLedger._shorten, "if kept.offset <= cover]", "]"),
+    "tombstones for what comes after the cover": Change(LogLedger._shorten, "if at <= cover]", "if at < in_force]"),
+    "a tombstone for the snapshot, too": Change(LogLedger._shorten, "if at <= cover]", "]"),
     "tombstones without a snapshot": Change(
         LogLedger._shorten,
         "        offset = self.append(snapshot, deadline)\n        self.read(deadline, through=offset)\n",
-        "        offset, self._cover = self._snapshot, state.folded\n",
+        "        offset, self._last.cover = self._last.snapshot, state.folded\n",
     ),
     "an operation sent again under its key": Change(
         LogLedger.append,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zlib
 from base64 import b64encode
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from kafka_maxcompute.errors import LedgerError
+from kafka_maxcompute.ledger import packed as packed_module
 from kafka_maxcompute.ledger.operations import (
     Claim,
     Divert,
@@ -148,6 +150,18 @@ def test_packed_numbers_that_inflate_beyond_the_bound_are_refused() -> None:
         unpack([0, "B", b64encode(zlib.compress(b"\x02\x00\x02") + b"x").decode()])
     with pytest.raises(ValueError, match="expected packed offsets to be rising intervals"):
         unpack([0, "Q", text(MOST_BYTES)])  # an even count, so it was inflated whole
+
+
+def test_packed_numbers_are_inflated_no_further_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_module, "MOST_BYTES", 1_000)
+    text = b64encode(zlib.compress(b"\x02" * 4_000_000)).decode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="at most 1,000 bytes, found more"):
+            unpack([0, "B", text])
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_packed_numbers_with_anything_between_them_are_refused() -> None:

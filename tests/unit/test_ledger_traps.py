@@ -21,6 +21,7 @@ from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, decode
 from tests.deadlines import soon
 from tests.ledger_contract import CountedLog, LedgerContract
 from tests.ledger_entries import GENESIS, NOW, PLACE, claim, folded
+from tests.sink_delivery import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def log() -> MemoryLog:
 
 @pytest.fixture
 def ledger(log: MemoryLog) -> LogLedger:
-    ledger = LogLedger(log, snapshot_every=5)
+    ledger = LogLedger(Timed(log), snapshot_every=5)
     ledger.append(GENESIS, soon())
     return ledger
 
@@ -87,7 +88,7 @@ class TestTrap1CompactionWhileReading:
             claimed(ledger, 3)
             shorten(ledger, log, before=before)
 
-        state = LogLedger(AttackedLog(log, after, attack)).read(soon())
+        state = LogLedger(Timed(AttackedLog(log, after, attack))).read(soon())
         assert state in (whole, ledger.read(soon()))
         assert before is not None or state != whole
 
@@ -97,7 +98,7 @@ class TestTrap1CompactionWhileReading:
         self, log: MemoryLog, ledger: LogLedger, after: int, before: int | None
     ) -> None:
         attacked = AttackedLog(log, 0, lambda: None)
-        warm = LogLedger(attacked)
+        warm = LogLedger(Timed(attacked))
         warm.read(soon())
         claimed(ledger, 0, 1, 2)
         whole = ledger.read(soon())
@@ -376,7 +377,7 @@ class TestColdStart:
                 claimed(ledger, 10)
                 shorten(ledger, log)
 
-            assert LogLedger(AttackedLog(log, after, attack)).read(soon()).settled == {PLACE: ((0, 10),)}
+            assert LogLedger(Timed(AttackedLog(log, after, attack))).read(soon()).settled == {PLACE: ((0, 10),)}
 
     def test_the_log_stays_short(self, log: MemoryLog) -> None:
         ledger = LogLedger(log)

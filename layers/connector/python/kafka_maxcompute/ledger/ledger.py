@@ -14,7 +14,7 @@ import contextlib
 import logging
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
@@ -63,12 +63,38 @@ class Ledger(Protocol):
         """Keep the log short; called after a delivery. Whether it succeeds changes no state."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Where an operation lies in the log, and how many intervals it has; of a snapshot none are counted."""
+@dataclass(slots=True)
+class _Reading:
+    """What was read of the log, and where to go on; no state before the first reading.
 
-    offset: int
-    intervals: int
+    `cover` is that of the snapshot in force, which lies at log offset `snapshot`; -1 without one. `keys` has the log
+    offset of each key's operation, `intervals` how many each operation after the cover has, by its log offset.
+    """
+
+    state: State | None = None
+    position: int = 0
+    epoch: int = -1
+    cover: int = -1
+    snapshot: int = -1
+    keys: dict[bytes, int] = field(default_factory=dict)
+    intervals: dict[int, int] = field(default_factory=dict)
+
+    def go_on(self, found: Sequence[LogRecord], entries: Sequence[Entry], position: int) -> State:
+        """The state after further records, whose operations the entries are."""
+        self.state = advance(self.state or State(), entries)
+        self.position = position
+        self.epoch = max([self.epoch, *(record.epoch for record in found)])
+        for entry in entries:
+            if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > self.cover:
+                self.cover, self.snapshot = entry.operation.state.folded, entry.offset
+        counts = self.intervals | {entry.offset: _count_intervals(entry.operation) for entry in entries}
+        self.intervals = {offset: counted for offset, counted in counts.items() if offset > self.cover}
+        for record in found:
+            if record.value is None:
+                self.keys.pop(record.key, None)
+            else:
+                self.keys[record.key] = record.offset
+        return self.state
 
 
 class LogLedger:
@@ -87,12 +113,7 @@ class LogLedger:
         self._snapshot_intervals = snapshot_intervals
         self._largest_bytes = largest_bytes
         self._lock = threading.Lock()
-        self._state: State | None = None
-        self._position = 0
-        self._cover = -1
-        self._snapshot = -1
-        self._epoch = -1
-        self._keys: dict[bytes, _Kept] = {}
+        self._last = _Reading()
 
     def read(self, deadline: Deadline, *, through: int | None = None) -> State:
         """The state at the log's end, or through an append; see `Ledger`."""
@@ -122,14 +143,14 @@ class LogLedger:
 
     def _due(self) -> bool:
         with self._lock:
-            after = [kept.intervals for kept in self._keys.values() if kept.offset > self._cover]
+            after = self._last.intervals.values()
             return len(after) >= self._snapshot_every or sum(after) >= self._snapshot_intervals
 
     def _shorten(self, state: State, deadline: Deadline) -> None:
         """A snapshot; where somebody else's is in force by then, the tombstones are theirs to write."""
         snapshot = Snapshot(state=state)
         size = len(encode(snapshot))
-        if size > self._largest_bytes // 2:
+        if 2 * size > self._largest_bytes:
             _log.warning(
                 "the ledger's state takes %d bytes; above %d its log can't be kept short any more: see with the "
                 "provisioning action status what is pending and which gaps the source topic has",
@@ -140,37 +161,36 @@ class LogLedger:
         offset = self.append(snapshot, deadline)
         self.read(deadline, through=offset)
         with self._lock:
-            in_force, cover = self._snapshot, self._cover
-            covered = [key for key, kept in self._keys.items() if kept.offset <= cover]
+            in_force, cover = self._last.snapshot, self._last.cover
+            covered = [key for key, at in self._last.keys.items() if at <= cover]
         if in_force == offset:
             self._log.tombstone(covered, deadline)
 
     def _read(self, deadline: Deadline, through: int | None) -> State:
-        if self._state is not None:
+        if self._last.state is not None:
             try:
-                return self._warm(self._state, deadline, through)
+                return self._warm(self._last, deadline, through)
             except PositionLostError as error:
                 _log.warning("the ledger is read anew: %s", error)
-        self._state = None
-        return self._cold(deadline)
+        self._last = _Reading()
+        return self._cold(self._last, deadline)
 
-    def _warm(self, state: State, deadline: Deadline, through: int | None) -> State:
+    def _warm(self, last: _Reading, deadline: Deadline, through: int | None) -> State:
         """Go on from where the last read ended."""
-        begin = self._position
+        begin = last.position
         end = through + 1 if through is not None and begin <= through else self._log.end(deadline)
         if end < begin:
             raise PositionLostError(f"expected the log's end at {begin} or later, found {end}")
         found, position = self._receive(begin, end, deadline)
-        if self._epoch >= 0 and any(record.epoch != self._epoch for record in found):
+        if last.epoch >= 0 and any(record.epoch != last.epoch for record in found):
             raise PositionLostError("the log has another leader, which may not have all that was read of it")
         entries = _entries(found)
-        after = self._advanced(state, found, entries, position)
-        if any(_generation(entry) > after.generation for entry in entries):
+        state = last.go_on(found, entries, position)
+        if any(_generation(entry) > state.generation for entry in entries):
             raise PositionLostError("the log has claims of a generation that it doesn't begin: it was made anew")
-        self._state = after
-        return after
+        return state
 
-    def _cold(self, deadline: Deadline) -> State:
+    def _cold(self, last: _Reading, deadline: Deadline) -> State:
         """Read back from the end until a snapshot and all after its cover are there, or the log's start."""
         start, end = self._log.start(deadline), self._log.end(deadline)
         begin = max(start, end - REACH)
@@ -188,9 +208,7 @@ class LogLedger:
             newer, position = self._receive(position, self._log.end(deadline), deadline)
             found = [*(record for record in older if record.offset < begin), *found, *newer]
             begin = before
-        self._keys, self._cover, self._snapshot, self._epoch = {}, -1, -1, -1
-        self._state = self._advanced(State(), found, _entries(found), position)
-        return self._state
+        return last.go_on(found, _entries(found), position)
 
     def _receive(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
         """All records from `begin` to an end that was asked for after the last one of them, unless none is missing."""
@@ -208,22 +226,6 @@ class LogLedger:
             records, position = self._log.records(position, deadline)
             found += records
         return found, position
-
-    def _advanced(self, state: State, found: Sequence[LogRecord], entries: Sequence[Entry], position: int) -> State:
-        """The state after further records; keeps in mind which keys are alive and which snapshot is in force."""
-        state = advance(state, entries)
-        self._position = position
-        self._epoch = max([self._epoch, *(record.epoch for record in found)])
-        for entry in entries:
-            if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > self._cover:
-                self._cover, self._snapshot = entry.operation.state.folded, entry.offset
-        counts = {entry.offset: _count_intervals(entry.operation) for entry in entries}
-        for record in found:
-            if record.value is None:
-                self._keys.pop(record.key, None)
-            else:
-                self._keys[record.key] = _Kept(record.offset, counts.get(record.offset, 0))
-        return state
 
 
 def _entries(found: Sequence[LogRecord]) -> list[Entry]:
@@ -243,12 +245,12 @@ def _entries(found: Sequence[LogRecord]) -> list[Entry]:
 
 def _in_force(found: Sequence[LogRecord]) -> tuple[int, Entry | None]:
     """The snapshot with the highest cover among records, and that cover; -1 without one that can be read."""
-    covers = [(cover(record.value), record) for record in found if record.value is not None]
-    for reach, record in sorted(covers, key=lambda one: one[0], reverse=True):
+    covers = [(cover(record.value), record, record.value) for record in found if record.value is not None]
+    for reach, record, value in sorted(covers, key=lambda one: one[0], reverse=True):
         if reach < 0:
             break
         with contextlib.suppress(LedgerError):  # it's in the way of a reading if nothing covers it
-            return reach, Entry(record.offset, record.timestamp, decode(record.value or b""))
+            return reach, Entry(record.offset, record.timestamp, decode(value))
     return -1, None
 
 
