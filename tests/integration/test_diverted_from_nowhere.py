@@ -8,6 +8,7 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.login import Login
 from kafka_maxcompute.roll_forward import roll_forward
 from kafka_maxcompute.topic_log import KafkaOriginals
 from tests.kafka_events import element, payload
@@ -22,7 +23,7 @@ NOWHERE = payload(element(1), element(2, topic="no-such-topic", value=7), elemen
 def connector(broker: EmbeddedBroker) -> Connector:
     broker.create_topic("orders", 1)
     made = Connector()
-    configuration = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
+    configuration = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0, "error_cb": Login()}
     made.originals = KafkaOriginals(configuration, "g")  # type: ignore[assignment] # it's another implementation
     return made
 

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Deadline
-from kafka_maxcompute import log_bounds
-from kafka_maxcompute.errors import RefusedError, UnavailableError
+from kafka_maxcompute import absences, brokers, log_bounds
+from kafka_maxcompute.absences import Absences
+from kafka_maxcompute.errors import NowhereError, RefusedError, UnavailableError
+from kafka_maxcompute.ledger.operations import State
+from kafka_maxcompute.ledger.source_topics import SourceTopics
+from kafka_maxcompute.login import Login
+from kafka_maxcompute.topic_log import KafkaOriginals
 from tests.deadlines import soon
 from tests.faults.kafka_proxy import KafkaProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from kafka_maxcompute.offsets import TopicPartition as Place
     from local_emulator.kafka.broker import Broker
     from tests.faults.kafka_proxy import What
 
 RECORDS = 3
+
+
+def configuration(broker: Broker) -> dict[str, Any]:
+    """All clients of it share what they are told."""
+    return {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0, "error_cb": Login()}
 
 
 @pytest.fixture
@@ -98,3 +109,68 @@ def test_what_a_group_has_committed(proxy: KafkaProxy, filled: str) -> None:
         asking.commit(offsets=[TopicPartition(filled, 1, 2)], asynchronous=False)
         assert log_bounds.committed(asking, places, soon()) == {(filled, 1): 2}
         assert log_bounds.committed(asking, [], soon()) == {}
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A topic counts as gone at the second answer that doesn't list it; how many answers listed how little."""
+    missing: list[int] = []
+
+    def noted(self: Absences, asked: Collection[Place], found: Collection[Place]) -> frozenset[Place]:
+        missing.append(len(found))
+        return noting(self, asked, found)
+
+    noting = Absences.note
+    monkeypatch.setattr(Absences, "note", noted)
+    monkeypatch.setattr(absences, "GONE_SECONDS", 0.05)
+    return missing
+
+
+def test_all_that_are_not_listed_share_one_question(broker: Broker, filled: str, patient: list[int]) -> None:
+    there = (filled, 1)
+    nowhere = {(f"nowhere-{uuid.uuid4().hex[:8]}", number) for number in range(40)} | {(filled, 3)}
+    with closing(brokers.consumer(configuration(broker), "g")) as asking:
+        told = asking.login.absences
+        with pytest.raises(NowhereError, match=r"the brokers have no .* and 40 more") as caught:
+            log_bounds.bounds(asking, [*nowhere, there], soon(), told)
+        assert caught.value.places == nowhere
+        assert set(patient) == {len(nowhere)}
+        asked = len(patient)
+        with pytest.raises(NowhereError):
+            log_bounds.ends(asking, nowhere, soon(), told)
+    assert len(patient) == asked + 1, "what has been missing for a while is believed at once"
+
+
+@pytest.mark.parametrize("name", ["no topic!", "", ".", "..", "x" * 250, "orders\n"])
+def test_a_name_that_no_topic_can_have_is_nowhere(broker: Broker, filled: str, name: str) -> None:
+    """Apache Kafka answers nothing at all if one is asked for."""
+    topics = SourceTopics(configuration(broker), KafkaOriginals(configuration(broker), "g"))
+    found = topics.observed(State(), {(name, 0): ((0, 0),), (filled, 1): ((0, 0),)}, {}, soon())
+    assert (found.gone, found.ends) == ({(name, 0)}, {(filled, 1): RECORDS})
+
+
+def test_a_topic_that_is_listed_again_soon_is_not_gone(
+    broker: Broker, patient: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that has just started doesn't list all topics yet."""
+    late, noting = (f"late-{uuid.uuid4().hex[:8]}", 0), Absences.note
+
+    def noted(self: Absences, asked: Collection[Place], found: Collection[Place]) -> frozenset[Place]:
+        if len(patient) == 0:
+            broker.create_topic(late[0], 1)
+        return noting(self, asked, found)
+
+    monkeypatch.setattr(Absences, "note", noted)
+    monkeypatch.setattr(absences, "GONE_SECONDS", 60.0)
+    found = SourceTopics(configuration(broker), KafkaOriginals(configuration(broker), "g")).observed(
+        State(), {late: ((0, 0),)}, {}, soon()
+    )
+    assert (found.gone, found.ends) == (frozenset(), {late: 0})
+    assert patient[0] == 1
+
+
+def test_one_that_is_not_listed_until_the_time_is_up_is_not_gone(broker: Broker) -> None:
+    with closing(brokers.consumer(configuration(broker), "g")) as asking:
+        with pytest.raises(UnavailableError, match="the brokers don't list nowhere-0 now"):
+            log_bounds.ends(asking, [("nowhere", 0)], Deadline.after(1.0), asking.login.absences)
+        assert log_bounds.ends(asking, [], soon(), asking.login.absences) == {}

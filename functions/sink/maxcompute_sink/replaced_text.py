@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.log_bounds import NOWHERE
+from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.offsets import intervals
 from kafka_maxcompute.originals import is_of_one_time
 from kafka_maxcompute.table import CONTENT
@@ -178,9 +177,7 @@ def _read(
     """What the log has; nothing of a topic-partition that isn't there, which an element can name."""
     try:
         yield from originals.stream(wanted, deadline)
-    except RefusedError as error:
-        if error.code not in NOWHERE:
-            raise
-        if len(wanted) > 1:
-            for place, offsets in wanted.items():
-                yield from _read(originals, {place: offsets}, deadline)
+    except NowhereError as error:
+        there = {place: offsets for place, offsets in wanted.items() if place not in error.places}
+        if there:
+            yield from _read(originals, there, deadline)

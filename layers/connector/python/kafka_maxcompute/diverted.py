@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_maxcompute.dead_letters import DeadLetter
-from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.log_bounds import NOWHERE
+from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.offsets import contains
 from kafka_maxcompute.originals import Original, is_of_one_time
 
@@ -172,18 +171,14 @@ class ErrorTopic:
         """
         try:
             return self.originals.read(offsets, deadline)
-        except RefusedError as error:
-            if error.code not in NOWHERE:
-                raise
-            if len(offsets) == 1:
-                ((place, intervals),) = offsets.items()
-                wanted = (offset for first, last in intervals for offset in range(first, last + 1))
+        except NowhereError as error:
+            for place in error.places:
+                wanted = (offset for first, last in offsets[place] for offset in range(first, last + 1))
                 if None in (known(place, offset) for offset in wanted):
                     raise
-                _log.warning("dead letters hold what was delivered: %s", error)
-                return {}
-        alone = ({place: intervals} for place, intervals in offsets.items())
-        return {at: record for one in alone for at, record in self._originals(one, deadline, known).items()}
+            _log.warning("dead letters hold what was delivered: %s", error)
+            there = {place: intervals for place, intervals in offsets.items() if place not in error.places}
+            return self._originals(there, deadline, known) if there else {}
 
     def _letter(
         self, reason: str, place: TopicPartition, offset: int, original: Original | None, delivered: Delivered | None

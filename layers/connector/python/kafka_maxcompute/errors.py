@@ -10,6 +10,7 @@
     │   ├── TableChangedError       retryable: the table isn't the one that the batch was prepared for
     │   ├── ProbeError              retryable: a probe's record asks for a failure, to see what comes of it
     │   ├── RefusedError            terminal: a service understood and said no
+    │   │   └── NowhereError        terminal: brokers have no such topic-partitions
     │   └── LedgerError             terminal: the ledger is gone, unreadable, or about something else by now
     └── RecordError                 one record · terminal: where it is and why it can't be written
 
@@ -22,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 class ConnectorError(Exception):
@@ -124,6 +125,14 @@ class RefusedError(BatchError):
         self.code = code
         self.said = said
         super().__init__(message)
+
+
+class NowhereError(RefusedError):
+    """The brokers have none of `places`, which are topic-partitions that were asked for."""
+
+    def __init__(self, message: str, *, code: str, places: Collection[tuple[str, int]]) -> None:
+        self.places = frozenset(places)
+        super().__init__(message, code=code)
 
 
 class LedgerError(BatchError):

@@ -5,10 +5,14 @@ client with read_committed it's the last stable offset: what an open transaction
 
 Not by `Consumer.get_watermark_offsets`: librdkafka asks both of its questions at once, and where the one for the start
 fails just before the other is answered, it gives the end for the start as well, as if nothing had failed.
+
+Topic-partitions that aren't listed are a `NowhereError` at once. With `absences`, they are asked for again until they
+count as gone: for whoever goes on without them.
 """
 
 from __future__ import annotations
 
+import re
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,7 +20,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaExcep
 from confluent_kafka import TopicPartition as Place
 
 from kafka_maxcompute.broker_faults import fault
-from kafka_maxcompute.errors import RefusedError, UnavailableError
+from kafka_maxcompute.errors import NowhereError, UnavailableError
 from kafka_maxcompute.login import check_after_failure
 from kafka_maxcompute.retrying import until
 
@@ -26,14 +30,15 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.absences import Absences
     from kafka_maxcompute.offsets import TopicPartition
 
 QUESTION_SECONDS = 10.0
 """How long the brokers may take to answer one question; it's asked again while there is time."""
 NO_SUCH_TOPIC = "NoSuchTopic"
-"""The code of the error that says so, by the brokers' list of all topics."""
-NOWHERE = frozenset({NO_SUCH_TOPIC, "TOPIC_EXCEPTION"})
-"""The codes of errors that say that there's no such topic-partition, or that there can't be one of that name."""
+"""The code of a `NowhereError`, which goes by the brokers' list of all topics."""
+_NAME = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
+"""What Kafka takes for the name of a topic."""
 
 _UNKNOWN = {
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - its public name
@@ -45,22 +50,24 @@ _UNKNOWN = {
 def starts(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
     """The first offset of each log; asked again until the deadline where the brokers can't answer.
 
-    Raises `UnavailableError`, and `RefusedError` where they know no such topic-partition.
+    Raises `UnavailableError`, and `NowhereError` with all those that they don't list, or that can't be.
     """
     return _ask(client, places, OFFSET_BEGINNING, deadline)
 
 
-def ends(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+def ends(
+    client: Consumer, places: Iterable[TopicPartition], deadline: Deadline, absences: Absences | None = None
+) -> dict[TopicPartition, int]:
     """The offset that the next record of each log will get; asked, and raises, as for `starts`."""
-    return _ask(client, places, OFFSET_END, deadline)
+    return _ask(client, places, OFFSET_END, deadline, absences)
 
 
 def bounds(
-    client: Consumer, places: Iterable[TopicPartition], deadline: Deadline
+    client: Consumer, places: Iterable[TopicPartition], deadline: Deadline, absences: Absences | None = None
 ) -> dict[TopicPartition, tuple[int, int]]:
     """The start of each log and then its end; asked, and raises, as for `starts`."""
-    first = starts(client, places, deadline)
-    after = ends(client, first, deadline)
+    first = _ask(client, places, OFFSET_BEGINNING, deadline, absences)
+    after = ends(client, first, deadline, absences)
     return {place: (offset, after[place]) for place, offset in first.items()}
 
 
@@ -93,32 +100,46 @@ def _committed(client: Consumer, places: Sequence[TopicPartition], deadline: Dea
 
 
 def _ask(
-    client: Consumer, places: Iterable[TopicPartition], time: int, deadline: Deadline
+    client: Consumer,
+    places: Iterable[TopicPartition],
+    time: int,
+    deadline: Deadline,
+    absences: Absences | None = None,
 ) -> dict[TopicPartition, int]:
     """Kafka's ListOffsets for all places: a time in ms, or the name of an end, which librdkafka passes on."""
     asked = sorted(places)
-    return until(deadline)(_answers, client, asked, time, deadline) if asked else {}
+    if impossible := [place for place in asked if not _NAME.fullmatch(place[0])]:
+        # Brokers aren't asked: Apache Kafka leaves the question for all of them unanswered.
+        what = f"asking for the offsets of {_described(impossible)}: there can be no topic of that name"
+        raise NowhereError(what, code=NO_SUCH_TOPIC, places=impossible)
+    return until(deadline)(_answers, client, asked, time, deadline, absences) if asked else {}
 
 
 def _answers(
-    client: Consumer, places: Sequence[TopicPartition], time: int, deadline: Deadline
+    client: Consumer, places: Sequence[TopicPartition], time: int, deadline: Deadline, absences: Absences | None
 ) -> dict[TopicPartition, int]:
     doing, began = f"asking for the offsets of {_described(places)}", monotonic()
     try:
         answers = client.offsets_for_times([Place(*place, time) for place in places], timeout=_seconds(deadline))
     except KafkaException as error:
         check_after_failure(client, doing, since=began)
-        raise _explained(client, places, error.args[0], doing, deadline) from error
+        raise _explained(client, places, error.args[0], doing, deadline, absences=absences) from error
     for answer in answers:
         if answer.error:
-            raise _explained(client, [(answer.topic, answer.partition)], answer.error, doing, deadline)
+            raise _explained(client, places, answer.error, doing, deadline, absences=absences)
         if answer.offset < 0 and time < 0:
             raise UnavailableError(f"{doing}: the brokers gave no answer for {answer.topic}-{answer.partition}")
     return {(answer.topic, answer.partition): answer.offset for answer in answers}
 
 
 def _explained(
-    client: Consumer, places: Sequence[TopicPartition], error: KafkaError, doing: str, deadline: Deadline
+    client: Consumer,
+    places: Sequence[TopicPartition],
+    error: KafkaError,
+    doing: str,
+    deadline: Deadline,
+    *,
+    absences: Absences | None,
 ) -> Exception:
     """What an error means; librdkafka calls topic-partitions unknown whose brokers are gone, too."""
     if error.code() not in _UNKNOWN:
@@ -128,13 +149,14 @@ def _explained(
         there = client.list_topics(timeout=_seconds(deadline)).topics
     except KafkaException as unanswered:
         return fault(unanswered.args[0], doing)
-    for topic, partition in places:
-        if topic not in there or partition not in there[topic].partitions:
-            return RefusedError(
-                f"{doing}: the brokers have no {topic}-{partition}; create the topic, or mend its name",
-                code=NO_SUCH_TOPIC,
-            )
-    return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just come to know it")
+    missing = [place for place in places if place[0] not in there or place[1] not in there[place[0]].partitions]
+    gone = missing if absences is None else absences.note(places, missing)
+    if not missing:
+        return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just come to know it")
+    if len(gone) < len(missing):
+        return UnavailableError(f"{doing}: the brokers don't list {_described(missing)} now; that may pass")
+    what = f"{doing}: the brokers have no {_described(missing)}; create the topic, or mend its name"
+    return NowhereError(what, code=NO_SUCH_TOPIC, places=missing)
 
 
 def _described(places: Sequence[TopicPartition]) -> str:

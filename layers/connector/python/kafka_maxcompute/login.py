@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError
 
+from kafka_maxcompute.absences import Absences
 from kafka_maxcompute.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -39,10 +40,14 @@ _log = logging.getLogger(__name__)
 
 
 class Login:
-    """The `error_cb` of some clients; `refused` is what the brokers said, "" if they refused nobody."""
+    """The `error_cb` of some clients; `refused` is what the brokers said, "" if they refused nobody.
+
+    `absences` are the topic-partitions that the brokers haven't listed to these clients.
+    """
 
     def __init__(self) -> None:
         self.refused = ""
+        self.absences = Absences()
         self._refused_at = 0.0
         self._logged: dict[str, float] = {}
 

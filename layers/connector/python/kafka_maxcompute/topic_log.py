@@ -144,11 +144,11 @@ def _read(
 
 
 def _there(
-    consumer: Consumer, wanted: originals.Wanted, deadline: Deadline
+    consumer: LoginConsumer, wanted: originals.Wanted, deadline: Deadline
 ) -> dict[originals.TopicPartition, list[Interval]]:
     """The wanted intervals without what is before the log's start or after its end, by topic-partition."""
     there = {}
-    for place, (start, end) in log_bounds.bounds(consumer, wanted, deadline).items():
+    for place, (start, end) in log_bounds.bounds(consumer, wanted, deadline, consumer.login.absences).items():
         inside = [(max(first, start), min(last, end - 1)) for first, last in sorted(wanted[place])]
         if left := [(first, last) for first, last in inside if first <= last]:
             there[place] = left

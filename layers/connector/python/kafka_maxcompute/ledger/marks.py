@@ -27,10 +27,9 @@ from msgspec.structs import replace
 from kafka_maxcompute import documents
 from kafka_maxcompute import originals as logs
 from kafka_maxcompute.diverted import is_delivered, nothing
-from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
-from kafka_maxcompute.log_bounds import NOWHERE
 from kafka_maxcompute.offsets import contains, difference, intervals, union, within
 
 if TYPE_CHECKING:
@@ -187,18 +186,10 @@ def present(
         return {}, frozenset()
     try:
         return originals.read(wanted, deadline), frozenset()
-    except RefusedError as error:
-        if error.code not in NOWHERE:
-            raise
-    if len(wanted) == 1:
-        return {}, frozenset(wanted)
-    places = sorted(wanted)
-    found: Found = {}
-    gone: frozenset[TopicPartition] = frozenset()
-    for half in (places[: len(places) // 2], places[len(places) // 2 :]):
-        more, without = present(originals, {where: wanted[where] for where in half}, deadline)
-        found, gone = found | more, gone | without
-    return found, gone
+    except NowhereError as error:
+        there = {where: offsets for where, offsets in wanted.items() if where not in error.places}
+        found, gone = present(originals, there, deadline)
+        return found, gone | error.places
 
 
 def _strange(

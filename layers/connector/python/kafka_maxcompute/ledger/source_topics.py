@@ -13,7 +13,7 @@ from kafka_maxcompute import log_bounds
 from kafka_maxcompute.broker_faults import fault
 from kafka_maxcompute.brokers import consumer
 from kafka_maxcompute.diverted import nothing
-from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed
 from kafka_maxcompute.log_bounds import QUESTION_SECONDS
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-    from confluent_kafka import Consumer
     from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # public, not marked so
 
     from fc_powertools import Deadline
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.operations import ByTopicPartition, State
+    from kafka_maxcompute.login import LoginConsumer
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from kafka_maxcompute.originals import Originals
 
@@ -84,20 +84,15 @@ class SourceTopics:
         )
 
 
-def _ends(client: Consumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
+def _ends(client: LoginConsumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
     """The ends of the logs of those topic-partitions that the brokers know."""
     try:
-        return log_bounds.ends(client, places, deadline)
-    except RefusedError as error:
-        if error.code not in log_bounds.NOWHERE:
-            raise
-    if len(places) == 1:
-        return {}
-    half = len(places) // 2
-    return _ends(client, places[:half], deadline) | _ends(client, places[half:], deadline)
+        return log_bounds.ends(client, places, deadline, client.login.absences)
+    except NowhereError as error:
+        return _ends(client, [place for place in places if place not in error.places], deadline)
 
 
-def asking(configuration: Mapping[str, Any]) -> closing[Consumer]:
+def asking(configuration: Mapping[str, Any]) -> closing[LoginConsumer]:
     """A client for a question or two of `log_bounds`; a context manager."""
     return closing(consumer(configuration, configuration.get("group.id", "kafka-maxcompute")))
 
