@@ -58,6 +58,17 @@ def test_elements_come_in_every_documented_shape(delivered: list[Any], expected:
     assert (offsets(decoded), decoded.rejected) == (expected, [])
 
 
+def test_a_good_batch_is_decoded_by_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Decoder, "_one_by_one")
+    for elements in (
+        [element(1), element(2)],
+        [element(1), json.dumps(element(2))],
+        [element(n)["data"] for n in (1, 2)],
+    ):
+        for value_type in ("Text", "Json"):
+            assert offsets(decode(*elements, value_type=value_type)) == [1, 2]
+
+
 @pytest.mark.parametrize("lone", [element(4), json.dumps(element(4)), element(4)["data"]])
 def test_a_lone_element_is_a_batch_of_one(lone: object) -> None:
     assert offsets(Decoder("Text").decode(b" \n" + json.dumps(lone).encode())) == [4]
@@ -93,6 +104,7 @@ JSON_VALUES = [
     ("false", b"false"),
     ('"text"', b'"text"'),
     ('"null"', b'"null"'),
+    ('"a\\u003db"', b'"a=b"'),
 ]
 
 
@@ -182,6 +194,7 @@ def test_the_advice_for_parsed_json_names_the_setting() -> None:
         b'[{"data": {"value": "' + SECRET.encode(),
         b"[]]",
         b"[] []",
+        b"\x0b[]",
         b"[1,nope] x",
     ],
 )

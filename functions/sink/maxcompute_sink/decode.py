@@ -8,7 +8,7 @@ decoded alone, so that one malformed element can't take the good ones with it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -158,6 +158,7 @@ class Decoder:
         return True
 
 
+@dataclass(slots=True)
 class _Aside:
     """Sets aside what is no record of one batch, in the batch's order.
 
@@ -165,14 +166,13 @@ class _Aside:
     `ALONE`: a real batch has 10,000 elements at most, and a payload of other bytes has room for millions.
     """
 
-    def __init__(self, hint: str, rejected: list[Rejected]) -> None:
-        self._hint = hint
-        self._rejected = rejected
-        self._alone = 0
-        self._alike: tuple[str, str, str, int] | None = None
-        self._first = 0
-        self._elements: list[bytes] = []
-        self._bytes = 0
+    _hint: str
+    _rejected: list[Rejected]
+    _alone: int = 0
+    _alike: tuple[str, str, str, int] | None = None
+    _first: int = 0
+    _elements: list[bytes] = field(default_factory=list)
+    _bytes: int = 0
 
     def add(self, index: int, element: bytes, fault: Exception, *, after: int) -> None:
         """Set an element aside; `after` counts the good records before it."""

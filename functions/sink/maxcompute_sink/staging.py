@@ -84,24 +84,24 @@ class Stager:
                 raise
             return None
         found = Stage([one for one in whole if isinstance(one, Staged)])
-        suspect = [one for one in whole if isinstance(one, _Suspect)]
+        suspect = [one for one in whole if not isinstance(one, Staged)]
         if suspect and self.renew():
             return None
         # In sessions of their own: an earlier request for the refused block may still come into the first ones.
-        for part in each(lambda one: _Halving(self, self.open(one.block, deadline)).run(one, deadline), suspect):
+        for part in each(lambda one: _Halving(self, self.open(one, deadline)).run(one, deadline), suspect):
             found.staged += part.staged
             found.refused += part.refused
             found.untried += part.untried
         return found
 
-    def _tried(self, block: Block, deadline: Deadline) -> Staged | _Suspect:
-        """The block in a session, unless MaxCompute refuses what it holds."""
+    def _tried(self, block: Block, deadline: Deadline) -> Staged | Block:
+        """The block in a session; just the block if MaxCompute refuses what it holds."""
         session = self.open(block, deadline)
         try:
             self.put(session, BLOCK_ID, block.body, deadline)
         except RefusedError as error:
             if error.code in OF_THE_DATA:
-                return _Suspect(block, error)
+                return block
             raise
         staged = Staged(block, session)
         self.look(staged, deadline)
@@ -133,14 +133,6 @@ class Stager:
             raise UnavailableError(f"{message}; nothing was committed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    """A block that was refused for its data."""
-
-    block: Block
-    error: RefusedError
-
-
 @dataclass(slots=True)
 class _Halving:
     """The search for the records of a block that MaxCompute refuses; block ids are never used twice."""
@@ -151,13 +143,13 @@ class _Halving:
     refused: list[Rejected] = field(default_factory=list)
     last_id: int = BLOCK_ID
 
-    def run(self, suspect: _Suspect, deadline: Deadline) -> Stage:
+    def run(self, block: Block, deadline: Deadline) -> Stage:
         """Halve until each record is taken or refused, or the time is up.
 
         What is known by then makes the next delivery a smaller one. But a block whose answer was lost may come into its
         session at any later time, so that session is never committed: only the refused records are known then.
         """
-        block, putting = suspect.block, deadline.earlier(LOOK_SECONDS)
+        putting = deadline.earlier(LOOK_SECONDS)
         left, trying = _halves(block.source), putting.earlier(PUT_SECONDS)
         try:
             while left and not trying.expired:
