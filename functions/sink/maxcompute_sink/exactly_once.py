@@ -73,11 +73,6 @@ something is wrong."""
 _log = logging.getLogger(__name__)
 
 
-def no_later_marks(state: State, covered: Coverage, known: Known) -> Later:  # noqa: ARG001 # it's one of `Line.later`
-    """None are told."""
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """What writes batches: the services, and what is the same for each batch.
@@ -95,8 +90,8 @@ class Line:
     renew: Callable[[], bool]
     encoding: str | None
     policy: FailurePolicy
+    later: Callable[[State, Coverage, Known], Later]
     strangers: Strangers = field(default_factory=Strangers)
-    later: Callable[[State, Coverage, Known], Later] = no_later_marks
 
 
 @dataclass(slots=True)
