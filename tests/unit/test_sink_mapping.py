@@ -284,6 +284,7 @@ BAD_FIELDS = [
     ("BIGINT", "\ufeff1", "a byte order mark (U+FEFF) at its start"),
     ("DOUBLE", "\ufeff1.5", "a byte order mark (U+FEFF) at its start"),
     ("DATE", "\ufeff2020-01-01", "a byte order mark (U+FEFF) at its start"),
+    ("BIGINT", "1" + "0" * 5_000, "a number outside of that range"),
     ("INT", "1.0", WHOLE),
     ("DOUBLE", "1 5", WHOLE),
     ("DOUBLE", "0x10", WHOLE),

@@ -155,20 +155,15 @@ def _whole(name: str) -> Form:
     def read(text: str) -> int:
         if not _WHOLE_NUMBER.fullmatch(text):
             raise UnfitError(_OTHER_FORM)
-        value = int(text) if len(text) <= _MOST_DIGITS else _of_many_digits(text)
+        digits = text.lstrip("+-0") or "0"
+        if len(digits) > _MOST_DIGITS:
+            raise UnfitError(_OUTSIDE)
+        value = -int(digits) if text[0] == "-" else int(digits)
         if not least <= value <= most:
             raise UnfitError(_OUTSIDE)
         return value
 
     return Form(f"a {name}: a whole number from {least} to {most}", read)
-
-
-def _of_many_digits(text: str) -> int:
-    """A whole number whose text is long, perhaps by zeros that it begins with."""
-    digits = text.lstrip("+-0")
-    if len(digits) > _MOST_DIGITS:
-        raise UnfitError(_OUTSIDE)
-    return int(f"-{digits or 0}" if text[0] == "-" else digits or "0")
 
 
 def _short(type_name: str, most: int) -> Form:
