@@ -9,12 +9,13 @@ import pytest
 from msgspec import structs
 
 from kafka_maxcompute.errors import LedgerError
-from kafka_maxcompute.ledger.identity import Observed, check, genesis
-from kafka_maxcompute.ledger.operations import Settle, State
+from kafka_maxcompute.ledger.identity import Observed, begun_anew, check, genesis, identity, signs_of_another
+from kafka_maxcompute.ledger.operations import Genesis, Identity, Mark, Settle, Snapshot, State
+from kafka_maxcompute.ledger.state import LAST_OFFSET
 from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, folded
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
 
 pytestmark = pytest.mark.quick
 
@@ -130,3 +131,48 @@ def test_delivered_records_that_no_log_has_are_told() -> None:
     assert observed.unlogged == {other: ((3, 3),)}
     assert replace(observed, gone=frozenset({PLACE})).unlogged == {**DROPPED, other: ((3, 3),)}
     assert BY_ID.unlogged == {}
+
+
+BILLS = ("bills", 0)
+
+
+@pytest.mark.parametrize(
+    "timestamps", [{BILLS: NOW + 5, PLACE: NOW + 1}, {PLACE: NOW + 1}], ids=["one that was never settled", "one untold"]
+)
+def test_each_topic_partition_with_known_times_is_compared(timestamps: dict[TopicPartition, int]) -> None:
+    state = structs.replace(STATE, timestamps={PLACE: NOW} if BILLS in timestamps else {BILLS: NOW, PLACE: NOW})
+    # From the first offset on: without a reset nothing lies before a start.
+    observed = Observed(dropped={BILLS: ((0, 0),), PLACE: ((0, 0),)}, timestamps=timestamps)
+    (sign,) = signs_of_another(state, observed)
+    assert sign.startswith("orders-0, offsets 0 to 0: ")
+
+
+def test_faults_are_listed_one_a_line() -> None:
+    with pytest.raises(LedgerError, match=r":\n  - topic orders: [^\n]*\n  - orders-0: [^\n]*\nNothing was dropped"):
+        check(STATE, Observed(topics={"orders": "id-2"}, marks={PLACE: "t"}))
+
+
+def test_a_genesis_says_what_the_ledger_is_about() -> None:
+    about = Identity(connector="c", table="p.t", table_created=5, topics={"orders": "id-1"})
+    assert genesis("c", "p.t", 5, {"orders": "id-1"}) == Genesis(identity=about)
+    assert identity("c", "p.t", None, {}) == Identity(connector="c", table="p.t", table_created=0, topics={})
+
+
+@pytest.mark.parametrize("marks", [None, {PLACE: Mark(3, "d")}])
+def test_a_ledger_that_was_lost_begins_with_all_before_the_starts_settled(
+    marks: dict[TopicPartition, Mark] | None,
+) -> None:
+    begun = begun_anew(GENESIS.identity, {PLACE: 4, BILLS: 0}, end=9, now=77, id_="r", marks=marks)
+    assert begun == Snapshot(
+        state=State(
+            folded=8,
+            generation=77,
+            identity=GENESIS.identity,
+            settled={PLACE: ((0, 3),)},
+            starts={PLACE: 4, BILLS: 0},
+            reset="r",
+            marks=marks or {},
+            begun={PLACE: 77, BILLS: 77},
+            former={PLACE: ((4, LAST_OFFSET),), BILLS: ((0, LAST_OFFSET),)},
+        )
+    )
