@@ -25,7 +25,7 @@ from tests import process_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, minor) for minor in range(10, 14)]
-LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "identity", "gaps")
+LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "identity", "gaps", "marks")
 CONNECTOR = ("diverted", "roll_forward", "upload_sessions")
 SINK = (
     "decode",

@@ -17,6 +17,7 @@ from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.originals import MemoryOriginals, Original
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
+from tests.ledger_logs import Timely
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,21 +39,20 @@ def log_of(offsets: Iterable[int], place: TopicPartition = PLACE, value: bytes =
     return {(place, offset): record(offset, value) for offset in offsets}
 
 
-def known(place: TopicPartition, offset: int) -> Delivered | None:  # noqa: ARG001 # it's one of `Known`
-    return Delivered(record(offset))
+def known(place: TopicPartition, offset: int) -> Delivered | None:
+    _, number = place
+    return Delivered(record(offset)) if number < 9 else None
 
 
-class Partial(MemoryOriginals):
-    """Logs of brokers that know the topic-partitions of `log` alone; counts the reads."""
-
-    reads = 0
+class Partial(Timely):
+    """Logs of brokers that know the topic-partitions of `log` alone."""
 
     def read(self, wanted: Wanted, deadline: Deadline) -> Found:
         self.reads += 1
         there = {where for where, _ in self.log}
         if missing := wanted.keys() - there:
             raise NowhereError("the brokers have no such topics", code=NO_SUCH_TOPIC, places=missing)
-        return super().read(wanted, deadline)
+        return MemoryOriginals.read(self, wanted, deadline)
 
 
 class TestADigest:
@@ -75,7 +75,7 @@ class TestADigest:
 
 class TestBeginnings:
     def begun(self, state: State, log: Found, last: int = 9) -> dict[TopicPartition, Mark]:
-        return marks.beginnings(state, {PLACE: ((0, last),)}, known, MemoryOriginals(log), soon())
+        return marks.beginnings(state, {PLACE: ((0, last),)}, known, Timely(log), soon())
 
     def test_the_last_record_of_the_batch_that_the_log_has(self) -> None:
         assert self.begun(folded(GENESIS), log_of(range(12))) == {PLACE: Mark(9, marks.digest(record(9)))}
@@ -83,10 +83,23 @@ class TestBeginnings:
         assert self.begun(folded(GENESIS), log_of([3, 7])) == {PLACE: Mark(7, marks.digest(record(7)))}
         assert self.begun(folded(GENESIS), log_of(range(40)), last=30) == {PLACE: Mark(30, marks.digest(record(30)))}
 
+    def test_it_is_looked_for_in_the_last_sixteen_offsets(self) -> None:
+        assert self.begun(folded(GENESIS), log_of([15]), last=30) == {PLACE: Mark(15, marks.digest(record(15)))}
+        assert self.begun(folded(GENESIS), log_of([14]), last=30) == {}
+        assert self.begun(folded(GENESIS), log_of([0]), last=15) == {PLACE: Mark(0, marks.digest(record(0)))}
+        assert self.begun(folded(GENESIS), log_of([0]), last=16) == {}
+
     def test_none_in_a_log_of_other_records(self, caplog: pytest.LogCaptureFixture) -> None:
         log = {(PLACE, offset): replace(one, timestamp=5) for (_, offset), one in log_of(range(10)).items()}
         assert self.begun(folded(GENESIS), log) == {}
-        assert "gets no mark" in caplog.text
+        (told,) = caplog.records
+        assert "gets no mark" in told.message
+        assert (vars(told)["topic"], vars(told)["partition"]) == PLACE
+
+    def test_of_an_event_that_is_no_record_only_the_time_is_compared(self) -> None:
+        event = Delivered(Original(key=None, value=b"{", timestamp=1_009), "event")
+        told = {PLACE: ((9, 9),)}, lambda *_: event, Timely(log_of([9])), soon()
+        assert marks.beginnings(folded(GENESIS), *told) == {PLACE: Mark(9, marks.digest(record(9)))}
 
     def test_none_in_a_log_of_records_with_other_values(self) -> None:
         """A topic that was filled again has the same times, and perhaps no keys."""
@@ -94,7 +107,7 @@ class TestBeginnings:
         # One of them tells that the batch isn't of this log, or not all of it.
         assert self.begun(folded(GENESIS), log_of(range(10)) | log_of([4], value=b"other")) == {}
         assert self.begun(folded(GENESIS), log_of(range(10)) | log_of([9], value=b"other")) == {}
-        untold = {PLACE: ((0, 9),)}, lambda *_: None, MemoryOriginals(log_of(range(10))), soon()
+        untold = {PLACE: ((0, 9),)}, lambda *_: None, Timely(log_of(range(10))), soon()
         assert marks.beginnings(folded(GENESIS), *untold).keys() == {PLACE}
 
     def test_none_if_something_is_claimed_already(self) -> None:
@@ -113,7 +126,7 @@ class TestBeginnings:
         assert originals.reads == 2
 
     def test_brokers_that_do_not_answer_fail_it(self) -> None:
-        class Silent(MemoryOriginals):
+        class Silent(Timely):
             def read(self, wanted: Wanted, deadline: Deadline) -> Found:  # noqa: ARG002 # it never answers
                 raise UnavailableError("no answer")
 
@@ -129,14 +142,19 @@ class TestLaterMarks:
 
     def advanced(self, log: Found, start: int = 0, state: State = MARKED) -> dict[TopicPartition, Mark]:
         offsets = {PLACE: ((10, 19),), OTHER: ((0, 9),)}
-        return marks.advanced(state, offsets, known, MemoryOriginals(log), soon(), starts={PLACE: start})
+        return marks.advanced(state, offsets, known, Timely(log), soon(), starts={PLACE: start})
 
     def test_a_record_of_the_same_log(self) -> None:
         assert self.advanced(log_of(range(25))) == {PLACE: Mark(19, marks.digest(record(19)))}
 
     def test_none_of_another_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert self.advanced(log_of(range(25))) != {}
+        assert self.advanced(log_of(range(10, 25))) == {}
+        assert caplog.records == []
         assert self.advanced(log_of(range(25)) | log_of([9], value=b"other")) == {}
-        assert "isn't the ledger's" in caplog.text
+        told = caplog.records[0]
+        assert "isn't the ledger's" in told.message
+        assert (vars(told)["topic"], vars(told)["partition"]) == PLACE
 
     def test_none_if_the_marked_record_was_compacted(self) -> None:
         assert self.advanced(log_of(range(10, 25))) == {}
@@ -154,18 +172,28 @@ class TestLaterMarks:
         assert self.advanced(log_of(range(10, 40)), start=10, state=pending) == {}
 
     def test_none_that_is_earlier(self) -> None:
-        early = {PLACE: ((0, 5),)}
-        originals = MemoryOriginals(log_of(range(25)))
-        assert marks.advanced(self.MARKED, early, known, originals, soon(), starts={PLACE: 0}) == {}
+        originals = Timely(log_of(range(25)))
+        for last in (5, 9):
+            early = {PLACE: ((0, last),)}
+            assert marks.advanced(self.MARKED, early, known, originals, soon(), starts={PLACE: 0}) == {}
+        assert originals.reads == 0
+        assert self.advanced(log_of([9])) == {}
+
+    def test_it_vouches_for_what_the_one_before_does(self) -> None:
+        state = structs.replace(self.MARKED, marks={PLACE: Mark(9, marks.digest(record(9)), 7)})
+        assert self.advanced(log_of(range(25)), state=state)[PLACE].since == 7
+
+    def test_what_is_taken_at_the_logs_start_is_still_in_it(self) -> None:
+        assert self.advanced(log_of(range(10, 25)), start=9) == {}
 
 
 class TestALook:
     STATE = structs.replace(TestLaterMarks.MARKED, pending={})
 
     def test_it_has_the_digest_at_the_mark(self) -> None:
-        found = marks.look(self.STATE, {PLACE: ((2, 3),)}, MemoryOriginals(log_of(range(10))), soon(), known)
+        found = marks.look(self.STATE, {PLACE: ((2, 3),)}, Timely(log_of(range(10))), soon(), known)
         assert found == marks.Look({PLACE: self.STATE.marks[PLACE].digest})
-        assert marks.look(self.STATE, {PLACE: ((2, 3),)}, MemoryOriginals(), soon()).digests == {PLACE: ""}
+        assert marks.look(self.STATE, {PLACE: ((2, 3),)}, Timely(), soon()).digests == {PLACE: ""}
 
     def test_topic_partitions_that_are_gone(self) -> None:
         found = marks.look(self.STATE, {PLACE: ((2, 3),), OTHER: ((0, 0),)}, Partial(log_of([9])), soon())
@@ -187,7 +215,7 @@ class TestALook:
         ],
     )
     def test_a_log_with_other_records_than_those_delivered(self, delivered: Delivered | None, differs: bool) -> None:
-        originals = MemoryOriginals(log_of(range(10)))
+        originals = Timely(log_of(range(10)))
         told = {3: delivered}
         found = marks.look(self.STATE, {PLACE: ((3, 3),)}, originals, soon(), lambda _, offset: told.get(offset))
         assert found.others == ({PLACE: ((3, 3),)} if differs else {})
@@ -214,7 +242,7 @@ class TestALook:
             other = place == PLACE and offset in differing
             return Delivered(replace(record(offset), key=b"k%d " % offset) if other else record(offset))
 
-        originals = MemoryOriginals(log_of(logged) | log_of(range(9), OTHER))
+        originals = Timely(log_of(logged) | log_of(range(9), OTHER))
         found = marks.look(self.STATE, {PLACE: ((0, 39),), OTHER: ((0, 2),)}, originals, soon(), told)
         assert found.others == {PLACE: others}
 
@@ -223,7 +251,7 @@ class TestALook:
         found = marks.look(
             self.STATE,
             {PLACE: ((2, 3),)},
-            MemoryOriginals(log_of([9, 3])),
+            Timely(log_of([9, 3])),
             soon(),
             lambda _, offset: told.get(offset),
         )
@@ -233,11 +261,13 @@ class TestALook:
 def test_the_logs_that_are_not_those_of_a_pending_divert() -> None:
     pending = structs.replace(divert("d", 3, 3), begins={PLACE: Mark(3, marks.digest(record(3)))})
     state = folded(GENESIS, pending)
-    assert marks.others(pending, state, MemoryOriginals(log_of(range(10))), soon()) == frozenset()
-    assert marks.others(pending, state, MemoryOriginals(), soon()) == frozenset()
-    assert marks.others(pending, state, MemoryOriginals(log_of(range(10), value=b"other")), soon()) == {PLACE}
+    assert marks.others(pending, state, Timely(log_of(range(10))), soon()) == frozenset()
+    assert marks.others(pending, state, Timely(), soon()) == frozenset()
+    assert marks.others(pending, state, Timely(log_of(range(10), value=b"other")), soon()) == {PLACE}
 
 
 def test_the_marks_of_the_logs_that_are_there() -> None:
     bounds = {PLACE: (0, 10), OTHER: (5, 5)}
-    assert marks.of_logs(bounds, MemoryOriginals(log_of(range(8))), soon()) == {PLACE: Mark(7, marks.digest(record(7)))}
+    assert marks.of_logs(bounds, Timely(log_of(range(8))), soon()) == {PLACE: Mark(7, marks.digest(record(7)))}
+    for offset, there in ((39, True), (24, True), (23, False)):
+        assert (PLACE in marks.of_logs({PLACE: (0, 40)}, Timely(log_of([offset])), soon())) == there

@@ -14,12 +14,13 @@ from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed, check, genesis
 from kafka_maxcompute.ledger.operations import Empty, Mark, Release, Reset, Settle
-from kafka_maxcompute.originals import MemoryOriginals, Original
+from kafka_maxcompute.originals import Original
 from tests.deadlines import soon
 from tests.ledger_entries import CREATED, GENESIS, PLACE, claim, divert, folded, reset
+from tests.ledger_logs import Timely
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.operations import Claim, Operation, State
@@ -157,18 +158,6 @@ def log_of(offsets: Iterable[int], value: bytes = b"v", place: TopicPartition = 
     return {(place, offset): record(offset, value) for offset in offsets}
 
 
-class Reading(MemoryOriginals):
-    """Logs that tell which offsets were read one by one."""
-
-    def __init__(self, log: Found) -> None:
-        super().__init__(log)
-        self.streamed: list[Wanted] = []
-
-    def stream(self, wanted: Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
-        self.streamed.append(wanted)
-        return super().stream(wanted, deadline)
-
-
 class TestABatchThatBeginsOne:
     STATE = folded(*UNMARKED)
 
@@ -184,7 +173,7 @@ class TestABatchThatBeginsOne:
         def known(_: TopicPartition, offset: int) -> Delivered | None:
             return told.get(offset, Delivered(record(offset)))
 
-        self.originals = Reading(log)
+        self.originals = Timely(log)
         return marks.anew(state, {PLACE: offsets}, known, self.originals, soon()).get(PLACE)
 
     def test_a_new_batch_that_the_log_has_as_it_was_delivered(self) -> None:
@@ -223,7 +212,7 @@ class TestABatchThatBeginsOne:
     def test_each_topic_partition_has_its_own(self) -> None:
         known_of = {PLACE: b"v", OTHER: b"v"}
         state = structs.replace(self.STATE, settled={PLACE: ((0, 9),), OTHER: ((0, 4),)})
-        originals = MemoryOriginals(log_of(range(20)) | log_of(range(20), b"w", OTHER))
+        originals = Timely(log_of(range(20)) | log_of(range(20), b"w", OTHER))
         covered = {OTHER: ((5, 9),), PLACE: ((10, 14),), ("orders", 2): ((0, 3),)}
         found = marks.anew(
             state, covered, lambda place, offset: Delivered(record(offset, known_of[place])), originals, soon()
@@ -248,8 +237,23 @@ class TestABatchThatBeginsOne:
         found = self.anew(log_of([10], logged), (10, 10), delivered={10: delivered})
         assert (found is not None) == same
 
+    def test_two_topic_partitions_begin_theirs_at_once(self) -> None:
+        state = structs.replace(self.STATE, settled={PLACE: ((0, 9),), OTHER: ((0, 4),)})
+        originals = Timely(log_of(range(20)) | log_of(range(20), place=OTHER))
+        covered = {PLACE: ((10, 14),), OTHER: ((5, 9),)}
+        found = marks.anew(state, covered, lambda _, offset: Delivered(record(offset)), originals, soon())
+        assert {place: mark.since for place, mark in found.items()} == {PLACE: 10, OTHER: 5}
+
+    def test_none_if_the_log_is_another_one_by_the_second_reading(self) -> None:
+        class Emptied(Timely):
+            def read(self, wanted: Wanted, deadline: Deadline) -> Found:
+                found = super().read(wanted, deadline)
+                self.log.clear()
+                return found
+
+        covered, originals = {PLACE: ((10, 14),)}, Emptied(log_of(range(20)))
+        assert marks.anew(self.STATE, covered, lambda _, offset: Delivered(record(offset)), originals, soon()) == {}
+
     def test_a_record_that_the_delivery_does_not_know_proves_nothing(self) -> None:
-        nothing_known = marks.anew(
-            self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, MemoryOriginals(log_of(range(40))), soon()
-        )
+        nothing_known = marks.anew(self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, Timely(log_of(range(40))), soon())
         assert nothing_known == {}

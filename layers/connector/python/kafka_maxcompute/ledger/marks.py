@@ -30,7 +30,7 @@ from kafka_maxcompute.diverted import is_delivered, nothing
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
-from kafka_maxcompute.offsets import contains, difference, intervals, union, within
+from kafka_maxcompute.offsets import difference, intervals, union, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +104,7 @@ def beginnings(
             "the log has records of other times, keys or values than those delivered, so it gets no mark", extra=fields
         )
     # Rising, so that the last record of each is the one that stays.
-    rising = sorted(found.items(), key=lambda one: one[0])
-    return {where: Mark(offset, digest(record)) for (where, offset), record in rising if where not in strange}
+    return {at[0]: Mark(at[1], digest(found[at])) for at in sorted(found) if at[0] not in strange}
 
 
 def advanced(
@@ -123,8 +122,8 @@ def advanced(
     }
     found, _ = present(originals, wanted, deadline)
     moved: dict[TopicPartition, Mark] = {}
-    for (where, offset), record in sorted(found.items(), key=lambda one: one[0]):
-        mark = state.marks[where]
+    for where, offset in sorted(found):
+        record, mark = found[where, offset], state.marks[where]
         before = found.get((where, mark.offset))
         if before is None:
             same = _is_alone(state, where, starts) and _can_be(record, known(where, offset))
@@ -175,7 +174,7 @@ def of_logs(
     """Marks of the logs that are there now, by their last records; `bounds` has each log's start and end."""
     wanted = {where: _tail(((start, end - 1),)) for where, (start, end) in bounds.items() if end > start}
     found = originals.read(wanted, deadline)
-    return {where: Mark(offset, digest(one)) for (where, offset), one in sorted(found.items(), key=lambda at: at[0])}
+    return {at[0]: Mark(at[1], digest(found[at])) for at in sorted(found)}
 
 
 def present(
@@ -203,10 +202,11 @@ def _strange(
     differing = {where for (where, offset), one in found.items() if not is_delivered(one, known(where, offset))}
     read, _ = present(originals, {where: offsets[where] for where in differing}, deadline)
     equal: dict[TopicPartition, dict[int, bool]] = {where: {} for where in differing}
-    for (where, offset), one in sorted({**found, **read}.items(), key=lambda at: at[0]):
+    both = {**found, **read}
+    for where, offset in sorted(both):
         delivered = known(where, offset)
         if where in differing and delivered is not None:
-            equal[where][offset] = is_delivered(one, delivered)
+            equal[where][offset] = is_delivered(both[where, offset], delivered)
     return {where: _unequal(offsets[where], compared) for where, compared in equal.items()}
 
 
@@ -226,17 +226,17 @@ def _begun(
     where: TopicPartition, offsets: Intervals, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
     """The mark for offsets of a batch, since the first one from which on every record is the log's."""
-    last, equal, told = offsets[-1][1], [], ""
+    last, equal, digests = offsets[-1][1], list[int](), dict[int, str]()
     for _, offset, record in originals.stream({where: offsets}, deadline):
         if _is_equal(record, known(where, offset)):
             equal.append(offset)
-            told = digest(record)
-    same = intervals(equal)
-    if not contains(same, last):
+            if offset == last:
+                digests[last] = digest(record)
+    if last not in digests:
         return {}
-    unequal = difference(offsets, same)
+    unequal = difference(offsets, intervals(equal))
     ((since, _), *_) = within(offsets, unequal[-1][1] + 1, last) if unequal else offsets
-    return {where: Mark(last, told, since)}
+    return {where: Mark(last, digests[last], since)}
 
 
 def _is_equal(record: Original | None, delivered: Delivered | None) -> bool:
@@ -269,7 +269,7 @@ def _one(offset: int) -> tuple[Interval]:
 def _tail(offsets: Intervals) -> Intervals:
     """The last offsets, as many as are looked at."""
     last = offsets[-1][1]
-    return difference(offsets, ((0, last - TAIL),)) if last >= TAIL else offsets
+    return within(offsets, last - TAIL + 1, last)
 
 
 def _is_alone(state: State, where: TopicPartition, starts: ByTopicPartition) -> bool:
