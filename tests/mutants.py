@@ -50,7 +50,11 @@ MODULES: dict[str, tuple[str, ...]] = {
         "unit/test_sink_decode.py",
         "unit/test_sink_elements.py",
     ),
-    "maxcompute_sink/mapping.py": ("unit/test_sink_mapping.py", "unit/test_sink_blocks.py"),
+    "maxcompute_sink/mapping.py": (
+        "unit/test_sink_mapping.py",
+        "unit/test_sink_csv_lines.py",
+        "unit/test_sink_blocks.py",
+    ),
     "maxcompute_sink/blocks.py": ("unit/test_sink_blocks.py", *_SINK),
     "maxcompute_sink/framing.py": ("unit/test_sink_framing.py", "unit/test_sink_refused_data.py"),
     "maxcompute_sink/staging.py": ("unit/test_sink_staging.py", "unit/test_sink_refused_data.py"),
