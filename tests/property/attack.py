@@ -59,7 +59,6 @@ STEPS: dict[str, tuple[Fate, ...]] = {
     "originals.passed": (*_ANY, Fate.DENIED),
     "topic.ids": (*_ANY, Fate.UNTOLD),
     "topic.ends": _ANY,
-    "topic.starts": _ANY,
     "topic.limits": _ANY,
 }
 """Every call, and every fate that it can have besides being done."""

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.diverted import Known
     from kafka_maxcompute.ledger.marks import Later
+    from kafka_maxcompute.ledger.operations import Mark
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.blocks import Blocks
@@ -244,20 +245,22 @@ class World:
     def _later(self, delivery: Delivery, state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
         """What `Upkeep` reads before a claim; nothing fails for want of it."""
         instance = delivery.instance
-        bounds, originals = instance.gate.before(Bounds(self), "topic"), instance.gate.before(self.topic, "originals")
-        if delivery.looks:
-            instance.later = {}
-            try:
+        originals = instance.gate.before(self.topic, "originals")
+        begun: dict[TopicPartition, Mark] = {}
+        try:
+            if delivery.looks:
+                instance.later = {}
                 state = instance.ledger.read(deadline)
-                found = marks.advanced(state, covered, known, originals, deadline, starts=bounds.starts())
+                found = marks.advanced(state, covered, originals, deadline)
                 instance.later = {(state.generation, place): mark for place, mark in found.items()}
-                left = {place: offsets for place, offsets in covered.items() if place not in found}
+            own = marks.confirmed(state, covered, known, originals, deadline)
+            if delivery.looks:
+                left = {place: held for place, held in covered.items() if place not in found and place not in own}
                 begun = marks.anew(state, left, known, originals, deadline)
-            except ConnectorError:
-                return instance.later
-            self.begun_anew += len(begun)
-            return {**instance.later, **{(state.generation, place): mark for place, mark in begun.items()}}
-        return instance.later
+        except ConnectorError:
+            return instance.later
+        self.begun_anew += len(begun)
+        return {**instance.later, **{(state.generation, place): mark for place, mark in (own | begun).items()}}
 
     def _keep_up(self, delivery: Delivery, services: Services, done: Delivered, deadline: Deadline) -> None:
         """What `Upkeep` does after a batch; nothing fails for want of it."""

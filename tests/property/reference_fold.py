@@ -32,6 +32,7 @@ class Truth:
     starts: Mapping[TopicPartition, int] = field(default_factory=dict)
     reset: str = ""
     marks: Mapping[TopicPartition, Mark] = field(default_factory=dict)
+    behind: Mapping[TopicPartition, int] = field(default_factory=dict)
 
     @property
     def taken(self) -> frozenset[At]:
@@ -53,6 +54,8 @@ class Truth:
             wrong.append(f"starts {state.starts} of {state.reset!r} for {self.starts} of {self.reset!r}")
         if dict(state.marks) != dict(self.marks):
             wrong.append(f"marks {state.marks} for {self.marks}")
+        if dict(state.behind) != dict(self.behind):
+            wrong.append(f"marks vouch behind {state.behind} for {self.behind}")
         return "; ".join(wrong)
 
 
@@ -109,10 +112,14 @@ def _ended(truth: Truth, operation: Settle | Release) -> Truth:
     if claim is None or isinstance(operation, Release):
         return replace(truth, pending=pending)
     highest = {place: max(time, truth.timestamps.get(place, time)) for place, time in claim.timestamps.items()}
+    begun = _begun_by(truth, claim)
+    marks = {**truth.marks, **_later(truth, claim), **begun}
+    kept = {place: first for place, first in truth.behind.items() if place not in begun}
     return replace(
         truth,
         pending=pending,
-        marks={**truth.marks, **_later(truth, claim), **_begun_by(truth, claim)},
+        marks=marks,
+        behind={**kept, **_untold(kept, marks, claim)},
         settled=truth.settled | every(claim.offsets),
         timestamps={**truth.timestamps, **highest},
     )
@@ -122,6 +129,21 @@ def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
     """The marks that a claim moves: to a record of the same log, which the same `since` says."""
     known = ((place, mark, truth.marks[place]) for place, mark in claim.marks.items() if place in truth.marks)
     return {place: mark for place, mark, old in known if mark.since == old.since and mark.offset > old.offset}
+
+
+def _untold(
+    behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
+) -> dict[TopicPartition, int]:
+    """What marks with a beginning don't vouch for, as the claim has offsets there and may be of another log."""
+    found = {}
+    for place, offset in every(claim.offsets):
+        mark, begins, later = marks.get(place), claim.begins.get(place), claim.marks.get(place)
+        if mark is None or mark.since == 0:
+            continue
+        is_told = begins == mark if begins else later is not None and later.since == mark.since
+        if not is_told and offset >= mark.since:
+            found[place] = max(offset + 1, found.get(place, 0), behind.get(place, 0))
+    return found
 
 
 def _begun_by(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
@@ -139,7 +161,8 @@ def _begun_by(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]
         foreign = [one for one in truth.pending.values() if one.begins.get(place) != mark]
         pending = {offset for one in foreign for at, offset in every(one.offsets) if at == place}
         if mark.since == 0:
-            is_free = all(offset < truth.starts.get(place, 0) for offset in settled)
+            unmarked = [one for one in truth.pending.values() if place in one.offsets and place not in one.begins]
+            is_free = all(offset < truth.starts.get(place, 0) for offset in settled) and not unmarked
         else:
             is_free = all(offset < mark.since for offset in settled | pending)
         if is_free:
@@ -150,11 +173,13 @@ def _begun_by(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]
 def _begun(truth: Truth, reset: Reset) -> Truth:
     others = {(place, offset) for place, offset in truth.settled if place not in reset.starts}
     before = {(place, offset) for place, start in reset.starts.items() for offset in range(start)}
+    marks = {place: mark for place, mark in truth.marks.items() if place not in reset.starts} | dict(reset.marks)
     return Truth(
         generation=reset.generation,
         settled=frozenset(others | before),
         timestamps={place: time for place, time in truth.timestamps.items() if place not in reset.starts},
         starts={**truth.starts, **reset.starts},
         reset=reset.id,
-        marks={place: mark for place, mark in truth.marks.items() if place not in reset.starts} | dict(reset.marks),
+        marks=marks,
+        behind={place: first for place, first in truth.behind.items() if place in marks and marks[place].since},
     )

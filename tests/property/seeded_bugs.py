@@ -51,7 +51,7 @@ FOLD = {
 }
 MARKING = {
     "a mark that begins among claims of another log": Change(
-        state._vouches, "return not is_claimed(state, where)", "return True"
+        state._vouches, "return not is_claimed(state, where) and", "return"
     ),
     "a later mark without one before": Change(
         state._marked,
@@ -66,10 +66,13 @@ MARKING = {
     ),
     "marks of a generation before": Change(Claiming.of, "if generation == state.generation}", "}"),
     "a mark that vouches for what came before it": Change(
-        identity._is_marked, "observed.dropped[where][0][0] >= mark.since", "True"
+        identity._is_marked, "observed.dropped[where][0][0] >= _first(state, where, mark)", "True"
     ),
     "a mark that vouches for what others have claimed": Change(
         state._vouches, "return all(last < mark.since for last in held)", "return True"
+    ),
+    "a mark that vouches for claims that don't tell it": Change(
+        state._behind, "if 0 < since <= last and not _tells", "if False and not _tells"
     ),
 }
 READING = {

@@ -187,9 +187,6 @@ class Bounds:
     def ends(self) -> dict[TopicPartition, int]:
         return dict(self._world.topic.ends)
 
-    def starts(self) -> dict[TopicPartition, int]:
-        return dict(self._world.topic.starts)
-
     def limits(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Where the logs begin, and up to where all that was ever delivered is acknowledged, as the group commits."""
         world, starts = self._world, self._world.truth.starts

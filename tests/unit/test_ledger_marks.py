@@ -110,6 +110,24 @@ class TestBeginnings:
         untold = {PLACE: ((0, 9),)}, lambda *_: None, Timely(log_of(range(10))), soon()
         assert marks.beginnings(folded(GENESIS), *untold).keys() == {PLACE}
 
+    @pytest.mark.parametrize(
+        ("logged", "delivered", "begins"),
+        [
+            (b"a\xff\xfeb", "a\ufffdb", True),
+            (b"a\xffb", "a\ufffd\ufffdb", True),
+            (b"a\xffb", "a\ufffdc", False),
+            (b"ab", "a\ufffdb", False),
+            (b'{"a": "\xff"}', '{"a":"\ufffd"}', True),
+        ],
+    )
+    def test_a_value_is_compared_as_the_stream_makes_it_a_text(
+        self, logged: bytes, delivered: str, begins: bool
+    ) -> None:
+        told = Delivered(record(9, delivered.encode()))
+        originals = Timely(log_of([9], value=logged))
+        found = marks.beginnings(folded(GENESIS), {PLACE: ((9, 9),)}, lambda *_: told, originals, soon())
+        assert (PLACE in found) == begins
+
     def test_none_if_something_is_claimed_already(self) -> None:
         claimed = (GENESIS, claim("s", 20, 29, begins=29))
         assert self.begun(folded(*claimed), log_of(range(40))) == {}
@@ -140,9 +158,9 @@ class TestLaterMarks:
         marks={PLACE: Mark(9, marks.digest(record(9)))},
     )
 
-    def advanced(self, log: Found, start: int = 0, state: State = MARKED) -> dict[TopicPartition, Mark]:
+    def advanced(self, log: Found, state: State = MARKED) -> dict[TopicPartition, Mark]:
         offsets = {PLACE: ((10, 19),), OTHER: ((0, 9),)}
-        return marks.advanced(state, offsets, known, Timely(log), soon(), starts={PLACE: start})
+        return marks.advanced(state, offsets, Timely(log), soon())
 
     def test_a_record_of_the_same_log(self) -> None:
         assert self.advanced(log_of(range(25))) == {PLACE: Mark(19, marks.digest(record(19)))}
@@ -156,35 +174,19 @@ class TestLaterMarks:
         assert "isn't the ledger's" in told.message
         assert (vars(told)["topic"], vars(told)["partition"]) == PLACE
 
-    def test_none_if_the_marked_record_was_compacted(self) -> None:
+    def test_none_if_the_marked_record_is_gone(self) -> None:
         assert self.advanced(log_of(range(10, 25))) == {}
-        assert self.advanced(log_of(range(10, 25)), start=5) == {}
 
-    def test_one_of_the_batch_if_all_else_was_deleted(self) -> None:
-        assert self.advanced(log_of(range(10, 25)), start=10) == {PLACE: Mark(19, marks.digest(record(19)))}
-        assert self.advanced(log_of(range(20, 25)), start=10) == {}
-        # Another record than the one delivered may be of another log.
-        assert self.advanced(log_of([19], value=b"other"), start=10) == {}
-        assert self.advanced({(PLACE, 19): replace(record(19), timestamp=7)}, start=10) == {}
-
-    def test_none_of_the_batch_if_anything_else_is_taken_in_the_log(self) -> None:
-        pending = structs.replace(folded(GENESIS, claim("t", 30, 39)), marks=self.MARKED.marks)
-        assert self.advanced(log_of(range(10, 40)), start=10, state=pending) == {}
+    def test_a_mark_with_a_beginning_is_moved_in_another_way(self) -> None:
+        begun = structs.replace(self.MARKED, marks={PLACE: Mark(9, marks.digest(record(9)), 5)})
+        assert self.advanced(log_of(range(25)), begun) == {}
 
     def test_none_that_is_earlier(self) -> None:
         originals = Timely(log_of(range(25)))
         for last in (5, 9):
-            early = {PLACE: ((0, last),)}
-            assert marks.advanced(self.MARKED, early, known, originals, soon(), starts={PLACE: 0}) == {}
+            assert marks.advanced(self.MARKED, {PLACE: ((0, last),)}, originals, soon()) == {}
         assert originals.reads == 0
         assert self.advanced(log_of([9])) == {}
-
-    def test_it_vouches_for_what_the_one_before_does(self) -> None:
-        state = structs.replace(self.MARKED, marks={PLACE: Mark(9, marks.digest(record(9)), 7)})
-        assert self.advanced(log_of(range(25)), state=state)[PLACE].since == 7
-
-    def test_what_is_taken_at_the_logs_start_is_still_in_it(self) -> None:
-        assert self.advanced(log_of(range(10, 25)), start=9) == {}
 
 
 class TestALook:

@@ -93,6 +93,59 @@ class TestTheFold:
         other = structs.replace(claim("t", 20, 29), marks={PLACE: Mark(29, "t", since)})
         assert marked(*begun, other, Settle(id="t")) == MARK
 
+    def test_it_vouches_for_nothing_up_to_a_claim_that_does_not_tell_it(self) -> None:
+        """A batch of the log before can be under way until then."""
+        begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"))
+        moved = structs.replace(claim("t", 30, 39), marks={PLACE: Mark(39, "t", 10)})
+        same = structs.replace(claim("t", 30, 39), marks={PLACE: MARK})
+        for told, mark in ((moved, Mark(39, "t", 10)), (same, MARK)):
+            state = folded(*begun, told, Settle(id="t"))
+            assert (state.marks[PLACE], state.behind) == (mark, {})
+        for other in (
+            claim("o", 25, 29),
+            divert("o", 25, 29),
+            structs.replace(claim("o", 25, 29), marks={PLACE: Mark(29, "o")}),
+            structs.replace(claim("o", 25, 29), marks={PLACE: Mark(29, "o", 9)}),
+            telling(claim("o", 25, 29), Mark(29, "o", 10)),
+            telling(claim("o", 25, 29), Mark(29, "o", 25)),
+            telling(claim("o", 25, 29), Mark(29, "o", 30), lost=MARK),
+        ):
+            behind = {PLACE: 30}
+            assert folded(*begun, other).behind == folded(*begun, other, Release(id="o")).behind == {}
+            assert folded(*begun, other, Settle(id="o")).behind in (behind, {})
+            untold = folded(*begun, other, Settle(id="o"))
+            assert untold.behind == (behind if untold.marks[PLACE] == MARK else {})
+            low = folded(*begun, other, Settle(id="o"), claim("low", 20, 24), Settle(id="low"))
+            assert low.behind.get(PLACE, 30) == 30
+        assert folded(*begun, claim("o", 25, 29), Settle(id="o")).behind == {PLACE: 30}
+        assert folded(*begun, claim("o", 25, 29), Settle(id="o"), moved, Settle(id="t")).behind == {PLACE: 30}
+        assert folded(*UNMARKED, claim("b", 30, 39), telling(claim("new", 10, 19)), Settle(id="b")).behind == {}
+
+    def test_what_lies_before_its_beginning_is_no_matter(self) -> None:
+        early = (GENESIS, claim("old", 5, 9), Settle(id="old"), claim("early", 0, 4))
+        begun = (*early, telling(claim("new", 10, 19)), Settle(id="new"))
+        assert folded(*begun, Settle(id="early")).behind == {}
+
+    def test_a_mark_that_replaces_it_or_a_reset_begins_anew(self) -> None:
+        begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"), claim("o", 25, 29), Settle(id="o"))
+        anew = telling(claim("anew", 30, 39), Mark(39, "a", 30), lost=MARK)
+        state = folded(*begun, anew, Settle(id="anew"))
+        assert (state.marks[PLACE], state.behind) == (Mark(39, "a", 30), {})
+        assert folded(*begun, reset(start=3)).behind == {}
+        assert folded(*begun, reset(start=3, mark=29)).behind == {}
+        vouched = Reset(id="r", generation=2, identity=GENESIS.identity, starts={}, marks={PLACE: Mark(29, "r")})
+        assert folded(*begun, vouched).behind == {}
+        assert folded(*begun, structs.replace(vouched, marks={})).behind == {PLACE: 30}
+
+    def test_the_first_claim_marks_nothing_while_one_without_a_mark_is_pending(self) -> None:
+        """That one is perhaps of a log that was there before."""
+        first = claim("first", 10, 19, begins=19)
+        assert marked(GENESIS, claim("p", 0, 9), first, Settle(id="first")) is None
+        assert marked(GENESIS, divert("p", 0, 9), first, Settle(id="first")) is None
+        assert marked(GENESIS, claim("p", 0, 9, begins=9), first, Settle(id="first")) == Mark(19, "first")
+        elsewhere = structs.replace(claim("p", 0, 9), offsets={OTHER: ((0, 9),)})
+        assert marked(GENESIS, elsewhere, first, Settle(id="first")) == Mark(19, "first")
+
     def test_a_lost_one_is_replaced_by_name(self) -> None:
         begun = (GENESIS, claim("s", 0, 9, begins=9), Settle(id="s"))
         lost, anew = Mark(9, "s"), telling(claim("new", 10, 19), lost=Mark(9, "s"))
@@ -142,6 +195,13 @@ class TestDropping:
         doubt = rf"orders-0: .*a mark for offset {offsets[0][0]}, but the ledger's mark vouches for .* from 10 on"
         with pytest.raises(LedgerError, match=rf"(?s)nothing proves .*{doubt}.*same_topic"):
             self.dropped({PLACE: offsets})
+
+    def test_nothing_up_to_what_was_claimed_without_it(self) -> None:
+        state = structs.replace(self.STATE, behind={PLACE: 15})
+        found = Observed(table="p.t", table_created=CREATED, ends={PLACE: 20}, marks={PLACE: "m"})
+        check(state, replace(found, dropped={PLACE: ((15, 19),)}))
+        with pytest.raises(LedgerError, match="vouches for offsets from 15 on"):
+            check(state, replace(found, dropped={PLACE: ((14, 19),)}))
 
     def test_nothing_if_the_log_has_no_record_or_another_one(self) -> None:
         with pytest.raises(LedgerError, match="the record at offset 19 that the ledger has marked, but the log has no"):
@@ -257,3 +317,39 @@ class TestABatchThatBeginsOne:
     def test_a_record_that_the_delivery_does_not_know_proves_nothing(self) -> None:
         nothing_known = marks.anew(self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, Timely(log_of(range(40))), soon())
         assert nothing_known == {}
+
+
+class TestABatchThatTellsOne:
+    MARK = Mark(19, marks.digest(record(19)), 10)
+    STATE = structs.replace(folded(*UNMARKED), marks={PLACE: MARK})
+
+    def told(self, log: Found, *offsets: tuple[int, int], mark: Mark = MARK) -> Mark | None:
+        state = structs.replace(self.STATE, marks={PLACE: mark})
+        covered = {PLACE: offsets, OTHER: ((0, 3),)}
+
+        def known(_: TopicPartition, offset: int) -> Delivered | None:
+            return Delivered(record(offset))
+
+        return marks.confirmed(state, covered, known, Timely(log), soon()).get(PLACE)
+
+    def test_it_moves_to_the_last_record_of_the_batch(self) -> None:
+        moved = Mark(29, marks.digest(record(29)), 10)
+        assert self.told(log_of(range(40)), (20, 29)) == moved
+        assert self.told(log_of(range(19, 40)), (22, 24), (27, 29)) == moved
+
+    def test_a_batch_that_lies_before_it_tells_it_as_it_is(self) -> None:
+        assert self.told(log_of(range(40)), (12, 14)) == self.MARK
+
+    def test_what_lies_before_its_beginning_is_not_compared(self) -> None:
+        assert self.told(log_of(range(10, 40)), (5, 7), (9, 12)) == self.MARK
+        assert self.told(log_of(range(40)), (5, 9)) is None
+
+    @pytest.mark.parametrize("other", [19, 20, 25, 29])
+    def test_every_record_has_to_be_the_logs(self, other: int) -> None:
+        log = log_of(range(40))
+        assert self.told(log | log_of([other], b"w"), (20, 29)) is None
+        del log[PLACE, other]
+        assert self.told(log, (20, 29)) is None
+
+    def test_a_mark_for_all_needs_none(self) -> None:
+        assert self.told(log_of(range(40)), (20, 29), mark=Mark(19, marks.digest(record(19)))) is None

@@ -34,7 +34,7 @@ class Claiming:
         """With marks that begin topic-partitions, and those of `later` that are news to the state.
 
         A later one that vouches since another offset isn't of the state's log for sure: it begins the topic-partition,
-        or replaces the mark that is named with it.
+        or replaces the mark that is named with it. One with a `since` is told even if it hasn't moved.
         """
         told = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
         known = {where: state.marks[where] for where in told if where in state.marks}
@@ -42,7 +42,7 @@ class Claiming:
         marks = {
             where: mark if where in new else told[where]
             for where, mark in known.items()
-            if told[where].offset > mark.offset
+            if told[where].offset > mark.offset or told[where].since
         }
         return cls(state.generation, {**new, **begins}, marks)
 

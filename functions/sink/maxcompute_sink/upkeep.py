@@ -57,31 +57,35 @@ class Upkeep:
         """Later marks for the claims of a batch, read now if that is due, and marks for what has none.
 
         They are read before the claim, so that the first batch of an instance brings its marks with it: an instance of
-        a topic with few records often has no second one. A failure is none of the batch's.
+        a topic with few records often has no second one. Marks with a `since` are read for each batch if the ledger has
+        no topic id, for they vouch only for batches that tell them. A failure is none of the batch's.
         """
         now = self._clock()
         claimed = {at: found for at, found in covered.items() if at in state.marks or is_claimed(state, at)}
-        if claimed and (self._read_marks is None or now - self._read_marks >= LOOK_SECONDS):
-            self._read_marks, self._later = now, {}
-            try:
+        try:
+            if claimed and (self._read_marks is None or now - self._read_marks >= LOOK_SECONDS):
+                self._read_marks, self._later = now, {}
                 return self._read_later(claimed, known, deadline.within(SECONDS))
-            except (BatchError, KafkaException) as error:
-                _log.warning("no later marks are read now: %s", error)
+            identified = state.identity.topics if state.identity else {}
+            unsure = {at: found for at, found in claimed.items() if at[0] not in identified}
+            told = marks.confirmed(state, unsure, known, self._connections.originals, deadline.within(SECONDS))
+            return {**self._later, **{(state.generation, where): mark for where, mark in told.items()}}
+        except (BatchError, KafkaException) as error:
+            _log.warning("no later marks are read now: %s", error)
         return self._later
 
     def _read_later(self, covered: Offsets, known: Known, deadline: Deadline) -> Later:
-        """Later marks, which are kept for the next batches as well, and those that begin, which are this batch's."""
+        """Later marks, which are kept for the next batches as well, and those that only this batch may tell."""
         if self._connections.ledger is None:
             return {}
-        # Read again, for whether all that is taken is gone from the log can't be told by an old state.
+        # Read again, for others may have claimed more, and moved the marks.
         state, originals = self._connections.ledger.read(deadline), self._connections.originals
-        with source_topics.asking(self._connections.configuration) as client:
-            starts = log_bounds.starts(client, covered, deadline)
-        moved = marks.advanced(state, covered, known, originals, deadline, starts=starts)
+        moved = marks.advanced(state, covered, originals, deadline)
         self._later = {(state.generation, where): mark for where, mark in moved.items()}
-        left = {where: found for where, found in covered.items() if where not in moved}
-        begun = marks.anew(state, left, known, originals, deadline)
-        return {**self._later, **{(state.generation, where): mark for where, mark in begun.items()}}
+        own = marks.confirmed(state, covered, known, originals, deadline)
+        left = {where: found for where, found in covered.items() if where not in moved and where not in own}
+        own |= marks.anew(state, left, known, originals, deadline)
+        return {**self._later, **{(state.generation, where): mark for where, mark in own.items()}}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""

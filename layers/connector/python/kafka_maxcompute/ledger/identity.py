@@ -150,7 +150,12 @@ def _is_marked(state: State, observed: Observed, where: TopicPartition) -> bool:
     """Whether the mark proves it, for all that is to be dropped."""
     mark = state.marks.get(where)
     found = mark is not None and observed.marks.get(where) == mark.digest
-    return found and mark is not None and observed.dropped[where][0][0] >= mark.since
+    return found and mark is not None and observed.dropped[where][0][0] >= _first(state, where, mark)
+
+
+def _first(state: State, where: TopicPartition, mark: Mark) -> int:
+    """The first offset that a mark vouches for."""
+    return max(mark.since, state.behind.get(where, 0))
 
 
 def _mark(state: State, observed: Observed, where: TopicPartition) -> str:
@@ -159,7 +164,9 @@ def _mark(state: State, observed: Observed, where: TopicPartition) -> str:
         return "a record that the ledger has marked, but it has marked none"
     if observed.marks.get(where) == mark.digest:
         first = observed.dropped[where][0][0]
-        return f"a mark for offset {first}, but the ledger's mark vouches for offsets from {mark.since} on"
+        return (
+            f"a mark for offset {first}, but the ledger's mark vouches for offsets from {_first(state, where, mark)} on"
+        )
     return f"the record at offset {mark.offset} that the ledger has marked, but the log has no record there"
 
 

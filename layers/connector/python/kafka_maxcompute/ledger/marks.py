@@ -10,7 +10,8 @@ read together with the mark before: both are in one log then.
 
 A topic-partition that has claims and no mark, or whose marked record is gone, gets one by a batch of which the log has
 every record, as delivered. Such a mark vouches only for offsets behind all that was taken until then (`since`): whether
-that is of the same log, nothing tells.
+that is of the same log, nothing tells. Nor does it vouch for a later claim that doesn't tell it: a batch of the log
+before can still be under way. So each batch is compared with the log as long as a mark has a `since`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -26,7 +28,7 @@ from msgspec.structs import replace
 
 from kafka_maxcompute import documents
 from kafka_maxcompute import originals as logs
-from kafka_maxcompute.diverted import is_delivered, nothing
+from kafka_maxcompute.diverted import REPLACED, is_delivered, nothing
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.diverted import Delivered, Known
-    from kafka_maxcompute.ledger.operations import ByTopicPartition, Claim, Divert, State
+    from kafka_maxcompute.ledger.operations import Claim, Divert, State
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
     from kafka_maxcompute.originals import Found, Original, Originals
 
@@ -48,6 +50,8 @@ TAIL = 16
 
 Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
 """Later marks of topic-partitions, by the generation in which they were found and the topic-partition."""
+
+_RUN = re.compile(b"(?:" + REPLACED + b")+")
 
 _log = logging.getLogger(__name__)
 
@@ -107,33 +111,52 @@ def beginnings(
     return {at[0]: Mark(at[1], digest(found[at])) for at in sorted(found) if at[0] not in strange}
 
 
-def advanced(
-    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline, *, starts: ByTopicPartition
-) -> dict[TopicPartition, Mark]:
+def advanced(state: State, covered: Offsets, originals: Originals, deadline: Deadline) -> dict[TopicPartition, Mark]:
     """Later marks for the topic-partitions of a batch that is to be claimed: its last records, read with the marks.
 
-    `known` is what the delivery has of its records, `starts` has where the logs begin. Raises what the read raises, but
-    not for topic-partitions that aren't there.
+    Of marks that vouch for all. Raises what the read raises, but not for topic-partitions that aren't there.
     """
     wanted = {
-        where: (*_one(state.marks[where].offset), *_tail(offsets))
+        where: (*_one(mark.offset), *_tail(offsets))
         for where, offsets in covered.items()
-        if where in state.marks and offsets[-1][1] > state.marks[where].offset
+        if (mark := state.marks.get(where)) and not mark.since and offsets[-1][1] > mark.offset
     }
     found, _ = present(originals, wanted, deadline)
     moved: dict[TopicPartition, Mark] = {}
     for where, offset in sorted(found):
         record, mark = found[where, offset], state.marks[where]
         before = found.get((where, mark.offset))
-        if before is None:
-            same = _is_alone(state, where, starts) and _can_be(record, known(where, offset))
-        else:
-            same = digest(before) == mark.digest
+        same = before is not None and digest(before) == mark.digest
         if same and offset > mark.offset:
-            moved[where] = Mark(offset, digest(record), mark.since)
+            moved[where] = Mark(offset, digest(record))
         elif not same and before is not None:
             _log.error("a source topic's log isn't the ledger's", extra={"topic": where[0], "partition": where[1]})
     return moved
+
+
+def confirmed(
+    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """Marks with a `since` that a batch may tell, for the log has the marked record and all of the batch from there on.
+
+    They may be told only with the claims of this batch, and move to its last record. `known` is what the delivery has
+    of its records. Raises what the reads raise.
+    """
+    told: dict[TopicPartition, Mark] = {}
+    for where, offsets in covered.items():
+        mark = state.marks.get(where)
+        if mark is None or not 0 < mark.since <= offsets[-1][1]:
+            continue
+        last, equal, moved = offsets[-1][1], [], mark
+        wanted = union(_one(mark.offset), within(offsets, mark.since, last))
+        for _, offset, record in originals.stream({where: wanted}, deadline):
+            if digest(record) == mark.digest if offset == mark.offset else _is_equal(record, known(where, offset)):
+                equal.append(offset)
+            if offset == last > mark.offset:
+                moved = Mark(last, digest(record), mark.since)
+        if intervals(equal) == wanted:
+            told[where] = moved
+    return told
 
 
 def anew(
@@ -251,6 +274,9 @@ def _can_be(record: Original, delivered: Delivered | None) -> bool:
     if delivered is None or delivered.form == "event" or not is_delivered(record, delivered):
         return is_delivered(record, delivered)
     logged, value = record.value or b"", delivered.record.value or b""
+    if REPLACED in value:
+        # How many U+FFFD a fault becomes differs between decoders.
+        logged, value = (_RUN.sub(REPLACED, one.decode("utf-8", "replace").encode()) for one in (logged, value))
     return value in {logged, base64.b64encode(logged)} or _is_one_document(logged, value)
 
 
@@ -270,9 +296,3 @@ def _tail(offsets: Intervals) -> Intervals:
     """The last offsets, as many as are looked at."""
     last = offsets[-1][1]
     return within(offsets, last - TAIL + 1, last)
-
-
-def _is_alone(state: State, where: TopicPartition, starts: ByTopicPartition) -> bool:
-    """Whether all that is taken lies before the log's start, so that nobody can be given it again."""
-    held = taken(state).get(where, ())
-    return where in starts and (not held or held[-1][1] < starts[where])

@@ -43,8 +43,8 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     """A record of a source topic's log that the ledger remembers, to tell that log from another one.
 
     `digest` is `kafka_maxcompute.ledger.marks.digest` of the record that the log holds at `offset`. `since` is the
-    first offset that it vouches for: what is settled from there on is of that log, and what is settled before may be of
-    another one. A topic-partition's marks of one generation with one `since` are of one log.
+    first offset that it vouches for: what claims that tell it settle from there on is of that log, and what is settled
+    before may be of another one. A topic-partition's marks of one generation with one `since` are of one log.
     """
 
     offset: int
@@ -87,8 +87,9 @@ class Claim(_Document, frozen=True, kw_only=True):
     whoever settles a claim may never have seen its records.
 
     `begins` has a mark for topic-partitions that had none: a record of the claim itself. `marks` has later marks of
-    topic-partitions that had one: both records were found in the log at the same time. A topic-partition that is in
-    both has lost the record of the mark that it had: `marks` has that one, and `begins` what replaces it.
+    topic-partitions that had one: both records were found in the log at the same time, and if the mark has a `since`,
+    every record of the batch from there on as well. A topic-partition that is in both has lost the record of the mark
+    that it had: `marks` has that one, and `begins` what replaces it.
     """
 
     id: str
@@ -168,6 +169,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Of topic-partitions that a reset has named, `begun` has the generation of the last one, and `former` the offsets
     from `starts` on that were settled in an earlier generation: rows and letters of them may be there still.
+
+    `behind` is for topic-partitions whose mark has a `since`: the first offset behind all claims that lie there and
+    don't tell the mark, so that they may be of another log. The mark vouches for nothing before it.
     """
 
     folded: int = -1
@@ -181,6 +185,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     marks: _Marks = {}
     begun: _Numbers = {}
     former: _Offsets = {}
+    behind: _Numbers = {}
 
 
 class Snapshot(_Document, frozen=True, kw_only=True):
@@ -192,7 +197,7 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
 _INTERVALS = frozenset({"offsets", "settled", "former", "untimed"})
-_OTHERS = frozenset({"timestamps", "starts", "begins", "marks", "begun"})
+_OTHERS = frozenset({"timestamps", "starts", "begins", "marks", "begun", "behind"})
 """The fields that are kept by topic-partition."""
 
 

@@ -119,12 +119,14 @@ def _settled(state: State, claim: str) -> State:
     timestamps = dict(state.timestamps)
     for where, highest in operation.timestamps.items():
         timestamps[where] = max(highest, timestamps.get(where, highest))
+    marks = _marked(state, operation)
     return replace(
         state,
         settled=joined(state.settled, operation.offsets),
         timestamps=timestamps,
         pending=_except(state.pending, claim),
-        marks=_marked(state, operation),
+        marks=marks,
+        behind=_behind(state, operation, marks),
     )
 
 
@@ -149,14 +151,40 @@ def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mar
 def _vouches(state: State, where: TopicPartition, mark: Mark) -> bool:
     """Whether a mark that begins can vouch for what it says: nothing of that is taken by claims that don't tell it.
 
-    What was claimed without this mark may be of another log. Of a mark for all, what is pending isn't asked.
+    What was claimed without this mark may be of another log. Of a mark for all, what is pending needs one of its own.
     """
+    pending = [one.operation for one in state.pending.values() if where in one.operation.offsets]
     if not mark.since:
-        return not is_claimed(state, where)
-    pending = (one.operation for one in state.pending.values())
+        return not is_claimed(state, where) and all(where in one.begins for one in pending)
     others = (one.offsets for one in pending if one.begins.get(where) != mark)
     held = (offsets[where][-1][1] for offsets in (state.settled, *others) if where in offsets)
     return all(last < mark.since for last in held)
+
+
+def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, int]:
+    """Where the offsets that a mark with `since` vouches for begin by now, if that is later.
+
+    A batch can be of a log that was there before the mark's, and be claimed after the mark has begun.
+    """
+    behind = {
+        where: first for where, first in state.behind.items() if _since(state.marks, where) == _since(marks, where)
+    }
+    for where, offsets in operation.offsets.items():
+        last, since = offsets[-1][1], _since(marks, where)
+        if 0 < since <= last and not _tells(operation, where, marks[where]):
+            behind[where] = max(last + 1, behind.get(where, 0))
+    return behind
+
+
+def _tells(operation: Claim | Divert, where: TopicPartition, mark: Mark) -> bool:
+    """Whether a claim was compared with the log of the mark in force: one that it begins, or one with that `since`."""
+    if where in operation.begins:
+        return operation.begins[where] == mark
+    return _since(operation.marks, where) == mark.since
+
+
+def _since(marks: Mapping[TopicPartition, Mark], where: TopicPartition) -> int:
+    return marks[where].since if where in marks else 0
 
 
 def is_claimed(state: State, where: TopicPartition) -> bool:
@@ -177,6 +205,7 @@ def _begun(state: State, reset: Reset) -> State:
     if state.pending or not state.generation or reset.generation != state.generation + 1:
         return state
     starts = reset.starts
+    marks = {**_others(state.marks, starts), **reset.marks}
     return replace(
         state,
         generation=reset.generation,
@@ -185,7 +214,8 @@ def _begun(state: State, reset: Reset) -> State:
         timestamps=_others(state.timestamps, starts),
         starts={**state.starts, **starts},
         reset=reset.id,
-        marks={**_others(state.marks, starts), **reset.marks},
+        marks=marks,
+        behind={where: first for where, first in state.behind.items() if _since(marks, where)},
         begun={**state.begun, **dict.fromkeys(starts, reset.generation)},
         former={**_others(state.former, starts), **_former(state, starts)},
     )

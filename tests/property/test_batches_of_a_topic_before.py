@@ -1,0 +1,103 @@
+"""Batches of a topic that was created again meanwhile, on brokers without topic ids: none of the new one's is lost."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kafka_maxcompute.errors import LedgerError
+from tests.property.delivery_world import World, patched
+from tests.property.source_topic import TOPIC, batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.property.source_topic import Batch
+
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("silent")]
+PLACE = (TOPIC, 0)
+
+
+class Small(World):
+    """A world of one topic-partition whose records all become rows."""
+
+    def __init__(self) -> None:
+        super().__init__(1, has_ids=False, replaced=0.0, has_gaps=False, stops=False, is_slow=False)
+        self.topic._weights = [1, 0, 0, 0, 0]
+        self.topic.produce(0, 20)
+
+    def batch(self, *offsets: int) -> Batch:
+        return batch(random.Random(1), [self.topic.log[PLACE, offset] for offset in offsets])  # noqa: S311
+
+    def deliver(self, delivered: Batch, *, looks: bool = False) -> BaseException | None:
+        delivery = self.begin(delivered, looks=looks)
+        self.finish(delivery)
+        self.check()
+        return delivery.worker.error
+
+    def recreate(self) -> None:
+        """The same times again, by which no record is told from one of before."""
+        self.topic.recreate(same_times=True)
+        self.topic.produce(0, 20)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Small]:
+    worlds: list[World] = []
+    patched(monkeypatch, worlds)
+    made = Small()
+    worlds.append(made)
+    yield made
+    made.close()
+
+
+def unmarked(world: Small) -> None:
+    """An earlier release has claimed the first records."""
+    world.log.has_marks = False
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    world.log.has_marks = True
+
+
+def test_one_that_is_claimed_after_a_mark_began(world: Small) -> None:
+    unmarked(world)
+    under_way = world.batch(8, 9, 10)
+    world.recreate()
+    assert world.deliver(world.batch(3, 4, 5), looks=True) is None
+    assert world.truth.marks[PLACE].since == 3
+    assert world.deliver(under_way) is None
+    assert isinstance(world.deliver(world.batch(8, 9, 10)), LedgerError)
+    # What is claimed behind it is known again.
+    assert world.deliver(world.batch(11, 12)) is None
+    assert world.deliver(world.batch(11, 12, 13)) is None
+
+
+def test_each_batch_of_the_same_topic_is_vouched_for(world: Small) -> None:
+    unmarked(world)
+    assert world.deliver(world.batch(3, 4, 5), looks=True) is None
+    assert world.deliver(world.batch(9, 10)) is None
+    assert world.deliver(world.batch(6, 7, 8)) is None
+    assert world.deliver(world.batch(*range(3, 12))) is None
+
+
+def test_one_that_comes_again_after_all_that_was_claimed_is_deleted(world: Small) -> None:
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    world.recreate()
+    under_way = world.batch(0, 1, 2)
+    assert isinstance(world.deliver(under_way), LedgerError)
+    world.topic.truncate(0, 8)
+    assert world.deliver(world.batch(8, 9), looks=True) is None
+    assert isinstance(world.deliver(under_way), LedgerError)
+    assert world.deliver(world.batch(8, 9, 10)) is None
+
+
+def test_one_that_is_pending_as_the_first_mark_begins(world: Small) -> None:
+    under_way = world.batch(0, 1, 2)
+    world.recreate()
+    held = world.begin(under_way)
+    while held.worker.at != "log.append settle":
+        world.go(held)
+    assert world.deliver(world.batch(5, 6)) is None
+    world.finish(held)
+    assert isinstance(world.deliver(world.batch(0, 1, 2)), LedgerError)
