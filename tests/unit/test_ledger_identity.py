@@ -148,7 +148,9 @@ def test_each_topic_partition_with_known_times_is_compared(timestamps: dict[Topi
 
 
 def test_faults_are_listed_one_a_line() -> None:
-    with pytest.raises(LedgerError, match=r":\n  - topic orders: [^\n]*\n  - orders-0: [^\n]*\nNothing was dropped"):
+    with pytest.raises(
+        LedgerError, match=r":\n  - topic orders: [^\n]*found id-2\n  - orders-0: [^\n]*\nNothing was dropped"
+    ):
         check(STATE, Observed(topics={"orders": "id-2"}, marks={PLACE: "t"}))
 
 
