@@ -24,13 +24,13 @@ from odps import ODPS  # noqa: E402
 from odps.tunnel import TableTunnel  # noqa: E402
 
 from fc_powertools import Credentials, Deadline  # noqa: E402
-from kafka_maxcompute.audit.table_runs import Run, runs  # noqa: E402
-from kafka_maxcompute.destinations import Vouched  # noqa: E402
-from kafka_maxcompute.service import Service  # noqa: E402
-from kafka_maxcompute.settings import Settings  # noqa: E402
-from kafka_maxcompute.sql import Statement  # noqa: E402
-from kafka_maxcompute.statements import run_sql, select  # noqa: E402
+from kafka_maxcompute.maxcompute.service import Service  # noqa: E402
+from kafka_maxcompute.maxcompute.sql import Statement  # noqa: E402
+from kafka_maxcompute.maxcompute.statements import run_sql, select  # noqa: E402
+from kafka_maxcompute.settings.destinations import Vouched  # noqa: E402
+from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.maxcompute import server  # noqa: E402
+from provisioning.audit.table_runs import Run, runs  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -40,17 +40,17 @@ from confluent_kafka.cimpl import NewTopic  # noqa: E402
 from benchmarks.emulator import PROJECT, Report, running  # noqa: E402
 from benchmarks.hot_path import HOUR_14, element, order  # noqa: E402
 from fc_powertools import Credentials, Deadline  # noqa: E402
-from kafka_maxcompute import table_definition  # noqa: E402
-from kafka_maxcompute.destinations import Vouched  # noqa: E402
 from kafka_maxcompute.ledger.identity import genesis  # noqa: E402
 from kafka_maxcompute.ledger.kafka_log import KafkaLog  # noqa: E402
 from kafka_maxcompute.ledger.ledger import LogLedger  # noqa: E402
+from kafka_maxcompute.maxcompute import table_definition  # noqa: E402
+from kafka_maxcompute.maxcompute.service import Service  # noqa: E402
+from kafka_maxcompute.maxcompute.sql import Statement  # noqa: E402
+from kafka_maxcompute.maxcompute.statements import run_sql, select  # noqa: E402
+from kafka_maxcompute.maxcompute.table import create_statement, expected  # noqa: E402
 from kafka_maxcompute.offsets import count  # noqa: E402
-from kafka_maxcompute.service import Service  # noqa: E402
-from kafka_maxcompute.settings import Settings  # noqa: E402
-from kafka_maxcompute.sql import Statement  # noqa: E402
-from kafka_maxcompute.statements import run_sql, select  # noqa: E402
-from kafka_maxcompute.table import create_statement, expected  # noqa: E402
+from kafka_maxcompute.settings.destinations import Vouched  # noqa: E402
+from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
 from local_emulator.function_compute import instances, service, template  # noqa: E402
 from local_emulator.kafka.apache import ApacheBroker  # noqa: E402

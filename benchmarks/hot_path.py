@@ -36,8 +36,8 @@ from odps.tunnel.io.stream import CompressOption  # noqa: E402
 from odps.tunnel.io.writer import RecordWriter  # noqa: E402
 from requests import Response  # noqa: E402
 
-from kafka_maxcompute.settings import Settings  # noqa: E402
-from kafka_maxcompute.table import expected  # noqa: E402
+from kafka_maxcompute.maxcompute.table import expected  # noqa: E402
+from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from maxcompute_sink.blocks import Preparation  # noqa: E402
 
 if TYPE_CHECKING:

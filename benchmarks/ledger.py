@@ -32,8 +32,10 @@ sys.path[:0] = [str(ROOT / part) for part in PARTS]
 from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402 # after the path is set
 
 from fc_powertools import Deadline  # noqa: E402
-from kafka_maxcompute import log_bounds  # noqa: E402
-from kafka_maxcompute.brokers import consumer  # noqa: E402
+from kafka_maxcompute.brokers import log_bounds  # noqa: E402
+from kafka_maxcompute.brokers.clients import consumer  # noqa: E402
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original  # noqa: E402
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals  # noqa: E402
 from kafka_maxcompute.ledger import gaps  # noqa: E402
 from kafka_maxcompute.ledger.gaps import Gaps  # noqa: E402
 from kafka_maxcompute.ledger.identity import genesis  # noqa: E402
@@ -42,18 +44,16 @@ from kafka_maxcompute.ledger.ledger import LogLedger  # noqa: E402
 from kafka_maxcompute.ledger.memory_log import MemoryLog  # noqa: E402
 from kafka_maxcompute.ledger.operations import Claim, Settle, Snapshot, encode  # noqa: E402
 from kafka_maxcompute.offsets import intervals  # noqa: E402
-from kafka_maxcompute.originals import MemoryOriginals, Original  # noqa: E402
-from kafka_maxcompute.topic_log import KafkaOriginals  # noqa: E402
 from local_emulator.kafka.apache import ApacheBroker  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from kafka_maxcompute.brokers.originals import Originals, Wanted
     from kafka_maxcompute.ledger.gaps import Limits
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.log import Log
     from kafka_maxcompute.ledger.operations import State
-    from kafka_maxcompute.originals import Originals, Wanted
 
     Place = tuple[str, int]
 

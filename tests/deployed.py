@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.settings import PREFIX, Settings
+from kafka_maxcompute.settings.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.ledger.operations import Claim
-from kafka_maxcompute.upload_sessions import State, Status
+from kafka_maxcompute.maxcompute.upload_sessions import State, Status
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.upload_sessions import UploadSession
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
     from tests.sink_delivery import Connector
 
 

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.kafka.apache import ApacheBroker
 from local_emulator.kafka.security import Security
 from tests.deployed import deployed

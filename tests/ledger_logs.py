@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.originals import MemoryOriginals
+from kafka_maxcompute.brokers.originals import MemoryOriginals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.originals import Found, Original, TopicPartition, Wanted
+    from kafka_maxcompute.brokers.originals import Found, Original, TopicPartition, Wanted
 
 
 class Timely(MemoryOriginals):

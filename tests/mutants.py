@@ -1,7 +1,7 @@
 """What `make mutants` runs: changes the code that decides what becomes of a record, and looks whether a test fails.
 
     python -m tests.mutants                                  the modules that are listed in tests/mutants.json
-    python -m tests.mutants kafka_maxcompute/roll_forward.py  any other one of MODULES
+    python -m tests.mutants kafka_maxcompute/ledger/roll_forward.py  any other one of MODULES
 
 mutmut makes the changes, in a copy below build/ in which packages lie as they are imported. A change that no test
 notices has to be in tests/mutants.json with the reason why it changes nothing, by module, function, and the lines that
@@ -58,9 +58,9 @@ MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/blocks.py": ("unit/test_sink_blocks.py", *_SINK),
     "maxcompute_sink/framing.py": ("unit/test_sink_framing.py", "unit/test_sink_refused_data.py"),
     "maxcompute_sink/staging.py": ("unit/test_sink_staging.py", "unit/test_sink_refused_data.py"),
-    "kafka_maxcompute/roll_forward.py": ("unit/test_roll_forward.py", *_SINK),
-    "kafka_maxcompute/diverted.py": ("unit/test_diverted.py", "unit/test_sink_bad_records.py"),
-    "kafka_maxcompute/upload_sessions.py": ("unit/test_upload_sessions.py", *_SINK),
+    "kafka_maxcompute/ledger/roll_forward.py": ("unit/test_roll_forward.py", *_SINK),
+    "kafka_maxcompute/dead_letters/error_topic.py": ("unit/test_diverted.py", "unit/test_sink_bad_records.py"),
+    "kafka_maxcompute/maxcompute/upload_sessions.py": ("unit/test_upload_sessions.py", *_SINK),
     "kafka_maxcompute/ledger/state.py": _LEDGER,
     "kafka_maxcompute/ledger/ledger.py": (
         "unit/test_ledger_upkeep.py",

@@ -10,17 +10,17 @@ from odps.models import TableSchema
 from odps.tunnel.io.reader import TunnelArrowReader
 
 from fc_powertools import Deadline, Metrics
-from kafka_maxcompute.dead_letters import MemoryDeadLetters
-from kafka_maxcompute.diverted import ErrorTopic
+from kafka_maxcompute.brokers.originals import MemoryOriginals
+from kafka_maxcompute.dead_letters.dead_letter import MemoryDeadLetters
+from kafka_maxcompute.dead_letters.error_topic import ErrorTopic
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Genesis, Identity
-from kafka_maxcompute.originals import MemoryOriginals
-from kafka_maxcompute.roll_forward import Services
-from kafka_maxcompute.row_counts import MemoryRowCounts
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import expected
-from kafka_maxcompute.upload_sessions import InMemoryUploadSessions
+from kafka_maxcompute.ledger.roll_forward import Services
+from kafka_maxcompute.maxcompute.row_counts import MemoryRowCounts
+from kafka_maxcompute.maxcompute.table import expected
+from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.blocks import Preparation
 from maxcompute_sink.exactly_once import Delivered, Line, deliver
 from tests.deadlines import soon
@@ -29,7 +29,7 @@ from tests.kafka_events import HOUR_14
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets

@@ -9,7 +9,7 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.upload_sessions import Status, UploadSession, UploadSessions, commit
+from kafka_maxcompute.maxcompute.upload_sessions import Status, UploadSession, UploadSessions, commit
 from maxcompute_sink.framing import block_body
 
 if TYPE_CHECKING:

@@ -13,31 +13,32 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 from fc_powertools import Credentials
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
-from kafka_maxcompute import probe, table_definition
-from kafka_maxcompute.audit.audit import Sources, audit
-from kafka_maxcompute.brokers import configuration
-from kafka_maxcompute.destinations import Vouched
+from kafka_maxcompute import probe_records
+from kafka_maxcompute.brokers.clients import configuration
 from kafka_maxcompute.errors import ConnectorError
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.sql import Statement
-from kafka_maxcompute.statements import run_sql, select
-from kafka_maxcompute.table import Column, create_statement
+from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.sql import Statement
+from kafka_maxcompute.maxcompute.statements import run_sql, select
+from kafka_maxcompute.maxcompute.table import Column, create_statement
+from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from maxcompute_sink.instance import Instance
+from provisioning.audit.audit import Sources, audit
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kafka_maxcompute.audit.audit import Report
     from local_emulator.kafka.broker import Broker
+    from provisioning.audit.audit import Report
     from tests.faults.kafka_proxy import KafkaProxy
 
 PROJECT = "connector_test"
@@ -48,7 +49,7 @@ DELIVERIES = 5
 INVOCATION_SECONDS = 60
 FIELDS = (Column("value", "STRING"), Column("at", "DATETIME"))
 """Of a CSV line."""
-MARK = str(probe.Mark("0" * 32, "plain"))
+MARK = str(probe_records.Mark("0" * 32, "plain"))
 """The key of marked records, which are ordinary ones: no probe with this nonce is announced."""
 
 
@@ -78,8 +79,8 @@ class Connector:
             create_compacted(broker, topic)
         if marked:
             broker.create_topic(settings.config_topic, 1)
-            told = probe.Announcement(connector=name, nonce="1" * 32, began=HOUR_14, until=HOUR_14)
-            announced = Record(0, HOUR_14, told.key, probe.encode(told))
+            told = probe_records.Announcement(connector=name, nonce="1" * 32, began=HOUR_14, until=HOUR_14)
+            announced = Record(0, HOUR_14, told.key, probe_records.encode(told))
             produce(broker.bootstrap_servers, settings.config_topic, [announced])
         service = Service(Vouched(endpoint), PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings, FIELDS if settings.format == "CSV" else ()), soon())

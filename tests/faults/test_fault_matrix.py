@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from kafka_maxcompute import brokers, service
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConnectorError
+from kafka_maxcompute.maxcompute import service
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
 from maxcompute_sink import exactly_once
@@ -108,7 +109,7 @@ def ended(request: pytest.FixtureRequest, apache_kafka: ApacheBroker) -> Iterato
     cells = [Cell(**item.callspec.params) for item in asked if hasattr(item, "callspec")]
     with ThreadPoolExecutor(AT_ONCE) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "READ_SECONDS", PATIENCE_SECONDS)
-        patch.setattr(brokers, "REQUEST_MILLISECONDS", int(PATIENCE_SECONDS * 1000))
+        patch.setattr(clients, "REQUEST_MILLISECONDS", int(PATIENCE_SECONDS * 1000))
         for name, seconds in KEPT_SECONDS.items():
             patch.setattr(exactly_once, name, seconds)
         yield {cell: pool.submit(run, cell, apache_kafka) for cell in cells}

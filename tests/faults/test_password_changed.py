@@ -26,12 +26,13 @@ from odps import ODPS
 
 from fc_powertools import Credentials, Deadline
 from fc_powertools.decorators import opened
-from kafka_maxcompute import brokers, login, table_definition
+from kafka_maxcompute.brokers import clients, login
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.service import Service
+from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.service import Service
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.kms import add_secret
 from local_emulator.kafka.apache import ApacheBroker
@@ -117,7 +118,7 @@ class Rotating:
     def log(self) -> KafkaLog:
         """The ledger's log as the function reaches it now."""
         settings = Instance(self.environment()).settings
-        return KafkaLog(brokers.configuration(settings, self.environment(), Credentials(*OWNER)), "connect-offset-c")
+        return KafkaLog(clients.configuration(settings, self.environment(), Credentials(*OWNER)), "connect-offset-c")
 
     @property
     def asked(self) -> int:

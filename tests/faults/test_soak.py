@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute import brokers, service
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConnectorError
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.sql import Statement
-from kafka_maxcompute.statements import select
+from kafka_maxcompute.maxcompute import service
+from kafka_maxcompute.maxcompute.sql import Statement
+from kafka_maxcompute.maxcompute.statements import select
 from local_emulator.maxcompute import server
 from local_emulator.maxcompute.faults import FAULTS, Fault
 from tests.deadlines import soon
@@ -192,7 +193,7 @@ def cold(connector: Connector) -> tuple[int, float]:
 def test_two_instances_under_random_faults(apache_kafka: ApacheBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     say(f"seed {SEED}")
     monkeypatch.setattr(service, "READ_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(brokers, "REQUEST_MILLISECONDS", int(PATIENCE_SECONDS * 1000))
+    monkeypatch.setattr(clients, "REQUEST_MILLISECONDS", int(PATIENCE_SECONDS * 1000))
     ended: Counter[str] = Counter()
     fired: Counter[str] = Counter()
     with server.start(PROJECT, insecure=True) as tables, KafkaProxy(apache_kafka.bootstrap_servers) as proxy:

@@ -15,23 +15,23 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Credentials
-from kafka_maxcompute.audit.audit import Sources, audit
-from kafka_maxcompute.audit.reply import as_json
-from kafka_maxcompute.audit.table_runs import Run, runs
-from kafka_maxcompute.brokers import configuration
-from kafka_maxcompute.dead_letters import DeadLetter
-from kafka_maxcompute.destinations import Vouched
-from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.brokers.clients import configuration
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
+from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Divert, Genesis, Identity, Reset, Settle
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.sql import Statement
-from kafka_maxcompute.statements import run_sql
-from kafka_maxcompute.table import create_statement
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.sql import Statement
+from kafka_maxcompute.maxcompute.statements import run_sql
+from kafka_maxcompute.maxcompute.table import create_statement
+from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
+from provisioning.audit.audit import Sources, audit
+from provisioning.audit.reply import as_json
+from provisioning.audit.table_runs import Run, runs
 from tests.deadlines import soon
 from tests.deployed import deployed
 from tests.kafka_events import HOUR_14
@@ -40,11 +40,11 @@ from tests.stream_clients import send
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kafka_maxcompute.audit.audit import Report
     from kafka_maxcompute.offsets import Intervals
     from local_emulator.kafka.apache import ApacheBroker
     from local_emulator.kafka.broker import Broker
     from local_emulator.kafka.embedded import EmbeddedBroker
+    from provisioning.audit.audit import Report
 
 TOPIC, PROJECT = "audited", "connector_test"
 RECORDS = 30

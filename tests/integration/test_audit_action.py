@@ -8,17 +8,17 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from fc_powertools import Credentials
-from kafka_maxcompute.destinations import Vouched
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.sql import Statement
-from kafka_maxcompute.statements import run_sql
-from kafka_maxcompute.table import create_statement
-from kafka_maxcompute.tunnel import TunnelUploadSessions
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.sql import Statement
+from kafka_maxcompute.maxcompute.statements import run_sql
+from kafka_maxcompute.maxcompute.table import create_statement
+from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions
+from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.settings import Settings
 from tests.deadlines import soon
 from tests.local_cloud import await_rows, client, command, up
 from tests.provision_cloud import PROJECT, Surrounding, running
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kafka_maxcompute.upload_sessions import UploadSession
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
     from local_emulator.kafka.embedded import EmbeddedBroker
 
 PT = "11-17-2020 14"

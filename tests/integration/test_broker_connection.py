@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka.admin import ResourceType
 
 from fc_powertools import Deadline
-from kafka_maxcompute import brokers
-from kafka_maxcompute.broker_connection import reach
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError, UnavailableError
 from local_emulator.kafka.embedded import EmbeddedBroker
+from provisioning.broker_connection import reach
 from tests.deployed import deployed
 from tests.kafka_certificates import certificates
 from tests.kafka_security import PASSWORD, SecuredKafka
@@ -19,7 +19,7 @@ def asked(kafka: SecuredKafka, protocol: str, mechanism: str = "SCRAM-SHA-256", 
     """The topics that are seen with right settings, some of them changed."""
     settings = kafka.settings(protocol, mechanism, **changed)
     others = {"CONNECTOR_CA_OTHER": certificates("127.0.0.1").authority, "CONNECTOR_SECRET_OTHER": "wrong-horse"}
-    configuration = brokers.configuration(settings, kafka.environment(settings) | others)
+    configuration = clients.configuration(settings, kafka.environment(settings) | others)
     return reach(configuration, Deadline.after(15))
 
 
@@ -99,7 +99,7 @@ def test_the_listener_of_another_protocol(secured_kafka: SecuredKafka) -> None:
 def test_a_connection_that_comes_without_what_the_listener_asks_for(secured_kafka: SecuredKafka, protocol: str) -> None:
     settings = secured_kafka.settings("PLAINTEXT", bootstrap_servers=secured_kafka.broker.servers[protocol])
     with pytest.raises(UnavailableError, match=r"by PLAINTEXT: .*check security_protocol too"):
-        reach(brokers.configuration(settings, deployed(settings)), Deadline.after(1.5))
+        reach(clients.configuration(settings, deployed(settings)), Deadline.after(1.5))
 
 
 @pytest.mark.parametrize("servers", ["127.0.0.1:1", "nowhere.invalid:9092"])

@@ -10,10 +10,10 @@ from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 from darabonba.runtime import RuntimeOptions
 
 from fc_powertools import Credentials, Deadline
-from kafka_maxcompute import brokers
-from kafka_maxcompute.destinations import CONTROL_VARIABLE
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError, DeadlineError
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.destinations import CONTROL_VARIABLE
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.kms import add_secret
 from tests.control_plane_clients import ACCOUNT, OWNER, config, policy, refused
@@ -60,7 +60,7 @@ def sdk(plane: control_plane.Server, **query: str) -> dict[str, Any]:
 def password(plane: control_plane.Server, key: tuple[str, str] = OWNER, deadline: Deadline | None = None) -> object:
     """What the connector logs in with."""
     environment = deployed(SETTINGS, {CONTROL_VARIABLE: plane.url})
-    return brokers.configuration(SETTINGS, environment, Credentials(*key), deadline)["sasl.password"]
+    return clients.configuration(SETTINGS, environment, Credentials(*key), deadline)["sasl.password"]
 
 
 def fault(plane: control_plane.Server, key: tuple[str, str] = OWNER) -> str:

@@ -15,21 +15,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fc_powertools import Deadline
-from kafka_maxcompute.appending import MOST_BYTES as MOST_APPENDED
-from kafka_maxcompute.appending import Append, Appender
-from kafka_maxcompute.dead_letters import DeadLetter, MemoryDeadLetters, encode, parse, size
-from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.brokers.appending import MOST_BYTES as MOST_APPENDED
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
+from kafka_maxcompute.brokers.topic_log import SKIPPED, KafkaOriginals
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter, MemoryDeadLetters, encode, parse, size
+from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
-from kafka_maxcompute.originals import MemoryOriginals, Original
-from kafka_maxcompute.topic_log import SKIPPED, KafkaOriginals
 from local_emulator.kafka.embedded import EmbeddedBroker
 from tests.kafka_fixtures import APACHE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kafka_maxcompute.dead_letters import DeadLetters
-    from kafka_maxcompute.originals import Found
+    from kafka_maxcompute.brokers.originals import Found
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetters
     from local_emulator.kafka.apache import ApacheBroker
     from local_emulator.kafka.broker import Broker
 

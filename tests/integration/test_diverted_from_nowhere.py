@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Deadline
+from kafka_maxcompute.brokers.login import Login
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.login import Login
-from kafka_maxcompute.roll_forward import roll_forward
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.ledger.roll_forward import roll_forward
 from tests.kafka_events import element, payload
 from tests.sink_delivery import Connector, Hooked, KilledError, killed_at, places
 

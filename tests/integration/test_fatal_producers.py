@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError
 
 from fc_powertools import Deadline
-from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
-from kafka_maxcompute.originals import Original
 from local_emulator.kafka import librdkafka
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from confluent_kafka.cimpl import NewTopic
 from msgspec import structs
 
 from fc_powertools import Deadline
-from kafka_maxcompute import log_bounds
+from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import (
     ConfigurationError,
     DeadlineError,
@@ -28,7 +29,6 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.log import PositionLostError
 from kafka_maxcompute.ledger.operations import Identity, State
-from kafka_maxcompute.topic_log import KafkaOriginals
 from local_emulator.kafka.embedded import EmbeddedBroker
 from tests.deadlines import soon
 from tests.kafka_fixtures import APACHE

@@ -10,13 +10,14 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Deadline
-from kafka_maxcompute import absences, brokers, log_bounds
+from kafka_maxcompute import absences
 from kafka_maxcompute.absences import Absences
+from kafka_maxcompute.brokers import clients, log_bounds
+from kafka_maxcompute.brokers.login import Login
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import NowhereError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.operations import State
 from kafka_maxcompute.ledger.source_topics import SourceTopics
-from kafka_maxcompute.login import Login
-from kafka_maxcompute.topic_log import KafkaOriginals
 from tests.deadlines import soon
 from tests.faults.kafka_proxy import KafkaProxy
 
@@ -129,7 +130,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_all_that_are_not_listed_share_one_question(broker: Broker, filled: str, patient: list[int]) -> None:
     there = (filled, 1)
     nowhere = {(f"nowhere-{uuid.uuid4().hex[:8]}", number) for number in range(40)} | {(filled, 3)}
-    with closing(brokers.consumer(configuration(broker), "g")) as asking:
+    with closing(clients.consumer(configuration(broker), "g")) as asking:
         told = asking.login.absences
         with pytest.raises(NowhereError, match=r"the brokers have no .* and 40 more") as caught:
             log_bounds.bounds(asking, [*nowhere, there], soon(), told)
@@ -170,7 +171,7 @@ def test_a_topic_that_is_listed_again_soon_is_not_gone(
 
 
 def test_one_that_is_not_listed_until_the_time_is_up_is_not_gone(broker: Broker) -> None:
-    with closing(brokers.consumer(configuration(broker), "g")) as asking:
+    with closing(clients.consumer(configuration(broker), "g")) as asking:
         with pytest.raises(UnavailableError, match="the brokers don't list nowhere-0 now"):
             log_bounds.ends(asking, [("nowhere", 0)], Deadline.after(1.0), asking.login.absences)
         assert log_bounds.ends(asking, [], soon(), asking.login.absences) == {}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.control_plane import ControlPlane
-from kafka_maxcompute.service import Service
+from kafka_maxcompute.control.control_plane import ControlPlane
+from kafka_maxcompute.maxcompute.service import Service
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from provisioning import brokers

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.probe import Mark
+from kafka_maxcompute.probe_records import Mark
 from local_emulator import cloud, tables
 from local_emulator.provisioner import invoke
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fc_powertools import Deadline
-from kafka_maxcompute.appending import Append, Appender
-from kafka_maxcompute.dead_letters import DeadLetter, encode
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.status_topic import Status, StatusTopic
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.status_topic import Status, StatusTopic
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter, encode
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.eventbridge.invocation import InvocationError
 from local_emulator.function_compute import template as function_template

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer
 
-from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.status_topic import Status, encode
 from kafka_maxcompute.ledger.operations import Claim, Settle
-from kafka_maxcompute.status_topic import Status, encode
 from provisioning import brokers
 from provisioning.connector import resources
 from provisioning.resources.ledger import Ledger, opened

@@ -9,14 +9,14 @@ import pytest
 from confluent_kafka.admin import AclPermissionType, ResourcePatternType, ResourceType
 
 from fc_powertools import Deadline
-from kafka_maxcompute import brokers
-from kafka_maxcompute.appending import Append, Appender
-from kafka_maxcompute.broker_connection import reach
+from kafka_maxcompute.brokers import clients
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.kafka.embedded import EmbeddedBroker
+from provisioning.broker_connection import reach
 from provisioning.rights import Right, missing, needed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def settings(secured_kafka: SecuredKafka) -> Settings:
 
 
 def configuration(kafka: SecuredKafka, settings: Settings) -> dict[str, Any]:
-    return brokers.configuration(settings, kafka.environment(settings))
+    return clients.configuration(settings, kafka.environment(settings))
 
 
 def grant(kafka: SecuredKafka, rights: tuple[Right, ...]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Credentials
-from kafka_maxcompute import brokers
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.control_plane.kms import add_secret
 from provisioning.resources.policy import PROVISIONER
 from tests.deployed import deployed
@@ -41,7 +41,7 @@ def password(around: Surrounding, role: str, reference: str) -> object:
     as_role = around.assumed(role)
     settings = Settings.from_mapping(around.settings | {"sasl_password": reference})
     environment = as_role.variables() | deployed(settings)
-    return brokers.configuration(settings, environment, Credentials(*as_role.keys))["sasl.password"]
+    return clients.configuration(settings, environment, Credentials(*as_role.keys))["sasl.password"]
 
 
 def test_after_bootstrap_both_roles_read_the_secret_and_no_other(around: Surrounding) -> None:

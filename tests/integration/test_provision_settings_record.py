@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from provisioning import brokers
@@ -16,7 +16,7 @@ from tests.provision_cloud import Surrounding, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kafka_maxcompute.originals import Original
+    from kafka_maxcompute.brokers.originals import Original
 
 TOPIC = "connect-config-orders"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fc_powertools import Deadline
-from kafka_maxcompute.status_topic import latest
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.brokers.status_topic import latest
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from provisioning import brokers, telling
 from tests.provision_cloud import Surrounding, running
 from tests.stream_clients import eventually

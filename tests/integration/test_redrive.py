@@ -17,18 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fc_powertools import Credentials, Deadline
-from kafka_maxcompute.appending import Append, Appender
-from kafka_maxcompute.control_plane import ControlPlane
-from kafka_maxcompute.dead_letters import DeadLetter, fitted
-from kafka_maxcompute.destinations import Vouched
-from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
+from kafka_maxcompute.control.control_plane import ControlPlane
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter, fitted
+from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim as LedgerClaim
 from kafka_maxcompute.ledger.operations import Genesis, Identity, Settle
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.settings.destinations import Vouched
 from provisioning.cloud import Cloud
 from provisioning.redrive import action, delivered, sending
 from provisioning.redrive.action import redrive
@@ -39,7 +39,7 @@ from tests.kafka_fixtures import APACHE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kafka_maxcompute.appending import Outcome
+    from kafka_maxcompute.brokers.appending import Outcome
     from local_emulator.kafka.apache import ApacheBroker
     from local_emulator.kafka.broker import Broker
     from local_emulator.kafka.embedded import EmbeddedBroker

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Deadline
-from kafka_maxcompute.dead_letters import DeadLetter
-from kafka_maxcompute.error_topics import KafkaDeadLetters
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
+from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from local_emulator import endpoints
 from local_emulator.__main__ import parser
 from local_emulator.redrive_command import event, lines

@@ -14,17 +14,19 @@ from odps import ODPS
 
 from fc_powertools import Credentials
 from fc_powertools.decorators import opened
-from kafka_maxcompute import dead_letters, log_bounds, status_topic, table_definition
-from kafka_maxcompute.destinations import Vouched
+from kafka_maxcompute.brokers import log_bounds, status_topic
+from kafka_maxcompute.brokers.topic_log import record
+from kafka_maxcompute.dead_letters import dead_letter
 from kafka_maxcompute.errors import LedgerError, RefusedError, RejectedRecordsError
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, decode, encode
-from kafka_maxcompute.row_counts import SqlRowCounts
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.topic_log import record
-from kafka_maxcompute.upload_sessions import commit
+from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.upload_sessions import commit
+from kafka_maxcompute.settings.destinations import Vouched
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.maxcompute import server
 from maxcompute_sink.connections import Connections
@@ -35,8 +37,8 @@ from tests.kafka_events import HOUR_14, element, payload
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kafka_maxcompute.brokers.originals import Original
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.originals import Original
     from local_emulator.maxcompute.server import Server
 
 PROJECT = "connector_test"
@@ -169,14 +171,14 @@ def test_bad_records_are_in_the_error_topic_as_the_log_has_them(connector: Conne
     for _ in range(2):
         (reply,) = connector.handle(batch)
     assert connector.offsets == [1]
-    letters = [letter for found in connector.read("connect-error-c") if (letter := dead_letters.parse(found))]
+    letters = [letter for found in connector.read("connect-error-c") if (letter := dead_letter.parse(found))]
     assert sorted((letter.offset, letter.reason, letter.form) for letter in letters) == [
         (2, "unexpected-event", "original"),
         (3, "timestamp-absent", "original"),
     ]
     (second,) = [letter.record for letter in letters if letter.offset == 2]
     assert (second.key, second.value, second.headers) == (b"k2", b"v2", (("h", b"\xff"), ("h", None)))
-    elements = [letter for found in connector.read("connect-dead-c") if (letter := dead_letters.parse(found))]
+    elements = [letter for found in connector.read("connect-dead-c") if (letter := dead_letter.parse(found))]
     assert {letter.record.value for letter in elements} == {b'{"neither": 1}'}
     assert reply["dropped"] == 3
     assert connector.state.settled == {("orders", 0): ((1, 3),)}
@@ -194,7 +196,7 @@ def test_without_a_ledger_bad_records_go_to_the_error_topic_too(connector: Conne
     connector.settings["delivery"] = "at-least-once"
     (reply,) = connector.handle(payload(element(1), element(2, **BAD)))
     assert (connector.offsets, reply["diverted"]) == ([1], 1)
-    letters = [dead_letters.parse(found) for found in connector.read("connect-error-c")]
+    letters = [dead_letter.parse(found) for found in connector.read("connect-error-c")]
     assert [letter.offset for letter in letters if letter] == [2]
 
 
@@ -288,7 +290,7 @@ def test_a_settled_record_whose_topic_is_gone_is_kept_in_the_error_topic(connect
     first, again = connector.handle(batch, batch)
     assert (first["records"], again["records"]) == (2, 0)
     assert (again["dropped"], again["diverted"]) == (1, 1)
-    (letter,) = [found for one in connector.read("connect-error-c") if (found := dead_letters.parse(one))]
+    (letter,) = [found for one in connector.read("connect-error-c") if (found := dead_letter.parse(one))]
     assert (letter.topic, letter.offset, letter.reason, letter.generation) == ("nowhere", 2, "not-in-log", 1)
     assert (letter.record.key, letter.record.value, letter.form) == (b"k2", b"v2", "as-delivered")
     assert connector.offsets == [1, 2]
@@ -298,7 +300,7 @@ def test_a_settled_record_that_the_log_does_not_have_is_kept_in_the_error_topic(
     connector.handle(payload(element(1), element(2)))
     (again,) = connector.handle(payload(element(2, key="other", value="of another topic")))
     assert (again["records"], again.get("dropped", 0), again["diverted"]) == (0, 0, 1)
-    (letter,) = [found for one in connector.read("connect-error-c") if (found := dead_letters.parse(one))]
+    (letter,) = [found for one in connector.read("connect-error-c") if (found := dead_letter.parse(one))]
     assert (letter.record.key, letter.record.value, letter.reason) == (b"other", b"of another topic", "not-in-log")
 
 
@@ -397,7 +399,7 @@ def csv_connector(connector: Connector, columns: str) -> Connector:
 
 
 def letters_of(connector: Connector) -> list[tuple[int | None, str]]:
-    found = [dead_letters.parse(message) for message in connector.read("connect-error-c")]
+    found = [dead_letter.parse(message) for message in connector.read("connect-error-c")]
     return [(letter.offset, letter.reason) for letter in found if letter]
 
 
@@ -468,7 +470,7 @@ def test_bytes_that_the_event_has_replaced_are_written_or_set_aside_as_the_log_h
         return
     assert rows == {2: ("\ufffd", "v")}
     assert reply["diverted"] == 3
-    letters = [letter for found in connector.read("connect-error-c") if (letter := dead_letters.parse(found))]
+    letters = [letter for found in connector.read("connect-error-c") if (letter := dead_letter.parse(found))]
     told = {letter.offset: (letter.record.key, letter.record.value, letter.reason, letter.form) for letter in letters}
     assert told == {
         0: (b"\xff", b"v", "not-utf-8", "original"),

@@ -16,12 +16,12 @@ from odps import ODPS
 
 from fc_powertools import Credentials, Deadline
 from fc_powertools.decorators import opened
-from kafka_maxcompute.destinations import Destinations, Vouched
 from kafka_maxcompute.errors import ConfigurationError, RefusedError, RejectedRecordsError
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
-from kafka_maxcompute.upload_sessions import Status, commit
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from kafka_maxcompute.maxcompute.upload_sessions import Status, commit
+from kafka_maxcompute.settings.destinations import Destinations, Vouched
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
 from maxcompute_sink.framing import block_body
 from maxcompute_sink.instance import Instance

@@ -11,8 +11,9 @@ from confluent_kafka import Consumer, TopicPartition
 from msgspec import structs
 
 from fc_powertools import Deadline, Metrics
-from kafka_maxcompute.dead_letters import MemoryDeadLetters
-from kafka_maxcompute.diverted import Delivered, nothing
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
+from kafka_maxcompute.dead_letters.dead_letter import MemoryDeadLetters
+from kafka_maxcompute.dead_letters.error_topic import Delivered, nothing
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.gaps import MANY
@@ -20,7 +21,6 @@ from kafka_maxcompute.ledger.identity import genesis, identity
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Empty, Mark, Snapshot, State, decode, encode
-from kafka_maxcompute.originals import MemoryOriginals, Original
 from maxcompute_sink.connections import Connections
 from maxcompute_sink.upkeep import IN_VAIN_SECONDS, LOOK_SECONDS, Upkeep
 from tests.deadlines import soon
@@ -28,9 +28,9 @@ from tests.deadlines import soon
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kafka_maxcompute.brokers.originals import Found, Wanted
+    from kafka_maxcompute.brokers.status_topic import StatusTopic
     from kafka_maxcompute.offsets import Intervals
-    from kafka_maxcompute.originals import Found, Wanted
-    from kafka_maxcompute.status_topic import StatusTopic
     from local_emulator.kafka.embedded import EmbeddedBroker
 
 PLACE = ("orders", 0)

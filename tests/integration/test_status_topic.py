@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Deadline
-from kafka_maxcompute.appending import Appender
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.status_topic import ERROR_CHARACTERS, EVERY_SECONDS, Status, StatusTopic, encode, latest
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.brokers.appending import Appender
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.status_topic import ERROR_CHARACTERS, EVERY_SECONDS, Status, StatusTopic, encode, latest
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from local_emulator.kafka.embedded import EmbeddedBroker
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from fc_powertools import Deadline
-from kafka_maxcompute import brokers
-from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute.brokers import clients
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.errors import BatchError
 from kafka_maxcompute.ledger import offset_topic
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
-from kafka_maxcompute.originals import Original
 from local_emulator.kafka import apache
 from local_emulator.kafka.apache import ApacheBroker
 from provisioning import actions
@@ -64,7 +64,7 @@ def sizes(around: Surrounding) -> dict[str, int]:
 
 def test_clients_of_a_warm_instance_do_not_bring_topics_back(around: Surrounding) -> None:
     settings = around.request().settings
-    configuration = brokers.configuration(settings, deployed(settings))
+    configuration = clients.configuration(settings, deployed(settings))
     appender, log = Appender(configuration), KafkaLog(configuration, settings.offset_topic)
     append = [Append(settings.status_topic, 0, Original(key=b"k", value=b"v"))]
     assert len(appender.append(append, soon())) == 1

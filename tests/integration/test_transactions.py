@@ -18,19 +18,20 @@ from odps import ODPS
 
 from fc_powertools import Credentials
 from fc_powertools.decorators import opened
-from kafka_maxcompute import log_bounds, table_definition
-from kafka_maxcompute.audit.audit import Report, Sources, audit
-from kafka_maxcompute.audit.topic_ends import Ends, topic_ends
+from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
 from kafka_maxcompute.ledger import gaps as gaps_module
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.source_topics import asking, ids
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
+from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
+from provisioning.audit.audit import Report, Sources, audit
+from provisioning.audit.topic_ends import Ends, topic_ends
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import tenacity.nap
 
 from fc_powertools import Deadline, Metrics
-from kafka_maxcompute.diverted import ErrorTopic
+from kafka_maxcompute.dead_letters.error_topic import ErrorTopic
 from kafka_maxcompute.errors import ConnectorError, LedgerError
 from kafka_maxcompute.ledger import gaps, identity, ledger, marks
 from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.ledger.operations import Divert, Reset
-from kafka_maxcompute.roll_forward import Services
-from kafka_maxcompute.row_counts import MemoryRowCounts
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import expected
+from kafka_maxcompute.ledger.roll_forward import Services
+from kafka_maxcompute.maxcompute.row_counts import MemoryRowCounts
+from kafka_maxcompute.maxcompute.table import expected
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import exactly_once, parallel
 from maxcompute_sink.blocks import Coverage, Preparation
 from maxcompute_sink.exactly_once import Line, deliver
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import Mark
     from kafka_maxcompute.ledger.state import State

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kafka_maxcompute import diverted, roll_forward, upload_sessions
-from kafka_maxcompute.ledger import gaps, identity, marks, state
+from kafka_maxcompute.dead_letters import error_topic
+from kafka_maxcompute.ledger import gaps, identity, marks, roll_forward, state
 from kafka_maxcompute.ledger import ledger as reading
 from kafka_maxcompute.ledger.ledger import LogLedger
+from kafka_maxcompute.maxcompute import upload_sessions
 from maxcompute_sink import batch, decode, exactly_once
 from maxcompute_sink.claiming import Claiming
 from maxcompute_sink.decode import Decoder
@@ -146,10 +147,10 @@ DIVERTING = {
         "            services.ledger.append(Settle(id=claim.id), self.deadline)\n            write_letters(",
     ),
     "a letter of another record at the same offset": Change(
-        diverted.ErrorTopic._of, "original = original if same else None", "pass"
+        error_topic.ErrorTopic._of, "original = original if same else None", "pass"
     ),
     "a record without a time taken for another": Change(
-        diverted.Claimed.is_of, "None if contains(self.untimed.get(place, ()), offset) else ", ""
+        error_topic.Claimed.is_of, "None if contains(self.untimed.get(place, ()), offset) else ", ""
     ),
     "letters for a divert that wasn't accepted": Change(
         _Delivery._claimed,
@@ -157,7 +158,7 @@ DIVERTING = {
         "if claim.id in state.pending or isinstance(claim, Divert)]",
     ),
     "letters for the first interval of a reason only": Change(
-        diverted.ErrorTopic._of, "for first, last in intervals:", "for first, last in intervals[:1]:"
+        error_topic.ErrorTopic._of, "for first, last in intervals:", "for first, last in intervals[:1]:"
     ),
     "no letters for elements that don't say which record they are": Change(
         exactly_once.deliver, "line.services.errors.write_elements(", "zip("

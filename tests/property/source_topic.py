@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kafka_maxcompute.originals import MemoryOriginals, Original
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from tests.kafka_events import HOUR_14, element
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.brokers.originals import Found, Wanted
     from kafka_maxcompute.offsets import TopicPartition
-    from kafka_maxcompute.originals import Found, Wanted
 
 TOPIC = "orders"
 PARTITIONS = 3

@@ -11,15 +11,15 @@ from odps.models import TableSchema
 from odps.tunnel.io.reader import TunnelArrowReader
 
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.upload_sessions import LIFE_SECONDS, InMemoryUploadSessions, State, Status
+from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, InMemoryUploadSessions, State, Status
 from tests.property.source_topic import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
     from kafka_maxcompute.offsets import TopicPartition
-    from kafka_maxcompute.upload_sessions import UploadSession
     from tests.property.source_topic import Id
 
 COLUMNS = TableSchema.from_lists(

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_maxcompute.errors import MalformedBatchError
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import expected
+from kafka_maxcompute.maxcompute.table import expected
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.mapping import Mapper
 from maxcompute_sink.partition import Partitioner

@@ -17,10 +17,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from kafka_maxcompute import column_type, sql
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.names import MAXCOMPUTE
-from kafka_maxcompute.table import Column
+from kafka_maxcompute.maxcompute import column_type, sql
+from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.settings.names import MAXCOMPUTE
 
 pytestmark = pytest.mark.quick
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,4 +221,4 @@ def test_no_statement_is_written_anywhere_else() -> None:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Statement"
     }
-    assert made == {"layers/connector/python/kafka_maxcompute/sql.py"}
+    assert made == {"layers/connector/python/kafka_maxcompute/maxcompute/sql.py"}

@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.diverted import UNLOGGED
+from kafka_maxcompute.dead_letters.error_topic import UNLOGGED
 from kafka_maxcompute.errors import RejectedRecordsError
 from tests.property.source_topic import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
     from kafka_maxcompute.offsets import TopicPartition
     from tests.property.delivery_world import World
     from tests.property.reference_fold import At

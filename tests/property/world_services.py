@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from kafka_maxcompute.dead_letters import MemoryDeadLetters
+from kafka_maxcompute.dead_letters.dead_letter import MemoryDeadLetters
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Divert, decode
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
     from kafka_maxcompute.ledger.gaps import Gaps
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import Operation
     from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
     from kafka_maxcompute.offsets import TopicPartition
-    from kafka_maxcompute.upload_sessions import UploadSession
     from tests.property.delivery_world import World
     from tests.property.interleaving import Gate, Worker
     from tests.property.reference_fold import At

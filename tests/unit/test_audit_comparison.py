@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_maxcompute.audit.audit import Examined, Report
-from kafka_maxcompute.audit.comparison import KINDS, Finding, Known, findings, suspects, waiting
-from kafka_maxcompute.audit.partition_values import misplaced, samples
-from kafka_maxcompute.audit.reply import as_json
-from kafka_maxcompute.audit.table_runs import Run
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
+from provisioning.audit.audit import Examined, Report
+from provisioning.audit.comparison import KINDS, Finding, Known, findings, suspects, waiting
+from provisioning.audit.partition_values import misplaced, samples
+from provisioning.audit.reply import as_json
+from provisioning.audit.table_runs import Run
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.audit.comparison import Kind
     from kafka_maxcompute.offsets import Intervals
+    from provisioning.audit.comparison import Kind
 
 pytestmark = pytest.mark.quick
 

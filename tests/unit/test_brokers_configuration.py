@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute import brokers
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from tests.deployed import deployed
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def settings(**changed: object) -> Settings:
 
 def configuration(environment: Mapping[str, str] | None = None, **changed: object) -> dict[str, Any]:
     given = settings(**changed)
-    return brokers.configuration(given, deployed(given, environment))
+    return clients.configuration(given, deployed(given, environment))
 
 
 def faults(environment: Mapping[str, str], **changed: object) -> tuple[str, ...]:

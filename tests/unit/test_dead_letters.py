@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc_powertools import Deadline
-from kafka_maxcompute.dead_letters import (
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
+from kafka_maxcompute.dead_letters.dead_letter import (
     MESSAGE_CHARACTERS,
     PREFIX,
     VERSION_HEADER,
@@ -20,7 +21,6 @@ from kafka_maxcompute.dead_letters import (
     parse,
     size,
 )
-from kafka_maxcompute.originals import MemoryOriginals, Original
 
 pytestmark = pytest.mark.quick
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from fc_powertools import Credentials
-from kafka_maxcompute import brokers
-from kafka_maxcompute.destinations import Destinations
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.settings.destinations import Destinations
 from provisioning.request import read
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
 
@@ -55,7 +55,7 @@ def settings(given: dict[str, Any], environment: dict[str, str] = ENVIRONMENT) -
 def refused(given: dict[str, Any], environment: dict[str, str] = ENVIRONMENT) -> str:
     """All faults of an event with these settings, none of which shows a secret."""
     with pytest.raises(ConfigurationError) as caught:
-        brokers.configuration(settings(given, environment), environment)
+        clients.configuration(settings(given, environment), environment)
     told = "; ".join(caught.value.faults)
     assert not [value for name, value in environment.items() if ("SECRET" in name or "TOKEN" in name) and value in told]
     return told
@@ -130,7 +130,7 @@ def test_maxcomputes_own_hosts_need_no_entry(endpoint: str) -> None:
 def test_an_address_that_the_deployment_allows() -> None:
     allowed = ENVIRONMENT | {"ALLOWED_ADDRESSES": "localhost:8080, b-9.example:9092"}
     found = settings({"endpoint": "http://localhost:8080/api", "bootstrap_servers": "B-9.example:9092"}, allowed)
-    assert brokers.configuration(found, allowed)["bootstrap.servers"] == "B-9.example:9092"
+    assert clients.configuration(found, allowed)["bootstrap.servers"] == "B-9.example:9092"
     assert "localhost:8081" in refused({"endpoint": "http://localhost:8081/api"}, allowed)
     assert "b-9.example:9093" in refused({"bootstrap_servers": "b-9.example:9093"}, allowed)
     assert "no such setting" in refused({"allowed_addresses": "evil.example:80"})
@@ -172,9 +172,9 @@ def test_brokers_of_the_accounts_own_instance_as_the_control_plane_tells_them() 
     given = {**LOGIN, "bootstrap_servers": "b-1.example:9094", "sasl_password": "env:CONNECTOR_SECRET_KAFKA"}
     found = settings(given)
     told = "b-1.example:9092,b-2.example:9092,b-1.example:9094"
-    assert brokers.configuration(found, ENVIRONMENT, told=told)["sasl.password"] == "hunter2"
+    assert clients.configuration(found, ENVIRONMENT, told=told)["sasl.password"] == "hunter2"
     with pytest.raises(ConfigurationError, match="bootstrap_servers: the function's keys"):
-        brokers.configuration(found, ENVIRONMENT, told="b-1.example:9092")
+        clients.configuration(found, ENVIRONMENT, told="b-1.example:9092")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_an_event_has_no_file_read(reference: str) -> None:
     told = refused({**LOGIN, "ssl_ca": reference, "sasl_password": "env:CONNECTOR_SECRET_KAFKA"})
     assert "ssl_ca: expected the deployment's own file or variable, or env:CONNECTOR_CA_..., found another" in told
     given = {"ssl_ca": "env:CONNECTOR_CA_KAFKA", "sasl_password": "env:CONNECTOR_SECRET_KAFKA"}
-    assert brokers.configuration(settings(given, SECURED), SECURED)["ssl.ca.pem"] == PEM
+    assert clients.configuration(settings(given, SECURED), SECURED)["ssl.ca.pem"] == PEM
 
 
 @pytest.mark.parametrize(
@@ -235,15 +235,15 @@ def test_a_password_crosses_no_network_in_clear_text_unless_the_deployments_does
     given = {**clear, "sasl_password": "env:CONNECTOR_SECRET_KAFKA"}
     assert "would send the password in clear text" in refused(given)
     own = ENVIRONMENT | {f"CONNECTOR_{name.upper()}": value for name, value in given.items()}
-    assert brokers.configuration(settings({}, own), own)["sasl.password"] == "hunter2"
+    assert clients.configuration(settings({}, own), own)["sasl.password"] == "hunter2"
 
 
 def test_no_secret_is_looked_up_for_a_place_that_may_not_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("kafka_maxcompute.kms.secret", lambda name, _: asked.append(name))
+    monkeypatch.setattr("kafka_maxcompute.control.kms.secret", lambda name, _: asked.append(name))
     given = settings({"bootstrap_servers": "evil.example:9092"}, SECURED)
     with pytest.raises(ConfigurationError):
-        brokers.configuration(given, SECURED, Credentials("id", "key"))
+        clients.configuration(given, SECURED, Credentials("id", "key"))
     assert asked == []
 
 

@@ -8,21 +8,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kafka_maxcompute.dead_letters import MemoryDeadLetters
-from kafka_maxcompute.diverted import JUDGED_EARLIER, UNCLAIMED, Claimed, Delivered, ErrorTopic, is_delivered
+from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC, NOWHERE
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
+from kafka_maxcompute.dead_letters.dead_letter import MemoryDeadLetters
+from kafka_maxcompute.dead_letters.error_topic import (
+    JUDGED_EARLIER,
+    UNCLAIMED,
+    Claimed,
+    Delivered,
+    ErrorTopic,
+    is_delivered,
+)
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.operations import Divert
-from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC, NOWHERE
-from kafka_maxcompute.originals import MemoryOriginals, Original
 from tests.deadlines import soon
 from tests.sink_delivery import Hooked, Timed
 
 if TYPE_CHECKING:
     from fc_powertools import Deadline
-    from kafka_maxcompute.dead_letters import DeadLetter
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.brokers.originals import Found, Wanted
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.offsets import Offsets, TopicPartition
-    from kafka_maxcompute.originals import Found, Wanted
 
 pytestmark = pytest.mark.quick
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from kafka_maxcompute.dead_letters import DeadLetter, encode, parse
-from kafka_maxcompute.generations import Era, era
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter, encode, parse
+from kafka_maxcompute.dead_letters.generations import Era, era
 from tests.ledger_entries import GENESIS, PLACE, folded, reset
 
 if TYPE_CHECKING:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute import dead_letters, probe, status_topic
+from kafka_maxcompute import probe_records
+from kafka_maxcompute.brokers import status_topic
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters import dead_letter
 from kafka_maxcompute.errors import LedgerError, RefusedError
 from kafka_maxcompute.ledger import operations
-from kafka_maxcompute.originals import Original
 from provisioning.redrive import catalogue, delivered
 from provisioning.redrive.catalogue import Catalogue
 from provisioning.redrive.notes import NOTE_HEADER, VERSION
@@ -42,13 +44,13 @@ hostile = pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 
 @hostile
 def test_in_the_config_topic_it_announces_nothing(value: bytes) -> None:
-    assert probe.announcements([Original(key=b"k", value=value)], "orders") == {}
+    assert probe_records.announcements([Original(key=b"k", value=value)], "orders") == {}
 
 
 @hostile
 def test_in_the_status_topic_it_is_no_status_and_no_sighting(value: bytes) -> None:
     assert status_topic.latest([Original(key=b"k", value=value)], "orders") == {}
-    assert probe.parse(value) is None
+    assert probe_records.parse(value) is None
 
 
 @hostile
@@ -69,7 +71,7 @@ def test_deep_states_cover_nothing() -> None:
 
 @hostile
 def test_in_the_error_topic_it_is_no_letter_and_a_broken_note_is_named_as_such(value: bytes) -> None:
-    assert dead_letters.parse(Original(key=None, value=value, headers=((dead_letters.VERSION_HEADER, value),))) is None
+    assert dead_letter.parse(Original(key=None, value=value, headers=((dead_letter.VERSION_HEADER, value),))) is None
     with pytest.raises(RefusedError, match="that says to be one, found") as raised:
         catalogue.note(Catalogue(), Original(key=b"k", value=value, headers=((NOTE_HEADER, VERSION),)))
     assert "version that wrote it" not in str(raised.value)

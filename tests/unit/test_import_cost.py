@@ -18,7 +18,7 @@ TIMED = "import resource; used = resource.getrusage(resource.RUSAGE_SELF); print
 LOADED = "print(*sorted({module.partition('.')[0] for module in sys.modules}))"
 # A function can't do without these of the standard library; what they cost is no news.
 GIVEN = "import json, logging, dataclasses, typing, re, datetime, os"
-OURS = ["import fc_powertools", "import kafka_maxcompute.settings, kafka_maxcompute.table"]
+OURS = ["import fc_powertools", "import kafka_maxcompute.settings.settings, kafka_maxcompute.maxcompute.table"]
 HEAVY = {"odps", "pyarrow", "requests", "urllib3", "numpy", "pandas", "msgspec", "asyncio", "http", "ssl", "zoneinfo"}
 
 

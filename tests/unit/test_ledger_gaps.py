@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Deadline
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
 from kafka_maxcompute.ledger import gaps as gaps_module
 from kafka_maxcompute.ledger.gaps import AGAIN_SECONDS, APART, ENDING_SECONDS, MANY, Gaps
 from kafka_maxcompute.ledger.operations import Empty, State
 from kafka_maxcompute.ledger.state import Entry, advance
 from kafka_maxcompute.offsets import contains, intervals, within
-from kafka_maxcompute.originals import MemoryOriginals, Original
 from provisioning.probe import shaped
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, NOW, PLACE, claim, folded
@@ -23,10 +23,10 @@ from tests.sink_delivery import Timed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kafka_maxcompute.brokers.originals import Found, Wanted
     from kafka_maxcompute.ledger.gaps import Limits
     from kafka_maxcompute.ledger.operations import Operation
     from kafka_maxcompute.offsets import Intervals, TopicPartition
-    from kafka_maxcompute.originals import Found, Wanted
 
 pytestmark = pytest.mark.quick
 

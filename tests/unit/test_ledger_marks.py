@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from kafka_maxcompute.diverted import Delivered
+from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters.error_topic import Delivered
 from kafka_maxcompute.errors import NowhereError, UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Mark, Settle, State
-from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
-from kafka_maxcompute.originals import Original
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
 from tests.ledger_logs import Timely
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.brokers.originals import Found, Wanted
     from kafka_maxcompute.offsets import Intervals, TopicPartition
-    from kafka_maxcompute.originals import Found, Wanted
 
 pytestmark = pytest.mark.quick
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kafka_maxcompute.setting import CERTIFICATE_PREFIX, SECRET_PREFIX
-from kafka_maxcompute.settings import PREFIX, SETTINGS
+from kafka_maxcompute.settings.setting import CERTIFICATE_PREFIX, SECRET_PREFIX
+from kafka_maxcompute.settings.settings import PREFIX, SETTINGS
 from local_emulator import variables
 from local_emulator.__main__ import main
 from local_emulator.variables import VariablesError, check

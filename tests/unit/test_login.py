@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import KafkaError
 
-from kafka_maxcompute import login
+from kafka_maxcompute.brokers import login
+from kafka_maxcompute.brokers.login import Login
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.login import Login
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.broker_clients import PAUSE_SECONDS, BrokerClients
 from tests.deployed import deployed
 

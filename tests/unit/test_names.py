@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute import names
+from kafka_maxcompute.settings import names
 
 pytestmark = pytest.mark.quick
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc_powertools import Credentials
-from kafka_maxcompute.openapi_signature import ALGORITHM, encoded, signed
+from kafka_maxcompute.control.openapi_signature import ALGORITHM, encoded, signed
 
 pytestmark = pytest.mark.quick
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute import probe
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.probe import Announcement, Mark
+from kafka_maxcompute import probe_records
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.probe_records import Announcement, Mark
 from provisioning.probe import shaped
 
 pytestmark = pytest.mark.quick
@@ -17,7 +17,7 @@ NONCE = "0123456789abcdef" * 2
 
 
 def test_each_record_of_a_probe_is_one() -> None:
-    assert all(map(probe.may_be_one, shaped(NONCE, 1_700_000_000_000).values()))
+    assert all(map(probe_records.may_be_one, shaped(NONCE, 1_700_000_000_000).values()))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_each_record_of_a_probe_is_one() -> None:
     ],
 )
 def test_others_are_none(record: Original) -> None:
-    assert not probe.may_be_one(record)
+    assert not probe_records.may_be_one(record)
 
 
 class TestAnnouncements:
@@ -48,29 +48,29 @@ class TestAnnouncements:
         placed = self.one(topic="orders", partition=1, offsets=(4, 6))
         other = self.one(1, connector="payments")
         records = [
-            *(Original(key=one.key, value=probe.encode(one)) for one in (self.one(), other, placed)),
+            *(Original(key=one.key, value=probe_records.encode(one)) for one in (self.one(), other, placed)),
             Original(key=b"orders", value=b'{"v": 1, "settings": {}}'),
             Original(key=placed.key, value=None),
             Original(key=placed.key, value=b"\xff"),
-            Original(key=b"somebody's", value=probe.encode(self.one(2))),
-            Original(key=self.one(3).key, value=probe.encode(self.one(3, v=2))),
+            Original(key=b"somebody's", value=probe_records.encode(self.one(2))),
+            Original(key=self.one(3).key, value=probe_records.encode(self.one(3, v=2))),
         ]
-        assert probe.announcements(records, "orders") == {placed.nonce: placed}
+        assert probe_records.announcements(records, "orders") == {placed.nonce: placed}
         assert [placed.holds("orders", 1, offset) for offset in (4, 5, 6, None)] == [True, False, True, False]
         assert not placed.holds("orders", 0, 4)
         assert not placed.holds("payments", 1, 4)
         assert not self.one().holds("", -1, 0)
 
     def test_the_sink_fails_for_a_short_while(self) -> None:
-        longest = probe.LONGEST_FAILURE_SECONDS * 1_000
+        longest = probe_records.LONGEST_FAILURE_SECONDS * 1_000
         ages = {-5_001: False, -5_000: True, 0: True, longest - 1: True, longest: False}
         for age, may in ages.items():
-            assert probe.may_fail(self.one(before=age), [], self.NOW) == may, age
+            assert probe_records.may_fail(self.one(before=age), [], self.NOW) == may, age
 
     def test_the_sink_fails_on_a_few_probes_in_an_hour(self) -> None:
-        most = probe.MOST_IN_AN_HOUR
+        most = probe_records.MOST_IN_AN_HOUR
         others = [self.one(number, before=1_000 + number) for number in range(most)]
-        assert not probe.may_fail(self.one(99), others, self.NOW)
-        assert probe.may_fail(self.one(99), others[1:], self.NOW)
-        assert probe.may_fail(self.one(99), [*others[1:], self.one(7, before=3_600_000)], self.NOW)
-        assert probe.may_fail(others[-1], [*others, self.one(99)], self.NOW)
+        assert not probe_records.may_fail(self.one(99), others, self.NOW)
+        assert probe_records.may_fail(self.one(99), others[1:], self.NOW)
+        assert probe_records.may_fail(self.one(99), [*others[1:], self.one(7, before=3_600_000)], self.NOW)
+        assert probe_records.may_fail(others[-1], [*others, self.one(99)], self.NOW)

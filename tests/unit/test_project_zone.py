@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Credentials
-from kafka_maxcompute import project
 from kafka_maxcompute.errors import ConfigurationError, UnavailableError
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.maxcompute import project
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.target_table import TargetTable
 from tests.deadlines import soon
 from tests.scripted_service import Answer, ScriptedService, refusal

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.table import POSITION, Column, TableDefinition
+from kafka_maxcompute.maxcompute.table import POSITION, Column, TableDefinition
 from provisioning.facts import Facts
 from provisioning.plan import Step, step
 from provisioning.preflight import faults as preflight_faults

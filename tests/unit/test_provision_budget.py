@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from provisioning.budget import warning
 
 pytestmark = pytest.mark.quick

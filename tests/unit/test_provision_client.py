@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fc_powertools import Credentials, Deadline
-from kafka_maxcompute.control_plane import ControlPlane
+from kafka_maxcompute.control.control_plane import ControlPlane
 from kafka_maxcompute.errors import DeadlineError, RefusedError, UnavailableError
 from provisioning.operations import (
     CREATE_STREAM,

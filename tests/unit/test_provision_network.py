@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from provisioning import network
 
 pytestmark = pytest.mark.quick

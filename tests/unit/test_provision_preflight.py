@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute.settings import SETTINGS, Settings
+from kafka_maxcompute.settings.settings import SETTINGS, Settings
 from provisioning.facts import Facts
 from provisioning.plan import Step
 from provisioning.preflight import faults, warnings

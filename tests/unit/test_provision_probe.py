@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute.probe import Mark, Sighting, could_hold
+from kafka_maxcompute.probe_records import Mark, Sighting, could_hold
 from provisioning.probe import FAILURE, judged, observed, shaped
 
 pytestmark = pytest.mark.quick

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.table import POSITION, Column, TableDefinition
+from kafka_maxcompute.maxcompute.table import POSITION, Column, TableDefinition
 from provisioning.connector import resources, stream
 from provisioning.plan import step
 from provisioning.request import Request, read

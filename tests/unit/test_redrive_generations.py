@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.dead_letters import DeadLetter, encode
+from kafka_maxcompute.brokers.originals import Original, digest
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter, encode
 from kafka_maxcompute.ledger.operations import Settle
 from kafka_maxcompute.ledger.state import taken
-from kafka_maxcompute.originals import Original, digest
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings.settings import Settings
 from provisioning.redrive import catalogue
 from provisioning.redrive.catalogue import Catalogue, Place
 from provisioning.redrive.notes import Claim, Done, identity, place_of

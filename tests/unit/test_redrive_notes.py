@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_maxcompute import diverted
-from kafka_maxcompute.dead_letters import REASONS, DeadLetter
+from kafka_maxcompute.brokers.originals import Original, digest
+from kafka_maxcompute.dead_letters import error_topic
+from kafka_maxcompute.dead_letters.dead_letter import REASONS, DeadLetter
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
-from kafka_maxcompute.originals import Original, digest
 from maxcompute_sink import decode, mapping, partition, staging
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
@@ -157,7 +157,7 @@ def test_the_reasons_are_those_of_the_sink_and_of_the_document() -> None:
         *mapping.OF_THE_TABLE,
         *(decode.MALFORMED, decode.UNEXPECTED),
         *(partition.ABSENT, partition.ABSURD),
-        *(staging.REFUSED, diverted.UNLOGGED),
+        *(staging.REFUSED, error_topic.UNLOGGED),
     }
     assert set(REASONS) == of_the_sink
     document = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")

@@ -8,12 +8,12 @@ import pytest
 from msgspec import structs
 
 from fc_powertools import Deadline
+from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Mark, Release, Reset, Settle
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.roll_forward import MARGIN_SECONDS, Outcome, roll_forward
-from kafka_maxcompute.upload_sessions import LIFE_SECONDS, State, Status, UploadSession
+from kafka_maxcompute.ledger.roll_forward import MARGIN_SECONDS, Outcome, roll_forward
+from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, State, Status, UploadSession
 from tests.deadlines import soon
 from tests.kafka_events import element, payload
 from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, places

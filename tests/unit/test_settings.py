@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import SETTINGS, Settings
+from kafka_maxcompute.settings.settings import SETTINGS, Settings
 
 pytestmark = pytest.mark.quick
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute import rules
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.settings import rules
+from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
 

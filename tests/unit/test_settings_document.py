@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from fc_powertools import logger
-from kafka_maxcompute.settings import PREFIX, SETTINGS
-from kafka_maxcompute.table import FIELD_TYPES
+from kafka_maxcompute.maxcompute.table import FIELD_TYPES
+from kafka_maxcompute.settings.settings import PREFIX, SETTINGS
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.setting import Setting
+    from kafka_maxcompute.settings.setting import Setting
 
 pytestmark = pytest.mark.quick
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute import rules
-from kafka_maxcompute.endpoint import Place, locate
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.maxcompute.endpoint import Place, locate
+from kafka_maxcompute.settings import rules
+from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
 

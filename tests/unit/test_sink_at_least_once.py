@@ -10,7 +10,7 @@ import pytest
 
 from fc_powertools import Deadline, Metrics, logger
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
-from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, State, Status, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, State, Status, UploadSession
 from maxcompute_sink.at_least_once import COMMIT_SECONDS, Line, deliver
 from maxcompute_sink.blocks import Block, Blocks, Coverage
 from maxcompute_sink.framing import ENCODINGS

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.errors import RejectedRecordsError, UnavailableError
 from kafka_maxcompute.ledger.operations import Divert
-from kafka_maxcompute.originals import Original
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Connector, Hooked, KilledError, killed_at, places
 

@@ -12,8 +12,8 @@ from odps.models import TableSchema
 from odps.tunnel.io.reader import TunnelArrowReader
 
 from kafka_maxcompute.errors import MalformedBatchError
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import Column, expected
+from kafka_maxcompute.maxcompute.table import Column, expected
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import blocks as blocks_module
 from maxcompute_sink.blocks import Blocks, Coverage, Preparation
 from tests.kafka_events import HOUR_14, element, payload

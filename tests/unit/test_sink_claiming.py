@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kafka_maxcompute.ledger.operations import Mark, State
-from kafka_maxcompute.upload_sessions import UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
 from maxcompute_sink.blocks import Block, Coverage
 from maxcompute_sink.claiming import Claiming
 from maxcompute_sink.staging import Staged

@@ -13,9 +13,9 @@ from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Release, Reset, Settle
-from kafka_maxcompute.roll_forward import MARGIN_SECONDS
-from kafka_maxcompute.upload_sessions import LIFE_SECONDS, Status
-from kafka_maxcompute.upload_sessions import State as SessionState
+from kafka_maxcompute.ledger.roll_forward import MARGIN_SECONDS
+from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, Status
+from kafka_maxcompute.maxcompute.upload_sessions import State as SessionState
 from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
 from maxcompute_sink.strangers import OLD_SECONDS
@@ -26,7 +26,7 @@ from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kafka_maxcompute.upload_sessions import UploadSession
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
 
 pytestmark = pytest.mark.quick
 

@@ -21,7 +21,7 @@ from kafka_maxcompute.errors import (
     TableChangedError,
     UnavailableError,
 )
-from kafka_maxcompute.service import Service
+from kafka_maxcompute.maxcompute.service import Service
 from maxcompute_sink import rejected as rejected_module
 from maxcompute_sink.instance import Instance
 from tests.deadlines import soon

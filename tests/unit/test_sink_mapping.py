@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_maxcompute import time_zone
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import FIELD_TYPES, Column
+from kafka_maxcompute.maxcompute.table import FIELD_TYPES, Column
+from kafka_maxcompute.settings import time_zone
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import csv_rows, mapping
 from maxcompute_sink.arrow_types import arrow_type
 from maxcompute_sink.decode import Decoder

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Divert, Mark
-from kafka_maxcompute.originals import Original
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Connector, places
 

@@ -9,8 +9,8 @@ import pytest
 from msgspec import structs
 
 from fc_powertools import Metrics
+from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.errors import RefusedError, TableChangedError
-from kafka_maxcompute.originals import Original
 from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import WAVE, Delivered
 from maxcompute_sink.strangers import OLD_SECONDS

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute import probe
+from kafka_maxcompute import probe_records
+from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from kafka_maxcompute.errors import ProbeError, UnavailableError
-from kafka_maxcompute.originals import MemoryOriginals, Original
-from kafka_maxcompute.probe import Announcement, Mark, Sighting
-from kafka_maxcompute.settings import Settings
+from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.probe import MOST_TOLD, Announcements, answered, apart
 from tests.deadlines import soon
 
@@ -119,17 +119,17 @@ def test_what_is_told_can_be_read_back_whatever_is_in_it() -> None:
     (sighting,) = told
     assert (sighting.kind, sighting.nonce, sighting.failed, sighting.at) == ("bytes", NONCE, True, NOW)
     assert sighting.key == f"orders/kafka-maxcompute-probe/{NONCE}/bytes/{NOW}".encode()
-    read = probe.parse(probe.encode(sighting))
+    read = probe_records.parse(probe_records.encode(sighting))
     assert read is not None
     assert read.data["headers"] == data["data"]["headers"]
-    assert probe.parse(b"{}") is probe.parse(None) is probe.parse(b"\xff") is None
+    assert probe_records.parse(b"{}") is probe_records.parse(None) is probe_records.parse(b"\xff") is None
 
 
 FAILURES = [
     ({}, NOW + 1, True),
     ({}, NOW, False),  # the time that the record asks for is over
     ({"until": NOW}, NOW + 9_999_999, False),  # so is the announced one
-    ({"until": NOW + 9_999_999, "began": NOW - probe.LONGEST_FAILURE_SECONDS * 1_000}, NOW + 9_999_999, False),
+    ({"until": NOW + 9_999_999, "began": NOW - probe_records.LONGEST_FAILURE_SECONDS * 1_000}, NOW + 9_999_999, False),
 ]
 
 
@@ -177,7 +177,7 @@ def test_while_a_probe_has_no_place_yet_the_batch_waits_and_not_for_long() -> No
     payload, unplaced = batch(element(key=mark())), announced(topic="", partition=-1, offsets=())
     with pytest.raises(ProbeError, match="where its records are isn't yet"):
         asked(payload, unplaced)
-    late = NOW + probe.LONGEST_FAILURE_SECONDS * 1_000
+    late = NOW + probe_records.LONGEST_FAILURE_SECONDS * 1_000
     assert asked(payload, unplaced, now=late) == (payload, [])
 
 
@@ -196,7 +196,7 @@ def test_all_probes_together_hold_a_stream_for_a_few_minutes_of_an_hour() -> Non
             except ProbeError:
                 now, held = now + 1_000, held + 1
         now += 1_000
-    assert held == probe.MOST_IN_AN_HOUR * probe.LONGEST_FAILURE_SECONDS
+    assert held == probe_records.MOST_IN_AN_HOUR * probe_records.LONGEST_FAILURE_SECONDS
 
 
 def test_old_records_are_taken_out_and_not_told_of() -> None:
@@ -230,7 +230,7 @@ class TestLooks:
 
     def announce(self, one: Announcement) -> None:
         offset = len(self.originals.log)
-        record = Original(key=one.key, value=probe.encode(one))
+        record = Original(key=one.key, value=probe_records.encode(one))
         self.originals.log[("connect-config-orders", 0), offset] = record
 
     def known(self, *nonces: str) -> set[str]:

@@ -16,7 +16,7 @@ from kafka_maxcompute.errors import (
     TableChangedError,
     UnavailableError,
 )
-from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, Status, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, Status, UploadSession
 from maxcompute_sink import at_least_once, batch, staging
 from maxcompute_sink.at_least_once import deliver
 from maxcompute_sink.exactly_once import WAVE

@@ -9,8 +9,8 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError, TableChangedError, UnavailableError
-from kafka_maxcompute.table import Column
-from kafka_maxcompute.upload_sessions import InMemoryUploadSessions, State, UploadSession
+from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, State, UploadSession
 from maxcompute_sink import batch
 from maxcompute_sink.framing import empty_body
 from maxcompute_sink.staging import LOOK_SECONDS, PUT_SECONDS, REFUSED, Staged, Stager

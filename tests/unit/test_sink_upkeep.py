@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from fc_powertools import Metrics
+from kafka_maxcompute.brokers.originals import MemoryOriginals
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.originals import MemoryOriginals
 from maxcompute_sink import upkeep
 from maxcompute_sink.connections import Connections
 from maxcompute_sink.upkeep import Upkeep
@@ -21,7 +21,7 @@ from tests.sink_delivery import ORDERS, Connector
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kafka_maxcompute.status_topic import Status, StatusTopic
+    from kafka_maxcompute.brokers.status_topic import Status, StatusTopic
 
 pytestmark = pytest.mark.quick
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute import table
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import Column, TableDefinition
+from kafka_maxcompute.maxcompute import table
+from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute.settings import SETTINGS, Settings
+from kafka_maxcompute.settings.settings import SETTINGS, Settings
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.function_compute import rules
 from local_emulator.function_compute.template import Function, load

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from kafka_maxcompute import time_zone
+from kafka_maxcompute.settings import time_zone
 
 pytestmark = pytest.mark.quick
 

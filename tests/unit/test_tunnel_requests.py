@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Credentials, Deadline
-from kafka_maxcompute import service as maxcompute_service
-from kafka_maxcompute import table_definition
-from kafka_maxcompute.destinations import Destinations, Vouched
 from kafka_maxcompute.errors import BatchError, ConfigurationError, DeadlineError, RefusedError, UnavailableError
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.table import Column, TableDefinition
-from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
-from kafka_maxcompute.upload_sessions import State, Status, UploadSession
+from kafka_maxcompute.maxcompute import service as maxcompute_service
+from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from kafka_maxcompute.maxcompute.upload_sessions import State, Status, UploadSession
+from kafka_maxcompute.settings.destinations import Destinations, Vouched
+from kafka_maxcompute.settings.settings import Settings
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
 from tests.scripted_service import Answer, ScriptedService, refusal, session

@@ -11,7 +11,7 @@ from odps.tunnel.io.reader import TunnelArrowReader
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError, UnavailableError
-from kafka_maxcompute.upload_sessions import (
+from kafka_maxcompute.maxcompute.upload_sessions import (
     LIFE_SECONDS,
     InMemoryUploadSessions,
     State,

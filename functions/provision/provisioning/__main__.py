@@ -20,8 +20,8 @@ from typing import Any
 
 from fc_powertools.context import Context, Function
 from fc_powertools.decorators import opened
+from kafka_maxcompute.control.kms import secret_name
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.kms import secret_name
 from provisioning import variables_file
 from provisioning.invocation import answer
 from provisioning.request import read

@@ -6,10 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import sql
 from kafka_maxcompute.errors import BatchError
+from kafka_maxcompute.maxcompute import sql
 from provisioning import brokers, facts, lag, network, probe, standing, trial
-from provisioning.audit import audit
+from provisioning.audit.action import audit
 from provisioning.connector import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import step

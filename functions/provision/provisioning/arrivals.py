@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from kafka_maxcompute import brokers as clients
-from kafka_maxcompute import log_bounds
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers import clients, log_bounds
+from kafka_maxcompute.brokers.broker_errors import fault
+from kafka_maxcompute.brokers.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.brokers.topic_log import record
 from kafka_maxcompute.errors import ConnectorError
-from kafka_maxcompute.log_bounds import QUESTION_SECONDS
-from kafka_maxcompute.topic_log import record
 from provisioning import brokers
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from kafka_maxcompute.originals import Original
+    from kafka_maxcompute.brokers.originals import Original
     from provisioning.cloud import Cloud
 
 AT_ONCE = 500

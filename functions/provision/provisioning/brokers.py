@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kafka_maxcompute import brokers, log_bounds
-from kafka_maxcompute.broker_faults import fault
-from kafka_maxcompute.destinations import Destinations
+from kafka_maxcompute.brokers import clients, log_bounds
+from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.errors import ConfigurationError, DeadlineError, RefusedError
+from kafka_maxcompute.settings.destinations import Destinations
 from provisioning import network
 from provisioning.operations import GET_INSTANCES
 
@@ -42,7 +42,7 @@ def configuration(cloud: Cloud) -> dict[str, Any]:
     complete = replace(settings, bootstrap_servers=servers)
     try:
         told = network.every_server(instance)
-        return brokers.configuration(complete, cloud.environment, cloud.control.credentials, told=told)
+        return clients.configuration(complete, cloud.environment, cloud.control.credentials, told=told)
     except ConfigurationError as error:
         raise RefusedError("; ".join(error.faults), code=NO_WAY) from None
 
@@ -61,7 +61,7 @@ def last_value(cloud: Cloud, topic: str, key: bytes) -> bytes | None:
     # A name that librdkafka wants; the group isn't joined, and nothing is committed.
     group = cloud.request.settings.group
     # A broker answers a fetch at the log's end after that wait, and the end is what is waited for.
-    reader = brokers.consumer(configuration(cloud), group, **{"enable.partition.eof": True, "fetch.wait.max.ms": 50})
+    reader = clients.consumer(configuration(cloud), group, **{"enable.partition.eof": True, "fetch.wait.max.ms": 50})
     found = None
     try:
         # All topics are asked for: a question for one makes it where brokers do so by themselves.
@@ -87,7 +87,7 @@ def last_value(cloud: Cloud, topic: str, key: bytes) -> bytes | None:
 def write(cloud: Cloud, topic: str, key: bytes, value: bytes | None) -> None:
     """Append a record to topic-partition 0, and wait until it's there."""
     deadline, outcome = cloud.deadline.within(SECONDS), list[KafkaError | None]()
-    writer = brokers.producer(configuration(cloud))
+    writer = clients.producer(configuration(cloud))
     writer.produce(topic, value, key, 0, on_delivery=lambda error, _: outcome.append(error))
     writer.flush(deadline.remaining())
     if not outcome:
@@ -99,7 +99,7 @@ def write(cloud: Cloud, topic: str, key: bytes, value: bytes | None) -> None:
 def is_empty(cloud: Cloud, topic: str) -> bool:
     """Whether a topic has never held a record: the log of each topic-partition ends at 0. So it is if there's none."""
     deadline = cloud.deadline.within(SECONDS)
-    reader = brokers.consumer(configuration(cloud), cloud.request.settings.group)
+    reader = clients.consumer(configuration(cloud), cloud.request.settings.group)
     try:
         # All topics are asked for: a question for one may create it.
         found = reader.list_topics(timeout=deadline.remaining()).topics.get(topic)
@@ -182,7 +182,7 @@ def _places(cloud: Cloud, offsets: Mapping[int, int]) -> list[TopicPartition]:
 def _asking(cloud: Cloud) -> Iterator[tuple[Consumer, Deadline]]:
     """A consumer with the group's name, which it doesn't join."""
     settings = cloud.request.settings
-    reader = brokers.consumer(configuration(cloud), settings.group)
+    reader = clients.consumer(configuration(cloud), settings.group)
     try:
         yield reader, cloud.deadline.within(SECONDS)
     except KafkaException as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provisioning.request import BATCH_SECONDS
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
 
 SESSIONS, SECONDS = 500, 300
 """Upload sessions that a table takes in so many seconds (MaxCompute's limits of Tunnel)."""

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.control_plane import ControlPlane
-    from kafka_maxcompute.service import Service
+    from kafka_maxcompute.control.control_plane import ControlPlane
+    from kafka_maxcompute.maxcompute.service import Service
     from provisioning.request import Request
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.kms import secret_name
+from kafka_maxcompute.control.kms import secret_name
 from provisioning import network
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import broker_topics
@@ -23,7 +23,7 @@ from provisioning.resources.topics import own_topics
 from provisioning.resources.trigger import Trigger
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.request import Request
     from provisioning.resource import Resource, Stream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.setting import SHOWN_CHARACTERS
+from kafka_maxcompute.settings.setting import SHOWN_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fc_powertools import logger
-from kafka_maxcompute.control_plane import ControlPlane
-from kafka_maxcompute.destinations import Destinations
+from kafka_maxcompute.control.control_plane import ControlPlane
 from kafka_maxcompute.errors import BatchError, ConfigurationError
-from kafka_maxcompute.service import Service
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.settings.destinations import Destinations
 from provisioning.actions import ACTIONS
 from provisioning.cloud import Cloud
 from provisioning.operations import GET_CALLER_IDENTITY

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
 
 VPC_ADDRESS = "-vpc.alikafka."
 """In the host names by which an instance is reached in its VPC."""

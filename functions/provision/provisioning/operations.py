@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.operation import Operation, Product, filled
+from kafka_maxcompute.control.operation import Operation, Product, filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.destinations import Destinations
-from kafka_maxcompute.diverted import ErrorTopic
-from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
+from kafka_maxcompute.dead_letters.error_topic import ErrorTopic
+from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.errors import ConnectorError, LedgerError
 from kafka_maxcompute.ledger import identity
-from kafka_maxcompute.roll_forward import Services, roll_forward
-from kafka_maxcompute.row_counts import SqlRowCounts
-from kafka_maxcompute.topic_log import KafkaOriginals
-from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from kafka_maxcompute.ledger.roll_forward import Services, roll_forward
+from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
+from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from kafka_maxcompute.settings.destinations import Destinations
 from provisioning import brokers
 
 if TYPE_CHECKING:

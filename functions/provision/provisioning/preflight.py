@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import rules
-from kafka_maxcompute.endpoint import locate
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings
+from kafka_maxcompute.maxcompute.endpoint import locate
+from kafka_maxcompute.settings import rules
+from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
 from provisioning.connector import stream
 from provisioning.resources.event_stream import EventStream

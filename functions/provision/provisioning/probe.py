@@ -2,7 +2,7 @@
 
 One has the function fail for a short while, and so shows whether a batch comes again; the others are of unusual shapes,
 and show how those are delivered. The sink takes all of them out of their batches and tells of them in the status topic
-(`kafka_maxcompute.probe`), so that the table never sees one. It believes the config topic, where a probe is announced
+(`kafka_maxcompute.probe_records`), so that the table never sees one. It believes the config topic, where a probe is announced
 before its records are sent, and again with their offsets.
 """
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kafka_maxcompute import probe
-from kafka_maxcompute.appending import Append, Appender
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.probe import Announcement, Mark, Sighting
-from kafka_maxcompute.status_topic import BY_KEY
-from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
+from kafka_maxcompute import probe_records
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.status_topic import BY_KEY
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
+from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
 from provisioning import brokers, trial
 from provisioning.arrivals import Arrivals
 
@@ -147,7 +147,7 @@ def _watched(cloud: Cloud, arrivals: Arrivals, nonce: str, wanted: set[str]) -> 
     patience = cloud.deadline.earlier(trial.REASON_SECONDS).within(cloud.request.wait_seconds)
     while not patience.expired and wanted:
         for message in arrivals.wait(min(WAIT_SECONDS, patience.remaining())):
-            sighting = probe.parse(message.value)
+            sighting = probe_records.parse(message.value)
             if sighting is None or sighting.nonce != nonce:
                 others.append(message)
                 continue
@@ -161,7 +161,7 @@ def _watched(cloud: Cloud, arrivals: Arrivals, nonce: str, wanted: set[str]) -> 
 
 
 def _announce(cloud: Cloud, announcement: Announcement) -> None:
-    brokers.write(cloud, cloud.request.settings.config_topic, announcement.key, probe.encode(announcement))
+    brokers.write(cloud, cloud.request.settings.config_topic, announcement.key, probe_records.encode(announcement))
 
 
 def _exhausted(cloud: Cloud) -> str:
@@ -169,12 +169,12 @@ def _exhausted(cloud: Cloud) -> str:
     settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
     log = KafkaOriginals(brokers.configuration(cloud), settings.group)
     records = (record for _, _, record in log.stream({(settings.config_topic, 0): WHOLE_LOG}, deadline))
-    known = probe.announcements(records, settings.name).values()
+    known = probe_records.announcements(records, settings.name).values()
     now = time.time_ns() // 1_000_000
     next_one = Announcement(connector=settings.name, nonce="", began=now, until=now)
-    if probe.may_fail(next_one, known, now):
+    if probe_records.may_fail(next_one, known, now):
         return ""
-    return f"{probe.MOST_IN_AN_HOUR} probes began in the last hour, and the sink fails on no more of them; wait"
+    return f"{probe_records.MOST_IN_AN_HOUR} probes began in the last hour, and the sink fails on no more of them; wait"
 
 
 def _forgotten(cloud: Cloud, sightings: Sequence[Sighting]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.broker_connection import reach
 from kafka_maxcompute.errors import BatchError, ConfigurationError
 from provisioning import brokers, rights
+from provisioning.broker_connection import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

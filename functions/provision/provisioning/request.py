@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from kafka_maxcompute.destinations import Destinations
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
-from kafka_maxcompute.setting import SHOWN_CHARACTERS, instant, named, shown
-from kafka_maxcompute.settings import PREFIX, SETTINGS, Settings, own_variables
-from kafka_maxcompute.table import Column, type_fault
+from kafka_maxcompute.maxcompute.table import Column, type_fault
+from kafka_maxcompute.settings.destinations import Destinations
+from kafka_maxcompute.settings.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
+from kafka_maxcompute.settings.setting import SHOWN_CHARACTERS, instant, named, shown
+from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings, own_variables
 from provisioning import fields, network
 from provisioning.redrive import selection
 from provisioning.redrive.selection import Selection
@@ -20,7 +20,7 @@ from provisioning.redrive.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kafka_maxcompute.names import NameRule
+    from kafka_maxcompute.settings.names import NameRule
 
 ActionName = Literal[
     "bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive", "audit", "reset"

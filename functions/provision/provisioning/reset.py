@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity, marks
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
 from kafka_maxcompute.ledger.source_topics import ids
 from kafka_maxcompute.offsets import count, gaps, within
-from kafka_maxcompute.topic_log import KafkaOriginals
 from provisioning import brokers
 from provisioning.connector import stream
 from provisioning.lag import of_ledger

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
 
 SECONDS = 10.0
 """How long the brokers are asked."""

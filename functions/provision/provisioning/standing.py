@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import log_bounds
-from kafka_maxcompute.appending import Appender
+from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.appending import Appender
+from kafka_maxcompute.brokers.status_topic import latest
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
 from kafka_maxcompute.ledger.operations import Claim
 from kafka_maxcompute.ledger.source_topics import asking
 from kafka_maxcompute.offsets import count, gaps
-from kafka_maxcompute.status_topic import latest
-from kafka_maxcompute.topic_log import WHOLE_LOG, KafkaOriginals
 from provisioning import brokers
 from provisioning.lag import of_ledger
 from provisioning.pending import bring_to_end, services
@@ -19,9 +19,9 @@ from provisioning.resources.ledger import opened
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kafka_maxcompute.brokers.status_topic import Status
     from kafka_maxcompute.ledger.operations import Pending, State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
-    from kafka_maxcompute.status_topic import Status
     from provisioning.cloud import Cloud
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
-from kafka_maxcompute.appending import Appender
+from kafka_maxcompute.brokers.appending import Appender
+from kafka_maxcompute.brokers.status_topic import Status, StatusTopic
 from kafka_maxcompute.errors import BatchError
-from kafka_maxcompute.status_topic import Status, StatusTopic
 from provisioning import brokers
 
 if TYPE_CHECKING:

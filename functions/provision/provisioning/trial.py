@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError
 from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential, wait_random
 
-from kafka_maxcompute import time_zone
-from kafka_maxcompute.appending import Append, Appender
-from kafka_maxcompute.broker_faults import fault
-from kafka_maxcompute.dead_letters import parse
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.broker_errors import fault
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.status_topic import Status
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
+from kafka_maxcompute.dead_letters.dead_letter import parse
 from kafka_maxcompute.errors import BatchError, RefusedError
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.partition_value import partition_value
-from kafka_maxcompute.row_counts import SqlRowCounts
-from kafka_maxcompute.status_topic import Status
-from kafka_maxcompute.topic_log import KafkaOriginals
+from kafka_maxcompute.maxcompute.partition_value import partition_value
+from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
+from kafka_maxcompute.settings import time_zone
 from provisioning import brokers, facts, lag
 from provisioning.arrivals import Arrivals
 from provisioning.connector import stream

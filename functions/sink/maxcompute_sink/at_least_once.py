@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import DeadlineError
-from kafka_maxcompute.upload_sessions import commit
+from kafka_maxcompute.maxcompute.upload_sessions import commit
 from maxcompute_sink import rejected
 from maxcompute_sink.parallel import each
 

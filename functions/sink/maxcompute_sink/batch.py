@@ -8,15 +8,15 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.diverted import Delivered
+from kafka_maxcompute.brokers.originals import NO_TIMESTAMP, Original
+from kafka_maxcompute.dead_letters.error_topic import Delivered
 from kafka_maxcompute.offsets import contains, count, intervals
-from kafka_maxcompute.originals import NO_TIMESTAMP, Original
 from maxcompute_sink.blocks import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected

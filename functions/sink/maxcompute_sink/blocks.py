@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import time_zone
 from kafka_maxcompute.offsets import intervals, union
+from kafka_maxcompute.settings import time_zone
 from maxcompute_sink import replaced_text
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.framing import block_body
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from kafka_maxcompute.maxcompute.table import Column
     from kafka_maxcompute.offsets import Intervals, TopicPartition
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.table import Column
+    from kafka_maxcompute.settings.settings import Settings
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected
 

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import brokers
+from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConnectorError
 from maxcompute_sink.connections import connect
 from maxcompute_sink.upkeep import Upkeep
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fc_powertools import Deadline, Invocation
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from maxcompute_sink.connections import Connections
 
 PAUSE_SECONDS = 30.0
@@ -91,4 +91,4 @@ class BrokerClients:
 
     def _configuration(self, invocation: Invocation, deadline: Deadline | None) -> dict[str, Any]:
         credentials = invocation.credentials if self._settings.sasl_password.startswith("kms:") else None
-        return brokers.configuration(self._settings, invocation.environment, credentials, deadline)
+        return clients.configuration(self._settings, invocation.environment, credentials, deadline)

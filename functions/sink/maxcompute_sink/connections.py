@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import login
-from kafka_maxcompute.appending import Appender
-from kafka_maxcompute.error_topics import KafkaDeadLetters
+from kafka_maxcompute.brokers import login
+from kafka_maxcompute.brokers.appending import Appender
+from kafka_maxcompute.brokers.status_topic import StatusTopic
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals
+from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.status_topic import StatusTopic
-from kafka_maxcompute.topic_log import KafkaOriginals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kafka_maxcompute.dead_letters import DeadLetters
+    from kafka_maxcompute.brokers.login import Login
+    from kafka_maxcompute.brokers.originals import Originals
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetters
     from kafka_maxcompute.ledger.ledger import Ledger
-    from kafka_maxcompute.login import Login
-    from kafka_maxcompute.originals import Originals
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def _fault(line: str) -> str:
 
 
 def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
-    """The form of the fields of a column of one of `kafka_maxcompute.table.FIELD_TYPES`.
+    """The form of the fields of a column of one of `kafka_maxcompute.maxcompute.table.FIELD_TYPES`.
 
     Times without an offset of their own are told in `zone`, except those of TIMESTAMP_NTZ, which has none.
     """

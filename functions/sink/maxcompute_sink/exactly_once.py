@@ -22,7 +22,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import diverted
+from kafka_maxcompute.dead_letters import error_topic
 from kafka_maxcompute.errors import (
     ConnectorError,
     DeadlineError,
@@ -31,9 +31,9 @@ from kafka_maxcompute.errors import (
 )
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
+from kafka_maxcompute.ledger.roll_forward import roll_forward, write_letters
+from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, commit
 from kafka_maxcompute.offsets import clash, count, intervals
-from kafka_maxcompute.roll_forward import roll_forward, write_letters
-from kafka_maxcompute.upload_sessions import UploadSession, commit
 from maxcompute_sink import batch, rejected
 from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.claiming import Claiming
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fc_powertools import Deadline, Metrics
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import Pending
+    from kafka_maxcompute.ledger.roll_forward import Services
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
-    from kafka_maxcompute.roll_forward import Services
-    from kafka_maxcompute.settings import FailurePolicy
+    from kafka_maxcompute.settings.settings import FailurePolicy
     from maxcompute_sink.blocks import Block, Blocks
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.rejected import Rejected
@@ -221,7 +221,7 @@ class _Delivery:
                 )
             generation = state.generation
             # First, for another table has neither the sessions nor the rows of what is pending.
-            self.line.verify(state, Coverage({}, {}), diverted.nothing)
+            self.line.verify(state, Coverage({}, {}), error_topic.nothing)
             mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
             strangers = self._strangers(state, covered)
             if not mine and not strangers:
@@ -262,8 +262,8 @@ class _Delivery:
                 offsets[place].append(offset)
 
             def known(
-                place: TopicPartition, offset: int, of: Mapping[Any, diverted.Delivered] = others
-            ) -> diverted.Delivered | None:
+                place: TopicPartition, offset: int, of: Mapping[Any, error_topic.Delivered] = others
+            ) -> error_topic.Delivered | None:
                 return of.get((place, offset))
 
             self._keep({place: intervals(found) for place, found in offsets.items()}, generation, known)
@@ -274,15 +274,15 @@ class _Delivery:
         They can't be claimed again, so a letter is what is left; a redrive sends it only if that is allowed by name.
         """
 
-        def told(place: TopicPartition, offset: int) -> diverted.Delivered | None:
+        def told(place: TopicPartition, offset: int) -> error_topic.Delivered | None:
             found = known(place, offset)
-            return None if found is None else replace(found, message=diverted.UNLOGGED_MESSAGE)
+            return None if found is None else replace(found, message=error_topic.UNLOGGED_MESSAGE)
 
-        claimed = diverted.Claimed(generation=generation, others=frozenset(unlogged))
-        self.line.services.errors.write({diverted.UNLOGGED: unlogged}, self.deadline, told, claimed)
+        claimed = error_topic.Claimed(generation=generation, others=frozenset(unlogged))
+        self.line.services.errors.write({error_topic.UNLOGGED: unlogged}, self.deadline, told, claimed)
         records = sum(map(count, unlogged.values()))
         self.done.unlogged += records
-        self.metrics.count(f"rejected:{diverted.UNLOGGED}", records)
+        self.metrics.count(f"rejected:{error_topic.UNLOGGED}", records)
         where = [f"{topic}-{number}" for topic, number in unlogged]
         _log.error("settled records are in no log any more", extra={"records": records, "topic_partitions": where})
 

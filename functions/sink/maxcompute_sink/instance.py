@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 
 from fc_powertools import logger
-from kafka_maxcompute import login, table_definition
-from kafka_maxcompute.destinations import Destinations
-from kafka_maxcompute.diverted import ErrorTopic
+from kafka_maxcompute.brokers import login
+from kafka_maxcompute.dead_letters.error_topic import ErrorTopic
 from kafka_maxcompute.errors import (
     BatchError,
     ConfigurationError,
@@ -23,11 +22,13 @@ from kafka_maxcompute.errors import (
     UnavailableError,
 )
 from kafka_maxcompute.ledger import identity, offset_topic, source_topics
-from kafka_maxcompute.roll_forward import Services
-from kafka_maxcompute.row_counts import SqlRowCounts
-from kafka_maxcompute.service import Service
-from kafka_maxcompute.settings import Settings
-from kafka_maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from kafka_maxcompute.ledger.roll_forward import Services
+from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
+from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
+from kafka_maxcompute.settings.destinations import Destinations
+from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
 from maxcompute_sink.broker_clients import BrokerClients
 from maxcompute_sink.framing import ENCODINGS
@@ -42,12 +43,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fc_powertools import Deadline, Invocation, Metrics
-    from kafka_maxcompute.destinations import Vouched
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Offsets
-    from kafka_maxcompute.probe import Sighting
+    from kafka_maxcompute.probe_records import Sighting
+    from kafka_maxcompute.settings.destinations import Vouched
     from maxcompute_sink.blocks import Blocks, Coverage
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.table import CONTENT, POSITION
+from kafka_maxcompute.maxcompute.table import CONTENT, POSITION
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
 from maxcompute_sink.rejected import Rejected
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import tzinfo
 
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.settings.settings import Settings
 
 NOT_TEXT = "not-utf-8"
 """The reason of keys and values that aren't UTF-8 where the column is STRING."""
@@ -80,7 +80,7 @@ class Mapper:
     """Maps records of one connector to rows; made once for a table's columns (without its partition column)."""
 
     def __init__(self, columns: Sequence[Column], *, settings: Settings, zone: tzinfo) -> None:
-        """Take columns that `kafka_maxcompute.table.check` has passed.
+        """Take columns that `kafka_maxcompute.maxcompute.table.check` has passed.
 
         Times of CSV that name no zone are told in `zone`. Raises `ConfigurationError` where a column has a type that
         Tunnel doesn't take as Arrow.

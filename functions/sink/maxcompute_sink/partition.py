@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.partition_value import EPOCH, partition_value
+from kafka_maxcompute.maxcompute.partition_value import EPOCH, partition_value
 from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:

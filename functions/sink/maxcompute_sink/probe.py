@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_maxcompute import probe
-from kafka_maxcompute.appending import Append, Appender
+from kafka_maxcompute import probe_records
+from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.brokers.status_topic import BY_KEY
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG
 from kafka_maxcompute.errors import ConnectorError, ProbeError
-from kafka_maxcompute.originals import Original
-from kafka_maxcompute.partition_value import EPOCH
-from kafka_maxcompute.probe import Announcement, Mark, Sighting
-from kafka_maxcompute.status_topic import BY_KEY
-from kafka_maxcompute.topic_log import WHOLE_LOG
+from kafka_maxcompute.maxcompute.partition_value import EPOCH
+from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from maxcompute_sink.connections import Connections
 
 MOST_TOLD = 20
@@ -81,7 +81,7 @@ class Found:
     def fails(self, known: Mapping[str, Announcement], now: int) -> bool:
         """Whether the batch has to fail on it, an announced one; `now` is in epoch milliseconds."""
         one = known[self.mark.nonce]
-        return now < min(self.mark.until, one.until) and probe.may_fail(one, known.values(), now)
+        return now < min(self.mark.until, one.until) and probe_records.may_fail(one, known.values(), now)
 
 
 class Announcements:
@@ -120,7 +120,7 @@ class Announcements:
 
     def _read(self, connections: Connections, deadline: Deadline) -> dict[str, Announcement]:
         log = connections.originals.read({(self._settings.config_topic, 0): WHOLE_LOG}, deadline)
-        return probe.announcements((log[place] for place in sorted(log)), self._settings.name)
+        return probe_records.announcements((log[place] for place in sorted(log)), self._settings.name)
 
 
 def answered(
@@ -136,7 +136,7 @@ def answered(
     `announced` gives all announcements after a look for those of some nonces; `now` is in epoch milliseconds. Raises
     `ProbeError` if a probe asks for it, and while one is announced whose records have no place yet.
     """
-    if not probe.could_hold(payload):
+    if not probe_records.could_hold(payload):
         return payload
     elements = apart(payload)
     nonces = {found.mark.nonce for _, found in elements if found is not None}
@@ -145,7 +145,7 @@ def answered(
     known = announced(nonces)
     for _, found in elements:
         one = known.get(found.mark.nonce) if found is not None else None
-        if one is not None and not one.offsets and probe.may_fail(one, known.values(), now):
+        if one is not None and not one.offsets and probe_records.may_fail(one, known.values(), now):
             raise ProbeError("a probe was announced, and where its records are isn't yet; nothing is wrong")
     own = [found for _, found in elements if found is not None and found.is_announced(known)]
     if not own:
@@ -162,7 +162,9 @@ def answered(
             failed=bool(failing),
             request_id=request_id,
         )
-        for one in [one for one in own if known[one.mark.nonce].is_since(now, probe.TELLING_SECONDS)][:MOST_TOLD]
+        for one in [one for one in own if known[one.mark.nonce].is_since(now, probe_records.TELLING_SECONDS)][
+            :MOST_TOLD
+        ]
     ]
     where = [one.where for one in own]
     _log.info("records of a probe", extra={"records": where, "told": len(told), "failing": len(failing)})
@@ -185,7 +187,9 @@ def apart(payload: bytes) -> list[tuple[bytes, Found | None]]:
         elements = msgspec.json.decode(array, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         return []
-    return [(bytes(element), _record(element) if probe.could_hold(bytes(element)) else None) for element in elements]
+    return [
+        (bytes(element), _record(element) if probe_records.could_hold(bytes(element)) else None) for element in elements
+    ]
 
 
 class _Data(msgspec.Struct):
@@ -211,7 +215,7 @@ def _record(element: msgspec.Raw) -> Found | None:
         data = msgspec.json.decode(text, type=_Event).data
         if data is msgspec.UNSET:
             data = msgspec.json.decode(text, type=_Data)
-        mark = probe.find({"key": _short(data.key), "value": _short(data.value)})
+        mark = probe_records.find({"key": _short(data.key), "value": _short(data.value)})
         place = _short(data.topic), _short(data.partition), _short(data.offset)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
@@ -236,7 +240,8 @@ def _number(value: object) -> object:
 def tell(connections: Connections, topic: str, sightings: Sequence[Sighting], deadline: Deadline) -> None:
     """Write into the status topic; failures are logged and nothing else, for no row depends on it."""
     appends = [
-        Append(topic, BY_KEY, Original(key=sighting.key, value=probe.encode(sighting))) for sighting in sightings
+        Append(topic, BY_KEY, Original(key=sighting.key, value=probe_records.encode(sighting)))
+        for sighting in sightings
     ]
     try:
         outcomes = Appender(connections.configuration).append(appends, deadline.within(TELL_SECONDS))

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from kafka_maxcompute.brokers.originals import is_of_one_time
 from kafka_maxcompute.errors import NowhereError
+from kafka_maxcompute.maxcompute.table import CONTENT
 from kafka_maxcompute.offsets import intervals
-from kafka_maxcompute.originals import is_of_one_time
-from kafka_maxcompute.table import CONTENT
 from maxcompute_sink.rejected import LOGGED_TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from fc_powertools import Deadline, Metrics
+    from kafka_maxcompute.brokers.originals import Original, Originals
     from kafka_maxcompute.offsets import Intervals, TopicPartition
-    from kafka_maxcompute.originals import Original, Originals
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
 
 READ_SECONDS = 60.0
 """How long a batch waits for the log; a read takes well below a second."""

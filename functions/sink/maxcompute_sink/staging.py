@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.table import Column
-    from kafka_maxcompute.upload_sessions import UploadSession, UploadSessions
+    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, UploadSessions
     from maxcompute_sink.blocks import Block
 
 BLOCK_ID = 0

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import project, table_definition, time_zone
 from kafka_maxcompute.errors import TableChangedError
-from kafka_maxcompute.table import check
+from kafka_maxcompute.maxcompute import project, table_definition
+from kafka_maxcompute.maxcompute.table import check
+from kafka_maxcompute.settings import time_zone
 from maxcompute_sink.blocks import Preparation
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.service import Service
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.table import TableDefinition
+    from kafka_maxcompute.maxcompute.service import Service
+    from kafka_maxcompute.maxcompute.table import TableDefinition
+    from kafka_maxcompute.settings.settings import Settings
 
 LOOK_SECONDS = 15.0
 """How long a delivery may wait for the definition, so that time is left to write the batch."""

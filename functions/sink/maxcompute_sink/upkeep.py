@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
-from kafka_maxcompute import log_bounds
+from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.status_topic import Status
 from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import marks, source_topics
 from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.ledger.state import is_claimed
-from kafka_maxcompute.status_topic import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from fc_powertools import Deadline, Metrics
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.gaps import Limits
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State

@@ -7,17 +7,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.appending import Appender
-from kafka_maxcompute.audit.topic_ends import topic_ends
+from kafka_maxcompute.brokers.appending import Appender
+from kafka_maxcompute.brokers.originals import Original, digest, is_of_one_time
+from kafka_maxcompute.brokers.topic_log import KafkaOriginals, place
+from kafka_maxcompute.dead_letters.generations import era
 from kafka_maxcompute.errors import BatchError
-from kafka_maxcompute.generations import era
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import intervals
-from kafka_maxcompute.originals import Original, digest, is_of_one_time
-from kafka_maxcompute.topic_log import KafkaOriginals, place
 from provisioning import brokers
+from provisioning.audit.topic_ends import topic_ends
 from provisioning.redrive import catalogue, delivered
 from provisioning.redrive.notes import place_of
 from provisioning.redrive.sending import SEND_SECONDS, Sender, groups

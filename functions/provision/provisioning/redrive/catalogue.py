@@ -6,11 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import dead_letters, originals
-from kafka_maxcompute.documents import DocumentError
+from kafka_maxcompute.brokers import originals
+from kafka_maxcompute.brokers.documents import DocumentError
+from kafka_maxcompute.brokers.originals import Original, is_of_one_time
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG
+from kafka_maxcompute.dead_letters import dead_letter
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.originals import Original, is_of_one_time
-from kafka_maxcompute.topic_log import WHOLE_LOG
 from provisioning.redrive import delivered, notes
 from provisioning.redrive.notes import Notes, identity, place_of
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.brokers.originals import TopicPartition
+    from kafka_maxcompute.brokers.topic_log import KafkaOriginals
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.originals import TopicPartition
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.topic_log import KafkaOriginals
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.redrive.selection import Lossy, Selection
 
 
@@ -137,15 +138,15 @@ def note(found: Catalogue, record: Original) -> bool:
 def whole_letter(entry: Entry, record: Original, settings: Settings) -> DeadLetter | None:
     """The letter of an entry with its bytes, out of the record at its place."""
     if entry.place.element is None:
-        return dead_letters.parse(record)
+        return dead_letter.parse(record)
     parts = list(delivered.elements(record.value or b""))
     return delivered.letter(parts[entry.place.element], settings.name, settings.value_type)
 
 
 def _take(found: Catalogue, settings: Settings, selection: Selection, place: Place, record: Original) -> None:
-    letter = dead_letters.parse(record)
+    letter = dead_letter.parse(record)
     if letter is not None:
-        _add(found, selection, _entry(letter, place, dead_letters.size(record), record.timestamp, settings))
+        _add(found, selection, _entry(letter, place, dead_letter.size(record), record.timestamp, settings))
     elif not note(found, record):
         found.unreadable += 1
 

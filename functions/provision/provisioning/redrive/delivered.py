@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from kafka_maxcompute.dead_letters import DeadLetter
-from kafka_maxcompute.originals import Original
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from kafka_maxcompute import documents
-from kafka_maxcompute.dead_letters import PREFIX
+from kafka_maxcompute.brokers import documents
+from kafka_maxcompute.brokers.originals import Original
+from kafka_maxcompute.dead_letters.dead_letter import PREFIX
 from kafka_maxcompute.ledger import marks
-from kafka_maxcompute.originals import Original
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 
 NOTE_HEADER = f"{PREFIX}redrive"
 """Marks a record of the error topic that is no letter but a note."""

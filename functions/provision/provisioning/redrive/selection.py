@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from kafka_maxcompute.dead_letters import REASONS
+from kafka_maxcompute.dead_letters.dead_letter import REASONS
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.names import TOPIC
-from kafka_maxcompute.setting import instant, shown
+from kafka_maxcompute.settings.names import TOPIC
+from kafka_maxcompute.settings.setting import instant, shown
 from provisioning.redrive.delivered import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kafka_maxcompute.dead_letters import DeadLetter
+    from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 
 Lossy: TypeAlias = Literal["as-delivered", "truncated"]
 UNCLEAR = "unclear"

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError
 
-from kafka_maxcompute import topic_log
-from kafka_maxcompute.appending import NOW, Append
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers import topic_log
+from kafka_maxcompute.brokers.appending import NOW, Append
+from kafka_maxcompute.brokers.broker_errors import fault
+from kafka_maxcompute.brokers.originals import digest
 from kafka_maxcompute.errors import DeadlineError
-from kafka_maxcompute.originals import digest
 from provisioning.redrive import catalogue
 from provisioning.redrive.notes import Claim, Done, Release, encode
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.appending import Appender, Outcome
-    from kafka_maxcompute.audit.topic_ends import Ends
+    from kafka_maxcompute.brokers.appending import Appender, Outcome
+    from kafka_maxcompute.brokers.originals import Original
+    from kafka_maxcompute.brokers.topic_log import KafkaOriginals
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.originals import Original
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.topic_log import KafkaOriginals
+    from kafka_maxcompute.settings.settings import Settings
+    from provisioning.audit.topic_ends import Ends
     from provisioning.redrive.catalogue import Catalogue, Entry
     from provisioning.redrive.notes import Note
 

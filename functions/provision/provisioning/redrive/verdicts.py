@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from kafka_maxcompute.diverted import UNLOGGED
-from kafka_maxcompute.generations import era
+from kafka_maxcompute.brokers.originals import is_of_one_time
+from kafka_maxcompute.dead_letters.error_topic import UNLOGGED
+from kafka_maxcompute.dead_letters.generations import era
 from kafka_maxcompute.offsets import contains, intervals
-from kafka_maxcompute.originals import is_of_one_time
 from provisioning.redrive.catalogue import was_reset
 from provisioning.redrive.notes import OF_GENERATION, WHOLE, place_of
 from provisioning.redrive.selection import UNCLEAR
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.redrive.catalogue import Entry
     from provisioning.redrive.notes import Claim, Notes
     from provisioning.redrive.selection import Selection

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from kafka_maxcompute import log_bounds
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.source_topics import asking
 from provisioning import brokers
@@ -17,7 +17,7 @@ from provisioning import brokers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
     from provisioning.resource import Difference
 

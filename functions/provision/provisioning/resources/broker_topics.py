@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger import offset_topic
 from provisioning import brokers
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
     from provisioning.resources.topics import Purpose
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from kafka_maxcompute import sql
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.maxcompute import sql
+from kafka_maxcompute.maxcompute.statements import run_security
 from kafka_maxcompute.retrying import until
-from kafka_maxcompute.statements import run_security
 from provisioning.resource import Difference
 
 if TYPE_CHECKING:

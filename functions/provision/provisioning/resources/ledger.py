@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError
 
+from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.errors import ConfigurationError, LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity, offset_topic
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Genesis, Reset
 from kafka_maxcompute.ledger.source_topics import ids
-from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC
 from provisioning import brokers
 from provisioning.plan import step
 from provisioning.resource import Difference
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.operations import Identity, Snapshot, State
+    from kafka_maxcompute.maxcompute.table import TableDefinition
     from kafka_maxcompute.offsets import Intervals, TopicPartition
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.table import TableDefinition
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
 
 NO_TOPIC = frozenset({NO_SUCH_TOPIC, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.kms import GET_SECRET_VALUE
+from kafka_maxcompute.control.kms import GET_SECRET_VALUE
 from provisioning.operations import (
     ATTACH_POLICY,
     CREATE_POLICY,

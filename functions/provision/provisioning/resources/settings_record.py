@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute import documents
+from kafka_maxcompute.brokers import documents
 from kafka_maxcompute.errors import RefusedError
 from provisioning import brokers
 from provisioning.meaning import meaning

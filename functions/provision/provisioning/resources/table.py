@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute import sql, table_definition
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
-from kafka_maxcompute.statements import run_sql
-from kafka_maxcompute.table import check, create_statement
+from kafka_maxcompute.maxcompute import sql, table_definition
+from kafka_maxcompute.maxcompute.statements import run_sql
+from kafka_maxcompute.maxcompute.table import check, create_statement
 from provisioning.resource import Difference
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.settings import Settings
-    from kafka_maxcompute.table import Column, TableDefinition
+    from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
 
 ABSENT = frozenset({"NoSuchTable", "NoSuchObject"})

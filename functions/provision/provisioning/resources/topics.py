@@ -11,7 +11,7 @@ from provisioning.operations import CREATE_TOPIC, DELETE_TOPIC, GET_TOPICS
 from provisioning.resource import Difference
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.settings import Settings
+    from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
     from provisioning.resource import Remedy
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.brokers.originals import Originals
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets
-    from kafka_maxcompute.originals import Originals
 
 MANY = 5_000
 """Gaps of all topic-partitions together that are let be: they take some 20 KB of a snapshot at most."""

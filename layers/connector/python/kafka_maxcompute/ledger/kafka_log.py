@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from kafka_maxcompute import log_bounds, login
-from kafka_maxcompute.broker_faults import BROKEN, fault, is_fatal
+from kafka_maxcompute.brokers import log_bounds, login
+from kafka_maxcompute.brokers.broker_errors import BROKEN, fault, is_fatal
+from kafka_maxcompute.brokers.login import LoginConsumer
 from kafka_maxcompute.errors import DeadlineError, UnavailableError
 from kafka_maxcompute.ledger.log import LogRecord, PositionLostError
-from kafka_maxcompute.login import LoginConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from kafka_maxcompute import documents
-from kafka_maxcompute import originals as logs
-from kafka_maxcompute.diverted import REPLACED, is_delivered, nothing
+from kafka_maxcompute.brokers import documents
+from kafka_maxcompute.brokers import originals as logs
+from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.diverted import Delivered, Known
+    from kafka_maxcompute.brokers.originals import Found, Original, Originals
+    from kafka_maxcompute.dead_letters.error_topic import Delivered, Known
     from kafka_maxcompute.ledger.operations import Claim, Divert, State
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
-    from kafka_maxcompute.originals import Found, Original, Originals
 
 DIGEST_BYTES = 12
 """Kept of a SHA-256: two different records are taken for one in 1 of 2^96 cases."""

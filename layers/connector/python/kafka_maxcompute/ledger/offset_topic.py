@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined] # public, not marked so
 
-from kafka_maxcompute import login
-from kafka_maxcompute.broker_faults import fault
+from kafka_maxcompute.brokers import login
+from kafka_maxcompute.brokers.broker_errors import fault
+from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC, QUESTION_SECONDS
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.ledger.kafka_log import PARTITION
 from kafka_maxcompute.ledger.source_topics import ANSWERLESS_SECONDS, UNANSWERED
-from kafka_maxcompute.log_bounds import NO_SUCH_TOPIC, QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,8 +24,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from kafka_maxcompute import documents
-from kafka_maxcompute.documents import DocumentError
+from kafka_maxcompute.brokers import documents
+from kafka_maxcompute.brokers.documents import DocumentError
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger.packed import pack, unpack
 from kafka_maxcompute.offsets import Intervals, TopicPartition

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from kafka_maxcompute import log_bounds
-from kafka_maxcompute.broker_faults import fault
-from kafka_maxcompute.brokers import consumer
-from kafka_maxcompute.diverted import nothing
+from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.broker_errors import fault
+from kafka_maxcompute.brokers.clients import consumer
+from kafka_maxcompute.brokers.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.dead_letters.error_topic import nothing
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed
-from kafka_maxcompute.log_bounds import QUESTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # public, not marked so
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.diverted import Known
+    from kafka_maxcompute.brokers.login import LoginConsumer
+    from kafka_maxcompute.brokers.originals import Originals
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.operations import ByTopicPartition, State
-    from kafka_maxcompute.login import LoginConsumer
     from kafka_maxcompute.offsets import Offsets, TopicPartition
-    from kafka_maxcompute.originals import Originals
 
 ANSWERLESS_SECONDS = 2.0
 """How long a question is waited for that old brokers and the embedded one can't answer."""

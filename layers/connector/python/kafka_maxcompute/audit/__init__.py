@@ -1,1 +1,0 @@
-"""Whether every record is where it belongs: table, ledger, error topic and log, compared by topic-partition."""

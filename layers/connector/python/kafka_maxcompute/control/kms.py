@@ -1,0 +1,37 @@
+"""Secrets that Alibaba Cloud's Key Management Service keeps, read by their names.
+
+The call and its answer are those of the official SDK (alibabacloud_kms20160120 3.3.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute.control.operation import Operation, Product
+from kafka_maxcompute.errors import RefusedError
+
+if TYPE_CHECKING:
+    from kafka_maxcompute.control.control_plane import ControlPlane
+
+GET_SECRET_VALUE = Operation(
+    Product("2016-01-20", "kms.{region}.aliyuncs.com", "query"),
+    "GetSecretValue",
+    "kms:GetSecretValue",
+    "acs:kms:{region}:{account}:secret/{secret}",
+)
+
+
+def secret_name(reference: str) -> str:
+    """The secret that a setting refers to; "" where it refers to something else, or to nothing."""
+    kind, _, name = reference.partition(":")
+    return name if kind == "kms" else ""
+
+
+def secret(name: str, control: ControlPlane) -> str:
+    """The present value of a generic secret of text; raises the errors of `ControlPlane.call`."""
+    answer = control.knowing(secret=name).call(GET_SECRET_VALUE, {"SecretName": name})
+    kind, value = str(answer.get("SecretDataType", "text")), answer.get("SecretData")
+    if kind != "text" or not isinstance(value, str) or not value:
+        found = f"expected the secret {name} to be text, found {kind if kind != 'text' else 'none'}"
+        raise RefusedError(f"{found}; store the password itself as a generic secret of text", code="WrongSecret")
+    return value

@@ -1,0 +1,1 @@
+"""MaxCompute: requests, SQL, the table, upload sessions."""

@@ -1,0 +1,168 @@
+"""Statements for MaxCompute, built out of parsed parts: the one place where their text is made.
+
+A `Statement` is always exactly one statement. Its parts are names that keep `names.MAXCOMPUTE`, types that
+`column_type.parse` has read, whole numbers, and literals that are escaped here; anything else raises
+`ConfigurationError`. MaxCompute's jobs have no parameters, so values are written into the text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.maxcompute import column_type
+from kafka_maxcompute.settings.names import ACCOUNT, MAXCOMPUTE, ROLE, NameRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.offsets import Interval, TopicPartition
+
+PRIVILEGES = ("CreateInstance", "Describe", "Alter", "Update", "Select")
+"""What is granted and revoked here."""
+_PRINCIPAL = re.compile(r"RAM\$(?P<account>[^:]+):role/(?P<role>.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The text of one statement; made by this module's functions only."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def create_table(table: str, columns: Sequence[Column], partition_columns: Sequence[Column]) -> Statement:
+    """Make a table unless it is there."""
+    listed, partitions = (", ".join(map(_column, some)) for some in (columns, partition_columns))
+    return Statement(f"CREATE TABLE IF NOT EXISTS {identifier(table)} ({listed}) PARTITIONED BY ({partitions});")
+
+
+def drop_table(table: str) -> Statement:
+    """Remove a table with its rows, if it is there."""
+    return Statement(f"DROP TABLE IF EXISTS {identifier(table)};")
+
+
+def count_rows(
+    table: str, partition_column: str, partition_value: str, ranges: Iterable[tuple[TopicPartition, Interval]]
+) -> Statement:
+    """The rows of these offsets in a partition, as one row with the column `found`."""
+    wanted = " OR ".join(
+        f"(`topic` = {literal(topic)} AND `partition` = {number:d} AND `offset` BETWEEN {first:d} AND {last:d})"
+        for (topic, number), (first, last) in ranges
+    )
+    where = f"{identifier(partition_column)} = {literal(partition_value)} AND ({wanted})"
+    return Statement(f"SELECT COUNT(*) AS found FROM {identifier(table)} WHERE {where};")  # noqa: S608 # parsed parts
+
+
+def runs_of_offsets(
+    table: str, partition_column: str, topic: str, after: tuple[int, int] | None, page: int
+) -> Statement:
+    """The rows of a topic as runs of offsets, ordered; the first `page` of them after a topic-partition's offset.
+
+    Columns: partition, lowest and highest (partition values), copies, first_offset, last_offset.
+    """
+    # Rows of one offset become one line first, so that repeats form runs of their own. Within equal partition values
+    # and numbers of copies, offset minus row number is the same for neighbours and for nobody else. The condition on
+    # the partition column is for projects that refuse to scan a whole table without one.
+    column, further = identifier(partition_column), ""
+    if after is not None:
+        partition, offset = after
+        further = f" AND (`partition` > {partition:d} OR (`partition` = {partition:d} AND `offset` > {offset:d}))"
+    return Statement(
+        f"""\
+SELECT `partition`, lowest, highest, copies, MIN(`offset`) AS first_offset, MAX(`offset`) AS last_offset
+FROM (
+  SELECT `partition`, `offset`, lowest, highest, copies,
+    `offset` - ROW_NUMBER() OVER (PARTITION BY `partition`, lowest, highest, copies ORDER BY `offset`) AS island
+  FROM (
+    SELECT `partition`, `offset`, MIN({column}) AS lowest, MAX({column}) AS highest, COUNT(*) AS copies
+    FROM {identifier(table)}
+    WHERE {column} > '' AND topic = {literal(topic)} AND `offset` >= 0{further}
+    GROUP BY `partition`, `offset`
+  ) AS offsets
+) AS numbered
+GROUP BY `partition`, lowest, highest, copies, island
+ORDER BY `partition`, first_offset LIMIT {page:d};"""  # noqa: S608 # parsed parts
+    )
+
+
+def add_user(principal: str) -> Statement:
+    """Let a RAM role be a user of the project."""
+    return Statement(f"add user {user(principal)};")
+
+
+def remove_user(principal: str) -> Statement:
+    """Take a user out of the project."""
+    return Statement(f"remove user {user(principal)};")
+
+
+def grant_admin(principal: str) -> Statement:
+    """Let a user administer the project."""
+    return Statement(f"grant admin to {user(principal)};")
+
+
+def show_grants(principal: str) -> Statement:
+    """What a user may do."""
+    return Statement(f"show grants for {user(principal)};")
+
+
+def grant(privileges: Sequence[str], kind: str, name: str, principal: str) -> Statement:
+    """Allow a user these of `PRIVILEGES` on a "project" or a "table"."""
+    return Statement(f"grant {_privileges(privileges)} on {_object(kind, name)} to user {user(principal)};")
+
+
+def revoke(privileges: Sequence[str], kind: str, name: str, principal: str) -> Statement:
+    """Take them back."""
+    return Statement(f"revoke {_privileges(privileges)} on {_object(kind, name)} from user {user(principal)};")
+
+
+def identifier(name: str) -> str:
+    """The name of a table or column, in back quotes."""
+    return f"`{_checked(name, MAXCOMPUTE, 'a name')}`"
+
+
+def literal(value: str) -> str:
+    """A string of MaxCompute's SQL; a backslash begins an escape there, and a line may end within quotes."""
+    if "\0" in value:
+        raise ConfigurationError(["a text for SQL: expected no NUL character, found one"])
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def user(principal: str) -> str:
+    """A RAM role as statements of access control name it, in back quotes: RAM$<account>:role/<role>."""
+    match = _PRINCIPAL.fullmatch(principal)
+    if match is None:
+        raise ConfigurationError([f"a user: expected RAM$<account>:role/<role>, found {principal[:80]!r}"])
+    return f"`RAM${_checked(match['account'], ACCOUNT, 'a user')}:role/{_checked(match['role'], ROLE, 'a user')}`"
+
+
+def _column(column: Column) -> str:
+    try:
+        return f"{identifier(column.name)} {column_type.parse(column.type)}"
+    except ValueError as error:
+        raise ConfigurationError([f"column {column.name}: {error}, found {column.type[:80]!r}; correct it"]) from None
+
+
+def _privileges(privileges: Sequence[str]) -> str:
+    if not privileges or not set(privileges) <= set(PRIVILEGES):
+        raise ConfigurationError([f"privileges: expected some of {', '.join(PRIVILEGES)}, found {list(privileges)!r}"])
+    return ", ".join(privileges)
+
+
+def _object(kind: str, name: str) -> str:
+    """Statements of access control take names without back quotes, as the connector document writes them."""
+    if kind not in {"project", "table"}:
+        raise ConfigurationError([f"an object of a grant: expected project or table, found {kind!r}"])
+    return f"{kind} {_checked(name, MAXCOMPUTE, f'a {kind}')}"
+
+
+def _checked(name: str, rule: NameRule, what: str) -> str:
+    if not rule.allows(name):
+        raise ConfigurationError([f"{what}: expected {rule.expected}, found {name[:80]!r}; take another"])
+    return name

@@ -1,0 +1,161 @@
+"""Upload sessions by MaxCompute's Tunnel, as PyODPS 0.13.2 speaks it (odps/tunnel/tabletunnel.py)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from kafka_maxcompute.errors import UnavailableError
+from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.upload_sessions import State, Status, UploadSession
+from kafka_maxcompute.retrying import until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fc_powertools import Deadline
+    from kafka_maxcompute.maxcompute.service import Service
+    from kafka_maxcompute.settings.destinations import Destinations, Vouched
+    from kafka_maxcompute.settings.settings import Settings
+
+_HEADERS = {
+    "odps-tunnel-date-transform": "v1",
+    "odps-tunnel-sdk-support-schema-evolution": "true",
+    "x-odps-tunnel-version": "6",
+}
+_ADDRESS = re.compile(rb"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+
+
+class _Block(msgspec.Struct):
+    id: int = msgspec.field(name="BlockID")
+
+
+class _Answer(msgspec.Struct):
+    """What the service says of a session; it says more, such as the table's columns."""
+
+    id: str = msgspec.field(name="UploadID")
+    status: str = msgspec.field(name="Status")
+    blocks: list[_Block] = msgspec.field(name="UploadedBlockList", default_factory=list)
+
+
+class _Column(msgspec.Struct):
+    name: str
+    type: str
+
+
+class _Schema(msgspec.Struct):
+    columns: list[_Column]
+
+
+class _Opened(_Answer, kw_only=True):
+    """The answer to the request for a session, which has to tell the columns that its blocks must have."""
+
+    schema: _Schema = msgspec.field(name="Schema")
+
+
+Told = TypeVar("Told", bound=_Answer)
+
+
+def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Deadline) -> Vouched:
+    """The address of the project's Tunnel service, as MaxCompute's endpoint names it.
+
+    Raises `ConfigurationError` if requests with the role's keys may not go there.
+    """
+    doing = "ask for the Tunnel endpoint"
+    for attempt in until(deadline):
+        with attempt:
+            answer = service.request("GET", "/tunnel", params={"service": ""}, doing=doing, deadline=deadline)
+            if not _ADDRESS.fullmatch(answer):
+                raise UnavailableError(f"could not {doing}: expected host:port, found {len(answer)} other bytes")
+    address = f"{service.endpoint.partition('://')[0]}://{answer.decode()}"
+    return destinations.told_tunnel(address, by=service.endpoint)
+
+
+class TunnelUploadSessions:
+    """The sessions of a connector's table, by a service at the Tunnel endpoint.
+
+    Opening, writing and looking are asked for again until the deadline, because doing so twice has the effect of once
+    (an empty session that nobody commits expires). The commit is sent once.
+    """
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self._service = service
+        self._path = f"/tables/{settings.table}"
+        self._column = settings.partition_column
+
+    def open(self, partition_value: str, deadline: Deadline) -> UploadSession:
+        """A new session for a partition, which is created if need be."""
+        params = {"uploads": "1", "reload": "False", "create_partition": "true", **self._partition(partition_value)}
+        doing = f"open an upload session for {partition_value!r}"
+        answer = self._repeated("POST", params, doing, deadline, _Opened)
+        columns = tuple(Column(column.name, column.type.upper()) for column in answer.schema.columns)
+        return UploadSession(answer.id, partition_value, columns)
+
+    def put_block(
+        self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
+    ) -> None:
+        """Write a block of Arrow data, replacing what a failed attempt may have left."""
+        params = {
+            "uploadid": session.id,
+            "blockid": str(block_id),
+            "arrow": "",
+            **self._partition(session.partition_value),
+        }
+        headers = {**_HEADERS, "Content-Type": "application/octet-stream"}
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        doing = f"write block {block_id} ({len(body)} bytes) of upload session {session.id}"
+        for attempt in until(deadline):
+            with attempt:
+                self._service.request(
+                    "PUT",
+                    self._path,
+                    params=params,
+                    headers=headers,
+                    data=body,
+                    doing=doing,
+                    deadline=deadline,
+                    quotable=False,
+                )
+
+    def look(self, session: UploadSession, deadline: Deadline) -> State:
+        """The session as the service has it now."""
+        params = {"uploadid": session.id, "reload": "True", **self._partition(session.partition_value)}
+        answer = self._repeated("GET", params, f"look at upload session {session.id}", deadline, _Answer)
+        return State(_status(answer), frozenset(block.id for block in answer.blocks))
+
+    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+        """Ask once for the session's commit."""
+        params = {"uploadid": session.id, **self._partition(session.partition_value)}
+        return _status(self._once("POST", params, f"commit upload session {session.id}", deadline, _Answer))
+
+    def _partition(self, value: str) -> dict[str, str]:
+        """The partition as Tunnel wants it: without quotes, whatever the value holds."""
+        return {"partition": f"{self._column}={value}"}
+
+    def _repeated(
+        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[Told]
+    ) -> Told:
+        for attempt in until(deadline):
+            with attempt:
+                answer = self._once(method, params, doing, deadline, expected)
+        return answer
+
+    def _once(
+        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[Told]
+    ) -> Told:
+        body = self._service.request(
+            method, self._path, params=params, headers=_HEADERS, doing=doing, deadline=deadline
+        )
+        try:
+            return msgspec.json.decode(body, type=expected)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            message = f"could not {doing}: expected JSON of a session, found {len(body)} bytes that aren't"
+            raise UnavailableError(message) from None
+
+
+def _status(answer: _Answer) -> Status:
+    """The status, UNKNOWN where the service has a word that the SDKs don't know."""
+    return Status.__members__.get(answer.status.upper(), Status.UNKNOWN)

@@ -1,0 +1,199 @@
+"""What settings have to keep among one another, and what works but is better known.
+
+A rule gets the settings that it names and yields its faults, each as the setting to mend and what is wrong. It is asked
+as soon as those settings can be read, whatever is wrong with others, so that one pass finds every fault.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kafka_maxcompute.maxcompute.endpoint import locate
+from kafka_maxcompute.settings.names import CREATED_TOPIC
+from kafka_maxcompute.settings.setting import SECRET_EXPECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from kafka_maxcompute.settings.settings import Settings
+
+    Faults = Iterator[tuple[str, str]]
+
+OWN_TOPICS = ("offset_topic", "config_topic", "status_topic", "dead_letter_topic", "error_topic")
+TABLE_COLUMNS = ("topic", "partition", "offset", "key", "value")
+
+
+def format_of_mode(mode: str, format: str) -> Faults:  # noqa: A002 # the setting's name
+    """CSV takes a record's key or its value apart, not both (D23)."""
+    if mode == "DEFAULT" and format == "CSV":
+        yield "format", "CSV needs mode KEY or VALUE, found mode DEFAULT; set one of these, or format TEXT or BINARY"
+
+
+def format_of_values(mode: str, format: str, value_type: str) -> Faults:  # noqa: A002 # the setting's name
+    """A value that the stream has parsed as JSON is neither the producer's bytes nor a CSV line any more."""
+    if mode != "KEY" and format != "TEXT" and value_type == "Json":
+        better = "Binary" if format == "BINARY" else "Text or Binary"
+        found = f"format {format} needs values as they were sent, found Json, which the stream parses"
+        yield "value_type", f"{found}; set it to {better}, here and in the stream"
+
+
+def endpoint_in_region(endpoint: str, table_region: str) -> Faults:
+    """The endpoint must be the one of the table's region (D19)."""
+    region = locate(endpoint).region
+    if region and region != table_region:
+        yield "endpoint", f"leads to {region}, but table_region is {table_region}; mend whichever of them is wrong"
+
+
+def tunnel_in_region(tunnel_endpoint: str, table_region: str) -> Faults:
+    """The tunnel endpoint must be the one of the table's region (D19)."""
+    region = locate(tunnel_endpoint).region
+    if region and region != table_region:
+        found = f"leads to {region}, but table_region is {table_region}"
+        yield "tunnel_endpoint", f"{found}; leave it out, then the endpoint is asked for it"
+
+
+def endpoint_reachable(endpoint: str, region: str, table_region: str, *, allow_public_endpoint: bool) -> Faults:
+    """Functions reach a VPC endpoint of their own region, and the Internet where that is allowed (D19)."""
+    network = locate(endpoint).network
+    if network == "intranet":
+        reachable = f"service.{table_region}-vpc.maxcompute.aliyun-inc.com"
+        yield "endpoint", f"functions can't reach an -intranet endpoint; use {reachable}"
+    if region == table_region:
+        return
+    if network == "vpc":
+        found = f"functions in {region} can't reach a VPC endpoint of {table_region}"
+        remedy = "put the table into the same region, or use the public endpoint and set allow_public_endpoint to true"
+        yield "endpoint", f"{found}; {remedy}"
+    elif not allow_public_endpoint:
+        found = f"records would go from {region} to {table_region} over the Internet, which is slower and paid"
+        yield "allow_public_endpoint", f"{found}; put the table into the same region, or set this to true"
+
+
+def topics_apart(source_topic: str, **own_topics: str) -> Faults:
+    """The connector's topics hold different things; only dead letters and error data may share one (D10-D13)."""
+    taken = {source_topic: "source_topic"}
+    for setting, topic in own_topics.items():
+        other = taken.setdefault(topic, setting)
+        if other != setting and {other, setting} != {"dead_letter_topic", "error_topic"}:
+            yield setting, f"topic {topic} is {other} already; give it a topic of its own"
+
+
+def topics_creatable(resource_creation: str, **topics: str) -> Faults:
+    """Topics that are to be created need names that the service creates (D09, D15)."""
+    if resource_creation == "auto":
+        for setting, topic in topics.items():
+            if not CREATED_TOPIC.allows(topic):
+                yield setting, f"with resource_creation auto, expected {CREATED_TOPIC.expected}, found {topic!r}"
+
+
+def partition_column_apart(partition_column: str) -> Faults:
+    """A table can't have a partition column of the same name as another column."""
+    if partition_column.lower() in TABLE_COLUMNS:
+        yield "partition_column", f"{partition_column} is the name of another column; take another, such as pt"
+
+
+def login_of_protocol(security_protocol: str, sasl_mechanism: str, sasl_username: str, sasl_password: str) -> Faults:
+    """SASL needs all three of a login; without SASL none of them would be used."""
+    given = {"sasl_mechanism": sasl_mechanism, "sasl_username": sasl_username, "sasl_password": sasl_password}
+    wanted = {
+        "sasl_mechanism": "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+        "sasl_username": "the user's name",
+        "sasl_password": SECRET_EXPECTED,
+    }
+    for setting, value in given.items():
+        if security_protocol.startswith("SASL_") and not value:
+            yield setting, f"security_protocol {security_protocol} needs it; set it to {wanted[setting]}"
+        elif value and not security_protocol.startswith("SASL_"):
+            found = f"security_protocol {security_protocol} uses no login"
+            yield setting, f"{found}; set that to SASL_SSL or SASL_PLAINTEXT, or leave this out"
+
+
+def certificates_of_protocol(security_protocol: str, ssl_ca: str, *, ssl_check_hostname: bool) -> Faults:
+    """What is set for TLS is used with TLS only."""
+    if not security_protocol.endswith("SSL"):
+        for setting, given in (("ssl_ca", bool(ssl_ca)), ("ssl_check_hostname", not ssl_check_hostname)):
+            if given:
+                found = f"security_protocol {security_protocol} uses no TLS"
+                yield setting, f"{found}; set that to SASL_SSL or SSL, or leave this out"
+
+
+def servers_of_delivery(delivery: str, bootstrap_servers: str) -> Faults:
+    """The ledger of claims is a topic, which the sink itself reads and writes (D10)."""
+    if delivery == "exactly-once" and not bootstrap_servers:
+        yield (
+            "bootstrap_servers",
+            "delivery exactly-once needs it; set it to host:port of the brokers, or delivery to at-least-once",
+        )
+
+
+def servers_of_control(control: str, bootstrap_servers: str) -> Faults:
+    """Without the service's API, brokers are reached by their addresses only."""
+    if control == "admin" and not bootstrap_servers:
+        yield "bootstrap_servers", "control admin needs it; set it to host:port of the brokers"
+
+
+RULES: tuple[tuple[tuple[str, ...], Callable[..., Faults]], ...] = (
+    (("mode", "format"), format_of_mode),
+    (("mode", "format", "value_type"), format_of_values),
+    (("endpoint", "table_region"), endpoint_in_region),
+    (("tunnel_endpoint", "table_region"), tunnel_in_region),
+    (("endpoint", "region", "table_region", "allow_public_endpoint"), endpoint_reachable),
+    (("source_topic", *OWN_TOPICS), topics_apart),
+    *((("resource_creation", topic), topics_creatable) for topic in OWN_TOPICS),
+    (("partition_column",), partition_column_apart),
+    (("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"), login_of_protocol),
+    (("security_protocol", "ssl_ca", "ssl_check_hostname"), certificates_of_protocol),
+    (("control", "bootstrap_servers"), servers_of_control),
+    (("delivery", "bootstrap_servers"), servers_of_delivery),
+)
+
+
+def faults(values: Mapping[str, Any]) -> Faults:
+    """The faults of all rules whose settings are among the values."""
+    for needed, rule in RULES:
+        if all(setting in values for setting in needed):
+            yield from rule(**{setting: values[setting] for setting in needed})
+
+
+def advice(settings: Settings) -> tuple[str, ...]:
+    """What works, but should be known before it is deployed; a line each."""
+    found = []
+    if settings.region != settings.table_region:
+        way = f"from {settings.region} to {settings.table_region}"
+        found.append(f"records go {way} over the Internet: that is slower, and traffic is paid for")
+    elif locate(settings.endpoint).network == "public":
+        found.append("endpoint is the public one; the VPC endpoint of the same region has lower latency")
+    if settings.partition == "MINUTE":
+        found.append("partition MINUTE fills a table's 60,000 partitions in 41 days; give the table a lifecycle")
+    found += _replaced(settings)
+    if settings.security_protocol == "SASL_PLAINTEXT" and settings.sasl_mechanism == "PLAIN":
+        found.append("the brokers' password crosses the network in clear text; use SASL_SSL, or a SCRAM mechanism")
+    if not settings.ssl_check_hostname:
+        found.append(
+            "ssl_check_hostname is false: whoever has a certificate of the same authority can pose as a broker"
+        )
+    for setting in OWN_TOPICS:
+        topic, prefix = getattr(settings, setting), _prefix(setting)
+        if not topic.startswith(prefix):
+            found.append(f"{setting} is best named {prefix}..., found {topic}")
+    return tuple(found)
+
+
+def _replaced(settings: Settings) -> Iterator[str]:
+    """What becomes of bytes that aren't UTF-8, of which the stream makes U+FFFD."""
+    parts = {"DEFAULT": "keys and values", "KEY": "keys", "VALUE": "values"}[settings.mode]
+    if settings.value_type == "Binary":
+        if settings.mode == "VALUE":
+            return
+        parts = "keys"
+    if not settings.bootstrap_servers:
+        found = f"the stream replaces bytes of {parts} that aren't UTF-8 by U+FFFD, and they can't be read again"
+        yield f"bootstrap_servers isn't set: {found}, so such {parts} are written as delivered; set the brokers"
+    elif settings.format == "BINARY" and settings.mode != "KEY" and settings.value_type == "Text":
+        found = "values with bytes that aren't UTF-8 are read again from the topic, which costs their batch a read"
+        yield f"value_type is Text: {found}; if there are many, use Binary, here and in the stream"
+
+
+def _prefix(setting: str) -> str:
+    """How the connector document has the names of its topics begin (D10-D13)."""
+    return f"connect-{'error' if setting == 'dead_letter_topic' else setting.removesuffix('_topic')}"

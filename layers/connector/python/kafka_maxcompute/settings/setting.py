@@ -1,0 +1,268 @@
+"""One setting: how its value is read, what it may be, and what it is where nothing is given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, get_args
+
+from kafka_maxcompute.settings import time_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kafka_maxcompute.settings.names import NameRule
+
+SHOWN_CHARACTERS = 80
+"""How much of a wrong value is repeated in a fault."""
+
+SECRET_PREFIX, CERTIFICATE_PREFIX = "CONNECTOR_SECRET_", "CONNECTOR_CA_"
+"""How the names of variables begin that references may name; no other variable of the function is ever read."""
+SECRET_EXPECTED = f"env:{SECRET_PREFIX}... of a variable, or kms:NAME of a secret in KMS"
+
+# Keys of Alibaba Cloud accounts and of their temporary roles begin so; what stands before an @ may be a login, and the
+# query of an address a signature.
+_SECRET = re.compile(r"\A(LTAI|STS\.)|@|//.*\?")
+# A host's name, an IPv4 or a bracketed IPv6 address; Kafka's clients take no more of RFC 3986.
+_SERVER = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
+_SERVERS = re.compile(rf"{_SERVER}(?:,{_SERVER})*")
+_LAST_PORT = 65_535
+# Nothing in it that parsers of addresses read in different ways: no login, escape, backslash, or letters beyond ASCII.
+_ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/(?!\.{0,2}(?:/|\Z))[A-Za-z0-9._~-]+)*/?"
+)
+# KMS: a secret's name has 1 to 64 letters, digits and _ / + = . @ - (CreateSecret, 2016-01-20).
+_REFERENCE = re.compile(rf"env:{SECRET_PREFIX}[A-Za-z0-9_]+|kms:[A-Za-z0-9_/+=.@-]{{1,64}}")
+_CERTIFICATES = re.compile(rf"env:{CERTIFICATE_PREFIX}[A-Za-z0-9_]+")
+# What `datetime.fromisoformat` of Python 3.10 takes; later ones take more, and a setting means the same with each.
+_ISO_TEXT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?)?(?:[zZ]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+LATEST = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z in epoch milliseconds, the latest time that Python can tell."""
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read: `read` raises ValueError for one that isn't as `expected` says.
+
+    `hidden`: a wrong value may be a secret, and is never shown.
+    """
+
+    expected: str
+    read: Callable[[object], object]
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a connector.
+
+    `item` is the part of the connector document that it serves, "" for none. `default` None means that it must be
+    given; `derived` is a default made of other settings that stand before it, such as "connect-{name}".
+    """
+
+    item: str
+    kind: Kind
+    default: str | int | bool | None = None
+    derived: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether the setting must be given."""
+        return self.default is None and not self.derived
+
+
+def named(rule: NameRule) -> Kind:
+    """A name that keeps a rule."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not rule.allows(text):
+            raise ValueError(rule.expected)
+        return text
+
+    return Kind(rule.expected, read)
+
+
+def choice(literal: object) -> Kind:
+    """One of the values of a Literal type; upper and lower case don't matter."""
+    allowed: tuple[str, ...] = get_args(literal)
+    by_lower_case = {value.lower(): value for value in allowed}
+
+    def read(value: object) -> str:
+        return by_lower_case[_text(value).lower()]
+
+    return Kind(f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0], read)
+
+
+def unseen(kind: Kind) -> Kind:
+    """The same, whose wrong values are never shown: a password may have been given in its place."""
+    return replace(kind, hidden=True)
+
+
+def number(*allowed: int) -> Kind:
+    """One of a few whole numbers."""
+
+    def read(value: object) -> int:
+        found = _whole(value)
+        if found not in allowed:
+            raise ValueError(found)
+        return found
+
+    return Kind(f"one of {', '.join(map(str, allowed))}", read)
+
+
+def seconds(most: int) -> Kind:
+    """A whole number of seconds from 0."""
+
+    def read(value: object) -> int:
+        found = _whole(value)
+        if not 0 <= found <= most:
+            raise ValueError(found)
+        return found
+
+    return Kind(f"whole seconds from 0 to {most}", read)
+
+
+def flag() -> Kind:
+    """True or false."""
+
+    def read(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        text = str(value).lower()
+        if text not in _TRUE | _FALSE:
+            raise ValueError(text)
+        return text in _TRUE
+
+    return Kind("true or false", read)
+
+
+def address() -> Kind:
+    """The address of a service, without the slash at its end."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        match = _ADDRESS.fullmatch(text)
+        if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+            raise ValueError
+        return text.rstrip("/")
+
+    return Kind("an http or https address without login, query or fragment", read)
+
+
+def servers() -> Kind:
+    """Addresses of Kafka brokers, without spaces."""
+
+    def read(value: object) -> str:
+        text = re.sub(r"\s*,\s*", ",", _text(value).strip())
+        ports = [int(server.rpartition(":")[2]) for server in text.split(",")] if _SERVERS.fullmatch(text) else [0]
+        if not 0 < min(ports) <= max(ports) <= _LAST_PORT:
+            raise ValueError
+        return text
+
+    return Kind("host:port, more than one separated by commas", read)
+
+
+def login() -> Kind:
+    """A user's name; SCRAM and PLAIN take any characters but those that can't be seen."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not text.isprintable():
+            raise ValueError
+        return text
+
+    return Kind("a user's name, of printable characters", read, hidden=True)
+
+
+def secret() -> Kind:
+    """Where a secret is: never the secret itself."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not _REFERENCE.fullmatch(text):
+            raise ValueError
+        return text
+
+    return Kind(SECRET_EXPECTED, read, hidden=True)
+
+
+def certificates() -> Kind:
+    """Where certificates of authorities are."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not _CERTIFICATES.fullmatch(text) and not (text.startswith("/") and text.isprintable()):
+            raise ValueError
+        return text
+
+    return Kind(
+        f"env:{CERTIFICATE_PREFIX}... of a variable with PEM text, or the absolute path of a PEM file",
+        read,
+        hidden=True,
+    )
+
+
+def zone() -> Kind:
+    """A time zone, kept as it's written."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        time_zone.parse(text)
+        return text
+
+    return Kind(time_zone.EXPECTED, read)
+
+
+def instant(earliest: str) -> Kind:
+    """A point in time, as epoch milliseconds; from text that is an ISO date or time (UTC if it says nothing else)."""
+    floor = _epoch_ms(earliest)
+
+    def read(value: object) -> int:
+        found = value if isinstance(value, int) and not isinstance(value, bool) else _epoch_ms(_text(value))
+        if not floor <= found <= LATEST:
+            raise ValueError(found)
+        return found
+
+    return Kind(f"an ISO date or time such as 2000-01-01T00:00:00Z, not before {earliest}", read)
+
+
+def shown(value: object) -> str:
+    """A wrong value as a fault may show it: cut short, and not at all where it looks like a secret."""
+    text = repr(value)
+    if _SECRET.search(str(value)):
+        return "a value that looks like a secret and isn't shown"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text)} characters)"
+
+
+def _text(value: object) -> str:
+    """A value that has to be text; YAML and JSON make numbers of digits."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError(value)
+    return str(value)
+
+
+def _whole(value: object) -> int:
+    """A whole number, or its digits."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError(value)
+    if not _WHOLE.fullmatch(str(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+def _epoch_ms(text: str) -> int:
+    """Epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    if not _ISO_TEXT.fullmatch(text):
+        raise ValueError(text)
+    moment = datetime.fromisoformat(re.sub(r"[zZ]\Z", "+00:00", text))
+    moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
+    return int(moment.timestamp() * 1_000)
