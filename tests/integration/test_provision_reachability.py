@@ -12,7 +12,7 @@ from confluent_kafka.admin import ResourceType
 from kafka_maxcompute.errors import RefusedError
 from local_emulator.control_plane.kms import add_secret
 from provisioning import brokers, preflight, reachability, rights
-from provisioning.facts import Facts
+from provisioning.preflight_facts import Facts
 from tests.kafka_security import PASSWORD, USER, SecuredKafka
 from tests.provision_cloud import Surrounding, running
 

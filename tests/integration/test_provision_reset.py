@@ -12,7 +12,7 @@ from kafka_maxcompute.brokers.appending import Append, Appender
 from kafka_maxcompute.brokers.status_topic import Status, encode
 from kafka_maxcompute.ledger.operations import Claim, Settle
 from provisioning import brokers
-from provisioning.connector import resources
+from provisioning.connector_resources import resources
 from provisioning.resources.ledger import Ledger, opened
 from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic

@@ -13,15 +13,15 @@ from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_security, run_sql
 from local_emulator.maxcompute.keys import QUERIES
-from provisioning.connector import resources
+from provisioning.connector_resources import resources
 from provisioning.convergence import converge, dissolve
-from provisioning.plan import step
 from provisioning.resources import topics
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
 from provisioning.resources.role import Role, principal
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.table import Table
+from provisioning.step import step
 from tests.control_plane_clients import ram
 from tests.provision_cloud import ACCOUNT, PROJECT, Surrounding, running
 

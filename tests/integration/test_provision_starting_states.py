@@ -13,7 +13,7 @@ from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_sql
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
-from provisioning.connector import resources
+from provisioning.connector_resources import resources
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
 from provisioning.resources.role import Role

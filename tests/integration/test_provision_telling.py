@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fc_powertools import Deadline
 from kafka_maxcompute.brokers.status_topic import latest
 from kafka_maxcompute.brokers.topic_log import KafkaOriginals
-from provisioning import brokers, telling
+from provisioning import brokers, status_report
 from tests.provision_cloud import Surrounding, running
 from tests.stream_clients import eventually
 
@@ -41,7 +41,7 @@ def test_pause_resume_and_destroy_are_told_and_what_cannot_be_told_stops_nothing
         around.ask("destroy", confirm="orders")
         assert told(around) == ["paused", "running", "removed"]
 
-        monkeypatch.setattr(telling, "SECONDS", 0.0)
+        monkeypatch.setattr(status_report, "SECONDS", 0.0)
         assert around.ask("apply", create_table=True)["state"] == "applied"
         assert around.ask("pause")["state"] == "paused"
         assert told(around) == ["paused", "running", "removed"]

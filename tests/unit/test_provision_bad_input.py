@@ -9,15 +9,15 @@ import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute.table import POSITION, Column, TableDefinition
-from provisioning.facts import Facts
-from provisioning.plan import Step, step
 from provisioning.preflight import faults as preflight_faults
-from provisioning.refusals import refusals
+from provisioning.preflight_facts import Facts
+from provisioning.refused_settings import refusals
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.role import Role, RoleState, trust
 from provisioning.resources.table import Table
 from provisioning.resources.trigger import Trigger, TriggerState
+from provisioning.step import Step, step
 
 pytestmark = pytest.mark.quick
 

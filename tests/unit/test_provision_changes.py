@@ -10,12 +10,12 @@ import pytest
 
 from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Pending, State
 from kafka_maxcompute.ledger.state import fold
-from provisioning.changes import Before, changed, faults, risks
-from provisioning.meaning import meaning
-from provisioning.plan import step
+from provisioning.change_effects import meaning
 from provisioning.request import Request, read
 from provisioning.resources.ledger import Ledger, LedgerFound
 from provisioning.resources.settings_record import Recorded, SettingsRecord
+from provisioning.step import step
+from provisioning.unsafe_changes import Before, changed, faults, risks
 
 pytestmark = pytest.mark.quick
 

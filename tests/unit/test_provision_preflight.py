@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.settings.settings import SETTINGS, Settings
-from provisioning.facts import Facts
-from provisioning.plan import Step
 from provisioning.preflight import faults, warnings
-from provisioning.refusals import refusals
+from provisioning.preflight_facts import Facts
+from provisioning.refused_settings import refusals
 from provisioning.request import Request, read
 from provisioning.resources.topics import TopicState
+from provisioning.step import Step
 
 pytestmark = pytest.mark.quick
 

@@ -10,8 +10,7 @@ import pytest
 
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.maxcompute.table import POSITION, Column, TableDefinition
-from provisioning.connector import resources, stream
-from provisioning.plan import step
+from provisioning.connector_resources import resources, stream
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.grants import Grants, granted
@@ -22,6 +21,7 @@ from provisioning.resources.start import Start, StartState
 from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic, TopicState, own_topics
 from provisioning.resources.trigger import Trigger, TriggerState
+from provisioning.step import step
 
 pytestmark = pytest.mark.quick
 

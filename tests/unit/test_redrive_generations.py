@@ -15,8 +15,8 @@ from kafka_maxcompute.settings.settings import Settings
 from provisioning.redrive import catalogue
 from provisioning.redrive.catalogue import Catalogue, Place
 from provisioning.redrive.notes import Claim, Done, identity, place_of
+from provisioning.redrive.redriven import Surroundings, verdict
 from provisioning.redrive.selection import Selection
-from provisioning.redrive.verdicts import Surroundings, verdict
 from tests.ledger_entries import GENESIS, divert, folded, reset
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import BatchError
 from kafka_maxcompute.maxcompute import sql
-from provisioning import brokers, facts, lag, network, probe, standing, trial
+from provisioning import brokers, lag, ledger_status, message_test, network, preflight_facts, probe
 from provisioning.audit.action import audit
-from provisioning.connector import before_deploy, left_alone, resources, stream
+from provisioning.connector_resources import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
-from provisioning.plan import step
+from provisioning.plan import survey
 from provisioning.redrive.action import redrive
 from provisioning.request import REMOVABLE
 from provisioning.reset import reset
@@ -28,7 +28,7 @@ from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic, is_surely_empty
 from provisioning.resources.trigger import Trigger
-from provisioning.survey import survey
+from provisioning.step import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,8 +59,10 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
             done.append(resource.title)
     user = principal(cloud.account, PROVISIONER)
     statements = [str(sql.add_user(user)), str(sql.grant_admin(user))]
-    asking, settings = facts.Asking(), cloud.request.settings
-    instance = asking.learn(lambda: brokers.find_instance(cloud), facts.NOTHING) if settings.instance_id else {}
+    asking, settings = preflight_facts.Asking(), cloud.request.settings
+    instance = (
+        asking.learn(lambda: brokers.find_instance(cloud), preflight_facts.NOTHING) if settings.instance_id else {}
+    )
     if not instance and not asking.faults:
         asking.faults.append(
             f"no Kafka instance {settings.instance_id!r} in {settings.region}, so its network isn't known"
@@ -103,14 +105,18 @@ def status(cloud: Cloud) -> dict[str, Any]:
     planned = survey(cloud)
     feeding = planned.items[-1]
     state = "absent" if feeding.found is None else stream(cloud.request).state(feeding.found)
-    asking = facts.Asking()
-    progress = asking.learn(lambda: facts.progress(cloud), facts.NOTHING)
+    asking = preflight_facts.Asking()
+    progress = asking.learn(lambda: preflight_facts.progress(cloud), preflight_facts.NOTHING)
     settings = cloud.request.settings
     # Also one that blocks an apply, such as after the table was created again: what is pending there has to end first.
     readable = any(isinstance(item.found, LedgerFound) and item.found.state is not None for item in planned.items)
-    ledger = asking.learn(lambda: standing.ledger(cloud), facts.NOTHING) if readable else facts.NOTHING
+    ledger = (
+        asking.learn(lambda: ledger_status.ledger(cloud), preflight_facts.NOTHING)
+        if readable
+        else preflight_facts.NOTHING
+    )
     tells = any(item.step.resource == f"topic {settings.status_topic}" and item.found for item in planned.items)
-    errors = asking.learn(lambda: standing.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
+    errors = asking.learn(lambda: ledger_status.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
     group = lag.of_group(progress)
     beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
     return {
@@ -222,7 +228,7 @@ def _kept_away(topics: Sequence[Resource], cloud: Cloud) -> list[str]:
 
 def test(cloud: Cloud) -> dict[str, Any]:
     """Send the test message and wait for its row; with `probe`, find out what the services' documents leave open."""
-    return probe.run(cloud) if cloud.request.probe else trial.run(cloud)
+    return probe.run(cloud) if cloud.request.probe else message_test.run(cloud)
 
 
 ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {

@@ -22,14 +22,14 @@ from tenacity import (
 )
 
 from kafka_maxcompute.errors import BatchError, RefusedError, UnavailableError
-from provisioning.plan import step
+from provisioning.step import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provisioning.cloud import Cloud
-    from provisioning.plan import Step
     from provisioning.resource import Resource
+    from provisioning.step import Step
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, JITTER_SECONDS = 0.2, 5.0, 0.2
 PATIENCE_SECONDS = 300.0

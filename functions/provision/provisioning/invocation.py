@@ -13,7 +13,7 @@ from provisioning.actions import ACTIONS
 from provisioning.cloud import Cloud
 from provisioning.operations import GET_CALLER_IDENTITY
 from provisioning.request import read
-from provisioning.telling import tell
+from provisioning.status_report import tell
 
 if TYPE_CHECKING:
     from fc_powertools import Invocation

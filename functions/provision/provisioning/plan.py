@@ -1,62 +1,166 @@
-"""What would be done: one step a resource, as data. Pure: looking and doing are others'."""
+"""The plan of one connector: its resources as they are, what is to be done, and all that stands against it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from provisioning.resource import shown
+from kafka_maxcompute.errors import BatchError
+from provisioning import brokers, budget, network, preflight, refused_settings, unsafe_changes
+from provisioning import preflight_facts as looking
+from provisioning.connector_resources import left_alone, resources, stream
+from provisioning.resources.broker_group import BrokerGroup
+from provisioning.resources.broker_topics import BrokerTopic
+from provisioning.resources.ledger import Ledger
+from provisioning.resources.settings_record import SettingsRecord
+from provisioning.resources.start import Start
+from provisioning.resources.topics import Topic
+from provisioning.step import Step, step
 
 if TYPE_CHECKING:
-    from provisioning.resource import Difference, Resource
+    from collections.abc import Iterator, Sequence
 
-Do = Literal["create", "change", "wait", "keep", "blocked"]
+    from provisioning.cloud import Cloud
+    from provisioning.request import Request
+    from provisioning.resource import Resource
+    from provisioning.resources.settings_record import Recorded
+
+IN_BROKERS = (BrokerGroup, BrokerTopic, Ledger, SettingsRecord, Start)
+"""What is asked of the brokers themselves, and not of a control API."""
+NO_OFFSETS: dict[int, int] = {}
+State = Literal["blocked", "changes", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What becomes of one resource; `why` says what blocks it and what to do."""
+class Item:
+    """A resource, its state when it was looked at, and its step."""
 
-    resource: str
-    do: Do
-    differences: tuple[Difference, ...] = ()
-    why: tuple[str, ...] = ()
+    resource: Resource
+    found: Any
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a plan says; `faults` are those that no single step has."""
+
+    items: tuple[Item, ...]
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def state(self) -> State:
+        """Whether it can be carried out, and whether there's anything to do."""
+        done = {item.step.do for item in self.items}
+        if self.faults or "blocked" in done:
+            return "blocked"
+        return "unchanged" if done == {"keep"} else "changes"
 
     def as_json(self) -> dict[str, Any]:
         """As a reply shows it."""
-        told: dict[str, Any] = {"resource": self.resource, "do": self.do}
-        if self.differences:
-            told["differences"] = [
-                {
-                    "field": one.field,
-                    "found": shown(one.found),
-                    "wanted": shown(one.wanted),
-                    **({"means": one.advice} if one.advice and one.remedy != "by hand" else {}),
-                }
-                for one in self.differences
-            ]
-        if self.why:
-            told["why"] = list(self.why)
-        return told
+        return {
+            "state": self.state,
+            "faults": list(self.faults),
+            "warnings": list(self.warnings),
+            "steps": [item.step.as_json() for item in self.items],
+        }
 
 
-def step(resource: Resource, found: Any, *, manual: bool) -> Step:
-    """The step for a resource in the state found; manual mode makes and changes nothing, but switches streams (D09)."""
-    if found is None:
-        return _creation(resource, manual=manual)
-    differences = resource.compare(found)
-    remedies = {difference.remedy for difference in differences}
-    blocking = [one for one in differences if one.remedy == "by hand" or (manual and one.remedy == "change")]
-    if blocking:
-        return Step(resource.title, "blocked", differences, tuple(map(str, blocking)))
-    if remedies & {"change", "switch", "restart"}:
-        return Step(resource.title, "change", differences)
-    return Step(resource.title, "wait" if remedies else "keep", differences)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look found, or why it couldn't."""
+
+    found: Any
+    error: str = ""
 
 
-def _creation(resource: Resource, *, manual: bool) -> Step:
-    """The step for a resource that isn't there."""
-    if resource.creates and not manual:
-        return Step(resource.title, "create")
-    reason = "resource_creation is manual" if manual and resource.creates else "it isn't there"
-    return Step(resource.title, "blocked", why=(f"{reason}; {resource.made_by_hand}",))
+def survey(cloud: Cloud) -> Survey:
+    """Look at everything; changes nothing, and raises nothing that a reply can say."""
+    found = looking.gather(cloud)
+    silent = found.reached.error
+    record, asking = _look(SettingsRecord(cloud.request), cloud, silent), looking.Asking()
+    request = _in_network(cloud.request, found.instance)
+    request = request if silent else _completed(cloud, request, record.found, asking)
+    items = tuple(
+        _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud, silent))
+        for resource in resources(request, cloud.account)
+    )
+    before = _before(cloud, request, record.found, items)
+    steps = tuple(item.step for item in items)
+    shown = {line for one in steps for line in one.why}
+    faults = (
+        *([silent] if silent else ()),
+        *(fault for fault in (*found.unknown, *asking.faults) if fault not in {*shown, silent}),
+        *preflight.faults(request, found, steps),
+        *unsafe_changes.faults(request, before),
+        *_recreations(cloud, items, running=before.running),
+        *refused_settings.refusals(request, found, steps, unsafe_changes.risks(request, before)),
+    )
+    window = stream(request).window(items[-1].found)
+    over = budget.warning(request.settings, found.source.partitions if found.source else 0, window)
+    return Survey(items, faults, (*preflight.warnings(request, found), *([over] if over else [])))
+
+
+def _in_network(request: Request, instance: dict[str, Any]) -> Request:
+    """With the instance's security group for an event stream in a VPC, if the request names none."""
+    return replace(request, security_group=request.security_group or str(instance.get("SecurityGroup") or ""))
+
+
+def _recreations(cloud: Cloud, items: Sequence[Item], *, running: bool) -> Iterator[str]:
+    """What stands against deleting topics: a stream that may have something written into them."""
+    titles = [
+        item.step.resource
+        for item in items
+        if isinstance(item.resource, BrokerTopic | Topic) and item.step.do == "change"
+    ]
+    if titles and network.is_foreign(cloud.request.settings):
+        # Nothing tells of the stream, but its consumers are in the group.
+        running = looking.Asking().learn(lambda: brokers.has_members(cloud), otherwise=True)
+    for title in titles if running else ():
+        yield f"{title} is to be deleted and created again, and the stream is running; pause it first"
+
+
+def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking: looking.Asking) -> Request:
+    """With what the record and the brokers know: risks that are accepted already, offsets of a time, a start made."""
+    moment = request.start_timestamp
+    if moment is not None:
+        request = replace(request, start=asking.learn(lambda: brokers.offsets_at(cloud, moment), NO_OFFSETS))
+    if recorded is None:
+        return request
+    if recorded.starts == request.start:
+        request = replace(request, start={})
+    return request if request.accept_risk is not None else replace(request, accept_risk=recorded.accept_risk)
+
+
+def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Sequence[Item]) -> unsafe_changes.Before:
+    """The connector as it was applied; a ledger that it had elsewhere, or isn't to have any more, is read too."""
+    by_kind = {type(item.resource): item.found for item in items}
+    feeding, settings = items[-1].found, request.settings
+    before = unsafe_changes.Before(
+        recorded=recorded,
+        ledger=by_kind.get(Ledger),
+        running=feeding is not None and not stream(request).is_paused(feeding),
+        committed=starting.committed if (starting := by_kind.get(Start)) else {},
+    )
+    topic = str(before.had("offset_topic"))
+    if before.had("delivery") == unsafe_changes.EXACTLY_ONCE and (
+        Ledger not in by_kind or topic != settings.offset_topic
+    ):
+        return replace(before, ledger=_look(Ledger(replace(settings, offset_topic=topic)), cloud).found)
+    return before
+
+
+def _look(resource: Resource, cloud: Cloud, silent: str = "") -> _Look:
+    """Look at it; not at what is in the brokers, where they are `silent` for the reason given."""
+    if silent and isinstance(resource, IN_BROKERS):
+        return _Look(None, silent)
+    try:
+        return _Look(resource.look(cloud))
+    except BatchError as error:
+        return _Look(None, str(error))
+
+
+def _item(resource: Resource, request: Request, look: _Look) -> Item:
+    if look.error:
+        return Item(resource, None, Step(resource.title, "blocked", why=(look.error,)))
+    return Item(resource, look.found, step(resource, look.found, manual=left_alone(request, resource)))

@@ -9,16 +9,16 @@ from kafka_maxcompute.maxcompute.endpoint import locate
 from kafka_maxcompute.settings import rules
 from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
-from provisioning.connector import stream
+from provisioning.connector_resources import stream
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from provisioning.facts import Facts
-    from provisioning.plan import Step
+    from provisioning.preflight_facts import Facts
     from provisioning.request import Request
+    from provisioning.step import Step
 
 IN_SERVICE = frozenset({"2", "4"})
 """ViewInstanceStatusCode: in service, and in service but near its end (alibabacloud_alikafka20190916 2.16.0)."""

@@ -21,8 +21,8 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.brokers.status_topic import BY_KEY
 from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
 from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
-from provisioning import brokers, trial
-from provisioning.arrivals import Arrivals
+from provisioning import brokers, message_test
+from provisioning.new_records import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ HEADERS = (("text", b"a"), ("bytes", BYTES), ("none", None), ("text", b"again"))
 def run(cloud: Cloud) -> dict[str, Any]:
     """Send the records, and see what becomes of them."""
     request, settings = cloud.request, cloud.request.settings
-    against = trial.standstill(cloud)
+    against = message_test.standstill(cloud)
     if not against and not settings.bootstrap_servers:
         against = (
             "bootstrap_servers isn't set, without which the function can't tell of a probe; set it for both functions"
@@ -58,7 +58,7 @@ def run(cloud: Cloud) -> dict[str, Any]:
         announcement = Announcement(connector=settings.name, nonce=nonce, began=int(began * 1_000), until=until)
         records = shaped(nonce, until)
         _announce(cloud, announcement)
-        sent = trial.send(cloud, list(records.values()), request.topic_partition)
+        sent = message_test.send(cloud, list(records.values()), request.topic_partition)
         offsets = tuple(one.offset for one in sent)
         placed = {"topic": sent[0].topic, "partition": sent[0].partition, "offsets": offsets}
         _announce(cloud, msgspec.structs.replace(announcement, **placed))
@@ -66,7 +66,7 @@ def run(cloud: Cloud) -> dict[str, Any]:
     _forgotten(cloud, sightings)
     reply = judged(sightings, int(began * 1_000), request.wait_seconds)
     if reply["state"] == "missing":
-        reply["faults"] += trial.why(cloud, sent[-1], others)
+        reply["faults"] += message_test.why(cloud, sent[-1], others)
     place = {"topic_partition": sent[-1].partition, "offsets": [sent[0].offset, sent[-1].offset]}
     return {**reply, **place, "observed": observed(sightings, sorted(set(records)))}
 
@@ -144,7 +144,7 @@ def _watched(cloud: Cloud, arrivals: Arrivals, nonce: str, wanted: set[str]) -> 
     """What is told of the probe, and what else comes, until the record that fails has come back and all are told of."""
     sightings: list[Sighting] = []
     others: list[Original] = []
-    patience = cloud.deadline.earlier(trial.REASON_SECONDS).within(cloud.request.wait_seconds)
+    patience = cloud.deadline.earlier(message_test.REASON_SECONDS).within(cloud.request.wait_seconds)
     while not patience.expired and wanted:
         for message in arrivals.wait(min(WAIT_SECONDS, patience.remaining())):
             sighting = probe_records.parse(message.value)

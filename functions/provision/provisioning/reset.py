@@ -21,7 +21,7 @@ from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
 from kafka_maxcompute.ledger.source_topics import ids
 from kafka_maxcompute.offsets import count, gaps, within
 from provisioning import brokers
-from provisioning.connector import stream
+from provisioning.connector_resources import stream
 from provisioning.lag import of_ledger
 from provisioning.resources.ledger import begin, opened
 from provisioning.resources.start import outside

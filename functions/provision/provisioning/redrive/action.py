@@ -20,8 +20,8 @@ from provisioning import brokers
 from provisioning.audit.topic_ends import topic_ends
 from provisioning.redrive import catalogue, delivered
 from provisioning.redrive.notes import place_of
+from provisioning.redrive.redriven import Surroundings, Verdict, table, verdict
 from provisioning.redrive.sending import SEND_SECONDS, Sender, groups
-from provisioning.redrive.verdicts import Surroundings, Verdict, table, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from provisioning.cloud import Cloud
     from provisioning.redrive.catalogue import Catalogue, Entry
-    from provisioning.redrive.verdicts import Logged
+    from provisioning.redrive.redriven import Logged
 
 _log = logging.getLogger(__name__)
 

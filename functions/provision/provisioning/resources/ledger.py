@@ -17,11 +17,11 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Genesis, Reset
 from kafka_maxcompute.ledger.source_topics import ids
 from provisioning import brokers
-from provisioning.plan import step
 from provisioning.resource import Difference
 from provisioning.resources.broker_topics import broker_topics
 from provisioning.resources.table import Table
 from provisioning.resources.topics import own_topics
+from provisioning.step import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kafka_maxcompute.brokers import documents
 from kafka_maxcompute.errors import RefusedError
 from provisioning import brokers
-from provisioning.meaning import meaning
+from provisioning.change_effects import meaning
 from provisioning.request import IDENTITY
 from provisioning.resource import Difference
 from provisioning.resources.start import told

@@ -9,9 +9,9 @@ from provisioning.request import RISKS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from provisioning.facts import Facts
-    from provisioning.plan import Step
+    from provisioning.preflight_facts import Facts
     from provisioning.request import Request
+    from provisioning.step import Step
 
 LONGEST_TIMEOUT = 300
 """Seconds after which a stream gives a delivery up, whatever the function's timeout is."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, network, reachability
-from provisioning.connector import other_stream
+from provisioning.connector_resources import other_stream
 from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRESS, GET_QUOTA
 from provisioning.reachability import Reached
 from provisioning.resources import topics

@@ -20,10 +20,10 @@ from kafka_maxcompute.errors import BatchError, RefusedError
 from kafka_maxcompute.maxcompute.partition_value import partition_value
 from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.settings import time_zone
-from provisioning import brokers, facts, lag
-from provisioning.arrivals import Arrivals
-from provisioning.connector import stream
-from provisioning.standing import statuses
+from provisioning import brokers, lag, preflight_facts
+from provisioning.connector_resources import stream
+from provisioning.ledger_status import statuses
+from provisioning.new_records import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -132,7 +132,7 @@ def why(cloud: Cloud, sent: Sent, messages: Iterable[Original]) -> list[str]:
 
     `messages` are those that came into the error topics meanwhile.
     """
-    asking = facts.Asking()
+    asking = preflight_facts.Asking()
     told = [
         _set_aside(sent, messages),
         asking.learn(lambda: standstill(cloud), ""),
@@ -152,7 +152,7 @@ def _set_aside(sent: Sent, messages: Iterable[Original]) -> str:
 def _progress(cloud: Cloud, sent: Sent) -> str:
     """How far the group is in the record's topic-partition."""
     group = cloud.request.settings.group
-    for one in lag.of_group(facts.progress(cloud))["topic_partitions"]:
+    for one in lag.of_group(preflight_facts.progress(cloud))["topic_partitions"]:
         if (one["topic"], one["partition"]) == (sent.topic, sent.partition) and one["committed"] is not None:
             committed = int(one["committed"])
             if committed > sent.offset:
