@@ -15,18 +15,10 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_
     # The imports below take a second. Until they are done there is nothing to clear away: Ctrl-C ends the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from local_emulator import (
-    audit_command,
-    cloud,
-    commands,
-    fault_command,
-    output,
-    provision_command,
-    redrive_command,
-    variables,
-)
-from local_emulator.arguments import parse
-from local_emulator.maxcompute import command as maxcompute
+from local_emulator import cloud, variables
+from local_emulator.cli import audit_command, commands, fault_command, output, provision_command, redrive_command
+from local_emulator.cli import maxcompute_command as maxcompute
+from local_emulator.cli.arguments import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import account as local_account
-from local_emulator import provisioner, tables
-from local_emulator.account import ACCOUNT_ID, INSTANCE_ID
+from local_emulator import provisioner
+from local_emulator import services as local_account
+from local_emulator.cli import sql_answers
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
@@ -20,6 +20,7 @@ from local_emulator.function_compute import layers
 from local_emulator.function_compute import service as function_compute
 from local_emulator.function_compute import template as function_template
 from local_emulator.function_compute.instances import Credentials, Surroundings
+from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from local_emulator.account import Account
     from local_emulator.eventbridge.stream import EventStream
     from local_emulator.function_compute.template import Function, Template
+    from local_emulator.services import Account
 
 TEMPLATE = Path("template.yml")
 SINK, PROVISIONER = "sink", "provisioner"
@@ -121,7 +122,7 @@ def _bootstrap(account: Account, wanted: Template) -> dict[str, Any]:
     function = wanted.functions[PROVISIONER]
     folders = layers.folders(function, wanted.path.parent)
     reply = provisioner.bootstrap(function, Surroundings(ACCOUNT_ID, account.keys, folders))
-    tables.admit(account.owner(), reply["for_the_projects_owner"])
+    sql_answers.admit(account.owner(), reply["for_the_projects_owner"])
     return reply
 
 

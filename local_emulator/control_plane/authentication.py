@@ -13,7 +13,7 @@ from local_emulator.control_plane.identity import AccessKey, AccessKeys
 if TYPE_CHECKING:
     from local_emulator.control_plane.signature import Message
     from local_emulator.control_plane.state import State
-    from local_emulator.maxcompute.clock import Clock
+    from local_emulator.foundation.clock import Clock
 
 # Each way; what version 1 documents. For ACS3 no number is published, and the same one is taken.
 WINDOW = timedelta(minutes=15)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from local_emulator.control_plane import dispatch, faults, sts
+from local_emulator.control_plane import call_faults, dispatch, sts
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.catalog import PRODUCTS
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
@@ -27,8 +27,8 @@ from local_emulator.control_plane.request_log import Entry, RequestLog, without_
 from local_emulator.control_plane.signature import SIGNATURE_PARAMETERS, Message
 from local_emulator.control_plane.state import State
 from local_emulator.control_plane.surroundings import Surroundings
-from local_emulator.maxcompute.admission import admit
-from local_emulator.maxcompute.clock import Clock
+from local_emulator.foundation.admission import admit
+from local_emulator.foundation.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +107,7 @@ class ControlPlane:
             for route, action in product.routes.items():
                 method, _, path = route.partition(" ")
                 app.router.add_route(method, path, partial(self._answer, product=product, action=action))
-        faults.install(app, PRODUCTS, self.clock)
+        call_faults.install(app, PRODUCTS, self.clock)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
@@ -132,7 +132,7 @@ class ControlPlane:
         work = _Work(request, product, action, parameters, form, str(uuid.uuid4()).upper())
         if product is None:
             return await self._carry_out(work)
-        response = await faults.inject(
+        response = await call_faults.inject(
             request, product, action, lambda _: self._carry_out(work), partial(_refusal, work=work)
         )
         if not work.logged:

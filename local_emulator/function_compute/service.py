@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.foundation.admission import admit
 from local_emulator.function_compute import layers, signature
 from local_emulator.function_compute.errors import ServiceError
 from local_emulator.function_compute.instances import Credentials, Outcome, Surroundings, new_request_id
 from local_emulator.function_compute.pool import ExhaustedError, Pool
-from local_emulator.maxcompute.admission import admit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
+from local_emulator.foundation.clock import Clock
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
-from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.security import Accounts, Principal
 from local_emulator.maxcompute.store import Store

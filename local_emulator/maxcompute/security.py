@@ -20,8 +20,8 @@ from local_emulator.maxcompute.signature import canonical_strings, sign_v2, sign
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from local_emulator.foundation.clock import Clock
     from local_emulator.maxcompute.access.policies import Rule
-    from local_emulator.maxcompute.clock import Clock
 
 # The service's own window (control plane facts, ODPS-0410031): 900,000 ms each way.
 WINDOW = timedelta(minutes=15)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.foundation.admission import admit
+from local_emulator.foundation.clock import Clock
 from local_emulator.maxcompute.access.names import Account
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
-from local_emulator.maxcompute.admission import admit
-from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.faults import FAULTS, Faults, inject
 from local_emulator.maxcompute.faults import stop as stop_faults

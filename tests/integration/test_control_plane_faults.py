@@ -14,7 +14,7 @@ from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.exceptions import UnretryableException
 from darabonba.policy.retry import RetryOptions
 
-from local_emulator import fault_command
+from local_emulator.cli import fault_command
 from local_emulator.control_plane import server
 from tests.control_plane_clients import OWNER, ram, refused, sts, trust
 

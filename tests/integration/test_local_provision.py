@@ -11,8 +11,9 @@ from odps import ODPS
 from odps.accounts import StsAccount
 from odps.errors import NoPermission, ODPSError
 
-from local_emulator import cloud, tables
+from local_emulator import cloud
 from local_emulator.__main__ import main
+from local_emulator.cli import sql_answers
 from local_emulator.eventbridge.invocation import InvocationError
 from local_emulator.provisioner import invoke
 from tests.local_cloud import await_rows, client, command, up
@@ -158,7 +159,7 @@ def test_a_second_apply_changes_nothing(running: Cloud) -> None:
 
 
 def test_maxcompute_asks_ram_whether_there_is_such_a_role(running: Cloud) -> None:
-    owner = tables.connect(running.endpoints)
+    owner = sql_answers.connect(running.endpoints)
     account = running.endpoints.account_id
     with pytest.raises(ODPSError, match="RAM has no such user or role"):
         owner.execute_security_query(f"add user `RAM${account}:role/nobody`")

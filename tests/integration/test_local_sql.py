@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from odps import ODPS, options
 
-from local_emulator import tables
+from local_emulator.cli import sql_answers
 from local_emulator.maxcompute import server
 from tests.maxcompute_sql import NANOSECOND_TYPES
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def odps() -> Iterator[ODPS]:
     with server.start(project="p", access_id="ak", access_key="sk") as running:
-        yield tables.client("ak", "sk", "p", running.endpoint, running.endpoint.removesuffix("/api"))
+        yield sql_answers.client("ak", "sk", "p", running.endpoint, running.endpoint.removesuffix("/api"))
 
 
 def shown(odps: ODPS, statement: str) -> list[list[str]]:
     """The cells that are drawn, the names first."""
-    lines = [line for line in tables.run(odps, statement) if line.startswith("|")]
+    lines = [line for line in sql_answers.run(odps, statement) if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -68,5 +68,5 @@ def test_rows_that_are_not_shown_are_counted(odps: ODPS) -> None:
     odps.execute_sql("CREATE TABLE many (n BIGINT)")
     with odps.get_table("many").open_writer() as writer:
         writer.write([[n] for n in range(10_001)])
-    lines = list(tables.run(odps, "SELECT n FROM many LIMIT 20000"))
+    lines = list(sql_answers.run(odps, "SELECT n FROM many LIMIT 20000"))
     assert (len(lines), lines[-1]) == (10_005, "the first 10,000 of 10,001 rows")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local_emulator import commands
 from local_emulator.__main__ import main
+from local_emulator.cli import commands
 from local_emulator.maxcompute import server
 from tests.local_cloud import await_rows, client, plain_environment, refused, up
 

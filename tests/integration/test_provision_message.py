@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kafka_maxcompute.probe_records import Mark
-from local_emulator import cloud, tables
+from local_emulator import cloud
+from local_emulator.cli import sql_answers
 from local_emulator.provisioner import invoke
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def ask(running: Cloud, action: str, settings: dict[str, str] | None = None, **f
 
 
 def rows(running: Cloud, columns: str) -> list[list[str]]:
-    owner = tables.connect(running.endpoints)
+    owner = sql_answers.connect(running.endpoints)
     with owner.execute_sql(f"select {columns} from test_kafka order by `offset` limit 100").open_reader() as reader:  # noqa: S608
         return [list(map(str, row.values)) for row in reader]
 
@@ -104,7 +105,7 @@ def test_nothing_is_sent_where_nothing_would_come_of_it(running: Cloud) -> None:
 def test_a_message_that_doesnt_arrive_is_looked_for(running: Cloud) -> None:
     """The table is gone: the function fails, and says so where it can be read."""
     for statement in ("drop table test_kafka;", "create table other(a string);"):
-        tables.connect(running.endpoints).execute_sql(statement)
+        sql_answers.connect(running.endpoints).execute_sql(statement)
     reply = ask(running, "test", wait_seconds=10, topic_partition=0)
     assert (reply["state"], reply["topic_partition"], reply["offset"]) == ("missing", 0, 0)
     first, *rest = reply["faults"]

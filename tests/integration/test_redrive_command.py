@@ -14,7 +14,7 @@ from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from local_emulator import endpoints
 from local_emulator.__main__ import parser
-from local_emulator.redrive_command import event, lines
+from local_emulator.cli.redrive_command import event, lines
 from tests.kafka_events import HOUR_14, element
 from tests.local_cloud import await_rows, client, command, up
 

@@ -6,9 +6,9 @@ import argparse
 
 import pytest
 
-from local_emulator import provision_command
 from local_emulator.__main__ import parser
-from local_emulator.arguments import OPTIONS, TEXTS, parse
+from local_emulator.cli import provision_command
+from local_emulator.cli.arguments import OPTIONS, TEXTS, parse
 from local_emulator.provisioner import ProvisioningError
 
 pytestmark = pytest.mark.quick

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_emulator.foundation.clock import Clock
 from local_emulator.maxcompute.access.names import Account
-from local_emulator.maxcompute.clock import Clock
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.security import Accounts, Credential, TemporaryKey
 from local_emulator.maxcompute.signature import canonical_strings, sign_v2, sign_v4

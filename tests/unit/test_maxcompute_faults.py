@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from local_emulator import fault_command
+from local_emulator.cli import fault_command
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.faults import Fault, Faults, SetFault, parse
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_emulator.topic import Lag
+from local_emulator.cli.topic import Lag
 from provisioning import lag
 
 pytestmark = pytest.mark.quick

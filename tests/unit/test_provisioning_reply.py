@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_emulator import provisioner
+from local_emulator.cli.provisioning_reply import lines
 from local_emulator.endpoints import Endpoints
-from local_emulator.provisioning_reply import lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from local_emulator.maxcompute.faults import FAULTS, SetFault, parse
 from local_emulator.maxcompute.keys import CLOCK
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.clock import Clock
+    from local_emulator.foundation.clock import Clock
 
 PREFIX = "/emulator"
 _FAULT = f"{PREFIX}/faults/{{fault:[0-9]+}}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from local_emulator.control_plane.dispatch import Product
-    from local_emulator.maxcompute.clock import Clock
+    from local_emulator.foundation.clock import Clock
     from local_emulator.maxcompute.faults import Fault
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
-from local_emulator.progress import CONSOLE
-from local_emulator.text_table import draw
+from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.text_table import draw
 
 if TYPE_CHECKING:
     import argparse

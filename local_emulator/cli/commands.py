@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from odps.errors import ODPSError
 
-from local_emulator import cloud, endpoints, provision_command, provisioner, tables, topic
-from local_emulator import demo as demonstration
+from local_emulator import cloud, endpoints, provisioner
+from local_emulator.cli import demo as demonstration
+from local_emulator.cli import provision_command, sql_answers, topic
+from local_emulator.cli.fault_command import FaultError
+from local_emulator.cli.progress import CONSOLE, step
+from local_emulator.cli.text_table import draw
 from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.config import StreamConfigError
@@ -17,7 +21,6 @@ from local_emulator.eventbridge.invocation import InvocationError, Invoker
 from local_emulator.eventbridge.progress import Meter, State
 from local_emulator.eventbridge.recording import RecordingError
 from local_emulator.eventbridge.stream import StreamError
-from local_emulator.fault_command import FaultError
 from local_emulator.function_compute.layers import MissingLayerError
 from local_emulator.function_compute.template import TemplateError
 from local_emulator.kafka.consumer_group import committed_offsets
@@ -27,9 +30,7 @@ from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from local_emulator.kafka.topics import count_partitions
 from local_emulator.maxcompute.database import DatabaseBusyError
-from local_emulator.progress import CONSOLE, step
 from local_emulator.provisioner import ProvisioningError
-from local_emulator.text_table import draw
 from local_emulator.variables import VariablesError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ FAILURES = (
     StreamError,
     TemplateError,
     VariablesError,
-    tables.StatementError,
+    sql_answers.StatementError,
 )
 WATCH_SECONDS = 0.5
 
@@ -155,7 +156,7 @@ def record(options: Namespace) -> int:
 
 def sql(options: Namespace) -> int:
     """Run a statement."""
-    for line in tables.run(tables.connect(endpoints.read()), options.statement):
+    for line in sql_answers.run(sql_answers.connect(endpoints.read()), options.statement):
         CONSOLE.print(line)
     return 0
 
@@ -180,7 +181,7 @@ def status(_: Namespace) -> int:
 
 def _row_counts(at: Endpoints) -> list[list[object]]:
     statement = f"select pt, count(*) from {at.table} group by pt order by pt limit 1000"  # noqa: S608 - a name
-    with tables.connect(at).execute_sql(statement).open_reader(tunnel=True) as reader:
+    with sql_answers.connect(at).execute_sql(statement).open_reader(tunnel=True) as reader:
         return [list(found.values) for found in reader]
 
 

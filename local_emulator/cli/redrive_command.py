@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
-from local_emulator.progress import CONSOLE
+from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.text_table import draw
 from local_emulator.provisioner import ProvisioningError
-from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
     import argparse

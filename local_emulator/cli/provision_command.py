@@ -10,10 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import cloud, endpoints, provisioner
+from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.provisioning_reply import lines
 from local_emulator.function_compute import layers
-from local_emulator.progress import CONSOLE
 from local_emulator.provisioner import ProvisioningError
-from local_emulator.provisioning_reply import lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from odps import ODPS, options
 from odps.errors import InstanceTypeNotSupported, ObjectAlreadyExists
 
-from local_emulator.text_table import draw
+from local_emulator.cli.text_table import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

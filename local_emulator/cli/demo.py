@@ -8,16 +8,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud, provision_command, provisioner, tables
+from local_emulator import cloud, provisioner
+from local_emulator.cli import provision_command, sql_answers
+from local_emulator.cli.progress import CONSOLE, step
+from local_emulator.cli.text_table import draw
+from local_emulator.cli.topic import read_batch
 from local_emulator.eventbridge import recording
 from local_emulator.kafka.broker import is_own
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.topics import count_partitions
-from local_emulator.progress import CONSOLE, step
 from local_emulator.provisioner import ProvisioningError
-from local_emulator.text_table import draw
-from local_emulator.topic import read_batch
 
 if TYPE_CHECKING:
     from odps import ODPS
@@ -46,7 +47,7 @@ def show(kafka: str) -> bool:
     settings = WINDOW | (OWN_BROKER if is_own(kafka) else {})
     with cloud.start(kafka, settings, say=lambda part: CONSOLE.print(f"  {part}")) as running:
         stream = _provision(running)
-        client = tables.connect(running.endpoints)
+        client = sql_answers.connect(running.endpoints)
         sent = _send(running, stream)
         replayed = _replay(running)
         dropped = _deliver_again(running, sent, own=is_own(kafka))
@@ -144,7 +145,7 @@ def _show_rows(client: ODPS, running: Cloud) -> None:
         f"select * from {running.endpoints.table} where pt='{pt}'",  # noqa: S608 - a name out of the template
     ):
         CONSOLE.print(f"\n> {statement};")
-        for line in tables.run(client, statement):
+        for line in sql_answers.run(client, statement):
             CONSOLE.print(line)
 
 

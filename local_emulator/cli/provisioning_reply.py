@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from local_emulator.cli.text_table import draw
 from local_emulator.provisioner import undone
-from local_emulator.text_table import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

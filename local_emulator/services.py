@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from local_emulator import tables
+from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.alikafka.entities import MANY, Instance
 from local_emulator.control_plane.alikafka.instances import add_instance
@@ -65,7 +65,7 @@ class Account:
     def owner(self) -> ODPS:
         """A client of the project with the owner's keys."""
         keys, store = self.keys, self.store
-        return tables.client(
+        return sql_answers.client(
             keys.access_key_id, keys.access_key_secret, self.project, store.endpoint, store.tunnel_endpoint
         )
 

@@ -1,0 +1,1 @@
+"""What all services of the local cloud stand on; knows none of them."""
