@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
+from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.entities import MANY, Instance
-from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError

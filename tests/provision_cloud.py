@@ -15,8 +15,8 @@ from fc_powertools.decorators import opened
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
+from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.entities import MANY, Instance, Topic
-from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.maxcompute_keys import registrar
 from local_emulator.control_plane.sts import issue_to_service

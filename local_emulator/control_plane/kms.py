@@ -12,7 +12,6 @@ from local_emulator.control_plane.errors import ApiError, Refusal
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
-    from local_emulator.control_plane.server import Server
 
 _CURRENT, _PREVIOUS = "ACSCurrent", "ACSPrevious"
 
@@ -28,17 +27,6 @@ class Kms(msgspec.Struct):
     """The secrets by their names."""
 
     secrets: dict[str, Secret] = {}
-
-
-def add_secret(server: Server, name: str, value: str) -> None:
-    """Let the account have a secret; one that is there gets a newer value."""
-    with server.state.lock:
-        secrets = server.state.part(Kms).secrets
-        if name in secrets:
-            secrets[name].values.append(value)
-        else:
-            secrets[name] = Secret(server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), [value])
-        server.state.save()
 
 
 def show_secret(call: Call) -> dict[str, object]:

@@ -12,7 +12,6 @@ from local_emulator.control_plane.dispatch import Action, Product
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
-    from local_emulator.control_plane.server import Server
 
 _LONGEST_PAGE = 50
 
@@ -29,13 +28,6 @@ class Vpc(msgspec.Struct):
     """The vSwitches that no Kafka instance is in, by their ids."""
 
     switches: dict[str, Switch] = {}
-
-
-def add_switch(server: Server, switch: Switch) -> None:
-    """Let the account have a vSwitch."""
-    with server.state.lock:
-        server.state.part(Vpc).switches[switch.id] = switch
-        server.state.save()
 
 
 def list_switches(call: Call) -> dict[str, object]:

@@ -20,10 +20,11 @@ from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_sql, select
-from kafka_maxcompute.maxcompute.table import Column, create_statement
+from kafka_maxcompute.maxcompute.table import create_statement
 from kafka_maxcompute.settings.destinations import Vouched
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.kafka.embedded import EmbeddedBroker

@@ -34,7 +34,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.service import Service
 from local_emulator.control_plane import server as control_plane
-from local_emulator.control_plane.kms import add_secret
+from local_emulator.control_plane.account_setup import add_secret
 from local_emulator.kafka.apache import ApacheBroker
 from local_emulator.kafka.security import Security
 from local_emulator.maxcompute import server as maxcompute

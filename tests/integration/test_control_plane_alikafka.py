@@ -10,9 +10,9 @@ from alibabacloud_alikafka20190916 import models
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from local_emulator.control_plane import server
+from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
 from local_emulator.control_plane.alikafka.entities import MANY, Instance
-from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.surroundings import Surroundings

@@ -12,9 +12,9 @@ from alibabacloud_eventbridge20200401 import models
 from alibabacloud_ram20150501 import models as ram_models
 
 from local_emulator.control_plane import server
+from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
 from local_emulator.control_plane.alikafka.entities import MANY, Instance
-from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.event_bridge.rules import EventBridgeRules
 from local_emulator.control_plane.function_compute.entities import Functions

@@ -11,8 +11,8 @@ from alibabacloud_fc20230330 import models
 from alibabacloud_ram20150501 import models as ram_models
 
 from local_emulator.control_plane import server
+from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.entities import Instance
-from local_emulator.control_plane.alikafka.instances import add_instance
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings

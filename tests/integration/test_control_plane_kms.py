@@ -15,7 +15,7 @@ from kafka_maxcompute.errors import ConfigurationError, DeadlineError
 from kafka_maxcompute.settings.destinations import CONTROL_VARIABLE
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.control_plane import server as control_plane
-from local_emulator.control_plane.kms import add_secret
+from local_emulator.control_plane.account_setup import add_secret
 from tests.control_plane_clients import ACCOUNT, OWNER, config, policy, refused
 from tests.deployed import deployed
 

@@ -10,9 +10,9 @@ from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 from darabonba.runtime import RuntimeOptions
 
 from local_emulator.control_plane import server
+from local_emulator.control_plane.account_setup import add_instance, add_switch
 from local_emulator.control_plane.alikafka.entities import Instance
-from local_emulator.control_plane.alikafka.instances import add_instance
-from local_emulator.control_plane.vpc import Switch, add_switch
+from local_emulator.control_plane.vpc import Switch
 from tests.control_plane_clients import OWNER, config, policy, refused
 
 if TYPE_CHECKING:

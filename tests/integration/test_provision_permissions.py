@@ -10,8 +10,9 @@ from alibabacloud_ram20150501.models import CreatePolicyVersionRequest, CreateRo
 
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_security
+from local_emulator.control_plane.account_setup import add_switch
 from local_emulator.control_plane.ram.entities import Ram
-from local_emulator.control_plane.vpc import Switch, add_switch
+from local_emulator.control_plane.vpc import Switch
 from provisioning.resources.policy import PROVISIONER, least_policy
 from tests.control_plane_clients import ram, trust
 from tests.provision_cloud import ACCOUNT, INSTANCE, Surrounding, running

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import ResourceType
 
 from kafka_maxcompute.errors import RefusedError
-from local_emulator.control_plane.kms import add_secret
+from local_emulator.control_plane.account_setup import add_secret
 from provisioning import brokers, preflight, reachability, rights
 from provisioning.preflight_facts import Facts
 from tests.kafka_security import PASSWORD, USER, SecuredKafka

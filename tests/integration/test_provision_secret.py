@@ -11,7 +11,7 @@ from fc_powertools import Credentials
 from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings.settings import Settings
-from local_emulator.control_plane.kms import add_secret
+from local_emulator.control_plane.account_setup import add_secret
 from provisioning.resources.policy import PROVISIONER
 from tests.deployed import deployed
 from tests.provision_cloud import Surrounding, running

@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute import column_type, sql
-from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.settings.names import MAXCOMPUTE
 
 pytestmark = pytest.mark.quick

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,13 @@ ALLOWED = {
     "functions/provision/provisioning": {"provisioning", "kafka_maxcompute", "fc_powertools"},
     "layers/connector/python/kafka_maxcompute": {"kafka_maxcompute", "fc_powertools"},
     "layers/powertools/python/fc_powertools": {"fc_powertools"},
-    "local_emulator/maxcompute": {"local_emulator.maxcompute"},
+    "local_emulator/foundation": {"local_emulator.foundation"},
+    "local_emulator/maxcompute": {"local_emulator.maxcompute", "local_emulator.foundation"},
     "local_emulator": {"local_emulator"},
 }
+
+# A query of SQL has expressions and sources, which may be queries themselves.
+RECURSION = {f"local_emulator.maxcompute.sql.{name}" for name in ("expressions", "query", "sources")}
 
 
 def sources(place: str) -> list[Path]:
@@ -68,6 +73,38 @@ def test_the_check_sees_an_import_across(tmp_path: Path) -> None:
     source = tmp_path / "wrong.py"
     source.write_text("def f():\n    from local_emulator.kafka import embedded\n", encoding="utf-8")
     assert {name for name in imported(source) if own(name)} == {"local_emulator.kafka.embedded"}
+
+
+def modules() -> dict[str, Path]:
+    """The dotted name of each of the project's modules, and its file."""
+    found = {}
+    for root in (*(place.rpartition("/")[0] for place in ALLOWED if "functions/" in place or "layers/" in place), "."):
+        top = ROOT if root == "." else ROOT / root
+        for source in sorted((top / "local_emulator" if root == "." else top).rglob("*.py")):
+            found[".".join(source.relative_to(top).with_suffix("").parts).removesuffix(".__init__")] = source
+    return found
+
+
+def without_circles(imports: dict[str, set[str]]) -> None:
+    """Raise `graphlib.CycleError` if modules need one another."""
+    graphlib.TopologicalSorter(imports).prepare()
+
+
+def test_no_modules_need_one_another() -> None:
+    found = modules()
+    imports = {
+        module: {name if name in found else name.rpartition(".")[0] for name in imported(source)}
+        & found.keys() - {module}
+        for module, source in found.items()
+    }
+    for module in RECURSION:
+        imports[module] -= RECURSION
+    without_circles(imports)
+
+
+def test_the_check_sees_a_circle() -> None:
+    with pytest.raises(graphlib.CycleError):
+        without_circles({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
 
 def tracked() -> list[Path]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.maxcompute.table import POSITION, Column, TableDefinition
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import POSITION, TableDefinition
 from provisioning.preflight import faults as preflight_faults
 from provisioning.preflight_facts import Facts
 from provisioning.refused_settings import refusals

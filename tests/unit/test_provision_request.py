@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.maxcompute.table import Column, create_statement
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import create_statement
 from provisioning import request as request_module
 from provisioning.fields import KNOWN, TAKEN
 from provisioning.request import ACTIONS, Request, read

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.maxcompute.table import POSITION, Column, TableDefinition
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import POSITION, TableDefinition
 from provisioning.connector_resources import resources, stream
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.settings import rules
+from kafka_maxcompute.settings.advice import advice
 from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
@@ -100,7 +100,7 @@ def test_admin_needs_the_brokers() -> None:
 
 def test_what_weakens_a_connection_is_told() -> None:
     plain = settings(**{**LOGIN, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"})
-    assert any("clear text" in line for line in rules.advice(plain))
+    assert any("clear text" in line for line in advice(plain))
     blind = settings(**LOGIN, ssl_check_hostname=False)
-    assert any("ssl_check_hostname is false" in line for line in rules.advice(blind))
-    assert not any("clear text" in line or "hostname" in line for line in rules.advice(settings(**LOGIN)))
+    assert any("ssl_check_hostname is false" in line for line in advice(blind))
+    assert not any("clear text" in line or "hostname" in line for line in advice(settings(**LOGIN)))

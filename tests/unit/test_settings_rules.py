@@ -6,7 +6,6 @@ import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute.endpoint import Place, locate
-from kafka_maxcompute.settings import rules
 from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
@@ -185,7 +184,7 @@ NO_BROKERS: dict[str, object] = {"bootstrap_servers": "", "delivery": "at-least-
     ],
 )
 def test_advice(given: dict[str, object], advice: list[str]) -> None:
-    found = rules.advice(settings(**given))
+    found = advice(settings(**given))
     assert len(found) == len(advice)
     for line, beginning in zip(found, advice, strict=True):
         assert line.startswith(beginning)

@@ -12,7 +12,8 @@ from odps.models import TableSchema
 from odps.tunnel.io.reader import TunnelArrowReader
 
 from kafka_maxcompute.errors import MalformedBatchError
-from kafka_maxcompute.maxcompute.table import Column, expected
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import blocks as blocks_module
 from maxcompute_sink.blocks import Blocks, Coverage, Preparation

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.column import Column
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
 from maxcompute_sink.decode import Decoder

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.column import Column
 from tests.kafka_events import element
 from tests.unit.test_sink_mapping import POSITION, rows
 

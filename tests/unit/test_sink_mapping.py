@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.maxcompute.table import FIELD_TYPES, Column
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import FIELD_TYPES
 from kafka_maxcompute.settings import time_zone
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import csv_rows, mapping

@@ -18,7 +18,8 @@ from fc_powertools import Metrics
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from kafka_maxcompute.errors import NowhereError, RefusedError, UnavailableError
-from kafka_maxcompute.maxcompute.table import POSITION, Column, expected
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import POSITION, expected
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.blocks import Blocks, Preparation
 from maxcompute_sink.replaced_text import ReplacedText

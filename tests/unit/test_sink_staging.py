@@ -9,7 +9,7 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError, TableChangedError, UnavailableError
-from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, State, UploadSession
 from maxcompute_sink import batch
 from maxcompute_sink.framing import empty_body

@@ -6,7 +6,8 @@ import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute import table
-from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import TableDefinition
 from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick

@@ -13,8 +13,9 @@ from fc_powertools import Credentials, Deadline
 from kafka_maxcompute.errors import BatchError, ConfigurationError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.maxcompute import service as maxcompute_service
 from kafka_maxcompute.maxcompute import table_definition
+from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.service import Service
-from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+from kafka_maxcompute.maxcompute.table import TableDefinition
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.maxcompute.upload_sessions import State, Status, UploadSession
 from kafka_maxcompute.settings.destinations import Destinations, Vouched

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute.endpoint import locate
-from kafka_maxcompute.settings import rules
+from kafka_maxcompute.settings.advice import advice
 from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
 from provisioning.connector_resources import stream
@@ -38,7 +38,7 @@ def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, 
 
 def warnings(request: Request, facts: Facts) -> tuple[str, ...]:
     """What works, but should be known."""
-    settings, found = request.settings, [*rules.advice(request.settings)]
+    settings, found = request.settings, [*advice(request.settings)]
     if facts.source is not None and settings.concurrency > facts.source.partitions:
         idle = settings.concurrency - facts.source.partitions
         has = f"{settings.source_topic} has {facts.source.partitions} topic-partitions"

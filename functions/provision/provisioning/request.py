@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kafka_maxcompute.errors import ConfigurationError
-from kafka_maxcompute.maxcompute.table import Column, type_fault
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import type_fault
 from kafka_maxcompute.settings.destinations import Destinations
 from kafka_maxcompute.settings.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
 from kafka_maxcompute.settings.setting import SHOWN_CHARACTERS, instant, named, shown

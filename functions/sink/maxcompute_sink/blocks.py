@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.column import Column
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings.settings import Settings
     from maxcompute_sink.decode import Decoded

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import tzinfo
 
-    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.column import Column
     from kafka_maxcompute.settings.settings import Settings
 
 NOT_TEXT = "not-utf-8"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.column import Column
     from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, UploadSessions
     from maxcompute_sink.blocks import Block
 

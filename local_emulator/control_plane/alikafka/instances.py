@@ -12,7 +12,6 @@ from local_emulator.control_plane.errors import ApiError
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
-    from local_emulator.control_plane.server import Server
     from local_emulator.kafka.broker import Broker
 
 AUTOMATIC_REMARK = "auto created by admin-client"
@@ -25,24 +24,6 @@ _MOST_PARTITIONS = 360
 def answered(**fields: object) -> dict[str, object]:
     """An answer in the product's envelope."""
     return {"Code": 200, "Success": True, "Message": "operation success.", **fields}
-
-
-def add_instance(server: Server, instance: Instance) -> None:
-    """Let the account have an instance. One of the same id keeps its topics and groups; the broker gets those topics.
-
-    ApiError if the broker has such a topic of another size.
-    """
-    broker = server.plane.settings.surroundings.broker
-    with server.state.lock:
-        instances = server.state.part(Kafka).instances
-        before = instances.get(instance.id)
-        if before is not None:
-            instance.topics, instance.groups = before.topics, before.groups
-        instances[instance.id] = instance
-        if broker:
-            for topic in instance.topics.values():
-                cluster.make(broker, topic)
-        server.state.save()
 
 
 def find(call: Call, *, working: bool = True) -> Instance:

@@ -12,7 +12,8 @@ from kafka_maxcompute.maxcompute.table import check, create_statement
 from provisioning.resource import Difference
 
 if TYPE_CHECKING:
-    from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+    from kafka_maxcompute.maxcompute.column import Column
+    from kafka_maxcompute.maxcompute.table import TableDefinition
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
 

@@ -18,7 +18,7 @@ from kafka_maxcompute.settings.names import ACCOUNT, MAXCOMPUTE, ROLE, NameRule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.column import Column
     from kafka_maxcompute.offsets import Interval, TopicPartition
 
 PRIVILEGES = ("CreateInstance", "Describe", "Alter", "Update", "Select")

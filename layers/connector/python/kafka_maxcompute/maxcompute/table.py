@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute import column_type, sql
+from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.settings.names import MAXCOMPUTE
 from kafka_maxcompute.settings.setting import shown
 
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.maxcompute.sql import Statement
     from kafka_maxcompute.settings.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table; the type as MaxCompute writes it, such as STRING or DECIMAL(10,2)."""
-
-    name: str
-    type: str
-    nullable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from kafka_maxcompute.errors import UnavailableError
-from kafka_maxcompute.maxcompute.table import Column, TableDefinition
+from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.table import TableDefinition
 from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:

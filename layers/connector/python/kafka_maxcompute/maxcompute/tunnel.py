@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from kafka_maxcompute.errors import UnavailableError
-from kafka_maxcompute.maxcompute.table import Column
+from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.upload_sessions import State, Status, UploadSession
 from kafka_maxcompute.retrying import until
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.maxcompute.table import Column
+    from kafka_maxcompute.maxcompute.column import Column
 
 LIFE_SECONDS = 24 * 3600
 """How long a session lives from its opening."""

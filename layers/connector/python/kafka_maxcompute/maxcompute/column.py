@@ -1,0 +1,14 @@
+"""A column of a MaxCompute table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; the type as MaxCompute writes it, such as STRING or DECIMAL(10,2)."""
+
+    name: str
+    type: str
+    nullable: bool = True
