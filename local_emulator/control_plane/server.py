@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from local_emulator.control_plane.state import State
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.clock import Clock
+from local_emulator.foundation.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,14 +194,12 @@ class Server:
 
     def __init__(self, host: str, port: int, settings: ServerSettings, clock: Clock) -> None:
         self.plane = ControlPlane(settings, clock)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="control-plane", daemon=True)
+        self._thread = LoopThread("control-plane")
         self._runner = web.AppRunner(
             self.plane.application(), access_log=None, auto_decompress=False, shutdown_timeout=STOP_SECONDS / 2
         )
-        self._thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self._listen(host, port), self._loop).result(START_SECONDS)
+            self._thread.run(self._listen(host, port), START_SECONDS)
         except BaseException:
             self.stop()
             raise
@@ -252,13 +250,11 @@ class Server:
 
     def stop(self) -> None:
         """End open connections and streams, keep the state; the second call does nothing."""
-        if self._loop.is_closed():
+        if self._thread.closed:
             return
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(STOP_SECONDS)
+        self._thread.run(self._runner.cleanup(), STOP_SECONDS)
         self.plane.settings.surroundings.streams.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_SECONDS)
-        self._loop.close()
+        self._thread.close()
 
     def __enter__(self) -> Self:
         return self

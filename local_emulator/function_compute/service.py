@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from local_emulator.foundation.admission import admit
+from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.function_compute import layers, signature
 from local_emulator.function_compute.errors import ServiceError
 from local_emulator.function_compute.instances import Credentials, Outcome, Surroundings, new_request_id
@@ -49,8 +49,7 @@ class Service:
         self._pools = pools
         self._credentials = credentials
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="function-compute")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="function-compute-http", daemon=True)
+        self._thread = LoopThread("function-compute-http")
         self._runner = web.AppRunner(
             self._application(), auto_decompress=False, access_log=None, shutdown_timeout=_STOP_SECONDS
         )
@@ -70,19 +69,16 @@ class Service:
 
     def stop(self) -> None:
         """End all instances (idle ones by their pre-stop hook), then the server; the second call does nothing."""
-        if self._loop.is_closed():
+        if self._thread.closed:
             return
         for pool in self._pools.values():
             pool.stop()
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(_START_SECONDS)
+        self._thread.run(self._runner.cleanup(), _START_SECONDS)
         self._workers.shutdown()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.close()
 
     def _serve(self, port: int) -> None:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(port), self._loop).result(_START_SECONDS)
+        self._thread.run(self._listen(port), _START_SECONDS)
 
     async def _listen(self, port: int) -> None:
         await self._runner.setup()
@@ -107,12 +103,12 @@ class Service:
         asynchronous = request.headers.get("x-fc-invocation-type", "Sync") == "Async"
         event = await _body(request, ASYNC_BYTES if asynchronous else SYNC_BYTES)
         if asynchronous:
-            later = self._loop.run_in_executor(self._workers, _invoke_later, pool, event, request_id)
+            later = asyncio.get_running_loop().run_in_executor(self._workers, _invoke_later, pool, event, request_id)
             self._background.add(later)
             later.add_done_callback(self._background.discard)
             return web.Response(status=202, headers={"X-Fc-Request-Id": request_id})
         try:
-            outcome = await self._loop.run_in_executor(self._workers, pool.invoke, event, request_id)
+            outcome = await asyncio.get_running_loop().run_in_executor(self._workers, pool.invoke, event, request_id)
         except ExhaustedError:
             raise ServiceError(429, "ResourceExhausted", "all instances that the function may have are busy") from None
         return _answer(outcome, request_id, tail=request.headers.get("x-fc-log-type") == "Tail")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from aiohttp import web
 
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.clock import Clock
+from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.maxcompute.access.names import Account
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
@@ -155,14 +155,11 @@ class Server:
     """A running emulator in a thread of its own; a context manager that stops it."""
 
     def __init__(self, host: str, port: int, settings: ServerSettings) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="maxcompute", daemon=True)
-        self._thread.start()
-        starting = asyncio.run_coroutine_threadsafe(serve(host, port, settings), self._loop)
+        self._thread = LoopThread("maxcompute")
         try:
-            self._runner, self.address = starting.result(START_SECONDS)
+            self._runner, self.address = self._thread.run(serve(host, port, settings), START_SECONDS)
         except BaseException:
-            self._end_loop()
+            self._thread.close()
             raise
 
     @property
@@ -182,8 +179,8 @@ class Server:
 
     def stop(self) -> None:
         """End open connections, close the store."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(STOP_SECONDS * 2)
-        self._end_loop()
+        self._thread.run(self._runner.cleanup(), STOP_SECONDS * 2)
+        self._thread.close()
 
     def __enter__(self) -> Self:
         return self
@@ -192,11 +189,6 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_SECONDS)
-        self._loop.close()
 
 
 def start(
