@@ -10,21 +10,18 @@ one.
 from __future__ import annotations
 
 import threading
-import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from local_emulator.maxcompute.catalog import Table, table_from_json, table_to_json
-from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.catalog import Table, table_from_json
 from local_emulator.maxcompute.tunnel import blocks, session_directories
 from local_emulator.maxcompute.tunnel.blocks import Block
 from local_emulator.maxcompute.tunnel.cells import MAX_FIELD_SIZE, checked
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 from local_emulator.maxcompute.tunnel.schema_json import table_schema
-from local_emulator.maxcompute.tunnel.session_directories import SessionDirectories
-from local_emulator.maxcompute.tunnel.targets import require_same, require_unchanged
+from local_emulator.maxcompute.tunnel.sessions import Kind, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,15 +31,14 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.tunnel.wires import Wire
 
 LIFE = timedelta(hours=24)
-# How long after its end a session still says what became of it.
-_REMEMBERED = 2 * LIFE
 BLOCK_IDS = 20_000
 NORMAL, CLOSING, CLOSED, EXPIRED = "NORMAL", "CLOSING", "CLOSED", "EXPIRED"
+_KIND = Kind("uploads", "Upload id", "NoSuchUpload", NORMAL, CLOSING, CLOSED, EXPIRED)
 
 
 @dataclass(slots=True)
 class UploadSession:
-    """One session; ``lock`` guards what changes. ``table`` is the table as it was when the session was opened."""
+    """One session; see `sessions.Session`."""
 
     id: str
     table: Table
@@ -50,6 +46,7 @@ class UploadSession:
     overwrite: bool
     created: datetime
     directory: Path
+    life: timedelta = LIFE
     status: str = NORMAL
     blocks: dict[int, Block] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,65 +59,34 @@ class Uploads:
     def __init__(self, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
         self.second_commit_conflicts = False
         self._store = store
-        self._now = now
-        self._directories = SessionDirectories("uploads", data_dir)
-        self._sessions: dict[str, UploadSession] = {}
-        for directory, description in self._directories.left_behind():
-            self._restore(directory, description)
-
-    def close(self) -> None:
-        """Delete what needn't outlive the emulator."""
-        self._directories.close()
+        self._sessions: Sessions[UploadSession] = Sessions(_KIND, store, now, data_dir)
+        self.close, self.get, self.status = self._sessions.close, self._sessions.get, self._sessions.status
+        for session, description in self._sessions.restore(_session):
+            # Its answers still list the blocks, whose rows are in the table.
+            committed = description["committed"]
+            session.blocks |= {block_id: Block(session.directory / f"{block_id}.arrow") for block_id in committed}
 
     def open(self, table: Table, spec: tuple[str, ...], *, overwrite: bool, create_partition: bool) -> UploadSession:
         """A new session on a partition; ServiceError NoSuchPartition if it isn't there and isn't to be made."""
-        self._forget_old()
         if spec:
             if create_partition:
                 self._store.add_partition(table, spec, if_not_exists=True)
             self._store.partition(table, spec)
-        created = self._now()
-        session_id = f"{created:%Y%m%d%H%M%S}{uuid.uuid4().hex}"
-        directory = self._directories.make(session_id)
-        session = UploadSession(session_id, table, spec, overwrite, created, directory)
+        session = self._sessions.begin(
+            lambda session_id, created, directory: UploadSession(session_id, table, spec, overwrite, created, directory)
+        )
         self._describe(session)
-        self._sessions[session_id] = session
         return session
-
-    def get(self, session_id: str, table: Table, spec: tuple[str, ...] | None) -> UploadSession:
-        """A session by its id; ServiceError NoSuchUpload, or InvalidResourceSpec if it belongs elsewhere.
-
-        ``spec`` None: the request names no partition.
-        """
-        session = self._sessions.get(session_id)
-        if session is None or self._now() - session.created > _REMEMBERED:
-            raise tunnel_error("NoSuchUpload", f"Upload id '{session_id}'.")
-        require_same(session.table, table, session.spec, spec)
-        return session
-
-    def status(self, session: UploadSession) -> str:
-        """What has become of a session."""
-        if session.status == NORMAL and self._now() - session.created >= LIFE:
-            return EXPIRED
-        return session.status
 
     def put(self, session: UploadSession, block_id: int, body: bytes, wire: Wire) -> Block:
         """Take in a block; ServiceError, and nothing kept, unless it is sound and the session takes it."""
         if not 0 <= block_id < BLOCK_IDS:
             raise tunnel_error("InvalidBlockID", f"Expected 0 to {BLOCK_IDS - 1}, found {block_id}.")
-        self._require_normal(session)
-        require_unchanged(self._store, session.table, session.spec)
+        self._sessions.require_open(session)
         table = session.table
-        path = session.directory / f"{block_id}.arrow"
         rows = checked(wire.decode(body, table.columns), table.columns)
-        written = blocks.write_block(path, table.arrow_schema(), rows, durable=self._directories.durable)
-        with session.lock:
-            try:
-                self._require_normal(session)
-            except ServiceError:
-                written.path.unlink()
-                raise
-            session.blocks[block_id] = blocks.keep_block(written, path, durable=self._directories.durable)
+        with self._sessions.written(session, table.arrow_schema(), rows) as keep:
+            session.blocks[block_id] = keep(session.directory / f"{block_id}.arrow")
             return session.blocks[block_id]
 
     def commit(self, session: UploadSession) -> None:
@@ -130,18 +96,10 @@ class Uploads:
                 if self.second_commit_conflicts:
                     raise tunnel_error("StatusConflict", "The upload was committed before.")
                 return
-            with session.lock:
-                self._require_normal(session)
-                session.status = CLOSING
-            try:
-                require_unchanged(self._store, session.table, session.spec)
+            with self._sessions.committing(session):
                 paths = [block.path for _, block in sorted(session.blocks.items())]
                 part = (session.spec, chain.from_iterable(map(blocks.read_block, paths)))
                 self._store.append_parts(session.table, [part], overwrite=session.overwrite, mark=session.id)
-            except BaseException:
-                session.status = NORMAL
-                raise
-            session.status = CLOSED
             self._describe(session)
             session_directories.delete_rows(session.directory)
 
@@ -160,48 +118,19 @@ class Uploads:
             "UploadedBlockList": [{"BlockID": block_id} for block_id in block_ids],
         }
 
-    def _require_normal(self, session: UploadSession) -> None:
-        status = self.status(session)
-        if status != NORMAL:
-            raise tunnel_error("StatusConflict", f"Expected status {NORMAL}, found {status}.")
-
     def _describe(self, session: UploadSession) -> None:
-        description = {
-            "id": session.id,
-            "table": table_to_json(session.table),
-            "spec": session.spec,
-            "overwrite": session.overwrite,
-            "created": session.created.isoformat(),
-            "committed": sorted(session.blocks) if session.status == CLOSED else [],
-        }
-        self._directories.describe(session.directory, description)
+        committed = sorted(session.blocks) if session.status == CLOSED else []
+        self._sessions.describe(session, overwrite=session.overwrite, committed=committed)
 
-    def _restore(self, directory: Path, description: dict[str, Any]) -> None:
-        """Take up a session that an emulator on the same data directory left behind."""
-        session = UploadSession(
-            description["id"],
-            table_from_json(description["table"]),
-            tuple(description["spec"]),
-            description["overwrite"],
-            datetime.fromisoformat(description["created"]),
-            directory,
-            blocks={int(path.stem): Block(path) for path in directory.glob("*.arrow")},
-        )
-        self._sessions[session.id] = session
-        if self._store.has_mark(session.id):
-            session.status = CLOSED
-            # Its answers still list the blocks, whose rows are in the table.
-            committed = description["committed"]
-            session.blocks |= {block_id: Block(directory / f"{block_id}.arrow") for block_id in committed}
-            session_directories.delete_rows(directory)
 
-    def _forget_old(self) -> None:
-        now = self._now()
-        for session in list(self._sessions.values()):
-            if self.status(session) == EXPIRED:
-                session_directories.delete_rows(session.directory)
-            if now - session.created > _REMEMBERED:
-                self._sessions.pop(session.id, None)
-                session_directories.delete(session.directory)
-                if self._store.has_mark(session.id):
-                    self._store.drop_mark(session.id)
+def _session(directory: Path, description: dict[str, Any]) -> UploadSession:
+    """A session as its directory describes it."""
+    return UploadSession(
+        description["id"],
+        table_from_json(description["table"]),
+        tuple(description["spec"]),
+        description["overwrite"],
+        datetime.fromisoformat(description["created"]),
+        directory,
+        blocks={int(path.stem): Block(path) for path in directory.glob("*.arrow")},
+    )
