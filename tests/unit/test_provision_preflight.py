@@ -12,7 +12,9 @@ from provisioning.preflight import faults, warnings
 from provisioning.preflight_facts import Facts
 from provisioning.refused_settings import refusals
 from provisioning.request import Request, read
-from provisioning.resources.topics import TopicState
+from provisioning.resources.event_stream import EventStream
+from provisioning.resources.group import Group
+from provisioning.resources.topics import TopicState, own_topics
 from provisioning.step import Step
 
 pytestmark = pytest.mark.quick
@@ -38,16 +40,6 @@ INSTANCE = {
     "UpgradeServiceDetailInfo": {"Current2OpenSourceVersion": "2.2.0"},
 }
 SOURCE = TopicState(6, local=False, compact=False, running=True)
-CREATED = [
-    Step(f"{kind} connect-{name}orders", "create")
-    for kind, name in (
-        ("topic", "offset-"),
-        ("topic", "config-"),
-        ("topic", "status-"),
-        ("topic", "error-"),
-        ("group", ""),
-    )
-]
 
 
 def request(**settings: Any) -> Request:
@@ -56,6 +48,13 @@ def request(**settings: Any) -> Request:
 
 def asked(settings: dict[str, Any] | None = None, **event: Any) -> Request:
     return read(json.dumps({"action": "plan", "settings": SETTING | (settings or {}), **event}).encode(), ENVIRONMENT)
+
+
+SETTINGS_OF = request().settings
+CREATED = [
+    Step(resource, "create")
+    for resource in (*own_topics(SETTINGS_OF), Group("alikafka_x", "cn-hangzhou", SETTINGS_OF.group))
+]
 
 
 def function(settings: Settings, **changes: Any) -> dict[str, Any]:
@@ -141,22 +140,21 @@ def test_what_brokers_say_about_topics_that_they_would_not_make_is_told() -> Non
     )
 
 
-STREAM = [Step("event stream connect-orders", "create")]
 IN_VPC = {"vpc_id": "vpc-a", "value_type": "Binary"}
 
 
 def test_an_event_stream_in_a_vpc_needs_a_switch_and_a_security_group() -> None:
     of = asked(IN_VPC, stream="event_stream")
-    switch, group = faults(of, facts(of), STREAM)
+    switch, group = faults(of, facts(of), [Step(EventStream(of), "create")])
     assert switch == "vswitch_id: an event stream in vpc-a needs a vSwitch, found none; the instance has vsw-a"
     assert group.startswith("security_group: an event stream in vpc-a needs the id of a security group")
     whole = asked(IN_VPC | {"vswitch_id": "vsw-a"}, stream="event_stream", security_group="sg-a")
-    assert faults(whole, facts(whole), STREAM) == ()
+    assert faults(whole, facts(whole), [Step(EventStream(whole), "create")]) == ()
 
 
 def test_a_stream_that_stays_as_it_is_needs_neither() -> None:
     of = asked(IN_VPC, stream="event_stream")
-    assert faults(of, facts(of), [Step("event stream connect-orders", "keep")]) == ()
+    assert faults(of, facts(of), [Step(EventStream(of), "keep")]) == ()
     trigger = request(vpc_id="vpc-a")
     assert faults(trigger, facts(trigger), CREATED) == ()
 
@@ -242,8 +240,8 @@ def test_warnings() -> None:
 def test_a_risk_is_refused_unless_its_accepted(
     settings: dict[str, Any], event: dict[str, Any], found: dict[str, Any], risk: str, told: str
 ) -> None:
-    steps = [Step("event stream connect-orders", "create")]
     of = asked(settings, **event)
+    steps = [Step(EventStream(of), "create")]
     (refusal,) = refusals(of, facts(of, **found), steps)
     assert told in refusal
     assert f"accept the risk {risk!r}" in refusal

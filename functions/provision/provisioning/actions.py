@@ -12,7 +12,7 @@ from provisioning import brokers, lag, ledger_status, message_test, network, pre
 from provisioning.audit.action import audit
 from provisioning.connector_resources import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
-from provisioning.plan import survey
+from provisioning.plan import make_plan
 from provisioning.redrive.action import redrive
 from provisioning.request import REMOVABLE
 from provisioning.reset import reset
@@ -78,12 +78,12 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
 
 def plan(cloud: Cloud) -> dict[str, Any]:
     """Say what `apply` would do."""
-    return survey(cloud).as_json()
+    return make_plan(cloud).as_json()
 
 
 def apply(cloud: Cloud) -> dict[str, Any]:
     """Make and mend what the plan says, or nothing at all where something stands against it."""
-    planned = survey(cloud)
+    planned = make_plan(cloud)
     if planned.state == "blocked":
         return {**planned.as_json(), "done": []}
     done: list[str] = []
@@ -93,17 +93,17 @@ def apply(cloud: Cloud) -> dict[str, Any]:
         try:
             converge(item.resource, cloud, item.found, manual=left_alone(cloud.request, item.resource))
         except BatchError as error:
-            _log.warning("resource failed", extra={"resource": item.step.resource, "do": item.step.do})
+            _log.warning("resource failed", extra={"resource": item.resource.title, "do": item.step.do})
             return {**planned.as_json(), "state": "incomplete", "done": done, "faults": [str(error)]}
-        _log.info("resource done", extra={"resource": item.step.resource, "do": item.step.do})
-        done.append(item.step.resource)
+        _log.info("resource done", extra={"resource": item.resource.title, "do": item.step.do})
+        done.append(item.resource.title)
     return {**planned.as_json(), "state": "applied" if done else "unchanged", "done": done}
 
 
 def status(cloud: Cloud) -> dict[str, Any]:
     """Say whether the stream runs, how far it is, and what isn't as it should be."""
-    planned = survey(cloud)
-    feeding = planned.items[-1]
+    planned = make_plan(cloud)
+    feeding = planned.stream
     state = "absent" if feeding.found is None else stream(cloud.request).state(feeding.found)
     asking = preflight_facts.Asking()
     progress = asking.learn(lambda: preflight_facts.progress(cloud), preflight_facts.NOTHING)
@@ -115,7 +115,7 @@ def status(cloud: Cloud) -> dict[str, Any]:
         if readable
         else preflight_facts.NOTHING
     )
-    tells = any(item.step.resource == f"topic {settings.status_topic}" and item.found for item in planned.items)
+    tells = planned.has_topic(settings.status_topic)
     errors = asking.learn(lambda: ledger_status.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
     group = lag.of_group(progress)
     beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
@@ -150,11 +150,11 @@ def _await_pause(feeding: Stream, cloud: Cloud) -> None:
 
 def resume(cloud: Cloud) -> dict[str, Any]:
     """Start the stream where it was paused, if nothing stands against it."""
-    planned = survey(cloud)
-    feeding = planned.items[-1]
+    planned = make_plan(cloud)
+    feeding = planned.stream
     against = [*planned.faults, *(line for item in planned.items for line in item.step.why)]
     if feeding.found is None and not against:
-        against = [f"{feeding.step.resource} isn't there; apply makes it"]
+        against = [f"{feeding.resource.title} isn't there; apply makes it"]
     if against:
         return {"state": "blocked", "faults": against}
     converge(feeding.resource, cloud, feeding.found, manual=True)

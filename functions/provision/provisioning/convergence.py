@@ -53,7 +53,7 @@ class _Turns:
             self.found = self.resource.look(self.cloud)
         self.last = now = step(self.resource, self.found, manual=self.manual)
         if now.do == "blocked":
-            raise RefusedError(f"{now.resource}: {'; '.join(now.why)}", code="Blocked")
+            raise RefusedError(f"{now.resource.title}: {'; '.join(now.why)}", code="Blocked")
         if now.do in {"create", "change"}:
             self._ask(now)
         return now.do == "keep"
@@ -66,7 +66,7 @@ class _Turns:
                 raise error
             failed = [str(one) for one in now.differences if one.remedy == "restart"]
             if failed:
-                raise RefusedError(f"{now.resource} doesn't start: {'; '.join(failed)}", code="NotStarted")
+                raise RefusedError(f"{now.resource.title} doesn't start: {'; '.join(failed)}", code="NotStarted")
             return
         try:
             if now.do == "create":

@@ -11,14 +11,17 @@ from provisioning import preflight_facts as looking
 from provisioning.connector_resources import left_alone, resources, stream
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
+from provisioning.resources.event_stream import EventStream
+from provisioning.resources.foreign_stream import ForeignStream
 from provisioning.resources.ledger import Ledger
 from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.start import Start
 from provisioning.resources.topics import Topic
+from provisioning.resources.trigger import Trigger
 from provisioning.step import Step, step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from provisioning.cloud import Cloud
     from provisioning.request import Request
@@ -27,26 +30,37 @@ if TYPE_CHECKING:
 
 IN_BROKERS = (BrokerGroup, BrokerTopic, Ledger, SettingsRecord, Start)
 """What is asked of the brokers themselves, and not of a control API."""
+STREAMS = (EventStream, ForeignStream, Trigger)
+TOPICS = (BrokerTopic, Topic)
 NO_OFFSETS: dict[int, int] = {}
 State = Literal["blocked", "changes", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A resource, its state when it was looked at, and its step."""
+    """A step, and the state of its resource when it was looked at."""
 
-    resource: Resource
-    found: Any
     step: Step
+    found: Any
+
+    @property
+    def resource(self) -> Resource:
+        """What the step is about."""
+        return self.step.resource
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Plan:
     """What a plan says; `faults` are those that no single step has."""
 
     items: tuple[Item, ...]
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def stream(self) -> Item:
+        """What delivers the records."""
+        return stream_of(self.items)
 
     @property
     def state(self) -> State:
@@ -55,6 +69,12 @@ class Survey:
         if self.faults or "blocked" in done:
             return "blocked"
         return "unchanged" if done == {"keep"} else "changes"
+
+    def has_topic(self, name: str) -> bool:
+        """Whether one of the connector's topics was found."""
+        return any(
+            isinstance(item.resource, TOPICS) and item.resource.name == name and item.found for item in self.items
+        )
 
     def as_json(self) -> dict[str, Any]:
         """As a reply shows it."""
@@ -74,7 +94,12 @@ class _Look:
     error: str = ""
 
 
-def survey(cloud: Cloud) -> Survey:
+def stream_of(items: Iterable[Item]) -> Item:
+    """The one among the items of a connector that delivers its records."""
+    return next(item for item in items if isinstance(item.resource, STREAMS))
+
+
+def make_plan(cloud: Cloud) -> Plan:
     """Look at everything; changes nothing, and raises nothing that a reply can say."""
     found = looking.gather(cloud)
     silent = found.reached.error
@@ -96,9 +121,9 @@ def survey(cloud: Cloud) -> Survey:
         *_recreations(cloud, items, running=before.running),
         *refused_settings.refusals(request, found, steps, unsafe_changes.risks(request, before)),
     )
-    window = stream(request).window(items[-1].found)
+    window = stream(request).window(stream_of(items).found)
     over = budget.warning(request.settings, found.source.partitions if found.source else 0, window)
-    return Survey(items, faults, (*preflight.warnings(request, found), *([over] if over else [])))
+    return Plan(items, faults, (*preflight.warnings(request, found), *([over] if over else [])))
 
 
 def _in_network(request: Request, instance: dict[str, Any]) -> Request:
@@ -108,11 +133,7 @@ def _in_network(request: Request, instance: dict[str, Any]) -> Request:
 
 def _recreations(cloud: Cloud, items: Sequence[Item], *, running: bool) -> Iterator[str]:
     """What stands against deleting topics: a stream that may have something written into them."""
-    titles = [
-        item.step.resource
-        for item in items
-        if isinstance(item.resource, BrokerTopic | Topic) and item.step.do == "change"
-    ]
+    titles = [item.resource.title for item in items if isinstance(item.resource, TOPICS) and item.step.do == "change"]
     if titles and network.is_foreign(cloud.request.settings):
         # Nothing tells of the stream, but its consumers are in the group.
         running = looking.Asking().learn(lambda: brokers.has_members(cloud), otherwise=True)
@@ -135,7 +156,7 @@ def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking
 def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Sequence[Item]) -> unsafe_changes.Before:
     """The connector as it was applied; a ledger that it had elsewhere, or isn't to have any more, is read too."""
     by_kind = {type(item.resource): item.found for item in items}
-    feeding, settings = items[-1].found, request.settings
+    feeding, settings = stream_of(items).found, request.settings
     before = unsafe_changes.Before(
         recorded=recorded,
         ledger=by_kind.get(Ledger),
@@ -162,5 +183,5 @@ def _look(resource: Resource, cloud: Cloud, silent: str = "") -> _Look:
 
 def _item(resource: Resource, request: Request, look: _Look) -> Item:
     if look.error:
-        return Item(resource, None, Step(resource.title, "blocked", why=(look.error,)))
-    return Item(resource, look.found, step(resource, look.found, manual=left_alone(request, resource)))
+        return Item(Step(resource, "blocked", why=(look.error,)), None)
+    return Item(step(resource, look.found, manual=left_alone(request, resource)), look.found)

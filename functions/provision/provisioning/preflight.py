@@ -11,6 +11,7 @@ from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
 from provisioning.connector_resources import stream
 from provisioning.resources.event_stream import EventStream
+from provisioning.resources.group import Group
 from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from provisioning.preflight_facts import Facts
     from provisioning.request import Request
+    from provisioning.resource import Resource
     from provisioning.step import Step
 
 IN_SERVICE = frozenset({"2", "4"})
@@ -92,7 +94,7 @@ def _switch(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
 def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     """An event stream that reaches the brokers through a VPC needs a vSwitch and a security group there."""
     feeding, settings = stream(request), request.settings
-    sent = any(step.resource == feeding.title and step.do in {"create", "change"} for step in steps)
+    sent = any(step.resource == feeding and step.do in {"create", "change"} for step in steps)
     if not settings.vpc_id or not isinstance(feeding, EventStream) or not sent:
         return
     if not settings.vswitch_id:
@@ -107,8 +109,8 @@ def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[s
 
 def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     """Local storage isn't to be had everywhere (D14)."""
-    topics = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL]
-    made = [name for name in topics if any(step.resource == f"topic {name}" and step.do == "create" for step in steps)]
+    created = _created(steps)
+    made = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL and topic in created]
     if not made:
         return
     version = str((facts.instance.get("UpgradeServiceDetailInfo") or {}).get("Current2OpenSourceVersion", ""))
@@ -122,10 +124,14 @@ def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator
         yield f"topics {names} need local storage, which a serverless instance doesn't offer; take a Professional one"
 
 
+def _created(steps: Sequence[Step]) -> list[Resource]:
+    return [step.resource for step in steps if step.do == "create"]
+
+
 def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
-    made = {step.resource for step in steps if step.do == "create"}
-    topics = [topic for topic in own_topics(request.settings) if topic.title in made]
-    groups = sum(title == f"group {request.settings.group}" for title in made)
+    created = _created(steps)
+    topics = [topic for topic in own_topics(request.settings) if topic in created]
+    groups = sum(isinstance(resource, Group) for resource in created)
     needed = {
         "Topic": len(topics),
         "Partition": sum(PARTITIONS[topic.purpose] for topic in topics),

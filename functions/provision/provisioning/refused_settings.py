@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provisioning.request import RISKS
+from provisioning.resources.event_stream import EventStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +54,7 @@ def _risks(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[tu
     if settings.format == "BINARY" and is_text and not settings.bootstrap_servers:
         yield "bytes", "format is BINARY, value_type is Text, and bootstrap_servers isn't set"
     anew = request.stream == "event_stream" and any(
-        step.do == "create" and step.resource == f"event stream {request.stream_name}" for step in steps
+        step.do == "create" and isinstance(step.resource, EventStream) for step in steps
     )
     if anew and settings.consumer_offset == "latest" and facts.lag:
         yield "latest", f"consumer_offset is latest, and {facts.lag} records of {settings.group} aren't read yet"

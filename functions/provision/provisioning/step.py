@@ -17,14 +17,14 @@ Do = Literal["create", "change", "wait", "keep", "blocked"]
 class Step:
     """What becomes of one resource; `why` says what blocks it and what to do."""
 
-    resource: str
+    resource: Resource
     do: Do
     differences: tuple[Difference, ...] = ()
     why: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As a reply shows it."""
-        told: dict[str, Any] = {"resource": self.resource, "do": self.do}
+        told: dict[str, Any] = {"resource": self.resource.title, "do": self.do}
         if self.differences:
             told["differences"] = [
                 {
@@ -48,15 +48,15 @@ def step(resource: Resource, found: Any, *, manual: bool) -> Step:
     remedies = {difference.remedy for difference in differences}
     blocking = [one for one in differences if one.remedy == "by hand" or (manual and one.remedy == "change")]
     if blocking:
-        return Step(resource.title, "blocked", differences, tuple(map(str, blocking)))
+        return Step(resource, "blocked", differences, tuple(map(str, blocking)))
     if remedies & {"change", "switch", "restart"}:
-        return Step(resource.title, "change", differences)
-    return Step(resource.title, "wait" if remedies else "keep", differences)
+        return Step(resource, "change", differences)
+    return Step(resource, "wait" if remedies else "keep", differences)
 
 
 def _creation(resource: Resource, *, manual: bool) -> Step:
     """The step for a resource that isn't there."""
     if resource.creates and not manual:
-        return Step(resource.title, "create")
+        return Step(resource, "create")
     reason = "resource_creation is manual" if manual and resource.creates else "it isn't there"
-    return Step(resource.title, "blocked", why=(f"{reason}; {resource.made_by_hand}",))
+    return Step(resource, "blocked", why=(f"{reason}; {resource.made_by_hand}",))

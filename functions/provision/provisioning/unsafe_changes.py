@@ -1,4 +1,4 @@
-"""What a change of a live connector would lose or write twice. Pure: what was found comes from `survey`."""
+"""What a change of a live connector would lose or write twice. Pure: what was found comes from `plan`."""
 
 from __future__ import annotations
 
