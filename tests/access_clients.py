@@ -9,7 +9,8 @@ from odps import ODPS
 from odps.accounts import StsAccount
 from odps.tunnel import TableTunnel
 
-from local_emulator.maxcompute.keys import ACCOUNTS, CLOCK
+from local_emulator.foundation.clock import CLOCK
+from local_emulator.maxcompute.keys import ACCOUNTS
 
 if TYPE_CHECKING:
     from local_emulator.maxcompute import server

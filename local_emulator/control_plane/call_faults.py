@@ -9,20 +9,20 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from local_emulator.control_plane.errors import ApiError, Refusal, RefusedError
-from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.faults import FAULTS, Faults, happen, stop
-from local_emulator.maxcompute.keys import CLOCK
-from local_emulator.maxcompute.rest import faults as control
+from local_emulator.foundation import fault_api
+from local_emulator.foundation.clock import CLOCK
+from local_emulator.foundation.faults import FAULTS, Faults
+from local_emulator.foundation.injection import happen, stop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from aiohttp import web
+
     from local_emulator.control_plane.dispatch import Product
     from local_emulator.foundation.clock import Clock
-    from local_emulator.maxcompute.faults import Fault
+    from local_emulator.foundation.faults import Fault
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,8 +35,7 @@ def install(app: web.Application, products: Iterable[Product], clock: Clock) -> 
     names = sorted(f"{product.name}.{action}" for product in products for action in product.actions)
     app[FAULTS] = Faults(names)
     app[CLOCK] = clock
-    control.add_routes(app)
-    app.middlewares.append(_answer)
+    fault_api.add_routes(app)
     app.on_shutdown.append(stop)
 
 
@@ -60,12 +59,3 @@ def _error(product: Product, fault: Fault) -> ApiError:
         return product.error(RefusedError(Refusal.EXPIRED_TOKEN, "Specified SecurityToken is expired."))
     default = product.throttled if fault.status == _THROTTLED else _CODES.get(fault.status, "")
     return ApiError(fault.status, fault.code or default, fault.message or "A fault that was set.")
-
-
-@web.middleware
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What is wrong with a fault that somebody wants to set, as the `fault` command reads it."""
-    try:
-        return await handler(request)
-    except ServiceError as error:
-        return web.json_response({"Code": error.code, "Message": error.message}, status=error.status)

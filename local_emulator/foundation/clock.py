@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from aiohttp import web
+
 
 class Clock:
     """UTC now, plus shifts.
@@ -27,3 +29,6 @@ class Clock:
 
 def _milliseconds(time: datetime) -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+CLOCK = web.AppKey("CLOCK", Clock)

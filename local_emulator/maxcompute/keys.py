@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from local_emulator.foundation.clock import Clock
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.instances import Instances
@@ -23,7 +22,6 @@ T = TypeVar("T")
 
 STORE = web.AppKey("STORE", Store)
 INSTANCES = web.AppKey("INSTANCES", Instances)
-CLOCK = web.AppKey("CLOCK", Clock)
 ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
 ACCESS = web.AppKey("ACCESS", Access)
 QUERIES = web.AppKey("QUERIES", Queries)
@@ -34,8 +32,6 @@ DATA_DIR: web.AppKey[Path | None] = web.AppKey("DATA_DIR")
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 PRINCIPAL = web.RequestKey("PRINCIPAL", Principal)
-# Whether the answer may not be sent piece by piece, because something is to be done to it as a whole.
-WHOLE = web.RequestKey("WHOLE", bool)
 
 
 async def in_thread(request: web.Request, work: Callable[[], T]) -> T:

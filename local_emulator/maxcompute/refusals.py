@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import aiohttp
 from aiohttp import web
 
 from local_emulator.maxcompute.keys import REQUEST_ID
@@ -21,12 +20,3 @@ def refusal(request: web.Request, error: ServiceError) -> web.Response:
     else:
         body, kind = error.json(request[REQUEST_ID]), "application/json"
     return web.Response(status=error.status, text=body, content_type=kind, headers=error.headers)
-
-
-async def drain(request: web.Request) -> None:
-    """Read what is still being sent, and keep none of it: a client that is still sending doesn't see an answer."""
-    try:
-        async for _ in request.content.iter_any():
-            pass
-    except (aiohttp.ClientPayloadError, web.RequestPayloadError):
-        pass  # It has gone, or stopped half-way; whatever comes next is for who listens.

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.foundation import fault_api
 from local_emulator.foundation.admission import admit
-from local_emulator.foundation.clock import Clock
+from local_emulator.foundation.clock import CLOCK, Clock
+from local_emulator.foundation.faults import FAULTS, Faults
+from local_emulator.foundation.injection import stop as stop_faults
 from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.maxcompute.access.names import Account
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.faults import FAULTS, Faults, inject
-from local_emulator.maxcompute.faults import stop as stop_faults
+from local_emulator.maxcompute.fault_injection import inject
 from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.keys import (
     ACCESS,
     ACCOUNTS,
     ADDRESS,
-    CLOCK,
     DATA_DIR,
     EXECUTOR,
     INSTANCES,
@@ -36,8 +37,8 @@ from local_emulator.maxcompute.keys import (
     STORE,
 )
 from local_emulator.maxcompute.limits import Limits
+from local_emulator.maxcompute.operations import NAMES
 from local_emulator.maxcompute.refusals import refusal
-from local_emulator.maxcompute.rest import faults as control
 from local_emulator.maxcompute.rest import routes as rest
 from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
@@ -110,7 +111,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     app[STORE] = store
     app[INSTANCES] = Instances(store, access, clock.now)
     app[CLOCK] = clock
-    app[FAULTS] = Faults()
+    app[FAULTS] = Faults(NAMES)
     app[TRAFFIC] = Traffic(settings.limits, clock.now)
     app[SLOTS] = Slots(settings.limits.slots)
     app[ACCOUNTS] = accounts
@@ -120,7 +121,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     app[DATA_DIR] = settings.data_dir
     app[EXECUTOR] = ThreadPoolExecutor(THREADS, "maxcompute")
     rest.add_routes(app)
-    control.add_routes(app)
+    fault_api.add_routes(app)
     tunnel.add_routes(app)
     app[UPLOADS].second_commit_conflicts = settings.second_commit_conflicts
     app.on_shutdown.append(stop_faults)
@@ -258,7 +259,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def _authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path not in PUBLIC_PATHS and not request.path.startswith(control.PREFIX + "/"):
+    if request.path not in PUBLIC_PATHS and not request.path.startswith(fault_api.PREFIX + "/"):
         target = request.raw_path.removeprefix(rest.PREFIX)
         request[PRINCIPAL] = request.app[ACCOUNTS].authenticate(
             request.method, target, request.headers, request.app[CLOCK]

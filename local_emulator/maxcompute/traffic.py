@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.foundation.injection import drain
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.operations import name_of
-from local_emulator.maxcompute.refusals import drain
 from local_emulator.maxcompute.tunnel.answers import requested_table
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 

@@ -20,8 +20,8 @@ import pytest
 from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConnectorError
 from kafka_maxcompute.maxcompute import service
+from local_emulator.foundation.faults import FAULTS, Fault
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.faults import FAULTS, Fault
 from maxcompute_sink import exactly_once
 from tests.faults.delivering_connector import PROJECT, Connector
 from tests.faults.kafka_proxy import KafkaProxy

@@ -14,9 +14,9 @@ import pytest
 
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
+from local_emulator.foundation.faults import FAULTS, Fault
 from local_emulator.kafka.apache import ApacheBroker, free_ports
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.faults import FAULTS, Fault
 from tests.deadlines import soon
 from tests.emulator_process import emulator_process
 from tests.faults.broker_restart import kill_and_start_again

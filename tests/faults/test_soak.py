@@ -24,8 +24,8 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import service
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import select
+from local_emulator.foundation.faults import FAULTS, Fault
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.faults import FAULTS, Fault
 from tests.deadlines import soon
 from tests.faults.delivering_connector import PROJECT, TOPIC_PARTITIONS, Connector
 from tests.faults.function_process import function

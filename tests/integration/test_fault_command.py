@@ -12,8 +12,8 @@ from odps.errors import ODPSError
 
 from local_emulator.__main__ import main
 from local_emulator.endpoints import Endpoints
-from local_emulator.maxcompute.faults import FAULTS
-from local_emulator.maxcompute.keys import CLOCK
+from local_emulator.foundation.clock import CLOCK
+from local_emulator.foundation.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ import pytest
 from odps import ODPS, errors
 from odps.accounts import BearerTokenAccount
 
+from local_emulator.foundation.clock import CLOCK
+from local_emulator.foundation.faults import FAULTS, Fault
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.faults import FAULTS, Fault
-from local_emulator.maxcompute.keys import CLOCK
 from tests.access_clients import ALICE, PROJECT, run, user, write
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from odps.accounts import CloudAccount, StsAccount
 from odps.rest import RestClient
 from odps.types import PartitionSpec
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.keys import CLOCK
 from tests.access_clients import CREATE, PROJECT, ROLE, SELECT, client_of, issue, run, write
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from odps.accounts import CredentialProviderAccount
 from odps.errors import ODPSError
 from odps.tunnel import TableTunnel
 
+from local_emulator.foundation.faults import FAULTS, Fault, SetFault
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.faults import FAULTS, Fault, SetFault
 from local_emulator.maxcompute.keys import STORE
 from tests.access_clients import PROJECT, ROLE, issue
 

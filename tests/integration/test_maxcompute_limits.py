@@ -17,8 +17,9 @@ from odps.errors import ODPSError
 from odps.tunnel import TableTunnel
 
 from local_emulator.__main__ import main
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.keys import CLOCK, STORE
+from local_emulator.maxcompute.keys import STORE
 from local_emulator.maxcompute.limits import Limits
 from tests.access_clients import PROJECT
 

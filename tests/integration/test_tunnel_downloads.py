@@ -13,8 +13,8 @@ import pytest
 from odps import ODPS, errors, options
 from odps.tunnel import CompressOption
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.keys import CLOCK
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS
 from local_emulator.maxcompute.tunnel.downloads import MOST_SESSIONS
 from tests.maxcompute_sql import NANOSECOND_TYPES, NEEDS_DUCKDB_2

@@ -13,8 +13,8 @@ from odps import ODPS, errors
 from odps.errors import ODPSError
 from odps.tunnel import CompressOption, TableTunnel
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.keys import CLOCK
 from local_emulator.maxcompute.tunnel.slots import SLOTS
 from tests.access_clients import ALICE, user
 

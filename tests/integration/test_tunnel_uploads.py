@@ -17,8 +17,9 @@ from odps import ODPS, errors
 from odps.tunnel import CompressOption
 from odps.tunnel.errors import TunnelError
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.keys import CLOCK, STORE
+from local_emulator.maxcompute.keys import STORE
 from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
 from tests.tunnel_clients import ask, client_of, make_table, put_block, records, rows_of, tunnel_of, write_block
 

@@ -13,8 +13,8 @@ from odps.errors import ODPSError
 from odps.tunnel import CompressOption, TableTunnel
 from odps.tunnel.tabletunnel import TableUpsertSession
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute import server
-from local_emulator.maxcompute.keys import CLOCK
 from local_emulator.maxcompute.tunnel.slots import SLOTS
 from local_emulator.maxcompute.tunnel.upsert_requests import UPSERTS
 from tests.access_clients import ALICE, user

@@ -5,9 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute.access.bearer import parse_request
 from local_emulator.maxcompute.errors import invalid
-from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, CLOCK, PRINCIPAL, QUERIES, STORE, in_thread
+from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, PRINCIPAL, QUERIES, STORE, in_thread
 from local_emulator.maxcompute.rest.xml import body, element, read, reply
 
 if TYPE_CHECKING:

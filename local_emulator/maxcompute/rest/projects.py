@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
 from local_emulator.maxcompute.errors import invalid, missing
-from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, ADDRESS, CLOCK, PRINCIPAL, STORE
+from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS, ADDRESS, PRINCIPAL, STORE
 from local_emulator.maxcompute.rest.listing import page
 from local_emulator.maxcompute.rest.security import get_configuration, get_policy
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply

@@ -6,7 +6,8 @@ from itertools import islice
 
 from aiohttp import web
 
-from local_emulator.maxcompute.keys import STORE, WHOLE, in_thread
+from local_emulator.foundation.injection import WHOLE
+from local_emulator.maxcompute.keys import STORE, in_thread
 from local_emulator.maxcompute.tunnel import preview as previews
 from local_emulator.maxcompute.tunnel.answers import number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.cells import filled

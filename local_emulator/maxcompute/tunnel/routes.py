@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from aiohttp import web
 
+from local_emulator.foundation.clock import CLOCK
 from local_emulator.maxcompute.access.permissions import AccessDeniedError
-from local_emulator.maxcompute.keys import ACCESS, CLOCK, DATA_DIR, PRINCIPAL, STORE
+from local_emulator.maxcompute.keys import ACCESS, DATA_DIR, PRINCIPAL, STORE
 from local_emulator.maxcompute.tunnel import (
     download_requests,
     result_requests,

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from aiohttp import web
 
-from local_emulator.maxcompute.errors import invalid
-from local_emulator.maxcompute.faults import FAULTS, SetFault, parse
-from local_emulator.maxcompute.keys import CLOCK
+from local_emulator.foundation.clock import CLOCK
+from local_emulator.foundation.faults import FAULTS, FaultError, SetFault, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from local_emulator.foundation.clock import Clock
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PREFIX = "/emulator"
 _FAULT = f"{PREFIX}/faults/{{fault:[0-9]+}}"
@@ -35,14 +38,14 @@ class Shift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def add_routes(app: web.Application) -> None:
     """Serve everything below `PREFIX`."""
-    app.router.add_get(f"{PREFIX}/faults", list_faults)
-    app.router.add_post(f"{PREFIX}/faults", set_fault)
-    app.router.add_delete(f"{PREFIX}/faults", clear_faults)
-    app.router.add_get(_FAULT, get_fault)
-    app.router.add_delete(_FAULT, clear_fault)
-    app.router.add_get(f"{PREFIX}/operations", list_operations)
-    app.router.add_get(f"{PREFIX}/clock", get_clock)
-    app.router.add_put(f"{PREFIX}/clock", put_clock)
+    app.router.add_get(f"{PREFIX}/faults", _answered(list_faults))
+    app.router.add_post(f"{PREFIX}/faults", _answered(set_fault))
+    app.router.add_delete(f"{PREFIX}/faults", _answered(clear_faults))
+    app.router.add_get(_FAULT, _answered(get_fault))
+    app.router.add_delete(_FAULT, _answered(clear_fault))
+    app.router.add_get(f"{PREFIX}/operations", _answered(list_operations))
+    app.router.add_get(f"{PREFIX}/clock", _answered(get_clock))
+    app.router.add_put(f"{PREFIX}/clock", _answered(put_clock))
 
 
 async def list_faults(request: web.Request) -> web.Response:
@@ -86,13 +89,25 @@ async def put_clock(request: web.Request) -> web.Response:
     try:
         wanted = msgspec.json.decode(await request.read(), type=Shift)
     except msgspec.MsgspecError as error:
-        raise invalid(str(error)) from None
+        raise FaultError(HTTPStatus.BAD_REQUEST, "InvalidArgument", str(error)) from None
     clock = request.app[CLOCK]
     if wanted.shift_seconds is not None:
         clock.shift = timedelta(seconds=wanted.shift_seconds)
     if wanted.skew_seconds is not None:
         clock.skew = timedelta(seconds=wanted.skew_seconds)
     return _clock(clock)
+
+
+def _answered(handler: Handler) -> Handler:
+    """The same, with what is wrong with a request for its answer."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except FaultError as error:
+            return _answer({"Code": error.code, "Message": error.message}, error.status)
+
+    return answer
 
 
 def _faults(found: list[SetFault]) -> web.Response:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from local_emulator.cli import fault_command
-from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.faults import Fault, Faults, SetFault, parse
+from local_emulator.foundation.faults import Fault, FaultError, Faults, SetFault, parse
+from local_emulator.maxcompute.operations import NAMES
 
 pytestmark = pytest.mark.quick
 
@@ -45,8 +45,8 @@ def hits(made: SetFault, *operation_names: str, session: str = "s", signed: bool
     ],
 )
 def test_what_says_nothing_or_two_things_is_refused(body: str, complaint: str) -> None:
-    with pytest.raises(ServiceError) as caught:
-        parse(body.encode())
+    with pytest.raises(FaultError) as caught:
+        parse(body.encode(), NAMES)
     assert caught.value.code == "InvalidArgument"
     assert complaint in caught.value.message
 
@@ -86,7 +86,7 @@ def test_chance_is_the_same_each_time_and_another_with_another_seed() -> None:
 
 
 def test_the_oldest_armed_fault_that_fits_happens_and_is_disarmed_when_spent() -> None:
-    faults = Faults()
+    faults = Faults(NAMES)
     first, second = faults.set(fault(operation="upload.*")), faults.set(fault(times=2))
     taken = [faults.take("upload.commit", "s", signed=True) for _ in range(4)]
     assert taken == [first, second, second, None]
@@ -95,11 +95,11 @@ def test_the_oldest_armed_fault_that_fits_happens_and_is_disarmed_when_spent() -
 
 
 def test_a_cleared_fault_does_not_happen() -> None:
-    faults = Faults()
+    faults = Faults(NAMES)
     first, second = faults.set(fault()), faults.set(fault(operation="sql"))
     assert faults.clear(first.number) == [first]
     assert faults.take("upload.commit", "s", signed=True) is None
-    with pytest.raises(ServiceError, match="there is no fault 1; there are: 2"):
+    with pytest.raises(FaultError, match="there is no fault 1; there are: 2"):
         faults.get(first.number)
     assert faults.clear() == [second]
     assert faults.armed == ()
@@ -107,7 +107,7 @@ def test_a_cleared_fault_does_not_happen() -> None:
 
 def test_what_is_shown_of_a_fault_can_be_set_again() -> None:
     made = fault(answer="status", status=429, code="SlotExceeded", times=None, delay_seconds=0.5)
-    assert parse(msgspec.json.encode(made)) == made
+    assert parse(msgspec.json.encode(made), NAMES) == made
 
 
 @pytest.mark.parametrize("answer", ["999", "200", "explode"])
