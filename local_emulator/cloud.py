@@ -19,7 +19,7 @@ from local_emulator.eventbridge.invocation import LONGEST_SECONDS, Invoker
 from local_emulator.function_compute import layers
 from local_emulator.function_compute import service as function_compute
 from local_emulator.function_compute import template as function_template
-from local_emulator.function_compute.instances import Credentials, Surroundings
+from local_emulator.function_compute.instances import Credentials, InstanceEnvironment
 from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from local_emulator.eventbridge.stream import EventStream
     from local_emulator.function_compute.template import Function, Template
-    from local_emulator.services import Account
+    from local_emulator.services import LocalAccount
 
 TEMPLATE = Path("template.yml")
 SINK, PROVISIONER = "sink", "provisioner"
@@ -45,7 +45,7 @@ class Cloud:
     """
 
     endpoints: Endpoints
-    account: Account
+    account: LocalAccount
     functions: function_compute.Service
     invoke: Invoker
     bootstrapped: Mapping[str, Any]
@@ -117,11 +117,11 @@ def template(environment: Mapping[str, str]) -> Template:
     )
 
 
-def _bootstrap(account: Account, wanted: Template) -> dict[str, Any]:
+def _bootstrap(account: LocalAccount, wanted: Template) -> dict[str, Any]:
     """What `make bootstrap` does, and then the project's owner: roles, and who may provision; the reply."""
     function = wanted.functions[PROVISIONER]
     folders = layers.folders(function, wanted.path.parent)
-    reply = provisioner.bootstrap(function, Surroundings(ACCOUNT_ID, account.keys, folders))
+    reply = provisioner.bootstrap(function, InstanceEnvironment(ACCOUNT_ID, account.keys, folders))
     sql_answers.admit(account.owner(), reply["for_the_projects_owner"])
     return reply
 
@@ -137,7 +137,7 @@ def _invoker(endpoint: str, keys: Credentials, function: Function) -> Invoker:
     )
 
 
-def _endpoints(account: Account, deployed: Template, functions: function_compute.Service) -> Endpoints:
+def _endpoints(account: LocalAccount, deployed: Template, functions: function_compute.Service) -> Endpoints:
     sink = deployed.functions[SINK]
     trigger = sink.trigger()
     config = StreamConfig.from_trigger(trigger.config)

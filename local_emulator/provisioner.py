@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.eventbridge.invocation import InvocationError, Invoker
-from local_emulator.function_compute.instances import Instance, new_request_id
+from local_emulator.function_compute.instances import FunctionInstance, new_request_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from local_emulator.endpoints import Endpoints
-    from local_emulator.function_compute.instances import Surroundings
+    from local_emulator.function_compute.instances import InstanceEnvironment
     from local_emulator.function_compute.template import Function
 
 LOG_FOLDER = Path(".local/logs")
@@ -31,12 +31,12 @@ class ProvisioningError(Exception):
     """The provisioning function didn't do what it was asked for."""
 
 
-def bootstrap(function: Function, surroundings: Surroundings) -> dict[str, Any]:
+def bootstrap(function: Function, surroundings: InstanceEnvironment) -> dict[str, Any]:
     """What `make bootstrap` does: the function's code with the owner's keys, for it has no role yet; the reply.
 
     ProvisioningError with every fault, where not all of it could be done.
     """
-    instance = Instance(function, surroundings)
+    instance = FunctionInstance(function, surroundings)
     try:
         outcome = instance.invoke(b'{"action": "bootstrap"}', new_request_id())
     finally:

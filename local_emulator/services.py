@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
-from local_emulator.control_plane.alikafka.entities import MANY, Instance
+from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.maxcompute_keys import directory, registrar
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.eventbridge.config import StreamConfig
-from local_emulator.function_compute.errors import ServiceError
+from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.instances import Credentials
 from local_emulator.kafka.broker import open_broker
 from local_emulator.kafka.errors import BrokerError
@@ -44,14 +44,14 @@ ROLE_LIFE = timedelta(hours=36)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class LocalAccount:
     """What an account has before anything is deployed; `keys` are its owner's."""
 
     keys: Credentials
     project: str
-    store: maxcompute.Server
+    store: maxcompute.MaxComputeServer
     broker: Broker
-    plane: control_plane.Server
+    plane: control_plane.ControlPlaneServer
 
     def variables(self) -> dict[str, str]:
         """The template's variables that say where all of it is."""
@@ -70,18 +70,20 @@ class Account:
         )
 
     def assume(self, function: Function) -> Credentials:
-        """Temporary keys of a function's role, which may do what it is granted and nothing else; ServiceError."""
+        """Temporary keys of a function's role, which may do what is granted to it; raises FunctionComputeError."""
         role = function.role.rpartition("/")[2]
         try:
             key_id, key = self.plane.issue_to_service(role, "fc.aliyuncs.com", ROLE_LIFE)
         except ApiError as error:
-            raise ServiceError(403, "AccessDenied", f"{function.role} can't be assumed: {error.message}") from error
+            raise FunctionComputeError(
+                403, "AccessDenied", f"{function.role} can't be assumed: {error.message}"
+            ) from error
         return Credentials(key_id, key.secret, key.token)
 
 
 def start(
     parts: ExitStack, kafka: str, sink: Function, *, data_dir: Path | None, say: Callable[[str], None]
-) -> Account:
+) -> LocalAccount:
     """Start the services, which end with `parts`, with the topic that the function's trigger reads.
 
     The Kafka instance is the broker, in the VPC that the function's settings name, if they do. Raises BrokerError,
@@ -110,7 +112,7 @@ def start(
         )
     )
     store.app[ACCESS].members.exists = directory(plane.state)
-    instance = Instance(INSTANCE_ID, region=sink.region, topic_limit=MANY, partition_limit=MANY, group_limit=MANY)
+    instance = KafkaInstance(INSTANCE_ID, region=sink.region, topic_limit=MANY, partition_limit=MANY, group_limit=MANY)
     instance.vpc = sink.environment["CONNECTOR_VPC_ID"] or instance.vpc
     instance.vswitch = sink.environment["CONNECTOR_VSWITCH_ID"] or instance.vswitch
     try:
@@ -118,4 +120,4 @@ def start(
     except ApiError as error:
         raise BrokerError(f"{error.message}; remove {data_dir}, or take a broker that doesn't have it") from error
     say(f"Control plane     {plane.url}")
-    return Account(keys, project, store, broker, plane)
+    return LocalAccount(keys, project, store, broker, plane)

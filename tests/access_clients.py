@@ -29,16 +29,16 @@ DOCUMENTED = (
 SELECT = "select * from test_kafka where pt='a'"
 
 
-def issue(emulator: server.Server, name: str, life: timedelta = timedelta(hours=1)) -> TemporaryKey:
+def issue(emulator: server.MaxComputeServer, name: str, life: timedelta = timedelta(hours=1)) -> TemporaryKey:
     return emulator.app[ACCOUNTS].issue(name, emulator.app[CLOCK].now(), life)
 
 
-def client_of(emulator: server.Server, key: TemporaryKey, **more: Any) -> ODPS:
+def client_of(emulator: server.MaxComputeServer, key: TemporaryKey, **more: Any) -> ODPS:
     account = StsAccount(key.access_id, key.access_key, key.token)
     return ODPS(account=account, project=PROJECT, endpoint=emulator.endpoint, **more)
 
 
-def user(emulator: server.Server, owner: ODPS, name: str = ALICE) -> ODPS:
+def user(emulator: server.MaxComputeServer, owner: ODPS, name: str = ALICE) -> ODPS:
     """A user of the project, without any grant."""
     owner.execute_security_query(f"add user `{name}`")
     return client_of(emulator, issue(emulator, name))

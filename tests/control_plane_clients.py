@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from alibabacloud_sts20150401.models import AssumeRoleResponseBodyCredentials
 
-    from local_emulator.control_plane.server import Server
+    from local_emulator.control_plane.server import ControlPlaneServer
 
 ACCOUNT = "1000000000000001"
 OWNER = ("ak", "sk")
 
 
 def config(
-    server: Server, key: tuple[str, str] = OWNER, token: str | None = None, version: str | None = None
+    server: ControlPlaneServer, key: tuple[str, str] = OWNER, token: str | None = None, version: str | None = None
 ) -> Config:
     """Of any SDK's client; `version` v2 is the SDK's name of signature version 1."""
     return Config(
@@ -46,19 +46,25 @@ def config(
     )
 
 
-def ram(server: Server, key: tuple[str, str] = OWNER, token: str | None = None, version: str | None = None) -> Ram:
+def ram(
+    server: ControlPlaneServer, key: tuple[str, str] = OWNER, token: str | None = None, version: str | None = None
+) -> Ram:
     return Ram(config(server, key, token, version))
 
 
-def sts(server: Server, key: tuple[str, str] = OWNER, token: str | None = None, version: str | None = None) -> Sts:
+def sts(
+    server: ControlPlaneServer, key: tuple[str, str] = OWNER, token: str | None = None, version: str | None = None
+) -> Sts:
     return Sts(config(server, key, token, version))
 
 
-def resource_manager(server: Server, key: tuple[str, str] = OWNER) -> ResourceManager:
+def resource_manager(server: ControlPlaneServer, key: tuple[str, str] = OWNER) -> ResourceManager:
     return ResourceManager(config(server, key))
 
 
-def config_of(server: Server, issued: AssumeRoleResponseBodyCredentials, version: str | None = None) -> Config:
+def config_of(
+    server: ControlPlaneServer, issued: AssumeRoleResponseBodyCredentials, version: str | None = None
+) -> Config:
     """Of a client with temporary keys."""
     return config(server, (issued.access_key_id, issued.access_key_secret), issued.security_token, version)
 
@@ -92,7 +98,9 @@ def refused(status: int, code: str) -> Iterator[Refused]:
     assert (found.error.status_code, found.error.code) == (status, code), found.error.message
 
 
-def signed_headers(server: Server, query: Mapping[str, str], *, body: bytes = b"", **headers: str) -> dict[str, str]:
+def signed_headers(
+    server: ControlPlaneServer, query: Mapping[str, str], *, body: bytes = b"", **headers: str
+) -> dict[str, str]:
     """The headers of a GetCallerIdentity, signed by the SDK's own code; more of them may be given, `_` for `-`."""
     request = DaraRequest()
     request.method, request.pathname, request.query = "POST", "/", dict(query)
@@ -111,7 +119,7 @@ def signed_headers(server: Server, query: Mapping[str, str], *, body: bytes = b"
 
 
 def send(
-    server: Server,
+    server: ControlPlaneServer,
     headers: Mapping[str, str],
     *,
     query: Mapping[str, str] | None = None,

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.ledger.operations import Claim
-from kafka_maxcompute.maxcompute.upload_sessions import State, Status
+from kafka_maxcompute.maxcompute.upload_sessions import SessionState, SessionStatus
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 
@@ -30,14 +30,14 @@ class HangingSessions:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         if session.id not in self.hanging:
-            state: State = self._inner.look(session, deadline)
+            state: SessionState = self._inner.look(session, deadline)
             return state
         self.looked.append(session.id)
         self.passes()
         time.sleep(deadline.remaining())
-        return State(Status.CLOSING, frozenset({0}))
+        return SessionState(SessionStatus.CLOSING, frozenset({0}))
 
 
 def claimed(connector: Connector, offsets: Iterable[int]) -> list[str]:

@@ -16,7 +16,7 @@ from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
-from local_emulator.control_plane.alikafka.entities import MANY, Instance, Topic
+from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance, Topic
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.maxcompute_keys import registrar
 from local_emulator.control_plane.sts import issue_to_service
@@ -47,8 +47,8 @@ SECONDS = 120
 class Surrounding:
     """What runs; `settings` are the connector's, `keys` the caller's access key."""
 
-    plane: control_plane.Server
-    tables: maxcompute.Server
+    plane: control_plane.ControlPlaneServer
+    tables: maxcompute.MaxComputeServer
     broker: Broker
     settings: dict[str, str]
     keys: tuple[str, ...] = ("ak", "sk")
@@ -130,7 +130,7 @@ def running(broker: Broker | None = None, name: str = "orders", **instance: Any)
         source = Topic(f"{name}-in", "source", 6, datetime.now(timezone.utc))
         add_instance(
             plane,
-            Instance(
+            KafkaInstance(
                 INSTANCE, topics={source.name: source}, **{"topic_limit": MANY, "partition_limit": MANY, **instance}
             ),
         )

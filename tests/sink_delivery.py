@@ -22,7 +22,7 @@ from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.blocks import Preparation
-from maxcompute_sink.exactly_once import Delivered, Line, deliver
+from maxcompute_sink.exactly_once import Delivered, ExactlyOnce, deliver
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
 
@@ -75,7 +75,7 @@ class Connector:
         } | changed
         return Services(**(parts | {name: Timed(parts[name]) for name in ("ledger", "sessions", "counts")}))
 
-    def line(self, **changed: Any) -> Line:
+    def line(self, **changed: Any) -> ExactlyOnce:
         """A worker."""
 
         def verify(state: State, dropped: Coverage, known: Known) -> Offsets:
@@ -88,7 +88,7 @@ class Connector:
             _hold(state, covered, known)
             return {}
 
-        return Line(
+        return ExactlyOnce(
             self.services(**changed),
             prepare=lambda decoded, coverage: self.preparation.blocks(decoded, now=HOUR_14, coverage=coverage),
             verify=verify,
@@ -99,13 +99,13 @@ class Connector:
         )
 
     def deliver(
-        self, payload: bytes, line: Line | None = None, *, state: State | None = None, seconds: float = 60
+        self, payload: bytes, line: ExactlyOnce | None = None, *, state: State | None = None, seconds: float = 60
     ) -> Delivered:
         """One delivery of a batch, by a new worker unless one is given."""
         return self.deliver_decoded(self.preparation.decode(payload), Deadline.after(seconds), line, state=state)
 
     def deliver_decoded(
-        self, decoded: Decoded, deadline: Deadline, line: Line | None = None, *, state: State | None = None
+        self, decoded: Decoded, deadline: Deadline, line: ExactlyOnce | None = None, *, state: State | None = None
     ) -> Delivered:
         """As `deliver`, of a decoded batch and until a deadline of any clock."""
         self.metrics = Metrics("test")

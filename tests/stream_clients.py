@@ -21,7 +21,7 @@ from tests.control_plane_clients import ACCOUNT, OWNER, config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_emulator.control_plane.server import Server
+    from local_emulator.control_plane.server import ControlPlaneServer
     from local_emulator.kafka.broker import Broker
     from tests.fake_function import FakeFunction
 
@@ -30,15 +30,15 @@ INSTANCE = "alikafka_local"
 PLACE = {"region_id": REGION, "instance_id": INSTANCE}
 
 
-def kafka(server: Server, key: tuple[str, str] = OWNER, version: str | None = None) -> AliKafka:
+def kafka(server: ControlPlaneServer, key: tuple[str, str] = OWNER, version: str | None = None) -> AliKafka:
     return AliKafka(config(server, key, version=version))
 
 
-def event_bridge(server: Server, key: tuple[str, str] = OWNER) -> EventBridge:
+def event_bridge(server: ControlPlaneServer, key: tuple[str, str] = OWNER) -> EventBridge:
     return EventBridge(config(server, key))
 
 
-def function_compute(server: Server, key: tuple[str, str] = OWNER) -> FunctionCompute:
+def function_compute(server: ControlPlaneServer, key: tuple[str, str] = OWNER) -> FunctionCompute:
     return FunctionCompute(config(server, key))
 
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from odps.models import Table
     from odps.tunnel.tabletunnel import TableUploadSession
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 ORDERS = "topic STRING, `partition` BIGINT, `offset` BIGINT, key STRING, value STRING"
 
 
-def client_of(emulator: Server) -> ODPS:
+def client_of(emulator: MaxComputeServer) -> ODPS:
     """PyODPS with its own defaults."""
     return ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
 

@@ -9,7 +9,7 @@ import pytest
 
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.maxcompute.upload_sessions import Status, UploadSession, UploadSessions, commit
+from kafka_maxcompute.maxcompute.upload_sessions import SessionStatus, UploadSession, UploadSessions, commit
 from maxcompute_sink.framing import block_body
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class UploadSessionsContract:
         self, sessions: UploadSessions, session: UploadSession, visible: Visible, deadline: Deadline
     ) -> None:
         state = sessions.look(session, deadline)
-        assert (session.partition_value, state.status, state.blocks) == (PT, Status.NORMAL, frozenset({0}))
+        assert (session.partition_value, state.status, state.blocks) == (PT, SessionStatus.NORMAL, frozenset({0}))
         assert visible(PT) == []
-        assert sessions.commit(session, deadline) is Status.CLOSED
-        assert sessions.look(session, deadline).status is Status.CLOSED
+        assert sessions.commit(session, deadline) is SessionStatus.CLOSED
+        assert sessions.look(session, deadline).status is SessionStatus.CLOSED
         assert visible(PT) == ["a", "b"]
 
     def test_all_blocks_become_visible_together(

@@ -11,7 +11,7 @@ from odps.errors import ODPSError
 from local_emulator import cloud, endpoints, provisioner
 from local_emulator.cli import demo as demonstration
 from local_emulator.cli import provision_command, sql_answers, topic
-from local_emulator.cli.fault_command import FaultError
+from local_emulator.cli.fault_command import FaultCommandError
 from local_emulator.cli.progress import CONSOLE, step
 from local_emulator.cli.text_table import draw
 from local_emulator.endpoints import AlreadyRunningError, NotRunningError
@@ -44,7 +44,7 @@ FAILURES = (
     AlreadyRunningError,
     BrokerError,
     DatabaseBusyError,
-    FaultError,
+    FaultCommandError,
     InvocationError,
     MissingLayerError,
     NotRunningError,

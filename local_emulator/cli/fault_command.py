@@ -18,7 +18,7 @@ _ANSWERS = ("reset", "delay", "truncate", "expired-token")
 _STATUSES = range(400, 600)
 
 
-class FaultError(Exception):
+class FaultCommandError(Exception):
     """The emulator refused what was asked for, or something else answered."""
 
 
@@ -60,7 +60,9 @@ def run(options: argparse.Namespace) -> int:
     except ValueError:
         address = ""
     if not address:
-        raise FaultError(f"expected a URL such as http://127.0.0.1:8080 in --endpoint, found {options.endpoint!r}")
+        raise FaultCommandError(
+            f"expected a URL such as http://127.0.0.1:8080 in --endpoint, found {options.endpoint!r}"
+        )
     {"set": _set, "list": _list, "clear": _clear, "operations": _operations, "clock": _clock}[options.action](
         address, options
     )
@@ -75,7 +77,7 @@ def _running(*, control: bool) -> str:
 def _set(address: str, options: argparse.Namespace) -> None:
     is_status = options.answer.isdecimal() and int(options.answer) in _STATUSES
     if not is_status and options.answer not in _ANSWERS:
-        raise FaultError(
+        raise FaultCommandError(
             f"expected a status from 400 to 599, or one of {', '.join(_ANSWERS)}; found {options.answer!r}"
         )
     wanted = {
@@ -145,7 +147,7 @@ def _fate(fault: dict[str, Any]) -> str:
 
 
 def ask(address: str, method: str, path: str, body: object = None) -> dict[str, Any]:
-    """One call of the emulator's own HTTP API; FaultError says what it didn't like, or that it isn't there."""
+    """One call of the emulator's own HTTP API; FaultCommandError says what it didn't like, or that it isn't there."""
     connection = HTTPConnection(address, timeout=SECONDS)
     try:
         connection.request(method, f"/emulator/{path}", None if body is None else json.dumps(body))
@@ -153,11 +155,11 @@ def ask(address: str, method: str, path: str, body: object = None) -> dict[str, 
         value: dict[str, Any] = json.loads(answer.read())
         refused = value["Message"] if answer.status >= HTTPStatus.BAD_REQUEST else ""
     except OSError as error:
-        raise FaultError(f"nothing answers at {address}: {error}") from error
+        raise FaultCommandError(f"nothing answers at {address}: {error}") from error
     except (HTTPException, ValueError, KeyError) as error:
-        raise FaultError(f"what answers at {address} is not the local MaxCompute") from error
+        raise FaultCommandError(f"what answers at {address} is not the local MaxCompute") from error
     finally:
         connection.close()
     if refused:
-        raise FaultError(refused)
+        raise FaultCommandError(refused)
     return value

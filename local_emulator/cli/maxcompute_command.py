@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code."""
-    settings = server.ServerSettings(
+    settings = server.MaxComputeSettings(
         project=arguments.project,
         access_id=arguments.access_id,
         access_key=arguments.access_key,
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_dir=arguments.data_dir,
         insecure=arguments.insecure,
         account_name=arguments.account_name,
-        users=tuple(server.AccessKey(*words) for words in arguments.user),
+        users=tuple(server.UserKey(*words) for words in arguments.user),
         limits=limits.changed(limits.NO_LIMITS if arguments.no_limits else limits.Limits(), arguments.limit),
         second_commit_conflicts=arguments.second_commit_conflicts,
     )
@@ -94,7 +94,7 @@ def _limit(word: str) -> str:
     return word
 
 
-async def _serve(port: int, settings: server.ServerSettings) -> None:
+async def _serve(port: int, settings: server.MaxComputeSettings) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

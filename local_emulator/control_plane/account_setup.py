@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.entities import Instance, Kafka
+from local_emulator.control_plane.alikafka.entities import Kafka, KafkaInstance
 from local_emulator.control_plane.kms import Kms, Secret
 from local_emulator.control_plane.vpc import Switch, Vpc
 
 if TYPE_CHECKING:
-    from local_emulator.control_plane.server import Server
+    from local_emulator.control_plane.server import ControlPlaneServer
 
 
-def add_instance(server: Server, instance: Instance) -> None:
+def add_instance(server: ControlPlaneServer, instance: KafkaInstance) -> None:
     """Let the account have an instance. One of the same id keeps its topics and groups; the broker gets those topics.
 
     ApiError if the broker has such a topic of another size.
@@ -31,7 +31,7 @@ def add_instance(server: Server, instance: Instance) -> None:
         server.state.save()
 
 
-def add_secret(server: Server, name: str, value: str) -> None:
+def add_secret(server: ControlPlaneServer, name: str, value: str) -> None:
     """Let the account have a secret; one that is there gets a newer value."""
     with server.state.lock:
         secrets = server.state.part(Kms).secrets
@@ -42,7 +42,7 @@ def add_secret(server: Server, name: str, value: str) -> None:
         server.state.save()
 
 
-def add_switch(server: Server, switch: Switch) -> None:
+def add_switch(server: ControlPlaneServer, switch: Switch) -> None:
     """Let the account have a vSwitch."""
     with server.state.lock:
         server.state.part(Vpc).switches[switch.id] = switch

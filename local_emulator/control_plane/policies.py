@@ -62,7 +62,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class PolicyStatement:
     """One rule of a document; ``outside`` means that actions (or resources) are those that it's not about."""
 
     allow: bool
@@ -116,7 +116,7 @@ def trusts(document: str, *, services: Iterable[str] = (), identities: Iterable[
 
 
 @lru_cache(maxsize=512)
-def parse(document: str) -> tuple[Statement, ...]:
+def parse(document: str) -> tuple[PolicyStatement, ...]:
     """The statements of a policy; PolicyError if it isn't one."""
     return tuple(_statement(found, f"Statement[{at}]") for at, found in enumerate(_statements(document)))
 
@@ -142,7 +142,7 @@ def _statements(document: str) -> list[dict[str, Any]]:
     return statements
 
 
-def _statement(found: dict[str, Any], where: str) -> Statement:
+def _statement(found: dict[str, Any], where: str) -> PolicyStatement:
     _only(found, {"Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}, where)
     outside_actions, actions = _either(found, "Action", "NotAction", where)
     outside_resources, resources = _either(found, "Resource", "NotResource", where)
@@ -154,7 +154,7 @@ def _statement(found: dict[str, Any], where: str) -> Statement:
             raise PolicyError(
                 f"{where}.Resource: expected acs:product:region:account:relative-id or *, found {resource!r}"
             )
-    return Statement(
+    return PolicyStatement(
         _effect(found, where),
         tuple(map(_pattern, actions)),
         tuple(_pattern(_any_region(resource)) for resource in resources),

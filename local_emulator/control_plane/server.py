@@ -54,7 +54,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ControlPlaneSettings:
     """What the control plane starts with: an account, and its owner's access key."""
 
     access_id: str = "ak"
@@ -83,7 +83,7 @@ class _Work:
 class ControlPlane:
     """The application: state, log and clock, and what answers requests."""
 
-    def __init__(self, settings: ServerSettings, clock: Clock) -> None:
+    def __init__(self, settings: ControlPlaneSettings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
         self.state = State(settings.data_dir)
@@ -189,10 +189,10 @@ class ControlPlane:
         self.state.save()
 
 
-class Server:
+class ControlPlaneServer:
     """A running control plane in a thread of its own; a context manager that stops it."""
 
-    def __init__(self, host: str, port: int, settings: ServerSettings, clock: Clock) -> None:
+    def __init__(self, host: str, port: int, settings: ControlPlaneSettings, clock: Clock) -> None:
         self.plane = ControlPlane(settings, clock)
         self._thread = LoopThread("control-plane")
         self._runner = web.AppRunner(
@@ -280,12 +280,12 @@ def start(
     clock: Clock | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
-) -> Server:
+) -> ControlPlaneServer:
     """A running control plane on a free port; StateError if what ``data_dir`` holds can't be read."""
-    settings = ServerSettings(
+    settings = ControlPlaneSettings(
         access_id, access_key, account_id, data_dir, rules or Rules(), surroundings or Surroundings()
     )
-    return Server(host, port, settings, clock or Clock())
+    return ControlPlaneServer(host, port, settings, clock or Clock())
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ServiceError(Exception):
+class FunctionComputeError(Exception):
     """`status` is HTTP's; code and message are those of the service's table of error codes (2026)."""
 
     def __init__(self, status: int, code: str, message: str) -> None:

@@ -42,7 +42,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class InstanceEnvironment:
     """What an instance gets besides its function: the account, the keys of its role, and the layers' folders."""
 
     account_id: str
@@ -51,7 +51,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class InvocationOutcome:
     """What became of a call; `error_type` is None for a success, `memory` is the process's peak so far in MB."""
 
     body: bytes
@@ -65,14 +65,14 @@ class _OutOfMemoryError(Exception):
     """The process holds more than the function's memorySize."""
 
 
-class Instance:
+class FunctionInstance:
     """One process, for one call at a time; once `alive` is False it can't be used again.
 
     `heard` is told what is printed, by whole lines and at once, with the platform's own lines around it.
     """
 
     def __init__(
-        self, function: Function, surroundings: Surroundings, heard: Callable[[bytes], None] = lambda _: None
+        self, function: Function, surroundings: InstanceEnvironment, heard: Callable[[bytes], None] = lambda _: None
     ) -> None:
         self.alive = True
         self._function = function
@@ -101,7 +101,7 @@ class Instance:
         self._channel = Channel(ours, output_read, heard)
         self._channel.send(_settings(function, surroundings), _START_SECONDS)
 
-    def invoke(self, event: bytes, request_id: str) -> Outcome:
+    def invoke(self, event: bytes, request_id: str) -> InvocationOutcome:
         """Initialize if that hasn't happened yet, then call the handler."""
         log = b""
         if not self._initialized and self._function.initializer:
@@ -136,10 +136,10 @@ class Instance:
         os.close(self._life)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _hook(self, name: str, hook: Hook, request_id: str) -> Outcome:
+    def _hook(self, name: str, hook: Hook, request_id: str) -> InvocationOutcome:
         return self._call(name, hook.handler, None, request_id, hook.timeout)
 
-    def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: int) -> Outcome:
+    def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: int) -> InvocationOutcome:
         call = {"request_id": request_id, "handler": handler, "takes_event": event is not None}
         broken: str | None = None
         failed, body = True, b""
@@ -164,7 +164,7 @@ class Instance:
         if broken is not None:
             self.kill()
             body = json.dumps({"errorMessage": broken}).encode()
-        return Outcome(body, UNHANDLED if failed else None, milliseconds, self._peak, start + printed + end)
+        return InvocationOutcome(body, UNHANDLED if failed else None, milliseconds, self._peak, start + printed + end)
 
     def _watch_memory(self) -> None:
         """Note the peak, and raise where the process holds more than it may; knows nothing where there is no /proc."""
@@ -190,7 +190,7 @@ def _milliseconds(begun: float) -> float:
     return (time.monotonic() - begun) * 1000
 
 
-def _environment(function: Function, surroundings: Surroundings, scratch: Path) -> dict[str, str]:
+def _environment(function: Function, surroundings: InstanceEnvironment, scratch: Path) -> dict[str, str]:
     """All that the process finds in its environment: the template's, the service's, and nothing of this machine."""
     keys = surroundings.credentials
     version = "FC_FUNCTION_VERSION" if function.runtime == "python3.12" else "FC_VER_ID"  # Debian 11 on; 10 and older
@@ -215,7 +215,7 @@ def _environment(function: Function, surroundings: Surroundings, scratch: Path) 
     }
 
 
-def _settings(function: Function, surroundings: Surroundings) -> dict[str, Any]:
+def _settings(function: Function, surroundings: InstanceEnvironment) -> dict[str, Any]:
     """What bootstrap.py is told at the start; the code comes before the layers on the path, as in the service."""
     keys = surroundings.credentials
     return {

@@ -7,13 +7,13 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from local_emulator.function_compute.instances import Instance
+from local_emulator.function_compute.instances import FunctionInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from local_emulator.function_compute.instances import Outcome, Surroundings
+    from local_emulator.function_compute.instances import InstanceEnvironment, InvocationOutcome
     from local_emulator.function_compute.template import Function
 
 _KEPT_LINES = 10_000
@@ -31,19 +31,19 @@ class Pool:
     """
 
     def __init__(
-        self, function: Function, surroundings: Callable[[], Surroundings], limit: int, log_file: Path | None
+        self, function: Function, surroundings: Callable[[], InstanceEnvironment], limit: int, log_file: Path | None
     ) -> None:
         self.function = function
         self._surroundings = surroundings
         self._limit = limit
         self._log_file = log_file
         self._log: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._idle: list[Instance] = []
-        self._busy: set[Instance] = set()
+        self._idle: list[FunctionInstance] = []
+        self._busy: set[FunctionInstance] = set()
         self._stopping = False
         self._changed = threading.Condition()
 
-    def invoke(self, event: bytes, request_id: str, wait: float = 0.0) -> Outcome:
+    def invoke(self, event: bytes, request_id: str, wait: float = 0.0) -> InvocationOutcome:
         """Call the function; ExhaustedError where no instance is free within `wait` seconds."""
         instance = self._take(wait)
         try:
@@ -69,22 +69,24 @@ class Pool:
             self._changed.notify_all()
         if idle:
             with ThreadPoolExecutor(len(idle)) as threads:
-                list(threads.map(Instance.stop, idle))
+                list(threads.map(FunctionInstance.stop, idle))
         with self._changed:
             self._changed.wait_for(lambda: not self._busy, _END_SECONDS)
 
-    def _take(self, wait: float) -> Instance:
+    def _take(self, wait: float) -> FunctionInstance:
         with self._changed:
             free = self._changed.wait_for(
                 lambda: self._stopping or self._idle or len(self._busy) < self._limit, timeout=wait
             )
             if self._stopping or not free:
                 raise ExhaustedError
-            instance = self._idle.pop() if self._idle else Instance(self.function, self._surroundings(), self._note)
+            instance = (
+                self._idle.pop() if self._idle else FunctionInstance(self.function, self._surroundings(), self._note)
+            )
             self._busy.add(instance)
             return instance
 
-    def _give_back(self, instance: Instance) -> None:
+    def _give_back(self, instance: FunctionInstance) -> None:
         with self._changed:
             self._busy.discard(instance)
             if instance.alive and not self._stopping:

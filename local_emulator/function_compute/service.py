@@ -18,8 +18,13 @@ from aiohttp import web
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.function_compute import layers, signature
-from local_emulator.function_compute.errors import ServiceError
-from local_emulator.function_compute.instances import Credentials, Outcome, Surroundings, new_request_id
+from local_emulator.function_compute.errors import FunctionComputeError
+from local_emulator.function_compute.instances import (
+    Credentials,
+    InstanceEnvironment,
+    InvocationOutcome,
+    new_request_id,
+)
 from local_emulator.function_compute.pool import ExhaustedError, Pool
 
 if TYPE_CHECKING:
@@ -110,7 +115,9 @@ class Service:
         try:
             outcome = await asyncio.get_running_loop().run_in_executor(self._workers, pool.invoke, event, request_id)
         except ExhaustedError:
-            raise ServiceError(429, "ResourceExhausted", "all instances that the function may have are busy") from None
+            raise FunctionComputeError(
+                429, "ResourceExhausted", "all instances that the function may have are busy"
+            ) from None
         return _answer(outcome, request_id, tail=request.headers.get("x-fc-log-type") == "Tail")
 
     def _pool(self, request: web.Request) -> Pool:
@@ -120,9 +127,9 @@ class Service:
         pool = self._pools.get(name)
         if pool is None:
             where = f"function '{name}' does not exist" + (f" in service '{service}'" if service else "")
-            raise ServiceError(404, "FunctionNotFound", where)
+            raise FunctionComputeError(404, "FunctionNotFound", where)
         if qualifier != _QUALIFIER:
-            raise ServiceError(404, "AliasNotFound", f"alias '{qualifier}' of function '{name}' does not exist")
+            raise FunctionComputeError(404, "AliasNotFound", f"alias '{qualifier}' of function '{name}' does not exist")
         return pool
 
 
@@ -138,8 +145,8 @@ def start(
     """Serve a template's functions on 127.0.0.1; an instance starts with the first invocation that needs it.
 
     `credentials` sign the calls (None: nobody has to sign), `role_credentials` makes those that an instance has of its
-    function's role, or raises ServiceError (left out: the same ones), `instances` limits those of each function,
-    `log_folder` is made and gets a new FUNCTION.log. Raises layers.MissingLayerError.
+    function's role, or raises FunctionComputeError (left out: the same ones), `instances` limits those of each
+    function, `log_folder` is made and gets a new FUNCTION.log. Raises layers.MissingLayerError.
     """
     keys = role_credentials or (lambda _: credentials or Credentials("", ""))
     pools = {}
@@ -159,8 +166,8 @@ def start(
 
 def _surroundings(
     account_id: str, function: Function, keys: Callable[[Function], Credentials], folders: tuple[Path, ...]
-) -> Surroundings:
-    return Surroundings(account_id, keys(function), folders)
+) -> InstanceEnvironment:
+    return InstanceEnvironment(account_id, keys(function), folders)
 
 
 @web.middleware
@@ -171,7 +178,7 @@ async def _answer_errors(
     request_id = request[_REQUEST_ID] = new_request_id()
     try:
         return await handler(request)
-    except ServiceError as error:
+    except FunctionComputeError as error:
         status, code, message = error.status, error.code, error.message
     except web.HTTPNotFound:
         status, code = 400, "PathNotSupported"
@@ -185,7 +192,7 @@ async def _answer_errors(
 
 async def _body(request: web.Request, limit: int) -> bytes:
     """The event; refused where it's too long, before it's read where its length is announced."""
-    refusal = ServiceError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
+    refusal = FunctionComputeError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
     if (request.content_length or 0) > limit:
         raise refusal
     try:
@@ -204,7 +211,7 @@ def _invoke_later(pool: Pool, event: bytes, request_id: str) -> None:
         _LOG.warning("%s: asynchronous invocation %s dropped, no instance was free", pool.function.name, request_id)
 
 
-def _answer(outcome: Outcome, request_id: str, *, tail: bool) -> web.Response:
+def _answer(outcome: InvocationOutcome, request_id: str, *, tail: bool) -> web.Response:
     headers = {
         "X-Fc-Request-Id": request_id,
         "X-Fc-Invocation-Duration": f"{outcome.milliseconds:.2f}",

@@ -10,7 +10,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from local_emulator.function_compute.errors import ServiceError
+from local_emulator.function_compute.errors import FunctionComputeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def check(method: str, path: str, headers: Mapping[str, str], credentials: Crede
         found = _ACS3_KEY.search(given)
         _check_key(found[1] if found else "", credentials)
     else:
-        raise ServiceError(400, "MissingRequiredHeader", "required HTTP header Authorization was not specified")
+        raise FunctionComputeError(400, "MissingRequiredHeader", "required HTTP header Authorization was not specified")
 
 
 def sign(method: str, path: str, headers: Mapping[str, str], secret: str) -> str:
@@ -50,11 +50,15 @@ def _check_fc(method: str, path: str, headers: Mapping[str, str], credentials: C
     try:
         sent = parsedate_to_datetime(headers.get("date", "")).timestamp()
     except ValueError:
-        raise ServiceError(400, "MissingRequiredHeader", "required HTTP header Date was not specified") from None
+        raise FunctionComputeError(
+            400, "MissingRequiredHeader", "required HTTP header Date was not specified"
+        ) from None
     if abs(time.time() - sent) > _CLOCK_SECONDS:
-        raise ServiceError(403, "AccessDenied", "the Date header is more than 15 minutes from the service's clock")
+        raise FunctionComputeError(
+            403, "AccessDenied", "the Date header is more than 15 minutes from the service's clock"
+        )
     if not hmac.compare_digest(signature.encode(), sign(method, path, headers, credentials.access_key_secret).encode()):
-        raise ServiceError(
+        raise FunctionComputeError(
             403,
             "SignatureNotMatch",
             "The request signature we calculated does not match the signature you provided. "
@@ -64,4 +68,4 @@ def _check_fc(method: str, path: str, headers: Mapping[str, str], credentials: C
 
 def _check_key(key: str, credentials: Credentials) -> None:
     if key != credentials.access_key_id:
-        raise ServiceError(403, "InvalidAccessKeyID", f"invalid access key ID '{key}'")
+        raise FunctionComputeError(403, "InvalidAccessKeyID", f"invalid access key ID '{key}'")

@@ -67,7 +67,7 @@ PUBLIC_PATHS = frozenset({"/api/logview/host", "/api/webconsole/host"})
 
 
 @dataclass(frozen=True, slots=True)
-class AccessKey:
+class UserKey:
     """A key of an identity that isn't the account's own, such as ``RAM$<account>:alice``."""
 
     name: str
@@ -76,7 +76,7 @@ class AccessKey:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
+class MaxComputeSettings:
     """What the emulator starts with; ``insecure`` takes any signature. An account has an id and perhaps a name.
 
     ``second_commit_conflicts``: what a second commit of an upload session is answered, for no source settles it.
@@ -89,12 +89,12 @@ class ServerSettings:
     data_dir: Path | None = None
     insecure: bool = False
     account_name: str = ""
-    users: tuple[AccessKey, ...] = ()
+    users: tuple[UserKey, ...] = ()
     limits: Limits = field(default_factory=Limits)
     second_commit_conflicts: bool = False
 
 
-def build(settings: ServerSettings, address: str) -> web.Application:
+def build(settings: MaxComputeSettings, address: str) -> web.Application:
     """The application, with its store open; its clean-up closes the store."""
     clock = Clock()
     account = Account(settings.account_id, settings.account_name)
@@ -129,7 +129,7 @@ def build(settings: ServerSettings, address: str) -> web.Application:
     return app
 
 
-async def serve(host: str, port: int, settings: ServerSettings) -> tuple[web.AppRunner, str]:
+async def serve(host: str, port: int, settings: MaxComputeSettings) -> tuple[web.AppRunner, str]:
     """Start to listen in the running event loop; the runner (to be cleaned up by the caller) and ``host:port``."""
     # The port is taken before the store is opened, for its number is part of what the application answers.
     listener = await asyncio.to_thread(_listen, host, port)
@@ -152,10 +152,10 @@ async def serve(host: str, port: int, settings: ServerSettings) -> tuple[web.App
     return runner, address
 
 
-class Server:
+class MaxComputeServer:
     """A running emulator in a thread of its own; a context manager that stops it."""
 
-    def __init__(self, host: str, port: int, settings: ServerSettings) -> None:
+    def __init__(self, host: str, port: int, settings: MaxComputeSettings) -> None:
         self._thread = LoopThread("maxcompute")
         try:
             self._runner, self.address = self._thread.run(serve(host, port, settings), START_SECONDS)
@@ -204,12 +204,12 @@ def start(
     account_name: str = "",
     insecure: bool = False,
     limits: Limits | None = None,
-) -> Server:
+) -> MaxComputeServer:
     """A running emulator on a free port, for tests and for the rest of the local cloud; limits None: as documented."""
-    settings = ServerSettings(
+    settings = MaxComputeSettings(
         project, access_id, access_key, account_id, data_dir, insecure, account_name, limits=limits or Limits()
     )
-    return Server(host, port, settings)
+    return MaxComputeServer(host, port, settings)
 
 
 def _listen(host: str, port: int) -> socket.socket:

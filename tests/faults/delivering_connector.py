@@ -50,7 +50,7 @@ DELIVERIES = 5
 INVOCATION_SECONDS = 60
 FIELDS = (Column("value", "STRING"), Column("at", "DATETIME"))
 """Of a CSV line."""
-MARK = str(probe_records.Mark("0" * 32, "plain"))
+MARK = str(probe_records.ProbeMark("0" * 32, "plain"))
 """The key of marked records, which are ordinary ones: no probe with this nonce is announced."""
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 pytestmark = [pytest.mark.java, pytest.mark.xdist_group("apache_kafka")]
 
@@ -74,7 +74,7 @@ def there_once(connector: Connector, first: bytes) -> None:
 class Step:
     """Where the function is killed: `hold` makes it stop there, and says whether it has."""
 
-    def __init__(self, tables: Server, proxy: KafkaProxy, connector: Connector) -> None:
+    def __init__(self, tables: MaxComputeServer, proxy: KafkaProxy, connector: Connector) -> None:
         self._tables, self._proxy, self._connector = tables, proxy, connector
 
     def staged(self) -> Callable[[], bool]:

@@ -65,8 +65,8 @@ class Rotating:
     """A connector whose password is in KMS."""
 
     kafka: SecuredKafka
-    plane: control_plane.Server
-    tables: maxcompute.Server
+    plane: control_plane.ControlPlaneServer
+    tables: maxcompute.MaxComputeServer
     odps: ODPS
     password: str
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.log import LogRecord
     from local_emulator.kafka.apache import ApacheBroker
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "180" if "CI" in os.environ else "60"))
 SEED = int(os.environ.get("SOAK_SEED", time.time()))
@@ -133,7 +133,7 @@ def die(connector: Connector, traffic: Traffic, end: float, seed: int, ended: Co
         ended["killed"] += 1
 
 
-def disturb(connector: Connector, tables: Server, proxy: KafkaProxy, end: float, fired: Counter[str]) -> None:
+def disturb(connector: Connector, tables: MaxComputeServer, proxy: KafkaProxy, end: float, fired: Counter[str]) -> None:
     """Set one fault after the other; each hits the next request that it's for."""
     chance = random.Random(SEED)  # noqa: S311 - to be repeated
     settings = connector.settings

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def emulator() -> Iterator[server.Server]:
+def emulator() -> Iterator[server.MaxComputeServer]:
     with server.start(PROJECT, account_name="me@example.com") as running:
         yield running
 
 
 @pytest.fixture
-def owner(emulator: server.Server) -> ODPS:
+def owner(emulator: server.MaxComputeServer) -> ODPS:
     client = ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint)
     client.execute_sql(CREATE)
     return client
 
 
 @pytest.fixture
-def role(emulator: server.Server, owner: ODPS) -> ODPS:
+def role(emulator: server.MaxComputeServer, owner: ODPS) -> ODPS:
     """The connector's role, with a token of STS, after what the document says was done."""
     for statement in DOCUMENTED:
         owner.execute_security_query(statement)

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.entities import MANY, Instance
+from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.surroundings import Surroundings
@@ -31,21 +31,21 @@ FIELD = (400, "BIZ_FIELD_CHECK_INVALID")
 
 
 @pytest.fixture
-def plane(embedded_kafka: EmbeddedBroker) -> Iterator[server.Server]:
+def plane(embedded_kafka: EmbeddedBroker) -> Iterator[server.ControlPlaneServer]:
     with server.start(surroundings=Surroundings(broker=embedded_kafka)) as running:
-        add_instance(running, Instance(INSTANCE, vpc="vpc-1", vswitch="vsw-1", security_group="sg-1"))
+        add_instance(running, KafkaInstance(INSTANCE, vpc="vpc-1", vswitch="vsw-1", security_group="sg-1"))
         yield running
 
 
 @pytest.fixture
-def bare() -> Iterator[server.Server]:
+def bare() -> Iterator[server.ControlPlaneServer]:
     """A control plane without a broker: topics are remembered only."""
     with server.start() as running:
-        add_instance(running, Instance(INSTANCE))
+        add_instance(running, KafkaInstance(INSTANCE))
         yield running
 
 
-def listed(plane: server.Server, **changes: Any) -> list[models.GetTopicListResponseBodyTopicListTopicVO]:
+def listed(plane: server.ControlPlaneServer, **changes: Any) -> list[models.GetTopicListResponseBodyTopicListTopicVO]:
     request = models.GetTopicListRequest(**{**PLACE, "page_size": "100", **changes})
     found: list[models.GetTopicListResponseBodyTopicListTopicVO] = (
         kafka(plane).get_topic_list(request).body.topic_list.topic_vo
@@ -54,15 +54,15 @@ def listed(plane: server.Server, **changes: Any) -> list[models.GetTopicListResp
 
 
 def progress(
-    plane: server.Server, group: str = "readers", **changes: Any
+    plane: server.ControlPlaneServer, group: str = "readers", **changes: Any
 ) -> models.GetConsumerProgressResponseBodyConsumerProgress:
     request = models.GetConsumerProgressRequest(**PLACE, consumer_id=group, **changes)
     return kafka(plane).get_consumer_progress(request).body.consumer_progress
 
 
-def test_an_instance_as_it_was_configured(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
-    add_instance(plane, Instance("other", series="v3", spec="basic", version="3.3.1", status=3))
-    add_instance(plane, Instance("elsewhere", region="cn-chengdu"))
+def test_an_instance_as_it_was_configured(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:
+    add_instance(plane, KafkaInstance("other", series="v3", spec="basic", version="3.3.1", status=3))
+    add_instance(plane, KafkaInstance("elsewhere", region="cn-chengdu"))
     body = kafka(plane).get_instance_list(models.GetInstanceListRequest(region_id=REGION)).body
     assert (body.code, body.success) == (200, True)
     first, second = body.instance_list.instance_vo
@@ -85,8 +85,8 @@ def test_an_instance_as_it_was_configured(plane: server.Server, embedded_kafka: 
 
 
 @pytest.mark.parametrize("version", [None, "v2"])
-def test_instances_are_chosen_by_id_and_series(plane: server.Server, version: str | None) -> None:
-    add_instance(plane, Instance("other", series="v3"))
+def test_instances_are_chosen_by_id_and_series(plane: server.ControlPlaneServer, version: str | None) -> None:
+    add_instance(plane, KafkaInstance("other", series="v3"))
 
     def ids(**wanted: Any) -> list[str]:
         request = models.GetInstanceListRequest(region_id=REGION, **wanted)
@@ -98,7 +98,7 @@ def test_instances_are_chosen_by_id_and_series(plane: server.Server, version: st
     assert ids(series="v2") == [INSTANCE]
 
 
-def test_a_topic_is_made_in_the_broker(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
+def test_a_topic_is_made_in_the_broker(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:
     tag = models.CreateTopicRequestTag(key="connector", value="orders")
     body = kafka(plane).create_topic(new_topic(local_topic=True, compact_topic=True, tag=[tag])).body
     assert (body.code, body.success) == (200, True)
@@ -115,7 +115,7 @@ def test_a_topic_is_made_in_the_broker(plane: server.Server, embedded_kafka: Emb
     assert topic.auto_create is False
 
 
-def test_a_new_topic_is_not_running_at_once(plane: server.Server) -> None:
+def test_a_new_topic_is_not_running_at_once(plane: server.ControlPlaneServer) -> None:
     kafka(plane).create_topic(new_topic())
     assert [(topic.status, topic.status_name) for _ in range(3) for topic in listed(plane)] == [
         (1, "Creating"),
@@ -124,7 +124,9 @@ def test_a_new_topic_is_not_running_at_once(plane: server.Server) -> None:
     ]
 
 
-def test_topics_that_clients_made_are_there_too(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
+def test_topics_that_clients_made_are_there_too(
+    plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker
+) -> None:
     embedded_kafka.create_topic("clients-own", 2)
     (topic,) = listed(plane)
     assert (topic.topic, topic.partition_num, topic.auto_create, topic.status) == ("clients-own", 2, True, 0)
@@ -133,7 +135,7 @@ def test_topics_that_clients_made_are_there_too(plane: server.Server, embedded_k
 
 
 @pytest.mark.parametrize("lacking", ["topic", "instance_id", "region_id", "remark"])
-def test_a_topic_needs(bare: server.Server, lacking: str) -> None:
+def test_a_topic_needs(bare: server.ControlPlaneServer, lacking: str) -> None:
     request = new_topic()
     setattr(request, lacking, None)
     with refused(400, "Missing" + "".join(word.title() for word in lacking.split("_"))):
@@ -166,7 +168,7 @@ def test_a_topic_needs(bare: server.Server, lacking: str) -> None:
         ({"config": '{"message.timestamp.type": "Now"}'}, "CreateTime"),
     ],
 )
-def test_a_topic_that_breaks_a_rule(bare: server.Server, changes: dict[str, Any], says: str) -> None:
+def test_a_topic_that_breaks_a_rule(bare: server.ControlPlaneServer, changes: dict[str, Any], says: str) -> None:
     with refused(*FIELD) as found:
         kafka(bare).create_topic(new_topic(**changes))
     assert says in str(found.error.message)
@@ -177,8 +179,10 @@ def test_a_topic_that_breaks_a_rule(bare: server.Server, changes: dict[str, Any]
     ("instance", "says"),
     [({"spec": "normal"}, "Standard edition"), ({"version": "0.10.2"}, "automatic creation")],
 )
-def test_local_storage_is_not_for_everyone(bare: server.Server, instance: dict[str, str], says: str) -> None:
-    add_instance(bare, Instance(INSTANCE, **instance))
+def test_local_storage_is_not_for_everyone(
+    bare: server.ControlPlaneServer, instance: dict[str, str], says: str
+) -> None:
+    add_instance(bare, KafkaInstance(INSTANCE, **instance))
     with refused(*FIELD) as found:
         kafka(bare).create_topic(new_topic(local_topic=True))
     assert says in str(found.error.message)
@@ -186,9 +190,9 @@ def test_local_storage_is_not_for_everyone(bare: server.Server, instance: dict[s
     assert [topic.local_topic for topic in listed(bare)] == [False]
 
 
-def test_one_partition_is_for_local_storage_and_serverless(bare: server.Server) -> None:
+def test_one_partition_is_for_local_storage_and_serverless(bare: server.ControlPlaneServer) -> None:
     kafka(bare).create_topic(new_topic("config", partition_num="1", local_topic=True))
-    add_instance(bare, Instance(INSTANCE, series="v3", spec="basic"))
+    add_instance(bare, KafkaInstance(INSTANCE, series="v3", spec="basic"))
     kafka(bare).create_topic(new_topic("t", partition_num="1", local_topic=True, compact_topic=True))
     kafka(bare).create_topic(new_topic("usual", partition_num=None))
     assert {one.topic: (one.partition_num, one.local_topic, one.compact_topic) for one in listed(bare)} == {
@@ -198,7 +202,7 @@ def test_one_partition_is_for_local_storage_and_serverless(bare: server.Server) 
     }
 
 
-def test_twelve_partitions_unless_said(bare: server.Server) -> None:
+def test_twelve_partitions_unless_said(bare: server.ControlPlaneServer) -> None:
     kafka(bare).create_topic(new_topic(partition_num=None))
     assert [topic.partition_num for topic in listed(bare)] == [12]
 
@@ -206,7 +210,7 @@ def test_twelve_partitions_unless_said(bare: server.Server) -> None:
 def test_the_code_of_a_second_create_is_a_choice() -> None:
     rules = Rules(kafka=KafkaRules(topic_exists="BIZ_TOPIC_DUPLICATE", group_exists="BIZ_GROUP_DUPLICATE"))
     with server.start(rules=rules) as running:
-        add_instance(running, Instance(INSTANCE))
+        add_instance(running, KafkaInstance(INSTANCE))
         kafka(running).create_topic(new_topic())
         kafka(running).create_consumer_group(new_group())
         with refused(400, "BIZ_TOPIC_DUPLICATE"):
@@ -215,8 +219,8 @@ def test_the_code_of_a_second_create_is_a_choice() -> None:
             kafka(running).create_consumer_group(new_group())
 
 
-def test_quotas(bare: server.Server) -> None:
-    add_instance(bare, Instance(INSTANCE, topic_limit=2, partition_limit=8, group_limit=1))
+def test_quotas(bare: server.ControlPlaneServer) -> None:
+    add_instance(bare, KafkaInstance(INSTANCE, topic_limit=2, partition_limit=8, group_limit=1))
     kafka(bare).create_topic(new_topic())
     with refused(400, "BIZ_QUOTA_EXCEEDED"):
         kafka(bare).create_topic(new_topic("large", partition_num="6"))
@@ -240,13 +244,13 @@ def test_quotas(bare: server.Server) -> None:
         ({"instance_id": "stopped"}, "BIZ_INSTANCE_STATUS_ERROR"),
     ],
 )
-def test_another_instance(bare: server.Server, changes: dict[str, str], code: str) -> None:
-    add_instance(bare, Instance("stopped", status=3))
+def test_another_instance(bare: server.ControlPlaneServer, changes: dict[str, str], code: str) -> None:
+    add_instance(bare, KafkaInstance("stopped", status=3))
     with refused(400, code):
         kafka(bare).create_topic(new_topic(**changes))
 
 
-def test_topics_come_in_pages(bare: server.Server) -> None:
+def test_topics_come_in_pages(bare: server.ControlPlaneServer) -> None:
     names = [f"topic-{number:02}" for number in range(12)]
     for name in names:
         kafka(bare).create_topic(new_topic(name))
@@ -258,13 +262,13 @@ def test_topics_come_in_pages(bare: server.Server) -> None:
 @pytest.mark.parametrize(("fuzzy", "found"), [(True, ["orders", "orders-2"]), (False, ["orders"])])
 def test_a_filter_may_be_fuzzy(fuzzy: bool, found: list[str]) -> None:
     with server.start(rules=Rules(kafka=KafkaRules(fuzzy_filters=fuzzy))) as running:
-        add_instance(running, Instance(INSTANCE))
+        add_instance(running, KafkaInstance(INSTANCE))
         for name in ("orders-2", "orders", "others"):
             kafka(running).create_topic(new_topic(name))
         assert [topic.topic for topic in listed(running, topic="orders")] == found
 
 
-def test_a_deleted_topic_comes_back_empty(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
+def test_a_deleted_topic_comes_back_empty(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:
     kafka(plane).create_topic(new_topic())
     send(embedded_kafka, "orders", 9)
     delete = models.DeleteTopicRequest(**PLACE, topic="orders")
@@ -279,7 +283,7 @@ def test_a_deleted_topic_comes_back_empty(plane: server.Server, embedded_kafka: 
     assert set(cluster.ends(embedded_kafka, {"orders": 3}).values()) == {(0, 0)}
 
 
-def test_what_is_in_a_topic(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
+def test_what_is_in_a_topic(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:
     kafka(plane).create_topic(new_topic())
     send(embedded_kafka, "orders", 4, first_ms=1_000)
     status = kafka(plane).get_topic_status(models.GetTopicStatusRequest(**PLACE, topic="orders")).body.topic_status
@@ -292,7 +296,7 @@ def test_what_is_in_a_topic(plane: server.Server, embedded_kafka: EmbeddedBroker
         kafka(plane).get_topic_status(models.GetTopicStatusRequest(**PLACE, topic="none"))
 
 
-def test_automatic_topics_are_switched(bare: server.Server) -> None:
+def test_automatic_topics_are_switched(bare: server.ControlPlaneServer) -> None:
     def switch(**changes: Any) -> tuple[bool, int]:
         kafka(bare).enable_auto_topic_creation(models.EnableAutoTopicCreationRequest(**{**PLACE, **changes}))
         request = models.GetInstanceListRequest(region_id=REGION)
@@ -306,7 +310,7 @@ def test_automatic_topics_are_switched(bare: server.Server) -> None:
         switch(operate="toggle")
 
 
-def test_groups(plane: server.Server) -> None:
+def test_groups(plane: server.ControlPlaneServer) -> None:
     kafka(plane).create_consumer_group(new_group(remark="who-reads"))
     with refused(400, "BIZ_SUBSCRIPTION_EXISTED"):
         kafka(plane).create_consumer_group(new_group())
@@ -323,7 +327,7 @@ def test_groups(plane: server.Server) -> None:
         progress(plane)
 
 
-def test_how_far_a_group_is(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
+def test_how_far_a_group_is(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:
     for name in ("orders", "unread"):
         kafka(plane).create_topic(new_topic(name))
     kafka(plane).create_consumer_group(new_group())
@@ -341,7 +345,7 @@ def test_how_far_a_group_is(plane: server.Server, embedded_kafka: EmbeddedBroker
     assert progress(plane, hide_last_timestamp=True).last_timestamp == -1
 
 
-def test_a_group_is_moved(plane: server.Server, embedded_kafka: EmbeddedBroker) -> None:
+def test_a_group_is_moved(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:
     kafka(plane).create_topic(new_topic())
     kafka(plane).create_consumer_group(new_group())
     send(embedded_kafka, "orders", 9)
@@ -367,7 +371,7 @@ def test_a_group_is_moved(plane: server.Server, embedded_kafka: EmbeddedBroker) 
         move(topic="none", reset_type="timestamp", time="-1")
 
 
-def test_each_action_needs_its_permission(bare: server.Server) -> None:
+def test_each_action_needs_its_permission(bare: server.ControlPlaneServer) -> None:
     own = f"acs:alikafka:{REGION}:{ACCOUNT}:{INSTANCE}"
     alice = bare.add_user("alice", policy("alikafka:CreateTopic", resource=own))
     kafka(bare, alice).create_topic(new_topic())
@@ -375,18 +379,18 @@ def test_each_action_needs_its_permission(bare: server.Server) -> None:
         kafka(bare, alice).get_topic_list(models.GetTopicListRequest(**PLACE))
     assert "alikafka:ListTopic" in str(found.error.message)
     assert own in str(found.error.message)
-    add_instance(bare, Instance("other"))
+    add_instance(bare, KafkaInstance("other"))
     with refused(403, "NoPermission"):
         kafka(bare, alice).create_topic(new_topic(instance_id="other"))
 
 
 def test_topics_and_groups_outlive_the_control_plane(tmp_path: Path, embedded_kafka: EmbeddedBroker) -> None:
     with server.start(tmp_path) as first:
-        add_instance(first, Instance(INSTANCE))
+        add_instance(first, KafkaInstance(INSTANCE))
         kafka(first).create_topic(new_topic())
         kafka(first).create_consumer_group(new_group())
     with server.start(tmp_path, surroundings=Surroundings(broker=embedded_kafka)) as second:
-        add_instance(second, Instance(INSTANCE))
+        add_instance(second, KafkaInstance(INSTANCE))
         assert [topic.topic for topic in listed(second)] == ["orders"]
         assert cluster.sizes(embedded_kafka) == {"orders": 3}
         with refused(400, "BIZ_SUBSCRIPTION_EXISTED"):
@@ -397,7 +401,7 @@ def test_topics_and_groups_outlive_the_control_plane(tmp_path: Path, embedded_ka
 def test_in_a_real_broker(broker: Broker) -> None:
     name, group = f"orders-{uuid.uuid4().hex[:8]}", f"readers-{uuid.uuid4().hex[:8]}"
     with server.start(surroundings=Surroundings(broker=broker)) as running:
-        add_instance(running, Instance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
+        add_instance(running, KafkaInstance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
         client = kafka(running)
         config = '{"retention.ms": "7200000", "message.timestamp.type": "CreateTime"}'
         client.create_topic(new_topic(name, local_topic=True, compact_topic=True, config=config, partition_num="2"))
@@ -407,7 +411,7 @@ def test_in_a_real_broker(broker: Broker) -> None:
         assert (settings["cleanup.policy"].value, settings["retention.ms"].value) == ("compact", "7200000")
 
         with server.start(surroundings=Surroundings(broker=broker)) as another:
-            add_instance(another, Instance(INSTANCE))
+            add_instance(another, KafkaInstance(INSTANCE))
             # By its name: this broker has more topics than a page.
             (seen,) = listed(another, topic=name)
             assert (seen.local_topic, seen.compact_topic, seen.auto_create) == (True, True, True)

@@ -14,7 +14,7 @@ from alibabacloud_ram20150501 import models as ram_models
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.entities import MANY, Instance
+from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.event_bridge.rules import EventBridgeRules
 from local_emulator.control_plane.function_compute.entities import Functions
@@ -59,7 +59,7 @@ def function() -> Iterator[FakeFunction]:
 
 
 @pytest.fixture
-def plane(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> Iterator[server.Server]:
+def plane(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> Iterator[server.ControlPlaneServer]:
     embedded_kafka.create_topic("orders", 3)
     with started(embedded_kafka, function) as running:
         make_roles(running)
@@ -67,7 +67,7 @@ def plane(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> Iterator[se
 
 
 @pytest.fixture
-def bare() -> Iterator[server.Server]:
+def bare() -> Iterator[server.ControlPlaneServer]:
     """A control plane without a broker: streams only seem to run."""
     with started(None, None) as running:
         yield running
@@ -75,16 +75,16 @@ def bare() -> Iterator[server.Server]:
 
 def started(
     broker: Broker | None, function: FakeFunction | None, folder: Path | None = None, **rules: Any
-) -> server.Server:
+) -> server.ControlPlaneServer:
     functions = Functions({"sink": deployed()}, invoker(function.endpoint) if function else None)
     surroundings = Surroundings(broker=broker, functions=functions)
     chosen = Rules(event_bridge=EventBridgeRules(**rules))
     running = server.start(folder, surroundings=surroundings, rules=chosen)
-    add_instance(running, Instance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
+    add_instance(running, KafkaInstance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
     return running
 
 
-def make_roles(plane: server.Server) -> None:
+def make_roles(plane: server.ControlPlaneServer) -> None:
     for service in ROLES:
         ram(plane).create_service_linked_role(ram_models.CreateServiceLinkedRoleRequest(service_name=service))
 
@@ -127,33 +127,33 @@ def new(name: str = NAME, topic: str = "orders", group: str = "connect-orders", 
     return Request().from_map(parts)
 
 
-def start(plane: server.Server, name: str = NAME) -> Any:
+def start(plane: server.ControlPlaneServer, name: str = NAME) -> Any:
     return event_bridge(plane).start_event_streaming(models.StartEventStreamingRequest(event_streaming_name=name)).body
 
 
-def pause(plane: server.Server, name: str = NAME) -> Any:
+def pause(plane: server.ControlPlaneServer, name: str = NAME) -> Any:
     return event_bridge(plane).pause_event_streaming(models.PauseEventStreamingRequest(event_streaming_name=name)).body
 
 
-def delete(plane: server.Server, name: str = NAME) -> Any:
+def delete(plane: server.ControlPlaneServer, name: str = NAME) -> Any:
     request = models.DeleteEventStreamingRequest(event_streaming_name=name)
     return event_bridge(plane).delete_event_streaming(request).body
 
 
-def get(plane: server.Server, name: str = NAME) -> Any:
+def get(plane: server.ControlPlaneServer, name: str = NAME) -> Any:
     return event_bridge(plane).get_event_streaming(models.GetEventStreamingRequest(event_streaming_name=name)).body
 
 
-def status(plane: server.Server, name: str = NAME) -> str:
+def status(plane: server.ControlPlaneServer, name: str = NAME) -> str:
     return str(get(plane, name).data.status)
 
 
-def reaches(plane: server.Server, wanted: str, name: str = NAME) -> bool:
+def reaches(plane: server.ControlPlaneServer, wanted: str, name: str = NAME) -> bool:
     return eventually(lambda: status(plane, name) == wanted)
 
 
 def test_a_stream_delivers_from_its_start(
-    plane: server.Server, embedded_kafka: EmbeddedBroker, function: FakeFunction
+    plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker, function: FakeFunction
 ) -> None:
     body = event_bridge(plane).create_event_streaming(new()).body
     assert (body.code, body.success) == ("Success", True)
@@ -169,7 +169,9 @@ def test_a_stream_delivers_from_its_start(
     assert {event["aliyunaccountid"] for body in function.bodies for event in json.loads(body)} == {ACCOUNT}
 
 
-def test_pause_keeps_the_place(plane: server.Server, embedded_kafka: EmbeddedBroker, function: FakeFunction) -> None:
+def test_pause_keeps_the_place(
+    plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker, function: FakeFunction
+) -> None:
     event_bridge(plane).create_event_streaming(new())
     start(plane)
     assert reaches(plane, "RUNNING")
@@ -185,7 +187,9 @@ def test_pause_keeps_the_place(plane: server.Server, embedded_kafka: EmbeddedBro
     assert reaches(plane, "RUNNING")
 
 
-def test_delete_ends_a_stream(plane: server.Server, function: FakeFunction, embedded_kafka: EmbeddedBroker) -> None:
+def test_delete_ends_a_stream(
+    plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
+) -> None:
     event_bridge(plane).create_event_streaming(new())
     start(plane)
     assert reaches(plane, "RUNNING")
@@ -198,14 +202,18 @@ def test_delete_ends_a_stream(plane: server.Server, function: FakeFunction, embe
     assert function.bodies == []
 
 
-def test_values_as_bytes(plane: server.Server, function: FakeFunction, embedded_kafka: EmbeddedBroker) -> None:
+def test_values_as_bytes(
+    plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
+) -> None:
     event_bridge(plane).create_event_streaming(new(source={"ValueDataType": "Binary"}))
     start(plane)
     send(embedded_kafka, "orders", 1)
     assert eventually(lambda: values(function) == [base64.b64encode(b"0").decode()])
 
 
-def test_an_update_takes_effect(plane: server.Server, function: FakeFunction, embedded_kafka: EmbeddedBroker) -> None:
+def test_an_update_takes_effect(
+    plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
+) -> None:
     event_bridge(plane).create_event_streaming(new())
     start(plane)
     assert reaches(plane, "RUNNING")
@@ -219,7 +227,7 @@ def test_an_update_takes_effect(plane: server.Server, function: FakeFunction, em
     assert eventually(lambda: sorted(values(function)) == [0, 1])
 
 
-def test_what_is_shown_is_what_was_made(bare: server.Server) -> None:
+def test_what_is_shown_is_what_was_made(bare: server.ControlPlaneServer) -> None:
     event_bridge(bare).create_event_streaming(new(Description="from Kafka"))
     data = get(bare).data
     wanted = new().to_map()
@@ -230,7 +238,7 @@ def test_what_is_shown_is_what_was_made(bare: server.Server) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES.values())
-def test_a_missing_role_fails_the_start(bare: server.Server, role: str) -> None:
+def test_a_missing_role_fails_the_start(bare: server.ControlPlaneServer, role: str) -> None:
     client = event_bridge(bare)
     for name in set(ROLES.values()) - {role}:
         made = client.create_service_linked_role_for_product(
@@ -262,7 +270,7 @@ def test_a_missing_role_fails_the_start(bare: server.Server, role: str) -> None:
         {"sink": {"FunctionName": {"Value": "another", "Form": "CONSTANT"}}},
     ],
 )
-def test_what_isnt_there_fails_the_start(plane: server.Server, changes: dict[str, Any]) -> None:
+def test_what_isnt_there_fails_the_start(plane: server.ControlPlaneServer, changes: dict[str, Any]) -> None:
     event_bridge(plane).create_event_streaming(new(**changes))
     start(plane)
     assert reaches(plane, "STARTING_FAILED")
@@ -270,8 +278,8 @@ def test_what_isnt_there_fails_the_start(plane: server.Server, changes: dict[str
     assert status(plane) == "PAUSED"
 
 
-def test_a_stream_needs_its_group_where_none_are_made(plane: server.Server) -> None:
-    add_instance(plane, Instance(INSTANCE, auto_groups=False))
+def test_a_stream_needs_its_group_where_none_are_made(plane: server.ControlPlaneServer) -> None:
+    add_instance(plane, KafkaInstance(INSTANCE, auto_groups=False))
     event_bridge(plane).create_event_streaming(new())
     start(plane)
     assert reaches(plane, "STARTING_FAILED")
@@ -302,14 +310,14 @@ def test_a_stream_needs_its_group_where_none_are_made(plane: server.Server) -> N
         ({"EventStreamingName": "with space"}, "EventStreamingName"),
     ],
 )
-def test_a_stream_that_is_wrong(bare: server.Server, changes: dict[str, Any], says: str) -> None:
+def test_a_stream_that_is_wrong(bare: server.ControlPlaneServer, changes: dict[str, Any], says: str) -> None:
     body = event_bridge(bare).create_event_streaming(new(**changes)).body
     assert (body.code, body.success) == ("InvalidArgument", False)
     assert says in body.message
     assert event_bridge(bare).list_event_streamings(models.ListEventStreamingsRequest()).body.data.total == 0
 
 
-def test_all_faults_are_told_at_once(bare: server.Server) -> None:
+def test_all_faults_are_told_at_once(bare: server.ControlPlaneServer) -> None:
     body = event_bridge(bare).create_event_streaming(new(source={"OffsetReset": "x"}, run={"MaximumTasks": 0})).body
     assert "OffsetReset" in body.message
     assert "MaximumTasks" in body.message
@@ -331,7 +339,7 @@ def test_a_second_create_has_the_chosen_code() -> None:
             event_bridge(running).create_event_streaming(new())
 
 
-def test_streams_are_listed_in_pages(bare: server.Server) -> None:
+def test_streams_are_listed_in_pages(bare: server.ControlPlaneServer) -> None:
     for name in ("a-1", "a-2", "a-3", "b-1"):
         event_bridge(bare).create_event_streaming(new(name))
 
@@ -344,7 +352,7 @@ def test_streams_are_listed_in_pages(bare: server.Server) -> None:
     assert page() == (["a-1", "a-2", "a-3", "b-1"], None, 4)
 
 
-def test_permissions_are_on_the_stream(bare: server.Server) -> None:
+def test_permissions_are_on_the_stream(bare: server.ControlPlaneServer) -> None:
     own = f"acs:eventbridge:{REGION}:{ACCOUNT}:eventstreaming/{NAME}"
     alice = bare.add_user("alice", policy("eventbridge:CreateEventStreaming", resource=own))
     assert event_bridge(bare, alice).create_event_streaming(new()).body.success

@@ -12,7 +12,7 @@ from alibabacloud_ram20150501 import models as ram_models
 
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance
-from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.entities import KafkaInstance
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings
@@ -52,24 +52,24 @@ def function() -> Iterator[FakeFunction]:
 
 
 @pytest.fixture
-def plane(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> Iterator[server.Server]:
+def plane(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> Iterator[server.ControlPlaneServer]:
     embedded_kafka.create_topic("orders", 3)
     functions = Functions({"sink": deployed(vpcConfig=VPC, layers=[LAYER], cpu=1)}, invoker(function.endpoint))
     with server.start(surroundings=Surroundings(broker=embedded_kafka, functions=functions)) as running:
-        add_instance(running, Instance(INSTANCE))
+        add_instance(running, KafkaInstance(INSTANCE))
         make_roles(running)
         yield running
 
 
 @pytest.fixture
-def bare() -> Iterator[server.Server]:
+def bare() -> Iterator[server.ControlPlaneServer]:
     """A control plane without a broker: streams only seem to run."""
     surroundings = Surroundings(functions=Functions({"sink": deployed(layers=[LAYER]), "other": deployed("other")}))
     with server.start(surroundings=surroundings) as running:
         yield running
 
 
-def make_roles(plane: server.Server, *purposes: str) -> None:
+def make_roles(plane: server.ControlPlaneServer, *purposes: str) -> None:
     for purpose in purposes or ("source-kafka", "connect-vpc", "sendevent-fc"):
         request = ram_models.CreateServiceLinkedRoleRequest(service_name=f"{purpose}.eventbridge.aliyuncs.com")
         ram(plane).create_service_linked_role(request)
@@ -80,34 +80,36 @@ def config(**changes: Any) -> dict[str, Any]:
     return trigger_config(**wanted)
 
 
-def create(plane: server.Server, name: str = TRIGGER, function: str = "sink", **changes: Any) -> models.Trigger:
+def create(
+    plane: server.ControlPlaneServer, name: str = TRIGGER, function: str = "sink", **changes: Any
+) -> models.Trigger:
     fields = {"trigger_name": name, "trigger_type": "eventbridge", "trigger_config": json.dumps(config()), **changes}
     request = models.CreateTriggerRequest(body=models.CreateTriggerInput(**fields))
     return function_compute(plane).create_trigger(function, request).body
 
 
-def update(plane: server.Server, **fields: Any) -> models.Trigger:
+def update(plane: server.ControlPlaneServer, **fields: Any) -> models.Trigger:
     request = models.UpdateTriggerRequest(body=models.UpdateTriggerInput(**fields))
     return function_compute(plane).update_trigger("sink", TRIGGER, request).body
 
 
-def switch(plane: server.Server, *, on: bool) -> None:
+def switch(plane: server.ControlPlaneServer, *, on: bool) -> None:
     update(plane, trigger_config=json.dumps(config(triggerEnable=on)))
 
 
-def stream(plane: server.Server, name: str = TRIGGER) -> Any:
+def stream(plane: server.ControlPlaneServer, name: str = TRIGGER) -> Any:
     """The event stream that a trigger made, as EventBridge shows it."""
     arn = function_compute(plane).get_trigger("sink", name).body.source_arn
     request = event_models.GetEventStreamingRequest(event_streaming_name=arn.rpartition("/")[2])
     return event_bridge(plane).get_event_streaming(request).body.data
 
 
-def reaches(plane: server.Server, wanted: str) -> bool:
+def reaches(plane: server.ControlPlaneServer, wanted: str) -> bool:
     return eventually(lambda: stream(plane).status == wanted)
 
 
 def test_a_trigger_makes_a_stream_that_delivers(
-    plane: server.Server, embedded_kafka: EmbeddedBroker, function: FakeFunction
+    plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker, function: FakeFunction
 ) -> None:
     made = create(plane, description="from Kafka")
     assert (made.trigger_name, made.trigger_type, made.qualifier) == (TRIGGER, "eventbridge", "LATEST")
@@ -121,7 +123,7 @@ def test_a_trigger_makes_a_stream_that_delivers(
     assert sorted(values(function)) == [str(number) for number in range(6)]
 
 
-def test_the_stream_as_event_bridge_shows_it(plane: server.Server) -> None:
+def test_the_stream_as_event_bridge_shows_it(plane: server.ControlPlaneServer) -> None:
     create(plane)
     shown = stream(plane)
     assert shown.source.source_kafka_parameters.topic == "orders"
@@ -132,7 +134,7 @@ def test_the_stream_as_event_bridge_shows_it(plane: server.Server) -> None:
 
 
 def test_trigger_enable_is_a_switch(
-    plane: server.Server, embedded_kafka: EmbeddedBroker, function: FakeFunction
+    plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker, function: FakeFunction
 ) -> None:
     create(plane)
     assert reaches(plane, "RUNNING")
@@ -145,18 +147,18 @@ def test_trigger_enable_is_a_switch(
     assert reaches(plane, "RUNNING")
 
 
-def test_a_trigger_that_begins_switched_off(plane: server.Server) -> None:
+def test_a_trigger_that_begins_switched_off(plane: server.ControlPlaneServer) -> None:
     create(plane, trigger_config=json.dumps(config(triggerEnable=False)))
     assert stream(plane).status == "READY"
 
 
-def test_a_missing_role_fails_the_stream_not_the_trigger(bare: server.Server) -> None:
+def test_a_missing_role_fails_the_stream_not_the_trigger(bare: server.ControlPlaneServer) -> None:
     make_roles(bare, "source-kafka", "sendevent-fc")
     create(bare)
     assert reaches(bare, "STARTING_FAILED")
 
 
-def test_delete_ends_the_stream(plane: server.Server) -> None:
+def test_delete_ends_the_stream(plane: server.ControlPlaneServer) -> None:
     name = create(plane).source_arn.rpartition("/")[2]
     assert function_compute(plane).delete_trigger("sink", TRIGGER).status_code == 204
     request = event_models.GetEventStreamingRequest(event_streaming_name=name)
@@ -165,14 +167,14 @@ def test_delete_ends_the_stream(plane: server.Server) -> None:
         function_compute(plane).delete_trigger("sink", TRIGGER)
 
 
-def test_raw_data(plane: server.Server, embedded_kafka: EmbeddedBroker, function: FakeFunction) -> None:
+def test_raw_data(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker, function: FakeFunction) -> None:
     create(plane, trigger_config=json.dumps(config(eventSinkConfig__deliveryOption__eventSchema="RawData")))
     send(embedded_kafka, "orders", 1)
     assert eventually(lambda: bool(function.bodies))
     assert [event["value"] for event in json.loads(function.bodies[0])] == ["0"]
 
 
-def test_what_is_not_there(bare: server.Server) -> None:
+def test_what_is_not_there(bare: server.ControlPlaneServer) -> None:
     client = function_compute(bare)
     with refused(404, "FunctionNotFound"):
         client.get_function("none", models.GetFunctionRequest())
@@ -192,7 +194,7 @@ def test_what_is_not_there(bare: server.Server) -> None:
         client.get_layer_version("connector", "4")
 
 
-def test_a_second_create(bare: server.Server) -> None:
+def test_a_second_create(bare: server.ControlPlaneServer) -> None:
     create(bare)
     with refused(409, "TriggerAlreadyExists"):
         create(bare)
@@ -216,14 +218,14 @@ def test_a_second_create(bare: server.Server) -> None:
         ({"name": "{account}"}, "triggerName"),
     ],
 )
-def test_a_trigger_that_is_wrong(bare: server.Server, changes: dict[str, Any], says: str) -> None:
+def test_a_trigger_that_is_wrong(bare: server.ControlPlaneServer, changes: dict[str, Any], says: str) -> None:
     with refused(400, "InvalidArgument") as found:
         create(bare, **changes)
     assert says in str(found.error.message)
     assert function_compute(bare).list_triggers("sink", models.ListTriggersRequest()).body.triggers == []
 
 
-def test_an_update_that_is_wrong_changes_nothing(bare: server.Server) -> None:
+def test_an_update_that_is_wrong_changes_nothing(bare: server.ControlPlaneServer) -> None:
     create(bare)
     with refused(400, "InvalidArgument"):
         update(bare, trigger_config="{}", description="x")
@@ -233,7 +235,7 @@ def test_an_update_that_is_wrong_changes_nothing(bare: server.Server) -> None:
     assert (json.loads(found.trigger_config), found.description) == (config(), "")
 
 
-def test_triggers_come_in_pages(bare: server.Server) -> None:
+def test_triggers_come_in_pages(bare: server.ControlPlaneServer) -> None:
     for name in ("a-1", "a-2", "b-1"):
         create(bare, name)
 
@@ -246,7 +248,7 @@ def test_triggers_come_in_pages(bare: server.Server) -> None:
     assert page(prefix="b") == (["b-1"], None)
 
 
-def test_a_function_as_it_was_deployed(plane: server.Server) -> None:
+def test_a_function_as_it_was_deployed(plane: server.ControlPlaneServer) -> None:
     found = function_compute(plane).get_function("sink", models.GetFunctionRequest()).body
     assert (found.function_name, found.runtime, found.handler) == ("sink", "python3.10", "index.handler")
     assert (found.timeout, found.memory_size, found.cpu, found.state) == (240, 1024, 1, "Active")
@@ -258,7 +260,7 @@ def test_a_function_as_it_was_deployed(plane: server.Server) -> None:
     assert found.instance_lifecycle_config.initializer.handler == "index.initialize"
 
 
-def test_functions_and_layers_are_listed(bare: server.Server) -> None:
+def test_functions_and_layers_are_listed(bare: server.ControlPlaneServer) -> None:
     client = function_compute(bare)
     listed = client.list_functions(models.ListFunctionsRequest()).body.functions
     assert [found.function_name for found in listed] == ["other", "sink"]
@@ -267,7 +269,7 @@ def test_functions_and_layers_are_listed(bare: server.Server) -> None:
     assert client.get_layer_version("connector", "3").body.layer_version_arn == LAYER
 
 
-def test_permissions_are_on_function_and_trigger(bare: server.Server) -> None:
+def test_permissions_are_on_function_and_trigger(bare: server.ControlPlaneServer) -> None:
     own = f"acs:fc:{REGION}:{ACCOUNT}:functions/sink"
     alice = bare.add_user("alice", policy("fc:CreateTrigger", resource=f"{own}/triggers/{TRIGGER}"))
     client = function_compute(bare, alice)
@@ -298,14 +300,14 @@ def test_deploying_a_template_makes_what_it_declares(
 ) -> None:
     embedded_kafka.create_topic("orders", 3)
     with server.start(tmp_path, surroundings=Surroundings(broker=embedded_kafka)) as first:
-        add_instance(first, Instance(INSTANCE))
+        add_instance(first, KafkaInstance(INSTANCE))
         deployment.deploy(first, template(), invoker(function.endpoint))
         assert reaches(first, "RUNNING")
         send(embedded_kafka, "orders", 3)
         assert eventually(lambda: len(values(function)) == 3)
         name = deployment.stream_name(first, "sink", TRIGGER)
     with server.start(tmp_path, surroundings=Surroundings(broker=embedded_kafka)) as second:
-        add_instance(second, Instance(INSTANCE))
+        add_instance(second, KafkaInstance(INSTANCE))
         deployment.deploy(second, template(), invoker(function.endpoint))
         assert deployment.stream_name(second, "sink", TRIGGER) == name
         assert reaches(second, "RUNNING")
@@ -313,7 +315,9 @@ def test_deploying_a_template_makes_what_it_declares(
         assert eventually(lambda: offsets(function) == {(number, at) for number in range(3) for at in range(2)})
 
 
-def test_a_paused_trigger_stays_paused_when_it_is_deployed_again(bare: server.Server, function: FakeFunction) -> None:
+def test_a_paused_trigger_stays_paused_when_it_is_deployed_again(
+    bare: server.ControlPlaneServer, function: FakeFunction
+) -> None:
     deployment.deploy(bare, template(), invoker(function.endpoint))
     switch(bare, on=False)
     deployment.deploy(bare, template(runOptions__maximumTasks=3), invoker(function.endpoint))
@@ -322,7 +326,9 @@ def test_a_paused_trigger_stays_paused_when_it_is_deployed_again(bare: server.Se
     assert stream(bare).status == "PAUSED"
 
 
-def test_a_deployment_makes_the_roles_as_the_component_does(bare: server.Server, function: FakeFunction) -> None:
+def test_a_deployment_makes_the_roles_as_the_component_does(
+    bare: server.ControlPlaneServer, function: FakeFunction
+) -> None:
     """Of the source's two roles none is made where the first one is there: the component's own mistake."""
     make_roles(bare, "source-kafka")
     deployment.deploy(bare, template(), invoker(function.endpoint))

@@ -41,14 +41,14 @@ SETTINGS = Settings.from_mapping(
 
 
 @pytest.fixture
-def plane() -> Iterator[control_plane.Server]:
+def plane() -> Iterator[control_plane.ControlPlaneServer]:
     with control_plane.start() as server:
         add_secret(server, NAME, "first-and-older")
         add_secret(server, NAME, "second-and-newer")
         yield server
 
 
-def sdk(plane: control_plane.Server, **query: str) -> dict[str, Any]:
+def sdk(plane: control_plane.ControlPlaneServer, **query: str) -> dict[str, Any]:
     """GetSecretValue as alibabacloud_kms20160120 calls it: with the client that all the SDKs are made of."""
     call = {"action": "GetSecretValue", "version": "2016-01-20", "protocol": "HTTP", "pathname": "/", "method": "POST"}
     kind = {"auth_type": "AK", "style": "RPC", "req_body_type": "formData", "body_type": "json"}
@@ -57,20 +57,22 @@ def sdk(plane: control_plane.Server, **query: str) -> dict[str, Any]:
     return body
 
 
-def password(plane: control_plane.Server, key: tuple[str, str] = OWNER, deadline: Deadline | None = None) -> object:
+def password(
+    plane: control_plane.ControlPlaneServer, key: tuple[str, str] = OWNER, deadline: Deadline | None = None
+) -> object:
     """What the connector logs in with."""
     environment = deployed(SETTINGS, {CONTROL_VARIABLE: plane.url})
     return clients.configuration(SETTINGS, environment, Credentials(*key), deadline)["sasl.password"]
 
 
-def fault(plane: control_plane.Server, key: tuple[str, str] = OWNER) -> str:
+def fault(plane: control_plane.ControlPlaneServer, key: tuple[str, str] = OWNER) -> str:
     with pytest.raises(ConfigurationError) as raised:
         password(plane, key)
     (only,) = raised.value.faults
     return only
 
 
-def test_the_sdk_reads_a_secret(plane: control_plane.Server) -> None:
+def test_the_sdk_reads_a_secret(plane: control_plane.ControlPlaneServer) -> None:
     found = sdk(plane, SecretName=NAME)
     assert (found["SecretData"], found["SecretDataType"], found["VersionId"]) == ("second-and-newer", "text", "2")
     assert found["VersionStages"] == {"VersionStage": ["ACSCurrent"]}
@@ -82,18 +84,18 @@ def test_the_sdk_reads_a_secret(plane: control_plane.Server) -> None:
     "query",
     [{"SecretName": "other"}, {"SecretName": NAME, "VersionId": "3"}, {"SecretName": NAME, "VersionStage": "mine"}],
 )
-def test_the_sdk_is_told_of_what_is_not_there(plane: control_plane.Server, query: dict[str, str]) -> None:
+def test_the_sdk_is_told_of_what_is_not_there(plane: control_plane.ControlPlaneServer, query: dict[str, str]) -> None:
     with refused(404, "Forbidden.ResourceNotFound"):
         sdk(plane, **query)
 
 
-def test_the_connector_logs_in_with_the_newest_value(plane: control_plane.Server) -> None:
+def test_the_connector_logs_in_with_the_newest_value(plane: control_plane.ControlPlaneServer) -> None:
     assert password(plane) == "second-and-newer"
     add_secret(plane, NAME, "third")
     assert password(plane) == "third"
 
 
-def test_one_permission_suffices_and_none_does_not(plane: control_plane.Server) -> None:
+def test_one_permission_suffices_and_none_does_not(plane: control_plane.ControlPlaneServer) -> None:
     allowed = plane.add_user("allowed", policy("kms:GetSecretValue", resource=ARN))
     assert password(plane, allowed[:2]) == "second-and-newer"
     denied = plane.add_user("denied", policy("kms:GetSecretValue", resource=ARN.replace("orders", "others")))
@@ -110,13 +112,13 @@ def test_a_secret_that_is_not_there_is_a_fault_of_the_setting() -> None:
     assert NAME in found
 
 
-def test_without_time_nothing_is_asked(plane: control_plane.Server) -> None:
+def test_without_time_nothing_is_asked(plane: control_plane.ControlPlaneServer) -> None:
     with pytest.raises(DeadlineError):
         password(plane, deadline=Deadline.after(0))
     assert plane.log.actions() == []
 
 
-def test_the_value_is_nowhere_in_the_request_log(plane: control_plane.Server) -> None:
+def test_the_value_is_nowhere_in_the_request_log(plane: control_plane.ControlPlaneServer) -> None:
     password(plane)
     logged = repr(list(plane.log))
     assert "GetSecretValue" in logged

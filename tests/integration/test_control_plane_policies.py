@@ -16,7 +16,7 @@ from tests.control_plane_clients import ACCOUNT, policy, ram, refused, resource_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local_emulator.control_plane.server import Server
+    from local_emulator.control_plane.server import ControlPlaneServer
 
 NAME = "Connector"
 ROLE = f"acs:ram:*:{ACCOUNT}:role/{NAME}"
@@ -30,16 +30,16 @@ Key = tuple[str, str]
 
 
 @pytest.fixture
-def plane() -> Iterator[Server]:
+def plane() -> Iterator[ControlPlaneServer]:
     with server.start() as running:
         yield running
 
 
-def create_role(plane: Server, key: Key) -> None:
+def create_role(plane: ControlPlaneServer, key: Key) -> None:
     ram(plane, key).create_role(m.CreateRoleRequest(role_name=NAME, assume_role_policy_document=FC))
 
 
-CALLS: dict[str, tuple[str, Callable[[Server, Key], object]]] = {
+CALLS: dict[str, tuple[str, Callable[[ControlPlaneServer, Key], object]]] = {
     "ram:CreateRole": (ROLE, create_role),
     "ram:GetRole": (ROLE, lambda plane, key: ram(plane, key).get_role(m.GetRoleRequest(role_name=NAME))),
     "ram:UpdateRole": (ROLE, lambda plane, key: ram(plane, key).update_role(m.UpdateRoleRequest(role_name=NAME))),
@@ -99,7 +99,7 @@ def least(without: str = "") -> list[str]:
     return [policy(name, resource=resource) for name, (resource, _) in CALLS.items() if name != without]
 
 
-def test_each_call_needs_one_permission_on_one_resource(plane: Server) -> None:
+def test_each_call_needs_one_permission_on_one_resource(plane: ControlPlaneServer) -> None:
     alice = plane.add_user("alice", *least())
     for _, call in CALLS.values():
         call(plane, alice)
@@ -109,7 +109,7 @@ def test_each_call_needs_one_permission_on_one_resource(plane: Server) -> None:
 
 
 @pytest.mark.parametrize("permission", CALLS)
-def test_one_permission_fewer(plane: Server, permission: str) -> None:
+def test_one_permission_fewer(plane: ControlPlaneServer, permission: str) -> None:
     alice = plane.add_user("alice", *least(without=permission))
     resource, call = CALLS[permission]
     with refused(403, "NoPermission") as caught:
@@ -120,20 +120,20 @@ def test_one_permission_fewer(plane: Server, permission: str) -> None:
 
 
 @pytest.mark.parametrize("permission", [name for name, (resource, _) in CALLS.items() if resource == ROLE])
-def test_the_permission_on_another_role(plane: Server, permission: str) -> None:
+def test_the_permission_on_another_role(plane: ControlPlaneServer, permission: str) -> None:
     bob = plane.add_user("bob", policy("ram:*", resource=f"acs:ram:*:{ACCOUNT}:role/{NAME}2"))
     with refused(403, "NoPermission"):
         CALLS[permission][1](plane, bob)
 
 
-def test_a_denial_changes_nothing(plane: Server) -> None:
+def test_a_denial_changes_nothing(plane: ControlPlaneServer) -> None:
     bob = plane.add_user("bob")
     with refused(403, "NoPermission"):
         create_role(plane, bob)
     assert ram(plane).list_roles(m.ListRolesRequest()).body.roles.role == []
 
 
-def test_a_deny_is_stronger_and_is_named_so(plane: Server) -> None:
+def test_a_deny_is_stronger_and_is_named_so(plane: ControlPlaneServer) -> None:
     bob = plane.add_user("bob", policy("*"), policy("ram:Create*", effect="Deny"))
     with refused(403, "NoPermission") as caught:
         create_role(plane, bob)
@@ -141,7 +141,7 @@ def test_a_deny_is_stronger_and_is_named_so(plane: Server) -> None:
     ram(plane, bob).list_roles(m.ListRolesRequest())
 
 
-def test_service_linked_roles_of_named_services_only(plane: Server) -> None:
+def test_service_linked_roles_of_named_services_only(plane: ControlPlaneServer) -> None:
     condition = {"StringEquals": {"ram:ServiceName": [SERVICE, "connect-vpc.eventbridge.aliyuncs.com"]}}
     bob = plane.add_user("bob", policy("ram:CreateServiceLinkedRole", Condition=condition))
     make = resource_manager(plane, bob).create_service_linked_role
@@ -150,12 +150,12 @@ def test_service_linked_roles_of_named_services_only(plane: Server) -> None:
         make(rm.CreateServiceLinkedRoleRequest(service_name="fc.aliyuncs.com"))
 
 
-def test_who_may_nothing_still_knows_who_he_is(plane: Server) -> None:
+def test_who_may_nothing_still_knows_who_he_is(plane: ControlPlaneServer) -> None:
     body = sts(plane, plane.add_user("bob")).get_caller_identity().body
     assert (body.account_id, body.identity_type) == (ACCOUNT, "RAMUser")
 
 
-def test_a_user_has_the_policies_given_last(plane: Server) -> None:
+def test_a_user_has_the_policies_given_last(plane: ControlPlaneServer) -> None:
     before = plane.add_user("bob", policy("ram:*"))
     create_role(plane, before)
     plane.add_user("bob", policy("oss:*"))
@@ -163,6 +163,6 @@ def test_a_user_has_the_policies_given_last(plane: Server) -> None:
         ram(plane, before).get_role(m.GetRoleRequest(role_name=NAME))
 
 
-def test_a_user_with_something_else_than_a_policy(plane: Server) -> None:
+def test_a_user_with_something_else_than_a_policy(plane: ControlPlaneServer) -> None:
     with pytest.raises(PolicyError):
         plane.add_user("bob", json.dumps({"Version": "2"}))

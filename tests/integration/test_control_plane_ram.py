@@ -35,18 +35,18 @@ SOURCE_KAFKA_ROLE = "AliyunServiceRoleForEventBridgeSourceKafka"
 
 
 @pytest.fixture
-def plane() -> Iterator[server.Server]:
+def plane() -> Iterator[server.ControlPlaneServer]:
     with server.start(rules=Rules(role_quota=30)) as running:
         yield running
 
 
 @pytest.fixture
-def client(plane: server.Server) -> Ram:
+def client(plane: server.ControlPlaneServer) -> Ram:
     return ram(plane)
 
 
 @pytest.fixture
-def resources(plane: server.Server) -> ResourceManager:
+def resources(plane: server.ControlPlaneServer) -> ResourceManager:
     return resource_manager(plane)
 
 
@@ -271,7 +271,7 @@ def test_system_policies_can_be_read(client: Ram) -> None:
         client.get_policy(m.GetPolicyRequest(policy_name="AliyunNothing", policy_type="System"))
 
 
-def test_of_two_at_once_one_makes_the_role(plane: server.Server) -> None:
+def test_of_two_at_once_one_makes_the_role(plane: server.ControlPlaneServer) -> None:
     def attempt(_: int) -> str:
         try:
             create(ram(plane))
@@ -367,7 +367,7 @@ def test_what_no_task_deletes(client: Ram, resources: ResourceManager) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_whether_a_service_linked_role_exists(plane: server.Server, client: Ram, method: str) -> None:
+def test_whether_a_service_linked_role_exists(plane: server.ControlPlaneServer, client: Ram, method: str) -> None:
     """An action that no SDK has: called with the SDKs' own core."""
 
     def exists() -> object:

@@ -33,17 +33,17 @@ ARN = f"acs:ram::{ACCOUNT}:role/runner"
 
 
 @pytest.fixture
-def plane() -> Iterator[server.Server]:
+def plane() -> Iterator[server.ControlPlaneServer]:
     with server.start() as running:
         yield running
 
 
 @pytest.fixture
-def alice(plane: server.Server) -> tuple[str, str]:
+def alice(plane: server.ControlPlaneServer) -> tuple[str, str]:
     return plane.add_user("alice", policy("sts:AssumeRole", resource=f"acs:ram::{ACCOUNT}:role/*"))
 
 
-def make_role(plane: server.Server, document: str, **more: int) -> str:
+def make_role(plane: server.ControlPlaneServer, document: str, **more: int) -> str:
     """The new role's id."""
     request = models.CreateRoleRequest(role_name="Runner", assume_role_policy_document=document, **more)
     return str(ram(plane).create_role(request).body.role.role_id)
@@ -53,7 +53,7 @@ def assume(client: Sts, **changed: object) -> AssumeRoleResponseBody:
     return client.assume_role(AssumeRoleRequest(**{"role_arn": ARN, "role_session_name": "job", **changed})).body
 
 
-def test_what_is_issued(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_what_is_issued(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     role = make_role(plane, trust(RAM=[ROOT]))
     before = datetime.now(timezone.utc)
     body = assume(client_of(plane, alice))
@@ -67,20 +67,20 @@ def test_what_is_issued(plane: server.Server, alice: tuple[str, str]) -> None:
     )  # fmt: skip
 
 
-def test_a_user_is_known_by_name(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_a_user_is_known_by_name(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     body = client_of(plane, alice).get_caller_identity().body
     assert (body.identity_type, body.arn) == ("RAMUser", f"acs:ram::{ACCOUNT}:user/alice")
     assert body.user_id == body.principal_id != ACCOUNT
 
 
-def test_the_owner_assumes_no_role(plane: server.Server) -> None:
+def test_the_owner_assumes_no_role(plane: server.ControlPlaneServer) -> None:
     make_role(plane, trust(RAM=[ROOT]))
     with refused(403, "NoPermission") as caught:
         assume(client_of(plane))
     assert "Roles may not be assumed by root accounts" in caught.error.message
 
 
-def test_a_user_needs_the_permission(plane: server.Server) -> None:
+def test_a_user_needs_the_permission(plane: server.ControlPlaneServer) -> None:
     make_role(plane, trust(RAM=[ROOT]))
     bob = plane.add_user("bob", policy("sts:AssumeRole", resource=f"acs:ram::{ACCOUNT}:role/other"))
     with refused(403, "NoPermission") as caught:
@@ -88,14 +88,14 @@ def test_a_user_needs_the_permission(plane: server.Server) -> None:
     assert f"sts:AssumeRole on acs:ram:*:{ACCOUNT}:role/runner" in caught.error.message
 
 
-def test_a_role_that_trusts_services_only(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_a_role_that_trusts_services_only(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     make_role(plane, trust(Service=["fc.aliyuncs.com", "alikafka.aliyuncs.com"]))
     with refused(403, "NoPermission") as caught:
         assume(client_of(plane, alice))
     assert "trust policy" in caught.error.message
 
 
-def test_a_role_that_trusts_one_user(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_a_role_that_trusts_one_user(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     make_role(plane, trust(RAM=[f"acs:ram::{ACCOUNT}:user/alice"]))
     assume(client_of(plane, alice))
     bob = plane.add_user("bob", policy("sts:AssumeRole"))
@@ -103,7 +103,7 @@ def test_a_role_that_trusts_one_user(plane: server.Server, alice: tuple[str, str
         assume(client_of(plane, bob))
 
 
-def test_a_role_that_trusts_a_role(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_a_role_that_trusts_a_role(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     make_role(plane, trust(RAM=[ROOT]))
     second = trust(RAM=[ARN])
     ram(plane).create_role(models.CreateRoleRequest(role_name="Second", assume_role_policy_document=second))
@@ -120,7 +120,7 @@ def test_a_role_that_trusts_a_role(plane: server.Server, alice: tuple[str, str])
 
 
 @pytest.mark.parametrize("arn", [f"acs:ram::{ACCOUNT}:role/none", "acs:ram::1000000000000002:role/runner"])
-def test_a_role_that_is_not_there(plane: server.Server, arn: str) -> None:
+def test_a_role_that_is_not_there(plane: server.ControlPlaneServer, arn: str) -> None:
     bob = plane.add_user("bob", policy("sts:AssumeRole"))
     make_role(plane, trust(RAM=[ROOT]))
     with refused(404, "EntityNotExist.Role"):
@@ -143,20 +143,22 @@ def test_a_role_that_is_not_there(plane: server.Server, arn: str) -> None:
         ({"external_id": "x"}, "InvalidParameter.ExternalId"),
     ],
 )
-def test_parameters(plane: server.Server, alice: tuple[str, str], changed: dict[str, object], code: str) -> None:
+def test_parameters(
+    plane: server.ControlPlaneServer, alice: tuple[str, str], changed: dict[str, object], code: str
+) -> None:
     make_role(plane, trust(RAM=[ROOT]), max_session_duration=7200)
     with refused(400, code):
         assume(client_of(plane, alice), **changed)
 
 
-def test_a_session_as_long_as_the_role_allows(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_a_session_as_long_as_the_role_allows(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     make_role(plane, trust(RAM=[ROOT]), max_session_duration=7200)
     keys = assume(client_of(plane, alice), duration_seconds=7200).credentials
     plane.clock.shift = timedelta(minutes=119)
     Sts(config_of(plane, keys)).get_caller_identity()
 
 
-def test_the_policy_of_a_session_narrows_it(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_the_policy_of_a_session_narrows_it(plane: server.ControlPlaneServer, alice: tuple[str, str]) -> None:
     make_role(plane, trust(RAM=[ROOT]))
     ram(plane).attach_policy_to_role(
         models.AttachPolicyToRoleRequest(policy_type="System", policy_name="AliyunRAMFullAccess", role_name="Runner")
@@ -170,7 +172,9 @@ def test_the_policy_of_a_session_narrows_it(plane: server.Server, alice: tuple[s
     assert caught.error.access_denied_detail["PolicyType"] == "SessionPolicy"
 
 
-def test_keys_of_a_role_that_was_made_anew_are_good_for_nothing(plane: server.Server, alice: tuple[str, str]) -> None:
+def test_keys_of_a_role_that_was_made_anew_are_good_for_nothing(
+    plane: server.ControlPlaneServer, alice: tuple[str, str]
+) -> None:
     attach = models.AttachPolicyToRoleRequest(
         policy_type="System", policy_name="AliyunRAMFullAccess", role_name="Runner"
     )
@@ -189,7 +193,7 @@ def test_keys_of_a_role_that_was_made_anew_are_good_for_nothing(plane: server.Se
         old.list_roles(models.ListRolesRequest())
 
 
-def test_a_service_acts_as_a_role_that_trusts_it(plane: server.Server) -> None:
+def test_a_service_acts_as_a_role_that_trusts_it(plane: server.ControlPlaneServer) -> None:
     make_role(plane, trust(Service=["fc.aliyuncs.com"]))
     life = timedelta(hours=36)
     key_id, key = plane.issue_to_service("runner", "fc.aliyuncs.com", life)

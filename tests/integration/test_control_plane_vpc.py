@@ -11,7 +11,7 @@ from darabonba.runtime import RuntimeOptions
 
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance, add_switch
-from local_emulator.control_plane.alikafka.entities import Instance
+from local_emulator.control_plane.alikafka.entities import KafkaInstance
 from local_emulator.control_plane.vpc import Switch
 from tests.control_plane_clients import OWNER, config, policy, refused
 
@@ -33,14 +33,14 @@ PARAMS = Params(
 
 
 @pytest.fixture
-def plane() -> Iterator[server.Server]:
+def plane() -> Iterator[server.ControlPlaneServer]:
     with server.start() as running:
-        add_instance(running, Instance("alikafka_x", vpc="vpc-a", vswitch="vsw-a"))
+        add_instance(running, KafkaInstance("alikafka_x", vpc="vpc-a", vswitch="vsw-a"))
         add_switch(running, Switch("vsw-b", "vpc-b"))
         yield running
 
 
-def listed(plane: server.Server, key: tuple[str, str] = OWNER, **query: str) -> dict[str, Any]:
+def listed(plane: server.ControlPlaneServer, key: tuple[str, str] = OWNER, **query: str) -> dict[str, Any]:
     request = OpenApiRequest(query={"RegionId": "cn-hangzhou", **query})
     body: dict[str, Any] = Client(config(plane, key)).call_api(PARAMS, request, RuntimeOptions())["body"]
     return body
@@ -50,7 +50,7 @@ def ids(body: dict[str, Any]) -> list[tuple[str, str]]:
     return [(one["VSwitchId"], one["VpcId"]) for one in body["VSwitches"]["VSwitch"]]
 
 
-def test_the_switches_of_instances_and_others(plane: server.Server) -> None:
+def test_the_switches_of_instances_and_others(plane: server.ControlPlaneServer) -> None:
     assert ids(listed(plane)) == [("vsw-a", "vpc-a"), ("vsw-b", "vpc-b")]
     assert ids(listed(plane, VSwitchId="vsw-b")) == [("vsw-b", "vpc-b")]
     assert ids(listed(plane, VpcId="vpc-a")) == [("vsw-a", "vpc-a")]
@@ -60,7 +60,7 @@ def test_the_switches_of_instances_and_others(plane: server.Server) -> None:
     assert (ids(second), second["TotalCount"]) == ([("vsw-b", "vpc-b")], 2)
 
 
-def test_it_needs_its_permission(plane: server.Server) -> None:
+def test_it_needs_its_permission(plane: server.ControlPlaneServer) -> None:
     named = f"acs:vpc:cn-hangzhou:{plane.account_id}:vswitch/*"
     may = plane.add_user("may", policy("vpc:DescribeVSwitches", resource=named))
     assert len(ids(listed(plane, may))) == 2

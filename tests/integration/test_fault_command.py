@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def command(emulator: server.Server, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(emulator: server.MaxComputeServer, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `fault` with some words against the emulator; what it prints."""
 
     def run(*words: str) -> str:
@@ -38,7 +38,7 @@ def command(emulator: server.Server, capsys: pytest.CaptureFixture[str]) -> Comm
     return run
 
 
-def test_a_fault_is_set_seen_and_cleared(command: Command, emulator: server.Server, owner: ODPS) -> None:
+def test_a_fault_is_set_seen_and_cleared(command: Command, emulator: server.MaxComputeServer, owner: ODPS) -> None:
     said = command("set", "table.get", "404", "--code", "NoSuchThing", "--message", "gone", "--times", "2")
     assert said == "fault 1: table.get 404 NoSuchThing, times 2\n"
     with pytest.raises(ODPSError, match="gone"):
@@ -51,7 +51,7 @@ def test_a_fault_is_set_seen_and_cleared(command: Command, emulator: server.Serv
     assert emulator.app[FAULTS].armed == ()
 
 
-def test_every_option_reaches_the_fault(command: Command, emulator: server.Server) -> None:
+def test_every_option_reaches_the_fault(command: Command, emulator: server.MaxComputeServer) -> None:
     command(
         *("set", "upload.*", "reset", "--applied", "--delay", "1.5", "--always"),
         *("--probability", "0.5", "--seed", "9", "--session", "abc"),
@@ -64,7 +64,7 @@ def test_every_option_reaches_the_fault(command: Command, emulator: server.Serve
     assert sentence in command("list")
 
 
-def test_one_of_several_is_cleared(command: Command, emulator: server.Server) -> None:
+def test_one_of_several_is_cleared(command: Command, emulator: server.MaxComputeServer) -> None:
     command("set", "sql", "500")
     command("set", "project.get", "truncate")
     assert "cleared fault 1: sql 500, times 1; never fired" in command("clear", "1")
@@ -75,7 +75,7 @@ def test_operations_are_listed(command: Command) -> None:
     assert {"upload.commit", "sql", "partition.list", "authorization"} <= set(command("operations").split())
 
 
-def test_the_time_is_shown_and_shifted(command: Command, emulator: server.Server) -> None:
+def test_the_time_is_shown_and_shifted(command: Command, emulator: server.MaxComputeServer) -> None:
     assert command("clock", "--shift", "90000", "--skew", "-5").endswith("by 90000 s; dates of requests by -5 s\n")
     assert command("clock").endswith("by 90000 s; dates of requests by -5 s\n")
     assert emulator.app[CLOCK].shift.total_seconds() == 90_000
@@ -91,7 +91,7 @@ def test_the_time_is_shown_and_shifted(command: Command, emulator: server.Server
     ],
 )
 def test_what_is_refused_is_said_without_a_traceback(
-    emulator: server.Server, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+    emulator: server.MaxComputeServer, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     assert main(["fault", "--endpoint", emulator.tunnel_endpoint, *words]) == 1
     said = capsys.readouterr().err
@@ -110,7 +110,10 @@ def test_nobody_or_nothing_of_ours_at_the_endpoint_is_said(capsys: pytest.Captur
 
 
 def test_the_running_cloud_is_found(
-    emulator: server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    emulator: server.MaxComputeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["fault", "list"]) == 1

@@ -18,7 +18,7 @@ import yaml
 from fc2.fc_exceptions import FcError
 
 from local_emulator.function_compute import service, template
-from local_emulator.function_compute.errors import ServiceError
+from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.instances import Credentials
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def handler(event, context):
 
 def test_a_role_that_cannot_be_assumed_is_a_refusal(deploy: Deploy) -> None:
     def refuse(function: template.Function) -> Credentials:
-        raise ServiceError(403, "AccessDenied", f"{function.role} can't be assumed")
+        raise FunctionComputeError(403, "AccessDenied", f"{function.role} can't be assumed")
 
     running = deploy("def handler(event, context):\n    pass\n", role_credentials=refuse, role="acs:ram::1:role/gone")
     with pytest.raises(FcError, match="acs:ram::1:role/gone can") as caught:

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_emulator.function_compute import layers
-from local_emulator.function_compute.instances import Credentials, Instance, Outcome, Surroundings
+from local_emulator.function_compute.instances import (
+    Credentials,
+    FunctionInstance,
+    InstanceEnvironment,
+    InvocationOutcome,
+)
 from local_emulator.function_compute.pool import Pool
 from local_emulator.function_compute.template import Function, Hook
 
@@ -57,7 +62,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     made: list[Pool] = []
 
     def pool(source: str, *folders: Path, log_file: Path | None = None, **changes: Any) -> Pool:
-        surroundings = Surroundings("1880000000000000", Credentials("id", "secret", "token"), folders)
+        surroundings = InstanceEnvironment("1880000000000000", Credentials("id", "secret", "token"), folders)
         made.append(Pool(function(tmp_path, source, **changes), lambda: surroundings, 2, log_file))
         return made[-1]
 
@@ -66,7 +71,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         each.stop()
 
 
-def invoke(pool: Pool, event: bytes = b"") -> Outcome:
+def invoke(pool: Pool, event: bytes = b"") -> InvocationOutcome:
     return pool.invoke(event, "1-00000000-request")
 
 
@@ -230,8 +235,8 @@ def test_each_instance_gets_keys_of_its_own(tmp_path: Path) -> None:
     source = "import os\ndef handler(event, context):\n    return [os.environ['ALIBABA_CLOUD_ACCESS_KEY_ID']]\n"
     numbers = itertools.count(1)
 
-    def surroundings() -> Surroundings:
-        return Surroundings("1", Credentials(f"id-{next(numbers)}", "secret"), ())
+    def surroundings() -> InstanceEnvironment:
+        return InstanceEnvironment("1", Credentials(f"id-{next(numbers)}", "secret"), ())
 
     for wanted in ("id-1", "id-2"):
         pool = Pool(function(tmp_path, source), surroundings, 2, None)
@@ -282,7 +287,7 @@ def handler(event, context):
 
 def test_the_scratch_folder_goes_with_the_instance(tmp_path: Path) -> None:
     source = "import os\ndef handler(event, context):\n    open('left', 'w').close()\n    return [os.getcwd()]\n"
-    instance = Instance(function(tmp_path, source), Surroundings("1", Credentials("id", "secret"), ()))
+    instance = FunctionInstance(function(tmp_path, source), InstanceEnvironment("1", Credentials("id", "secret"), ()))
     (folder,) = json.loads(instance.invoke(b"", "1-request").body)
     assert Path(folder, "left").exists()
     instance.stop()

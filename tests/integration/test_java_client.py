@@ -25,7 +25,7 @@ from tests.maxcompute_sql import OLD_DUCKDB
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 ROOT = Path(__file__).parents[2]
 POMS = {"java": ROOT / "tests" / "java" / "pom.xml", "jdbc": ROOT / "tests" / "java" / "jdbc" / "pom.xml"}
@@ -41,13 +41,13 @@ pytestmark = [pytest.mark.java, pytest.mark.xdist_group("java"), pytest.mark.tim
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start(project="java_client", access_id="id", access_key="key") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def maven(emulator: Server) -> dict[str, subprocess.CompletedProcess[str]]:
+def maven(emulator: MaxComputeServer) -> dict[str, subprocess.CompletedProcess[str]]:
     """Maven's run of all classes, by build."""
     if not shutil.which("mvn") or not shutil.which("java"):
         pytest.fail("these tests need java and mvn on the PATH (on Debian: apt-get install default-jdk-headless maven)")
@@ -112,7 +112,9 @@ def test_the_whole_build_succeeds(maven: dict[str, subprocess.CompletedProcess[s
     assert maven[build].returncode == 0, maven[build].stdout
 
 
-def test_pyodps_reads_what_java_wrote(maven: dict[str, subprocess.CompletedProcess[str]], emulator: Server) -> None:
+def test_pyodps_reads_what_java_wrote(
+    maven: dict[str, subprocess.CompletedProcess[str]], emulator: MaxComputeServer
+) -> None:
     del maven  # it has run, and ValuesTest has left its table
     client = ODPS("id", "key", "java_client", emulator.endpoint, logview_host=emulator.tunnel_endpoint)
     tables = [table.name for table in client.list_tables(prefix="typed_")]

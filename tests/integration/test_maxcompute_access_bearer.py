@@ -30,11 +30,11 @@ def signed(client: ODPS, *statements: dict[str, Any], hours: float = 1) -> str:
     return token
 
 
-def bearer(emulator: server.Server, token: str) -> ODPS:
+def bearer(emulator: server.MaxComputeServer, token: str) -> ODPS:
     return ODPS(account=BearerTokenAccount(token), project=PROJECT, endpoint=emulator.endpoint)
 
 
-def renewing(emulator: server.Server, tokens: list[str]) -> ODPS:
+def renewing(emulator: server.MaxComputeServer, tokens: list[str]) -> ODPS:
     """A client that takes the next of some tokens when it is told that the last one has ended."""
     account = BearerTokenAccount(get_bearer_token_fun=lambda: tokens.pop(0))
     return ODPS(account=account, project=PROJECT, endpoint=emulator.endpoint)
@@ -44,7 +44,7 @@ def selected(client: ODPS) -> Instance:
     return client.execute_sql("select 1 as one")
 
 
-def test_a_logview_address_opens_its_instance_and_no_other(emulator: server.Server, owner: ODPS) -> None:
+def test_a_logview_address_opens_its_instance_and_no_other(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     job, other = selected(owner), selected(owner)
     address = urlsplit(job.get_logview_address(hours=1))
     assert address.path == "/logview/"
@@ -71,7 +71,7 @@ def test_a_logview_address_opens_its_instance_and_no_other(emulator: server.Serv
     assert list(viewer.list_projects()) == []
 
 
-def test_the_end_of_a_token(emulator: server.Server, owner: ODPS) -> None:
+def test_the_end_of_a_token(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     token = signed(owner, statement(["odps:Describe"], "/tables/test_kafka"))
     table = renewing(emulator, [token] * 2).get_table("test_kafka")
     table.reload()
@@ -82,7 +82,7 @@ def test_the_end_of_a_token(emulator: server.Server, owner: ODPS) -> None:
         table.reload()
 
 
-def test_a_new_token_is_asked_for_when_the_old_one_has_ended(emulator: server.Server, owner: ODPS) -> None:
+def test_a_new_token_is_asked_for_when_the_old_one_has_ended(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     tokens = [signed(owner, statement(["odps:*"], "*"), hours=hours) for hours in (1, 3)]
     viewer = renewing(emulator, tokens)
     viewer.get_table("test_kafka").reload()
@@ -91,7 +91,7 @@ def test_a_new_token_is_asked_for_when_the_old_one_has_ended(emulator: server.Se
     assert tokens == []
 
 
-def test_a_token_gives_no_more_than_its_signer_has(emulator: server.Server, owner: ODPS) -> None:
+def test_a_token_gives_no_more_than_its_signer_has(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     alice = user(emulator, owner)
     write(owner, create=True)
     viewer = bearer(emulator, signed(alice, statement(["odps:*"], "*")))
@@ -108,7 +108,7 @@ def test_a_token_gives_no_more_than_its_signer_has(emulator: server.Server, owne
         viewer.get_table("test_kafka").reload()
 
 
-def test_a_token_writes_with_its_policy_and_sql_keeps_to_it(emulator: server.Server, owner: ODPS) -> None:
+def test_a_token_writes_with_its_policy_and_sql_keeps_to_it(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     writer = bearer(
         emulator,
         signed(
@@ -126,7 +126,7 @@ def test_a_token_writes_with_its_policy_and_sql_keeps_to_it(emulator: server.Ser
         writer.execute_sql("drop table test_kafka")
 
 
-def test_a_policy_may_deny(emulator: server.Server, owner: ODPS) -> None:
+def test_a_policy_may_deny(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     owner.execute_sql("create table secret (a bigint)")
     token = signed(owner, statement(["odps:*"], "*"), statement(["odps:*"], "/tables/secret", "Deny"))
     viewer = bearer(emulator, token)
@@ -135,7 +135,7 @@ def test_a_policy_may_deny(emulator: server.Server, owner: ODPS) -> None:
         viewer.get_table("secret").reload()
 
 
-def test_no_token_manages_access_or_makes_another(emulator: server.Server, owner: ODPS) -> None:
+def test_no_token_manages_access_or_makes_another(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     viewer = bearer(emulator, signed(owner, statement(["odps:*"], "*")))
     for refused in (
         lambda: viewer.execute_security_query(f"add user `{ALICE}`"),
@@ -148,7 +148,7 @@ def test_no_token_manages_access_or_makes_another(emulator: server.Server, owner
     assert [project.name for project in viewer.list_projects()] == [PROJECT]
 
 
-def test_who_is_no_user_gets_no_token(emulator: server.Server, owner: ODPS) -> None:
+def test_who_is_no_user_gets_no_token(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"remove user `{ALICE}`")
     with pytest.raises(errors.NoPermission, match="don't exist in project"):
@@ -162,7 +162,7 @@ def changed(token: str) -> str:
     return f"{base64.urlsafe_b64encode(forged).decode().rstrip('=')}.{seal}"
 
 
-def test_tokens_that_were_not_made_here(emulator: server.Server, owner: ODPS) -> None:
+def test_tokens_that_were_not_made_here(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     token = signed(owner, statement(["odps:Read"], ""))
     bearer(emulator, token).get_project().reload()
     with server.start(PROJECT) as other:
@@ -198,7 +198,7 @@ def test_policies_that_are_refused(owner: ODPS, policy: Any, message: str) -> No
         owner.get_project().generate_auth_token(policy, "bearer", 1)
 
 
-def test_an_injected_end_hits_bearer_tokens_too(emulator: server.Server, owner: ODPS) -> None:
+def test_an_injected_end_hits_bearer_tokens_too(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     token = signed(owner, statement(["odps:Read"], ""))
     made = emulator.app[FAULTS].set(Fault(operation="project.get", answer="expired-token", times=1))
     viewer = renewing(emulator, [token] * 2)

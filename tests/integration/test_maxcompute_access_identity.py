@@ -36,7 +36,7 @@ def v4() -> Iterator[None]:
 
 @pytest.mark.usefixtures("v4", "role")
 @pytest.mark.parametrize("enabled", [True, False])
-def test_both_signature_versions(emulator: server.Server, *, enabled: bool) -> None:
+def test_both_signature_versions(emulator: server.MaxComputeServer, *, enabled: bool) -> None:
     options.enable_v4_sign = enabled
     client = ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint, region_name="cn-hangzhou")
     assert client.execute_security_query("whoami")["ID"] == "1000000000000001"
@@ -62,7 +62,7 @@ def test_partition_values_of_every_kind_are_signed(owner: ODPS) -> None:
     ],
 )
 def test_wrong_keys(
-    emulator: server.Server, access_id: str, access_key: str, error: type[Exception], code: str
+    emulator: server.MaxComputeServer, access_id: str, access_key: str, error: type[Exception], code: str
 ) -> None:
     for client in (
         ODPS(access_id, access_key, PROJECT, endpoint=emulator.endpoint),
@@ -72,7 +72,7 @@ def test_wrong_keys(
             client.execute_security_query("whoami")
 
 
-def test_a_clock_that_is_off_is_named(emulator: server.Server, owner: ODPS) -> None:
+def test_a_clock_that_is_off_is_named(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     emulator.app[CLOCK].skew = timedelta(minutes=16)
     with pytest.raises(errors.RequestTimeTooSkewed, match="ODPS-0410031") as caught:
         owner.execute_security_query("whoami")
@@ -83,7 +83,7 @@ def test_a_clock_that_is_off_is_named(emulator: server.Server, owner: ODPS) -> N
 class RenewableAccount(StsAccount):
     """Asks for new keys when it is told to reload, as an account in a function does."""
 
-    def __init__(self, emulator: server.Server) -> None:
+    def __init__(self, emulator: server.MaxComputeServer) -> None:
         self._emulator = emulator
         self.reloads = 0
         super().__init__(None, None, None)
@@ -94,7 +94,7 @@ class RenewableAccount(StsAccount):
         self.reloads += 1
 
 
-def test_an_expired_token_is_refused_and_renewed(emulator: server.Server, role: ODPS) -> None:
+def test_an_expired_token_is_refused_and_renewed(emulator: server.MaxComputeServer, role: ODPS) -> None:
     account = RenewableAccount(emulator)
     renewing = ODPS(account=account, project=PROJECT, endpoint=emulator.endpoint)
     renewing.get_table("test_kafka").reload()
@@ -106,7 +106,7 @@ def test_an_expired_token_is_refused_and_renewed(emulator: server.Server, role: 
     assert account.reloads == 2
 
 
-def test_a_token_that_is_missing_or_wrong(emulator: server.Server, role: ODPS) -> None:
+def test_a_token_that_is_missing_or_wrong(emulator: server.MaxComputeServer, role: ODPS) -> None:
     key = issue(emulator, ROLE)
     for account in (CloudAccount(key.access_id, key.access_key), StsAccount(key.access_id, key.access_key, "wrong")):
         client = ODPS(account=account, project=PROJECT, endpoint=emulator.endpoint)

@@ -78,7 +78,9 @@ def test_the_documents_grants_allow_nothing_else(
         ("All", "drop table test_kafka"),
     ],
 )
-def test_each_statement_needs_its_own_grant(emulator: server.Server, owner: ODPS, grant: str, statement: str) -> None:
+def test_each_statement_needs_its_own_grant(
+    emulator: server.MaxComputeServer, owner: ODPS, grant: str, statement: str
+) -> None:
     alice = user(emulator, owner)
     with pytest.raises(errors.NoPermission, match="odps:CreateInstance"):
         run(alice, statement)
@@ -89,7 +91,7 @@ def test_each_statement_needs_its_own_grant(emulator: server.Server, owner: ODPS
     run(alice, statement)
 
 
-def test_making_a_partition_on_the_way_needs_alter(emulator: server.Server, owner: ODPS) -> None:
+def test_making_a_partition_on_the_way_needs_alter(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant Update on table test_kafka to {ALICE}")
     with pytest.raises(errors.NoPermission, match="odps:Alter"):
@@ -113,7 +115,9 @@ def test_a_session_ends_with_the_grant(owner: ODPS, role: ODPS) -> None:
     assert run(owner, "select * from test_kafka") == []
 
 
-def test_who_makes_a_table_may_do_all_with_it_and_grant_it(emulator: server.Server, owner: ODPS, role: ODPS) -> None:
+def test_who_makes_a_table_may_do_all_with_it_and_grant_it(
+    emulator: server.MaxComputeServer, owner: ODPS, role: ODPS
+) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant CreateInstance, CreateTable on project {PROJECT} to {ALICE}")
     table = alice.create_table("mine", TableSchema.from_lists(["a"], ["bigint"]))
@@ -145,7 +149,7 @@ def test_instances_belong_to_who_submits_them(owner: ODPS, role: ODPS) -> None:
     assert "topic" in owner.get_instance(mine.id).get_task_result()
 
 
-def test_who_is_not_in_the_project_sees_nothing_of_it(emulator: server.Server, owner: ODPS) -> None:
+def test_who_is_not_in_the_project_sees_nothing_of_it(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     stranger = client_of(emulator, issue(emulator, ALICE))
     assert stranger.execute_security_query("whoami")["DisplayName"] == ALICE
     assert list(stranger.list_projects()) == []

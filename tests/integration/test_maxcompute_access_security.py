@@ -71,7 +71,7 @@ def test_a_malformed_policy_is_refused(owner: ODPS) -> None:
         owner.rest.put(f"{owner.get_project().resource()}/roles/nobody", data="{}", params={"policy": ""})
 
 
-def test_only_owners_and_super_administrators_change_them(emulator: server.Server, owner: ODPS) -> None:
+def test_only_owners_and_super_administrators_change_them(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant admin to {ALICE}")
     options = alice.get_project().security_options
@@ -122,7 +122,7 @@ def test_without_acl_grants_count_for_nothing(owner: ODPS, role: ODPS) -> None:
     role.get_table("test_kafka").reload()
 
 
-def test_makers_rights_can_be_taken_away(emulator: server.Server, owner: ODPS, role: ODPS) -> None:
+def test_makers_rights_can_be_taken_away(emulator: server.MaxComputeServer, owner: ODPS, role: ODPS) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant CreateInstance, CreateTable on project {PROJECT} to {ALICE}")
     alice.create_table("mine", TableSchema.from_lists(["a"], ["bigint"]))

@@ -125,7 +125,7 @@ def test_grants_follow_a_renamed_table(owner: ODPS, role: ODPS) -> None:
     assert "tables/test_renamed" in str(owner.execute_security_query(f"show grants for `{ROLE}`"))
 
 
-def test_answers_may_come_later(emulator: server.Server, owner: ODPS) -> None:
+def test_answers_may_come_later(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     emulator.app[QUERIES].later = True
     emulator.app[QUERIES].running_polls = 2
     pending = owner.run_security_query("whoami")
@@ -139,7 +139,7 @@ def test_answers_may_come_later(emulator: server.Server, owner: ODPS) -> None:
         owner.execute_security_query("no statement")
 
 
-def test_packages_are_answered_later_and_there_are_none(emulator: server.Server, owner: ODPS) -> None:
+def test_packages_are_answered_later_and_there_are_none(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     emulator.app[QUERIES].running_polls = 0
     pending = owner.run_security_query("install package other.shared")
     with pytest.raises(errors.SecurityQueryError, match=r"other\.shared does not exist"):
@@ -147,7 +147,7 @@ def test_packages_are_answered_later_and_there_are_none(emulator: server.Server,
 
 
 @pytest.mark.parametrize("text", ["", "OK"])
-def test_a_change_may_answer_no_json(emulator: server.Server, owner: ODPS, text: str) -> None:
+def test_a_change_may_answer_no_json(emulator: server.MaxComputeServer, owner: ODPS, text: str) -> None:
     emulator.app[QUERIES].done = text
     assert (owner.execute_security_query(f"add user `{ROLE}`", output_json=False) or "") == text
     with pytest.raises((ValueError, TypeError)):
@@ -187,7 +187,7 @@ def test_the_roles_collection(owner: ODPS) -> None:
     assert "writers" not in project.roles
 
 
-def test_a_roles_grants_are_its_users(emulator: server.Server, owner: ODPS) -> None:
+def test_a_roles_grants_are_its_users(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     alice = user(emulator, owner)
     for statement in (
         "create role readers",
@@ -207,7 +207,7 @@ def test_a_roles_grants_are_its_users(emulator: server.Server, owner: ODPS) -> N
     assert owner.execute_security_query("describe role readers")["ACL"] == {"role/readers": []}
 
 
-def test_an_admin_manages_all_but_admins(emulator: server.Server, owner: ODPS) -> None:
+def test_an_admin_manages_all_but_admins(emulator: server.MaxComputeServer, owner: ODPS) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant admin to {ALICE}")
     alice.execute_security_query(f"add user `{ROLE}`")

@@ -11,7 +11,7 @@ from tests.tunnel_clients import make_table, rows_of
 if TYPE_CHECKING:
     from odps import ODPS
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 SECONDS = 60
 CLIENT = """
@@ -34,7 +34,7 @@ with table.open_reader() as reader:
 """
 
 
-def test_processes_dont_get_each_others_answers(emulator: Server, owner: ODPS) -> None:
+def test_processes_dont_get_each_others_answers(emulator: MaxComputeServer, owner: ODPS) -> None:
     table = make_table(owner, "number BIGINT")
     command = [sys.executable, "-c", CLIENT, emulator.endpoint, table.name]
     client = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)

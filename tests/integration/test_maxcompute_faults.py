@@ -37,23 +37,23 @@ BLOCK = bytes(8 << 20)
 
 
 @pytest.fixture
-def local() -> Iterator[server.Server]:
+def local() -> Iterator[server.MaxComputeServer]:
     """An emulator that wants no signatures, with a table."""
     with server.start(PROJECT, insecure=True) as running:
         client(running).execute_sql("create table t (a bigint)")
         yield running
 
 
-def client(local: server.Server, **more: Any) -> ODPS:
+def client(local: server.MaxComputeServer, **more: Any) -> ODPS:
     return ODPS("ak", "sk", PROJECT, endpoint=local.endpoint, **more)
 
 
-def arm(local: server.Server, operation: str, answer: Any, **more: Any) -> SetFault:
+def arm(local: server.MaxComputeServer, operation: str, answer: Any, **more: Any) -> SetFault:
     return local.app[FAULTS].set(Fault(operation=operation, answer=answer, **more))
 
 
 def call(
-    local: server.Server, method: str, path: str, body: bytes | None = None, seconds: float = 30
+    local: server.MaxComputeServer, method: str, path: str, body: bytes | None = None, seconds: float = 30
 ) -> tuple[HTTPResponse, bytes]:
     connection = HTTPConnection(local.address, timeout=seconds)
     try:
@@ -64,7 +64,7 @@ def call(
         connection.close()
 
 
-def upload(local: server.Server) -> TableUploadSession:
+def upload(local: server.MaxComputeServer) -> TableUploadSession:
     """A session with one block of two rows."""
     session = TableTunnel(client(local)).create_upload_session("t")
     with session.open_record_writer(0) as writer:
@@ -73,12 +73,12 @@ def upload(local: server.Server) -> TableUploadSession:
     return session
 
 
-def blocks(local: server.Server, session_id: str) -> list[int]:
+def blocks(local: server.MaxComputeServer, session_id: str) -> list[int]:
     _, body = call(local, "GET", f"{TABLE}?uploadid={session_id}")
     return [block["BlockID"] for block in json.loads(body)["UploadedBlockList"]]
 
 
-def rows(local: server.Server) -> int:
+def rows(local: server.MaxComputeServer) -> int:
     with client(local).get_table("t").open_reader() as reader:
         return int(reader.count)
 
@@ -87,7 +87,7 @@ def rows(local: server.Server) -> int:
     ("status", "code"),
     [(408, "RequestTimeOut"), (429, "FlowExceeded"), (500, "InternalServerError"), (503, "ServiceUnavailable")],
 )
-def test_a_status_comes_with_the_services_code(local: server.Server, status: int, code: str) -> None:
+def test_a_status_comes_with_the_services_code(local: server.MaxComputeServer, status: int, code: str) -> None:
     arm(local, "upload.create", "status", status=status)
     arm(local, "table.get", "status", status=status)
     answer, body = call(local, "POST", f"{TABLE}?uploads")
@@ -100,14 +100,14 @@ def test_a_status_comes_with_the_services_code(local: server.Server, status: int
 
 
 @pytest.mark.parametrize(("status", "title"), [(502, "Bad Gateway"), (504, "Gateway Time-out")])
-def test_a_gateway_answers_with_a_page_of_its_own(local: server.Server, status: int, title: str) -> None:
+def test_a_gateway_answers_with_a_page_of_its_own(local: server.MaxComputeServer, status: int, title: str) -> None:
     arm(local, "project.get", "status", status=status)
     answer, body = call(local, "GET", PROJECT_PATH)
     assert (answer.status, answer.getheader("Content-Type")) == (status, "text/html; charset=utf-8")
     assert title in body.decode()
 
 
-def test_a_chosen_code_and_message_are_what_the_client_gets(local: server.Server) -> None:
+def test_a_chosen_code_and_message_are_what_the_client_gets(local: server.MaxComputeServer) -> None:
     made = arm(local, "sql", "status", status=400, code="MetaTransactionFailed", message="two at once")
     with pytest.raises(ODPSError, match="two at once") as caught:
         client(local).execute_sql("select 1")
@@ -115,7 +115,7 @@ def test_a_chosen_code_and_message_are_what_the_client_gets(local: server.Server
     assert (made.fired, made.applied) == (1, 0)
 
 
-def test_a_client_that_is_sending_a_block_sees_the_answer_and_nothing_is_stored(local: server.Server) -> None:
+def test_a_client_that_is_sending_a_block_sees_the_answer_and_nothing_is_stored(local: server.MaxComputeServer) -> None:
     session = upload(local)
     made = arm(local, "upload.block", "status", status=503)
     answer, body = call(local, "PUT", f"{TABLE}?uploadid={session.id}&blockid=1", BLOCK)
@@ -125,7 +125,7 @@ def test_a_client_that_is_sending_a_block_sees_the_answer_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize("applied", [False, True])
-def test_a_reset_comes_before_or_after_the_commit(local: server.Server, *, applied: bool) -> None:
+def test_a_reset_comes_before_or_after_the_commit(local: server.MaxComputeServer, *, applied: bool) -> None:
     session = upload(local)
     made = arm(local, "upload.commit", "reset", applied=applied)
     with pytest.raises(ConnectionResetError):
@@ -134,7 +134,7 @@ def test_a_reset_comes_before_or_after_the_commit(local: server.Server, *, appli
     assert (made.hits, made.applied) == ({"upload.commit": 1}, int(applied))
 
 
-def test_a_reset_of_a_block_leaves_none(local: server.Server) -> None:
+def test_a_reset_of_a_block_leaves_none(local: server.MaxComputeServer) -> None:
     session = upload(local)
     arm(local, "upload.block", "reset")
     with pytest.raises(ConnectionResetError):
@@ -142,7 +142,9 @@ def test_a_reset_of_a_block_leaves_none(local: server.Server) -> None:
     assert blocks(local, session.id) == [0]
 
 
-def test_an_applied_commit_that_is_answered_500_is_sent_again_by_pyodps_and_counts_once(local: server.Server) -> None:
+def test_an_applied_commit_that_is_answered_500_is_sent_again_by_pyodps_and_counts_once(
+    local: server.MaxComputeServer,
+) -> None:
     session = upload(local)
     made = arm(local, "upload.commit", "status", status=500, applied=True)
     session.commit([0])
@@ -158,7 +160,9 @@ def test_an_applied_commit_that_is_answered_500_is_sent_again_by_pyodps_and_coun
         ("download.create", "POST", f"{TABLE}?downloads"),
     ],
 )
-def test_a_truncated_answer_ends_in_the_middle(local: server.Server, operation: str, method: str, path: str) -> None:
+def test_a_truncated_answer_ends_in_the_middle(
+    local: server.MaxComputeServer, operation: str, method: str, path: str
+) -> None:
     path = path.format(session=upload(local).id)
     whole = call(local, method, path)[1]
     made = arm(local, operation, "truncate")
@@ -168,7 +172,7 @@ def test_a_truncated_answer_ends_in_the_middle(local: server.Server, operation: 
     assert (made.fired, made.applied) == (1, 1)
 
 
-def test_an_answer_without_a_body_is_truncated_too_and_was_applied(local: server.Server) -> None:
+def test_an_answer_without_a_body_is_truncated_too_and_was_applied(local: server.MaxComputeServer) -> None:
     session = upload(local)
     block = call(local, "GET", f"{TABLE}?data&downloadid={download(local)}&rowrange=(0,0)")[1]
     arm(local, "upload.block", "truncate")
@@ -177,12 +181,14 @@ def test_an_answer_without_a_body_is_truncated_too_and_was_applied(local: server
     assert blocks(local, session.id) == [0, 1]
 
 
-def download(local: server.Server) -> str:
+def download(local: server.MaxComputeServer) -> str:
     return str(json.loads(call(local, "POST", f"{TABLE}?downloads")[1])["DownloadID"])
 
 
 @pytest.mark.parametrize("answer", ["truncate", "reset"])
-def test_an_answer_that_would_be_sent_piece_by_piece_is_lost_as_others_are(local: server.Server, answer: str) -> None:
+def test_an_answer_that_would_be_sent_piece_by_piece_is_lost_as_others_are(
+    local: server.MaxComputeServer, answer: str
+) -> None:
     count, store = 2_000_000, local.app[STORE]
     rows = pa.record_batch([pa.array(range(count), pa.int64())], names=["a"])
     store.append(store.table(PROJECT, "", "t"), (), [rows])
@@ -197,14 +203,14 @@ def test_an_answer_that_would_be_sent_piece_by_piece_is_lost_as_others_are(local
         assert caught.value.partial == body[: len(body) // 2]
 
 
-def test_an_error_is_truncated_as_well_and_counts_as_not_applied(local: server.Server) -> None:
+def test_an_error_is_truncated_as_well_and_counts_as_not_applied(local: server.MaxComputeServer) -> None:
     made = arm(local, "upload.commit", "truncate")
     with pytest.raises(IncompleteRead):
         call(local, "POST", f"{TABLE}?uploadid=none")
     assert (made.fired, made.applied) == (1, 0)
 
 
-def test_a_client_times_out_before_anything_is_applied(local: server.Server) -> None:
+def test_a_client_times_out_before_anything_is_applied(local: server.MaxComputeServer) -> None:
     session = upload(local)
     arm(local, "upload.commit", "reset", delay_seconds=1)
     with pytest.raises(TimeoutError):
@@ -213,7 +219,7 @@ def test_a_client_times_out_before_anything_is_applied(local: server.Server) -> 
 
 
 @pytest.mark.parametrize("applied", [False, True])
-def test_a_delayed_commit_is_done_though_the_client_has_gone(local: server.Server, *, applied: bool) -> None:
+def test_a_delayed_commit_is_done_though_the_client_has_gone(local: server.MaxComputeServer, *, applied: bool) -> None:
     session = upload(local)
     made = arm(local, "upload.commit", "delay", delay_seconds=0.5, applied=applied)
     with pytest.raises(TimeoutError):
@@ -236,7 +242,7 @@ def test_an_emulator_that_stops_waits_for_no_delay() -> None:
         assert isinstance(asked.exception(30), ConnectionResetError)
 
 
-def test_a_fault_of_one_session_leaves_the_other_alone(local: server.Server) -> None:
+def test_a_fault_of_one_session_leaves_the_other_alone(local: server.MaxComputeServer) -> None:
     mine, other = upload(local), upload(local)
     made = arm(local, "upload.*", "status", status=404, code="NoSuchUpload", session=mine.id, times=None)
     assert call(local, "POST", f"{TABLE}?uploadid={other.id}")[0].status == 200
@@ -245,7 +251,7 @@ def test_a_fault_of_one_session_leaves_the_other_alone(local: server.Server) -> 
     assert made.hits == {"upload.commit": 1, "upload.status": 1}
 
 
-def test_an_instance_is_a_session_as_well(local: server.Server) -> None:
+def test_an_instance_is_a_session_as_well(local: server.MaxComputeServer) -> None:
     odps = client(local)
     first, second = odps.execute_sql("select 1"), odps.execute_sql("select 2")
     arm(local, "instance.*", "status", status=404, code="NoSuchObject", session=first.id, times=None)
@@ -254,7 +260,7 @@ def test_an_instance_is_a_session_as_well(local: server.Server) -> None:
         first.is_successful(retry=False)
 
 
-def test_the_answer_of_a_statement_is_lost_after_it_was_taken(local: server.Server) -> None:
+def test_the_answer_of_a_statement_is_lost_after_it_was_taken(local: server.MaxComputeServer) -> None:
     made = arm(local, "sql", "reset", applied=True)
     with pytest.raises(requests.exceptions.ConnectionError):
         client(local).execute_sql("insert into t values (1)")
@@ -265,7 +271,7 @@ def test_the_answer_of_a_statement_is_lost_after_it_was_taken(local: server.Serv
     assert rows(local) == 1
 
 
-def test_pyodps_asks_again_for_a_table_after_503(local: server.Server) -> None:
+def test_pyodps_asks_again_for_a_table_after_503(local: server.MaxComputeServer) -> None:
     made = arm(local, "table.get", "status", status=503, times=2)
     assert client(local).exist_table("t")
     assert made.fired == 2
@@ -287,7 +293,9 @@ class Credentials:
         return self._key.token
 
 
-def test_an_expired_token_is_refused_until_the_client_has_another(emulator: server.Server, owner: ODPS) -> None:
+def test_an_expired_token_is_refused_until_the_client_has_another(
+    emulator: server.MaxComputeServer, owner: ODPS
+) -> None:
     owner.execute_security_query(f"add user `{ROLE}`")
     asked: list[Credentials] = []
 
@@ -305,7 +313,7 @@ def test_an_expired_token_is_refused_until_the_client_has_another(emulator: serv
     assert len(asked) > 1
 
 
-def test_a_session_expires_when_the_time_is_shifted(local: server.Server) -> None:
+def test_a_session_expires_when_the_time_is_shifted(local: server.MaxComputeServer) -> None:
     session = upload(local)
     assert control(local, "PUT", "clock", {"shift_seconds": 86_401})["shift_seconds"] == 86_401
     answer, body = call(local, "POST", f"{TABLE}?uploadid={session.id}")
@@ -314,7 +322,7 @@ def test_a_session_expires_when_the_time_is_shifted(local: server.Server) -> Non
     assert call(local, "POST", f"{TABLE}?uploadid={session.id}")[0].status == 200
 
 
-def test_requests_are_too_skewed_when_the_time_of_the_front_door_is(emulator: server.Server) -> None:
+def test_requests_are_too_skewed_when_the_time_of_the_front_door_is(emulator: server.MaxComputeServer) -> None:
     control(emulator, "PUT", "clock", {"skew_seconds": -1000})
     with pytest.raises(ODPSError) as caught:
         client(emulator).get_project(PROJECT).reload()
@@ -322,14 +330,14 @@ def test_requests_are_too_skewed_when_the_time_of_the_front_door_is(emulator: se
     assert control(emulator, "GET", "clock")["shift_seconds"] == 0
 
 
-def control(local: server.Server, method: str, path: str, body: object = None) -> dict[str, Any]:
+def control(local: server.MaxComputeServer, method: str, path: str, body: object = None) -> dict[str, Any]:
     """The emulator's own API."""
     answer, text = call(local, method, f"/emulator/{path}", None if body is None else json.dumps(body).encode())
     value: dict[str, Any] = json.loads(text)
     return {**value, "http": answer.status}
 
 
-def test_the_state_can_be_seen_and_cleared_without_a_signature(emulator: server.Server) -> None:
+def test_the_state_can_be_seen_and_cleared_without_a_signature(emulator: server.MaxComputeServer) -> None:
     made = control(emulator, "POST", "faults", {"operation": "project.get", "answer": "status", "status": 500})
     assert (made["http"], made["id"], made["fired"], made["spent"]) == (201, 1, 0, False)
     control(emulator, "POST", "faults", {"operation": "sql", "answer": "reset", "times": None})
@@ -356,14 +364,14 @@ def test_the_state_can_be_seen_and_cleared_without_a_signature(emulator: server.
     ],
 )
 def test_what_is_wrong_is_said(
-    emulator: server.Server, *, method: str, path: str, body: object, status: int, message: str
+    emulator: server.MaxComputeServer, *, method: str, path: str, body: object, status: int, message: str
 ) -> None:
     answer = control(emulator, method, path, body)
     assert answer["http"] == status
     assert message in answer["Message"]
 
 
-def test_a_fault_at_everything_spares_the_emulators_own_paths(local: server.Server) -> None:
+def test_a_fault_at_everything_spares_the_emulators_own_paths(local: server.MaxComputeServer) -> None:
     arm(local, "*", "reset", times=None)
     with suppress(ConnectionResetError):
         call(local, "GET", PROJECT_PATH)

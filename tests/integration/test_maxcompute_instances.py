@@ -17,20 +17,20 @@ from local_emulator.maxcompute import server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 # Runs until somebody stops it.
 ENDLESS = "SELECT count(*) FROM big a JOIN big b ON a.n = b.n JOIN big c ON a.n = c.n WHERE a.n * b.n * c.n <> c.n"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def odps(emulator: Server) -> ODPS:
+def odps(emulator: MaxComputeServer) -> ODPS:
     made = ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
     made.execute_sql("CREATE TABLE t (a BIGINT, b STRING) PARTITIONED BY (pt STRING)")
     made.execute_sql("INSERT INTO t PARTITION (pt='x') VALUES (1, 'one'), (2, NULL)")

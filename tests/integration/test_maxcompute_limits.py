@@ -31,7 +31,7 @@ TABLE = f"/projects/{PROJECT}/tables/t"
 
 
 @contextmanager
-def limited(limits: Limits) -> Iterator[tuple[server.Server, ODPS]]:
+def limited(limits: Limits) -> Iterator[tuple[server.MaxComputeServer, ODPS]]:
     """An emulator that wants no signatures, with a table, and PyODPS."""
     with server.start(PROJECT, insecure=True, limits=limits) as running:
         odps = ODPS("ak", "sk", PROJECT, endpoint=running.endpoint)
@@ -39,7 +39,9 @@ def limited(limits: Limits) -> Iterator[tuple[server.Server, ODPS]]:
         yield running, odps
 
 
-def call(local: server.Server, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+def call(
+    local: server.MaxComputeServer, method: str, path: str, body: bytes | None = None
+) -> tuple[int, dict[str, Any]]:
     connection = HTTPConnection(local.address, timeout=30)
     try:
         connection.request(method, path, body)
@@ -49,7 +51,7 @@ def call(local: server.Server, method: str, path: str, body: bytes | None = None
         connection.close()
 
 
-def shift(local: server.Server, by: timedelta | float) -> None:
+def shift(local: server.MaxComputeServer, by: timedelta | float) -> None:
     call(local, "PUT", "/emulator/clock", json.dumps({"shift_seconds": by}).encode())
 
 

@@ -16,7 +16,7 @@ from local_emulator.maxcompute import server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 DOCUMENT_TABLE = (
     "CREATE TABLE IF NOT EXISTS test_kafka(topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING) "
@@ -25,13 +25,13 @@ DOCUMENT_TABLE = (
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def shared(emulator: Server) -> ODPS:
+def shared(emulator: MaxComputeServer) -> ODPS:
     return ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
 
 
@@ -59,7 +59,7 @@ def test_the_project_and_who_asks(odps: ODPS) -> None:
         odps.get_project("nope").reload()
 
 
-def test_the_tunnel_endpoint_is_found_through_the_project(odps: ODPS, emulator: Server) -> None:
+def test_the_tunnel_endpoint_is_found_through_the_project(odps: ODPS, emulator: MaxComputeServer) -> None:
     assert TableTunnel(odps).tunnel_rest.endpoint == emulator.tunnel_endpoint
 
 
@@ -190,7 +190,7 @@ def test_a_table_that_changes_shape(odps: ODPS) -> None:
     assert [known.name for known in odps.list_tables()] == ["u"]
 
 
-def test_the_default_schema(odps: ODPS, emulator: Server) -> None:
+def test_the_default_schema(odps: ODPS, emulator: MaxComputeServer) -> None:
     assert [found.name for found in odps.list_schemas()] == ["default"]
     assert odps.exist_schema("default")
     assert not odps.exist_schema("nope")
@@ -224,7 +224,7 @@ def test_errors_have_the_four_elements(path: str, status: int, code: str) -> Non
     assert error.host_id == "localhost"
 
 
-def test_a_path_of_another_method_is_refused(emulator: Server) -> None:
+def test_a_path_of_another_method_is_refused(emulator: MaxComputeServer) -> None:
     with server.start(insecure=True) as open_to_all:
         answer = requests.delete(f"{open_to_all.endpoint}/projects/connector_test", timeout=10)
     assert answer.status_code == 405
@@ -232,7 +232,7 @@ def test_a_path_of_another_method_is_refused(emulator: Server) -> None:
     assert requests.get(f"{emulator.endpoint}/projects/connector_test", timeout=10).status_code == 401
 
 
-def test_credentials_are_checked(emulator: Server) -> None:
+def test_credentials_are_checked(emulator: MaxComputeServer) -> None:
     with pytest.raises(errors.SignatureNotMatch):
         ODPS("ak", "wrong", "connector_test", endpoint=emulator.endpoint).get_project().reload()
     with pytest.raises(errors.InvalidParameter, match="ODPS-0410051"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.probe_records import Mark
+from kafka_maxcompute.probe_records import ProbeMark
 from local_emulator import cloud
 from local_emulator.cli import sql_answers
 from local_emulator.provisioner import invoke
@@ -147,7 +147,7 @@ def test_the_probe_sees_a_batch_come_again_and_what_unusual_records_become(runni
     assert ask(running, "test")["state"] == "arrived"
     assert rows(running, "key") == [["demo"]]
     # A mark that somebody else wrote makes no probe: its record is a row as any other.
-    foreign = str(Mark("f" * 32, "failure", 10**13 - 1))
+    foreign = str(ProbeMark("f" * 32, "failure", 10**13 - 1))
     assert ask(running, "test", key=foreign)["state"] == "arrived"
     assert sorted(rows(running, "key")) == [["demo"], [foreign]]
     # Nothing is missing: these records were never meant to be in the table.

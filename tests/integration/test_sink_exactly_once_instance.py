@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.brokers.originals import Original
     from kafka_maxcompute.ledger.state import State
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 PROJECT = "connector_test"
 PT = "11-17-2020 14"
@@ -51,7 +51,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start(project=PROJECT, access_id="ak", access_key="sk") as running:
         yield running
 
@@ -60,7 +60,7 @@ def emulator() -> Iterator[Server]:
 class Connector:
     """One connector with a table and topics of its own."""
 
-    emulator: Server
+    emulator: MaxComputeServer
     broker: EmbeddedBroker
     table: str
     odps: ODPS
@@ -135,7 +135,7 @@ class Connector:
 
 
 @pytest.fixture
-def connector(emulator: Server, embedded_kafka: EmbeddedBroker) -> Connector:
+def connector(emulator: MaxComputeServer, embedded_kafka: EmbeddedBroker) -> Connector:
     for topic in TOPICS:
         embedded_kafka.create_topic(topic, 3)
     producer = Producer({"bootstrap.servers": embedded_kafka.bootstrap_servers})

@@ -19,7 +19,7 @@ from fc_powertools.decorators import opened
 from kafka_maxcompute.errors import ConfigurationError, RefusedError, RejectedRecordsError
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
-from kafka_maxcompute.maxcompute.upload_sessions import Status, commit
+from kafka_maxcompute.maxcompute.upload_sessions import SessionStatus, commit
 from kafka_maxcompute.settings.destinations import Destinations, Vouched
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
@@ -32,7 +32,7 @@ from tests.upload_sessions_contract import PT, UploadSessionsContract, body
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 PROJECT = "connector_test"
 HOUR = 3_600_000
@@ -46,13 +46,13 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start(project=PROJECT, access_id="ak", access_key="sk") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def odps(emulator: Server) -> ODPS:
+def odps(emulator: MaxComputeServer) -> ODPS:
     return ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint, logview_host="http://127.0.0.1")
 
 
@@ -71,7 +71,7 @@ def table(make_table: Callable[[str], str]) -> str:
     return make_table(DOCUMENT_TABLE)
 
 
-def settings_of(emulator: Server, table: str, **settings: str) -> dict[str, str]:
+def settings_of(emulator: MaxComputeServer, table: str, **settings: str) -> dict[str, str]:
     given = {
         "name": "orders-sink",
         "source_topic": "orders",
@@ -106,7 +106,7 @@ def partitions(odps: ODPS, table: str) -> set[str]:
 
 class TestTunnel(UploadSessionsContract):
     @pytest.fixture
-    def sessions(self, emulator: Server, table: str) -> TunnelUploadSessions:
+    def sessions(self, emulator: MaxComputeServer, table: str) -> TunnelUploadSessions:
         given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}
         settings = Settings.from_mapping({name: v for name, v in given.items() if not name.startswith("alibaba")})
         service = Service(Vouched(emulator.endpoint), PROJECT, KEYS)
@@ -119,7 +119,7 @@ class TestTunnel(UploadSessionsContract):
         return lambda value: [row[4] for row in rows(odps, table, value)]
 
     def test_another_process_sees_nothing_before_the_commit(
-        self, sessions: TunnelUploadSessions, emulator: Server, table: str
+        self, sessions: TunnelUploadSessions, emulator: MaxComputeServer, table: str
     ) -> None:
         program = (
             "import sys; from odps import ODPS; endpoint, table, pt = sys.argv[1:];"
@@ -136,7 +136,7 @@ class TestTunnel(UploadSessionsContract):
         sessions.put_block(session, 0, body("a", "b"), None, deadline)
         assert sessions.look(session, deadline).blocks == {0}
         assert seen() == 0
-        assert sessions.commit(session, deadline) is Status.CLOSED
+        assert sessions.commit(session, deadline) is SessionStatus.CLOSED
         assert seen() == 2
 
     def test_damaged_bytes_are_refused_and_never_seen(
@@ -153,7 +153,9 @@ class TestTunnel(UploadSessionsContract):
 
 
 @pytest.mark.parametrize("compression", ["deflate", "lz4", "zstd", "none"])
-def test_what_was_delivered_is_in_the_table(emulator: Server, odps: ODPS, table: str, compression: str) -> None:
+def test_what_was_delivered_is_in_the_table(
+    emulator: MaxComputeServer, odps: ODPS, table: str, compression: str
+) -> None:
     long = "长" * 70_000
     batch = payload(
         element(1),
@@ -179,7 +181,7 @@ def test_what_was_delivered_is_in_the_table(emulator: Server, odps: ODPS, table:
 
 
 def test_batches_add_up_and_a_delivery_that_comes_again_is_written_again(
-    emulator: Server, odps: ODPS, table: str
+    emulator: MaxComputeServer, odps: ODPS, table: str
 ) -> None:
     """At-least-once is what is promised; the ledger will tell the second from the first."""
     handle(settings_of(emulator, table), payload(element(1)), payload(element(2)), payload(element(2)))
@@ -187,7 +189,7 @@ def test_batches_add_up_and_a_delivery_that_comes_again_is_written_again(
 
 
 @pytest.mark.parametrize("window", ["DAY", "HOUR", "MINUTE"])
-def test_partitions_are_made_on_the_way(emulator: Server, odps: ODPS, table: str, window: str) -> None:
+def test_partitions_are_made_on_the_way(emulator: MaxComputeServer, odps: ODPS, table: str, window: str) -> None:
     batch = payload(*(element(n, timestamp=HOUR_14 + n * 20 * 60_000) for n in range(9)))
     handle(settings_of(emulator, table, partition=window), batch)
     expected = {
@@ -199,14 +201,16 @@ def test_partitions_are_made_on_the_way(emulator: Server, odps: ODPS, table: str
     assert sorted(row[2] for value in expected for row in rows(odps, table, value)) == list(range(9))
 
 
-def test_hundreds_of_partition_values_are_written_in_one_batch(emulator: Server, odps: ODPS, table: str) -> None:
+def test_hundreds_of_partition_values_are_written_in_one_batch(
+    emulator: MaxComputeServer, odps: ODPS, table: str
+) -> None:
     batch = payload(*(element(n, timestamp=HOUR_14 + n * 60_000) for n in range(150)))
     (reply,) = handle(settings_of(emulator, table, partition="MINUTE"), batch)
     assert len(reply["partitions"]) == 150
     assert len(partitions(odps, table)) == 150
 
 
-def test_binary_keeps_every_byte(emulator: Server, odps: ODPS, make_table: Callable[[str], str]) -> None:
+def test_binary_keeps_every_byte(emulator: MaxComputeServer, odps: ODPS, make_table: Callable[[str], str]) -> None:
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "key BINARY,value BINARY"))
     value = bytes(range(256))
     batch = payload(element(1, value=base64.b64encode(value).decode()), element(2, value=None))
@@ -217,7 +221,7 @@ def test_binary_keeps_every_byte(emulator: Server, odps: ODPS, make_table: Calla
     ]
 
 
-def test_json_values_are_kept_as_text(emulator: Server, odps: ODPS, table: str) -> None:
+def test_json_values_are_kept_as_text(emulator: MaxComputeServer, odps: ODPS, table: str) -> None:
     batch = payload(element(1, value={"b": [1.50, None], "a": "订单"}), element(2, value=7), element(3, value=None))
     handle(settings_of(emulator, table, value_type="Json"), batch)
     values = [row[4] for row in rows(odps, table, "11-17-2020 14")]
@@ -226,14 +230,14 @@ def test_json_values_are_kept_as_text(emulator: Server, odps: ODPS, table: str) 
 
 @pytest.mark.parametrize(("mode", "row"), [("KEY", ["k1", None]), ("VALUE", [None, "v1"])])
 def test_modes_fill_their_column_of_the_documents_table(
-    emulator: Server, odps: ODPS, table: str, mode: str, row: list[str | None]
+    emulator: MaxComputeServer, odps: ODPS, table: str, mode: str, row: list[str | None]
 ) -> None:
     handle(settings_of(emulator, table, mode=mode), payload(element(1)))
     assert rows(odps, table, "11-17-2020 14") == [["orders", 0, 1, *row]]
 
 
 def test_csv_fields_fill_the_columns_after_offset(
-    emulator: Server, odps: ODPS, make_table: Callable[[str], str]
+    emulator: MaxComputeServer, odps: ODPS, make_table: Callable[[str], str]
 ) -> None:
     fields = "name STRING, amount BIGINT, price DOUBLE, rate DECIMAL(10,2), paid BOOLEAN, day DATE"
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", fields))
@@ -250,7 +254,7 @@ def test_csv_fields_fill_the_columns_after_offset(
 
 @pytest.mark.parametrize("type_", NANOSECOND_TYPES)
 def test_other_columns_of_the_table_stay_null(
-    emulator: Server, odps: ODPS, make_table: Callable[[str], str], type_: str
+    emulator: MaxComputeServer, odps: ODPS, make_table: Callable[[str], str], type_: str
 ) -> None:
     more = f"key STRING, value STRING, a ARRAY<BIGINT>, b DECIMAL(10,2), c DATETIME, d STRUCT<x:INT>, e {type_}"
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", more))
@@ -258,14 +262,14 @@ def test_other_columns_of_the_table_stay_null(
     assert rows(odps, table, "11-17-2020 14") == [["orders", 0, 1, "k1", "v1", None, None, None, None, None]]
 
 
-def test_a_table_that_is_not_there_is_named(emulator: Server) -> None:
+def test_a_table_that_is_not_there_is_named(emulator: MaxComputeServer) -> None:
     with pytest.raises(RefusedError, match="could not read table no_such_table") as caught:
         handle(settings_of(emulator, "no_such_table"), payload(element(1)))
     assert "create the table, or mend CONNECTOR_TABLE" in str(caught.value)
 
 
 def test_a_table_of_other_columns_is_refused_with_every_difference(
-    emulator: Server, make_table: Callable[[str], str]
+    emulator: MaxComputeServer, make_table: Callable[[str], str]
 ) -> None:
     table = make_table(
         "CREATE TABLE {name}(topic STRING, offset BIGINT, partition BIGINT, key BIGINT) PARTITIONED BY (dt STRING);"
@@ -284,7 +288,7 @@ def test_a_table_of_other_columns_is_refused_with_every_difference(
 
 
 def test_a_table_that_is_altered_between_batches_is_written_as_it_is_now(
-    emulator: Server, odps: ODPS, table: str
+    emulator: MaxComputeServer, odps: ODPS, table: str
 ) -> None:
     environment = settings_of(emulator, table)
     instance = Instance(environment)
@@ -305,7 +309,7 @@ def test_a_table_that_is_altered_between_batches_is_written_as_it_is_now(
     ]
 
 
-def test_wrong_keys_are_refused_without_showing_them(emulator: Server, table: str) -> None:
+def test_wrong_keys_are_refused_without_showing_them(emulator: MaxComputeServer, table: str) -> None:
     environment = settings_of(emulator, table) | {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong-secret"}
     with pytest.raises(RefusedError) as caught:
         handle(environment, payload(element(1)))
@@ -326,7 +330,7 @@ TIMES = [
     [("", "1988-07-01 12:00:00"), ("GMT 08:00", "1988-07-01 13:00:00"), ("UTC", "1988-07-01 21:00:00")],
 )
 def test_times_of_csv_are_those_that_sql_shows(
-    emulator: Server, odps: ODPS, make_table: Callable[[str], str], zone: str, first: str
+    emulator: MaxComputeServer, odps: ODPS, make_table: Callable[[str], str], zone: str, first: str
 ) -> None:
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "at DATETIME"))
     batch = payload(*(element(n, value=text) for n, text in enumerate(TIMES[: 1 if zone else None])))
@@ -337,7 +341,7 @@ def test_times_of_csv_are_those_that_sql_shows(
 
 
 def test_a_field_of_nine_megabytes_in_three_million_characters_is_found_by_its_bytes(
-    emulator: Server, make_table: Callable[[str], str]
+    emulator: MaxComputeServer, make_table: Callable[[str], str]
 ) -> None:
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "a STRING, n INT"))
     batch = payload(element(1, value="good,1"), element(2, value="\u4e2d" * 3_000_000 + ",2"))
@@ -348,7 +352,7 @@ def test_a_field_of_nine_megabytes_in_three_million_characters_is_found_by_its_b
 
 
 def test_the_emulator_refuses_what_no_calendar_has_and_no_bigint_is(
-    emulator: Server, make_table: Callable[[str], str]
+    emulator: MaxComputeServer, make_table: Callable[[str], str]
 ) -> None:
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "at DATETIME, day DATE"))
     given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}

@@ -13,7 +13,7 @@ from msgspec import structs
 from fc_powertools import Deadline, Metrics
 from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from kafka_maxcompute.dead_letters.dead_letter import MemoryDeadLetters
-from kafka_maxcompute.dead_letters.error_topic import Delivered, nothing
+from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord, nothing
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.gaps import MANY
@@ -158,8 +158,8 @@ def test_a_mark_that_begins_is_told_with_the_batch_that_it_was_read_with_and_no_
     sink.originals.log |= {(PLACE, offset): record for offset in range(END, END + 20)}
     first, second = {PLACE: ((END, END + 9),)}, {PLACE: ((END + 10, END + 19),)}
 
-    def known(*_: object) -> Delivered:
-        return Delivered(record)
+    def known(*_: object) -> DeliveredRecord:
+        return DeliveredRecord(record)
 
     assert sink.upkeep.later_marks(STATE, first, known, soon()) == {
         (1, PLACE): Mark(END + 9, marks.digest(record), END)
@@ -179,12 +179,15 @@ def test_a_mark_with_a_beginning_is_read_for_each_batch_unless_the_topic_has_an_
     sink.log.append(b"snapshot", encode(Snapshot(state=marked)), soon())
     for first in (END + 1, END + 11):
         covered = {PLACE: ((first, first + 9),)}
-        told = sink.upkeep.later_marks(marked, covered, lambda *_: Delivered(record), soon())
+        told = sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(record), soon())
         assert told == {(1, PLACE): Mark(first + 9, marks.digest(record), END)}
-        assert sink.upkeep.later_marks(marked, covered, lambda *_: Delivered(replace(record, value=b"w")), soon()) == {}
+        assert (
+            sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(replace(record, value=b"w")), soon())
+            == {}
+        )
     about = identity("c", "p.t", 1, {PLACE[0]: "id"})
     identified = structs.replace(marked, identity=about)
-    assert sink.upkeep.later_marks(identified, covered, lambda *_: Delivered(record), soon()) == {}
+    assert sink.upkeep.later_marks(identified, covered, lambda *_: DeliveredRecord(record), soon()) == {}
 
 
 def test_a_mark_that_moves_is_told_with_later_batches_too(sink: Sink) -> None:
@@ -193,5 +196,5 @@ def test_a_mark_that_moves_is_told_with_later_batches_too(sink: Sink) -> None:
     sink.log.append(b"snapshot", encode(Snapshot(state=marked)), soon())
     sink.originals.log |= {(PLACE, offset): record for offset in (0, END)}
     for covered in ({PLACE: ((END, END),)}, {PLACE: ((END + 1, END + 9),)}):
-        told = sink.upkeep.later_marks(marked, covered, lambda *_: Delivered(record), soon())
+        told = sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(record), soon())
         assert told == {(1, PLACE): Mark(END, marks.digest(record))}

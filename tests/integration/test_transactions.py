@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local_emulator.kafka.apache import ApacheBroker
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 pytestmark = [pytest.mark.java, pytest.mark.xdist_group("apache_kafka")]
 
@@ -50,7 +50,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start(project=PROJECT, access_id="ak", access_key="sk") as running:
         yield running
 
@@ -59,7 +59,7 @@ def emulator() -> Iterator[Server]:
 class Connector:
     """A connector whose source topic has one topic-partition; its streams read it as `isolation` says."""
 
-    emulator: Server
+    emulator: MaxComputeServer
     servers: str
     name: str
     odps: ODPS
@@ -168,7 +168,7 @@ class Connector:
 
 
 @pytest.fixture
-def connector(emulator: Server, apache_kafka: ApacheBroker) -> Connector:
+def connector(emulator: MaxComputeServer, apache_kafka: ApacheBroker) -> Connector:
     odps = ODPS("ak", "sk", PROJECT, endpoint=emulator.endpoint, logview_host="http://127.0.0.1")
     made = Connector(emulator, apache_kafka.bootstrap_servers, f"tx{next(_numbers)}{uuid.uuid4().hex[:8]}", odps)
     columns = "topic STRING,partition BIGINT,offset BIGINT,key STRING,value STRING"

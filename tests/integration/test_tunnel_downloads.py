@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _pytest.mark.structures import ParameterSet
     from odps.models import Table
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 NUMBERS = [[f"key {number}", number] for number in range(1000)]
 # Each type with values at its edges; PyODPS gives datetimes in the machine's zone, to the millisecond.
@@ -63,18 +63,18 @@ RECORDS_ONLY: dict[str, list[Any]] = {
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as running:
         yield running
 
 
 @pytest.fixture
-def odps(emulator: Server) -> ODPS:
+def odps(emulator: MaxComputeServer) -> ODPS:
     return client_of(emulator)
 
 
 @pytest.fixture(scope="module")
-def numbers(emulator: Server) -> Table:
+def numbers(emulator: MaxComputeServer) -> Table:
     odps = client_of(emulator)
     table = make_table(odps, "key STRING, number BIGINT", "pt STRING")
     odps.write_table(table.name, NUMBERS, partition="pt=a", create_partition=True)
@@ -195,7 +195,7 @@ def test_a_session_keeps_its_view_of_the_table(odps: ODPS) -> None:
     assert rows_of(odps, table) == NUMBERS[20:25]
 
 
-def test_what_isnt_there_is_refused_with_its_code(emulator: Server, odps: ODPS, numbers: Table) -> None:
+def test_what_isnt_there_is_refused_with_its_code(emulator: MaxComputeServer, odps: ODPS, numbers: Table) -> None:
     session = tunnel_of(odps).create_download_session(numbers.name, partition_spec="pt=a")
     data = {"data": "", "downloadid": session.id}
     for query, expected in [
@@ -218,7 +218,7 @@ def test_what_isnt_there_is_refused_with_its_code(emulator: Server, odps: ODPS, 
         emulator.app[CLOCK].shift = timedelta(0)
 
 
-def test_forgotten_sessions_dont_pile_up(emulator: Server, odps: ODPS, numbers: Table) -> None:
+def test_forgotten_sessions_dont_pile_up(emulator: MaxComputeServer, odps: ODPS, numbers: Table) -> None:
     first = tunnel_of(odps).create_download_session(numbers.name, partition_spec="pt=a")
     downloads = emulator.app[DOWNLOADS]
     table = downloads._store.table("connector_test", "", numbers.name)

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from odps.models import Instance
     from odps.tunnel.instancetunnel import InstanceDownloadSession
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 ROWS = 20_000
 ENDLESS = "SELECT count(*) FROM numbers a JOIN numbers b JOIN numbers c ON a.n * b.n * c.n <> c.n"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def owner(emulator: Server) -> ODPS:
+def owner(emulator: MaxComputeServer) -> ODPS:
     return ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
 
 
@@ -154,7 +154,7 @@ def test_an_instance_that_is_not_there(owner: ODPS) -> None:
         opened(owner, "20200101000000000gnone")
 
 
-def test_a_result_is_read_by_who_may(emulator: Server, owner: ODPS, numbers: Instance) -> None:
+def test_a_result_is_read_by_who_may(emulator: MaxComputeServer, owner: ODPS, numbers: Instance) -> None:
     alice = user(emulator, owner)
     with pytest.raises(errors.NoPermission):
         opened(alice, numbers.id)

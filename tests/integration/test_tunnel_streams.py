@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from odps.tunnel.tabletunnel import TableStreamUploadSession
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 VALUES = [[1, "one"], [2, None], [3, "drei"]]
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def owner(emulator: Server) -> ODPS:
+def owner(emulator: MaxComputeServer) -> ODPS:
     return ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
 
 
@@ -106,7 +106,7 @@ def test_compressed_packs(owner: ODPS, plain: str, algorithm: str) -> None:
     assert read(owner, plain) == VALUES
 
 
-def test_the_session_tells_of_its_slots_and_batches(owner: ODPS, emulator: Server, plain: str) -> None:
+def test_the_session_tells_of_its_slots_and_batches(owner: ODPS, emulator: MaxComputeServer, plain: str) -> None:
     session = opened(owner, plain, slot_num=3)
     address = emulator.tunnel_endpoint.removeprefix("http://")
     assert [(slot.slot, slot.server) for slot in session.slots._slots] == [
@@ -209,7 +209,7 @@ def test_an_aborted_session_is_gone(owner: ODPS, plain: str) -> None:
     assert read(owner, plain) == VALUES
 
 
-def test_an_idle_session_ends(emulator: Server, owner: ODPS, plain: str) -> None:
+def test_an_idle_session_ends(emulator: MaxComputeServer, owner: ODPS, plain: str) -> None:
     session = opened(owner, plain)
     emulator.app[CLOCK].shift += timedelta(hours=23)
     write(session, VALUES)
@@ -263,7 +263,9 @@ def test_unknown_columns_to_order_by(owner: ODPS, plain: str) -> None:
     assert caught.value.code == "InvalidColumnSpec"
 
 
-def test_a_write_waits_for_a_slot(emulator: Server, owner: ODPS, plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_waits_for_a_slot(
+    emulator: MaxComputeServer, owner: ODPS, plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = opened(owner, plain)
     monkeypatch.setattr(emulator.app[SLOTS], "most", 1)
     ended = threading.Event()
@@ -292,7 +294,7 @@ def test_a_write_waits_for_a_slot(emulator: Server, owner: ODPS, plain: str, mon
 
 
 def test_a_session_with_more_slots_than_there_are(
-    emulator: Server, owner: ODPS, plain: str, monkeypatch: pytest.MonkeyPatch
+    emulator: MaxComputeServer, owner: ODPS, plain: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = opened(owner, plain)
     monkeypatch.setattr(emulator.app[SLOTS], "most", 2)
@@ -309,7 +311,7 @@ def test_a_quota_is_taken_as_it_is_named(owner: ODPS, plain: str) -> None:
     assert session.quota_name == "my_quota"
 
 
-def test_who_may_not_write_is_refused(emulator: Server, owner: ODPS, parted: str) -> None:
+def test_who_may_not_write_is_refused(emulator: MaxComputeServer, owner: ODPS, parted: str) -> None:
     alice = user(emulator, owner)
     owner.execute_security_query(f"grant Describe, Update on table {parted} to user `{ALICE}`")
     owner.execute_sql(f"ALTER TABLE {parted} ADD PARTITION (pt='a')")

@@ -26,24 +26,24 @@ from tests.tunnel_clients import ask, client_of, make_table, put_block, records,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 ROWS = [["orders", 0, 10**12, "k1", '{"a": 1}'], ["orders", 5, 0, None, "中文 ✓"], ["", None, -1, "", None]]
 PT = "pt='11-17-2020 15:00'"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as running:
         yield running
 
 
 @pytest.fixture
-def odps(emulator: Server) -> ODPS:
+def odps(emulator: MaxComputeServer) -> ODPS:
     return client_of(emulator)
 
 
-def test_records_are_there_after_the_commit_and_not_before(emulator: Server, odps: ODPS) -> None:
+def test_records_are_there_after_the_commit_and_not_before(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps, partitioned="pt STRING")
     session = tunnel_of(odps).create_upload_session(table.name, partition_spec=PT, create_partition=True)
     write_block(session, 0, ROWS)
@@ -106,7 +106,7 @@ def test_of_a_block_sent_twice_the_last_one_counts(odps: ODPS) -> None:
     assert rows_of(odps, table) == ROWS[1:]
 
 
-def test_a_session_is_taken_up_and_committed_by_another_process(emulator: Server, odps: ODPS) -> None:
+def test_a_session_is_taken_up_and_committed_by_another_process(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps)
     first = tunnel_of(odps).create_upload_session(table.name)
     write_block(first, 0, ROWS)
@@ -127,7 +127,7 @@ def test_commits_of_one_session_from_many_threads_have_one_effect(odps: ODPS) ->
     assert len(rows_of(odps, table)) == 300
 
 
-def test_a_second_commit_conflicts_where_that_is_chosen(emulator: Server, odps: ODPS) -> None:
+def test_a_second_commit_conflicts_where_that_is_chosen(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps)
     session = tunnel_of(odps).create_upload_session(table.name)
     write_block(session, 0, ROWS)
@@ -162,7 +162,7 @@ def test_an_overwriting_session_replaces_its_partition_only(odps: ODPS) -> None:
     assert rows_of(odps, table, "pt=b") == ROWS
 
 
-def test_32_uploads_at_once_lose_and_double_nothing(emulator: Server, odps: ODPS) -> None:
+def test_32_uploads_at_once_lose_and_double_nothing(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps, partitioned="pt STRING")
 
     def upload(number: int) -> None:
@@ -252,7 +252,7 @@ def test_blocks_that_arent_sound_are_refused_and_not_kept(odps: ODPS) -> None:
     assert rows_of(odps, table) == ROWS
 
 
-def test_a_body_that_ends_before_its_length_stores_nothing(emulator: Server, odps: ODPS) -> None:
+def test_a_body_that_ends_before_its_length_stores_nothing(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps)
     session = tunnel_of(odps).create_upload_session(table.name)
     body = records(table, ROWS)
@@ -315,7 +315,7 @@ def test_a_partition_that_is_dropped_under_a_session_ends_it(odps: ODPS) -> None
     assert refusal(odps, "post", table, {"uploadid": session.id}) == (404, "NoSuchPartition")
 
 
-def test_a_session_lives_24_hours(emulator: Server, odps: ODPS) -> None:
+def test_a_session_lives_24_hours(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps)
     session = tunnel_of(odps).create_upload_session(table.name)
     write_block(session, 0, ROWS)
@@ -336,11 +336,11 @@ def test_a_session_lives_24_hours(emulator: Server, odps: ODPS) -> None:
         clock.shift = timedelta(0)
 
 
-def _table(emulator: Server, name: str) -> Any:
+def _table(emulator: MaxComputeServer, name: str) -> Any:
     return emulator.app[STORE].table("connector_test", "", name)
 
 
-def test_while_a_commit_runs_the_session_is_closing(emulator: Server, odps: ODPS) -> None:
+def test_while_a_commit_runs_the_session_is_closing(emulator: MaxComputeServer, odps: ODPS) -> None:
     table = make_table(odps)
     session = tunnel_of(odps).create_upload_session(table.name)
     write_block(session, 0, ROWS)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from local_emulator.maxcompute.server import Server
+    from local_emulator.maxcompute.server import MaxComputeServer
 
 KEYED = "(id BIGINT NOT NULL, name STRING, PRIMARY KEY (id))"
 DELTA = "TBLPROPERTIES ('transactional'='true', 'write.bucket.num'='4')"
@@ -31,13 +31,13 @@ STATUS = TableUpsertSession.Status
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Server]:
+def emulator() -> Iterator[MaxComputeServer]:
     with server.start() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def owner(emulator: Server) -> ODPS:
+def owner(emulator: MaxComputeServer) -> ODPS:
     return client_of(emulator)
 
 
@@ -54,7 +54,7 @@ def parted(owner: ODPS) -> str:
     return name
 
 
-def client_of(emulator: Server) -> ODPS:
+def client_of(emulator: MaxComputeServer) -> ODPS:
     return ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
 
 
@@ -244,7 +244,9 @@ def test_a_commit_happens_once(owner: ODPS, table: str) -> None:
     assert refused(session, "put", body, **query) == "StatusConflict"
 
 
-def test_a_long_commit_is_polled(emulator: Server, owner: ODPS, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_commit_is_polled(
+    emulator: MaxComputeServer, owner: ODPS, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(emulator.app[UPSERTS], "patience", 0.0)
     session = opened(owner, table)
     write(session, [[1, "one"]])
@@ -273,7 +275,7 @@ def test_a_session_belongs_to_its_table_and_partition(owner: ODPS, table: str, p
         assert caught.value.code == "InvalidResourceSpec"
 
 
-def test_a_session_lives_as_long_as_it_was_asked_to(emulator: Server, owner: ODPS, table: str) -> None:
+def test_a_session_lives_as_long_as_it_was_asked_to(emulator: MaxComputeServer, owner: ODPS, table: str) -> None:
     session = opened(owner, table, lifecycle=2)
     write(session, [[1, "one"]])
     emulator.app[CLOCK].shift += timedelta(hours=2)
@@ -350,7 +352,9 @@ def test_sessions_that_are_refused(owner: ODPS, table: str, query: dict[str, str
     assert caught.value.code == code
 
 
-def test_a_write_without_a_slot(emulator: Server, owner: ODPS, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_without_a_slot(
+    emulator: MaxComputeServer, owner: ODPS, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = opened(owner, table)
     body, query = pack(session, [1, "one"])
     monkeypatch.setattr(emulator.app[SLOTS], "most", 0)
@@ -362,7 +366,7 @@ def test_a_quota_is_taken_as_it_is_named(owner: ODPS, table: str) -> None:
     assert session.quota_name == "my_quota"
 
 
-def test_who_may_not_write_is_refused(emulator: Server, owner: ODPS, table: str) -> None:
+def test_who_may_not_write_is_refused(emulator: MaxComputeServer, owner: ODPS, table: str) -> None:
     alice = user(emulator, owner)
     with pytest.raises(errors.NoPermission):
         opened(alice, table)

@@ -27,7 +27,7 @@ from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import exactly_once, parallel
 from maxcompute_sink.blocks import Coverage, Preparation
-from maxcompute_sink.exactly_once import Line, deliver
+from maxcompute_sink.exactly_once import ExactlyOnce, deliver
 from maxcompute_sink.replaced_text import ReplacedText
 from tests.property import world_judge
 from tests.property.interleaving import Fate, Gate, Worker
@@ -220,7 +220,7 @@ class World:
                 blocks = preparation.blocks(decoded, now=NOW_MS, coverage=coverage)
             return blocks
 
-        line = Line(
+        line = ExactlyOnce(
             services=services,
             prepare=prepare,
             verify=lambda state, dropped, known: self._verify(state, dropped, known, gate),

@@ -11,7 +11,12 @@ from odps.models import TableSchema
 from odps.tunnel.io.reader import TunnelArrowReader
 
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, InMemoryUploadSessions, State, Status
+from kafka_maxcompute.maxcompute.upload_sessions import (
+    LIFE_SECONDS,
+    InMemoryUploadSessions,
+    SessionState,
+    SessionStatus,
+)
 from tests.property.source_topic import said_by
 
 if TYPE_CHECKING:
@@ -82,7 +87,7 @@ class TableInMemory(InMemoryUploadSessions):
             row for (id_, _), found in self._blocks.items() if id_ == session.id for row in found
         ]
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         """The status; looks bring a slow commit to its end."""
         if session.id in self._looks:
             self._looks[session.id] -= 1
@@ -90,11 +95,11 @@ class TableInMemory(InMemoryUploadSessions):
                 self._close(session, deadline)
         return super().look(session, deadline)
 
-    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+    def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         """Show the rows, at once or after some looks."""
         held = self._current(session)
-        if held.status is Status.NORMAL and self._is_slow():
-            held.status = Status.COMMITTING
+        if held.status is SessionStatus.NORMAL and self._is_slow():
+            held.status = SessionStatus.COMMITTING
             self._looks[session.id] = LOOKS
             return held.status
         return self._shown(session, deadline)
@@ -108,9 +113,9 @@ class TableInMemory(InMemoryUploadSessions):
 
     def cancel(self, choose: Callable[[list[str]], str]) -> None:
         """Somebody cancels an open session."""
-        alive = [id_ for id_, held in self._held.items() if held.status is Status.NORMAL]
+        alive = [id_ for id_, held in self._held.items() if held.status is SessionStatus.NORMAL]
         if alive:
-            self._held[choose(alive)].status = Status.CANCELED
+            self._held[choose(alive)].status = SessionStatus.CANCELED
 
     def counted(self) -> Iterator[tuple[str, TopicPartition, int]]:
         """For `MemoryRowCounts`."""
@@ -118,15 +123,18 @@ class TableInMemory(InMemoryUploadSessions):
 
     def is_gone(self, session: str) -> bool:
         """Whether a session can't be committed any more."""
-        return session in self._forgotten or self._held[session].status in {Status.EXPIRED, Status.CANCELED}
+        return session in self._forgotten or self._held[session].status in {
+            SessionStatus.EXPIRED,
+            SessionStatus.CANCELED,
+        }
 
     def _close(self, session: UploadSession, deadline: Deadline) -> None:
         del self._looks[session.id]
-        self._held[session.id].status = Status.NORMAL
+        self._held[session.id].status = SessionStatus.NORMAL
         self._held[session.id].opened = self._clock()
         self._shown(session, deadline)
 
-    def _shown(self, session: UploadSession, deadline: Deadline) -> Status:
+    def _shown(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         status = super().commit(session, deadline)
         self.rows += self.staged.get(session.id, [])
         return status

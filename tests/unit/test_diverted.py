@@ -15,7 +15,7 @@ from kafka_maxcompute.dead_letters.error_topic import (
     JUDGED_EARLIER,
     UNCLAIMED,
     Claimed,
-    Delivered,
+    DeliveredRecord,
     ErrorTopic,
     is_delivered,
 )
@@ -36,7 +36,9 @@ pytestmark = pytest.mark.quick
 ORDERS, RETURNS, NOWHERE_AT_ALL = ("orders", 3), ("returns", 7), ("never", 0)
 THERE = frozenset({ORDERS, RETURNS})
 LOGGED = Original(key=b"k", value=b"\xff", headers=(("h", b"\xfe"),), timestamp=1_000)
-TOLD = Delivered(Original(key=b"k", value=b"as told", timestamp=1_000), message="no column for it", path="$.data.value")
+TOLD = DeliveredRecord(
+    Original(key=b"k", value=b"as told", timestamp=1_000), message="no column for it", path="$.data.value"
+)
 
 
 class Logs(MemoryOriginals):
@@ -57,7 +59,7 @@ def knowing(*records: tuple[TopicPartition, int]) -> Known:
     return lambda place, offset: TOLD if (place, offset) in records else None
 
 
-def nobody(place: TopicPartition, offset: int) -> Delivered | None:  # noqa: ARG001 # it's one of `Known`
+def nobody(place: TopicPartition, offset: int) -> DeliveredRecord | None:  # noqa: ARG001 # it's one of `Known`
     return None
 
 

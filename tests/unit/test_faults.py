@@ -115,5 +115,7 @@ def test_the_command_says_what_an_answer_can_be(answer: str) -> None:
     parser = argparse.ArgumentParser()
     fault_command.add_arguments(parser)
     options = parser.parse_args(["--endpoint", "http://127.0.0.1:1", "set", "upload.block", answer])
-    with pytest.raises(fault_command.FaultError, match=f"expected a status from 400 to 599, or .*; found '{answer}'"):
+    with pytest.raises(
+        fault_command.FaultCommandError, match=f"expected a status from 400 to 599, or .*; found '{answer}'"
+    ):
         fault_command.run(options)

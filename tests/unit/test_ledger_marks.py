@@ -11,7 +11,7 @@ from msgspec import structs
 
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.brokers.originals import Original
-from kafka_maxcompute.dead_letters.error_topic import Delivered
+from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.errors import NowhereError, UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Mark, Settle, State
@@ -39,9 +39,9 @@ def log_of(offsets: Iterable[int], place: TopicPartition = PLACE, value: bytes =
     return {(place, offset): record(offset, value) for offset in offsets}
 
 
-def known(place: TopicPartition, offset: int) -> Delivered | None:
+def known(place: TopicPartition, offset: int) -> DeliveredRecord | None:
     _, number = place
-    return Delivered(record(offset)) if number < 9 else None
+    return DeliveredRecord(record(offset)) if number < 9 else None
 
 
 class Partial(Timely):
@@ -97,7 +97,7 @@ class TestBeginnings:
         assert (vars(told)["topic"], vars(told)["partition"]) == PLACE
 
     def test_of_an_event_that_is_no_record_only_the_time_is_compared(self) -> None:
-        event = Delivered(Original(key=None, value=b"{", timestamp=1_009), "event")
+        event = DeliveredRecord(Original(key=None, value=b"{", timestamp=1_009), "event")
         told = {PLACE: ((9, 9),)}, lambda *_: event, Timely(log_of([9])), soon()
         assert marks.beginnings(folded(GENESIS), *told) == {PLACE: Mark(9, marks.digest(record(9)))}
 
@@ -123,7 +123,7 @@ class TestBeginnings:
     def test_a_value_is_compared_as_the_stream_makes_it_a_text(
         self, logged: bytes, delivered: str, begins: bool
     ) -> None:
-        told = Delivered(record(9, delivered.encode()))
+        told = DeliveredRecord(record(9, delivered.encode()))
         originals = Timely(log_of([9], value=logged))
         found = marks.beginnings(folded(GENESIS), {PLACE: ((9, 9),)}, lambda *_: told, originals, soon())
         assert (PLACE in found) == begins
@@ -204,19 +204,21 @@ class TestALook:
     @pytest.mark.parametrize(
         ("delivered", "differs"),
         [
-            (Delivered(record(3)), False),
-            (Delivered(replace(record(3), timestamp=7)), True),
-            (Delivered(replace(record(3), timestamp=-1)), False),
-            (Delivered(replace(record(3), key=b"other")), True),
-            (Delivered(replace(record(3), key=None)), True),
-            (Delivered(replace(record(3), key="k\ufffd".encode())), False),
-            (Delivered(replace(record(3), key=None), "event"), False),
-            (Delivered(replace(record(3), key=b64encode(b"k3"))), False),
-            (Delivered(replace(record(3), key=b64encode(b"k4"))), True),
+            (DeliveredRecord(record(3)), False),
+            (DeliveredRecord(replace(record(3), timestamp=7)), True),
+            (DeliveredRecord(replace(record(3), timestamp=-1)), False),
+            (DeliveredRecord(replace(record(3), key=b"other")), True),
+            (DeliveredRecord(replace(record(3), key=None)), True),
+            (DeliveredRecord(replace(record(3), key="k\ufffd".encode())), False),
+            (DeliveredRecord(replace(record(3), key=None), "event"), False),
+            (DeliveredRecord(replace(record(3), key=b64encode(b"k3"))), False),
+            (DeliveredRecord(replace(record(3), key=b64encode(b"k4"))), True),
             (None, False),
         ],
     )
-    def test_a_log_with_other_records_than_those_delivered(self, delivered: Delivered | None, differs: bool) -> None:
+    def test_a_log_with_other_records_than_those_delivered(
+        self, delivered: DeliveredRecord | None, differs: bool
+    ) -> None:
         originals = Timely(log_of(range(10)))
         told = {3: delivered}
         found = marks.look(self.STATE, {PLACE: ((3, 3),)}, originals, soon(), lambda _, offset: told.get(offset))
@@ -240,16 +242,16 @@ class TestALook:
     def test_only_the_records_that_differ_are_of_another_log(
         self, logged: Iterable[int], differing: set[int], others: Intervals
     ) -> None:
-        def told(place: TopicPartition, offset: int) -> Delivered:
+        def told(place: TopicPartition, offset: int) -> DeliveredRecord:
             other = place == PLACE and offset in differing
-            return Delivered(replace(record(offset), key=b"k%d " % offset) if other else record(offset))
+            return DeliveredRecord(replace(record(offset), key=b"k%d " % offset) if other else record(offset))
 
         originals = Timely(log_of(logged) | log_of(range(9), OTHER))
         found = marks.look(self.STATE, {PLACE: ((0, 39),), OTHER: ((0, 2),)}, originals, soon(), told)
         assert found.others == {PLACE: others}
 
     def test_the_mark_is_compared_only_if_it_is_delivered(self) -> None:
-        told = {3: Delivered(replace(record(3), key=b"other"))}
+        told = {3: DeliveredRecord(replace(record(3), key=b"other"))}
         found = marks.look(
             self.STATE,
             {PLACE: ((2, 3),)},

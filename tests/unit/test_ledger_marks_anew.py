@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from kafka_maxcompute.brokers.originals import Original
-from kafka_maxcompute.dead_letters.error_topic import Delivered
+from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed, check, genesis
@@ -226,12 +226,12 @@ class TestABatchThatBeginsOne:
         log: Found,
         *offsets: tuple[int, int],
         state: State = STATE,
-        delivered: dict[int, Delivered] | None = None,
+        delivered: dict[int, DeliveredRecord] | None = None,
     ) -> Mark | None:
         told = delivered or {}
 
-        def known(_: TopicPartition, offset: int) -> Delivered | None:
-            return told.get(offset, Delivered(record(offset)))
+        def known(_: TopicPartition, offset: int) -> DeliveredRecord | None:
+            return told.get(offset, DeliveredRecord(record(offset)))
 
         self.originals = Timely(log)
         return marks.anew(state, {PLACE: offsets}, known, self.originals, soon()).get(PLACE)
@@ -275,25 +275,25 @@ class TestABatchThatBeginsOne:
         originals = Timely(log_of(range(20)) | log_of(range(20), b"w", OTHER))
         covered = {OTHER: ((5, 9),), PLACE: ((10, 14),), ("orders", 2): ((0, 3),)}
         found = marks.anew(
-            state, covered, lambda place, offset: Delivered(record(offset, known_of[place])), originals, soon()
+            state, covered, lambda place, offset: DeliveredRecord(record(offset, known_of[place])), originals, soon()
         )
         assert found == {PLACE: Mark(14, marks.digest(record(14)), 10)}
 
     @pytest.mark.parametrize(
         ("logged", "delivered", "same"),
         [
-            (b"v", Delivered(record(10)), True),
-            (b"v", Delivered(record(10, b"w")), False),
-            (b"v", Delivered(record(10, b64encode(b"v"))), True),
-            (b"", Delivered(record(10, None)), True),
-            (b'{"a": 1, "b": [2]}', Delivered(record(10, b'{"b":[2],"a":1}')), True),
-            (b'{"a": 1}', Delivered(record(10, b'{"a":2}')), False),
-            (b'{"a": 1}', Delivered(record(10, b"v")), False),
-            (b"v", Delivered(record(10), "event"), False),
-            (b"v", Delivered(replace(record(10), timestamp=7)), False),
+            (b"v", DeliveredRecord(record(10)), True),
+            (b"v", DeliveredRecord(record(10, b"w")), False),
+            (b"v", DeliveredRecord(record(10, b64encode(b"v"))), True),
+            (b"", DeliveredRecord(record(10, None)), True),
+            (b'{"a": 1, "b": [2]}', DeliveredRecord(record(10, b'{"b":[2],"a":1}')), True),
+            (b'{"a": 1}', DeliveredRecord(record(10, b'{"a":2}')), False),
+            (b'{"a": 1}', DeliveredRecord(record(10, b"v")), False),
+            (b"v", DeliveredRecord(record(10), "event"), False),
+            (b"v", DeliveredRecord(replace(record(10), timestamp=7)), False),
         ],
     )
-    def test_what_an_event_tells_is_compared(self, logged: bytes, delivered: Delivered, same: bool) -> None:
+    def test_what_an_event_tells_is_compared(self, logged: bytes, delivered: DeliveredRecord, same: bool) -> None:
         found = self.anew(log_of([10], logged), (10, 10), delivered={10: delivered})
         assert (found is not None) == same
 
@@ -301,7 +301,7 @@ class TestABatchThatBeginsOne:
         state = structs.replace(self.STATE, settled={PLACE: ((0, 9),), OTHER: ((0, 4),)})
         originals = Timely(log_of(range(20)) | log_of(range(20), place=OTHER))
         covered = {PLACE: ((10, 14),), OTHER: ((5, 9),)}
-        found = marks.anew(state, covered, lambda _, offset: Delivered(record(offset)), originals, soon())
+        found = marks.anew(state, covered, lambda _, offset: DeliveredRecord(record(offset)), originals, soon())
         assert {place: mark.since for place, mark in found.items()} == {PLACE: 10, OTHER: 5}
 
     def test_none_if_the_log_is_another_one_by_the_second_reading(self) -> None:
@@ -312,7 +312,9 @@ class TestABatchThatBeginsOne:
                 return found
 
         covered, originals = {PLACE: ((10, 14),)}, Emptied(log_of(range(20)))
-        assert marks.anew(self.STATE, covered, lambda _, offset: Delivered(record(offset)), originals, soon()) == {}
+        assert (
+            marks.anew(self.STATE, covered, lambda _, offset: DeliveredRecord(record(offset)), originals, soon()) == {}
+        )
 
     def test_a_record_that_the_delivery_does_not_know_proves_nothing(self) -> None:
         nothing_known = marks.anew(self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, Timely(log_of(range(40))), soon())
@@ -327,8 +329,8 @@ class TestABatchThatTellsOne:
         state = structs.replace(self.STATE, marks={PLACE: mark})
         covered = {PLACE: offsets, OTHER: ((0, 3),)}
 
-        def known(_: TopicPartition, offset: int) -> Delivered | None:
-            return Delivered(record(offset))
+        def known(_: TopicPartition, offset: int) -> DeliveredRecord | None:
+            return DeliveredRecord(record(offset))
 
         return marks.confirmed(state, covered, known, Timely(log), soon()).get(PLACE)
 

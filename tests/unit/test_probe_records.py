@@ -8,7 +8,7 @@ import pytest
 
 from kafka_maxcompute import probe_records
 from kafka_maxcompute.brokers.originals import Original
-from kafka_maxcompute.probe_records import Announcement, Mark
+from kafka_maxcompute.probe_records import Announcement, ProbeMark
 from provisioning.probe import shaped
 
 pytestmark = pytest.mark.quick
@@ -25,9 +25,9 @@ def test_each_record_of_a_probe_is_one() -> None:
     [
         Original(key=None, value=None),
         Original(key=b"\xff", value=b"kafka-maxcompute-probe"),
-        Original(key=None, value=f"about {Mark(NONCE, 'plain')}".encode()),
-        Original(key=f"{Mark(NONCE, 'plain')}".encode() + b"x" * 10_000, value=b""),
-        Original(key=b"", value=b"", headers=(("h", str(Mark(NONCE, "plain")).encode()),)),
+        Original(key=None, value=f"about {ProbeMark(NONCE, 'plain')}".encode()),
+        Original(key=f"{ProbeMark(NONCE, 'plain')}".encode() + b"x" * 10_000, value=b""),
+        Original(key=b"", value=b"", headers=(("h", str(ProbeMark(NONCE, "plain")).encode()),)),
     ],
 )
 def test_others_are_none(record: Original) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafka_maxcompute.probe_records import Mark, Sighting, could_hold
+from kafka_maxcompute.probe_records import ProbeMark, Sighting, could_hold
 from provisioning.probe import FAILURE, judged, observed, shaped
 
 pytestmark = pytest.mark.quick
@@ -53,9 +53,9 @@ def test_what_becomes_of_the_record_that_fails(
 def test_the_records_of_a_probe() -> None:
     records = shaped(NONCE, BEGAN)
     assert list(records)[-1] == FAILURE
-    assert records[FAILURE].key == str(Mark(NONCE, FAILURE, BEGAN)).encode()
+    assert records[FAILURE].key == str(ProbeMark(NONCE, FAILURE, BEGAN)).encode()
     for kind, record in records.items():
-        mark = str(Mark(NONCE, kind, BEGAN if kind == FAILURE else 0)).encode()
+        mark = str(ProbeMark(NONCE, kind, BEGAN if kind == FAILURE else 0)).encode()
         assert record.key == mark or record.value == b'"' + mark + b'"'
         assert could_hold((record.key or b"") + (record.value or b""))
     assert (records["tombstone"].value, records["empty-value"].value, records["no-key"].key) == (None, b"", None)

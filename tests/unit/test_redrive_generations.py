@@ -15,7 +15,7 @@ from kafka_maxcompute.settings.settings import Settings
 from provisioning.redrive import catalogue
 from provisioning.redrive.catalogue import Catalogue, Place
 from provisioning.redrive.notes import Claim, Done, identity, place_of
-from provisioning.redrive.redriven import Surroundings, verdict
+from provisioning.redrive.redriven import SourceFacts, verdict
 from provisioning.redrive.selection import Selection
 from tests.ledger_entries import GENESIS, divert, folded, reset
 
@@ -78,7 +78,7 @@ def judged(
         found.notes.take(note)
     catalogue.leave_out_copies(found, state)
     entries = found.entries.values()
-    around = Surroundings(
+    around = SourceFacts(
         6,
         frozenset(),
         {} if state is None else taken(state),

@@ -13,7 +13,7 @@ from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Mark, Release, Reset, Settle
 from kafka_maxcompute.ledger.roll_forward import MARGIN_SECONDS, Outcome, roll_forward
-from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, State, Status, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, SessionState, SessionStatus, UploadSession
 from tests.deadlines import soon
 from tests.kafka_events import element, payload
 from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, places
@@ -54,15 +54,15 @@ def refusing(code: str) -> Callable[..., None]:
 class Told:
     """Sessions of which the service says these statuses one after the other, the last of them for ever."""
 
-    def __init__(self, *statuses: Status, blocks: frozenset[int] = frozenset({0})) -> None:
+    def __init__(self, *statuses: SessionStatus, blocks: frozenset[int] = frozenset({0})) -> None:
         self.statuses, self.blocks = list(statuses), blocks
         self.commits = 0
 
-    def look(self, *_: object) -> State:
+    def look(self, *_: object) -> SessionState:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        return State(status, self.blocks)
+        return SessionState(status, self.blocks)
 
-    def commit(self, session: UploadSession, _: Deadline) -> Status:
+    def commit(self, session: UploadSession, _: Deadline) -> SessionStatus:
         self.commits += 1
         raise UnavailableError(f"no answer for {session.id}")
 
@@ -82,16 +82,16 @@ def test_two_at_once_have_one_effect() -> None:
     assert connector.visible == places(*ALL)
 
 
-@pytest.mark.parametrize("busy", [Status.CLOSING, Status.COMMITTING])
-def test_a_session_that_is_being_committed_is_waited_for(busy: Status) -> None:
+@pytest.mark.parametrize("busy", [SessionStatus.CLOSING, SessionStatus.COMMITTING])
+def test_a_session_that_is_being_committed_is_waited_for(busy: SessionStatus) -> None:
     connector, pending = connector_with_a_claim()
-    sessions = Told(busy, busy, busy, Status.CLOSED)
+    sessions = Told(busy, busy, busy, SessionStatus.CLOSED)
     assert roll_forward(pending, connector.services(sessions=sessions), soon()) is Outcome.SETTLED
     assert sessions.commits == 0
 
 
-@pytest.mark.parametrize("status", [Status.CLOSING, Status.UNKNOWN])
-def test_a_session_that_does_not_end_in_time_stays_pending(status: Status) -> None:
+@pytest.mark.parametrize("status", [SessionStatus.CLOSING, SessionStatus.UNKNOWN])
+def test_a_session_that_does_not_end_in_time_stays_pending(status: SessionStatus) -> None:
     connector, pending = connector_with_a_claim()
     with pytest.raises(UnavailableError, match=status.value):
         roll_forward(pending, connector.services(sessions=Told(status)), Deadline.after(0.5))
@@ -100,7 +100,7 @@ def test_a_session_that_does_not_end_in_time_stays_pending(status: Status) -> No
 
 def test_the_outcome_of_a_commit_without_an_answer_is_read_from_the_status() -> None:
     connector, pending = connector_with_a_claim()
-    sessions = Told(Status.NORMAL, Status.NORMAL, Status.CLOSED)
+    sessions = Told(SessionStatus.NORMAL, SessionStatus.NORMAL, SessionStatus.CLOSED)
     assert roll_forward(pending, connector.services(sessions=sessions), soon()) is Outcome.SETTLED
     assert sessions.commits == 1
 
@@ -132,7 +132,7 @@ def test_a_session_of_an_altered_table_that_was_committed_before_is_settled() ->
 
 def test_a_session_with_other_blocks_is_not_committed() -> None:
     connector, pending = connector_with_a_claim()
-    sessions = Told(Status.NORMAL, blocks=frozenset({0, 1}))
+    sessions = Told(SessionStatus.NORMAL, blocks=frozenset({0, 1}))
     with pytest.raises(LedgerError, match=r"expected blocks \[0\], found \[0, 1\]"):
         roll_forward(pending, connector.services(sessions=sessions), soon())
     assert sessions.commits == 0
@@ -141,7 +141,7 @@ def test_a_session_with_other_blocks_is_not_committed() -> None:
 def test_a_critical_session_releases_nothing() -> None:
     connector, pending = connector_with_a_claim()
     with pytest.raises(LedgerError, match="CRITICAL"):
-        roll_forward(pending, connector.services(sessions=Told(Status.CRITICAL)), soon())
+        roll_forward(pending, connector.services(sessions=Told(SessionStatus.CRITICAL)), soon())
     assert connector.state.pending.keys() == {pending.operation.id}
 
 
@@ -150,7 +150,7 @@ def gone(connector: Connector, how: str) -> Any:
     connector.now += OLD
     if how == "unknown":
         return Hooked(connector.sessions, {"look": refusing("NoSuchUpload")})
-    return Told(Status(how))
+    return Told(SessionStatus(how))
 
 
 @pytest.mark.parametrize("how", ["EXPIRED", "CANCELED", "unknown"])

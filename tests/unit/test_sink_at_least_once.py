@@ -10,8 +10,13 @@ import pytest
 
 from fc_powertools import Deadline, Metrics, logger
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
-from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, State, Status, UploadSession
-from maxcompute_sink.at_least_once import COMMIT_SECONDS, Line, deliver
+from kafka_maxcompute.maxcompute.upload_sessions import (
+    InMemoryUploadSessions,
+    SessionState,
+    SessionStatus,
+    UploadSession,
+)
+from maxcompute_sink.at_least_once import COMMIT_SECONDS, AtLeastOnce, deliver
 from maxcompute_sink.blocks import Block, Blocks, Coverage
 from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.parallel import PARALLEL
@@ -29,13 +34,13 @@ def batch(count: int) -> Blocks:
     return Blocks(tuple(Block(value, 1, value.encode(), Coverage({}, {}), (), ()) for value in VALUES[:count]), ())
 
 
-def line(blocks: Blocks, sessions: InMemoryUploadSessions, encoding: str | None = None) -> Line:
+def line(blocks: Blocks, sessions: InMemoryUploadSessions, encoding: str | None = None) -> AtLeastOnce:
     """A line of blocks that are all good, into a table that stays as it is."""
 
     def unexpected(*_: object) -> Any:
         raise AssertionError
 
-    return Line(lambda: blocks, unexpected, lambda: Stager(sessions, encoding, unexpected, lambda: False))
+    return AtLeastOnce(lambda: blocks, unexpected, lambda: Stager(sessions, encoding, unexpected, lambda: False))
 
 
 def run(
@@ -87,13 +92,13 @@ class Observed(InMemoryUploadSessions):
         self.encodings.add(encoding)
         super().put_block(session, block_id, body, encoding, deadline)
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         self._note("look", session.partition_value)
         with self._count:
             self._running -= 1
         return super().look(session, deadline)
 
-    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+    def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         self._note("commit", session.partition_value)
         return super().commit(session, deadline)
 
@@ -163,8 +168,8 @@ def test_a_refused_commit_fails_the_batch_and_begins_no_further_one() -> None:
 @pytest.mark.parametrize("listed", [frozenset(), frozenset({0, 1}), frozenset({1})])
 def test_a_block_list_other_than_ours_is_never_committed(listed: frozenset[int]) -> None:
     class Differing(Observed):
-        def look(self, session: UploadSession, deadline: Deadline) -> State:
-            return State(super().look(session, deadline).status, listed)
+        def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
+            return SessionState(super().look(session, deadline).status, listed)
 
     sessions = Differing()
     with pytest.raises(UnavailableError, match="to hold block 0, found"):

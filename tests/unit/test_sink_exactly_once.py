@@ -14,8 +14,7 @@ from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, Un
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Release, Reset, Settle
 from kafka_maxcompute.ledger.roll_forward import MARGIN_SECONDS
-from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, Status
-from kafka_maxcompute.maxcompute.upload_sessions import State as SessionState
+from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, SessionState, SessionStatus
 from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
 from maxcompute_sink.strangers import OLD_SECONDS
@@ -494,4 +493,4 @@ class Closed:
     """Each session that is looked at is committed."""
 
     def look(self, *_: Any) -> SessionState:
-        return SessionState(Status.CLOSED, frozenset({0}))
+        return SessionState(SessionStatus.CLOSED, frozenset({0}))

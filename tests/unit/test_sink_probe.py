@@ -13,7 +13,7 @@ import pytest
 from kafka_maxcompute import probe_records
 from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from kafka_maxcompute.errors import ProbeError, UnavailableError
-from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
+from kafka_maxcompute.probe_records import Announcement, ProbeMark, Sighting
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.probe import MOST_TOLD, Announcements, answered, apart
 from tests.deadlines import soon
@@ -26,7 +26,7 @@ ORDINARY = b'{"data":{"topic":"t","partition":0,"offset":7,"timestamp":1,"value"
 
 
 def mark(kind: str = "plain", until: int = 0) -> str:
-    return str(Mark(NONCE, kind, until))
+    return str(ProbeMark(NONCE, kind, until))
 
 
 def quoted(text: str) -> str:
@@ -79,7 +79,7 @@ def test_a_mark_is_found_wherever_it_can_be(data: dict[str, Any], form: str) -> 
     assert ordinary is None
     assert found is not None
     assert asked(batch(given), announced())[0] == b"[" + ORDINARY + b"]"
-    assert (found.mark, found.where) == (Mark(NONCE, "plain"), "t-1-2")
+    assert (found.mark, found.where) == (ProbeMark(NONCE, "plain"), "t-1-2")
     assert found.element == ("string" if form == "string" else "object")
     assert found.data == event["data"]
 
@@ -148,7 +148,7 @@ def test_it_fails_for_a_short_while_only(changed: dict[str, int], until: int, fa
 def test_a_marked_record_that_isnt_where_a_probe_has_its_own_stays_in_the_batch(form: Any) -> None:
     payload = batch(
         form(element(key=mark("failure", 10**13 - 1))),
-        form(element(key=str(Mark("f" * 32, "failure", 10**13 - 1)))),
+        form(element(key=str(ProbeMark("f" * 32, "failure", 10**13 - 1)))),
     )
     for known in (
         [],
@@ -188,7 +188,7 @@ def test_all_probes_together_hold_a_stream_for_a_few_minutes_of_an_hour() -> Non
     while now < NOW + 3_600_000:
         nonce = f"{len(known):032x}"
         known.append(announced(nonce=nonce, began=now, until=now + 10**9))
-        payload = batch(element(key=str(Mark(nonce, "failure", now + 10**9))))
+        payload = batch(element(key=str(ProbeMark(nonce, "failure", now + 10**9))))
         while True:
             try:
                 asked(payload, *known, now=now)

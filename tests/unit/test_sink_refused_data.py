@@ -16,7 +16,7 @@ from kafka_maxcompute.errors import (
     TableChangedError,
     UnavailableError,
 )
-from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, Status, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, SessionStatus, UploadSession
 from maxcompute_sink import at_least_once, batch, staging
 from maxcompute_sink.at_least_once import deliver
 from maxcompute_sink.exactly_once import WAVE
@@ -229,7 +229,7 @@ def test_a_session_with_a_block_whose_answer_was_lost_is_not_committed(first: st
                     raise UnavailableError("no answer")
             super().put_block(session, block_id, body, encoding, deadline)
 
-        def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+        def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
             if self.late is not None and self.late[0] == session:
                 super().put_block(*self.late, None, deadline)
             return super().commit(session, deadline)
@@ -272,7 +272,7 @@ class WithoutLedger:
             return self.connector.preparation.blocks(some, now=HOUR_14)
 
         stager = Stager(self.sessions, None, lambda few: prepare(batch.only(decoded, few)).blocks[0], lambda: False)
-        line = at_least_once.Line(prepare, set_aside, lambda: stager)
+        line = at_least_once.AtLeastOnce(prepare, set_aside, lambda: stager)
         return deliver(line, deadline=deadline, metrics=Metrics("test"))[1]
 
 

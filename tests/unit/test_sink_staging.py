@@ -10,7 +10,7 @@ import pytest
 from fc_powertools import Deadline
 from kafka_maxcompute.errors import RefusedError, TableChangedError, UnavailableError
 from kafka_maxcompute.maxcompute.column import Column
-from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, State, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions, SessionState, UploadSession
 from maxcompute_sink import batch
 from maxcompute_sink.framing import empty_body
 from maxcompute_sink.staging import LOOK_SECONDS, PUT_SECONDS, REFUSED, Staged, Stager
@@ -138,7 +138,7 @@ class Forgetful(Sessions):
         super().__init__(**settings)
         self.listed = listed
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         return replace(super().look(session, deadline), blocks=self.listed)
 
 

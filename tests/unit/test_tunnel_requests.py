@@ -17,7 +17,7 @@ from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.table import TableDefinition
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
-from kafka_maxcompute.maxcompute.upload_sessions import State, Status, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import SessionState, SessionStatus, UploadSession
 from kafka_maxcompute.settings.destinations import Destinations, Vouched
 from kafka_maxcompute.settings.settings import Settings
 from tests.deadlines import soon
@@ -93,8 +93,8 @@ def test_a_block_is_sent_whole_with_its_length_and_encoding(encoding: str | None
 
 def test_status_and_blocks_are_read() -> None:
     with ScriptedService(session("Committing", 0, 7), session("NEW-WORD")) as scripted:
-        assert sessions(scripted).look(OPENED, soon()) == State(Status.COMMITTING, frozenset({0, 7}))
-        assert sessions(scripted).look(OPENED, soon()) == State(Status.UNKNOWN, frozenset())
+        assert sessions(scripted).look(OPENED, soon()) == SessionState(SessionStatus.COMMITTING, frozenset({0, 7}))
+        assert sessions(scripted).look(OPENED, soon()) == SessionState(SessionStatus.UNKNOWN, frozenset())
     assert scripted.requests[0].query["uploadid"] == "session-1"
 
 
@@ -206,7 +206,7 @@ def test_messages_say_what_to_do_and_keep_secrets() -> None:
 )
 def test_an_answer_that_cannot_be_read_is_no_answer(answer: Answer) -> None:
     with ScriptedService(answer, session("NORMAL")) as scripted:
-        assert sessions(scripted).look(OPENED, soon()).status is Status.NORMAL
+        assert sessions(scripted).look(OPENED, soon()).status is SessionStatus.NORMAL
     assert len(scripted.requests) == 2
     with ScriptedService(answer) as scripted, pytest.raises(UnavailableError, match="expected JSON of a session"):
         sessions(scripted).commit(OPENED, soon())
@@ -215,7 +215,7 @@ def test_an_answer_that_cannot_be_read_is_no_answer(answer: Answer) -> None:
 def test_an_answer_that_is_cut_off_is_no_answer() -> None:
     cut = Answer(body=session("NORMAL").body, cut=True)
     with ScriptedService(cut, session("NORMAL")) as scripted:
-        assert sessions(scripted).look(OPENED, soon()).status is Status.NORMAL
+        assert sessions(scripted).look(OPENED, soon()).status is SessionStatus.NORMAL
     assert len(scripted.requests) == 2
 
 

@@ -14,8 +14,8 @@ from kafka_maxcompute.errors import RefusedError, UnavailableError
 from kafka_maxcompute.maxcompute.upload_sessions import (
     LIFE_SECONDS,
     InMemoryUploadSessions,
-    State,
-    Status,
+    SessionState,
+    SessionStatus,
     UploadSession,
     commit,
 )
@@ -52,10 +52,10 @@ def test_a_session_expires_a_day_after_it_was_opened() -> None:
     session, committed = sessions.open(PT, deadline), sessions.open(PT, deadline)
     sessions.commit(committed, deadline)
     now[0] = LIFE_SECONDS - 0.001
-    assert sessions.look(session, deadline).status is Status.NORMAL
+    assert sessions.look(session, deadline).status is SessionStatus.NORMAL
     now[0] = LIFE_SECONDS
-    assert sessions.look(session, deadline).status is Status.EXPIRED
-    assert sessions.look(committed, deadline).status is Status.CLOSED
+    assert sessions.look(session, deadline).status is SessionStatus.EXPIRED
+    assert sessions.look(committed, deadline).status is SessionStatus.CLOSED
     with pytest.raises(RefusedError, match="found it EXPIRED") as caught:
         commit(sessions, session, deadline)
     assert caught.value.code == "EXPIRED"
@@ -75,7 +75,7 @@ class Faulty(InMemoryUploadSessions):
     """Sessions whose commits go as a script says, an entry each: what happens before the commit, and after it."""
 
     def __init__(
-        self, *script: tuple[Exception | None, Exception | None], statuses: list[Status] | None = None
+        self, *script: tuple[Exception | None, Exception | None], statuses: list[SessionStatus] | None = None
     ) -> None:
         super().__init__()
         self.script = list(script)
@@ -83,7 +83,7 @@ class Faulty(InMemoryUploadSessions):
         self.asked = 0
         self.looked = 0
 
-    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+    def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         self.asked += 1
         before, after = self.script.pop(0) if self.script else (None, None)
         if before:
@@ -93,10 +93,10 @@ class Faulty(InMemoryUploadSessions):
             raise after
         return self.statuses.pop(0) if self.statuses else status
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         self.looked += 1
         state = super().look(session, deadline)
-        return State(self.statuses.pop(0), state.blocks) if self.statuses else state
+        return SessionState(self.statuses.pop(0), state.blocks) if self.statuses else state
 
 
 LOST = UnavailableError("no answer")
@@ -117,12 +117,12 @@ def staged(sessions: InMemoryUploadSessions) -> UploadSession:
         ([(LOST, None)], [], 2),
         ([(LOST, None), (LOST, None), (None, LOST)], [], 3),
         ([(None, CONFLICT)], [], 1),
-        ([(None, None)], [Status.CLOSING, Status.COMMITTING, Status.UNKNOWN], 1),
-        ([(None, LOST)], [Status.COMMITTING, Status.CLOSING], 1),
+        ([(None, None)], [SessionStatus.CLOSING, SessionStatus.COMMITTING, SessionStatus.UNKNOWN], 1),
+        ([(None, LOST)], [SessionStatus.COMMITTING, SessionStatus.CLOSING], 1),
     ],
     ids=["plain", "answer lost", "not applied", "often", "refused though done", "takes long", "lost and takes long"],
 )
-def test_a_commit_takes_place_once_and_is_known(script: list[Any], statuses: list[Status], asked: int) -> None:
+def test_a_commit_takes_place_once_and_is_known(script: list[Any], statuses: list[SessionStatus], asked: int) -> None:
     sessions = Faulty(*script, statuses=statuses)
     commit(sessions, staged(sessions), Deadline.after(30))
     assert sessions.committed == {PT: [body("a")]}
@@ -147,15 +147,15 @@ def test_a_refusal_that_the_status_confirms_is_raised_and_not_repeated() -> None
     assert (caught.value, sessions.asked, sessions.committed) == (refusal, 1, {PT: []})
 
 
-@pytest.mark.parametrize("status", [Status.CANCELED, Status.EXPIRED, Status.CRITICAL])
-def test_a_session_that_is_past_committing_is_refused(status: Status) -> None:
+@pytest.mark.parametrize("status", [SessionStatus.CANCELED, SessionStatus.EXPIRED, SessionStatus.CRITICAL])
+def test_a_session_that_is_past_committing_is_refused(status: SessionStatus) -> None:
     sessions = Faulty((LOST, None), statuses=[status])
     with pytest.raises(RefusedError, match=f"found it {status.value}"):
         commit(sessions, staged(sessions), Deadline.after(30))
 
 
 def test_a_commit_that_never_ends_ends_with_the_deadline() -> None:
-    sessions = Faulty((None, LOST), statuses=[Status.CLOSING] * 1_000)
+    sessions = Faulty((None, LOST), statuses=[SessionStatus.CLOSING] * 1_000)
     with pytest.raises(UnavailableError, match="is CLOSING, so its commit isn't known to be done"):
         commit(sessions, staged(sessions), Deadline.after(0.5))
     assert sessions.asked == 1

@@ -2,8 +2,8 @@
 
 One has the function fail for a short while, and so shows whether a batch comes again; the others are of unusual shapes,
 and show how those are delivered. The sink takes all of them out of their batches and tells of them in the status topic
-(`kafka_maxcompute.probe_records`), so that the table never sees one. It believes the config topic, where a probe is announced
-before its records are sent, and again with their offsets.
+(`kafka_maxcompute.probe_records`), so that the table never sees one. It believes the config topic, where a probe is
+announced before its records are sent, and again with their offsets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kafka_maxcompute.brokers.appending import Append, Appender
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.brokers.status_topic import BY_KEY
 from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
-from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
+from kafka_maxcompute.probe_records import Announcement, ProbeMark, Sighting
 from provisioning import brokers, message_test
 from provisioning.new_records import Arrivals
 
@@ -75,7 +75,7 @@ def shaped(nonce: str, until: int) -> dict[str, Original]:
     """The records by their kinds; the one that fails until then (epoch milliseconds) comes last."""
 
     def made(kind: str, **parts: Any) -> Original:
-        mark = str(Mark(nonce, kind)).encode()
+        mark = str(ProbeMark(nonce, kind)).encode()
         # A text between quotes is JSON as well, which a stream of that value type would want.
         return Original(**{"key": mark, "value": b'"' + mark + b'"', **parts})
 
@@ -87,7 +87,7 @@ def shaped(nonce: str, until: int) -> dict[str, Original]:
         "bytes-key": made("bytes-key", key=BYTES),
         "headers": made("headers", headers=HEADERS),
     }
-    return {**records, FAILURE: Original(key=str(Mark(nonce, FAILURE, until)).encode(), value=b"1")}
+    return {**records, FAILURE: Original(key=str(ProbeMark(nonce, FAILURE, until)).encode(), value=b"1")}
 
 
 def judged(sightings: Sequence[Sighting], began: int, seconds: int) -> dict[str, Any]:

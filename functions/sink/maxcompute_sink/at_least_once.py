@@ -33,7 +33,7 @@ COMMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AtLeastOnce:
     """What writes one batch.
 
     `prepare` makes its blocks by the table's newest known definition; `set_aside` writes the letters of records that
@@ -45,7 +45,7 @@ class Line:
     stager: Callable[[], Stager]
 
 
-def deliver(line: Line, *, deadline: Deadline, metrics: Metrics) -> tuple[tuple[Staged, ...], int]:
+def deliver(line: AtLeastOnce, *, deadline: Deadline, metrics: Metrics) -> tuple[tuple[Staged, ...], int]:
     """Write a batch and make it visible; returns what was committed, and how many records were set aside.
 
     Raises `DeadlineError` before the first commit if too little time is left for all, else what the line raises.

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.brokers.originals import NO_TIMESTAMP, Original
-from kafka_maxcompute.dead_letters.error_topic import Delivered
+from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.offsets import contains, count, intervals
 from maxcompute_sink.blocks import Coverage
 
@@ -88,13 +88,13 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
     return replace(decoded, records=list(records.values()), rejected=kept)
 
 
-def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], Delivered]]:
+def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], DeliveredRecord]]:
     """What `distinct` leaves out although it differs in time or key from the record that stays.
 
     Such records are from a topic that was deleted and from the one that was created again after it. Of an event that is
     no record the key isn't known, so only its time counts. Each dictionary has at most one of an offset.
     """
-    found: defaultdict[tuple[TopicPartition, int], list[Delivered]] = defaultdict(list)
+    found: defaultdict[tuple[TopicPartition, int], list[DeliveredRecord]] = defaultdict(list)
     seen: defaultdict[Any, set[tuple[bytes | None, ...]]] = defaultdict(set)
     for at, delivered in _delivered(decoded, ()):
         keys = seen[at, delivered.record.timestamp]
@@ -152,9 +152,9 @@ def before_elements(decoded: Decoded) -> Decoded:
 
 def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
     """What the batch knows of its records, by their offsets; of those in `rejected` also why they can't be written."""
-    found: dict[tuple[TopicPartition, int], Delivered] = {}
+    found: dict[tuple[TopicPartition, int], DeliveredRecord] = {}
 
-    def look(place: TopicPartition, offset: int) -> Delivered | None:
+    def look(place: TopicPartition, offset: int) -> DeliveredRecord | None:
         if not found:
             found.update(_delivered(decoded, rejected))
         return found.get((place, offset))
@@ -164,20 +164,20 @@ def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
 
 def _delivered(
     decoded: Decoded, rejected: Iterable[Rejected]
-) -> Iterator[tuple[tuple[TopicPartition, int], Delivered]]:
+) -> Iterator[tuple[tuple[TopicPartition, int], DeliveredRecord]]:
     """What was delivered at each offset, good records first."""
     for record in decoded.records:
-        yield ((record.topic, record.partition), record.offset), Delivered(_original(record))
+        yield ((record.topic, record.partition), record.offset), DeliveredRecord(_original(record))
     for place, offset, one in _located((*decoded.rejected, *rejected)):
         yield (place, offset), _told(one)
 
 
-def _told(one: Rejected) -> Delivered:
+def _told(one: Rejected) -> DeliveredRecord:
     if one.record is None:
         record = Original(key=None, value=one.element, timestamp=one.timestamp)
-        return Delivered(record, "event", one.error.message, one.error.path)
+        return DeliveredRecord(record, "event", one.error.message, one.error.path)
     said = f": {one.error.said}" if one.error.said else ""
-    return Delivered(_original(one.record), "as-delivered", one.error.message + said, one.error.path)
+    return DeliveredRecord(_original(one.record), "as-delivered", one.error.message + said, one.error.path)
 
 
 def _original(record: Any) -> Original:

@@ -74,7 +74,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExactlyOnce:
     """What writes batches: the services, and what is the same for each batch.
 
     `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
@@ -111,7 +111,7 @@ class Delivered:
 
 
 def deliver(
-    decoded: Decoded, line: Line, *, deadline: Deadline, metrics: Metrics, state: State | None = None
+    decoded: Decoded, line: ExactlyOnce, *, deadline: Deadline, metrics: Metrics, state: State | None = None
 ) -> Delivered:
     """Write a batch; `state` is the ledger's as this instance last read it, if it did.
 
@@ -146,7 +146,7 @@ class _Delivery:
     """One batch on its way."""
 
     decoded: Decoded
-    line: Line
+    line: ExactlyOnce
     deadline: Deadline
     metrics: Metrics
     done: Delivered
@@ -262,8 +262,8 @@ class _Delivery:
                 offsets[place].append(offset)
 
             def known(
-                place: TopicPartition, offset: int, of: Mapping[Any, error_topic.Delivered] = others
-            ) -> error_topic.Delivered | None:
+                place: TopicPartition, offset: int, of: Mapping[Any, error_topic.DeliveredRecord] = others
+            ) -> error_topic.DeliveredRecord | None:
                 return of.get((place, offset))
 
             self._keep({place: intervals(found) for place, found in offsets.items()}, generation, known)
@@ -274,7 +274,7 @@ class _Delivery:
         They can't be claimed again, so a letter is what is left; a redrive sends it only if that is allowed by name.
         """
 
-        def told(place: TopicPartition, offset: int) -> error_topic.Delivered | None:
+        def told(place: TopicPartition, offset: int) -> error_topic.DeliveredRecord | None:
             found = known(place, offset)
             return None if found is None else replace(found, message=error_topic.UNLOGGED_MESSAGE)
 

@@ -200,7 +200,7 @@ class Instance:
                 renew=lambda: self._renewed(call),
             )
 
-        line = at_least_once.Line(prepare, set_aside, stager)
+        line = at_least_once.AtLeastOnce(prepare, set_aside, stager)
         staged, diverted = at_least_once.deliver(line, deadline=call.deadline, metrics=call.metrics)
         return Reply.of_staged(staged, diverted=diverted)
 
@@ -212,7 +212,7 @@ class Instance:
             return {} if upkeep is None else upkeep.later_marks(state, covered.offsets, known, call.deadline)
 
         rejected.log(batch.placeless(decoded.rejected), call.metrics)
-        line = exactly_once.Line(
+        line = exactly_once.ExactlyOnce(
             services,
             prepare=lambda left, coverage: self._blocks(left, coverage, call),
             verify=lambda state, dropped, known: self._verify(state, dropped, known, connections, call),

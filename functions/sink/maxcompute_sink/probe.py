@@ -25,7 +25,7 @@ from kafka_maxcompute.brokers.status_topic import BY_KEY
 from kafka_maxcompute.brokers.topic_log import WHOLE_LOG
 from kafka_maxcompute.errors import ConnectorError, ProbeError
 from kafka_maxcompute.maxcompute.partition_value import EPOCH
-from kafka_maxcompute.probe_records import Announcement, Mark, Sighting
+from kafka_maxcompute.probe_records import Announcement, ProbeMark, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 class Found:
     """A marked record: its mark, the JSON type of its element, its place, and its element's text (no copy of it)."""
 
-    mark: Mark
+    mark: ProbeMark
     element: str
     place: tuple[object, object, object]
     text: msgspec.Raw

@@ -40,7 +40,7 @@ class Group(msgspec.Struct):
     automatic: bool = False
 
 
-class Instance(msgspec.Struct):
+class KafkaInstance(msgspec.Struct):
     """An instance, whose endpoint is that of the local cloud's one broker.
 
     Fields:
@@ -92,4 +92,4 @@ class Instance(msgspec.Struct):
 class Kafka(msgspec.Struct):
     """All instances, by their ids."""
 
-    instances: dict[str, Instance] = {}
+    instances: dict[str, KafkaInstance] = {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from local_emulator.control_plane.alikafka.cluster import Positions
-    from local_emulator.control_plane.alikafka.entities import Instance
+    from local_emulator.control_plane.alikafka.entities import KafkaInstance
     from local_emulator.control_plane.dispatch import Call
 
 LATEST, EARLIEST = -1, -2
@@ -36,7 +36,7 @@ def create(call: Call) -> dict[str, object]:
     return answered()
 
 
-def join(instance: Instance, name: str, now: datetime) -> bool:
+def join(instance: KafkaInstance, name: str, now: datetime) -> bool:
     """Whether a consumer may use a group, which is made for it where the instance does so."""
     if name not in instance.groups and instance.auto_groups:
         instance.groups[name] = Group(name, now, automatic=True)
@@ -111,7 +111,7 @@ def move(call: Call) -> dict[str, object]:
     return answered()
 
 
-def _existing(call: Call) -> tuple[Instance, Group]:
+def _existing(call: Call) -> tuple[KafkaInstance, Group]:
     instance, name = find(call), call.required("ConsumerId")
     group = instance.groups.get(name)
     if group is None:
@@ -181,7 +181,7 @@ def _progress(state: str, topics: list[dict[str, Any]]) -> dict[str, object]:
     )
 
 
-def _shown(instance: Instance, group: Group) -> dict[str, object]:
+def _shown(instance: KafkaInstance, group: Group) -> dict[str, object]:
     return {
         "ConsumerId": group.name,
         "Remark": group.remark,

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.entities import IN_SERVICE, Instance, Kafka, Topic
+from local_emulator.control_plane.alikafka.entities import IN_SERVICE, Kafka, KafkaInstance, Topic
 from local_emulator.control_plane.alikafka.topic_rules import number, wrong
 from local_emulator.control_plane.errors import ApiError
 
@@ -26,7 +26,7 @@ def answered(**fields: object) -> dict[str, object]:
     return {"Code": 200, "Success": True, "Message": "operation success.", **fields}
 
 
-def find(call: Call, *, working: bool = True) -> Instance:
+def find(call: Call, *, working: bool = True) -> KafkaInstance:
     """The instance that a call is about.
 
     ApiError AUTH_RESOURCE_OWNER_ERROR if the account has none of that id in that region, BIZ_INSTANCE_STATUS_ERROR if
@@ -46,7 +46,7 @@ def find(call: Call, *, working: bool = True) -> Instance:
     return instance
 
 
-def topics_of(call: Call, instance: Instance) -> dict[str, Topic]:
+def topics_of(call: Call, instance: KafkaInstance) -> dict[str, Topic]:
     """All topics of an instance by name: those that were asked for, and those that clients made in the broker.
 
     What the broker has is what counts: clients may delete and widen topics there as well.
@@ -124,7 +124,7 @@ def set_automatic_topics(call: Call) -> dict[str, object]:
     return answered()
 
 
-def _shown(call: Call, instance: Instance) -> dict[str, object]:
+def _shown(call: Call, instance: KafkaInstance) -> dict[str, object]:
     topics = topics_of(call, instance)
     return {
         "InstanceId": instance.id,
@@ -159,7 +159,7 @@ def _shown(call: Call, instance: Instance) -> dict[str, object]:
     }
 
 
-def _endpoints(broker: Broker | None, instance: Instance) -> dict[str, str]:
+def _endpoints(broker: Broker | None, instance: KafkaInstance) -> dict[str, str]:
     """The broker's, without TLS or SASL, for those are all that it has; none of an instance that isn't in service."""
     if broker is None or instance.status != IN_SERVICE:
         return {}

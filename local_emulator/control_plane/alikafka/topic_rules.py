@@ -10,7 +10,7 @@ from local_emulator.control_plane.alikafka.entities import Topic
 from local_emulator.control_plane.errors import ApiError
 
 if TYPE_CHECKING:
-    from local_emulator.control_plane.alikafka.entities import Instance
+    from local_emulator.control_plane.alikafka.entities import KafkaInstance
     from local_emulator.control_plane.dispatch import Call
 
 REMARK = re.compile(r"[A-Za-z0-9_-]{3,64}")
@@ -29,7 +29,7 @@ _SETTINGS: dict[str, tuple[int, int] | tuple[str, ...]] = {
 }
 
 
-def read(call: Call, instance: Instance) -> Topic:
+def read(call: Call, instance: KafkaInstance) -> Topic:
     """The topic that a CreateTopic asks for; ApiError BIZ_FIELD_CHECK_INVALID names the rule that it breaks."""
     for name in ("RegionId", "Topic", "Remark"):
         call.required(name)
@@ -49,7 +49,7 @@ def read(call: Call, instance: Instance) -> Topic:
     )
 
 
-def entity_name(call: Call, parameter: str, instance: Instance) -> str:
+def entity_name(call: Call, parameter: str, instance: KafkaInstance) -> str:
     """The name of a topic or a group."""
     pattern = _NAME_SERVERLESS if instance.serverless else _NAME_RESERVED
     lengths = "1 to 249" if instance.serverless else "3 to 64"
@@ -86,7 +86,7 @@ def number(call: Call, parameter: str, default: str, low: int, high: int) -> int
     return int(text)
 
 
-def _storage(call: Call, instance: Instance) -> tuple[bool, bool]:
+def _storage(call: Call, instance: KafkaInstance) -> tuple[bool, bool]:
     """Whether the topic is on local storage, and compacted; other series have cloud storage whatever is asked."""
     local, compact = call.flag("LocalTopic"), call.flag("CompactTopic")
     if compact and not local:
@@ -103,7 +103,7 @@ def _storage(call: Call, instance: Instance) -> tuple[bool, bool]:
     return local, local and compact
 
 
-def _partitions(call: Call, instance: Instance, *, local: bool) -> int:
+def _partitions(call: Call, instance: KafkaInstance, *, local: bool) -> int:
     least = 1 if local or instance.serverless else 2
     return number(call, "PartitionNum", _DEFAULT_PARTITIONS[instance.serverless], least, _MOST_PARTITIONS)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeVar
 
-    from local_emulator.control_plane.alikafka.entities import Instance, Topic
+    from local_emulator.control_plane.alikafka.entities import KafkaInstance, Topic
     from local_emulator.control_plane.dispatch import Call
 
     _Listed = TypeVar("_Listed")
@@ -115,7 +115,7 @@ def shown_tags(tags: dict[str, str]) -> dict[str, object]:
     return {"TagVO": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
-def _existing(call: Call) -> tuple[Instance, Topic]:
+def _existing(call: Call) -> tuple[KafkaInstance, Topic]:
     instance, name = find(call), call.required("Topic")
     topic = topics_of(call, instance).get(name)
     if topic is None:
@@ -123,7 +123,7 @@ def _existing(call: Call) -> tuple[Instance, Topic]:
     return instance, topic
 
 
-def _check_room(instance: Instance, there: dict[str, Topic], topics: int, partitions: int) -> None:
+def _check_room(instance: KafkaInstance, there: dict[str, Topic], topics: int, partitions: int) -> None:
     """ApiError if the quotas don't allow so many more; the service's code for it isn't known."""
     used = sum(topic.partitions for topic in there.values())
     for what, limit, needed in (
@@ -134,7 +134,7 @@ def _check_room(instance: Instance, there: dict[str, Topic], topics: int, partit
             raise ApiError(400, "BIZ_QUOTA_EXCEEDED", f"The instance may have {limit} {what}, this would be {needed}.")
 
 
-def _shown(instance: Instance, topic: Topic) -> dict[str, object]:
+def _shown(instance: KafkaInstance, topic: Topic) -> dict[str, object]:
     status, name = _CREATING if topic.polls else _RUNNING
     topic.polls = max(0, topic.polls - 1)
     return {

@@ -17,7 +17,7 @@ from local_emulator.eventbridge.progress import State
 from local_emulator.eventbridge.stream import EventStream
 
 if TYPE_CHECKING:
-    from local_emulator.control_plane.alikafka.entities import Instance
+    from local_emulator.control_plane.alikafka.entities import KafkaInstance
     from local_emulator.control_plane.dispatch import Call
     from local_emulator.eventbridge.config import StreamConfig
     from local_emulator.eventbridge.window import Batch
@@ -105,7 +105,7 @@ def _obstacle(call: Call, config: StreamConfig, function: str) -> str:
     return _instance_obstacle(call, config, instance)
 
 
-def _instance_obstacle(call: Call, config: StreamConfig, instance: Instance) -> str:
+def _instance_obstacle(call: Call, config: StreamConfig, instance: KafkaInstance) -> str:
     if instance.status != IN_SERVICE:
         return f"the Kafka instance {instance.id} is not in service"
     if config.topic not in topics_of(call, instance):

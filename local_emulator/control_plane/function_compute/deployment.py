@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from local_emulator.control_plane.function_compute.entities import Invoke
-    from local_emulator.control_plane.server import Server
+    from local_emulator.control_plane.server import ControlPlaneServer
     from local_emulator.function_compute.template import Function, Template
 
 _ENABLE = "triggerEnable"
@@ -25,7 +25,7 @@ _SOURCES = ("source-kafka.eventbridge.aliyuncs.com", "connect-vpc.eventbridge.al
 _SEND = "sendevent-fc.eventbridge.aliyuncs.com"
 
 
-def deploy(server: Server, template: Template, invoke: Callable[[Function], Invoke]) -> None:
+def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Function], Invoke]) -> None:
     """Let the control plane know a template's functions and make their eventbridge triggers, with their streams.
 
     `invoke` makes what delivers to a function. A trigger that is there keeps its triggerEnable, and so stays paused;
@@ -44,13 +44,13 @@ def deploy(server: Server, template: Template, invoke: Callable[[Function], Invo
         server.state.save()
 
 
-def stream_name(server: Server, function: str, trigger: str) -> str:
+def stream_name(server: ControlPlaneServer, function: str, trigger: str) -> str:
     """The name of the stream that a trigger made; KeyError."""
     with server.state.lock:
         return server.state.part(Triggers).functions[function][trigger].stream
 
 
-def is_paused(server: Server, function: str, trigger: str) -> bool:
+def is_paused(server: ControlPlaneServer, function: str, trigger: str) -> bool:
     """Whether a trigger is switched off; KeyError."""
     with server.state.lock:
         config = json.loads(server.state.part(Triggers).functions[function][trigger].config)
@@ -71,7 +71,7 @@ def _make_missing(call: Call, services: Iterable[str], there: set[str]) -> None:
             service_linked.make(call, service)
 
 
-def _make_trigger(server: Server, function: str, name: str, config: dict[str, Any]) -> None:
+def _make_trigger(server: ControlPlaneServer, function: str, name: str, config: dict[str, Any]) -> None:
     path = {"function": function, "trigger": name}
     before = server.state.part(Triggers).functions.get(function, {}).get(name)
     if before is None:
@@ -84,7 +84,7 @@ def _make_trigger(server: Server, function: str, name: str, config: dict[str, An
         triggers.update(_as_owner(server, path, {"triggerConfig": json.dumps(wanted)}))
 
 
-def _as_owner(server: Server, path: dict[str, str], body: dict[str, Any] | None = None) -> Call:
+def _as_owner(server: ControlPlaneServer, path: dict[str, str], body: dict[str, Any] | None = None) -> Call:
     settings = server.plane.settings
     return Call(
         "deploy",

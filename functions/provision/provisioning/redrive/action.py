@@ -20,7 +20,7 @@ from provisioning import brokers
 from provisioning.audit.topic_ends import topic_ends
 from provisioning.redrive import catalogue, delivered
 from provisioning.redrive.notes import place_of
-from provisioning.redrive.redriven import Surroundings, Verdict, table, verdict
+from provisioning.redrive.redriven import SourceFacts, Verdict, table, verdict
 from provisioning.redrive.sending import SEND_SECONDS, Sender, groups
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Redrive:
         state, digests = self.sender.state, defaultdict[str, set[str]](set)
         for entry in entries:
             digests[place_of(entry.id)].add(entry.digest)
-        around = Surroundings(
+        around = SourceFacts(
             len(self.sender.ends),
             self._in_log(entries),
             {} if state is None else taken(state),

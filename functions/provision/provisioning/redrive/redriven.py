@@ -43,7 +43,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SourceFacts:
     """What a verdict depends on besides the letter, all of it about the source topic.
 
     How many topic-partitions it has, which letters' records its log still holds, and which of its offsets the ledger
@@ -59,7 +59,7 @@ class Surroundings:
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes, around: Surroundings) -> Verdict:
+def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes, around: SourceFacts) -> Verdict:
     """What is to be done with one letter."""
     against = _against(entry, settings, around)
     doubt = ""
@@ -84,7 +84,7 @@ def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes
     return Verdict(entry, "skip", f"{entry.lossy}, and {gone}; allow {entry.lossy} to send it so")
 
 
-def _against(entry: Entry, settings: Settings, around: Surroundings) -> str:
+def _against(entry: Entry, settings: Settings, around: SourceFacts) -> str:
     """Why a letter can't or mustn't be sent whatever is allowed; "" for nothing."""
     letter = entry.letter
     if letter.topic is None or letter.partition is None or letter.offset is None:
@@ -99,7 +99,7 @@ def _against(entry: Entry, settings: Settings, around: Surroundings) -> str:
     return ""
 
 
-def _delivered_again(entry: Entry, around: Surroundings) -> tuple[str, str]:
+def _delivered_again(entry: Entry, around: SourceFacts) -> tuple[str, str]:
     """Whether a letter's record is delivered again since a reset: why it's not to be sent, or why that's unclear."""
     if entry.letter.reason == UNLOGGED:
         return "", "the ledger has the record at its offset as written"
@@ -116,7 +116,7 @@ def _delivered_again(entry: Entry, around: Surroundings) -> tuple[str, str]:
     return "", "it may be of before a reset, and its record delivered again since"
 
 
-def noted(entry: Entry, notes: Notes, around: Surroundings) -> tuple[str, str]:
+def noted(entry: Entry, notes: Notes, around: SourceFacts) -> tuple[str, str]:
     """What is noted about a letter: why it's not to be sent, or why that's unclear; "" for nothing."""
     doubt = ""
     for letter in sorted(notes.of_place.get(place_of(entry.id), ())):
@@ -134,7 +134,7 @@ def noted(entry: Entry, notes: Notes, around: Surroundings) -> tuple[str, str]:
     return "", doubt
 
 
-def _kin(entry: Entry, letter: str, claim: Claim | None, around: Surroundings) -> Kin:
+def _kin(entry: Entry, letter: str, claim: Claim | None, around: SourceFacts) -> Kin:
     """Whether a note of that letter, whose claim is known or not, is one of this entry of the same place."""
     place = place_of(letter)
     if letter == entry.id != place or letter == f"{place}{OF_GENERATION}{entry.letter.generation}":
@@ -147,7 +147,7 @@ def _kin(entry: Entry, letter: str, claim: Claim | None, around: Surroundings) -
     return "unclear" if was_reset(entry, around.state) else "same"
 
 
-def _kin_of_whole(entry: Entry, letter: str, claim: Claim | None, around: Surroundings) -> Kin:
+def _kin_of_whole(entry: Entry, letter: str, claim: Claim | None, around: SourceFacts) -> Kin:
     """The same for an entry with all bytes of its record, and a note of another identity."""
     if claim is not None and claim.digest == entry.digest:
         return "same"

@@ -51,7 +51,7 @@ _MARK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ProbeMark:
     """Which probe a record says to be of, its kind, and until when (epoch milliseconds) the sink is to fail on it."""
 
     nonce: str
@@ -119,13 +119,13 @@ def could_hold(payload: bytes) -> bool:
     return any(sign in payload for sign in _SIGNS)
 
 
-def find(data: dict[str, Any]) -> Mark | None:
+def find(data: dict[str, Any]) -> ProbeMark | None:
     """The mark of a record as delivered, in its key or its value, plain or in base64."""
     for part in (data.get("key"), data.get("value")):
         if isinstance(part, str) and len(part) <= 4 * _LONGEST:
             for text in (part, _unquoted(part), _unquoted(_decoded(part))):
                 if match := _MARK.fullmatch(text):
-                    return Mark(match["nonce"], match["kind"], int(match["until"]))
+                    return ProbeMark(match["nonce"], match["kind"], int(match["until"]))
     return None
 
 
@@ -180,4 +180,4 @@ def _decoded(text: str) -> str:
         return ""
 
 
-_LONGEST = len(str(Mark("0" * 32, "x" * 24, 10**13)))
+_LONGEST = len(str(ProbeMark("0" * 32, "x" * 24, 10**13)))

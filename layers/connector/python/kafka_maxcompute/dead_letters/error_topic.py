@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveredRecord:
     """What a delivery knows of a record: its bytes as the event has them, and why it can't be written, if it's judged.
 
     `form` is "event" where the record is the element's JSON text.
@@ -54,11 +54,11 @@ class Delivered:
     path: str = "$.data"
 
 
-Known: TypeAlias = "Callable[[TopicPartition, int], Delivered | None]"
+Known: TypeAlias = "Callable[[TopicPartition, int], DeliveredRecord | None]"
 """What a delivery knows of the record at an offset."""
 
 
-def nothing(place: TopicPartition, offset: int) -> Delivered | None:  # noqa: ARG001 # it's one of `Known`
+def nothing(place: TopicPartition, offset: int) -> DeliveredRecord | None:  # noqa: ARG001 # it's one of `Known`
     """What is known where there is no delivery at hand."""
     return None
 
@@ -181,9 +181,14 @@ class ErrorTopic:
             return self._originals(there, deadline, known) if there else {}
 
     def _letter(
-        self, reason: str, place: TopicPartition, offset: int, original: Original | None, delivered: Delivered | None
+        self,
+        reason: str,
+        place: TopicPartition,
+        offset: int,
+        original: Original | None,
+        delivered: DeliveredRecord | None,
     ) -> DeadLetter:
-        told = delivered or Delivered(_GONE)
+        told = delivered or DeliveredRecord(_GONE)
         form: Form = told.form if original is None else "original"
         return DeadLetter(
             connector=self.connector,
@@ -200,7 +205,7 @@ class ErrorTopic:
         )
 
 
-def is_delivered(original: Original, delivered: Delivered | None) -> bool:
+def is_delivered(original: Original, delivered: DeliveredRecord | None) -> bool:
     """Whether the record that the log has at an offset can be the one delivered, by time and key.
 
     Events have a key as text. Whether those with binary values have it in base64, as the value, isn't documented.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers.originals import Found, Original, Originals
-    from kafka_maxcompute.dead_letters.error_topic import Delivered, Known
+    from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord, Known
     from kafka_maxcompute.ledger.operations import Claim, Divert, State
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
 
@@ -262,14 +262,14 @@ def _begun(
     return {where: Mark(last, digests[last], since)}
 
 
-def _is_equal(record: Original | None, delivered: Delivered | None) -> bool:
+def _is_equal(record: Original | None, delivered: DeliveredRecord | None) -> bool:
     """Whether a record that the log has is the one delivered, by all that an event tells; not if that is unsure."""
     if record is None or delivered is None or delivered.form == "event":
         return False
     return _can_be(record, delivered)
 
 
-def _can_be(record: Original, delivered: Delivered | None) -> bool:
+def _can_be(record: Original, delivered: DeliveredRecord | None) -> bool:
     """Whether the log's record can be the one delivered, by time, key and value, as far as the delivery knows them."""
     if delivered is None or delivered.form == "event" or not is_delivered(record, delivered):
         return is_delivered(record, delivered)

@@ -24,7 +24,7 @@ from kafka_maxcompute.dead_letters.error_topic import Claimed, nothing
 from kafka_maxcompute.errors import LedgerError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Release, Settle
-from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, Status, UploadSession, commit
+from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, SessionStatus, UploadSession, commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ MARGIN_SECONDS = 3600.0
 """Added to a session's life before "not known" is believed: the clocks of this process, the broker and MaxCompute."""
 UNKNOWN = frozenset({"NoSuchUpload", "NoSuchObject", "404"})
 """How the service says that it doesn't know a session; the last two also stand for a 404 that has no word for why."""
-_DEAD = frozenset({Status.EXPIRED.value, Status.CANCELED.value, "TableModified", "SchemaModified"})
+_DEAD = frozenset({SessionStatus.EXPIRED.value, SessionStatus.CANCELED.value, "TableModified", "SchemaModified"})
 """What a session is, or is refused with, that can't be committed any more: an alteration can't be undone."""
 
 
@@ -93,9 +93,9 @@ def _committed(claim: Claim, timestamp: int, services: Services, deadline: Deadl
     session = UploadSession(claim.id, claim.partition_value)
     try:
         state = services.sessions.look(session, deadline)
-        if state.status is Status.NORMAL and state.blocks != set(claim.blocks):
+        if state.status is SessionStatus.NORMAL and state.blocks != set(claim.blocks):
             _refuse_blocks(claim, state.blocks)
-        if state.status is not Status.CLOSED:
+        if state.status is not SessionStatus.CLOSED:
             commit(services.sessions, session, deadline, look_first=True)
     except RefusedError as error:
         if error.code in _DEAD:

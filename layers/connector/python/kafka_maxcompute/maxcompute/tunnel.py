@@ -9,7 +9,7 @@ import msgspec
 
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.maxcompute.column import Column
-from kafka_maxcompute.maxcompute.upload_sessions import State, Status, UploadSession
+from kafka_maxcompute.maxcompute.upload_sessions import SessionState, SessionStatus, UploadSession
 from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ class TunnelUploadSessions:
                     quotable=False,
                 )
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         """The session as the service has it now."""
         params = {"uploadid": session.id, "reload": "True", **self._partition(session.partition_value)}
         answer = self._repeated("GET", params, f"look at upload session {session.id}", deadline, _Answer)
-        return State(_status(answer), frozenset(block.id for block in answer.blocks))
+        return SessionState(_status(answer), frozenset(block.id for block in answer.blocks))
 
-    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+    def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         """Ask once for the session's commit."""
         params = {"uploadid": session.id, **self._partition(session.partition_value)}
         return _status(self._once("POST", params, f"commit upload session {session.id}", deadline, _Answer))
@@ -156,6 +156,6 @@ class TunnelUploadSessions:
             raise UnavailableError(message) from None
 
 
-def _status(answer: _Answer) -> Status:
+def _status(answer: _Answer) -> SessionStatus:
     """The status, UNKNOWN where the service has a word that the SDKs don't know."""
-    return Status.__members__.get(answer.status.upper(), Status.UNKNOWN)
+    return SessionStatus.__members__.get(answer.status.upper(), SessionStatus.UNKNOWN)

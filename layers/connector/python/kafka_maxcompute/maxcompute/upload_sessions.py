@@ -1,8 +1,8 @@
 """Upload sessions of a MaxCompute table: what is written in one is invisible until its commit, which is atomic.
 
-`UploadSessions` is what the sink needs of them. `kafka_maxcompute.maxcompute.tunnel` has the real ones; those here live in memory
-and behave like the service (MaxCompute's documents on Tunnel and the SDKs' sources; see docs/DESIGN.md for what is
-assumed of it).
+`UploadSessions` is what the sink needs of them. `kafka_maxcompute.maxcompute.tunnel` has the real ones; those here live
+in memory and behave like the service (MaxCompute's documents on Tunnel and the SDKs' sources; docs/DESIGN.md says what
+is assumed of it).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIFE_SECONDS = 24 * 3600
 BLOCK_IDS = range(20_000)
 
 
-class Status(str, Enum):
+class SessionStatus(str, Enum):
     """What a session is in; COMMITTING is named by the Java SDK only."""
 
     UNKNOWN = "UNKNOWN"
@@ -53,10 +53,10 @@ class UploadSession:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SessionState:
     """What the service says of a session: its status and the blocks that it holds."""
 
-    status: Status
+    status: SessionStatus
     blocks: frozenset[int]
 
 
@@ -71,10 +71,10 @@ class UploadSessions(Protocol):
     ) -> None:
         """Write a block (see `maxcompute_sink.framing`); a block of the same id that is there is replaced."""
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         """The session as it is now."""
 
-    def commit(self, session: UploadSession, deadline: Deadline) -> Status:
+    def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         """Ask once for the session's commit; after an error its status decides whether it took place."""
 
 
@@ -89,13 +89,13 @@ def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline,
     asked = look_first
     for attempt in until(deadline):
         with attempt:
-            status = sessions.look(session, deadline).status if asked else Status.NORMAL
+            status = sessions.look(session, deadline).status if asked else SessionStatus.NORMAL
             asked = True
-            if status is Status.NORMAL:
+            if status is SessionStatus.NORMAL:
                 status = _ask(sessions, session, deadline)
-            if status is Status.CLOSED:
+            if status is SessionStatus.CLOSED:
                 return
-            if status in {Status.CANCELED, Status.EXPIRED, Status.CRITICAL}:
+            if status in {SessionStatus.CANCELED, SessionStatus.EXPIRED, SessionStatus.CRITICAL}:
                 found = f"expected upload session {session.id} to be closed by its commit, found it {status.value}"
                 raise RefusedError(f"{found}; the batch has to be delivered again", code=status.value)
             raise UnavailableError(
@@ -103,7 +103,7 @@ def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline,
             )
 
 
-def _ask(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -> Status:
+def _ask(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -> SessionStatus:
     """Ask for the commit once; the status after it."""
     try:
         return sessions.commit(session, deadline)
@@ -112,7 +112,7 @@ def _ask(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -
     except RefusedError:
         # It may say no because it's done already.
         status = sessions.look(session, deadline).status
-        if status is Status.NORMAL:
+        if status is SessionStatus.NORMAL:
             raise
         return status
 
@@ -122,7 +122,7 @@ class _Held:
     """A session in memory."""
 
     opened: float
-    status: Status = Status.NORMAL
+    status: SessionStatus = SessionStatus.NORMAL
     blocks: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -154,26 +154,26 @@ class InMemoryUploadSessions:
         """Keep a block until the commit."""
         with self._lock:
             held = self._current(session)
-            if held.status is not Status.NORMAL:
+            if held.status is not SessionStatus.NORMAL:
                 raise RefusedError(f"session {session.id} is {held.status.value}", code="StatusConflict")
             if block_id not in BLOCK_IDS:
                 raise RefusedError(f"block id {block_id} is not in 0 to {BLOCK_IDS[-1]}", code="InvalidBlockID")
             held.blocks[block_id] = body
 
-    def look(self, session: UploadSession, deadline: Deadline) -> State:  # noqa: ARG002 # it never waits
+    def look(self, session: UploadSession, deadline: Deadline) -> SessionState:  # noqa: ARG002 # it never waits
         """Status and blocks."""
         with self._lock:
             held = self._current(session)
-            return State(held.status, frozenset(held.blocks))
+            return SessionState(held.status, frozenset(held.blocks))
 
-    def commit(self, session: UploadSession, deadline: Deadline) -> Status:  # noqa: ARG002 # it never waits
+    def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:  # noqa: ARG002 # it never waits
         """Show all blocks at once."""
         with self._lock:
             held = self._current(session)
-            if held.status is not Status.NORMAL:
+            if held.status is not SessionStatus.NORMAL:
                 raise RefusedError(f"session {session.id} is {held.status.value}", code="StatusConflict")
             self.committed[session.partition_value] += [held.blocks[block] for block in sorted(held.blocks)]
-            held.status = Status.CLOSED
+            held.status = SessionStatus.CLOSED
             return held.status
 
     def _current(self, session: UploadSession) -> _Held:
@@ -181,6 +181,6 @@ class InMemoryUploadSessions:
         held = self._held.get(session.id)
         if held is None:
             raise RefusedError(f"there is no session {session.id}", code="NoSuchUpload")
-        if held.status is Status.NORMAL and self._clock() >= held.opened + LIFE_SECONDS:
-            held.status = Status.EXPIRED
+        if held.status is SessionStatus.NORMAL and self._clock() >= held.opened + LIFE_SECONDS:
+            held.status = SessionStatus.EXPIRED
         return held
