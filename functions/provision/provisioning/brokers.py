@@ -32,7 +32,16 @@ HAS_MEMBERS = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROU
 
 
 def configuration(cloud: Cloud) -> dict[str, Any]:
-    """What a client is made with; raises `RefusedError` where nobody says where they are, or a secret is missing."""
+    """What a client is made with, found out once in an invocation.
+
+    Raises `RefusedError` if nobody says where the brokers are, or a secret is missing.
+    """
+    if not cloud.broker_configuration:
+        cloud.broker_configuration.update(_configuration(cloud))
+    return cloud.broker_configuration
+
+
+def _configuration(cloud: Cloud) -> dict[str, Any]:
     settings = cloud.request.settings
     instance = find_instance(cloud) if _asks_the_control_plane(cloud) else {}
     servers = settings.bootstrap_servers or network.servers(instance, settings.security_protocol)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,3 +27,5 @@ class Cloud:
     maxcompute: Service
     deadline: Deadline
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    broker_configuration: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What `brokers.configuration` has found out, for the rest of the invocation; it holds the brokers' password."""
