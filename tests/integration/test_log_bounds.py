@@ -10,9 +10,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Deadline
-from kafka_maxcompute import absences
-from kafka_maxcompute.absences import Absences
-from kafka_maxcompute.brokers import clients, log_bounds
+from kafka_maxcompute.brokers import absences, clients, log_bounds
+from kafka_maxcompute.brokers.absences import Absences
 from kafka_maxcompute.brokers.login import Login
 from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import NowhereError, RefusedError, UnavailableError

@@ -457,11 +457,8 @@ def test_bytes_that_the_event_has_replaced_are_written_or_set_aside_as_the_log_h
     for key in keys:
         producer.produce("orders", b"caf\xe9" if key == b"k3" else b"v", key, 1, timestamp=HOUR_14)
     assert producer.flush(20) == 0
-    values = ["v", "v", "v", "caf\ufffd"]
-    events = [
-        element(offset, partition=1, key=key.decode("utf-8", "replace"), value=value)
-        for offset, (key, value) in enumerate(zip(keys, values, strict=True))
-    ]
+    delivered = zip([key.decode("utf-8", "replace") for key in keys], ["v", "v", "v", "caf\ufffd"], strict=True)
+    events = [element(offset, partition=1, key=key, value=value) for offset, (key, value) in enumerate(delivered)]
     (reply,) = connector.handle(payload(*events))
     with connector.odps.get_table(connector.table).open_reader(partition={"pt": PT}, arrow=False) as reader:
         rows = {found["offset"]: (found["key"], found["value"]) for found in reader}

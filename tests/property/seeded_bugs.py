@@ -134,10 +134,12 @@ ROLLING_FORWARD = {
     "a commit asked for blindly, a refusal taken for done": Change(
         upload_sessions._ask,
         "status = sessions.look(session, deadline).status\n        if",
-        "status = Status.CLOSED\n        if",
+        "status = SessionStatus.CLOSED\n        if",
     ),
     "a commit that is being made taken for done": Change(
-        upload_sessions.commit, "if status is Status.CLOSED:", "if status in {Status.CLOSED, Status.COMMITTING}:"
+        upload_sessions.commit,
+        "if status is SessionStatus.CLOSED:",
+        "if status in {SessionStatus.CLOSED, SessionStatus.COMMITTING}:",
     ),
 }
 DIVERTING = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute.absences import GONE_SECONDS, KEPT_SECONDS, Absences
+from kafka_maxcompute.brokers.absences import GONE_SECONDS, KEPT_SECONDS, Absences
 
 pytestmark = pytest.mark.quick
 

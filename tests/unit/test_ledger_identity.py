@@ -43,6 +43,7 @@ class TestWhatProvesThatTheLogIsTheLedgers:
     def test_the_mark_alone_if_the_ledger_has_no_id(self) -> None:
         check(WITHOUT_ID, BY_MARK)
         check(WITHOUT_ID, replace(BY_MARK, topics={"orders": "id-9"}))
+        check(WITHOUT_ID, replace(BY_MARK, dropped={PLACE: ((0, 0),)}))
 
     def test_no_proof_is_needed_if_nothing_is_dropped(self) -> None:
         check(STATE, Observed())

@@ -15,6 +15,7 @@ from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed, check, genesis
 from kafka_maxcompute.ledger.operations import Empty, Mark, Release, Reset, Settle
+from kafka_maxcompute.offsets import contains
 from tests.deadlines import soon
 from tests.ledger_entries import CREATED, GENESIS, PLACE, claim, divert, folded, reset
 from tests.ledger_logs import Timely
@@ -329,8 +330,8 @@ class TestABatchThatTellsOne:
         state = structs.replace(self.STATE, marks={PLACE: mark})
         covered = {PLACE: offsets, OTHER: ((0, 3),)}
 
-        def known(_: TopicPartition, offset: int) -> DeliveredRecord | None:
-            return DeliveredRecord(record(offset))
+        def known(place: TopicPartition, offset: int) -> DeliveredRecord | None:
+            return DeliveredRecord(record(offset)) if contains(covered[place], offset) else None
 
         return marks.confirmed(state, covered, known, Timely(log), soon()).get(PLACE)
 
@@ -341,6 +342,19 @@ class TestABatchThatTellsOne:
 
     def test_a_batch_that_lies_before_it_tells_it_as_it_is(self) -> None:
         assert self.told(log_of(range(40)), (12, 14)) == self.MARK
+
+    def test_its_beginning_is_the_first_offset_that_it_vouches_for(self) -> None:
+        assert self.told(log_of(range(40)), (10, 10)) == self.MARK
+        first = Mark(19, marks.digest(record(19)), 1)
+        assert self.told(log_of(range(40)), (0, 1), mark=first) == first
+
+    def test_a_topic_partition_without_one_keeps_no_other_from_it(self) -> None:
+        state = structs.replace(folded(*UNMARKED), marks={PLACE: self.MARK})
+        covered = {OTHER: ((0, 3),), PLACE: ((12, 14),)}
+        told = marks.confirmed(
+            state, covered, lambda _, offset: DeliveredRecord(record(offset)), Timely(log_of(range(40))), soon()
+        )
+        assert told == {PLACE: self.MARK}
 
     def test_what_lies_before_its_beginning_is_not_compared(self) -> None:
         assert self.told(log_of(range(10, 40)), (5, 7), (9, 12)) == self.MARK

@@ -6,6 +6,7 @@ import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute.endpoint import Place, locate
+from kafka_maxcompute.settings.advice import advice
 from kafka_maxcompute.settings.settings import Settings
 
 pytestmark = pytest.mark.quick
@@ -150,7 +151,7 @@ NO_BROKERS: dict[str, object] = {"bootstrap_servers": "", "delivery": "at-least-
 
 
 @pytest.mark.parametrize(
-    ("given", "advice"),
+    ("given", "expected"),
     [
         ({}, []),
         ({"endpoint": PUBLIC.format("cn-hangzhou")}, ["endpoint is the public one"]),
@@ -183,8 +184,8 @@ NO_BROKERS: dict[str, object] = {"bootstrap_servers": "", "delivery": "at-least-
         ),
     ],
 )
-def test_advice(given: dict[str, object], advice: list[str]) -> None:
+def test_advice(given: dict[str, object], expected: list[str]) -> None:
     found = advice(settings(**given))
-    assert len(found) == len(advice)
-    for line, beginning in zip(found, advice, strict=True):
+    assert len(found) == len(expected)
+    for line, beginning in zip(found, expected, strict=True):
         assert line.startswith(beginning)

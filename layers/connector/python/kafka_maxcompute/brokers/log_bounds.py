@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.absences import Absences
+    from kafka_maxcompute.brokers.absences import Absences
     from kafka_maxcompute.offsets import TopicPartition
 
 QUESTION_SECONDS = 10.0

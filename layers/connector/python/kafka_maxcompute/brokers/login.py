@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError
 
-from kafka_maxcompute.absences import Absences
+from kafka_maxcompute.brokers.absences import Absences
 from kafka_maxcompute.errors import RefusedError
 
 if TYPE_CHECKING:
