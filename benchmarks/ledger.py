@@ -58,8 +58,6 @@ if TYPE_CHECKING:
     Place = tuple[str, int]
 
 INSTANCES = 6
-RECORDS = 10_000
-"""Of a batch."""
 SNAPSHOT_BYTES, COLD_SECONDS, GROWTH = 200_000, 1.0, 1.5
 """The bars. Growth is the cost of a batch in the last fifth of a run, compared with the second fifth."""
 COMPACT_EVERY = 20
@@ -91,15 +89,15 @@ class Pattern:
         }
 
 
-def every(step: int) -> Pattern:
+def every(step: int, records: int) -> Pattern:
     """A record at every so many-th offset."""
-    return Pattern(f"every {step}", range(0, RECORDS * step, step), RECORDS * step)
+    return Pattern(f"every {step}", range(0, records * step, step), records * step)
 
 
-def at_random(share: int, spread: int = 1) -> Pattern:
+def at_random(share: int, records: int, spread: int = 1) -> Pattern:
     """A record at one of so many offsets, at random; the same for each batch."""
     drawn = random.Random(share)  # noqa: S311 - nothing is secret here
-    steps = [drawn.randrange(1, 2 * share) for _ in range(RECORDS // spread)]
+    steps = [drawn.randrange(1, 2 * share) for _ in range(records // spread)]
     offsets = [0, *accumulate(steps)]
     return Pattern(f"random {share}, {spread} topic-partitions", offsets[:-1], offsets[-1], spread)
 
@@ -173,7 +171,7 @@ class Delivering:
             id=uuid.uuid4().hex,
             partition_value="11-17-2020 14",
             blocks=(0,),
-            rows=RECORDS,
+            rows=sum(map(len, batch.values())),
             offsets={place: intervals(offsets) for place, offsets in batch.items()},
             generation=1,
             timestamps=dict.fromkeys(batch, 1),
@@ -305,15 +303,19 @@ def main() -> int:
     """Print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=1_000, help="of each scenario")
+    parser.add_argument("--records", type=int, default=10_000, help="of each batch, 200 or more")
     parser.add_argument("--only", default="", help="scenarios whose name begins so")
     parser.add_argument("--apache", type=int, metavar="N", help="N transactions on a real broker instead")
     options = parser.parse_args()
     if options.apache:
         return 0 if run_on_apache(options.apache) else 1
-    print(f"{INSTANCES} instances side by side, {RECORDS:,} records a batch")
+    print(f"{INSTANCES} instances side by side, {options.records:,} records a batch")
     print("| a record at | batches | largest snapshot | longest cold start | cost late : early | CPU a batch |")
     print("|---|---|---|---|---|---|")
-    patterns = [every(2), every(3), every(10), at_random(3), at_random(3, 200)]
+    patterns = [
+        *(every(step, options.records) for step in (2, 3, 10)),
+        *(at_random(3, options.records, spread) for spread in (1, 200)),
+    ]
     kept = [run(pattern, options.batches) for pattern in patterns if pattern.name.startswith(options.only)]
     return 0 if all(kept) else 1
 
