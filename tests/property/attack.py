@@ -411,7 +411,7 @@ class Attack:
             world.go(delivery)
         if not delivery.worker.ended:
             world.go(delivery, self.random.choice([Fate.KILLED_BEFORE, Fate.KILLED_BEFORE, Fate.KILLED_AFTER]))
-        world.now += 26 * HOUR
+        world.wait(26 * HOUR)
         world.table.forget()
         return f"{len(good)} records"
 
@@ -434,7 +434,7 @@ class Attack:
 
     def _wait(self) -> str:
         hours = self.random.choice([0.01, 0.1, 1.0, 23.0, 26.0, 26.0])
-        self.world.now += hours * HOUR
+        self.world.wait(hours * HOUR)
         return f"{hours} h"
 
     def _compact(self) -> str:

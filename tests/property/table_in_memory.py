@@ -32,6 +32,10 @@ COLUMNS = TableSchema.from_lists(
 )
 LOOKS = 2
 """After so many looks a session that was being committed is closed."""
+SLOWEST_SECONDS = 3600.0
+"""So long after it was asked for, a commit is done, even if nobody looked. The service's commits take seconds; this is
+the most that the sink allows for. The service has no commit that waits a day for somebody's look: a 404 of a moment
+would hide its session, the table would have none of its rows, and they would appear after its claim was released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,14 @@ class Row:
     def id(self) -> Id:
         """The record."""
         return said_by(self.key, self.value)
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A commit that takes its time: done at `due`, or by the last of `looks`."""
+
+    due: float
+    looks: int = LOOKS
 
 
 @cache
@@ -71,7 +83,7 @@ class TableInMemory(InMemoryUploadSessions):
         self._is_refused = is_refused
         self._blocks: dict[tuple[str, int], list[Row]] = {}
         self._is_slow = is_slow
-        self._looks: dict[str, int] = {}
+        self._under_way: dict[str, _UnderWay] = {}
         self._forgotten: set[str] = set()
 
     def put_block(
@@ -89,10 +101,10 @@ class TableInMemory(InMemoryUploadSessions):
 
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         """The status; looks bring a slow commit to its end."""
-        if session.id in self._looks:
-            self._looks[session.id] -= 1
-            if not self._looks[session.id]:
-                self._close(session, deadline)
+        if session.id in self._under_way:
+            self._under_way[session.id].looks -= 1
+            if not self._under_way[session.id].looks:
+                self._close(session.id)
         return super().look(session, deadline)
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
@@ -100,14 +112,21 @@ class TableInMemory(InMemoryUploadSessions):
         held = self._current(session)
         if held.status is SessionStatus.NORMAL and self._is_slow():
             held.status = SessionStatus.COMMITTING
-            self._looks[session.id] = LOOKS
+            self._under_way[session.id] = _UnderWay(self._clock() + SLOWEST_SECONDS)
             return held.status
-        return self._shown(session, deadline)
+        status = super().commit(session, deadline)
+        self.rows += self.staged.get(session.id, [])
+        return status
+
+    def pass_time(self) -> None:
+        """Bring to their end the slow commits whose time has come, now that the clock has moved."""
+        for id_ in [id_ for id_, one in self._under_way.items() if self._clock() >= one.due]:
+            self._close(id_)
 
     def forget(self) -> int:
         """Know nothing more of sessions that have lived their time; how many there were."""
         gone = [id_ for id_, held in self._held.items() if self._clock() >= held.opened + LIFE_SECONDS]
-        gone = [id_ for id_ in gone if id_ not in self._looks and id_ not in self._forgotten]
+        gone = [id_ for id_ in gone if id_ not in self._under_way and id_ not in self._forgotten]
         self._forgotten.update(gone)
         return len(gone)
 
@@ -128,16 +147,10 @@ class TableInMemory(InMemoryUploadSessions):
             SessionStatus.CANCELED,
         }
 
-    def _close(self, session: UploadSession, deadline: Deadline) -> None:
-        del self._looks[session.id]
-        self._held[session.id].status = SessionStatus.NORMAL
-        self._held[session.id].opened = self._clock()
-        self._shown(session, deadline)
-
-    def _shown(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
-        status = super().commit(session, deadline)
-        self.rows += self.staged.get(session.id, [])
-        return status
+    def _close(self, session: str) -> None:
+        del self._under_way[session]
+        self._held[session].status = SessionStatus.CLOSED
+        self.rows += self.staged.get(session, [])
 
     def _current(self, session: UploadSession):  # noqa: ANN202 # a type of its own
         if session.id in self._forgotten:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from kafka_maxcompute.maxcompute.upload_sessions import UploadSessions
 
 MARGIN_SECONDS = 3600.0
-"""Added to a session's life before "not known" is believed: the clocks of this process, the broker and MaxCompute."""
+"""Added to a session's life before "not known" is believed: the clocks of this process, the broker and MaxCompute
+differ, and a commit that was asked for in the session's last moments takes seconds."""
 UNKNOWN = frozenset({"NoSuchUpload", "NoSuchObject", "404"})
 """How the service says that it doesn't know a session; the last two also stand for a 404 that has no word for why."""
 _DEAD = frozenset({SessionStatus.EXPIRED.value, SessionStatus.CANCELED.value, "TableModified", "SchemaModified"})
