@@ -24,7 +24,7 @@ class AlreadyRunningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What a client needs to reach each part; the credentials are made anew at each start and open nothing else."""
+    """What a client needs to reach each part; the credentials are created again at each start and open nothing else."""
 
     pid: int
     kafka: str

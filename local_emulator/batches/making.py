@@ -1,4 +1,4 @@
-"""Makes the recorded batches anew: `python -m local_emulator.batches.making`.
+"""Makes the recorded batches again: `python -m local_emulator.batches.making`.
 
 They come from the stream itself, out of an embedded broker; only the events' ids differ from one making to the next.
 """

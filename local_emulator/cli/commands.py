@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from local_emulator.cloud import Cloud
     from local_emulator.endpoints import Endpoints
 
-# What a command may end with that a user can mend: shown as one message, without a traceback.
+# What a command may end with that a user can fix: shown as one message, without a traceback.
 FAILURES = (
     AlreadyRunningError,
     BrokerError,
@@ -77,7 +77,7 @@ def up(options: Namespace) -> int:
         if running.paused:
             CONSOLE.print("The stream is paused, and stays so until: python -m local_emulator provision apply")
         elif provision_command.carry_out(at, {"action": "apply", "create_table": True}):
-            CONSOLE.print("\nThe connector isn't complete: mend that, then: python -m local_emulator provision apply")
+            CONSOLE.print("\nThe connector isn't complete: fix that, then: python -m local_emulator provision apply")
         at.write()
         try:
             CONSOLE.print("\nReady; Ctrl-C ends it. In another terminal: python -m local_emulator send --value hello")

@@ -26,7 +26,7 @@ def check(state: State, key: AccessKey, permission: str, resource: str, context:
         return
     ram = state.part(Ram)
     holder = ram.user(principal.name) if principal.kind == "RAMUser" else ram.role(principal.name)
-    # A role that was made anew has another id: keys of the old one are good for nothing.
+    # A role that was created again has another id: keys of the old one are good for nothing.
     documents = ram.documents(holder.policies) if holder and holder.id == principal.id else []
     verdict = policies.judge(documents, permission, resource, context)
     source = "AccountLevelIdentityBasedPolicy"

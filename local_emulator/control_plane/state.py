@@ -51,7 +51,7 @@ class State:
         return found
 
     def save(self) -> None:
-        """Write the file anew if anything has changed; it has secrets, so it's for its owner only."""
+        """Write the file again if anything has changed; it has secrets, so it's for its owner only."""
         if self._file is None:
             return
         with self.lock:

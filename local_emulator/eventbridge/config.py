@@ -46,7 +46,7 @@ SOURCE_KEYS = (
 
 
 class StreamConfigError(Exception):
-    """A trigger that can't work; `faults` holds every fault, to be mended in one round."""
+    """A trigger that can't work; `faults` holds every fault, to be fixed in one round."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         self.faults = faults

@@ -37,7 +37,7 @@ class Progress:
     batches: int
     events: int
     failed_invocations: int
-    """All of them, those that a retry has mended included."""
+    """All of them, those that a retry has fixed included."""
     dead_letters: int
     """Batches given up with tolerance ALL."""
 

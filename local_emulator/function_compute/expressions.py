@@ -93,7 +93,7 @@ class Resolver:
         for name in names:
             if not isinstance(node, dict) or name not in node:
                 raise _Unresolvable(
-                    f"${{{expression}}} not found: nothing is called {name!r} there; write it or mend the name"
+                    f"${{{expression}}} not found: nothing is called {name!r} there; write it or fix the name"
                 )
             node = node[name]
         owner = names[1] if names[0] == "resources" else resource

@@ -1,6 +1,6 @@
 """Two instances, overlapping batches, random faults: a minute in `make test`, three in CI, half an hour in `make soak`.
 
-Both deliver the same topic-partitions side by side, cut anew each time; an instance is replaced now and then, and
+Both deliver the same topic-partitions side by side, cut again each time; an instance is replaced now and then, and
 beside them one process after the other is killed in the middle of a delivery. At the end it has to be seen that faults
 really happened; then an audit, the rows and the ledger's log say what came of it.
 """

@@ -59,7 +59,7 @@ def test_a_wrong_password(secured_kafka: SecuredKafka, mechanism: str) -> None:
     fault = refusal(secured_kafka, "SASL_SSL", mechanism, sasl_password="env:CONNECTOR_SECRET_OTHER")
     assert fault.startswith(f"brokers {secured_kafka.broker.servers['SASL_SSL']}, by SASL_SSL: ")
     assert "SASL authentication error: Authentication failed" in fault
-    assert "; mend sasl_username, sasl_password or sasl_mechanism" in fault
+    assert "; fix sasl_username, sasl_password or sasl_mechanism" in fault
 
 
 @pytest.mark.java

@@ -238,9 +238,9 @@ def test_one_refused_append_does_not_hide_the_others(embedded_kafka: EmbeddedBro
 def test_brokers_that_are_not_set_up_rightly_are_refused_with_what_to_mend() -> None:
     wrong = {"bootstrap.servers": "127.0.0.1:1", "security.protocol": "SSL", "ssl.ca.pem": "no certificate"}
 
-    with pytest.raises(RefusedError, match="mend the settings of the brokers"):
+    with pytest.raises(RefusedError, match="fix the settings of the brokers"):
         Appender(wrong).append([Append("orders", 0, LETTER.record)], deadline())
-    with pytest.raises(RefusedError, match="mend the settings of the brokers"):
+    with pytest.raises(RefusedError, match="fix the settings of the brokers"):
         KafkaOriginals(wrong, GROUP).read({("orders", 0): EVERYTHING}, deadline())
 
 

@@ -109,7 +109,7 @@ def test_every_record_comes_once_as_it_was_sent(
 ) -> None:
     records = list(orders(3000, 3))
     stream = start(maximum_tasks=3, concurrency=4, batch_count=500, batch_seconds=1)
-    stream.await_start(SECONDS)  # or the second consumer to join would make the group deliver anew
+    stream.await_start(SECONDS)  # or the second consumer to join would make the group deliver again
     targets = send(records)
     stream.await_delivery(targets, SECONDS)
     assert function.received() == {(number % 3, number // 3): 1 for number in range(3000)}

@@ -45,5 +45,5 @@ def test_a_source_topic_that_was_deleted() -> None:
         changes = around.changes()
         reply = around.ask("apply", create_table=True)
         assert reply["state"] == "blocked"
-        assert f"source_topic: no topic orders-in in {INSTANCE}; create it, or mend source_topic" in reply["faults"]
+        assert f"source_topic: no topic orders-in in {INSTANCE}; create it, or fix source_topic" in reply["faults"]
         assert around.changes() == changes

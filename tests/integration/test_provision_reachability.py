@@ -62,7 +62,7 @@ def test_what_the_broker_says_is_told_with_all_other_faults_and_nothing_is_chang
     assert reply["state"] == "blocked"
     told = "\n".join(reply["faults"])
     assert "SASL authentication error: Authentication failed" in told
-    assert "mend sasl_username, sasl_password or sasl_mechanism" in told
+    assert "fix sasl_username, sasl_password or sasl_mechanism" in told
     assert "account_id: expected 42" in told
     unseen = [one["resource"] for one in reply["steps"] if "SASL authentication error" in str(one.get("why"))]
     name = around.settings["name"]

@@ -1,4 +1,4 @@
-"""Each resource against the local cloud over HTTP: made, found as wanted, mended, removed; by the account's owner."""
+"""Each resource against the local cloud over HTTP: made, found as wanted, fixed, removed; by the account's owner."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ SWAPPED = "create table test_kafka (`partition` bigint, topic string, `offset` b
 
 
 def start(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.Random) -> bool:
-    """Bring a resource into some state; whether that state can be mended."""
+    """Bring a resource into some state; whether that state can be fixed."""
     choice = chance.choice(["absent", "made", "drifted", "wrong"])
     if choice == "made" and resource.look(cloud) is None and (table_there(cloud) or not isinstance(resource, Grants)):
         resource.make(cloud)

@@ -265,7 +265,7 @@ def test_other_columns_of_the_table_stay_null(
 def test_a_table_that_is_not_there_is_named(emulator: MaxComputeServer) -> None:
     with pytest.raises(RefusedError, match="could not read table no_such_table") as caught:
         handle(settings_of(emulator, "no_such_table"), payload(element(1)))
-    assert "create the table, or mend CONNECTOR_TABLE" in str(caught.value)
+    assert "create the table, or fix CONNECTOR_TABLE" in str(caught.value)
 
 
 def test_a_table_of_other_columns_is_refused_with_every_difference(

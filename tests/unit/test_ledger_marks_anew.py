@@ -129,8 +129,8 @@ class TestTheFold:
 
     def test_a_mark_that_replaces_it_or_a_reset_begins_anew(self) -> None:
         begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"), claim("o", 25, 29), Settle(id="o"))
-        anew = telling(claim("anew", 30, 39), Mark(39, "a", 30), lost=MARK)
-        state = folded(*begun, anew, Settle(id="anew"))
+        again = telling(claim("again", 30, 39), Mark(39, "a", 30), lost=MARK)
+        state = folded(*begun, again, Settle(id="again"))
         assert (state.marks[PLACE], state.behind) == (Mark(39, "a", 30), {})
         assert folded(*begun, reset(start=3)).behind == {}
         assert folded(*begun, reset(start=3, mark=29)).behind == {}
@@ -149,13 +149,13 @@ class TestTheFold:
 
     def test_a_lost_one_is_replaced_by_name(self) -> None:
         begun = (GENESIS, claim("s", 0, 9, begins=9), Settle(id="s"))
-        lost, anew = Mark(9, "s"), telling(claim("new", 10, 19), lost=Mark(9, "s"))
-        assert marked(*begun, anew, Settle(id="new")) == MARK
+        lost, again = Mark(9, "s"), telling(claim("new", 10, 19), lost=Mark(9, "s"))
+        assert marked(*begun, again, Settle(id="new")) == MARK
         assert marked(*begun, telling(claim("new", 10, 19)), Settle(id="new")) == lost
         moved = structs.replace(claim("t", 20, 29), marks={PLACE: Mark(29, "t")})
-        assert marked(*begun, moved, Settle(id="t"), anew, Settle(id="new")) == Mark(29, "t")
+        assert marked(*begun, moved, Settle(id="t"), again, Settle(id="new")) == Mark(29, "t")
         # Nothing to replace: the topic-partition that the claim's delivery has read had a mark.
-        assert marked(*UNMARKED, anew, Settle(id="new")) is None
+        assert marked(*UNMARKED, again, Settle(id="new")) is None
 
     def test_none_is_replaced_by_one_with_the_same_beginning(self) -> None:
         """The two may be of two logs, and later marks of either would be taken for the other's."""

@@ -104,8 +104,8 @@ def test_a_reset_forgets_the_topic_partitions_that_it_names() -> None:
     other = ("bills", 3)
     elsewhere = replace(claim("t", 0, 4), offsets={other: ((0, 4),)}, timestamps={other: 8})
     both = (GENESIS, claim("s", 0, 9, timestamp=7), elsewhere, Settle(id="s"), Settle(id="t"))
-    anew = folded(*both, reset(start=0))
-    assert (anew.settled, anew.timestamps) == ({other: ((0, 4),)}, {other: 8})
+    again = folded(*both, reset(start=0))
+    assert (again.settled, again.timestamps) == ({other: ((0, 4),)}, {other: 8})
     later = folded(*both, reset(start=100))
     assert later.settled == {other: ((0, 4),), PLACE: ((0, 99),)}
 

@@ -298,10 +298,10 @@ class TestTrap7TheLedgerIsGone:
         log.elect()
         claimed(ledger, 1)
         assert ledger.read(soon()).settled == {PLACE: ((0, 1),)}
-        assert caplog.text.count("the ledger is read anew") == 1
+        assert caplog.text.count("the ledger is read again") == 1
         claimed(ledger, 2)
         assert ledger.read(soon()).settled == {PLACE: ((0, 2),)}
-        assert caplog.text.count("the ledger is read anew") == 1
+        assert caplog.text.count("the ledger is read again") == 1
 
     @pytest.mark.parametrize("lost", [3, 5])
     def test_a_lost_ledger_is_begun_anew(self, log: MemoryLog, ledger: LogLedger, lost: int) -> None:

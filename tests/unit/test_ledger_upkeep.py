@@ -170,7 +170,7 @@ def test_a_reader_that_cannot_read_anew_tries_again_and_says_why(
     other._log = Hooked(log, {"start": gone})  # type: ignore[assignment] # the attack
     with pytest.raises(UnavailableError, match="the brokers are gone"):
         other.read(soon())
-    assert "the ledger is read anew: the log has another leader" in caplog.text
+    assert "the ledger is read again: the log has another leader" in caplog.text
     other._log = log
     assert set(other.read(soon()).pending) == {"s"}
 

@@ -113,8 +113,8 @@ def test_all_reasons_at_once() -> None:
 
 @pytest.mark.parametrize("lost", ["", "no Genesis"])
 def test_naming_every_topic_partition_is_enough(lost: str) -> None:
-    anew = Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})
-    assert faults(starts={0: 0, 1: 0}, now=anew, state=None if lost else BEGUN, lost=lost) == []
+    again = Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})
+    assert faults(starts={0: 0, 1: 0}, now=again, state=None if lost else BEGUN, lost=lost) == []
 
 
 def test_a_generation_that_a_claim_came_before_has_not_begun() -> None:

@@ -28,7 +28,7 @@ STEPS = [
             {"field": "enabled", "found": "false", "wanted": "true"},
             {"field": "runOptions.errorsTolerance", "found": "ALL", "wanted": "NONE"},
         ],
-        "why": ["runOptions.errorsTolerance: ALL -> NONE; mend template.yml"],
+        "why": ["runOptions.errorsTolerance: ALL -> NONE; fix template.yml"],
     },
 ]
 
@@ -43,7 +43,7 @@ def test_a_plan_has_a_row_a_difference_and_says_what_blocks_it() -> None:
         "  | trigger t | blocked | enabled: false → true                  |",
         "  |           |         | runOptions.errorsTolerance: ALL → NONE |",
         "  +-----------+---------+----------------------------------------+",
-        "  blocked: trigger t: runOptions.errorsTolerance: ALL -> NONE; mend template.yml",
+        "  blocked: trigger t: runOptions.errorsTolerance: ALL -> NONE; fix template.yml",
         "  fault: no topic",
         "  warning: idle",
         "  blocked",

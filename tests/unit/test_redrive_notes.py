@@ -161,6 +161,6 @@ def test_the_reasons_are_those_of_the_sink_and_of_the_document() -> None:
     }
     assert set(REASONS) == of_the_sink
     document = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
-    table = document.partition("| reason | what to mend |")[2].partition("\n\n")[0]
+    table = document.partition("| reason | what to fix |")[2].partition("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert {word for row in rows for word in re.findall("`([^`]*)`", row)} == set(REASONS)

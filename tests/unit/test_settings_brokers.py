@@ -62,7 +62,7 @@ def test_what_are_no_brokers_is_refused(given: object) -> None:
 def test_a_password_itself_is_refused_and_not_shown(given: object) -> None:
     (fault,) = faults(**{**LOGIN, "sasl_password": given})
     expected = "sasl_password: expected env:CONNECTOR_SECRET_... of a variable, or kms:NAME of a secret in KMS"
-    assert fault == f"{expected}, found something else, which isn't shown; mend it, or leave it out"
+    assert fault == f"{expected}, found something else, which isn't shown; fix it, or leave it out"
 
 
 def test_sasl_needs_mechanism_name_and_password_at_once() -> None:

@@ -63,7 +63,7 @@ def test_within_a_region_all_endpoints_work(endpoint: str) -> None:
 
 def test_the_endpoint_has_to_be_of_the_tables_region() -> None:
     (fault,) = faults(endpoint=VPC.format("cn-beijing"))
-    assert fault == "endpoint: leads to cn-beijing, but table_region is cn-hangzhou; mend whichever of them is wrong"
+    assert fault == "endpoint: leads to cn-beijing, but table_region is cn-hangzhou; fix whichever of them is wrong"
 
 
 def test_the_tunnel_endpoint_has_to_be_of_the_tables_region() -> None:

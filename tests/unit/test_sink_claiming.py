@@ -24,16 +24,16 @@ def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
 
 
 def test_a_mark_that_begins_names_the_one_that_it_replaces() -> None:
-    anew, before = Mark(9, "new", 5), Mark(3, "old")
-    told = Claiming.of(State(generation=2), {(2, ORDERS): anew}, {})
-    assert (told.begins, told.marks) == ({ORDERS: anew}, {})
-    told = Claiming.of(State(generation=2, marks={ORDERS: before}), {(2, ORDERS): anew}, {})
-    assert (told.begins, told.marks) == ({ORDERS: anew}, {ORDERS: before})
+    again, before = Mark(9, "new", 5), Mark(3, "old")
+    told = Claiming.of(State(generation=2), {(2, ORDERS): again}, {})
+    assert (told.begins, told.marks) == ({ORDERS: again}, {})
+    told = Claiming.of(State(generation=2, marks={ORDERS: before}), {(2, ORDERS): again}, {})
+    assert (told.begins, told.marks) == ({ORDERS: again}, {ORDERS: before})
     # One that moved has the beginning of the one before.
-    told = Claiming.of(State(generation=2, marks={ORDERS: Mark(3, "old", 5)}), {(2, ORDERS): anew}, {})
-    assert (told.begins, told.marks) == ({}, {ORDERS: anew})
-    assert Claiming.of(State(generation=2, marks={ORDERS: Mark(3, "old", 6)}), {(2, ORDERS): anew}, {}).begins == {}
-    assert Claiming.of(State(generation=2), {(1, ORDERS): anew}, {}).begins == {}
+    told = Claiming.of(State(generation=2, marks={ORDERS: Mark(3, "old", 5)}), {(2, ORDERS): again}, {})
+    assert (told.begins, told.marks) == ({}, {ORDERS: again})
+    assert Claiming.of(State(generation=2, marks={ORDERS: Mark(3, "old", 6)}), {(2, ORDERS): again}, {}).begins == {}
+    assert Claiming.of(State(generation=2), {(1, ORDERS): again}, {}).begins == {}
     assert Claiming.of(State(generation=2), {(2, ORDERS): Mark(9, "moved")}, {}).begins == {}
 
 

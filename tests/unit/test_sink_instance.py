@@ -321,7 +321,7 @@ def test_a_table_of_other_columns_is_refused_with_every_difference_until_it_is_m
 def test_a_missing_table_is_refused_with_advice() -> None:
     with scripted(refusal(404, "NoSuchTable")) as service:
         given = environment(service)
-        with pytest.raises(RefusedError, match="create the table, or mend CONNECTOR_TABLE"):
+        with pytest.raises(RefusedError, match="create the table, or fix CONNECTOR_TABLE"):
             handle(Instance(given), payload(element(1)), given)
 
 

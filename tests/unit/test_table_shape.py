@@ -120,8 +120,11 @@ def test_tables_that_fit(changed: dict[str, str], further: str) -> None:
             {},
             "key binary; value bigint",
             [
-                "expected key STRING for format TEXT, found key BINARY; make the table anew or change the format",
-                "expected value STRING for format TEXT, found value BIGINT; make the table anew or change the format",
+                "expected key STRING for format TEXT, found key BINARY; create the table again or change the format",
+                (
+                    "expected value STRING for format TEXT, found value BIGINT; "
+                    "create the table again or change the format"
+                ),
             ],
         ),
         ({"mode": "KEY"}, "value string", ["expected a column key STRING for mode KEY, found none"]),
@@ -150,13 +153,13 @@ def test_what_is_wrong_with_further_columns(changed: dict[str, str], further: st
 def test_position_comes_first_and_in_order() -> None:
     found = [Column("topic", "STRING"), Column("offset", "BIGINT"), Column("partition", "INT"), Column("key", "STRING")]
     assert faults(settings(mode="KEY"), found) == [
-        "column 2: expected partition BIGINT, found offset BIGINT; make the table anew",
-        "column 3: expected offset BIGINT, found partition INT; make the table anew",
+        "column 2: expected partition BIGINT, found offset BIGINT; create the table again",
+        "column 3: expected offset BIGINT, found partition INT; create the table again",
     ]
     assert faults(settings(mode="KEY"), [])[:3] == [
-        "column 1: expected topic STRING, found none; make the table anew",
-        "column 2: expected partition BIGINT, found none; make the table anew",
-        "column 3: expected offset BIGINT, found none; make the table anew",
+        "column 1: expected topic STRING, found none; create the table again",
+        "column 2: expected partition BIGINT, found none; create the table again",
+        "column 3: expected offset BIGINT, found none; create the table again",
     ]
 
 
@@ -179,7 +182,9 @@ def test_a_column_that_stays_null_has_to_allow_it() -> None:
 )
 def test_there_is_one_partition_column_of_text(partition: list[Column], shown: str) -> None:
     (fault,) = faults(settings(), columns("key string; value string"), partition)
-    assert fault.startswith(f"expected one partition column, pt STRING, {shown}; make the table anew, or set partition")
+    assert fault.startswith(
+        f"expected one partition column, pt STRING, {shown}; create the table again, or set partition"
+    )
 
 
 def test_the_partition_columns_name_is_compared_without_case() -> None:

@@ -332,4 +332,4 @@ def test_a_missing_table_is_refused_with_advice() -> None:
     with ScriptedService(refusal(404, "NoSuchTable")) as scripted, pytest.raises(BatchError) as caught:
         table_definition.look(service(scripted), "test_kafka", soon())
     assert isinstance(caught.value, RefusedError)
-    assert "create the table, or mend CONNECTOR_TABLE" in str(caught.value)
+    assert "create the table, or fix CONNECTOR_TABLE" in str(caught.value)

@@ -82,7 +82,7 @@ def plan(cloud: Cloud) -> dict[str, Any]:
 
 
 def apply(cloud: Cloud) -> dict[str, Any]:
-    """Make and mend what the plan says, or nothing at all where something stands against it."""
+    """Make and fix what the plan says, or nothing at all where something stands against it."""
     planned = make_plan(cloud)
     if planned.state == "blocked":
         return {**planned.as_json(), "done": []}

@@ -19,7 +19,7 @@ SECONDS = 10.0
 ATTEMPT_SECONDS = 1.0
 """After which it is looked what the brokers have said so far; connections go on meanwhile."""
 _LOGIN = (
-    "mend sasl_username, sasl_password or sasl_mechanism, or security_protocol if this listener doesn't ask for a login"
+    "fix sasl_username, sasl_password or sasl_mechanism, or security_protocol if this listener doesn't ask for a login"
 )
 _CERTIFICATE = (
     "give the authority of the brokers' certificate in ssl_ca; where the certificate doesn't name the broker, as those "

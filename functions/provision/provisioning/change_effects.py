@@ -22,7 +22,7 @@ _MEANINGS = {
         "what {found} has read comes again unless start says where to begin"
     ),
     "offset_topic": (
-        "the ledger in {wanted} begins anew; it doesn't know what is written, so what comes again is written again"
+        "the ledger in {wanted} begins again; it doesn't know what is written, so what comes again is written again"
     ),
     "config_topic": "the settings are kept in {wanted} from now on",
     "status_topic": "states are told in {wanted} from now on; those in {found} stay as they are",

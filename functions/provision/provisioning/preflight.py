@@ -68,14 +68,14 @@ def _instance(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str
     elif not found:
         if not facts.unknown:
             where = f"no Kafka instance {settings.instance_id} in {settings.region}"
-            yield f"instance_id: {where}; mend instance_id or region, which has to be the function's too"
+            yield f"instance_id: {where}; fix instance_id or region, which has to be the function's too"
     else:
         status = str(found.get("ViewInstanceStatusCode", ""))
         if status and status not in IN_SERVICE:
             shown = STATUS_WORDS.get(status, f"in status {status}")
             yield f"instance {settings.instance_id}: expected it in service, found it {shown}; start or renew it"
         if settings.vpc_id and found.get("VpcId") and settings.vpc_id != found["VpcId"]:
-            yield f"vpc_id: {settings.vpc_id} isn't the instance's, {found['VpcId']}; leave it out, or mend it"
+            yield f"vpc_id: {settings.vpc_id} isn't the instance's, {found['VpcId']}; leave it out, or fix it"
 
 
 def _switch(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
@@ -85,10 +85,10 @@ def _switch(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
         return
     wanted, has = facts.instance.get("VpcId"), facts.switch.get("VpcId")
     if not facts.switch:
-        yield f"vswitch_id: no vSwitch {settings.vswitch_id} in {settings.region}; mend it, or leave it out"
+        yield f"vswitch_id: no vSwitch {settings.vswitch_id} in {settings.region}; fix it, or leave it out"
     elif wanted and has != wanted:
         found = f"{settings.vswitch_id} is in {has}, expected one in the instance's {wanted}"
-        yield f"vswitch_id: {found}; mend it, or leave it out"
+        yield f"vswitch_id: {found}; fix it, or leave it out"
 
 
 def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
         and (facts.instance or network.is_foreign(settings))
         and not (facts.unknown or facts.reached.error)
     ):
-        yield f"source_topic: no topic {settings.source_topic} in {where}; create it, or mend source_topic"
+        yield f"source_topic: no topic {settings.source_topic} in {where}; create it, or fix source_topic"
 
 
 def _rights(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str
         return
     role = str(found.get("role") or "").rpartition("/")[2]
     if role.lower() != settings.role.lower():
-        yield f"function {name}: expected the role {settings.role}, found {role or 'none'}; mend template.yml or role"
+        yield f"function {name}: expected the role {settings.role}, found {role or 'none'}; fix template.yml or role"
     needed = [
         what
         for what, inside in (
@@ -186,11 +186,11 @@ def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str
     ]
     has = (found.get("vpcConfig") or {}).get("vpcId")
     if needed and not has:
-        mended = "run make bootstrap, which sets what template.yml makes it of, and deploy"
-        yield f"function {name} has no vpcConfig, but {' and '.join(needed)} can be reached in a VPC only; {mended}"
+        fixed = "run make bootstrap, which sets what template.yml makes it of, and deploy"
+        yield f"function {name} has no vpcConfig, but {' and '.join(needed)} can be reached in a VPC only; {fixed}"
     elif "bootstrap_servers" in needed and has != facts.instance.get("VpcId", has):
         where = f"is in {has}, but the brokers are in {facts.instance['VpcId']}"
-        yield f"function {name} {where}; mend CONNECTOR_VPC_ID, VSWITCH_IDS and SECURITY_GROUP_ID, and deploy"
+        yield f"function {name} {where}; fix CONNECTOR_VPC_ID, VSWITCH_IDS and SECURITY_GROUP_ID, and deploy"
     yield from _settings_of(found, settings, name)
 
 
@@ -208,5 +208,5 @@ def _settings_of(found: dict[str, Any], settings: Settings, name: str) -> Iterat
         if has != wants and field not in free:
             yield (
                 f"function {name}: its {PREFIX}{field.upper()} is {has!r}, here {field} is {wants!r}; "
-                "deploy the function anew, or mend the setting here"
+                "deploy the function again, or fix the setting here"
             )

@@ -29,7 +29,7 @@ class Reached:
 
 
 def look(cloud: Cloud) -> Reached:
-    """Ask the brokers; what they say where that can't be done is the error."""
+    """Ask the brokers. If they can't be asked, `error` of the result says why."""
     settings = cloud.request.settings
     try:
         configuration = brokers.configuration(cloud)

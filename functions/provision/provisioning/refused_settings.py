@@ -25,7 +25,7 @@ def refusals(
     return (
         *_certain(request, facts),
         *(
-            f"{found}; {RISKS[risk]}; mend it, or accept the risk {risk!r}"
+            f"{found}; {RISKS[risk]}; fix it, or accept the risk {risk!r}"
             for risk, found in (*_risks(request, facts, steps), *more)
             if risk not in request.accepted
         ),
@@ -53,8 +53,8 @@ def _risks(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[tu
     is_text = settings.mode != "KEY" and settings.value_type == "Text"
     if settings.format == "BINARY" and is_text and not settings.bootstrap_servers:
         yield "bytes", "format is BINARY, value_type is Text, and bootstrap_servers isn't set"
-    anew = request.stream == "event_stream" and any(
+    created = request.stream == "event_stream" and any(
         step.do == "create" and isinstance(step.resource, EventStream) for step in steps
     )
-    if anew and settings.consumer_offset == "latest" and facts.lag:
+    if created and settings.consumer_offset == "latest" and facts.lag:
         yield "latest", f"consumer_offset is latest, and {facts.lag} records of {settings.group} aren't read yet"

@@ -36,7 +36,7 @@ RISKS = {
     "filter": "a filter: events that it doesn't match are never written",
     "timeout": "a function's timeout above 300 s, after which the stream has given the batch up",
     "bytes": "a stream that makes text of values, and no brokers to read them from: bytes that aren't UTF-8 are lost",
-    "latest": "consumer offset latest for a stream or group that is made anew: records in between are never written",
+    "latest": "consumer offset latest for a stream or group that is created again: records between are never written",
     "letters": "dead letters that nobody has redriven are deleted with their topic",
     "again": "records that are delivered again aren't known as written, and are written again",
 }
@@ -168,7 +168,7 @@ class _Reading:
             self.faults += [f"{name}.{fault}" for fault in error.faults]
             return None
         except (TypeError, ValueError):
-            self.faults.append(f"{name}: expected {expected}, found {shown(value)}; mend it")
+            self.faults.append(f"{name}: expected {expected}, found {shown(value)}; fix it")
             return None
 
     def settings(self, given: Any, environment: Mapping[str, str], unknown: Mapping[str, str]) -> Settings | None:
@@ -177,7 +177,7 @@ class _Reading:
         `unknown` replaces settings as long as there are no brokers.
         """
         if not isinstance(given, dict):
-            self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; mend it")
+            self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; fix it")
             return None
         own = {str(name).lower(): value for name, value in given.items()}
         around = {name[len(PREFIX) :].lower(): value for name, value in own_variables(environment)}

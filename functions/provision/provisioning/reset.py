@@ -198,7 +198,7 @@ def _begin(cloud: Cloud, found: Found) -> int:
     with opened(cloud, cloud.request.settings) as (log, ledger):
         begun: Reset | Snapshot
         if found.state is None:
-            # A snapshot covers something, so there has to be something even in a topic made anew.
+            # A snapshot covers something, so there has to be something even in a topic created again.
             ledger.append(Genesis(identity=found.now), cloud.deadline)
             end = log.end(cloud.deadline)
             starts = {(topic, number): start for number, start in found.starts.items()}

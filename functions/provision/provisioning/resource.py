@@ -16,7 +16,7 @@ class Difference:
     """One field that isn't as wanted.
 
     `remedy`: "change" it; "switch" the stream on, which manual mode allows too; "restart" one that failed, once; "wait"
-    for the service; or "by hand": nothing here may mend it, and `advice` says how. Of a change it says what that means.
+    for the service; or "by hand": nothing here may fix it, and `advice` says how. Of a change it says what that means.
     """
 
     field: str
@@ -59,7 +59,7 @@ class Resource(Protocol):
         """Ask for it to be made."""
 
     def change(self, cloud: Cloud, found: Any) -> None:
-        """Ask for the differences to be mended whose remedy is "change" or "switch"."""
+        """Ask for the differences to be fixed whose remedy is "change" or "switch"."""
 
     def remove(self, cloud: Cloud) -> None:
         """Ask for it to be removed."""

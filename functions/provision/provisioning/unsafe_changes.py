@@ -78,7 +78,7 @@ def faults(request: Request, before: Before) -> Iterator[str]:
 
 
 def risks(request: Request, before: Before) -> Iterator[tuple[str, str]]:
-    """What is refused unless its risk is accepted: the risk, and in what it is taken."""
+    """Each change that is refused unless its risk is accepted: the risk's name, and the setting that takes the risk."""
     settings, others = request.settings, changed(request, before)
     elsewhere = {number: offset for number, offset in request.start.items() if before.committed.get(number) != offset}
     if request.start:

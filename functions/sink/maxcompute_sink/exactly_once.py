@@ -12,7 +12,7 @@ Nobody commits a session whose claim isn't read back as accepted. A delivery can
 accepted is rolled forward by whoever comes next, and what wasn't is never visible.
 
 A warm instance begins with the state that it read last. That is only good for records that it says nothing of, and
-whether they are still free is decided by the claim. As soon as it says anything of them, the log is folded anew.
+whether they are still free is decided by the claim. As soon as it says anything of them, the log is folded again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ CLAIM_SECONDS = 5.0
 WAVE = 32
 """Partition values that are claimed and read back together: so many commits a table takes at a time."""
 ROUNDS = 20
-"""So often a delivery begins anew after losing to others. Each loss is another's gain, so this is never reached unless
+"""So often a delivery begins again after losing to others. Each loss is another's gain, so this is never reached unless
 something is wrong."""
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExactlyOnce:
-    """What writes batches: the services, and what is the same for each batch.
+    """Delivers batches exactly once: the services, and what all batches of an instance have in common.
 
     `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
     newly read state can't be about the table and topics that are there, or isn't proven to be about the records that it

@@ -82,6 +82,6 @@ def _fault(record: Any, earliest: int, latest: int) -> Rejected | None:
         return None
     first, last = (EPOCH + timedelta(milliseconds=bound) for bound in (earliest, latest))
     message = (
-        f"expected a time from {first} to {last}, found {time} ms since 1970; mend the producer's clock or the settings"
+        f"expected a time from {first} to {last}, found {time} ms since 1970; fix the producer's clock or the settings"
     )
     return Rejected.of(record, ABSURD, message, path=path)

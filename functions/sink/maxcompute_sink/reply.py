@@ -65,7 +65,7 @@ class Reply:
         return dict(sorted(joined.items()))
 
     def told(self, connector: str) -> dict[str, object]:
-        """The reply as JSON's values; what there is none of isn't told."""
+        """The reply as JSON's values, without the counts that are 0."""
         partitions: dict[str, dict[str, object]] = {}
         for part in self.parts:
             # A partition value has a second session where another delivery was first with some of its records.

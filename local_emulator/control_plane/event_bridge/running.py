@@ -26,7 +26,7 @@ class _Runner:
         self._lock = threading.Lock()
 
     def start(self, make: Callable[[], EventStream]) -> None:
-        """Start anew, from what the group has committed."""
+        """Start again, from what the group has committed."""
         with self._lock:
             self._starts += 1
         self._steps.submit(self._start, make)

@@ -30,7 +30,7 @@ def create(call: Call) -> dict[str, object]:
 
 
 def update(call: Call) -> dict[str, object]:
-    """UpdateEventStreaming: all of it anew; a stream that runs is started again with it."""
+    """UpdateEventStreaming: all of it again; a stream that runs is started again with it."""
     before, stream = existing(call), _read(call)
     stream.created, stream.wanted = before.created, before.wanted
     call.state.part(EventStreams).streams[stream.name] = stream

@@ -15,7 +15,7 @@ def present(store: Store, known: Table) -> Table:
     """A session's table as it is now; ServiceError NoSuchTable, or TableModified if another one has its name now."""
     current = store.table(known.project, known.schema, known.name)
     if current.id != known.id:
-        raise tunnel_error("TableModified", "The table was dropped and made anew.")
+        raise tunnel_error("TableModified", "The table was dropped and created again.")
     return current
 
 

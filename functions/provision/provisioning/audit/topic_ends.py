@@ -39,7 +39,7 @@ def topic_ends(configuration: Mapping[str, Any], topic: str, group: str, deadlin
         found = asking.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
         if found is None or not found.partitions:
             raise RefusedError(
-                f"expected a topic {topic}, the brokers know none; mend its name, or create it", code=NO_SUCH_TOPIC
+                f"expected a topic {topic}, the brokers know none; fix its name, or create it", code=NO_SUCH_TOPIC
             )
         places = [(topic, partition) for partition in found.partitions]
         committed = log_bounds.committed(asking, places, deadline.within(QUESTION_SECONDS))

@@ -73,7 +73,7 @@ class Entry:
 
     @property
     def empty(self) -> bool:
-        """Whether it has none of them: the log had lost the record, and no event was at hand."""
+        """Whether the letter has no bytes of its record: the log had lost the record, and no event was at hand."""
         return self.letter.truncated and self.letter.size is None
 
 

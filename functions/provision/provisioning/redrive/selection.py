@@ -74,7 +74,7 @@ def read(value: object) -> Selection:
         except (TypeError, ValueError):
             # A message is a batch with payloads.
             told = type(given).__name__ if name == "messages" else shown(given)
-            faults.append(f"{name}: expected {expected}, found {told}; mend it")
+            faults.append(f"{name}: expected {expected}, found {told}; fix it")
     if faults:
         raise ConfigurationError(faults)
     return Selection(**found)

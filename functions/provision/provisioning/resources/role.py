@@ -68,7 +68,7 @@ class Role:
         cloud.control.call(CREATE_ROLE, {"RoleName": self.name, **document})
 
     def change(self, cloud: Cloud, found: RoleState) -> None:  # noqa: ARG002 # the shape of all resources
-        """Write the trust policy anew."""
+        """Write the trust policy again."""
         cloud.control.call(UPDATE_ROLE, {"RoleName": self.name, "NewAssumeRolePolicyDocument": trust(self.trusted)})
 
     def remove(self, cloud: Cloud) -> None:

@@ -81,7 +81,7 @@ class SettingsRecord:
         self._write(cloud, self.request.start)
 
     def change(self, cloud: Cloud, found: Recorded) -> None:
-        """Write it anew; compaction drops the one before."""
+        """Write it again; compaction drops the one before."""
         self._write(cloud, self.request.start or found.starts)
 
     def remove(self, cloud: Cloud) -> None:

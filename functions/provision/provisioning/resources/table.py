@@ -45,7 +45,7 @@ class Table:
             return "make it with a column for each field of a CSV line, or give create_table and columns in the event"
         faults = self._faults()
         if faults:
-            return f"mend columns: {'; '.join(faults)}"
+            return f"fix columns: {'; '.join(faults)}"
         return f"set create_table, or run {create_statement(self.settings, self.fields)}"
 
     def look(self, cloud: Cloud) -> TableDefinition | None:

@@ -94,7 +94,7 @@ class Trigger:
         """Not here; see `creates`."""
 
     def change(self, cloud: Cloud, found: TriggerState) -> None:
-        """Switch the stream on; off first where it is to start anew."""
+        """Switch the stream on; off first where it is to start again."""
         if found.enabled and found.status in FAILED | STILL:
             self._enable(cloud, found, on=False)
         self._enable(cloud, found, on=True)
@@ -185,5 +185,5 @@ def _same(found: object, wanted: object) -> bool:
 
 
 def _advice(risk: str) -> str:
-    mended = "mend template.yml and deploy it"
-    return f"{mended}, or accept the risk {risk!r}" if risk else mended
+    fixed = "fix template.yml and deploy it"
+    return f"{fixed}, or accept the risk {risk!r}" if risk else fixed

@@ -33,7 +33,7 @@ class ConnectorError(Exception):
 
 
 class ConfigurationError(ConnectorError):
-    """Settings, table or template that can't work; `faults` holds every fault, to be mended in one round."""
+    """Settings, table or template that can't work; `faults` holds every fault, to be fixed in one round."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
@@ -87,7 +87,7 @@ class RejectedRecordsError(BatchError):
         rest = f"\n  - and {more} more" if more > 0 else ""
         super().__init__(
             f"{count} of {records} records can't be written, {outcome}; "
-            f"mend the producer or the table, or move the group past them:{shown}{rest}"
+            f"fix the producer or the table, or move the group past them:{shown}{rest}"
         )
 
 

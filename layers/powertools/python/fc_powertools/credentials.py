@@ -1,4 +1,4 @@
-"""The temporary keys of the function's role, looked up anew for each invocation.
+"""The temporary keys of the function's role, looked up again for each invocation.
 
 The service may give them with the request (python3.10 and older), in the environment, in both or, with
 `disableInjectCredentials`, in neither. Those in the environment are as old as the instance and live 36 hours, so those

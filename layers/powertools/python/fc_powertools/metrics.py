@@ -111,7 +111,7 @@ class Metrics:
         return {"namespace": self.namespace} | {kind: values for kind, values in kinds.items() if values}
 
     def flush(self) -> None:
-        """Write the line and start anew, keeping the dimensions; without a single metric nothing is written."""
+        """Write the line and start again, keeping the dimensions; without a single metric nothing is written."""
         line = self.snapshot()
         with self._lock:
             written = bool(self._units)

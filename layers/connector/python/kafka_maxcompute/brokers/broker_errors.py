@@ -15,18 +15,18 @@ _REMEDIES = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "give the user the right to it",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "give the user the right to it",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "give the user the right to it",
-    KafkaError.SASL_AUTHENTICATION_FAILED: "mend sasl_username, sasl_password or sasl_mechanism",
-    KafkaError._AUTHENTICATION: "mend sasl_username, sasl_password or sasl_mechanism",  # noqa: SLF001 - its public name
-    KafkaError._UNKNOWN_TOPIC: "create the topic, or mend its name",  # noqa: SLF001
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or mend its name",
-    KafkaError._UNKNOWN_PARTITION: "create the topic, or mend its name",  # noqa: SLF001
-    KafkaError.TOPIC_EXCEPTION: "mend the topic's name",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "fix sasl_username, sasl_password or sasl_mechanism",
+    KafkaError._AUTHENTICATION: "fix sasl_username, sasl_password or sasl_mechanism",  # noqa: SLF001 - its public name
+    KafkaError._UNKNOWN_TOPIC: "create the topic, or fix its name",  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or fix its name",
+    KafkaError._UNKNOWN_PARTITION: "create the topic, or fix its name",  # noqa: SLF001
+    KafkaError.TOPIC_EXCEPTION: "fix the topic's name",
     KafkaError.INVALID_TIMESTAMP: "widen the topic's message.timestamp.before.max.ms",
     KafkaError.INVALID_RECORD: "the topic doesn't take such records; if its cleanup policy is compact, make it delete",
-    KafkaError._INVALID_ARG: "mend the settings of the brokers",  # noqa: SLF001
+    KafkaError._INVALID_ARG: "fix the settings of the brokers",  # noqa: SLF001
     KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
 }
-"""Errors that asking again doesn't mend, each with what does."""
+"""Errors that asking again doesn't fix, each with what does."""
 BROKEN = (KafkaException, SystemError)
 """What a producer's flush or poll raises when it's broken for good: confluent-kafka raises a fatal error out of the
 call that learns of it, whatever error_cb says; a callback that is called while it does makes a SystemError of it."""

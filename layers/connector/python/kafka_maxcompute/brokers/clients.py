@@ -1,6 +1,6 @@
 """The way to the brokers: what every Kafka client of this project is configured with.
 
-Secrets are looked up here, each time anew; they are in the configuration and nowhere else, so it isn't to be logged.
+Secrets are looked up here, each time again; they are in the configuration and nowhere else, so it isn't to be logged.
 """
 
 from __future__ import annotations

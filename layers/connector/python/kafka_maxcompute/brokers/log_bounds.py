@@ -155,7 +155,7 @@ def _explained(
         return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just come to know it")
     if len(gone) < len(missing):
         return UnavailableError(f"{doing}: the brokers don't list {_described(missing)} now; that may pass")
-    what = f"{doing}: the brokers have no {_described(missing)}; create the topic, or mend its name"
+    what = f"{doing}: the brokers have no {_described(missing)}; create the topic, or fix its name"
     return NowhereError(what, code=NO_SUCH_TOPIC, places=missing)
 
 

@@ -85,7 +85,7 @@ class MemoryOriginals:
         self.log: Found = {} if log is None else log
 
     def read(self, wanted: Wanted, deadline: Deadline) -> Found:  # noqa: ARG002 # it never waits
-        """What is there of it."""
+        """The records among those that are wanted which the log holds."""
         return {
             (place, offset): record
             for (place, offset), record in self.log.items()

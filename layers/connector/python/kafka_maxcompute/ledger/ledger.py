@@ -171,7 +171,7 @@ class LogLedger:
             try:
                 return self._warm(self._last, deadline, through)
             except PositionLostError as error:
-                _log.warning("the ledger is read anew: %s", error)
+                _log.warning("the ledger is read again: %s", error)
         self._last = _Reading()
         return self._cold(self._last, deadline)
 
@@ -187,7 +187,7 @@ class LogLedger:
         entries = _entries(found)
         state = last.go_on(found, entries, position)
         if any(_generation(entry) > state.generation for entry in entries):
-            raise PositionLostError("the log has claims of a generation that it doesn't begin: it was made anew")
+            raise PositionLostError("the log has claims of a generation that it doesn't begin: it was created again")
         return state
 
     def _cold(self, last: _Reading, deadline: Deadline) -> State:
@@ -259,5 +259,5 @@ def _count_intervals(operation: Operation) -> int:
 
 
 def _generation(entry: Entry) -> int:
-    """That of the state which whoever appended it had read; a reset names the one to come, or a wrong one."""
+    """The generation that the appending process had read; 0 if the operation names none."""
     return entry.operation.generation if isinstance(entry.operation, Claim | Divert | Empty) else 0

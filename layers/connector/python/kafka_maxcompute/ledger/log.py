@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PositionLostError(UnavailableError):
-    """What has been read of the log may not be in it any more; the ledger reads it anew."""
+    """What has been read of the log may not be in it any more; the ledger reads it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class MemoryLog:
             self._epoch += 1
 
     def truncate(self, end: int) -> None:
-        """Lose the log's end, as an unclean election does; with 0 it's a topic made anew."""
+        """Lose the log's end, as an unclean election does; with 0 it's a topic created again."""
         with self._lock:
             self._epoch += 1
             self._kept = [record for record in self._kept if record.offset < end]

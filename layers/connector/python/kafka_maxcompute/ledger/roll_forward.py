@@ -111,8 +111,8 @@ def _committed(claim: Claim, timestamp: int, services: Services, deadline: Deadl
             ) from error
         raise LedgerError(
             f"could not commit upload session {claim.id} for {claim.partition_value!r}: {error}. Its claim of "
-            f"{claim.rows} rows stays in the ledger, so that nobody writes them twice; mend the cause, or wait until "
-            "the session has expired (24 h after its opening): then they are written anew"
+            f"{claim.rows} rows stays in the ledger, so that nobody writes them twice; fix the cause, or wait until "
+            "the session has expired (24 h after its opening): then they are written again"
         ) from error
     return True
 
@@ -144,5 +144,5 @@ def _counted(claim: Claim, services: Services, deadline: Deadline) -> Outcome:
     raise LedgerError(
         f"upload session {claim.id} is gone; expected all of its {claim.rows} rows in partition "
         f"{claim.partition_value!r} or none, found {found}{why}. Run the provisioning action audit; then remove the "
-        "rows of its offsets, and the next delivery writes them anew"
+        "rows of its offsets, and the next delivery writes them again"
     )

@@ -34,7 +34,7 @@ _TOO_MANY, _MOVED, _SLOW, _SERVER_ERRORS = 429, 308, 408, 500
 _RETRYABLE = frozenset({"FlowExceeded", "SlotExceeded", "QPSExceeded", "RequestQuotaExceeded", "ServiceUnavailable"})
 _ADVICE = {
     "NoSuchProject": "check CONNECTOR_PROJECT and CONNECTOR_ENDPOINT",
-    "NoSuchTable": "create the table, or mend CONNECTOR_TABLE",
+    "NoSuchTable": "create the table, or fix CONNECTOR_TABLE",
     "NoSuchObject": "check CONNECTOR_PROJECT and CONNECTOR_TABLE",
     "NoPermission": (
         "grant whoever asks CreateInstance on the project; on the table Describe, Alter and Update, to read it Select"

@@ -114,7 +114,7 @@ def _position_faults(columns: Sequence[Column]) -> Iterator[str]:
         found = columns[index] if index < len(columns) else None
         if found is None or (found.name.lower(), _plain(found.type)) != (wanted.name, wanted.type):
             shown = "none" if found is None else _text(found)
-            yield f"column {index + 1}: expected {_text(wanted)}, found {shown}; make the table anew"
+            yield f"column {index + 1}: expected {_text(wanted)}, found {shown}; create the table again"
 
 
 def _content_faults(further: Sequence[Column], settings: Settings) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _content_faults(further: Sequence[Column], settings: Settings) -> Iterator[s
             yield f"expected a column {name} {types[0]} for mode {settings.mode}, found none; add it or change the mode"
         elif _plain(by_name[name].type) not in types:
             wanted = f"{name} {' or '.join(types)} for format {settings.format}"
-            yield f"expected {wanted}, found {_text(by_name[name])}; make the table anew or change the format"
+            yield f"expected {wanted}, found {_text(by_name[name])}; create the table again or change the format"
     for name, column in by_name.items():
         if name not in needed and not column.nullable:
             yield f"column {_text(column)} is NOT NULL, but nothing is written there; drop it or allow NULL"
@@ -155,7 +155,7 @@ def _partition_faults(found: Sequence[Column], wanted: str) -> Iterator[str]:
     """What is wrong with the partition columns."""
     if [(column.name.lower(), _plain(column.type)) for column in found] != [(wanted.lower(), "STRING")]:
         shown = ", ".join(map(_text, found)) or "none"
-        remedy = "make the table anew, or set partition_column if only the name differs"
+        remedy = "create the table again, or set partition_column if only the name differs"
         yield f"expected one partition column, {wanted} STRING, found {shown}; {remedy}"
 
 

@@ -82,7 +82,7 @@ def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline,
     """Commit a session; returns when the service says that it's closed, however that came to be.
 
     After an answer that was lost or was no, the status is read, and the commit is asked for again only where that says
-    that it hasn't taken place. Never is the work done anew in another session. With `look_first` the status is read
+    that it hasn't taken place. Never is the work done again in another session. With `look_first` the status is read
     before anything is asked for. Raises `RefusedError` where the session can't be committed, `UnavailableError` where
     it's still open when the time is up.
     """

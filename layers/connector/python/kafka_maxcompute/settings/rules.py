@@ -1,6 +1,6 @@
 """What settings have to keep among one another.
 
-A rule gets the settings that it names and yields its faults, each as the setting to mend and what is wrong. It is asked
+A rule gets the settings that it names and yields its faults, each as the setting to fix and what is wrong. It is asked
 as soon as those settings can be read, whatever is wrong with others, so that one pass finds every fault.
 """
 
@@ -39,7 +39,7 @@ def endpoint_in_region(endpoint: str, table_region: str) -> Faults:
     """The endpoint must be the one of the table's region (D19)."""
     region = locate(endpoint).region
     if region and region != table_region:
-        yield "endpoint", f"leads to {region}, but table_region is {table_region}; mend whichever of them is wrong"
+        yield "endpoint", f"leads to {region}, but table_region is {table_region}; fix whichever of them is wrong"
 
 
 def tunnel_in_region(tunnel_endpoint: str, table_region: str) -> Faults:

@@ -210,9 +210,9 @@ def _default(field: str, setting: Setting, values: dict[str, Any]) -> None:
 def _remedy(setting: Setting) -> str:
     """What to do about a value that can't be read."""
     if setting.required:
-        return "mend it"
+        return "fix it"
     default = setting.derived or setting.default
-    return f"mend it, or leave it out for {default}" if default != "" else "mend it, or leave it out"
+    return f"fix it, or leave it out for {default}" if default != "" else "fix it, or leave it out"
 
 
 def _key(field: str, prefix: str) -> str:
