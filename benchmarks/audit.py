@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = (".", "functions/sink", "layers/connector/python", "layers/powertools/python")
+PARTS = (".", "functions/sink", "functions/provision", "layers/connector/python", "layers/powertools/python")
 sys.path[:0] = [str(ROOT / part) for part in PARTS]
 
 import pyarrow as pa  # noqa: E402 # after the path is set

@@ -37,7 +37,7 @@ WINDOW = {"BATCH_SECONDS": "1"}
 # A broker of one's own has the records of earlier runs, too.
 OWN_BROKER = {"CONNECTOR_CONSUMER_OFFSET": "latest"}
 AGAIN, AGAIN_SECONDS = 1_000, 10.0
-BATCH = Path(__file__).parent / "batches" / "orders.json"
+BATCH = Path(__file__).parents[1] / "batches" / "orders.json"
 
 
 def show(kafka: str) -> bool:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OWN_PATHS = "/emulator/"
+BEARER_HEADER = "x-odps-bearer-token"
+"""MaxCompute compares it as it is: one that MaxCompute didn't issue is refused as unknown."""
 
 
 @web.middleware
 async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer 400 for a header that isn't UTF-8, 403 for a web page's request to the emulator's own paths."""
     for name, value in request.headers.items():
-        if not _is_text(value):
+        if name.lower() != BEARER_HEADER and not _is_text(value):
             return _refuse(400, f"expected text in the header {name}, found bytes that aren't UTF-8")
     if request.path.startswith(OWN_PATHS):
         for name in ("Origin", "Sec-Fetch-Site"):

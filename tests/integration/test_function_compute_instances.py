@@ -315,9 +315,9 @@ def handler(event, context):
 import sys, time
 from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from test_function_compute_instances import function, Surroundings, Credentials, Instance
+from test_function_compute_instances import function, InstanceEnvironment, Credentials, FunctionInstance
 made = function(Path({str(tmp_path)!r}), Path({str(tmp_path / "code/index.py")!r}).read_text())
-instance = Instance(made, Surroundings("1", Credentials("id", "secret"), ()))
+instance = FunctionInstance(made, InstanceEnvironment("1", Credentials("id", "secret"), ()))
 instance.invoke(b"", "1-request")
 time.sleep(600)
 """
