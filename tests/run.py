@@ -25,8 +25,8 @@ from tests import process_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, minor) for minor in range(10, 14)]
-LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "identity", "gaps", "marks")
-CONNECTOR = ("diverted", "roll_forward", "upload_sessions")
+LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "identity", "gaps", "marks", "roll_forward")
+CONNECTOR = ("dead_letters/error_topic", "maxcompute/upload_sessions")
 SINK = (
     "decode",
     "partition",

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import MODULES, SOURCES
+from tests.run import FULLY_COVERED
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.quick
 
@@ -138,3 +141,9 @@ def test_the_emulator_is_not_loaded_by_the_package() -> None:
         check=True,
     )
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_files_that_have_to_be_covered_are_there() -> None:
+    """A name that nothing has would be left out of the report in silence."""
+    assert [name for name in FULLY_COVERED if not (ROOT / name).is_file()] == []
+    assert [name for name in MODULES if not any((ROOT / source / name).is_file() for source in SOURCES)] == []
