@@ -143,6 +143,25 @@ def test_a_topic_that_is_not_there_takes_no_log_from_the_others(caplog: pytest.L
     assert warning.message == "dead letters hold what was delivered: the brokers have no such topic"
 
 
+def test_topics_that_are_missed_one_after_the_other_take_no_log_from_the_others() -> None:
+    class Forgetting(Logs):
+        """Brokers that don't list any more of the topics at each question."""
+
+        def read(self, wanted: Wanted, deadline: Deadline) -> Found:
+            missing = sorted(wanted.keys() - THERE)[:1]
+            if missing:
+                raise NowhereError("the brokers have no such topic", code=NO_SUCH_TOPIC, places=missing)
+            return super().read(wanted, deadline)
+
+    gone = [("gone", 1), ("never", 0)]
+    offsets: Offsets = {ORDERS: ((5, 5),), **dict.fromkeys(gone, ((3, 3),))}
+    letters = written(Forgetting({(ORDERS, 5): LOGGED}), offsets, knowing(*((place, 3) for place in gone)))
+    assert {at: letter.form for at, letter in letters.items()} == {
+        (ORDERS, 5): "original",
+        **{(place, 3): "as-delivered" for place in gone},
+    }
+
+
 @pytest.mark.parametrize("unknown", [0, 1, 4])
 def test_a_record_of_a_topic_that_is_not_there_stops_it_if_nobody_has_the_record(unknown: int) -> None:
     offsets = {ORDERS: ((5, 5),), NOWHERE_AT_ALL: ((0, 1), (4, 4))}
