@@ -13,6 +13,7 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.errors import LedgerError
 from kafka_maxcompute.ledger import marks
+from kafka_maxcompute.ledger import state as ledger_state
 from kafka_maxcompute.ledger.identity import Observed, check, genesis
 from kafka_maxcompute.ledger.operations import Empty, Mark, Release, Reset, Settle
 from kafka_maxcompute.offsets import contains
@@ -93,6 +94,14 @@ class TestTheFold:
         begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"))
         other = structs.replace(claim("t", 20, 29), marks={PLACE: Mark(29, "t", since)})
         assert marked(*begun, other, Settle(id="t")) == MARK
+
+    @pytest.mark.parametrize(("since", "last", "behind"), [(1, 1, 2), (1, 5, 6), (10, 10, 11), (10, 9, None)])
+    def test_a_claim_of_another_log_counts_from_where_the_mark_begins(
+        self, since: int, last: int, behind: int | None
+    ) -> None:
+        state = structs.replace(folded(*UNMARKED), marks={PLACE: Mark(20, "s", since)})
+        found = ledger_state._behind(state, claim("o", 0, last), state.marks)
+        assert found == ({} if behind is None else {PLACE: behind})
 
     def test_it_vouches_for_nothing_up_to_a_claim_that_does_not_tell_it(self) -> None:
         """A batch of the log before can be under way until then."""
