@@ -15,7 +15,7 @@ MOST_UNKNOWN = 20
 
 _STREAM = ("stream", "function", "trigger")
 _WINDOW = ("batch_records", "batch_seconds", "security_group")
-_SURVEY = (
+_PLAN = (
     *_STREAM,
     "create_table",
     "columns",
@@ -29,9 +29,9 @@ TAKEN: dict[str, tuple[str, ...]] = {
     action: ("action", "settings", *taken)
     for action, taken in {
         "bootstrap": (),
-        "plan": _SURVEY,
-        "apply": _SURVEY,
-        "status": _SURVEY,
+        "plan": _PLAN,
+        "apply": _PLAN,
+        "status": _PLAN,
         "test": (*_STREAM, "key", "value", "topic_partition", "wait_seconds", "probe"),
         "pause": _STREAM,
         "resume": (*_STREAM, "accept_risk", *_WINDOW),

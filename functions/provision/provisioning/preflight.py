@@ -1,4 +1,4 @@
-"""What has to hold before the first change; every fault at once. Pure: what was found comes from `facts`."""
+"""What has to hold before the first change; every fault at once. Pure: what was found comes from `preflight_facts`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from kafka_maxcompute.settings.advice import advice
 from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings
 from provisioning import network
 from provisioning.connector_resources import stream
+from provisioning.resources.broker_group import BrokerGroup
+from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.group import Group
-from provisioning.resources.topics import LOCAL, PARTITIONS, own_topics
+from provisioning.resources.topics import LOCAL, PARTITIONS, Topic, own_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from provisioning.preflight_facts import Facts
     from provisioning.request import Request
-    from provisioning.resource import Resource
     from provisioning.step import Step
 
 IN_SERVICE = frozenset({"2", "4"})
@@ -109,8 +110,8 @@ def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[s
 
 def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     """Local storage isn't to be had everywhere (D14)."""
-    created = _created(steps)
-    made = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL and topic in created]
+    created = _created_topics(steps)
+    made = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL and topic.name in created]
     if not made:
         return
     version = str((facts.instance.get("UpgradeServiceDetailInfo") or {}).get("Current2OpenSourceVersion", ""))
@@ -124,14 +125,17 @@ def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator
         yield f"topics {names} need local storage, which a serverless instance doesn't offer; take a Professional one"
 
 
-def _created(steps: Sequence[Step]) -> list[Resource]:
-    return [step.resource for step in steps if step.do == "create"]
+def _created_topics(steps: Sequence[Step]) -> set[str]:
+    """The names of topics that are to be created, by the service's API or by the brokers."""
+    return {
+        step.resource.name for step in steps if step.do == "create" and isinstance(step.resource, BrokerTopic | Topic)
+    }
 
 
 def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
-    created = _created(steps)
-    topics = [topic for topic in own_topics(request.settings) if topic in created]
-    groups = sum(isinstance(resource, Group) for resource in created)
+    created = _created_topics(steps)
+    topics = [topic for topic in own_topics(request.settings) if topic.name in created]
+    groups = sum(step.do == "create" and isinstance(step.resource, BrokerGroup | Group) for step in steps)
     needed = {
         "Topic": len(topics),
         "Partition": sum(PARTITIONS[topic.purpose] for topic in topics),
