@@ -52,7 +52,7 @@ from kafka_maxcompute.offsets import count  # noqa: E402
 from kafka_maxcompute.settings.destinations import Vouched  # noqa: E402
 from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
-from local_emulator.function_compute import instances, service, template  # noqa: E402
+from local_emulator.function_compute import instances, server, template  # noqa: E402
 from local_emulator.kafka.apache import ApacheBroker  # noqa: E402
 from local_emulator.kafka.broker import open_broker  # noqa: E402
 from local_emulator.kafka.embedded import EmbeddedBroker  # noqa: E402
@@ -185,7 +185,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     loaded = template.load(ROOT / "template.yml", {f"CONNECTOR_{key.upper()}": value for key, value in given.items()})
     function = loaded.functions["sink"]
     sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
-    with service.start(sink, credentials=instances.Credentials(KEY, SECRET), instances=1) as running_functions:
+    with server.start(sink, credentials=instances.Credentials(KEY, SECRET), instances=1) as running_functions:
         invoker = Invoker(running_functions.endpoint, function.name, access_key_id=KEY, access_key_secret=SECRET)
         yield Function(settings, maxcompute, invoker)
 

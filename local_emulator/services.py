@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
+from local_emulator.control_plane.alikafka.assumptions import KafkaRules
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
-from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.maxcompute_keys import directory, registrar

@@ -14,7 +14,7 @@ from local_emulator.maxcompute.keys import ACCOUNTS
 
 if TYPE_CHECKING:
     from local_emulator.maxcompute import server
-    from local_emulator.maxcompute.security import TemporaryKey
+    from local_emulator.maxcompute.authentication import TemporaryKey
 
 PROJECT = "connector_test"
 ROLE = "RAM$1000000000000001:role/aliyunkafkamaxcomputeuser1"

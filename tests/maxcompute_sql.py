@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA
 from local_emulator.maxcompute.sql import engine
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.store import Store

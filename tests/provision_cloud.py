@@ -24,8 +24,8 @@ from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.function_compute import template as function_template
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.maxcompute import server as maxcompute
+from local_emulator.maxcompute.authentication import Credential
 from local_emulator.maxcompute.keys import ACCOUNTS
-from local_emulator.maxcompute.security import Credential
 from provisioning import invocation
 from provisioning.request import read
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.types import DataType, simple
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane import policies
 from local_emulator.control_plane.errors import Refusal, RefusedError
-from local_emulator.control_plane.policies import Verdict
+from local_emulator.control_plane.ram import policy_language
 from local_emulator.control_plane.ram.entities import Ram
+from local_emulator.control_plane.ram.policy_language import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,10 +28,10 @@ def check(state: State, key: AccessKey, permission: str, resource: str, context:
     holder = ram.user(principal.name) if principal.kind == "RAMUser" else ram.role(principal.name)
     # A role that was created again has another id: keys of the old one are good for nothing.
     documents = ram.documents(holder.policies) if holder and holder.id == principal.id else []
-    verdict = policies.judge(documents, permission, resource, context)
+    verdict = policy_language.judge(documents, permission, resource, context)
     source = "AccountLevelIdentityBasedPolicy"
     if verdict is Verdict.ALLOWED and key.policy:
-        verdict, source = policies.judge([key.policy], permission, resource, context), "SessionPolicy"
+        verdict, source = policy_language.judge([key.policy], permission, resource, context), "SessionPolicy"
     if verdict is Verdict.ALLOWED:
         return
     raise RefusedError(

@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane import access
-from local_emulator.control_plane.alikafka.rules import KafkaRules
+from local_emulator.control_plane.alikafka.assumptions import KafkaRules
 from local_emulator.control_plane.errors import GATEWAY_CODES, ApiError, Refusal, RefusedError, invalid, missing
-from local_emulator.control_plane.event_bridge.rules import EventBridgeRules
+from local_emulator.control_plane.eventbridge.assumptions import EventBridgeRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.maxcompute.access.names import ROLE_PREFIX
-from local_emulator.maxcompute.security import Accounts, Credential
+from local_emulator.maxcompute.authentication import Accounts, Credential
 
 if TYPE_CHECKING:
     from collections.abc import Callable

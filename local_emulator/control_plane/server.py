@@ -15,12 +15,12 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from local_emulator.control_plane import call_faults, dispatch, sts
+from local_emulator.control_plane import dispatch, faults, sts
 from local_emulator.control_plane.authentication import Gate
-from local_emulator.control_plane.catalog import PRODUCTS
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
 from local_emulator.control_plane.errors import ApiError, RefusedError
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.products import PRODUCTS
 from local_emulator.control_plane.ram.users import add_user
 from local_emulator.control_plane.request_log import Entry, RequestLog, without_secrets
 from local_emulator.control_plane.signature import SIGNATURE_PARAMETERS, Message
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from local_emulator.control_plane.dispatch import Product
-    from local_emulator.control_plane.event_bridge.running import RunningStreams
+    from local_emulator.control_plane.eventbridge.running import RunningStreams
 
 LOGGER = logging.getLogger(__name__)
 ACCOUNT_ID = "1000000000000001"
@@ -107,7 +107,7 @@ class ControlPlane:
             for route, action in product.routes.items():
                 method, _, path = route.partition(" ")
                 app.router.add_route(method, path, partial(self._answer, product=product, action=action))
-        call_faults.install(app, PRODUCTS, self.clock)
+        faults.install(app, PRODUCTS, self.clock)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
@@ -132,7 +132,7 @@ class ControlPlane:
         work = _Work(request, product, action, parameters, form, str(uuid.uuid4()).upper())
         if product is None:
             return await self._carry_out(work)
-        response = await call_faults.inject(
+        response = await faults.inject(
             request, product, action, lambda _: self._carry_out(work), partial(_refusal, work=work)
         )
         if not work.logged:

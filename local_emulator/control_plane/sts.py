@@ -7,13 +7,12 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane import policies
 from local_emulator.control_plane.dispatch import Action, Product
 from local_emulator.control_plane.errors import ApiError, invalid
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
-from local_emulator.control_plane.policies import PolicyError
-from local_emulator.control_plane.ram import names
+from local_emulator.control_plane.ram import names, policy_language
 from local_emulator.control_plane.ram.entities import Ram
+from local_emulator.control_plane.ram.policy_language import PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +59,7 @@ def assume_role(call: Call) -> dict[str, object]:
         raise ApiError(404, "EntityNotExist.Role", f"The specified Role not exists: {arn}.")
     who = call.principal
     own = f"acs:ram::{who.account}:role/{who.name}" if who.kind == "AssumedRoleUser" else who.arn
-    if not policies.trusts(role.trust, identities=[f"acs:ram::{who.account}:root", own]):
+    if not policy_language.trusts(role.trust, identities=[f"acs:ram::{who.account}:root", own]):
         raise ApiError(
             403,
             "NoPermission",
@@ -91,7 +90,7 @@ def issue_to_service(
     """
     with state.lock:
         found = state.part(Ram).existing_role(role)
-        if not policies.trusts(found.trust, services=[service]):
+        if not policy_language.trusts(found.trust, services=[service]):
             raise ApiError(403, "NoPermission", f"The trust policy of the role {found.name} does not name {service}.")
         principal = Principal("AssumedRoleUser", account, found.id, found.name, service.partition(".")[0])
         issued = state.part(AccessKeys).issue_temporary(principal, now, life)
@@ -105,7 +104,7 @@ def _session_policy(call: Call) -> str:
         raise invalid("Policy", f"at most {_POLICY_LENGTH} characters", f"{len(text)} of them", "Length")
     try:
         if text:
-            policies.parse(text)
+            policy_language.parse(text)
     except PolicyError as error:
         raise ApiError(
             400, "InvalidParameter.PolicyGrammar", f"The parameter Policy has not passed grammar check: {error}."

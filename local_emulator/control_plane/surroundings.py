@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane.event_bridge.running import RunningStreams
+from local_emulator.control_plane.eventbridge.running import RunningStreams
 from local_emulator.control_plane.function_compute.entities import Functions
 
 if TYPE_CHECKING:

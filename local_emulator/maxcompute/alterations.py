@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from local_emulator.maxcompute.catalog import Column, Table
+from local_emulator.maxcompute.entities import Column, Table
 from local_emulator.maxcompute.errors import ServiceError, invalid
 from local_emulator.maxcompute.snapshot import physical_name
 from local_emulator.maxcompute.types import quoted

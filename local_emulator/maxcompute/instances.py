@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from local_emulator.maxcompute.access.permissions import Access
-    from local_emulator.maxcompute.catalog import Column, Project, Table
-    from local_emulator.maxcompute.security import Principal
+    from local_emulator.maxcompute.authentication import Principal
+    from local_emulator.maxcompute.entities import Column, Project, Table
     from local_emulator.maxcompute.store import Store
 
 LOGGER = logging.getLogger(__name__)

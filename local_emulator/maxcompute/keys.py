@@ -10,8 +10,8 @@ from aiohttp import web
 
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
+from local_emulator.maxcompute.authentication import Accounts, Principal
 from local_emulator.maxcompute.instances import Instances
-from local_emulator.maxcompute.security import Accounts, Principal
 from local_emulator.maxcompute.store import Store
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from local_emulator.maxcompute.errors import invalid
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 
 @dataclass(frozen=True, slots=True)

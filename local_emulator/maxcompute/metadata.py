@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.catalog import Partition, Project, Table, table_from_json, table_to_json
+from local_emulator.maxcompute.entities import Partition, Project, Table, table_from_json, table_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

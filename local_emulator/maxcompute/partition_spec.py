@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.errors import invalid
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 _PAIR = re.compile(r"""\s*([^=,/\s]+)\s*=\s*(?:'([^']*)'|"([^"]*)"|((?!['\"])[^,/]*?))\s*(?:[,/]|\Z)""")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from decimal import Decimal
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
     from local_emulator.maxcompute.types import DataType
 
 NULL = "\\N"

@@ -15,7 +15,7 @@ from local_emulator.maxcompute.types import BIGINT_RANGE, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 # The column behind the table's own that says of a change by key whether the row goes.
 DELETED = "__deleted"

@@ -21,8 +21,9 @@ from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.maxcompute.access.names import Account
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
+from local_emulator.maxcompute.authentication import Accounts, Credential
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.fault_injection import inject
+from local_emulator.maxcompute.faults import inject
 from local_emulator.maxcompute.instances import Instances
 from local_emulator.maxcompute.keys import (
     ACCESS,
@@ -40,7 +41,6 @@ from local_emulator.maxcompute.limits import Limits
 from local_emulator.maxcompute.operations import NAMES
 from local_emulator.maxcompute.refusals import refusal
 from local_emulator.maxcompute.rest import routes as rest
-from local_emulator.maxcompute.security import Accounts, Credential
 from local_emulator.maxcompute.store import Store
 from local_emulator.maxcompute.traffic import TRAFFIC, Traffic, count
 from local_emulator.maxcompute.tunnel import routes as tunnel

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import duckdb
     from typing_extensions import Self
 
-    from local_emulator.maxcompute.catalog import Column, Table
     from local_emulator.maxcompute.database import Database
+    from local_emulator.maxcompute.entities import Column, Table
 
 BATCH_ROWS = 65_536
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Partition, Project, Table
 from local_emulator.maxcompute.database import Database
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA, Partition, Project, Table
 from local_emulator.maxcompute.errors import ServiceError, invalid, missing_partition, missing_project, missing_table
 from local_emulator.maxcompute.limits import Limits
 from local_emulator.maxcompute.metadata import Change, Metadata

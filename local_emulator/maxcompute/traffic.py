@@ -24,7 +24,7 @@ from local_emulator.maxcompute.tunnel.errors import tunnel_error
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
     from local_emulator.maxcompute.limits import Limits
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

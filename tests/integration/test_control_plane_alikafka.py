@@ -12,8 +12,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
+from local_emulator.control_plane.alikafka.assumptions import KafkaRules
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
-from local_emulator.control_plane.alikafka.rules import KafkaRules
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ACCOUNT, policy, refused

@@ -10,7 +10,7 @@ from alibabacloud_ram20150501 import models as m
 from alibabacloud_resourcemanager20200331 import models as rm
 
 from local_emulator.control_plane import server
-from local_emulator.control_plane.policies import PolicyError
+from local_emulator.control_plane.ram.policy_language import PolicyError
 from tests.control_plane_clients import ACCOUNT, policy, ram, refused, resource_manager, sts, trust
 
 if TYPE_CHECKING:

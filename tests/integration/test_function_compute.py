@@ -17,14 +17,14 @@ import requests
 import yaml
 from fc2.fc_exceptions import FcError
 
-from local_emulator.function_compute import service, template
+from local_emulator.function_compute import server, template
 from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.instances import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Deploy = Callable[..., service.Service]
+    Deploy = Callable[..., server.Service]
 
 KEYS = Credentials("test-id", "test-secret", "test-token")
 
@@ -32,7 +32,7 @@ KEYS = Credentials("test-id", "test-secret", "test-token")
 @pytest.fixture
 def deploy(tmp_path: Path) -> Iterator[Deploy]:
     """Serve one function, `demo`, whose index.py is the given source; keywords are its props."""
-    running: list[service.Service] = []
+    running: list[server.Service] = []
 
     def start(
         source: str,
@@ -41,7 +41,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         log_folder: Path | None = None,
         role_credentials: Callable[[template.Function], Credentials] | None = None,
         **props: Any,
-    ) -> service.Service:
+    ) -> server.Service:
         (tmp_path / "code").mkdir()
         (tmp_path / "code/index.py").write_text(source, encoding="utf-8")
         written = {
@@ -57,7 +57,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         (tmp_path / "template.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
         loaded = template.load(tmp_path / "template.yml", {})
         running.append(
-            service.start(
+            server.start(
                 loaded,
                 credentials=KEYS,
                 role_credentials=role_credentials,
@@ -72,17 +72,17 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         each.stop()
 
 
-def client(running: service.Service, **changes: str) -> fc2.Client:
+def client(running: server.Service, **changes: str) -> fc2.Client:
     keys = {"accessKeyID": KEYS.access_key_id, "accessKeySecret": KEYS.access_key_secret, **changes}
     return fc2.Client(endpoint=running.endpoint, **keys)
 
 
-def invoke(running: service.Service, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
+def invoke(running: server.Service, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
     named = {f"x-fc-{name.replace('_', '-')}": value for name, value in headers.items()}
     return client(running).invoke_function("any.LATEST", "demo", payload=event, headers=named)
 
 
-def failure(running: service.Service, event: bytes = b"") -> dict[str, Any]:
+def failure(running: server.Service, event: bytes = b"") -> dict[str, Any]:
     """The error body of an invocation that has to fail in the function."""
     with pytest.raises(FcError) as caught:
         invoke(running, event)
@@ -108,7 +108,7 @@ def test_the_event_arrives_as_bytes_up_to_32_mb(deploy: Deploy) -> None:
         "import hashlib\ndef handler(event, context):\n    return repr(type(event)) + hashlib.sha256(event).hexdigest()"
     )
     running = deploy(source)
-    largest = bytes(range(256)) * (service.SYNC_BYTES // 256)
+    largest = bytes(range(256)) * (server.SYNC_BYTES // 256)
     assert invoke(running, largest).data.decode() == "<class 'bytes'>" + hashlib.sha256(largest).hexdigest()
     with pytest.raises(FcError) as caught:
         invoke(running, largest + b"x")
@@ -121,7 +121,7 @@ def test_stop_waits_for_no_client_that_never_ends_its_request(deploy: Deploy) ->
     host, _, port = running.endpoint.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as client:
         head = f"POST /2023-03-30/functions/demo/invocations HTTP/1.1\r\nHost: {host}\r\n"
-        client.sendall(f"{head}Content-Length: {service.SYNC_BYTES + 1}\r\n\r\nx".encode())
+        client.sendall(f"{head}Content-Length: {server.SYNC_BYTES + 1}\r\n\r\nx".encode())
         assert client.recv(12) == b"HTTP/1.1 400"
         running.stop()
 
@@ -280,7 +280,7 @@ def test_an_asynchronous_invocation_is_accepted_and_runs(deploy: Deploy, tmp_pat
     assert requests.post(url, data=b"later", headers=headers, timeout=30).status_code == 202
     wait_for(lambda: any("FC Invoke End" in line for line in running.logs("demo")))
     assert (tmp_path / "event").read_bytes() == b"later"
-    answer = requests.post(url, data=b"x" * (service.ASYNC_BYTES + 1), headers=headers, timeout=30)
+    answer = requests.post(url, data=b"x" * (server.ASYNC_BYTES + 1), headers=headers, timeout=30)
     assert (answer.status_code, answer.json()["Code"]) == (400, "EntityTooLarge")
 
 

@@ -10,7 +10,7 @@ import fc2
 import pytest
 from fc2.fc_exceptions import FcError
 
-from local_emulator.function_compute import service, template
+from local_emulator.function_compute import server, template
 from local_emulator.function_compute.instances import Credentials
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ NAME = "maxcompute-sink-kafka-maxcompute-sink"
 
 
 @pytest.fixture
-def misconfigured() -> Iterator[service.Service]:
+def misconfigured() -> Iterator[server.Service]:
     wrong = {"CONNECTOR_MODE": "BOTH", "CONNECTOR_FORMAT": "XML", "CONNECTOR_TABLE": "no table"}
     loaded = template.load(ROOT / "template.yml", wrong)
-    with service.start(loaded, credentials=Credentials("test-id", "test-secret")) as running:
+    with server.start(loaded, credentials=Credentials("test-id", "test-secret")) as running:
         yield running
 
 
-def test_wrong_settings_fail_the_initializer_with_all_faults(misconfigured: service.Service) -> None:
+def test_wrong_settings_fail_the_initializer_with_all_faults(misconfigured: server.Service) -> None:
     client = fc2.Client(endpoint=misconfigured.endpoint, accessKeyID="test-id", accessKeySecret="test-secret")
     for _ in range(2):  # each time in a fresh instance
         with pytest.raises(FcError) as caught:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local_emulator.control_plane import server as control_plane
-from local_emulator.function_compute import service, template
+from local_emulator.function_compute import server, template
 from local_emulator.function_compute.instances import Credentials
 from local_emulator.maxcompute import server as maxcompute
 
@@ -73,7 +73,7 @@ def places() -> Iterator[dict[str, Place]]:
         urls = {
             "control": parts.enter_context(control_plane.start()).url,
             "maxcompute": parts.enter_context(maxcompute.start()).endpoint,
-            "functions": parts.enter_context(service.start(functions, credentials=Credentials("ak", "sk"))).endpoint,
+            "functions": parts.enter_context(server.start(functions, credentials=Credentials("ak", "sk"))).endpoint,
         }
         yield {name: (str(urlsplit(url).hostname), int(urlsplit(url).port or 0)) for name, url in urls.items()}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from odps.tunnel.tabletunnel import TableUploadSession
 
-    from local_emulator.maxcompute.security import TemporaryKey
+    from local_emulator.maxcompute.authentication import TemporaryKey
 
 TABLE = f"/projects/{PROJECT}/tables/t"
 PROJECT_PATH = f"/api/projects/{PROJECT}"

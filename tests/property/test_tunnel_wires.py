@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.tunnel import arrow_wire, compression, record_rows, record_wire
 from local_emulator.maxcompute.tunnel.wires import Wire

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local_emulator.control_plane.event_bridge import definition
-from local_emulator.control_plane.event_bridge.entities import Stream
-from local_emulator.control_plane.event_bridge.running import RunningStreams
+from local_emulator.control_plane.eventbridge import definition
+from local_emulator.control_plane.eventbridge.entities import Stream
+from local_emulator.control_plane.eventbridge.running import RunningStreams
 from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
 from local_emulator.eventbridge.progress import State
 from local_emulator.eventbridge.stream import EventStream, StreamError

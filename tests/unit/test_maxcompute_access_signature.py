@@ -10,8 +10,8 @@ import pytest
 
 from local_emulator.foundation.clock import Clock
 from local_emulator.maxcompute.access.names import Account
+from local_emulator.maxcompute.authentication import Accounts, Credential, TemporaryKey
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.security import Accounts, Credential, TemporaryKey
 from local_emulator.maxcompute.signature import canonical_strings, sign_v2, sign_v4
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from local_emulator.maxcompute.catalog import Column, Table
+from local_emulator.maxcompute.entities import Column, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.limits import NO_LIMITS, Limits, changed
 from local_emulator.maxcompute.traffic import Traffic

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.result_text import csv_text
 from local_emulator.maxcompute.types import parse_type
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from google_crc32c import value as crc32c
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.tunnel import record_wire
 from local_emulator.maxcompute.types import parse_type

@@ -12,7 +12,7 @@ from odps.models import Record, TableSchema
 from odps.tunnel.io.reader import TunnelRecordReader
 from odps.tunnel.io.writer import BaseRecordWriter
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.tunnel import record_wire
 from local_emulator.maxcompute.types import parse_type
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane.dispatch import Call
-from local_emulator.control_plane.event_bridge import lifecycle
+from local_emulator.control_plane.eventbridge import lifecycle
 from local_emulator.control_plane.function_compute import triggers
 from local_emulator.control_plane.function_compute.entities import Triggers
 from local_emulator.control_plane.identity import AccessKeys

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane.dispatch import Reply
 from local_emulator.control_plane.errors import ApiError
-from local_emulator.control_plane.event_bridge import lifecycle
-from local_emulator.control_plane.event_bridge.entities import EventStreams, Stream
+from local_emulator.control_plane.eventbridge import lifecycle
+from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.function_compute.entities import Trigger, Triggers
 from local_emulator.control_plane.function_compute.functions import existing as existing_function
 from local_emulator.control_plane.function_compute.functions import function_arn, page, stamp

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane import policies
 from local_emulator.control_plane.errors import ApiError, invalid
-from local_emulator.control_plane.policies import PolicyError
-from local_emulator.control_plane.ram import names, system_policies
+from local_emulator.control_plane.ram import names, policy_language, system_policies
 from local_emulator.control_plane.ram.entities import Policy, Ram, Role, User, Version
+from local_emulator.control_plane.ram.policy_language import PolicyError
 from local_emulator.control_plane.ram.roles import policy_type
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def _document(call: Call) -> str:
     if len(text) > DOCUMENT_LENGTH:
         raise invalid("PolicyDocument", f"at most {DOCUMENT_LENGTH} characters", f"{len(text)} of them", "Length")
     try:
-        policies.parse(text)
+        policy_language.parse(text)
     except PolicyError as error:
         raise names.malformed(error) from None
     return text

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane import policies
 from local_emulator.control_plane.errors import ApiError, invalid
-from local_emulator.control_plane.policies import PolicyError
-from local_emulator.control_plane.ram import names
+from local_emulator.control_plane.ram import names, policy_language
 from local_emulator.control_plane.ram.entities import Attachment, PolicyType, Ram, Role, new_id
+from local_emulator.control_plane.ram.policy_language import PolicyError
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
@@ -175,7 +174,7 @@ def _trust(parameter: str, text: str) -> str:
     if len(text) > TRUST_LENGTH:
         raise invalid(parameter, f"at most {TRUST_LENGTH} characters", f"{len(text)} of them", "Length")
     try:
-        policies.parse_trust(text)
+        policy_language.parse_trust(text)
     except PolicyError as error:
         raise names.malformed(error) from None
     return text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane import policies
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.ram import policy_language
 from local_emulator.control_plane.ram.entities import Attachment, Policy, Ram, User, Version, new_id
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def add_user(state: State, account: str, name: str, now: datetime, *documents: s
     A user of that name gets these policies in place of those it had; its older keys stay good.
     """
     for document in documents:
-        policies.parse(document)
+        policy_language.parse(document)
     with state.lock:
         ram = state.part(Ram)
         user = ram.users.setdefault(name.lower(), User(new_id().replace("3", "2", 1), name))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from local_emulator.maxcompute.access.objects import Securable
-    from local_emulator.maxcompute.catalog import Project
+    from local_emulator.maxcompute.entities import Project
     from local_emulator.maxcompute.store import Store
 
 

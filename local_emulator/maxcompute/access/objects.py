@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Project, Table
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA, Project, Table
 
 PROJECT, TABLE, INSTANCE = "project", "table", "instance"
 ALL = "All"

@@ -17,12 +17,12 @@ from local_emulator.maxcompute.access.grants import Grants, role_grantee, user_g
 from local_emulator.maxcompute.access.members import BUILT_IN_ROLES, SUPER_ADMINISTRATOR, Members
 from local_emulator.maxcompute.access.objects import PROJECT, Securable, of_project, of_table
 from local_emulator.maxcompute.access.policies import Policies, judge
-from local_emulator.maxcompute.catalog import Project, Table
+from local_emulator.maxcompute.entities import Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 
 if TYPE_CHECKING:
     from local_emulator.maxcompute.access.names import Account
-    from local_emulator.maxcompute.security import Principal
+    from local_emulator.maxcompute.authentication import Principal
     from local_emulator.maxcompute.store import Store
 
 Target: TypeAlias = Project | Table | Securable

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.access.objects import Securable
     from local_emulator.maxcompute.access.permissions import Access
     from local_emulator.maxcompute.access.statements import Place, Statement
-    from local_emulator.maxcompute.catalog import Project, Table
+    from local_emulator.maxcompute.authentication import Principal
+    from local_emulator.maxcompute.entities import Project, Table
     from local_emulator.maxcompute.instances import Instances
-    from local_emulator.maxcompute.security import Principal
     from local_emulator.maxcompute.store import Store
 
 RUNNING, TERMINATED, FAILED = "RUNNING", "TERMINATED", "FAILED"

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from aiohttp import web
 
 from local_emulator.maxcompute.access.objects import of_instance
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import ServiceError, invalid
 from local_emulator.maxcompute.instances import Instance, Job, TaskStatus, settings_of
 from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL, STORE, in_thread

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from local_emulator.maxcompute.catalog import Partition, Table
+    from local_emulator.maxcompute.entities import Partition, Table
 
 
 async def partition(request: web.Request, table: Table) -> web.Response:

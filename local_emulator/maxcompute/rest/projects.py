@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from xml.etree.ElementTree import Element
 
-    from local_emulator.maxcompute.catalog import Project
+    from local_emulator.maxcompute.entities import Project
 
 REGION = "local"
 # What odpscmd and the SDKs look at.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import missing
 from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL
 from local_emulator.maxcompute.rest.projects import project_of
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from local_emulator.maxcompute.catalog import Project
+    from local_emulator.maxcompute.entities import Project
 
 
 def schema_of(request: web.Request) -> str:

@@ -13,7 +13,7 @@ from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.rest.xml import body, element, read, reply
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Project
+    from local_emulator.maxcompute.entities import Project
 
 _PROTECTION = "ProjectProtection"
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
-    from local_emulator.maxcompute.catalog import Column, Table, TruncatedTime
+    from local_emulator.maxcompute.entities import Column, Table, TruncatedTime
     from local_emulator.maxcompute.store import Store
 
 PREVIEW_ROWS = 10_000  # the service's own bound of ?data

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from local_emulator.maxcompute.access.members import Members, User
-    from local_emulator.maxcompute.catalog import Project
+    from local_emulator.maxcompute.entities import Project
 
 
 async def list_users(request: web.Request) -> web.Response:

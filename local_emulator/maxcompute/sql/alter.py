@@ -18,7 +18,7 @@ from local_emulator.maxcompute.sql.values import INTEGERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from local_emulator.maxcompute.catalog import Column, Table
+    from local_emulator.maxcompute.entities import Column, Table
     from local_emulator.maxcompute.sql.script import Reader
     from local_emulator.maxcompute.store import Alteration
 

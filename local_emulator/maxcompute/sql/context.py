@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Project, Table
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA, Column, Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.snapshot import conform
 from local_emulator.maxcompute.sql.errors import (

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.alterations import check_columns
-from local_emulator.maxcompute.catalog import DEFAULT_SCHEMA, Column, Table
+from local_emulator.maxcompute.entities import DEFAULT_SCHEMA, Column, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.context import Context, Outcome
 from local_emulator.maxcompute.sql.dialect import parse_query

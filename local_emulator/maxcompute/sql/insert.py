@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 _INSERT_PARTS = frozenset({"this", "expression", "overwrite", "with_"})
 _TARGET_PARTS = frozenset({"this", "db", "catalog", "partition"})

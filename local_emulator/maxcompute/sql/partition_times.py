@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.catalog import Column, TruncatedTime
+from local_emulator.maxcompute.entities import Column, TruncatedTime
 from local_emulator.maxcompute.sql.errors import semantic_error
 from local_emulator.maxcompute.sql.values import Value, cast
 from local_emulator.maxcompute.types import STRING

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.sql.errors import Position, semantic_error, unsupported
 from local_emulator.maxcompute.sql.expressions import Expressions
 from local_emulator.maxcompute.sql.scope import Output, Relation, Scope
@@ -18,7 +18,7 @@ from local_emulator.maxcompute.types import BIGINT, STRING, quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 _SELECT_PARTS = frozenset(
     {"hint", "expressions", "from_", "joins", "laterals", "where", "group", "having", "order", "limit", "offset"}

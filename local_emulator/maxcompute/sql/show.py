@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from local_emulator.maxcompute.catalog import Column, Table
+    from local_emulator.maxcompute.entities import Column, Table
     from local_emulator.maxcompute.sql.script import Reader
 
 _WIDTH = 84

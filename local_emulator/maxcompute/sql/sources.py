@@ -14,7 +14,7 @@ from local_emulator.maxcompute.types import BIGINT, STRING, quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
     from local_emulator.maxcompute.sql.query import Translator
     from local_emulator.maxcompute.sql.scope import Scope
 

@@ -13,7 +13,7 @@ from local_emulator.maxcompute.tunnel.compression import LARGEST_BODY
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 # Tells the Java SDK that datetimes are milliseconds since 1970 UTC, as the record stream has them.
 SESSION_HEADERS = {"odps-tunnel-date-transform": "true"}

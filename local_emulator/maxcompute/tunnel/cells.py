@@ -18,7 +18,7 @@ from local_emulator.maxcompute.types import BIGINT_RANGE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
 
 MAX_FIELD_SIZE = 8 << 20  # bytes; the service's limit of a cell
 _SIZED = frozenset({"string", "binary", "json", "varchar", "char"})

@@ -20,7 +20,7 @@ from local_emulator.maxcompute.tunnel.downloads import (
     row_range,
     table_resource,
 )
-from local_emulator.maxcompute.tunnel.partition_spec import parse_spec, requested_spec
+from local_emulator.maxcompute.tunnel.partition_parameter import parse_spec, requested_spec
 from local_emulator.maxcompute.tunnel.wires import wanted_wire
 
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from local_emulator.maxcompute.catalog import Column, Table
+    from local_emulator.maxcompute.entities import Column, Table
     from local_emulator.maxcompute.snapshot import Snapshot
     from local_emulator.maxcompute.store import Store
 

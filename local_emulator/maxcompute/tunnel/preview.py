@@ -14,7 +14,7 @@ from local_emulator.maxcompute.tunnel.record_columns import split_seconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
     from local_emulator.maxcompute.store import Store
 
 MOST_ROWS = 10_000  # what the service gives without, and at most with, a limit

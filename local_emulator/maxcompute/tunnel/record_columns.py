@@ -18,7 +18,7 @@ from local_emulator.maxcompute.tunnel.errors import malformed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
     from local_emulator.maxcompute.types import DataType
 
 VARINT, FIXED_64, DELIMITED, FIXED_32 = 0, 1, 2, 5

@@ -37,7 +37,7 @@ from local_emulator.maxcompute.tunnel.varints import IrregularError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
 
 END_TAG = varint(END_RECORD << 3 | VARINT)
 # A record's last position may be followed by a tag, a length and two varints that aren't there.

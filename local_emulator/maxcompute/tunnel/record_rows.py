@@ -35,7 +35,7 @@ from local_emulator.maxcompute.tunnel.record_columns import (
 )
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
     from local_emulator.maxcompute.types import DataType
 
 _MASK_32, _MASK_64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF

@@ -31,7 +31,7 @@ from local_emulator.maxcompute.tunnel.varints import IrregularError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
 
 # A window's columns stay in the processor's cache, and the cost of a kernel's call is spread over thousands of rows.
 _WINDOW_BYTES = 2 << 20

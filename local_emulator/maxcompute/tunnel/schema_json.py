@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local_emulator.maxcompute.catalog import Column, Table
+    from local_emulator.maxcompute.entities import Column, Table
 
 
 def table_schema(table: Table) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from local_emulator.maxcompute.catalog import table_to_json
+from local_emulator.maxcompute.entities import table_to_json
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.tunnel import blocks, session_directories
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
     from local_emulator.maxcompute.store import Store
     from local_emulator.maxcompute.tunnel.blocks import Block
 

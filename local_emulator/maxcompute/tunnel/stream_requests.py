@@ -9,13 +9,13 @@ from aiohttp import web
 from local_emulator.maxcompute.keys import ADDRESS, in_thread
 from local_emulator.maxcompute.tunnel.answers import flag, number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
-from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
+from local_emulator.maxcompute.tunnel.partition_parameter import named_spec, requested_spec
 from local_emulator.maxcompute.tunnel.slots import SLOTS, slotted_body
 from local_emulator.maxcompute.tunnel.streams import Pack, Streams, StreamSession
 from local_emulator.maxcompute.tunnel.wires import sent_wire
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 STREAMS = web.AppKey("STREAMS", Streams)
 SLOT_HEADER, ROUTE_HEADER, BATCH_HEADER = "odps-tunnel-slot-num", "odps-tunnel-routed-server", "odps-tunnel-batch-id"

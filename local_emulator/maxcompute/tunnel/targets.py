@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 
 if TYPE_CHECKING:
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
     from local_emulator.maxcompute.store import Store
 
 

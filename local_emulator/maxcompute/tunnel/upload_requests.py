@@ -7,7 +7,7 @@ from aiohttp import web
 from local_emulator.maxcompute.keys import in_thread
 from local_emulator.maxcompute.tunnel.answers import body, flag, joined, number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
-from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
+from local_emulator.maxcompute.tunnel.partition_parameter import named_spec, requested_spec
 from local_emulator.maxcompute.tunnel.uploads import Uploads, UploadSession
 from local_emulator.maxcompute.tunnel.wires import sent_wire
 

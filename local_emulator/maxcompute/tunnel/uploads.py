@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from local_emulator.maxcompute.catalog import Table, table_from_json
+from local_emulator.maxcompute.entities import Table, table_from_json
 from local_emulator.maxcompute.tunnel import blocks, session_directories
 from local_emulator.maxcompute.tunnel.blocks import Block
 from local_emulator.maxcompute.tunnel.cells import MAX_FIELD_SIZE, checked

@@ -10,7 +10,7 @@ from aiohttp import web
 from local_emulator.maxcompute.keys import ADDRESS, in_thread
 from local_emulator.maxcompute.tunnel.answers import number, requested_table, session_answer
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
-from local_emulator.maxcompute.tunnel.partition_spec import named_spec, requested_spec
+from local_emulator.maxcompute.tunnel.partition_parameter import named_spec, requested_spec
 from local_emulator.maxcompute.tunnel.slots import SLOTS, slotted_body
 from local_emulator.maxcompute.tunnel.upserts import COMMITTING, LONGEST_LIFE, Upserts, UpsertSession
 from local_emulator.maxcompute.tunnel.wires import sent_wire

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from local_emulator.maxcompute.catalog import Column
+from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.rows import DELETED
 from local_emulator.maxcompute.tunnel.cells import checked
 from local_emulator.maxcompute.tunnel.errors import malformed, tunnel_error
@@ -22,7 +22,7 @@ from local_emulator.maxcompute.types import parse_type
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
     from local_emulator.maxcompute.tunnel.wires import Wire
 
 EXTRA_COLUMNS = tuple(

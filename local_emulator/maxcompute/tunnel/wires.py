@@ -12,7 +12,7 @@ from local_emulator.maxcompute.tunnel import arrow_wire, compression, record_wir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from local_emulator.maxcompute.catalog import Column
+    from local_emulator.maxcompute.entities import Column
 
 
 @dataclass(frozen=True, slots=True)

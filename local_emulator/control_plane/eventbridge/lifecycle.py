@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from local_emulator.control_plane.alikafka import groups
 from local_emulator.control_plane.alikafka.entities import IN_SERVICE, Kafka
 from local_emulator.control_plane.alikafka.instances import topics_of
-from local_emulator.control_plane.event_bridge import definition
-from local_emulator.control_plane.event_bridge.entities import EventStreams, Stream
+from local_emulator.control_plane.eventbridge import definition
+from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.ram.service_linked import PREFIX, SERVICES
 from local_emulator.eventbridge.progress import State

@@ -11,7 +11,7 @@ from local_emulator.maxcompute.tunnel.errors import tunnel_error
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local_emulator.maxcompute.catalog import Table
+    from local_emulator.maxcompute.entities import Table
 
 
 def requested_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...]:

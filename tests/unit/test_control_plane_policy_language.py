@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from local_emulator.control_plane.policies import PolicyError, Verdict, judge, parse, parse_trust, trusts
+from local_emulator.control_plane.ram.policy_language import PolicyError, Verdict, judge, parse, parse_trust, trusts
 
 pytestmark = pytest.mark.quick
 

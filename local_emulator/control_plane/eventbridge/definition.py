@@ -11,7 +11,7 @@ from local_emulator.eventbridge.config import DEAD_LETTER_ARN, SOURCE_KEYS, VALU
 from local_emulator.eventbridge.section import Section
 
 if TYPE_CHECKING:
-    from local_emulator.control_plane.event_bridge.entities import Stream
+    from local_emulator.control_plane.eventbridge.entities import Stream
 
 RETRIES = ("BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY")
 _TRIPLE = ("Form", "Value", "Template")

@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from local_emulator.maxcompute.catalog import Column, Table
+from local_emulator.maxcompute.entities import Column, Table
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.tunnel.partition_spec import requested_spec
+from local_emulator.maxcompute.tunnel.partition_parameter import requested_spec
 from local_emulator.maxcompute.types import STRING
 
 pytestmark = pytest.mark.quick

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.dispatch import Action, Product
 from local_emulator.control_plane.errors import ApiError, Refusal
-from local_emulator.control_plane.event_bridge import streams
+from local_emulator.control_plane.eventbridge import streams
 from local_emulator.control_plane.ram import service_linked
 from local_emulator.control_plane.ram.entities import Ram
 

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane.errors import ApiError
-from local_emulator.control_plane.event_bridge import definition, lifecycle
-from local_emulator.control_plane.event_bridge.entities import EventStreams, Stream
+from local_emulator.control_plane.eventbridge import definition, lifecycle
+from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.eventbridge.config import StreamConfigError
 
 if TYPE_CHECKING:

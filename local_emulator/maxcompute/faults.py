@@ -13,11 +13,11 @@ from aiohttp import web
 
 from local_emulator.foundation.faults import FAULTS
 from local_emulator.foundation.injection import happen
+from local_emulator.maxcompute.authentication import expired_token
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.keys import REQUEST_ID
 from local_emulator.maxcompute.operations import name_of, session_of
 from local_emulator.maxcompute.refusals import refusal
-from local_emulator.maxcompute.security import expired_token
 from local_emulator.maxcompute.tunnel.errors import sentence_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
-from local_emulator.control_plane.event_bridge.rules import EventBridgeRules
+from local_emulator.control_plane.eventbridge.assumptions import EventBridgeRules
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ACCOUNT, policy, ram, refused
