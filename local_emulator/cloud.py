@@ -46,7 +46,7 @@ class Cloud:
 
     endpoints: Endpoints
     account: LocalAccount
-    functions: function_compute.Service
+    functions: function_compute.FunctionComputeServer
     invoke: Invoker
     bootstrapped: Mapping[str, Any]
     paused: bool
@@ -137,7 +137,9 @@ def _invoker(endpoint: str, keys: Credentials, function: Function) -> Invoker:
     )
 
 
-def _endpoints(account: LocalAccount, deployed: Template, functions: function_compute.Service) -> Endpoints:
+def _endpoints(
+    account: LocalAccount, deployed: Template, functions: function_compute.FunctionComputeServer
+) -> Endpoints:
     sink = deployed.functions[SINK]
     trigger = sink.trigger()
     config = StreamConfig.from_trigger(trigger.config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
-from local_emulator.control_plane.alikafka.assumptions import KafkaRules
+from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError
@@ -107,7 +107,7 @@ def start(
             access_key=pair[1],
             account_id=ACCOUNT_ID,
             # The broker has a topic as soon as it's asked for one.
-            rules=Rules(region=sink.region, kafka=KafkaRules(creating_polls=0)),
+            rules=Rules(region=sink.region, kafka=KafkaAssumptions(creating_polls=0)),
             surroundings=around,
         )
     )

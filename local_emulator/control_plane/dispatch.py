@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane import access
-from local_emulator.control_plane.alikafka.assumptions import KafkaRules
+from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
 from local_emulator.control_plane.errors import GATEWAY_CODES, ApiError, Refusal, RefusedError, invalid, missing
-from local_emulator.control_plane.eventbridge.assumptions import EventBridgeRules
+from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,8 +45,8 @@ class Rules:
     lower_case_arns: bool = True
     role_quota: int = 1000
     deletion_polls: int = 1
-    kafka: KafkaRules = field(default_factory=KafkaRules)
-    event_bridge: EventBridgeRules = field(default_factory=EventBridgeRules)
+    kafka: KafkaAssumptions = field(default_factory=KafkaAssumptions)
+    event_bridge: EventBridgeAssumptions = field(default_factory=EventBridgeAssumptions)
 
 
 @dataclass(frozen=True, slots=True)

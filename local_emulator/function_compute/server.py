@@ -46,7 +46,7 @@ _REQUEST_ID = web.RequestKey("request_id", str)
 _LOG = logging.getLogger(__name__)
 
 
-class Service:
+class FunctionComputeServer:
     """A running service; also a context manager that stops it."""
 
     def __init__(self, pools: dict[str, Pool], credentials: Credentials | None, threads: int) -> None:
@@ -141,7 +141,7 @@ def start(
     port: int = 0,
     instances: int = 16,
     log_folder: Path | None = None,
-) -> Service:
+) -> FunctionComputeServer:
     """Serve a template's functions on 127.0.0.1; an instance starts with the first invocation that needs it.
 
     `credentials` sign the calls (None: nobody has to sign), `role_credentials` makes those that an instance has of its
@@ -159,7 +159,7 @@ def start(
         if log_file:
             log_file.write_text("", encoding="utf-8")
         pools[function.name] = Pool(function, surroundings, instances, log_file)
-    service = Service(pools, credentials, threads=instances * len(pools) + 1)
+    service = FunctionComputeServer(pools, credentials, threads=instances * len(pools) + 1)
     service._serve(port)  # noqa: SLF001 # the way to make one is this function
     return service
 

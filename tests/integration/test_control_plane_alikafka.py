@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
-from local_emulator.control_plane.alikafka.assumptions import KafkaRules
+from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.surroundings import Surroundings
@@ -208,7 +208,7 @@ def test_twelve_partitions_unless_said(bare: server.ControlPlaneServer) -> None:
 
 
 def test_the_code_of_a_second_create_is_a_choice() -> None:
-    rules = Rules(kafka=KafkaRules(topic_exists="BIZ_TOPIC_DUPLICATE", group_exists="BIZ_GROUP_DUPLICATE"))
+    rules = Rules(kafka=KafkaAssumptions(topic_exists="BIZ_TOPIC_DUPLICATE", group_exists="BIZ_GROUP_DUPLICATE"))
     with server.start(rules=rules) as running:
         add_instance(running, KafkaInstance(INSTANCE))
         kafka(running).create_topic(new_topic())
@@ -261,7 +261,7 @@ def test_topics_come_in_pages(bare: server.ControlPlaneServer) -> None:
 
 @pytest.mark.parametrize(("fuzzy", "found"), [(True, ["orders", "orders-2"]), (False, ["orders"])])
 def test_a_filter_may_be_fuzzy(fuzzy: bool, found: list[str]) -> None:
-    with server.start(rules=Rules(kafka=KafkaRules(fuzzy_filters=fuzzy))) as running:
+    with server.start(rules=Rules(kafka=KafkaAssumptions(fuzzy_filters=fuzzy))) as running:
         add_instance(running, KafkaInstance(INSTANCE))
         for name in ("orders-2", "orders", "others"):
             kafka(running).create_topic(new_topic(name))

@@ -16,7 +16,7 @@ from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
-from local_emulator.control_plane.eventbridge.assumptions import EventBridgeRules
+from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ACCOUNT, policy, ram, refused
@@ -78,7 +78,7 @@ def started(
 ) -> server.ControlPlaneServer:
     functions = Functions({"sink": deployed()}, invoker(function.endpoint) if function else None)
     surroundings = Surroundings(broker=broker, functions=functions)
-    chosen = Rules(event_bridge=EventBridgeRules(**rules))
+    chosen = Rules(event_bridge=EventBridgeAssumptions(**rules))
     running = server.start(folder, surroundings=surroundings, rules=chosen)
     add_instance(running, KafkaInstance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
     return running

@@ -24,7 +24,7 @@ from local_emulator.function_compute.instances import Credentials
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Deploy = Callable[..., server.Service]
+    Deploy = Callable[..., server.FunctionComputeServer]
 
 KEYS = Credentials("test-id", "test-secret", "test-token")
 
@@ -32,7 +32,7 @@ KEYS = Credentials("test-id", "test-secret", "test-token")
 @pytest.fixture
 def deploy(tmp_path: Path) -> Iterator[Deploy]:
     """Serve one function, `demo`, whose index.py is the given source; keywords are its props."""
-    running: list[server.Service] = []
+    running: list[server.FunctionComputeServer] = []
 
     def start(
         source: str,
@@ -41,7 +41,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         log_folder: Path | None = None,
         role_credentials: Callable[[template.Function], Credentials] | None = None,
         **props: Any,
-    ) -> server.Service:
+    ) -> server.FunctionComputeServer:
         (tmp_path / "code").mkdir()
         (tmp_path / "code/index.py").write_text(source, encoding="utf-8")
         written = {
@@ -72,17 +72,17 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         each.stop()
 
 
-def client(running: server.Service, **changes: str) -> fc2.Client:
+def client(running: server.FunctionComputeServer, **changes: str) -> fc2.Client:
     keys = {"accessKeyID": KEYS.access_key_id, "accessKeySecret": KEYS.access_key_secret, **changes}
     return fc2.Client(endpoint=running.endpoint, **keys)
 
 
-def invoke(running: server.Service, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
+def invoke(running: server.FunctionComputeServer, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
     named = {f"x-fc-{name.replace('_', '-')}": value for name, value in headers.items()}
     return client(running).invoke_function("any.LATEST", "demo", payload=event, headers=named)
 
 
-def failure(running: server.Service, event: bytes = b"") -> dict[str, Any]:
+def failure(running: server.FunctionComputeServer, event: bytes = b"") -> dict[str, Any]:
     """The error body of an invocation that has to fail in the function."""
     with pytest.raises(FcError) as caught:
         invoke(running, event)

@@ -21,14 +21,14 @@ NAME = "maxcompute-sink-kafka-maxcompute-sink"
 
 
 @pytest.fixture
-def misconfigured() -> Iterator[server.Service]:
+def misconfigured() -> Iterator[server.FunctionComputeServer]:
     wrong = {"CONNECTOR_MODE": "BOTH", "CONNECTOR_FORMAT": "XML", "CONNECTOR_TABLE": "no table"}
     loaded = template.load(ROOT / "template.yml", wrong)
     with server.start(loaded, credentials=Credentials("test-id", "test-secret")) as running:
         yield running
 
 
-def test_wrong_settings_fail_the_initializer_with_all_faults(misconfigured: server.Service) -> None:
+def test_wrong_settings_fail_the_initializer_with_all_faults(misconfigured: server.FunctionComputeServer) -> None:
     client = fc2.Client(endpoint=misconfigured.endpoint, accessKeyID="test-id", accessKeySecret="test-secret")
     for _ in range(2):  # each time in a fresh instance
         with pytest.raises(FcError) as caught:

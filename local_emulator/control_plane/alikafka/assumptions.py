@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaRules:
+class KafkaAssumptions:
     """Answers that no source settles.
 
     Fields:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class EventBridgeRules:
+class EventBridgeAssumptions:
     """Answers that no source settles.
 
     Fields:
