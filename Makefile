@@ -21,10 +21,10 @@ PREPARE = [ -L $(VENV) ] || { [ -e $(VENV)/new.stamp ] || { [ -e $(VENV)/run.sta
 .DEFAULT_GOAL := help
 # Two targets may install into one environment.
 .NOTPARALLEL:
-.PHONY: help run test quick soak mutants lint format layers bootstrap requirements clean
+.PHONY: help run test quick soak mutants lint format docs docs-check layers bootstrap requirements clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on a local cloud (KAFKA=apache or KAFKA=host:port for another broker)
 	@exec $(BIN)/python -m local_emulator demo --kafka $(KAFKA)
@@ -51,6 +51,13 @@ lint: $(VENV)/dev.stamp ## check style, types and the rules of the house
 format: $(VENV)/dev.stamp ## put the code into the project's style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/dev.stamp ## make anew what the documents show of the code: settings, metrics, the picture of the floors
+	@PYTHONPATH=$(PACKAGE) $(BIN)/python -m tests.documents
+
+docs-check: $(VENV)/dev.stamp ## check what `make docs` makes, and the documents' links and commands
+	@$(BIN)/python -m pytest -q -n 0 tests/unit/test_documents.py tests/unit/test_settings_document.py \
+		tests/unit/test_security_document.py tests/unit/test_production_walk.py
 
 layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12)
 	$(BIN)/python layers/build.py $(RUNTIME)

@@ -9,8 +9,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Started by the test that runs the others, or what this test is run by.
@@ -91,31 +89,3 @@ def test_the_commands_work_on_a_running_cloud_as_printed(project_copy: Path) -> 
             up.wait(60)
         finally:
             up.kill()
-
-
-def documents() -> list[str]:
-    return sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-
-
-@pytest.mark.parametrize("document", documents())
-def test_links_between_documents_lead_somewhere(document: str) -> None:
-    path = ROOT / document
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
-    missing = [target for target in targets if not (path.parent / target).exists()]
-    assert missing == []
-
-
-@pytest.mark.parametrize("document", documents())
-def test_links_to_sections_lead_to_one(document: str) -> None:
-    path = ROOT / document
-    for target, section in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8")):
-        linked = path.parent / target if target else path
-        headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
-        assert section in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, document
-
-
-def test_the_files_that_contributors_are_sent_to_are_there() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:functions|layers|local_emulator|tests|docs)/[\w/.]+)`", text)
-    assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []

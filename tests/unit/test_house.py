@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import graphlib
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import imported, modules
 from tests.mutants import MODULES, SOURCES
 from tests.run import FULLY_COVERED
 
@@ -39,18 +39,6 @@ def sources(place: str) -> list[Path]:
     return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
-def imported(source: Path) -> set[str]:
-    """The dotted names that a file imports anywhere, also inside functions and for typing only."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{source}: imports are absolute here"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
 def own(name: str) -> bool:
     return name.split(".", maxsplit=1)[0] in PACKAGE | {"local_emulator", "tests"}
 
@@ -78,16 +66,6 @@ def test_the_check_sees_an_import_across(tmp_path: Path) -> None:
     assert {name for name in imported(source) if own(name)} == {"local_emulator.kafka.embedded"}
 
 
-def modules() -> dict[str, Path]:
-    """The dotted name of each of the project's modules, and its file."""
-    found = {}
-    for root in (*(place.rpartition("/")[0] for place in ALLOWED if "functions/" in place or "layers/" in place), "."):
-        top = ROOT if root == "." else ROOT / root
-        for source in sorted((top / "local_emulator" if root == "." else top).rglob("*.py")):
-            found[".".join(source.relative_to(top).with_suffix("").parts).removesuffix(".__init__")] = source
-    return found
-
-
 def without_circles(imports: dict[str, set[str]]) -> None:
     """Raise `graphlib.CycleError` if modules need one another."""
     graphlib.TopologicalSorter(imports).prepare()
@@ -96,9 +74,9 @@ def without_circles(imports: dict[str, set[str]]) -> None:
 def test_no_modules_need_one_another() -> None:
     found = modules()
     imports = {
-        module: {name if name in found else name.rpartition(".")[0] for name in imported(source)}
+        module: {name if name in found else name.rpartition(".")[0] for source in files for name in imported(source)}
         & found.keys() - {module}
-        for module, source in found.items()
+        for module, files in found.items()
     }
     for module in RECURSION:
         imports[module] -= RECURSION

@@ -79,12 +79,6 @@ def test_a_command_of_serverless_devs(words: list[str]) -> None:
         assert read(event.encode(), environment).action == json.loads(event)["action"]
 
 
-def test_make_has_each_of_its_targets() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    used = {words[0] for _, words in commands("make")}
-    assert {"bootstrap", "layers"} <= used <= targets
-
-
 def test_the_file_of_the_walk_is_a_whole_connector() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     written = re.search(r"cat > \.env <<'END'\n(.*?)\n *END", text, re.DOTALL)
@@ -121,20 +115,6 @@ def test_what_bootstrap_adds_is_read_by_the_template() -> None:
     instance = {"VpcId": "v", "VSwitchId": "s", "SecurityGroup": "g", "EndPoint": "10.0.0.1:9092"}
     settings = read(json.dumps({"action": "bootstrap", "settings": needed | {"bootstrap_servers": "b:1"}}).encode(), {})
     assert set(network.variables(instance, settings.settings)) <= known
-
-
-def test_every_metric_is_told_of_and_none_besides() -> None:
-    """Names that end with a colon go on with a reason or an outcome."""
-    written = set()
-    for source in (ROOT / "functions/sink").rglob("*.py"):
-        found = re.findall(
-            r"metrics\.(?:count|gauge|timed|duration)\(f?\"([^\"{]+)", source.read_text(encoding="utf-8")
-        )
-        written |= set(found)
-    text = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
-    table = text[text.index("| metric | kind |") :].split("\n\n")[0]
-    told = {name for line in table.splitlines()[2:] for name in re.findall(r"`([^`<]+)[^`]*`", line.split("|")[1])}
-    assert written == told
 
 
 def test_every_variable_of_the_template_is_documented() -> None:

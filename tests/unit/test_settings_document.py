@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from datetime import timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from fc_powertools import logger
 from kafka_maxcompute.maxcompute.table import FIELD_TYPES
-from kafka_maxcompute.settings.settings import PREFIX, SETTINGS
+from kafka_maxcompute.settings.settings import PREFIX
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
-
-if TYPE_CHECKING:
-    from kafka_maxcompute.settings.setting import Setting
 
 pytestmark = pytest.mark.quick
 
@@ -29,34 +25,6 @@ ROWS = {
     if line.startswith(f"| `{PREFIX}")
     for cells in [[cell.strip() for cell in line.strip("|").split(" | ")]]
 }
-DERIVED = {"{error_topic}": "*(the error topic)*", "{region}": "*(the region)*"}
-
-
-def default(setting: Setting) -> str:
-    """A setting's default as the document shows it."""
-    if setting.required:
-        return "*(must be given)*"
-    if setting.derived:
-        return DERIVED.get(setting.derived, f"`{setting.derived.replace('{name}', '<name>')}`")
-    text = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
-    return f"`{text}`" if text else "*(empty)*"
-
-
-def test_it_lists_exactly_the_settings() -> None:
-    assert sorted(ROWS) == sorted(PREFIX + field.upper() for field in SETTINGS)
-    assert DOCUMENT.count(f"\n| `{PREFIX}") == len(ROWS)
-
-
-@pytest.mark.parametrize("field", SETTINGS)
-def test_each_with_default_values_and_item(field: str) -> None:
-    setting = SETTINGS[field]
-    _, shown_default, may_be, item, does = ROWS[PREFIX + field.upper()]
-    assert shown_default == default(setting)
-    assert item == (setting.item or "\N{EN DASH}")
-    assert does
-    listed = re.match(r"one of (.*)", setting.kind.expected)
-    if listed:
-        assert may_be == ", ".join(f"`{value}`" for value in listed[1].split(", "))
 
 
 def test_it_lists_the_levels_of_the_log() -> None:
