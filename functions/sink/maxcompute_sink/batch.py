@@ -6,7 +6,9 @@ import math
 from collections import defaultdict
 from dataclasses import replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from kafka_maxcompute.brokers.originals import NO_TIMESTAMP, Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.offsets import Intervals, Offsets, TopicPartition
     from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
 
 
@@ -68,7 +71,7 @@ def _located(rejected: Iterable[Rejected]) -> Iterator[tuple[TopicPartition, int
             yield one.place, one.offset, one
 
 
-def only(decoded: Decoded, records: Sequence[Any]) -> Decoded:
+def only(decoded: Decoded, records: Sequence[AnyRecord]) -> Decoded:
     """The batch with these good records and nothing else."""
     return replace(decoded, records=list(records), rejected=[])
 
@@ -77,7 +80,7 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
     """The batch without repeats: the first of each offset stays, a record before an element that is none."""
     if sum(map(count, covered.offsets.values())) == len(decoded.records) + len(placed(decoded.rejected)):
         return decoded
-    records: dict[tuple[str, int, int], Any] = {}
+    records: dict[tuple[str, int, int], AnyRecord] = {}
     for record in decoded.records:
         records.setdefault((record.topic, record.partition, record.offset), record)
     rejected: dict[tuple[str, int, int], Rejected] = {}
@@ -95,7 +98,7 @@ def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], De
     no record the key isn't known, so only its time counts. Each dictionary has at most one of an offset.
     """
     found: defaultdict[tuple[TopicPartition, int], list[DeliveredRecord]] = defaultdict(list)
-    seen: defaultdict[Any, set[tuple[bytes | None, ...]]] = defaultdict(set)
+    seen: defaultdict[tuple[tuple[TopicPartition, int], int | None], set[tuple[bytes | None, ...]]] = defaultdict(set)
     for at, delivered in _delivered(decoded, ()):
         keys = seen[at, delivered.record.timestamp]
         key = () if delivered.form == "event" else (delivered.record.key,)
@@ -180,14 +183,14 @@ def _told(one: Rejected) -> DeliveredRecord:
     return DeliveredRecord(_original(one.record), "as-delivered", one.error.message + said, one.error.path)
 
 
-def _original(record: Any) -> Original:
+def _original(record: AnyRecord) -> Original:
     """Key and value as the event has them; a JSON value is the text that the stream made of it."""
     value = record.value
     if isinstance(value, str):
         value = value.encode()
     elif value is not None:
         value = bytes(value)
-        if value in {b"", b"null"} and not isinstance(record.value, bytes):
+        if value in {b"", b"null"} and isinstance(record.value, msgspec.Raw):
             value = None
     key = record.key.encode() if isinstance(record.key, str) else record.key
     timestamp = record.timestamp if isinstance(record.timestamp, int) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_maxcompute.offsets import intervals, union
 from kafka_maxcompute.settings import time_zone
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings.settings import Settings
     from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
 
 SLICE_BYTES = 1024 * 1024
@@ -39,19 +40,17 @@ class Coverage:
     timestamps: dict[TopicPartition, int]
 
     @classmethod
-    def of(cls, records: Iterable[Any]) -> Coverage:
+    def of(cls, records: Iterable[AnyRecord]) -> Coverage:
         """That of decoded records; those without a timestamp have none to be the highest."""
         # Nested, for a key of two costs more than all the rest.
-        found: defaultdict[str, defaultdict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        found: defaultdict[str, defaultdict[int, list[AnyRecord]]] = defaultdict(lambda: defaultdict(list))
         for record in records:
             found[record.topic][record.partition].append(record)
         offsets, timestamps = {}, {}
         for topic, partitions in sorted(found.items()):
             for partition, members in sorted(partitions.items()):
                 offsets[topic, partition] = intervals([record.offset for record in members])
-                times = [record.timestamp for record in members]
-                if None in times:
-                    times = [time for time in times if time is not None]
+                times = [time for record in members if isinstance(time := record.timestamp, int)]
                 if times:
                     timestamps[topic, partition] = max(times)
         return cls(offsets, timestamps)
@@ -79,7 +78,7 @@ class Block:
     body: bytes
     coverage: Coverage
     columns: tuple[Column, ...]
-    source: Sequence[Any]
+    source: Sequence[AnyRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ class Preparation:
         return Blocks(tuple(blocks), tuple(rejected), replaced.seen)
 
     def _rows(
-        self, records: Sequence[Any], at_once: int, rejected: list[Rejected], replaced: _Sighting
+        self, records: Sequence[AnyRecord], at_once: int, rejected: list[Rejected], replaced: _Sighting
     ) -> Iterator[pa.RecordBatch]:
         """The rows of all records, so many at once; records that have none are added to those rejected."""
         for start in range(0, len(records), at_once):

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Context, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +73,9 @@ class Form:
     """
 
     expected: str
-    convert: Callable[[str], Any] | None = None
+    convert: Callable[[str], object] | None = None
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str) -> object:
         """The value of a field; raises `UnfitError`, whatever the conversion raises."""
         try:
             return text if self.convert is None else self.convert(text)

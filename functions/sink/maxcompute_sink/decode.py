@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
 
 import msgspec
 
 from kafka_maxcompute.errors import RecordError
 from maxcompute_sink import json_values
 from maxcompute_sink.elements import FAULTS, SPACE, coordinates, cut, fault_in, refuse, unquoted
-from maxcompute_sink.records import RECORD_TYPES
+from maxcompute_sink.records import RECORD_TYPES, AnyRecord, are_json
 from maxcompute_sink.rejected import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MALFORMED = "malformed-event"
 """The reason of an element that is no JSON."""
@@ -59,11 +62,10 @@ class _Probe(msgspec.Struct):
 class Decoded:
     """The records of a batch in its order, and what can't be one; `size` is that of the batch in bytes.
 
-    `records` are of one subtype of `Record` (which one only `mapping` needs to know); their timestamps are numbers or
-    None.
+    `records` are of one value type; their timestamps are numbers or None.
     """
 
-    records: list[Any]
+    records: list[AnyRecord]
     rejected: list[Rejected]
     size: int
 
@@ -77,14 +79,14 @@ class Decoder:
     """Decodes batches of one value type ("Text", "Json" or "Binary": as the stream was told to deliver values)."""
 
     def __init__(self, value_type: str) -> None:
+        # Types that are known at run time only; those of the decoders say what they share.
         record: Any = RECORD_TYPES[value_type]
         event: Any = _Event[record]
         self._hint = _HINTS[value_type]
-        self._is_json = value_type == "Json"
-        self._batch = msgspec.json.Decoder(list[event | str])
-        self._raw_batch = msgspec.json.Decoder(list[record])
-        self._event = msgspec.json.Decoder(event)
-        self._record = msgspec.json.Decoder(record)
+        self._batch: msgspec.json.Decoder[list[_Event[AnyRecord] | str]] = msgspec.json.Decoder(list[event | str])
+        self._raw_batch: msgspec.json.Decoder[list[AnyRecord]] = msgspec.json.Decoder(list[record])
+        self._event: msgspec.json.Decoder[_Event[AnyRecord]] = msgspec.json.Decoder(event)
+        self._record: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(record)
 
     def decode(self, payload: bytes) -> Decoded:
         """The records in `payload`: an array of elements, or a lone one.
@@ -102,25 +104,24 @@ class Decoder:
             records = self._at_once(payload)
         except FAULTS:
             records = self._one_by_one(payload, rejected)
-        if self._is_json and json_values.could_hold_escapes(payload):
+        if are_json(records) and json_values.could_hold_escapes(payload):
             json_values.undo_escapes(records)
         return Decoded(_with_times(records, rejected), rejected, len(payload))
 
-    def _at_once(self, payload: bytes) -> list[Any]:
+    def _at_once(self, payload: bytes) -> list[AnyRecord]:
         """All records by one call; raises one of `FAULTS` where any element needs a closer look."""
-        elements: list[Any]
         try:
             elements = self._batch.decode(payload)
         except msgspec.ValidationError:
             # A batch of RawData fails at its first element, so the second try costs other batches nothing.
             return self._raw_batch.decode(payload)
-        if str in set(map(type, elements)):
-            decode = self._event.decode
-            elements = [decode(element) if type(element) is str else element for element in elements]
-        return [event.data for event in elements]
+        if _are_events(elements):
+            return [event.data for event in elements]
+        decode = self._event.decode
+        return [(decode(element) if isinstance(element, str) else element).data for element in elements]
 
-    def _one_by_one(self, payload: bytes, rejected: list[Rejected]) -> list[Any]:
-        records: list[Any] = []
+    def _one_by_one(self, payload: bytes, rejected: list[Rejected]) -> list[AnyRecord]:
+        records: list[AnyRecord] = []
         aside = _Aside(self._hint, rejected)
         for index, element in enumerate(cut(payload, self._is_event)):
             try:
@@ -136,7 +137,7 @@ class Decoder:
         aside.end()
         return records
 
-    def _decoded(self, element: bytes) -> Any:
+    def _decoded(self, element: bytes) -> AnyRecord:
         """The record of an element; raises one of `FAULTS`."""
         text: bytes | str = msgspec.json.decode(element, type=str) if element[:1] == b'"' else element
         try:
@@ -220,7 +221,11 @@ class _Aside:
         self._bytes += len(text) + 1
 
 
-def _with_times(records: list[Any], rejected: list[Rejected]) -> list[Any]:
+def _are_events(elements: Sequence[_Event[AnyRecord] | str]) -> TypeGuard[Sequence[_Event[AnyRecord]]]:
+    return str not in set(map(type, elements))
+
+
+def _with_times(records: list[AnyRecord], rejected: list[Rejected]) -> list[AnyRecord]:
     """The records with timestamps that came as digits turned into numbers; on the common path there are none."""
     if str not in set(map(type, [record.timestamp for record in records])):
         return records
@@ -229,7 +234,7 @@ def _with_times(records: list[Any], rejected: list[Rejected]) -> list[Any]:
     return [record for record, fault in zip(records, faults, strict=True) if fault is None]
 
 
-def _read_time(record: Any) -> Rejected | None:
+def _read_time(record: AnyRecord) -> Rejected | None:
     """Turn a timestamp of digits into a number; why it can't be, else None."""
     if isinstance(record.timestamp, str):
         if not _WHOLE_NUMBER.fullmatch(record.timestamp):

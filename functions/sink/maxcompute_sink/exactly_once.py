@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_maxcompute.dead_letters import error_topic
 from kafka_maxcompute.errors import (
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import FailurePolicy
     from maxcompute_sink.blocks import Block, Blocks
     from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Stage
     from maxcompute_sink.strangers import Budget
@@ -262,7 +263,9 @@ class _Delivery:
                 offsets[place].append(offset)
 
             def known(
-                place: TopicPartition, offset: int, of: Mapping[Any, error_topic.DeliveredRecord] = others
+                place: TopicPartition,
+                offset: int,
+                of: Mapping[tuple[TopicPartition, int], error_topic.DeliveredRecord] = others,
             ) -> error_topic.DeliveredRecord | None:
                 return of.get((place, offset))
 
@@ -333,7 +336,7 @@ class _Delivery:
             rejected.log(stage.refused, self.metrics)
         return stage
 
-    def _remade(self, left: Decoded, records: Sequence[Any]) -> Block:
+    def _remade(self, left: Decoded, records: Sequence[AnyRecord]) -> Block:
         """The block of some good records of one partition value."""
         return self.line.prepare(batch.only(left, records), None).blocks[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import google_crc32c
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from maxcompute_sink.blocks import Blocks, Coverage
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.target_table import Prepared
 
@@ -294,7 +295,7 @@ class _Call:
     service: Service
     deadline: Deadline
     began: float = field(default_factory=time.monotonic)
-    judged: dict[int, Any] = field(default_factory=dict)
+    judged: dict[int, AnyRecord] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics:

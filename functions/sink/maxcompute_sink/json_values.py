@@ -7,12 +7,14 @@ JSON both are the same character of a string, and nothing but a string has a bac
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from maxcompute_sink.records import JsonRecord
 
 _ESCAPED = {
     code: bytes([int(code, 16)]) for code in (b"0026", b"0027", b"003c", b"003C", b"003d", b"003D", b"003e", b"003E")
@@ -26,8 +28,8 @@ def could_hold_escapes(payload: bytes) -> bool:
     return b"\\" in payload and _HTML.search(payload) is not None
 
 
-def undo_escapes(records: Iterable[Any]) -> None:
-    """Put the signs into the values of records of `JsonRecord`."""
+def undo_escapes(records: Iterable[JsonRecord]) -> None:
+    """Put the signs into the values of records."""
     for record in records:
         text = bytes(record.value)
         if b"\\u00" in text:

@@ -10,7 +10,7 @@ Columns are built whole, and only a column that turns out to be wrong is searche
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute.table import CONTENT, POSITION
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
+from maxcompute_sink.records import are_json
 from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.maxcompute.column import Column
     from kafka_maxcompute.settings.settings import Settings
+    from maxcompute_sink.records import AnyRecord, JsonRecord
 
 NOT_TEXT = "not-utf-8"
 """The reason of keys and values that aren't UTF-8 where the column is STRING."""
@@ -39,6 +41,8 @@ TOO_LONG = "field-too-long"
 """The reason of keys and values above what a MaxCompute field holds."""
 OF_THE_TABLE = frozenset({NOT_TEXT, NOT_CSV, WRONG_TYPE, REQUIRED, TOO_LONG})
 """The reasons that depend on the table's definition: with another one, the same record may become a row."""
+
+_Content: TypeAlias = "Sequence[str | bytes | None]"
 
 FIELD_BYTES = 8 * 1024 * 1024
 """The largest field of a table (MaxCompute's limits, "SQL", and PyODPS's default of MaxFieldSize)."""
@@ -65,7 +69,7 @@ class _Target:
 class _Faults:
     """What is wrong with the records of one call: the first fault of each, by its position."""
 
-    def __init__(self, records: Sequence[Any]) -> None:
+    def __init__(self, records: Sequence[AnyRecord]) -> None:
         self._records = records
         self.by_position: dict[int, Rejected] = {}
 
@@ -85,7 +89,6 @@ class Mapper:
         Times of CSV that name no zone are told in `zone`. Raises `ConfigurationError` where a column has a type that
         Tunnel doesn't take as Arrow.
         """
-        self._value: Callable[[Sequence[Any]], list[Any]] = _json_texts if settings.value_type == "Json" else _values
         self._is_csv = settings.format == "CSV"
         kept = CONTENT[settings.mode]
         faults: list[str] = []
@@ -108,7 +111,7 @@ class Mapper:
             raise ConfigurationError(faults)
         self.schema = pa.schema([pa.field(target.column.name, target.type) for target in self._targets])
 
-    def rows(self, records: Sequence[Any]) -> Rows:
+    def rows(self, records: Sequence[AnyRecord]) -> Rows:
         """The rows of records of the mapper's value type."""
         faults = _Faults(records)
         fields = self._csv_fields(records, faults) if self._is_csv else iter(())
@@ -116,8 +119,10 @@ class Mapper:
         for target in self._targets:
             if target.form is not None:
                 array = _read(target, target.form, next(fields), faults)
+            elif target.part in _READERS:
+                array = pa.array(_READERS[target.part](records), target.type)
             elif target.part:
-                array = _taken(target, self._part(target.part, records), faults)
+                array = _taken(target, _content(target.part, records), faults)
             else:
                 array = pa.nulls(len(records), target.type)
             if array.null_count and not target.column.nullable:
@@ -128,15 +133,11 @@ class Mapper:
         good = [record for position, record in enumerate(records) if position not in faults.by_position]
         return Rows(self.rows(good).batch, [error for _, error in sorted(faults.by_position.items())])
 
-    def _part(self, part: str, records: Sequence[Any]) -> list[Any]:
-        """One part of all records."""
-        return self._value(records) if part == "value" else _READERS[part](records)
-
-    def _csv_fields(self, records: Sequence[Any], faults: _Faults) -> Iterator[Sequence[str | None]]:
+    def _csv_fields(self, records: Sequence[AnyRecord], faults: _Faults) -> Iterator[Sequence[str | None]]:
         """The fields of all records, a column after the other; a record at fault has empty ones."""
         part, width = self._targets[-1].part, len(self._targets) - len(POSITION)
         rows: list[list[str] | list[None]] = []
-        for position, line in enumerate(self._part(part, records)):
+        for position, line in enumerate(_content(part, records)):
             row: list[str] | list[None] = [None] * width
             try:
                 if line is not None:
@@ -149,11 +150,21 @@ class Mapper:
         return iter(list(zip(*rows, strict=True)) or [()] * width)
 
 
-def _values(records: Sequence[Any]) -> list[Any]:
-    return [record.value for record in records]
+_READERS: dict[str, Callable[[Sequence[AnyRecord]], Sequence[str | int]]] = {
+    "topic": lambda records: [record.topic for record in records],
+    "partition": lambda records: [record.partition for record in records],
+    "offset": lambda records: [record.offset for record in records],
+}
 
 
-def _json_texts(records: Sequence[Any]) -> list[Any]:
+def _content(part: str, records: Sequence[AnyRecord]) -> _Content:
+    """The keys or values of all records."""
+    if part == "key":
+        return [record.key for record in records]
+    return _json_texts(records) if are_json(records) else [record.value for record in records]
+
+
+def _json_texts(records: Sequence[JsonRecord]) -> _Content:
     """The values' JSON texts; absent and null are one."""
     texts = [bytes(record.value) for record in records]
     if b"" in texts or b"null" in texts:
@@ -161,32 +172,24 @@ def _json_texts(records: Sequence[Any]) -> list[Any]:
     return texts
 
 
-_READERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
-    "topic": lambda records: [record.topic for record in records],
-    "partition": lambda records: [record.partition for record in records],
-    "offset": lambda records: [record.offset for record in records],
-    "key": lambda records: [record.key for record in records],
-}
-
-
-def _taken(target: _Target, values: list[Any], faults: _Faults) -> pa.Array:
-    """A column of values as they are; bytes go into a column of text only where they are UTF-8."""
+def _taken(target: _Target, values: _Content, faults: _Faults) -> pa.Array:
+    """A column of keys or values as they are; bytes go into a column of text only where they are UTF-8."""
     try:
         array = pa.array(values, target.type)
     except pa.ArrowInvalid:
         array = pa.array(values, pa.binary())
         _blame_bytes(target, values, faults)
-    return _fitting(target, array, values, faults) if target.part in {"key", "value"} else array
+    return _fitting(target, array, values, faults)
 
 
-def _fitting(target: _Target, array: pa.Array, values: Sequence[Any], faults: _Faults) -> pa.Array:
+def _fitting(target: _Target, array: pa.Array, values: _Content, faults: _Faults) -> pa.Array:
     """The array, made of these values; those above a field's limit are faults."""
     if array.nbytes > FIELD_BYTES:
         _blame_length(target, values, faults)
     return array
 
 
-def _blame_bytes(target: _Target, values: list[Any], faults: _Faults) -> None:
+def _blame_bytes(target: _Target, values: _Content, faults: _Faults) -> None:
     message = (
         f"expected text in UTF-8, found bytes that aren't; to keep them, make column {target.part} and format BINARY"
     )
@@ -198,7 +201,7 @@ def _blame_bytes(target: _Target, values: list[Any], faults: _Faults) -> None:
             faults.add(position, NOT_TEXT, message, target.part)
 
 
-def _blame_length(target: _Target, values: Sequence[Any], faults: _Faults) -> None:
+def _blame_length(target: _Target, values: _Content, faults: _Faults) -> None:
     for position, value in enumerate(values):
         size = len(value.encode() if isinstance(value, str) else value or b"")
         if size > FIELD_BYTES:
@@ -229,9 +232,9 @@ def _read(target: _Target, form: csv_rows.Form, texts: Sequence[str | None], fau
     if form.convert is None:
         return _fitting(target, pa.array(texts, target.type), texts, faults)
     empty = "" if target.type == pa.utf8() else None
-    values = []
+    values: list[object] = []
     for position, text in enumerate(texts):
-        value = empty if text == "" else None
+        value: object = empty if text == "" else None
         if text:
             try:
                 value = form.read(text)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_maxcompute.maxcompute.partition_value import EPOCH, partition_value
 from maxcompute_sink.rejected import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import tzinfo
+
+    from maxcompute_sink.records import AnyRecord
 
 ABSENT = "timestamp-absent"
 """The reason of records without a time (null, absent, or Kafka's own -1)."""
@@ -31,7 +32,7 @@ _NO_TIMESTAMP = -1
 class Partitioned:
     """Records by partition value, each value's in the order of the batch, and an error for each that has no value."""
 
-    by_value: dict[str, list[Any]]
+    by_value: dict[str, list[AnyRecord]]
     rejected: list[Rejected]
 
 
@@ -43,39 +44,44 @@ class Partitioner:
     names: str
     zone: tzinfo
 
-    def group(self, records: list[Any], *, earliest: int, latest: int) -> Partitioned:
+    def group(self, records: list[AnyRecord], *, earliest: int, latest: int) -> Partitioned:
         """Group records by the partition value of their time.
 
         `earliest` and `latest` (milliseconds since 1970, both included, within the years 1972 to 9998) bound the times
         that are believed. The records' timestamps are numbers or None.
         """
-        times = [record.timestamp for record in records]
+        times = _times(records)
         rejected: list[Rejected] = []
-        if times and (None in times or min(times) < earliest or max(times) > latest):
+        if len(times) != len(records) or (times and (min(times) < earliest or max(times) > latest)):
             faults = [_fault(record, earliest, latest) for record in records]
             rejected = [fault for fault in faults if fault is not None]
             records = [record for record, fault in zip(records, faults, strict=True) if fault is None]
-            times = [record.timestamp for record in records]
+            times = _times(records)
         width = _SLOT_OF_MINUTES if self.window == "MINUTE" else _SLOT
         value_of = {
             slot: partition_value(slot * width, self.window, self.names, self.zone)
             for slot in {time // width for time in times}
         }
-        by_value: dict[str, list[Any]] = {value: [] for value in sorted(set(value_of.values()))}
+        by_value: dict[str, list[AnyRecord]] = {value: [] for value in sorted(set(value_of.values()))}
         if len(by_value) == 1:
             by_value = dict.fromkeys(by_value, records)
         else:
-            add: dict[int, Callable[[Any], None]] = {slot: by_value[value].append for slot, value in value_of.items()}
+            add = {slot: by_value[value].append for slot, value in value_of.items()}
             for record, time in zip(records, times, strict=True):
                 add[time // width](record)
         return Partitioned(by_value, rejected)
 
 
-def _fault(record: Any, earliest: int, latest: int) -> Rejected | None:
+def _times(records: list[AnyRecord]) -> list[int]:
+    """The times of those that have one."""
+    return [time for record in records if isinstance(time := record.timestamp, int)]
+
+
+def _fault(record: AnyRecord, earliest: int, latest: int) -> Rejected | None:
     """Why a record's time gives no partition value, or None."""
     time, path = record.timestamp, "$.data.timestamp"
-    if time is None or time == _NO_TIMESTAMP:
-        found = "none" if time is None else "-1, which is Kafka's word for none"
+    if not isinstance(time, int) or time == _NO_TIMESTAMP:
+        found = "-1, which is Kafka's word for none" if time == _NO_TIMESTAMP else "none"
         message = f"expected milliseconds since 1970, found {found}; have the producer set the record's time"
         return Rejected.of(record, ABSENT, message, path=path)
     if earliest <= time <= latest:

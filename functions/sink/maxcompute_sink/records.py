@@ -7,9 +7,12 @@ cycle collector would walk them all.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeGuard
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PARTITIONS, OFFSETS = range(2**31), range(2**63)
 """Kafka's partition is an int32, its offset an int64, as its timestamp; the first two become BIGINT."""
@@ -17,6 +20,13 @@ PARTITIONS, OFFSETS = range(2**31), range(2**63)
 _Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=PARTITIONS[-1])]
 _Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=OFFSETS[-1])]
 _Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+if TYPE_CHECKING:
+    _Text: TypeAlias = str | bytes | None
+    _Json: TypeAlias = msgspec.Raw | bytes
+else:
+    # What the decoder makes of an event. The bytes come later, from `replaced_text`.
+    _Text, _Json = str | None, msgspec.Raw
 
 
 class Record(msgspec.Struct, gc=False):
@@ -31,7 +41,7 @@ class Record(msgspec.Struct, gc=False):
     partition: _Partition
     offset: _Offset
     timestamp: _Milliseconds | str | None = None
-    key: str | None = None
+    key: _Text = None
 
     @property
     def where(self) -> str:
@@ -42,7 +52,7 @@ class Record(msgspec.Struct, gc=False):
 class TextRecord(Record, gc=False):
     """The value is a string (the stream's value type Text)."""
 
-    value: str | None = None
+    value: _Text = None
 
 
 class JsonRecord(Record, gc=False):
@@ -51,7 +61,7 @@ class JsonRecord(Record, gc=False):
     It stays the text it was: parsing and printing it again could change numbers and the order of keys.
     """
 
-    value: msgspec.Raw = msgspec.Raw(b"")
+    value: _Json = msgspec.Raw(b"")
 
 
 class BinaryRecord(Record, gc=False):
@@ -60,8 +70,16 @@ class BinaryRecord(Record, gc=False):
     value: bytes | None = None
 
 
-RECORD_TYPES: dict[str, type[TextRecord | JsonRecord | BinaryRecord]] = {
+AnyRecord: TypeAlias = TextRecord | JsonRecord | BinaryRecord
+"""A record of some value type; those of a batch are of one."""
+
+RECORD_TYPES: dict[str, type[AnyRecord]] = {
     "Text": TextRecord,
     "Json": JsonRecord,
     "Binary": BinaryRecord,
 }
+
+
+def are_json(records: Sequence[AnyRecord]) -> TypeGuard[Sequence[JsonRecord]]:
+    """Whether records of one batch are of value type Json; their first tells it."""
+    return bool(records) and isinstance(records[0], JsonRecord)

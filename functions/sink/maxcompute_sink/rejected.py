@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import RecordError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Metrics
     from kafka_maxcompute.offsets import TopicPartition
+    from maxcompute_sink.records import AnyRecord
 
 LOGGED_TOGETHER = 500
 """Rejected records of one reason that one log line names."""
@@ -26,7 +27,7 @@ class Rejected:
     """Why something can't be written, and what it is.
 
     `place` and `offset` are where it is in the source topic, None where an element doesn't say it; `timestamp` is the
-    record's as far as it's known. `record` is what was decoded (a subtype of `Record`), None where nothing could be;
+    record's as far as it's known. `record` is what was decoded, None where nothing could be;
     `element` is the JSON text then, and `after` counts the batch's good records before it.
     """
 
@@ -34,12 +35,12 @@ class Rejected:
     place: TopicPartition | None
     offset: int | None
     timestamp: int | None = None
-    record: Any = None
+    record: AnyRecord | None = None
     element: bytes = b""
     after: int = 0
 
     @classmethod
-    def of(cls, record: Any, reason: str, message: str, *, path: str, said: str = "") -> Rejected:
+    def of(cls, record: AnyRecord, reason: str, message: str, *, path: str, said: str = "") -> Rejected:
         """A decoded record that can't be written; `path` is that of the fault in the event.
 
         `said` is a service's own sentence, for the dead letter alone.

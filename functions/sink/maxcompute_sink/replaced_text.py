@@ -14,14 +14,16 @@ import logging
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
 
 from kafka_maxcompute.brokers.originals import is_of_one_time
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.maxcompute.table import CONTENT
 from kafka_maxcompute.offsets import intervals
+from maxcompute_sink.records import BinaryRecord, TextRecord
 from maxcompute_sink.rejected import LOGGED_TOGETHER
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.brokers.originals import Original, Originals
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings.settings import Settings
+    from maxcompute_sink.records import AnyRecord
 
 READ_SECONDS = 60.0
 """How long a batch waits for the log; a read takes well below a second."""
@@ -70,9 +73,9 @@ class ReplacedText:
     settings: Settings
     originals: Originals | None
     metrics: Metrics
-    judged: dict[int, Any] = field(default_factory=dict)
+    judged: dict[int, AnyRecord] = field(default_factory=dict)
 
-    def restore(self, records: Iterable[Any], deadline: Deadline) -> bool:
+    def restore(self, records: Iterable[AnyRecord], deadline: Deadline) -> bool:
         """Put the bytes that aren't UTF-8 into the records; whether there were any.
 
         Raises `UnavailableError` if the log can't be read now, `DeadlineError` if it wasn't read in time.
@@ -85,7 +88,7 @@ class ReplacedText:
             self._tell("unread", doubtful)
             return False
         outcomes: Counter[str] = Counter()
-        left: defaultdict[tuple[TopicPartition, int], list[Any]] = defaultdict(list)
+        left: defaultdict[tuple[TopicPartition, int], list[AnyRecord]] = defaultdict(list)
         for record in doubtful:
             left[(record.topic, record.partition), record.offset].append(record)
         wanted = _wanted(left)
@@ -103,7 +106,7 @@ class ReplacedText:
             self._tell("lost", lost)
         return outcomes["restored"] > 0
 
-    def _is_doubtful(self, record: Any) -> bool:
+    def _is_doubtful(self, record: AnyRecord) -> bool:
         return any(_holds(getattr(record, part)) for part in self._parts)
 
     @property
@@ -111,7 +114,7 @@ class ReplacedText:
         """What of a record becomes a row."""
         return CONTENT[self.settings.mode]
 
-    def _settled(self, record: Any, original: Original) -> str:
+    def _settled(self, record: AnyRecord, original: Original) -> str:
         """What becomes of a record, of which the log has something at its offset."""
         if not self._is_same(record, original):
             return "lost"
@@ -123,17 +126,17 @@ class ReplacedText:
                 outcome = "restored"
         return outcome
 
-    def _is_same(self, record: Any, original: Original) -> bool:
+    def _is_same(self, record: AnyRecord, original: Original) -> bool:
         """Whether the log's record is the delivered one as far as the event tells: topics are recreated."""
         if not is_of_one_time(original.timestamp, record.timestamp) or not _is_told_by(original.key, record.key):
             return False
-        if self.settings.value_type == "Text":
+        if isinstance(record, TextRecord):
             return _is_told_by(original.value, record.value)
-        if self.settings.value_type == "Binary":
+        if isinstance(record, BinaryRecord):
             return (original.value or b"") == (record.value or b"")
         return original.value is not None or bytes(record.value) in {b"", b"null"}
 
-    def _tell(self, outcome: str, records: Sequence[Any]) -> None:
+    def _tell(self, outcome: str, records: Sequence[AnyRecord]) -> None:
         self.metrics.count(f"replaced:{outcome}", len(records))
         why = "there are no brokers to read them from" if outcome == "unread" else "the log no longer has them"
         for start in range(0, len(records), LOGGED_TOGETHER):
@@ -141,13 +144,11 @@ class ReplacedText:
             _log.warning("records with U+FFFD are written as delivered: %s", why, extra={"records": some})
 
 
-def _holds(delivered: Any) -> bool:
+def _holds(delivered: object) -> bool:
     """Whether a key or value as delivered holds U+FFFD; bytes of a value of type Binary are the record's own."""
-    if isinstance(delivered, str):
-        return "\ufffd" in delivered
-    if delivered is None or isinstance(delivered, bytes):
-        return False
-    return _holds_it(bytes(delivered), escaped=True)
+    if isinstance(delivered, msgspec.Raw):
+        return _holds_it(bytes(delivered), escaped=True)
+    return isinstance(delivered, str) and "\ufffd" in delivered
 
 
 def _is_text(real: bytes | None) -> bool:
@@ -158,10 +159,11 @@ def _is_text(real: bytes | None) -> bool:
     return True
 
 
-def _is_told_by(real: bytes | None, delivered: str | None) -> bool:
+def _is_told_by(real: bytes | None, delivered: str | bytes | None) -> bool:
     """Whether a text is what a stream makes of some bytes. How many U+FFFD there are for a fault isn't compared."""
+    told = delivered if isinstance(delivered, str) else ""
     text = (real or b"").decode("utf-8", "replace")
-    return _RUN.sub("\ufffd", text) == _RUN.sub("\ufffd", delivered or "")
+    return _RUN.sub("\ufffd", text) == _RUN.sub("\ufffd", told)
 
 
 def _wanted(left: Iterable[tuple[TopicPartition, int]]) -> dict[TopicPartition, Intervals]:

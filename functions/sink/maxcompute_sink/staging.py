@@ -7,7 +7,7 @@ it took stay in the session, so that nothing is sent twice. See docs/DESIGN.md f
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import DeadlineError, RefusedError, TableChangedError, UnavailableError
 from maxcompute_sink.arrow_types import arrow_type
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.maxcompute.column import Column
     from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, UploadSessions
     from maxcompute_sink.blocks import Block
+    from maxcompute_sink.records import AnyRecord
 
 BLOCK_ID = 0
 """A batch has at most 32 MB, a block up to 100 GB: one is enough."""
@@ -68,7 +69,7 @@ class Stager:
 
     sessions: UploadSessions
     encoding: str | None
-    remake: Callable[[Sequence[Any]], Block]
+    remake: Callable[[Sequence[AnyRecord]], Block]
     renew: Callable[[], bool]
 
     def stage(self, blocks: Sequence[Block], deadline: Deadline) -> Stage | None:
@@ -139,7 +140,7 @@ class _Halving:
 
     stager: Stager
     session: UploadSession
-    taken: dict[int, Sequence[Any]] = field(default_factory=dict)
+    taken: dict[int, Sequence[AnyRecord]] = field(default_factory=dict)
     refused: list[Rejected] = field(default_factory=list)
     last_id: int = BLOCK_ID
 
@@ -167,7 +168,7 @@ class _Halving:
             self.stager.look(staged[0], deadline)
         return Stage(staged, self.refused, sum(map(len, left)))
 
-    def _left_of(self, records: Sequence[Any], deadline: Deadline) -> list[Sequence[Any]]:
+    def _left_of(self, records: Sequence[AnyRecord], deadline: Deadline) -> list[Sequence[AnyRecord]]:
         """Write records as a block; if they are refused, the halves to try next, the first one last."""
         error = self._put(records, deadline)
         if error is not None and len(records) > 1:
@@ -176,7 +177,7 @@ class _Halving:
             self._blame(records, deadline)
         return []
 
-    def _blame(self, records: Sequence[Any], deadline: Deadline) -> None:
+    def _blame(self, records: Sequence[AnyRecord], deadline: Deadline) -> None:
         """Set a single record aside, if it is refused again: a connection that breaks off has the same word."""
         if not self.taken:
             # A block without rows that is refused, too, isn't refused for a record; then this raises.
@@ -188,7 +189,7 @@ class _Halving:
             message = f"expected a row that MaxCompute takes, found that it refuses this one, also by itself: {error}"
             self.refused.append(Rejected.of(records[0], REFUSED, message, path="$.data", said=error.said))
 
-    def _put(self, records: Sequence[Any], deadline: Deadline) -> RefusedError | None:
+    def _put(self, records: Sequence[AnyRecord], deadline: Deadline) -> RefusedError | None:
         """Write records as a block; the refusal, if it is about them."""
         body = self.stager.remake(records).body
         self.last_id += 1
@@ -202,7 +203,7 @@ class _Halving:
         return None
 
 
-def _halves(records: Sequence[Any]) -> list[Sequence[Any]]:
+def _halves(records: Sequence[AnyRecord]) -> list[Sequence[AnyRecord]]:
     """The two halves of some records, the first one last; of a single record just that."""
     middle = len(records) // 2
     return [part for part in (records[middle:], records[:middle]) if part]
