@@ -63,6 +63,11 @@ class Layer:
         return f"kafka-maxcompute-{self.name}"
 
     @property
+    def description(self) -> str:
+        """Which release a published version is of: the service counts versions by itself."""
+        return f"kafka-maxcompute-{version()}"
+
+    @property
     def archive(self) -> Path:
         """Where the archive goes."""
         return DIST / f"{self.published_name}-{self.runtime}.zip"
@@ -255,7 +260,8 @@ def next_steps(layers: list[Layer]) -> str:
     lines = ["", "Next, publish them (each command answers with a version number):", ""]
     lines += [
         f"  s cli fc3 layer publish --region {region} --layer-name {layer.published_name} "
-        f"--compatible-runtime {layer.runtime} --code {layer.archive.relative_to(ROOT)}"
+        f"--compatible-runtime {layer.runtime} --description {layer.description} "
+        f"--code {layer.archive.relative_to(ROOT)}"
         for layer in layers
     ]
     lines += ["", "then set the versions and deploy:", ""]
@@ -263,6 +269,12 @@ def next_steps(layers: list[Layer]) -> str:
     runtime = layers[0].runtime
     lines += [f"  {'' if runtime == RUNTIMES[0] else f'RUNTIME={runtime} '}s deploy -t template.yml"]
     return "\n".join(lines)
+
+
+def version() -> str:
+    """The release of what is built."""
+    text = (ROOT / "layers/connector/python/kafka_maxcompute/__init__.py").read_text(encoding="utf-8")
+    return re.findall(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)[0]
 
 
 def say(text: str) -> None:

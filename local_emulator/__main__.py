@@ -19,6 +19,7 @@ from local_emulator import cloud, variables
 from local_emulator.cli import audit_command, commands, fault_command, output, provision_command, redrive_command
 from local_emulator.cli import maxcompute_command as maxcompute
 from local_emulator.cli.arguments import parse
+from local_emulator.foundation import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ ANY_BYTES = {("send", "key"), ("send", "value")}
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m local_emulator", description=__doc__, allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"kafka-maxcompute {places.version()}")
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_records(subs)
     _add_connector(subs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fc_powertools import Invocation, hook, invocation, logger
 from fc_powertools.deadline import EVENTBRIDGE_LIMIT_SECONDS
+from kafka_maxcompute import __version__
 
 if TYPE_CHECKING:
     from maxcompute_sink.instance import Instance
@@ -46,6 +47,7 @@ def _instance(current: Invocation) -> Instance:
     with _starting:
         if not _instances:
             logger.configure()
+            _log.info("instance starts", extra={"version": __version__})
             # Half a second of imports, which belongs into the initializer and not into loading this file.
             from maxcompute_sink.instance import Instance  # noqa: PLC0415
 

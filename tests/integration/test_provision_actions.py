@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kafka_maxcompute import __version__
 from kafka_maxcompute.control.control_plane import ControlPlane
 from kafka_maxcompute.maxcompute.service import Service
 from local_emulator.kafka.producer import produce
@@ -98,7 +99,8 @@ def test_records_flow_and_stop_and_go_on_where_they_stopped(delivering: Surround
     assert delivered(around) == 6
     assert around.ask("resume")["state"] == "running"
     assert eventually(lambda: delivered(around) == 12)
-    assert around.ask("status")["drift"] == []
+    told = around.ask("status")
+    assert (told["drift"], told["version"]) == ([], __version__)
 
 
 def test_nothing_is_removed_without_the_connectors_name(around: Surrounding) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kafka_maxcompute import __version__
+
 pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +39,12 @@ def test_a_wrong_event_is_answered_with_json_that_has_every_fault() -> None:
     assert told["state"] == "refused"
     assert [fault.partition(":")[0] for fault in told["faults"][:2]] == ["x", "action"]
     assert "name isn't set" in told["faults"][2]
+
+
+def test_the_first_invocation_of_an_instance_logs_the_version() -> None:
+    lines = run(f"{CONTEXT}import index; [index.handler(b'[]', context) for _ in range(2)]")
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [one["version"] for one in told if one["message"] == "instance starts"] == [__version__]
 
 
 def test_loading_the_file_loads_nothing_heavy() -> None:

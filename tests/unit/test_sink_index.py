@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from kafka_maxcompute import __version__
 
 pytestmark = pytest.mark.quick
 
@@ -89,7 +92,9 @@ for _ in range(2):
     assert told.count("raised CredentialsError 1") == 2
 
 
-def test_the_end_of_an_instance_is_logged() -> None:
+def test_start_and_end_of_an_instance_are_logged_and_the_start_with_the_version() -> None:
     told = run(f"{CONTEXT}import index; index.initialize(context); index.pre_stop(context)", SETTINGS)
+    lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    assert [line["version"] for line in lines if line["message"] == "instance starts"] == [__version__]
     assert '"message": "instance stops"' in told
     assert '"request_id": "r1"' in told

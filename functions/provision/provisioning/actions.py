@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute import __version__
 from kafka_maxcompute.errors import BatchError
 from kafka_maxcompute.maxcompute import sql
 from provisioning import brokers, lag, ledger_status, message_test, network, preflight_facts, probe
@@ -121,6 +122,7 @@ def status(cloud: Cloud) -> dict[str, Any]:
     beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
     return {
         "state": state,
+        "version": __version__,
         "lag": group,
         "ledger": ledger,
         "errors": errors,
