@@ -80,11 +80,12 @@ def start(
     MissingLayerError, ProvisioningError, OSError.
     """
     with ExitStack() as parts:
-        sink = template(environment).functions[SINK]
+        document = function_template.read(TEMPLATE)
+        sink = _resolved(document, environment).functions[SINK]
         account = local_account.start(parts, kafka, sink, data_dir=data_dir, say=say)
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
-        bootstrapped = _bootstrap(account, template(local))
-        deployed = template({**bootstrapped["variables"], **local})
+        bootstrapped = _bootstrap(account, _resolved(document, local))
+        deployed = _resolved(document, {**bootstrapped["variables"], **local})
         functions = parts.enter_context(
             function_compute.start(
                 deployed,
@@ -112,9 +113,12 @@ def start(
 
 def template(environment: Mapping[str, str]) -> Template:
     """The project's template as the local account sees it; TemplateError."""
-    return function_template.load(
-        TEMPLATE, {**environment, "CONNECTOR_INSTANCE_ID": INSTANCE_ID}, account_id=ACCOUNT_ID
-    )
+    return _resolved(function_template.read(TEMPLATE), environment)
+
+
+def _resolved(document: Mapping[str, Any], environment: Mapping[str, str]) -> Template:
+    variables = {**environment, "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
+    return function_template.resolve(document, TEMPLATE, variables, account_id=ACCOUNT_ID)
 
 
 def _bootstrap(account: LocalAccount, wanted: Template) -> dict[str, Any]:

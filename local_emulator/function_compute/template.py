@@ -91,7 +91,11 @@ def load(path: Path, environment: Mapping[str, str], *, account_id: str = "18800
 
     Raises TemplateError with all faults at once.
     """
-    document = read(path)
+    return resolve(read(path), path, environment, account_id=account_id)
+
+
+def resolve(document: Mapping[str, Any], path: Path, environment: Mapping[str, str], *, account_id: str) -> Template:
+    """What `read` has returned of the path, resolved as `load` does; the document stays as it is."""
     resolver = Resolver(document, environment, {"AccountID": account_id, "AccessKeyID": "", "AccessKeySecret": ""})
     resolver.resolve(document.get("vars", {}), "vars")
     faults = rules.of_document(document)

@@ -11,7 +11,7 @@ import pytest
 from kafka_maxcompute.settings.settings import SETTINGS, Settings
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.function_compute import rules
-from local_emulator.function_compute.template import Function, load
+from local_emulator.function_compute.template import Function, load, read, resolve
 
 pytestmark = pytest.mark.quick
 
@@ -28,6 +28,16 @@ def test_the_names_carry_the_connectors() -> None:
     assert function.environment["CONNECTOR_NAME"] == "orders-2"
     source = function.trigger().config["eventSourceConfig"]["eventSourceParameters"]["sourceKafkaParameters"]
     assert source["ConsumerGroup"] == function.environment["CONNECTOR_GROUP"] == "connect-orders-2"
+
+
+def test_a_template_that_was_read_once_is_resolved_for_each_environment_anew() -> None:
+    document = read(TEMPLATE)
+    names = [
+        resolve(document, TEMPLATE, {"CONNECTOR_NAME": name}, account_id="1").functions["sink"].name
+        for name in ("orders", "bills", "orders")
+    ]
+    assert names == ["maxcompute-sink-orders", "maxcompute-sink-bills", "maxcompute-sink-orders"]
+    assert document == read(TEMPLATE)
 
 
 def test_the_longest_connector_name_fits() -> None:
