@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = (".", "functions/sink", "layers/connector/python", "layers/powertools/python")
 sys.path[:0] = [str(ROOT / part) for part in PARTS]
 
-from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402 # after the path is set
+from confluent_kafka import Consumer, Producer  # noqa: E402 # after the path is set
+from confluent_kafka import TopicPartition as Place  # noqa: E402
 
 from fc_powertools import Deadline  # noqa: E402
 from kafka_maxcompute.brokers import log_bounds  # noqa: E402
@@ -54,8 +55,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.log import Log
     from kafka_maxcompute.ledger.operations import State
-
-    Place = tuple[str, int]
+    from kafka_maxcompute.offsets import TopicPartition
 
 INSTANCES = 6
 SNAPSHOT_BYTES, COLD_SECONDS, GROWTH = 200_000, 1.0, 1.5
@@ -82,7 +82,7 @@ class Pattern:
     span: int
     spread: int = 1
 
-    def batch(self, number: int) -> dict[Place, list[int]]:
+    def batch(self, number: int) -> dict[TopicPartition, list[int]]:
         """The offsets of a batch."""
         return {
             ("orders", place): [number * self.span + offset for offset in self.offsets] for place in range(self.spread)
@@ -114,7 +114,7 @@ class Made(MemoryOriginals):
         deadline: Deadline,  # noqa: ARG002 # it never waits
         *,
         committed: bool,  # noqa: ARG002 # it has no transactions
-    ) -> Iterator[tuple[Place, int, Original | None]]:
+    ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
         """Its records, topic-partition by topic-partition."""
         offsets, span = self.pattern.offsets, self.pattern.span
         for place, windows in wanted.items():
@@ -130,11 +130,11 @@ class Made(MemoryOriginals):
 class Delivering:
     """The instances that deliver a topic's batches, round by round, with the services that they share."""
 
-    batch: Callable[[int], dict[Place, list[int]]]
+    batch: Callable[[int], dict[TopicPartition, list[int]]]
     logs: Sequence[Log]
     originals: Originals
-    limits: Callable[[Iterable[Place], Deadline], Limits]
-    acknowledge: Callable[[dict[Place, list[int]]], None]
+    limits: Callable[[Iterable[TopicPartition], Deadline], Limits]
+    acknowledge: Callable[[dict[TopicPartition, list[int]]], None]
     ledgers: list[LogLedger] = field(default_factory=list)
     searches: list[Gaps] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
@@ -165,7 +165,7 @@ class Delivering:
         for batch in batches:
             self.acknowledge(batch)
 
-    def _claim(self, ledger: Ledger, batch: dict[Place, list[int]]) -> tuple[str, State]:
+    def _claim(self, ledger: Ledger, batch: dict[TopicPartition, list[int]]) -> tuple[str, State]:
         """As a delivery does it; the state as read back."""
         claim = Claim(
             id=uuid.uuid4().hex,
@@ -187,12 +187,12 @@ class Delivering:
 
 def of_memory(pattern: Pattern, log: MemoryLog) -> Delivering:
     """Instances over a log in memory."""
-    committed: dict[Place, int] = {}
+    committed: dict[TopicPartition, int] = {}
 
-    def acknowledge(batch: dict[Place, list[int]]) -> None:
+    def acknowledge(batch: dict[TopicPartition, list[int]]) -> None:
         committed.update({place: offsets[-1] + 1 for place, offsets in batch.items()})
 
-    def limits(places: Iterable[Place], _: Deadline) -> Limits:
+    def limits(places: Iterable[TopicPartition], _: Deadline) -> Limits:
         return {place: (0, committed[place]) for place in places if place in committed}
 
     return Delivering(pattern.batch, [log] * INSTANCES, Made(pattern), limits, acknowledge)
@@ -237,7 +237,7 @@ class Transactions:
     there: list[int]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TopicPartition:
         """Its one topic-partition."""
         return self.topic, 0
 
@@ -253,12 +253,12 @@ class Transactions:
         logs = KafkaOriginals(self.properties, "reads", committed=True)
         self.there.extend(offset for _, offset, _ in logs.stream({self.place: ((0, 10**12),)}, Deadline.after(60)))
 
-    def commit(self, batch: dict[Place, list[int]]) -> None:
+    def commit(self, batch: dict[TopicPartition, list[int]]) -> None:
         """What the stream does when a batch is written."""
         with closing(Consumer({**self.properties, "group.id": "g"})) as group:
-            group.commit(offsets=[TopicPartition(*self.place, batch[self.place][-1] + 1)], asynchronous=False)
+            group.commit(offsets=[Place(*self.place, batch[self.place][-1] + 1)], asynchronous=False)
 
-    def limits(self, places: Iterable[Place], deadline: Deadline) -> Limits:
+    def limits(self, places: Iterable[TopicPartition], deadline: Deadline) -> Limits:
         """As the sink's upkeep asks for them."""
         with closing(consumer(self.properties, "g")) as client:
             committed = log_bounds.committed(client, places, deadline)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.brokers.originals import Found, Original, TopicPartition, Wanted
+    from kafka_maxcompute.brokers.originals import Found, Original, Wanted
+    from kafka_maxcompute.offsets import TopicPartition
 
 
 class Timely(MemoryOriginals):

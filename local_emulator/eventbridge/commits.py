@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local_emulator.eventbridge.window import TopicPartition
+    from local_emulator.kafka.topics import TopicPartition
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local_emulator.eventbridge.window import Batch, TopicPartition
+    from local_emulator.eventbridge.window import Batch
+    from local_emulator.kafka.topics import TopicPartition
 
 
 class State(str, Enum):

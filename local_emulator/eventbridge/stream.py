@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from local_emulator.eventbridge.config import StreamConfig
-    from local_emulator.eventbridge.window import Batch, TopicPartition
+    from local_emulator.eventbridge.window import Batch
+    from local_emulator.kafka.topics import TopicPartition
 
 _LOG = logging.getLogger(__name__)
 

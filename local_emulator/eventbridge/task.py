@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Place
 
 from local_emulator.eventbridge import positions
 from local_emulator.eventbridge.commits import CommitTracker
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from local_emulator.eventbridge.event import EncodeElement, Headers
     from local_emulator.eventbridge.progress import Meter
     from local_emulator.eventbridge.window import Batch
+    from local_emulator.kafka.topics import TopicPartition
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ class Task:
         """Forget what belonged to the topic-partitions before; a new window object is the sign of it."""
         self._window = Window(self._shared.config.batch_count, self._shared.config.batch_seconds)
         self._commits = CommitTracker()
-        self._uncommitted: dict[tuple[str, int], int] = {}
+        self._uncommitted: dict[TopicPartition, int] = {}
         self._finished: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()
         self._in_flight = 0
         self._cancelled = threading.Event()
@@ -254,7 +256,7 @@ class Task:
             pass
         if not self._uncommitted:
             return
-        offsets = [TopicPartition(*key, offset) for key, offset in self._uncommitted.items()]
+        offsets = [Place(*key, offset) for key, offset in self._uncommitted.items()]
         try:
             results = self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
@@ -272,19 +274,19 @@ class Task:
             self._commit_finished(POLL_SECONDS)
         self._commit_finished()
 
-    def _assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+    def _assign(self, consumer: Consumer, assigned: list[Place]) -> None:
         begin = positions.resolve(consumer, assigned, self._shared.config.offset_reset)
         consumer.assign(begin)
         self._shared.meter.advanced({(one.topic, one.partition): one.offset for one in begin})
         self._shared.assigned(self, len(begin))
 
-    def _revoke(self, _consumer: Consumer, _revoked: list[TopicPartition]) -> None:
+    def _revoke(self, _consumer: Consumer, _revoked: list[Place]) -> None:
         if not self._closing:
             self._drain()
             self._shared.assigned(self, 0)
             self._begin_assignment()
 
-    def _lose(self, _consumer: Consumer, _lost: list[TopicPartition]) -> None:
+    def _lose(self, _consumer: Consumer, _lost: list[Place]) -> None:
         """Another consumer has them already: what is under way will be delivered twice, and commits nothing here."""
         self._cancelled.set()
         self._shared.assigned(self, 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    TopicPartition = tuple[str, int]
+    from local_emulator.kafka.topics import TopicPartition
 
 BODY_BYTES = 32 * 1024 * 1024
 """A synchronous invocation takes 32 MB (Function Compute's limits)."""

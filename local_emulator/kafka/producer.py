@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
     from local_emulator.kafka.record import Record
+    from local_emulator.kafka.topics import TopicPartition
 
 SHARE_IN_FLIGHT = 0.75
 """Of what a topic-partition keeps, the share that may wait for delivery: the log counts a little more than we do."""
@@ -69,7 +70,7 @@ def produce(
     records: Iterable[Record],
     *,
     retention_bytes: int | None = None,
-    delivered: Callable[[], Mapping[tuple[str, int], int]] | None = None,
+    delivered: Callable[[], Mapping[TopicPartition, int]] | None = None,
     stalled_seconds: float = 60.0,
     report: Callable[[int], None] | None = None,
 ) -> dict[int, Sent]:
@@ -106,7 +107,7 @@ class _Sending:
         bootstrap_servers: str,
         topic: str,
         retention_bytes: int | None,
-        delivered: Callable[[], Mapping[tuple[str, int], int]] | None,
+        delivered: Callable[[], Mapping[TopicPartition, int]] | None,
         stalled_seconds: float,
     ) -> None:
         self.sent: dict[int, Sent] = {}

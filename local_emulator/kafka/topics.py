@@ -13,6 +13,10 @@ from local_emulator.kafka.errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    TopicPartition: TypeAlias = tuple[str, int]
+    """Topic and number of a topic-partition."""
 
 REQUEST_SECONDS = 10.0
 

@@ -11,12 +11,13 @@ import pytest
 from fc_powertools import Deadline, Metrics, logger
 from kafka_maxcompute.errors import BatchError, DeadlineError, RefusedError, UnavailableError
 from kafka_maxcompute.maxcompute.upload_sessions import (
+    COMMIT_SECONDS,
     InMemoryUploadSessions,
     SessionState,
     SessionStatus,
     UploadSession,
 )
-from maxcompute_sink.at_least_once import COMMIT_SECONDS, AtLeastOnce, deliver
+from maxcompute_sink.at_least_once import AtLeastOnce, deliver
 from maxcompute_sink.blocks import Block, Blocks, Coverage
 from maxcompute_sink.framing import ENCODINGS
 from maxcompute_sink.parallel import PARALLEL

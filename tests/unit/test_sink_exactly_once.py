@@ -14,9 +14,9 @@ from kafka_maxcompute.errors import DeadlineError, LedgerError, RefusedError, Un
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Release, Reset, Settle
 from kafka_maxcompute.ledger.roll_forward import MARGIN_SECONDS
-from kafka_maxcompute.maxcompute.upload_sessions import LIFE_SECONDS, SessionState, SessionStatus
+from kafka_maxcompute.maxcompute.upload_sessions import COMMIT_SECONDS, LIFE_SECONDS, SessionState, SessionStatus
 from maxcompute_sink import exactly_once
-from maxcompute_sink.exactly_once import CLAIM_SECONDS, COMMIT_SECONDS, SETTLE_SECONDS, WAVE
+from maxcompute_sink.exactly_once import CLAIM_SECONDS, SETTLE_SECONDS, WAVE
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload

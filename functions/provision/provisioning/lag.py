@@ -13,7 +13,7 @@ from kafka_maxcompute.offsets import count, gaps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kafka_maxcompute.offsets import Intervals
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
 
 
 def of_group(progress: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def of_ledger(settled: Intervals, start: int, end: int, pending: int = 0) -> dic
 
 def beyond(group: Sequence[Mapping[str, Any]], ledger: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A sentence for each log that ends before what the group has committed, or the ledger has settled."""
-    done: dict[tuple[str, int], tuple[int, list[str]]] = {}
+    done: dict[TopicPartition, tuple[int, list[str]]] = {}
     for one in group:
         if _is_short(one["end"], one["committed"]):
             committed = f"the group has committed offset {one['committed']}"

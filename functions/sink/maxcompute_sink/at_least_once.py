@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import DeadlineError
-from kafka_maxcompute.maxcompute.upload_sessions import commit
+from kafka_maxcompute.maxcompute.upload_sessions import COMMIT_SECONDS, commit
 from maxcompute_sink import rejected
 from maxcompute_sink.parallel import each
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Staged, Stager
-
-COMMIT_SECONDS = 10.0
-"""The least time in which a commit is begun: it takes seconds, and its outcome should still be learnt."""
 
 
 @dataclass(frozen=True, slots=True)

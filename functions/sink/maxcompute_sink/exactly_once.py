@@ -32,7 +32,7 @@ from kafka_maxcompute.errors import (
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
 from kafka_maxcompute.ledger.roll_forward import roll_forward, write_letters
-from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, commit
+from kafka_maxcompute.maxcompute.upload_sessions import COMMIT_SECONDS, UploadSession, commit
 from kafka_maxcompute.offsets import clash, count, intervals
 from maxcompute_sink import batch, rejected
 from maxcompute_sink.blocks import Coverage
@@ -59,10 +59,8 @@ if TYPE_CHECKING:
     from maxcompute_sink.staging import Stage
     from maxcompute_sink.strangers import Budget
 
-COMMIT_SECONDS = 10.0
-"""The least time in which a commit is begun: it takes seconds, and its outcome should still be learnt."""
 SETTLE_SECONDS = 2.0
-"""Kept of that for the ledger, so that what was committed is also settled."""
+"""Kept of `COMMIT_SECONDS` for the ledger, so that what was committed is also settled."""
 CLAIM_SECONDS = 5.0
 """Kept for claiming and reading back. With less than this and the commit's time left nothing is claimed any more."""
 WAVE = 32

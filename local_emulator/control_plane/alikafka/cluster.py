@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]  # public, but not named in __all__
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from local_emulator.control_plane.alikafka.entities import Topic
     from local_emulator.kafka.broker import Broker
+    from local_emulator.kafka.topics import TopicPartition
 
     _Result = TypeVar("_Result")
-    Positions = dict[tuple[str, int], int]
+    Positions = dict[TopicPartition, int]
 
 REQUEST_SECONDS = 10.0
 READ_SECONDS = 2.0
@@ -101,9 +103,9 @@ def widen(broker: Broker, name: str, partitions: int) -> None:
     _await(broker, name, partitions)
 
 
-def ends(broker: Broker, topics: Mapping[str, int]) -> dict[tuple[str, int], tuple[int, int]]:
+def ends(broker: Broker, topics: Mapping[str, int]) -> dict[TopicPartition, tuple[int, int]]:
     """The first and the next offset of each topic-partition of topics (name: count of topic-partitions)."""
-    wanted = [TopicPartition(name, number) for name, count in topics.items() for number in range(count)]
+    wanted = [Place(name, number) for name, count in topics.items() for number in range(count)]
     if not wanted:
         return {}
     admin = kafka_topics.client(broker.bootstrap_servers)
@@ -119,7 +121,7 @@ def ends(broker: Broker, topics: Mapping[str, int]) -> dict[tuple[str, int], tup
 def offsets_at(broker: Broker, topics: Mapping[str, int], milliseconds: int) -> Positions:
     """The first offset of each topic-partition whose record has that timestamp or a later one, or the next offset."""
     wanted = {
-        TopicPartition(name, number): OffsetSpec.for_timestamp(milliseconds)
+        Place(name, number): OffsetSpec.for_timestamp(milliseconds)
         for name, count in topics.items()
         for number in range(count)
     }
@@ -134,7 +136,7 @@ def offsets_at(broker: Broker, topics: Mapping[str, int], milliseconds: int) -> 
 
 def committed(broker: Broker, group: str, topics: Mapping[str, int]) -> Positions:
     """The offsets that a group has committed, where it has."""
-    wanted = [TopicPartition(name, number) for name, count in topics.items() for number in range(count)]
+    wanted = [Place(name, number) for name, count in topics.items() for number in range(count)]
     if not wanted:
         return {}
     admin = kafka_topics.client(broker.bootstrap_servers)
@@ -145,12 +147,12 @@ def committed(broker: Broker, group: str, topics: Mapping[str, int]) -> Position
     return {(one.topic, one.partition): one.offset for one in found.topic_partitions if one.offset >= 0}
 
 
-def commit(broker: Broker, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+def commit(broker: Broker, group: str, offsets: Mapping[TopicPartition, int]) -> None:
     """Set a group's offsets; ApiError while it has members."""
     if not offsets:
         return
     admin = kafka_topics.client(broker.bootstrap_servers)
-    wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    wanted = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
     asked = admin.alter_consumer_group_offsets(
         [ConsumerGroupTopicPartitions(group, wanted)], request_timeout=REQUEST_SECONDS
     )
@@ -180,9 +182,9 @@ def group_state(broker: Broker, group: str) -> str:
     return str(found.state.name)
 
 
-def timestamps(broker: Broker, offsets: Mapping[tuple[str, int], int]) -> Positions:
+def timestamps(broker: Broker, offsets: Mapping[TopicPartition, int]) -> Positions:
     """The timestamps of the records at these offsets, in milliseconds, as far as they can be read soon."""
-    wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    wanted = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
     found: Positions = {}
     if not wanted:
         return found

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from local_emulator.control_plane.alikafka.cluster import Positions
     from local_emulator.control_plane.alikafka.entities import KafkaInstance
     from local_emulator.control_plane.dispatch import Call
+    from local_emulator.kafka.topics import TopicPartition
 
 LATEST, EARLIEST = -1, -2
 """Of UpdateConsumerOffset's Time."""
@@ -127,7 +128,7 @@ def _time(call: Call) -> int:
     return int(text)
 
 
-def _given_offsets(call: Call, topic: str, partitions: int) -> dict[tuple[str, int], int]:
+def _given_offsets(call: Call, topic: str, partitions: int) -> dict[TopicPartition, int]:
     """Offsets as a JSON list, which is how the SDK sends them."""
     text = call.required("Offsets")
     try:
@@ -143,7 +144,7 @@ def _topic_progress(
     name: str,
     partitions: int,
     committed: Positions,
-    ends: dict[tuple[str, int], tuple[int, int]],
+    ends: dict[TopicPartition, tuple[int, int]],
     times: Positions,
 ) -> dict[str, Any]:
     """Of one topic; a topic-partition without a committed offset has none of it consumed."""

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.brokers.originals import TopicPartition
     from kafka_maxcompute.brokers.topic_log import KafkaOriginals
     from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
     from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.offsets import TopicPartition
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.redrive.selection import Lossy, Selection
 

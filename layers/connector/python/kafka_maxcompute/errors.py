@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from kafka_maxcompute.offsets import TopicPartition
+
 
 class ConnectorError(Exception):
     """The root of the tree; `retryable` says whether the same input can succeed later without anyone's doing."""
@@ -130,7 +132,7 @@ class RefusedError(BatchError):
 class NowhereError(RefusedError):
     """The brokers have none of `places`, which are topic-partitions that were asked for."""
 
-    def __init__(self, message: str, *, code: str, places: Collection[tuple[str, int]]) -> None:
+    def __init__(self, message: str, *, code: str, places: Collection[TopicPartition]) -> None:
         self.places = frozenset(places)
         super().__init__(message, code=code)
 

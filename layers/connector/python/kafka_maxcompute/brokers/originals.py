@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.offsets import Interval
+    from kafka_maxcompute.offsets import Interval, TopicPartition
 
 NO_TIMESTAMP = -1
 """Kafka's word for none, which an event may have, too."""
 
 Header: TypeAlias = tuple[str, bytes | None]
 """A header may have no value, and a name may come more than once; their order counts."""
-TopicPartition: TypeAlias = tuple[str, int]
 Wanted: TypeAlias = "Mapping[TopicPartition, Sequence[Interval]]"
 Found: TypeAlias = "dict[tuple[TopicPartition, int], Original]"
 

@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Place
 
 from kafka_maxcompute.brokers import clients, log_bounds, login
 from kafka_maxcompute.brokers.broker_errors import fault
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers import originals
     from kafka_maxcompute.brokers.login import LoginConsumer
-    from kafka_maxcompute.offsets import Interval
+    from kafka_maxcompute.offsets import Interval, TopicPartition
 
 WHOLE_LOG = ((0, 2**63 - 2),)
 """All offsets that a log can have (Kafka's are 64 bits, signed)."""
@@ -63,9 +64,7 @@ class KafkaOriginals:
         """The records at the wanted offsets, all in memory; see `Originals.read`."""
         return {(place, offset): record for place, offset, record in self.stream(wanted, deadline)}
 
-    def stream(
-        self, wanted: originals.Wanted, deadline: Deadline
-    ) -> Iterator[tuple[originals.TopicPartition, int, Original]]:
+    def stream(self, wanted: originals.Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
         """The same records one by one, those of a topic-partition in the order of its log; memory stays bounded.
 
         An interval may end beyond the log: reading ends where the log ended when it began.
@@ -81,14 +80,14 @@ class KafkaOriginals:
 
     def passed(
         self, wanted: originals.Wanted, deadline: Deadline, *, committed: bool
-    ) -> Iterator[tuple[originals.TopicPartition, int, Original | None]]:
+    ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
         """How a reading goes on; see `Originals.passed`."""
         for at, offset, message in self._steps(wanted, deadline, committed=committed):
             yield at, offset, None if message is None else record(message)
 
     def _steps(
         self, wanted: originals.Wanted, deadline: Deadline, *, committed: bool
-    ) -> Iterator[tuple[originals.TopicPartition, int, Message | None]]:
+    ) -> Iterator[tuple[TopicPartition, int, Message | None]]:
         reading = READING | ({"isolation.level": "read_committed"} if committed else {})
         try:
             with closing(clients.consumer(self._configuration, self._group, **reading)) as consumer:
@@ -126,10 +125,10 @@ class _Reading:
 
 def _read(
     consumer: LoginConsumer, wanted: originals.Wanted, deadline: Deadline
-) -> Iterator[tuple[originals.TopicPartition, int, Message | None]]:
+) -> Iterator[tuple[TopicPartition, int, Message | None]]:
     """Where the consumer has come to, with each wanted message; raises KafkaException."""
     readings = {place: _Reading(deque(left)) for place, left in _there(consumer, wanted, deadline).items()}
-    consumer.assign([TopicPartition(*place, reading.next) for place, reading in readings.items()])
+    consumer.assign([Place(*place, reading.next) for place, reading in readings.items()])
     began = time.monotonic()
     while readings:
         found = _messages(consumer, deadline)
@@ -145,7 +144,7 @@ def _read(
 
 def _there(
     consumer: LoginConsumer, wanted: originals.Wanted, deadline: Deadline
-) -> dict[originals.TopicPartition, list[Interval]]:
+) -> dict[TopicPartition, list[Interval]]:
     """The wanted intervals without what is before the log's start or after its end, by topic-partition."""
     there = {}
     for place, (start, end) in log_bounds.bounds(consumer, wanted, deadline, consumer.login.absences).items():
@@ -177,18 +176,18 @@ def _wanted(message: Message, reading: _Reading) -> Message | None:
     return message if found else None
 
 
-def _go_on(consumer: Consumer, readings: dict[originals.TopicPartition, _Reading]) -> None:
+def _go_on(consumer: Consumer, readings: dict[TopicPartition, _Reading]) -> None:
     """Stop fetching what is read, and skip what isn't wanted."""
     for place, reading in list(readings.items()):
         if not reading.intervals:
-            consumer.pause([TopicPartition(*place)])
+            consumer.pause([Place(*place)])
             del readings[place]
         elif reading.at and reading.next - reading.at > SKIPPED:
-            consumer.seek(TopicPartition(*place, reading.next))
+            consumer.seek(Place(*place, reading.next))
             reading.at = reading.next
 
 
-def place(message: Message) -> originals.TopicPartition:
+def place(message: Message) -> TopicPartition:
     """The topic-partition that a message is of."""
     return str(message.topic()), int(message.partition() or 0)
 
@@ -204,5 +203,5 @@ def record(message: Message) -> Original:
     )
 
 
-def _described(places: Mapping[originals.TopicPartition, object]) -> str:
+def _described(places: Mapping[TopicPartition, object]) -> str:
     return ", ".join(f"{topic}-{partition}" for topic, partition in places)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
+    from kafka_maxcompute.offsets import TopicPartition
 
 DEFAULT_BYTES = 1_048_588
 """What a topic takes at most where nobody has set its max.message.bytes (Apache Kafka's default)."""
@@ -61,7 +62,7 @@ class KafkaDeadLetters:
             ]
             alone = True
 
-    def _place(self, letter: DeadLetter, partitions: Mapping[str, int]) -> tuple[str, int]:
+    def _place(self, letter: DeadLetter, partitions: Mapping[str, int]) -> TopicPartition:
         topic = self._topic(letter)
         return topic, place(letter, partitions[topic])
 

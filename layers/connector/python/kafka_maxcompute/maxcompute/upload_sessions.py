@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LIFE_SECONDS = 24 * 3600
 """How long a session lives from its opening."""
 BLOCK_IDS = range(20_000)
+COMMIT_SECONDS = 10.0
+"""The least time in which a commit is begun: it takes seconds, and its outcome should still be learnt."""
 
 
 class SessionStatus(str, Enum):
