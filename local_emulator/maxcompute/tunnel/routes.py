@@ -10,6 +10,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from local_emulator.foundation.clock import CLOCK
+from local_emulator.foundation.injection import drain
 from local_emulator.maxcompute.access.permissions import AccessDeniedError
 from local_emulator.maxcompute.keys import ACCESS, DATA_DIR, PRINCIPAL, STORE
 from local_emulator.maxcompute.tunnel import (
@@ -138,9 +139,7 @@ async def _require(request: web.Request, operation: Operation) -> None:
         if table.partition_columns and any(flag(request, name) for name in _MAKING):
             access.require(principal, "Alter", table)
     except AccessDeniedError:
-        # Read what is being sent first: a client that is still sending doesn't see an answer.
-        async for _ in request.content.iter_any():
-            pass
+        await drain(request)
         raise
 
 

@@ -60,7 +60,7 @@ S = TypeVar("S", bound=Session)
 
 
 class Sessions(Generic[S]):
-    """All sessions of a kind, in memory and in their directories."""
+    """All sessions of a kind, in memory and in their directories; each kind's own class inherits it."""
 
     def __init__(self, kind: Kind, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
         self._kind = kind
@@ -73,14 +73,16 @@ class Sessions(Generic[S]):
         """Delete what needn't outlive the emulator."""
         self._directories.close()
 
-    def restore(self, read: Callable[[Path, dict[str, Any]], S]) -> Iterator[tuple[S, dict[str, Any]]]:
-        """Take up what an emulator on the same data directory left behind; those that were committed, to finish."""
+    def restore(self, read: Callable[[Path, dict[str, Any]], S]) -> list[tuple[S, dict[str, Any]]]:
+        """Take up what an emulator on the same data directory left behind; those that were committed are returned."""
+        committed = []
         for directory, description in self._directories.left_behind():
             session = self._by_id[description["id"]] = read(directory, description)
             if self._store.has_mark(session.id):
                 session.status = self._kind.committed
-                yield session, description
                 session_directories.delete_rows(directory)
+                committed.append((session, description))
+        return committed
 
     def begin(self, make: Callable[[str, datetime, Path], S]) -> S:
         """A new session, of an id, a time and a directory; those whose time is over are forgotten first."""
@@ -108,8 +110,8 @@ class Sessions(Generic[S]):
             return self._kind.expired
         return session.status
 
-    def describe(self, session: S, **fields: Any) -> None:
-        """Keep what `restore` needs: `fields`, and what all sessions have."""
+    def remember(self, session: S, **fields: Any) -> None:
+        """Write down what `restore` needs: `fields`, and what all sessions have."""
         description = {
             "id": session.id,
             "table": table_to_json(session.table),

@@ -53,15 +53,13 @@ class UploadSession:
     committing: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Uploads:
+class Uploads(Sessions[UploadSession]):
     """All upload sessions. ``second_commit_conflicts``: a commit of a closed session is refused with StatusConflict."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
+        super().__init__(_KIND, store, now, data_dir)
         self.second_commit_conflicts = False
-        self._store = store
-        self._sessions: Sessions[UploadSession] = Sessions(_KIND, store, now, data_dir)
-        self.close, self.get, self.status = self._sessions.close, self._sessions.get, self._sessions.status
-        for session, description in self._sessions.restore(_session):
+        for session, description in self.restore(_session):
             # Its answers still list the blocks, whose rows are in the table.
             committed = description["committed"]
             session.blocks |= {block_id: Block(session.directory / f"{block_id}.arrow") for block_id in committed}
@@ -72,7 +70,7 @@ class Uploads:
             if create_partition:
                 self._store.add_partition(table, spec, if_not_exists=True)
             self._store.partition(table, spec)
-        session = self._sessions.begin(
+        session = self.begin(
             lambda session_id, created, directory: UploadSession(session_id, table, spec, overwrite, created, directory)
         )
         self._describe(session)
@@ -82,10 +80,10 @@ class Uploads:
         """Take in a block; ServiceError, and nothing kept, unless it is sound and the session takes it."""
         if not 0 <= block_id < BLOCK_IDS:
             raise tunnel_error("InvalidBlockID", f"Expected 0 to {BLOCK_IDS - 1}, found {block_id}.")
-        self._sessions.require_open(session)
+        self.require_open(session)
         table = session.table
         rows = checked(wire.decode(body, table.columns), table.columns)
-        with self._sessions.written(session, table.arrow_schema(), rows) as keep:
+        with self.written(session, table.arrow_schema(), rows) as keep:
             session.blocks[block_id] = keep(session.directory / f"{block_id}.arrow")
             return session.blocks[block_id]
 
@@ -96,7 +94,7 @@ class Uploads:
                 if self.second_commit_conflicts:
                     raise tunnel_error("StatusConflict", "The upload was committed before.")
                 return
-            with self._sessions.committing(session):
+            with self.committing(session):
                 paths = [block.path for _, block in sorted(session.blocks.items())]
                 part = (session.spec, chain.from_iterable(map(blocks.read_block, paths)))
                 self._store.append_parts(session.table, [part], overwrite=session.overwrite, mark=session.id)
@@ -120,7 +118,7 @@ class Uploads:
 
     def _describe(self, session: UploadSession) -> None:
         committed = sorted(session.blocks) if session.status == CLOSED else []
-        self._sessions.describe(session, overwrite=session.overwrite, committed=committed)
+        self.remember(session, overwrite=session.overwrite, committed=committed)
 
 
 def _session(directory: Path, description: dict[str, Any]) -> UploadSession:

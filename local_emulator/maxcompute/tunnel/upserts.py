@@ -58,16 +58,13 @@ class UpsertSession:
         return buckets_of(self.table)
 
 
-class Upserts:
+class Upserts(Sessions[UpsertSession]):
     """All upsert sessions. ``patience``: seconds that a commit is waited for before it is called committing."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
+        super().__init__(_KIND, store, now, data_dir)
         self.patience = 5.0
-        self._store = store
-        self._sessions: Sessions[UpsertSession] = Sessions(_KIND, store, now, data_dir)
-        self.close, self.get, self.status = self._sessions.close, self._sessions.get, self._sessions.status
-        for _ in self._sessions.restore(_session):
-            pass
+        self.restore(_session)
 
     def open(self, table: Table, spec: tuple[str, ...], *, slots: int, hours: int) -> UpsertSession:
         """A new session on a partition; ServiceError NoSuchPartition, or InvalidArgument if the table has no key."""
@@ -78,12 +75,12 @@ class Upserts:
         if spec:
             self._store.partition(table, spec)
         slots, life = max(1, min(slots, buckets_of(table))), timedelta(hours=hours)
-        session = self._sessions.begin(
+        session = self.begin(
             lambda session_id, created, directory: UpsertSession(
                 session_id, table, spec, slots, created, life, directory
             )
         )
-        self._sessions.describe(session, slots=slots, hours=life / timedelta(hours=1))
+        self.remember(session, slots=slots, hours=life / timedelta(hours=1))
         return session
 
     def write(self, session: UpsertSession, body: bytes, wire: Wire, count: int | None) -> None:
@@ -91,9 +88,9 @@ class Upserts:
 
         ``count`` is what the request says that the pack has; None: it doesn't say.
         """
-        self._sessions.require_open(session)
+        self.require_open(session)
         rows = _counted(upsert_rows.changes(body, wire, session.table), count)
-        with self._sessions.written(session, upsert_rows.schema(session.table), rows) as keep:
+        with self.written(session, upsert_rows.schema(session.table), rows) as keep:
             session.packs.append(keep(session.directory / f"{len(session.packs):06d}.arrow").path)
 
     def commit(self, session: UpsertSession) -> None:
@@ -101,7 +98,7 @@ class Upserts:
         with session.committing:
             if session.status == COMMITTED:
                 return
-            with self._sessions.committing(session):
+            with self.committing(session):
                 rows = chain.from_iterable(map(blocks.read_block, session.packs))
                 self._store.upsert(session.table, session.spec, rows, mark=session.id)
             session_directories.delete_rows(session.directory)
@@ -111,7 +108,7 @@ class Upserts:
         with session.lock:
             if session.status == ABORTED:
                 return
-            self._sessions.require_normal(session)
+            self.require_normal(session)
             session.status = ABORTED
         session_directories.delete(session.directory)
 
