@@ -29,14 +29,12 @@ from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.clock import Clock
 from local_emulator.foundation.loop_thread import LoopThread
+from local_emulator.foundation.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
     from pathlib import Path
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from local_emulator.control_plane.dispatch import Product
     from local_emulator.control_plane.eventbridge.running import RunningStreams
@@ -189,7 +187,7 @@ class ControlPlane:
         self.state.save()
 
 
-class ControlPlaneServer:
+class ControlPlaneServer(Stoppable):
     """A running control plane in a thread of its own; a context manager that stops it."""
 
     def __init__(self, host: str, port: int, settings: ControlPlaneSettings, clock: Clock) -> None:
@@ -255,14 +253,6 @@ class ControlPlaneServer:
         self._thread.run(self._runner.cleanup(), STOP_SECONDS)
         self.plane.settings.surroundings.streams.close()
         self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     async def _listen(self, host: str, port: int) -> None:
         await self._runner.setup()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from local_emulator.eventbridge.section import Section
 
@@ -54,6 +54,17 @@ class StreamConfigError(Exception):
         super().__init__(f"the trigger's configuration has {len(faults)} fault{'s' * (len(faults) > 1)}:{lines}")
 
 
+class KafkaSource(TypedDict):
+    """The fields of a `StreamConfig` that say what it reads."""
+
+    topic: str
+    group: str
+    region: str
+    instance_id: str
+    offset_reset: str
+    value_type: str
+
+
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
     """One event stream: what it reads, how it batches, delivers, retries, and what it does when all retries fail."""
@@ -93,12 +104,7 @@ class StreamConfig:
         kafka, delivery, run = _kafka(root), _delivery(root), _run(root)
         window, retry = _window(run), _retry(run)
         config = cls(
-            topic=kafka.text("Topic"),
-            group=kafka.text("ConsumerGroup"),
-            region=kafka.text("RegionId", default=""),
-            instance_id=kafka.text("InstanceId"),
-            offset_reset=kafka.choice("OffsetReset", ("earliest", "latest")),
-            value_type=VALUE_TYPES[kafka.choice("ValueDataType", tuple(VALUE_TYPES), default="Text")],
+            **kafka_source(kafka),
             event_schema=delivery.choice("eventSchema", ("CloudEvents", "RawData"), default="CloudEvents"),
             batch_count=window.integer("CountBasedWindow", 1, 10_000),
             batch_seconds=window.integer("TimeBasedWindow", 0, 15),
@@ -112,6 +118,28 @@ class StreamConfig:
         if faults:
             raise StreamConfigError(tuple(faults))
         return config
+
+
+def kafka_section(parent: Section, key: str) -> Section:
+    """The source's section, its keys and network checked; a trigger and EventBridge's own API write it alike."""
+    kafka = parent.section(key)
+    kafka.known(*SOURCE_KEYS)
+    if kafka.choice("Network", ("Default", "PublicNetwork"), default="Default") == "PublicNetwork":
+        for name in ("VpcId", "VSwitchIds", "SecurityGroupId"):
+            kafka.text(name)
+    return kafka
+
+
+def kafka_source(kafka: Section) -> KafkaSource:
+    """What the source's section says."""
+    return KafkaSource(
+        topic=kafka.text("Topic"),
+        group=kafka.text("ConsumerGroup"),
+        region=kafka.text("RegionId", default=""),
+        instance_id=kafka.text("InstanceId"),
+        offset_reset=kafka.choice("OffsetReset", ("earliest", "latest")),
+        value_type=VALUE_TYPES[kafka.choice("ValueDataType", tuple(VALUE_TYPES), default="Text")],
+    )
 
 
 def _refuse_what_is_not_emulated(root: Section) -> None:
@@ -131,12 +159,7 @@ def _kafka(root: Section) -> Section:
     config.choice("eventSourceType", ("Kafka",))
     parameters = config.section("eventSourceParameters")
     parameters.known("sourceKafkaParameters")
-    kafka = parameters.section("sourceKafkaParameters")
-    kafka.known(*SOURCE_KEYS)
-    if kafka.choice("Network", ("Default", "PublicNetwork"), default="Default") == "PublicNetwork":
-        for key in ("VpcId", "VSwitchIds", "SecurityGroupId"):
-            kafka.text(key)
-    return kafka
+    return kafka_section(parameters, "sourceKafkaParameters")
 
 
 def _delivery(root: Section) -> Section:

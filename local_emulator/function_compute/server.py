@@ -17,6 +17,7 @@ from aiohttp import web
 
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.loop_thread import LoopThread
+from local_emulator.foundation.stoppable import Stoppable
 from local_emulator.function_compute import layers, signature
 from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.instances import (
@@ -30,9 +31,6 @@ from local_emulator.function_compute.pool import ExhaustedError, Pool
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from local_emulator.function_compute.template import Function, Template
 
@@ -46,7 +44,7 @@ _REQUEST_ID = web.RequestKey("request_id", str)
 _LOG = logging.getLogger(__name__)
 
 
-class FunctionComputeServer:
+class FunctionComputeServer(Stoppable):
     """A running service; also a context manager that stops it."""
 
     def __init__(self, pools: dict[str, Pool], credentials: Credentials | None, threads: int) -> None:
@@ -59,14 +57,6 @@ class FunctionComputeServer:
             self._application(), auto_decompress=False, access_log=None, shutdown_timeout=_STOP_SECONDS
         )
         self._background: set[asyncio.Future[None]] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def logs(self, function: str) -> list[str]:
         """The last lines that a function's instances printed, oldest first."""

@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_emulator.foundation.stoppable import Stoppable
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.jars import class_path, program
@@ -22,9 +23,6 @@ from local_emulator.kafka.security import PROTOCOLS, properties, scram_users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from local_emulator.kafka.security import Security
 
@@ -58,7 +56,7 @@ log.cleaner.dedupe.buffer.size=8388608
 """
 
 
-class ApacheBroker:
+class ApacheBroker(Stoppable):
     """One node; `topics` maps names to their count of topic-partitions. Needs the programs java and mvn.
 
     With `security`, it has a listener of each protocol besides PLAINTEXT, and asks for the rights of whoever comes over
@@ -99,14 +97,6 @@ class ApacheBroker:
             self._process.wait(STOP_SECONDS)
             self._process = None
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _format(self, controller: int, security: Security | None) -> None:
         """Write server.properties and format the storage, as KRaft wants before the first start."""

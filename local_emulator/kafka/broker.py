@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from local_emulator.foundation.stoppable import Stoppable
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.apache import ApacheBroker
 from local_emulator.kafka.embedded import EmbeddedBroker
@@ -42,7 +43,7 @@ class Broker(Protocol):
 
 
 @dataclass(slots=True)
-class OwnBroker:
+class OwnBroker(Stoppable):
     """A broker that somebody else runs: topics are created if absent, and it is left alone at the end."""
 
     bootstrap_servers: str
@@ -54,14 +55,6 @@ class OwnBroker:
 
     def stop(self) -> None:
         """Do nothing: it isn't ours."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def is_own(which: str) -> bool:

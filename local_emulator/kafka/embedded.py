@@ -9,14 +9,13 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+from local_emulator.foundation.stoppable import Stoppable
 from local_emulator.kafka import librdkafka
 from local_emulator.kafka.errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
-    from typing_extensions import Self
 
 RETENTION_BYTES = 5 * 1024 * 1024
 """What a topic-partition keeps before it drops its oldest records (measured: of 35 MB acknowledged some 5 MB a
@@ -28,7 +27,7 @@ REBALANCE_DELAY_MS = 100
 _ERROR_TEXT_BYTES = 512
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(Stoppable):
     """One broker on 127.0.0.1 and a free port; `topics` maps names to their count of topic-partitions."""
 
     retention_bytes: int | None = RETENTION_BYTES
@@ -79,14 +78,6 @@ class EmbeddedBroker:
             self._library.rd_kafka_mock_cluster_destroy(self._cluster)
             self._library.rd_kafka_destroy(self._handle)
             self._cluster = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _new_handle(self) -> int:
         """A handle of librdkafka that logs nothing (it warns that it has no bootstrap servers, and needs none)."""

@@ -18,6 +18,7 @@ from local_emulator.foundation.clock import CLOCK, Clock
 from local_emulator.foundation.faults import FAULTS, Faults
 from local_emulator.foundation.injection import stop as stop_faults
 from local_emulator.foundation.loop_thread import LoopThread
+from local_emulator.foundation.stoppable import Stoppable
 from local_emulator.maxcompute.access.names import Account
 from local_emulator.maxcompute.access.permissions import Access
 from local_emulator.maxcompute.access.queries import Queries
@@ -50,9 +51,6 @@ from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -152,7 +150,7 @@ async def serve(host: str, port: int, settings: MaxComputeSettings) -> tuple[web
     return runner, address
 
 
-class MaxComputeServer:
+class MaxComputeServer(Stoppable):
     """A running emulator in a thread of its own; a context manager that stops it."""
 
     def __init__(self, host: str, port: int, settings: MaxComputeSettings) -> None:
@@ -182,14 +180,6 @@ class MaxComputeServer:
         """End open connections, close the store."""
         self._thread.run(self._runner.cleanup(), STOP_SECONDS * 2)
         self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def start(

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.eventbridge.config import DEAD_LETTER_ARN, SOURCE_KEYS, VALUE_TYPES, StreamConfig, StreamConfigError
+from local_emulator.eventbridge.config import (
+    DEAD_LETTER_ARN,
+    StreamConfig,
+    StreamConfigError,
+    kafka_section,
+    kafka_source,
+)
 from local_emulator.eventbridge.section import Section
 
 if TYPE_CHECKING:
@@ -47,12 +53,7 @@ def read(stream: Stream) -> tuple[StreamConfig, str]:
     retry.known("PushRetryStrategy", "MaximumEventAgeInSeconds", "MaximumRetryAttempts")
     function = _constant(sink, "FunctionName")
     config = StreamConfig(
-        topic=kafka.text("Topic"),
-        group=kafka.text("ConsumerGroup"),
-        region=kafka.text("RegionId", default=""),
-        instance_id=kafka.text("InstanceId"),
-        offset_reset=kafka.choice("OffsetReset", ("earliest", "latest")),
-        value_type=VALUE_TYPES[kafka.choice("ValueDataType", tuple(VALUE_TYPES), default="Text")],
+        **kafka_source(kafka),
         event_schema=stream.schema,
         batch_count=window.integer("CountBasedWindow", 1, 10_000, default=1),
         batch_seconds=window.integer("TimeBasedWindow", 0, 15, default=0),
@@ -71,12 +72,7 @@ def read(stream: Stream) -> tuple[StreamConfig, str]:
 def _source(stream: Stream, faults: list[str]) -> Section:
     source = Section("Source", stream.source, faults)
     source.known("SourceKafkaParameters")
-    kafka = source.section("SourceKafkaParameters")
-    kafka.known(*SOURCE_KEYS)
-    if kafka.choice("Network", ("Default", "PublicNetwork"), default="Default") == "PublicNetwork":
-        for key in ("VpcId", "VSwitchIds", "SecurityGroupId"):
-            kafka.text(key)
-    return kafka
+    return kafka_section(source, "SourceKafkaParameters")
 
 
 def _sink(stream: Stream, faults: list[str]) -> Section:

@@ -17,6 +17,7 @@ from provisioning.resource import Difference
 from provisioning.resources.topics import (
     LOCAL,
     PARTITIONS,
+    OwnTopic,
     is_surely_empty,
     own_topics,
     recreation,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
-    from provisioning.resources.topics import Purpose
 
 REPLICAS = 3
 """Of a topic that is made, where there are as many brokers; one of them may fail without an append being lost."""
@@ -51,21 +51,8 @@ class BrokerTopicState:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerTopic:
-    """One topic of the connector."""
-
-    name: str
-    purpose: Purpose
-
-    @property
-    def title(self) -> str:
-        """What it is."""
-        return f"topic {self.name}"
-
-    @property
-    def creates(self) -> bool:
-        """It is made here."""
-        return True
+class BrokerTopic(OwnTopic):
+    """One that the brokers make."""
 
     @property
     def made_by_hand(self) -> str:

@@ -40,12 +40,9 @@ class TopicState:
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic of the connector."""
+class OwnTopic:
+    """One topic of the connector, whoever makes it."""
 
-    connector: str
-    instance: str
-    region: str
     name: str
     purpose: Purpose
 
@@ -58,6 +55,15 @@ class Topic:
     def creates(self) -> bool:
         """It is made here."""
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Topic(OwnTopic):
+    """One that the service makes."""
+
+    connector: str
+    instance: str
+    region: str
 
     @property
     def made_by_hand(self) -> str:
@@ -144,7 +150,7 @@ def own_topics(settings: Settings) -> tuple[Topic, ...]:
         settings.error_topic: "error",
     }
     return tuple(
-        Topic(settings.name, settings.instance_id, settings.region, name, purpose) for name, purpose in names.items()
+        Topic(name, purpose, settings.name, settings.instance_id, settings.region) for name, purpose in names.items()
     )
 
 
