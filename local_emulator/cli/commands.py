@@ -18,7 +18,7 @@ from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.config import StreamConfigError
 from local_emulator.eventbridge.invocation import InvocationError, Invoker
-from local_emulator.eventbridge.progress import Meter, State
+from local_emulator.eventbridge.progress import Meter, StreamState
 from local_emulator.eventbridge.recording import RecordingError
 from local_emulator.eventbridge.stream import StreamError
 from local_emulator.function_compute.layers import MissingLayerError
@@ -88,7 +88,7 @@ def up(options: Namespace) -> int:
 
 def _watch(running: Cloud) -> int:
     """Say what the stream delivers, and when it comes to another state, which the provisioning function can change."""
-    shown = Meter(State.RUNNING).read()
+    shown = Meter(StreamState.RUNNING).read()
     while True:
         now = running.stream.progress() if running.stream else shown
         if now.state is not shown.state:

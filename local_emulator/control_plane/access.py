@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local_emulator.control_plane.identity import AccessKey
-    from local_emulator.control_plane.state import State
+    from local_emulator.control_plane.state import AccountState
 
 
-def check(state: State, key: AccessKey, permission: str, resource: str, context: Mapping[str, str]) -> None:
+def check(state: AccountState, key: AccessKey, permission: str, resource: str, context: Mapping[str, str]) -> None:
     """RefusedError DENIED, which names the permission and the resource, unless the key's identity may do it.
 
     The account's owner may do everything. A temporary key may do what both its role's policies and its own allow.

@@ -12,7 +12,7 @@ from local_emulator.control_plane.identity import AccessKey, AccessKeys
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.signature import Message
-    from local_emulator.control_plane.state import State
+    from local_emulator.control_plane.state import AccountState
     from local_emulator.foundation.clock import Clock
 
 # Each way; what version 1 documents. For ACS3 no number is published, and the same one is taken.
@@ -22,7 +22,7 @@ WINDOW = timedelta(minutes=15)
 class Gate:
     """Lets requests in; remembers their nonces for as long as their times are good."""
 
-    def __init__(self, state: State, clock: Clock) -> None:
+    def __init__(self, state: AccountState, clock: Clock) -> None:
         self._state = state
         self._clock = clock
         self._seen: dict[tuple[str, str], datetime] = {}

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from local_emulator.control_plane.identity import AccessKey, Principal
-    from local_emulator.control_plane.state import State
+    from local_emulator.control_plane.identity import AccessKey, RamPrincipal
+    from local_emulator.control_plane.state import AccountState
     from local_emulator.control_plane.surroundings import Surroundings
 
 _TRUE = frozenset({"true", "1"})
@@ -67,14 +67,14 @@ class Call:
     key: AccessKey
     account: str
     now: datetime
-    state: State
+    state: AccountState
     rules: Rules
     surroundings: Surroundings
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def principal(self) -> Principal:
+    def principal(self) -> RamPrincipal:
         """Who calls."""
         return self.key.principal
 

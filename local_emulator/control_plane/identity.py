@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 
-class Principal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RamPrincipal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An identity.
 
     Fields:
@@ -43,7 +43,7 @@ class AccessKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key; a temporary one has a token, an end, and perhaps a policy that narrows what its role may do."""
 
     secret: str
-    principal: Principal
+    principal: RamPrincipal
     token: str = ""
     expires: datetime | None = None
     policy: str = ""
@@ -57,14 +57,14 @@ class AccessKeys(msgspec.Struct):
 
     keys: dict[str, AccessKey] = {}
 
-    def issue(self, principal: Principal) -> tuple[str, AccessKey]:
+    def issue(self, principal: RamPrincipal) -> tuple[str, AccessKey]:
         """A lasting key for a user: its id, and the key."""
         key_id, key = f"LTAI{secrets.token_hex(10)}", AccessKey(secrets.token_hex(15), principal)
         self.keys[key_id] = key
         return key_id, key
 
     def issue_temporary(
-        self, principal: Principal, now: datetime, life: timedelta, policy: str = ""
+        self, principal: RamPrincipal, now: datetime, life: timedelta, policy: str = ""
     ) -> tuple[str, AccessKey]:
         """A key with a token for an assumed role; keys that ended a day ago are forgotten meanwhile."""
         self.keys = {

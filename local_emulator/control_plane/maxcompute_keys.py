@@ -11,8 +11,8 @@ from local_emulator.maxcompute.authentication import Accounts, Credential
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_emulator.control_plane.identity import AccessKey, Principal
-    from local_emulator.control_plane.state import State
+    from local_emulator.control_plane.identity import AccessKey, RamPrincipal
+    from local_emulator.control_plane.state import AccountState
     from local_emulator.maxcompute.access.names import PrincipalName
 
 
@@ -26,7 +26,7 @@ def registrar(accounts: Accounts) -> Callable[[str, AccessKey], None]:
     return tell
 
 
-def directory(state: State) -> Callable[[PrincipalName], bool]:
+def directory(state: AccountState) -> Callable[[PrincipalName], bool]:
     """What `Members.exists` needs to be: whether RAM has a user or role of that name."""
 
     def exists(name: PrincipalName) -> bool:
@@ -39,7 +39,7 @@ def directory(state: State) -> Callable[[PrincipalName], bool]:
     return exists
 
 
-def _name(principal: Principal) -> str:
+def _name(principal: RamPrincipal) -> str:
     """A user or role as MaxCompute's statements write it; a role in lower case, as its ARN is."""
     if principal.kind == "RAMUser":
         return f"RAM${principal.account}:{principal.name}"

@@ -19,12 +19,12 @@ from local_emulator.control_plane import dispatch, faults, sts
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
 from local_emulator.control_plane.errors import ApiError, RefusedError
-from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
 from local_emulator.control_plane.products import PRODUCTS
 from local_emulator.control_plane.ram.users import add_user
 from local_emulator.control_plane.request_log import Entry, RequestLog, without_secrets
 from local_emulator.control_plane.signature import SIGNATURE_PARAMETERS, Message
-from local_emulator.control_plane.state import State
+from local_emulator.control_plane.state import AccountState
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.clock import Clock
@@ -78,17 +78,17 @@ class _Work:
     logged: bool = False
 
 
-class ControlPlane:
+class ControlPlaneApplication:
     """The application: state, log and clock, and what answers requests."""
 
     def __init__(self, settings: ControlPlaneSettings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self.state = State(settings.data_dir)
+        self.state = AccountState(settings.data_dir)
         self.log = RequestLog()
         self._gate = Gate(self.state, clock)
         self._workers = ThreadPoolExecutor(_THREADS, "control-plane")
-        owner = Principal("Account", settings.account_id, settings.account_id)
+        owner = RamPrincipal("Account", settings.account_id, settings.account_id)
         keys = self.state.part(AccessKeys).keys
         for key_id, key in list(keys.items()):
             if key.principal.kind == "Account":  # of an earlier start: the owner has the one key that is given now
@@ -191,7 +191,7 @@ class ControlPlaneServer(Stoppable):
     """A running control plane in a thread of its own; a context manager that stops it."""
 
     def __init__(self, host: str, port: int, settings: ControlPlaneSettings, clock: Clock) -> None:
-        self.plane = ControlPlane(settings, clock)
+        self.plane = ControlPlaneApplication(settings, clock)
         self._thread = LoopThread("control-plane")
         self._runner = web.AppRunner(
             self.plane.application(), access_log=None, auto_decompress=False, shutdown_timeout=STOP_SECONDS / 2
@@ -209,7 +209,7 @@ class ControlPlaneServer(Stoppable):
         return f"http://{self.endpoint}"
 
     @property
-    def state(self) -> State:
+    def state(self) -> AccountState:
         """What the control plane remembers; hold its lock while you touch it."""
         return self.plane.state
 

@@ -70,7 +70,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SignatureClaim:
     """What a request says of itself; ``sign`` makes the right signature of it with a secret."""
 
     key_id: str
@@ -81,7 +81,7 @@ class Claim:
     sign: Callable[[str], str]
 
 
-def read(message: Message) -> Claim:
+def read(message: Message) -> SignatureClaim:
     """The claim of a request; RefusedError INCOMPLETE or WRONG_SIGNATURE if it can't be one."""
     authorization = message.headers.get("authorization", "")
     if authorization.startswith(ACS3):
@@ -94,7 +94,7 @@ def read(message: Message) -> Claim:
     raise _incomplete(f"an Authorization header with {ACS3}, or a Signature parameter")
 
 
-def _read_acs3(message: Message, authorization: str) -> Claim:
+def _read_acs3(message: Message, authorization: str) -> SignatureClaim:
     match = _ACS3.fullmatch(authorization)
     if not match:
         raise _incomplete(f"Authorization: {ACS3} Credential=..,SignedHeaders=..,Signature=..")
@@ -123,7 +123,7 @@ def _read_acs3(message: Message, authorization: str) -> Claim:
         ]
     )
     text = f"{ACS3}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    return Claim(
+    return SignatureClaim(
         match["key"],
         token,
         _needed(headers, "x-acs-signature-nonce"),
@@ -133,12 +133,12 @@ def _read_acs3(message: Message, authorization: str) -> Claim:
     )
 
 
-def _read_rpc(message: Message, parameters: Mapping[str, str]) -> Claim:
+def _read_rpc(message: Message, parameters: Mapping[str, str]) -> SignatureClaim:
     signed = {name: value for name, value in parameters.items() if name != "Signature"}
     if signed.get("SignatureMethod") != "HMAC-SHA1":
         raise _incomplete("SignatureMethod=HMAC-SHA1")
     text = f"{message.method}&%2F&{_escaped(_escaped_pairs(signed))}"
-    return Claim(
+    return SignatureClaim(
         _needed(signed, "AccessKeyId"),
         signed.get("SecurityToken", ""),
         _needed(signed, "SignatureNonce"),
@@ -148,7 +148,7 @@ def _read_rpc(message: Message, parameters: Mapping[str, str]) -> Claim:
     )
 
 
-def _read_roa(message: Message, authorization: str) -> Claim:
+def _read_roa(message: Message, authorization: str) -> SignatureClaim:
     match = _ACS1.fullmatch(authorization)
     if not match:
         raise _incomplete("Authorization: acs <access key id>:<signature>")
@@ -169,7 +169,7 @@ def _read_roa(message: Message, authorization: str) -> Claim:
             f"{path}?{pairs}" if pairs else path,
         ]
     )
-    return Claim(
+    return SignatureClaim(
         match["key"],
         headers.get("x-acs-security-token", ""),
         _needed(headers, "x-acs-signature-nonce"),

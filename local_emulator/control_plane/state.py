@@ -19,7 +19,7 @@ class StateError(Exception):
     """The file can't be read back."""
 
 
-class State:
+class AccountState:
     """The parts, each a msgspec Struct whose fields all have defaults, found by its class.
 
     ``lock`` is held by whoever reads or changes a part: handlers of actions run under it, so that calls come one after

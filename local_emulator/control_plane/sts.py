@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.dispatch import Action, Product
 from local_emulator.control_plane.errors import ApiError, invalid
-from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
 from local_emulator.control_plane.ram import names, policy_language
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.ram.policy_language import PolicyError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from local_emulator.control_plane.dispatch import Call
-    from local_emulator.control_plane.state import State
+    from local_emulator.control_plane.state import AccountState
 
 _SHORTEST = 900  # seconds
 _USUAL = 3600
@@ -66,7 +66,7 @@ def assume_role(call: Call) -> dict[str, object]:
             f"You are not authorized to do this action: the trust policy of {arn} does not name {own}.",
         )
     seconds = call.number("DurationSeconds", min(_USUAL, role.session_seconds), _SHORTEST, role.session_seconds)
-    principal = Principal("AssumedRoleUser", call.account, role.id, role.name, session)
+    principal = RamPrincipal("AssumedRoleUser", call.account, role.id, role.name, session)
     life = timedelta(seconds=seconds)
     key_id, key = call.state.part(AccessKeys).issue_temporary(principal, call.now, life, policy)
     call.surroundings.tell_key(key_id, key)
@@ -82,7 +82,7 @@ def assume_role(call: Call) -> dict[str, object]:
 
 
 def issue_to_service(
-    state: State, account: str, role: str, service: str, *, now: datetime, life: timedelta
+    state: AccountState, account: str, role: str, service: str, *, now: datetime, life: timedelta
 ) -> tuple[str, AccessKey]:
     """A temporary key for a service that acts as a role, such as fc.aliyuncs.com for a function: its id, and the key.
 
@@ -92,7 +92,7 @@ def issue_to_service(
         found = state.part(Ram).existing_role(role)
         if not policy_language.trusts(found.trust, services=[service]):
             raise ApiError(403, "NoPermission", f"The trust policy of the role {found.name} does not name {service}.")
-        principal = Principal("AssumedRoleUser", account, found.id, found.name, service.partition(".")[0])
+        principal = RamPrincipal("AssumedRoleUser", account, found.id, found.name, service.partition(".")[0])
         issued = state.part(AccessKeys).issue_temporary(principal, now, life)
         state.save()
         return issued

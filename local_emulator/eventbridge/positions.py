@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import TopicPartition
 
 from local_emulator.eventbridge.delivery import StreamHalt
-from local_emulator.eventbridge.progress import State
+from local_emulator.eventbridge.progress import StreamState
 from local_emulator.kafka.log_ends import log_ends
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: st
             if 0 < offset == low:
                 _LOG.warning("the log of %s-%d begins at offset %d: earlier records are gone", topic, partition, low)
         elif offset < low:
-            raise StreamHalt(State.RUNNING_FAILED, lost(topic, partition, f"offsets {offset} to {low - 1} are gone"))
+            raise StreamHalt(
+                StreamState.RUNNING_FAILED, lost(topic, partition, f"offsets {offset} to {low - 1} are gone")
+            )
         positions.append(TopicPartition(topic, partition, offset))
     if offset_reset == "latest" and positions:
         # Or a rebalance before the first commit would ask for the latest again, and skip what came in between.

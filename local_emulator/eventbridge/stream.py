@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError
 
 from local_emulator.eventbridge.delivery import Delivery
 from local_emulator.eventbridge.event import element_encoder
-from local_emulator.eventbridge.progress import Meter, Progress, State
+from local_emulator.eventbridge.progress import Meter, Progress, StreamState
 from local_emulator.eventbridge.task import DRAIN_SECONDS, Shared, Task
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.topics import count_partitions
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-STANDING = (State.READY, State.PAUSED, State.STARTING_FAILED, State.RUNNING_FAILED)
+STANDING = (StreamState.READY, StreamState.PAUSED, StreamState.STARTING_FAILED, StreamState.RUNNING_FAILED)
 
 
 SILENT_SECONDS = 60.0
@@ -81,9 +81,9 @@ class EventStream:
         try:
             self._topic_partitions = count_partitions(self._bootstrap_servers, self._config.topic)
         except BrokerError as error:
-            self._meter.enter(State.STARTING_FAILED, str(error))
+            self._meter.enter(StreamState.STARTING_FAILED, str(error))
             raise StreamError(f"the stream can't start: {error}") from error
-        self._meter.enter(State.STARTING)
+        self._meter.enter(StreamState.STARTING)
         self._stopping = threading.Event()
         self._assigned = {}
         count = min(self._config.maximum_tasks, self._topic_partitions)
@@ -114,7 +114,7 @@ class EventStream:
         Records that are sent after it meet no rebalance of the group, so none of them is delivered twice.
         """
         deadline = time.monotonic() + seconds
-        while (progress := self._meter.read()).state is not State.RUNNING:
+        while (progress := self._meter.read()).state is not StreamState.RUNNING:
             _raise_if_standing(progress)
             if time.monotonic() > deadline:
                 raise StreamError(f"the stream's consumers had no topic-partitions after {seconds:.0f} s")
@@ -123,11 +123,11 @@ class EventStream:
 
     def stop(self) -> None:
         """Stop; invocations under way may finish and are committed, everything else is delivered at the next start."""
-        self._stand(State.READY)
+        self._stand(StreamState.READY)
 
     def pause(self) -> None:
         """The same as `stop`, in state PAUSED."""
-        self._stand(State.PAUSED)
+        self._stand(StreamState.PAUSED)
 
     def progress(self) -> Progress:
         """How far the stream is."""
@@ -166,10 +166,10 @@ class EventStream:
             with self._meter.changed:
                 self._meter.changed.wait(0.1)
 
-    def _stand(self, state: State) -> None:
+    def _stand(self, state: StreamState) -> None:
         self._stopping.set()
         self._join()
-        if self._meter.state in (State.STARTING, State.RUNNING):
+        if self._meter.state in (StreamState.STARTING, StreamState.RUNNING):
             self._meter.enter(state)
 
     def _join(self) -> None:
@@ -177,9 +177,9 @@ class EventStream:
             thread.join(2 * DRAIN_SECONDS)
         self._threads = []
 
-    def _halt(self, state: State, reason: str) -> None:
+    def _halt(self, state: StreamState, reason: str) -> None:
         """Called by a task or a delivery: the first reason counts, and all tasks stop."""
-        if self._meter.state in (State.STARTING, State.RUNNING):
+        if self._meter.state in (StreamState.STARTING, StreamState.RUNNING):
             _LOG.error("the stream of %s stands still (%s): %s", self._config.topic, state.value, reason)
             self._meter.enter(state, reason)
         self._stopping.set()
@@ -202,8 +202,8 @@ class EventStream:
         self._assigned[task] = count
         shares = self._assigned.values()
         whole = len(shares) == len(self._threads) and all(shares) and sum(shares) == self._topic_partitions
-        if self._meter.state is State.STARTING and whole:
-            self._meter.enter(State.RUNNING)
+        if self._meter.state is StreamState.STARTING and whole:
+            self._meter.enter(StreamState.RUNNING)
 
 
 def _raise_if_standing(progress: Progress) -> None:

@@ -13,7 +13,7 @@ from kafka_maxcompute.brokers.status_topic import Status, encode
 from kafka_maxcompute.ledger.operations import Claim, Settle
 from provisioning import brokers
 from provisioning.connector_resources import resources
-from provisioning.resources.ledger import Ledger, opened
+from provisioning.resources.ledger import ConnectorLedger, opened
 from provisioning.resources.table import Table
 from provisioning.resources.topics import Topic
 from tests.kafka_fixtures import committed
@@ -47,7 +47,7 @@ def around() -> Iterator[Surrounding]:
         send(started.broker, "orders-in", 18, partitions=6)
         with started.cloud(create_table=True) as cloud:
             for resource in resources(cloud.request, cloud.account):
-                if isinstance(resource, (Table, Topic, Ledger)):
+                if isinstance(resource, (Table, Topic, ConnectorLedger)):
                     resource.make(cloud)
         yield started
 

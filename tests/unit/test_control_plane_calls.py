@@ -9,19 +9,19 @@ import pytest
 
 from local_emulator.control_plane.dispatch import Call, Rules
 from local_emulator.control_plane.errors import ApiError
-from local_emulator.control_plane.identity import AccessKey, Principal
+from local_emulator.control_plane.identity import AccessKey, RamPrincipal
 from local_emulator.control_plane.request_log import without_secrets
-from local_emulator.control_plane.state import State
+from local_emulator.control_plane.state import AccountState
 from local_emulator.control_plane.surroundings import Surroundings
 
 pytestmark = pytest.mark.quick
 
-OWNER = AccessKey("sk", Principal("Account", "123", "123"))
+OWNER = AccessKey("sk", RamPrincipal("Account", "123", "123"))
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
 def call(body: bytes = b"", **parameters: str) -> Call:
-    return Call("X", parameters, OWNER, "123", NOW, State(), Rules(region="cn-chengdu"), Surroundings(), body)
+    return Call("X", parameters, OWNER, "123", NOW, AccountState(), Rules(region="cn-chengdu"), Surroundings(), body)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import Stream
 from local_emulator.control_plane.eventbridge.running import RunningStreams
 from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
-from local_emulator.eventbridge.progress import State
+from local_emulator.eventbridge.progress import StreamState
 from local_emulator.eventbridge.stream import EventStream, StreamError
 
 pytestmark = pytest.mark.quick
@@ -91,8 +91,8 @@ def test_a_stream_that_cannot_be_made(error: Exception) -> None:
     assert streams.state("x") is None
     streams.start("x", make)
     deadline = time.monotonic() + 10
-    while streams.state("x") is State.STARTING and time.monotonic() < deadline:
+    while streams.state("x") is StreamState.STARTING and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert streams.state("x") is State.STARTING_FAILED
+    assert streams.state("x") is StreamState.STARTING_FAILED
     streams.close()
     assert streams.state("x") is None

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from local_emulator.control_plane.identity import AccessKeys, Principal
-from local_emulator.control_plane.state import FILE_NAME, State, StateError
+from local_emulator.control_plane.identity import AccessKeys, RamPrincipal
+from local_emulator.control_plane.state import FILE_NAME, AccountState, StateError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.quick
 
-ROLE = Principal("AssumedRoleUser", "1", "2", "Runner", "job")
+ROLE = RamPrincipal("AssumedRoleUser", "1", "2", "Runner", "job")
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 
 
@@ -27,26 +27,26 @@ class Counters(msgspec.Struct):
 
 
 def test_a_part_is_kept(tmp_path: Path) -> None:
-    first = State(tmp_path / "new")
+    first = AccountState(tmp_path / "new")
     first.part(Counters).counts["a"] = 1
     first.save()
-    second = State(tmp_path / "new")
+    second = AccountState(tmp_path / "new")
     assert second.part(Counters).counts == {"a": 1}
     assert second.part(Counters) is second.part(Counters)
 
 
 def test_a_part_that_was_not_asked_for_stays_in_the_file(tmp_path: Path) -> None:
-    first = State(tmp_path)
+    first = AccountState(tmp_path)
     first.part(Counters).counts["a"] = 1
     first.save()
-    second = State(tmp_path)
+    second = AccountState(tmp_path)
     second.part(AccessKeys).issue(ROLE)
     second.save()
-    assert State(tmp_path).part(Counters).counts == {"a": 1}
+    assert AccountState(tmp_path).part(Counters).counts == {"a": 1}
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = AccountState(tmp_path)
     state.part(AccessKeys).issue(ROLE)
     state.save()
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
@@ -54,7 +54,7 @@ def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_when_nothing_has_changed(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = AccountState(tmp_path)
     state.part(Counters)
     state.save()
     (tmp_path / FILE_NAME).unlink()
@@ -63,23 +63,23 @@ def test_nothing_is_written_when_nothing_has_changed(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_nothing_is_written() -> None:
-    state = State()
+    state = AccountState()
     state.part(Counters).counts["a"] = 1
     state.save()
-    assert State().part(Counters).counts == {}
+    assert AccountState().part(Counters).counts == {}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"Counters": ', "x"])
 def test_a_file_that_is_something_else(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(StateError, match=rf"{FILE_NAME}.*remove the file"):
-        State(tmp_path)
+        AccountState(tmp_path)
 
 
 def test_a_part_that_is_something_else(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text(json.dumps({"Counters": {"counts": {"a": "one"}}}))
     with pytest.raises(StateError, match=r"\$\.counts"):
-        State(tmp_path).part(Counters)
+        AccountState(tmp_path).part(Counters)
 
 
 def test_keys_do_not_show_their_secrets() -> None:

@@ -12,7 +12,7 @@ from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Pending
 from kafka_maxcompute.ledger.state import fold
 from provisioning.change_effects import meaning
 from provisioning.request import Request, read
-from provisioning.resources.ledger import Ledger, LedgerFound
+from provisioning.resources.ledger import ConnectorLedger, LedgerFound
 from provisioning.resources.settings_record import Recorded, SettingsRecord
 from provisioning.step import step
 from provisioning.unsafe_changes import Before, changed, faults, risks
@@ -165,7 +165,7 @@ def test_drift_says_where_rows_land() -> None:
 
 def planned(found: LedgerFound | None, settings: dict[str, Any] | None = None, **event: Any) -> Any:
     asked = request(settings, **event)
-    return step(Ledger(asked.settings, asked.change, asked.start), found, manual=False)
+    return step(ConnectorLedger(asked.settings, asked.change, asked.start), found, manual=False)
 
 
 def test_a_ledger_is_begun_once_and_kept() -> None:

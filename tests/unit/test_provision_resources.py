@@ -15,7 +15,7 @@ from provisioning.connector_resources import resources, stream
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.grants import Grants, granted
-from provisioning.resources.ledger import Ledger
+from provisioning.resources.ledger import ConnectorLedger
 from provisioning.resources.role import Role, RoleState, principal, trust
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
 from provisioning.resources.start import Start, StartState
@@ -391,7 +391,7 @@ def test_the_stream_comes_last() -> None:
 
 
 def test_a_ledger_begins_with_a_table_that_has_a_creation_time() -> None:
-    ledger = Ledger(request().settings)
+    ledger = ConnectorLedger(request().settings)
     assert ledger._about(7, {"orders": "id"}).table_created == 7
     with pytest.raises(RefusedError, match=r"expected a table .* with a creation time, .* create the table"):
         ledger._about(None, {})

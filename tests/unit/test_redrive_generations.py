@@ -13,8 +13,8 @@ from kafka_maxcompute.ledger.operations import Settle
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.settings.settings import Settings
 from provisioning.redrive import catalogue
-from provisioning.redrive.catalogue import Catalogue, Place
-from provisioning.redrive.notes import Claim, Done, identity, place_of
+from provisioning.redrive.catalogue import Catalogue, LetterPlace
+from provisioning.redrive.notes import RedriveClaim, RedriveDone, identity, place_of
 from provisioning.redrive.redriven import SourceFacts, verdict
 from provisioning.redrive.selection import Selection
 from tests.ledger_entries import GENESIS, divert, folded, reset
@@ -55,25 +55,27 @@ def lossy(letter: DeadLetter) -> DeadLetter:
     return replace(letter, form="as-delivered")
 
 
-def sent(letter: DeadLetter, name: str = "") -> tuple[Claim, Done]:
+def sent(letter: DeadLetter, name: str = "") -> tuple[RedriveClaim, RedriveDone]:
     """The notes of a letter that was redriven, under its identity or under the one of earlier releases."""
     id_ = name or identity(letter)
     record = letter.record
-    claim = Claim(letter=id_, id="x", partition=0, begin=10, digest=digest(record), until=1, timestamp=record.timestamp)
-    return claim, Done(letter=id_, id="x", partition=0, offset=10)
+    claim = RedriveClaim(
+        letter=id_, id="x", partition=0, begin=10, digest=digest(record), until=1, timestamp=record.timestamp
+    )
+    return claim, RedriveDone(letter=id_, id="x", partition=0, offset=10)
 
 
 def judged(
     *letters: DeadLetter,
     state: State | None = RESET,
-    notes: tuple[Claim | Done, ...] = (),
+    notes: tuple[RedriveClaim | RedriveDone, ...] = (),
     logged: Any = "none",
     allow: frozenset[str] = frozenset({"as-delivered"}),
 ) -> list[tuple[bytes | str, str, str]]:
     """Which letters are sent and which aren't, in the order in which they were written."""
     found, selection = Catalogue(), Selection(allow=allow)
     for offset, letter in enumerate(letters):
-        catalogue._take(found, SETTINGS, selection, Place(("connect-error-c", 0), offset), encode(letter))
+        catalogue._take(found, SETTINGS, selection, LetterPlace(("connect-error-c", 0), offset), encode(letter))
     for note in notes:
         found.notes.take(note)
     catalogue.leave_out_copies(found, state)

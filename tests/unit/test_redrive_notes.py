@@ -20,7 +20,18 @@ from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from maxcompute_sink import decode, mapping, partition, staging
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
-from provisioning.redrive.notes import NOTE_HEADER, Claim, Done, Note, Notes, Release, encode, identity, parse, place_of
+from provisioning.redrive.notes import (
+    NOTE_HEADER,
+    Note,
+    Notes,
+    RedriveClaim,
+    RedriveDone,
+    RedriveRelease,
+    encode,
+    identity,
+    parse,
+    place_of,
+)
 
 pytestmark = pytest.mark.quick
 
@@ -35,7 +46,7 @@ LETTER = DeadLetter(
     partition=1,
     offset=41,
 )
-CLAIM = Claim(letter="orders-1-41", id="a", partition=1, begin=5, digest="d", until=9, timestamp=7)
+CLAIM = RedriveClaim(letter="orders-1-41", id="a", partition=1, begin=5, digest="d", until=9, timestamp=7)
 OTHER = msgspec.structs.replace(CLAIM, id="b")
 
 
@@ -48,24 +59,26 @@ def folded(*notes: Note) -> Notes:
 
 def test_the_first_claim_counts_until_it_is_released_or_done() -> None:
     assert folded(CLAIM, OTHER).claims == {CLAIM.letter: CLAIM}
-    assert folded(CLAIM, Release(letter=CLAIM.letter, id="a"), OTHER).claims == {CLAIM.letter: OTHER}
-    done = Done(letter=CLAIM.letter, id="a", partition=1, offset=8)
+    assert folded(CLAIM, RedriveRelease(letter=CLAIM.letter, id="a"), OTHER).claims == {CLAIM.letter: OTHER}
+    done = RedriveDone(letter=CLAIM.letter, id="a", partition=1, offset=8)
     assert folded(CLAIM, done, OTHER) == Notes({}, {CLAIM.letter: done})
 
 
 def test_who_does_not_hold_the_claim_releases_nothing() -> None:
-    assert folded(CLAIM, Release(letter=CLAIM.letter, id="b")).claims == {CLAIM.letter: CLAIM}
-    assert folded(Release(letter=CLAIM.letter, id="a")) == Notes()
+    assert folded(CLAIM, RedriveRelease(letter=CLAIM.letter, id="b")).claims == {CLAIM.letter: CLAIM}
+    assert folded(RedriveRelease(letter=CLAIM.letter, id="a")) == Notes()
 
 
 def test_a_letter_that_is_done_stays_so_in_whichever_order_its_notes_are_met() -> None:
-    done = Done(letter=CLAIM.letter, id="a", partition=1, offset=8)
+    done = RedriveDone(letter=CLAIM.letter, id="a", partition=1, offset=8)
     for notes in itertools.permutations([CLAIM, done, OTHER]):  # as after more topic-partitions were added
         assert folded(*notes).done == {CLAIM.letter: done}
         assert folded(*notes).claims == {}
 
 
-@pytest.mark.parametrize("note", [CLAIM, Done(letter="l", id="a", partition=1, offset=8), Release(letter="l", id="a")])
+@pytest.mark.parametrize(
+    "note", [CLAIM, RedriveDone(letter="l", id="a", partition=1, offset=8), RedriveRelease(letter="l", id="a")]
+)
 def test_notes_come_back_as_they_were(note: Note) -> None:
     assert parse(encode(note)) == note
 

@@ -22,7 +22,7 @@ from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
-from provisioning.resources.ledger import Ledger, LedgerFound
+from provisioning.resources.ledger import ConnectorLedger, LedgerFound
 from provisioning.resources.policy import PROVISIONER
 from provisioning.resources.role import Role, principal
 from provisioning.resources.settings_record import SettingsRecord
@@ -175,7 +175,7 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
     topics: list[Resource] = []
     for resource in reversed(resources(request, cloud.account)):
         word = _KINDS.get(type(resource))
-        if isinstance(resource, Ledger) and _KINDS[Topic] in request.remove:
+        if isinstance(resource, ConnectorLedger) and _KINDS[Topic] in request.remove:
             continue  # it goes with its topic
         if word is None or (word and word not in request.remove):
             kept.append(resource.title)

@@ -12,7 +12,7 @@ from provisioning.resources.event_stream import EventStream
 from provisioning.resources.foreign_stream import ForeignStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
-from provisioning.resources.ledger import Ledger
+from provisioning.resources.ledger import ConnectorLedger
 from provisioning.resources.policy import FUNCTIONS_ONLY, PROVISIONER, Attachment, Policy, least_policy, secret_policy
 from provisioning.resources.role import Role, principal
 from provisioning.resources.service_linked_roles import NEEDED, ServiceLinkedRole
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provisioning.resource import Resource, Stream
 
 
-RECORDS = (SettingsRecord, Ledger)
+RECORDS = (SettingsRecord, ConnectorLedger)
 """What nobody could write by hand."""
 
 
@@ -46,7 +46,7 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
             counts=settings.grant_select and settings.delivery == "exactly-once",
         ),
         *_topics_and_group(settings),
-        *((Ledger(settings, request.change, request.start),) if settings.delivery == "exactly-once" else ()),
+        *((ConnectorLedger(settings, request.change, request.start),) if settings.delivery == "exactly-once" else ()),
         *((Start(request),) if request.start else ()),
         SettingsRecord(request),
         stream(request),

@@ -13,7 +13,7 @@ from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.foreign_stream import ForeignStream
-from provisioning.resources.ledger import Ledger
+from provisioning.resources.ledger import ConnectorLedger
 from provisioning.resources.settings_record import SettingsRecord
 from provisioning.resources.start import Start
 from provisioning.resources.topics import Topic
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provisioning.resource import Resource
     from provisioning.resources.settings_record import Recorded
 
-IN_BROKERS = (BrokerGroup, BrokerTopic, Ledger, SettingsRecord, Start)
+IN_BROKERS = (BrokerGroup, BrokerTopic, ConnectorLedger, SettingsRecord, Start)
 """What is asked of the brokers themselves, and not of a control API."""
 STREAMS = (EventStream, ForeignStream, Trigger)
 TOPICS = (BrokerTopic, Topic)
@@ -159,15 +159,15 @@ def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Se
     feeding, settings = stream_of(items).found, request.settings
     before = unsafe_changes.Before(
         recorded=recorded,
-        ledger=by_kind.get(Ledger),
+        ledger=by_kind.get(ConnectorLedger),
         running=feeding is not None and not stream(request).is_paused(feeding),
         committed=starting.committed if (starting := by_kind.get(Start)) else {},
     )
     topic = str(before.had("offset_topic"))
     if before.had("delivery") == unsafe_changes.EXACTLY_ONCE and (
-        Ledger not in by_kind or topic != settings.offset_topic
+        ConnectorLedger not in by_kind or topic != settings.offset_topic
     ):
-        return replace(before, ledger=_look(Ledger(replace(settings, offset_topic=topic)), cloud).found)
+        return replace(before, ledger=_look(ConnectorLedger(replace(settings, offset_topic=topic)), cloud).found)
     return before
 
 

@@ -13,7 +13,7 @@ from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.ram.service_linked import PREFIX, SERVICES
-from local_emulator.eventbridge.progress import State
+from local_emulator.eventbridge.progress import StreamState
 from local_emulator.eventbridge.stream import EventStream
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def status(call: Call, stream: Stream) -> str:
     """READY, STARTING, RUNNING, PAUSED, STARTING_FAILED or RUNNING_FAILED; a look may bring it forward."""
     if stream.polls:
         stream.polls -= 1
-        return State.STARTING.value
+        return StreamState.STARTING.value
     if stream.obstacle:
-        return State.STARTING_FAILED.value
+        return StreamState.STARTING_FAILED.value
     found = call.surroundings.streams.state(stream.name)
-    if found is None or (stream.wanted == "PAUSED" and found not in {State.STARTING, State.RUNNING}):
+    if found is None or (stream.wanted == "PAUSED" and found not in {StreamState.STARTING, StreamState.RUNNING}):
         return stream.wanted
     return found.value
 

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from local_emulator.eventbridge.progress import State
+from local_emulator.eventbridge.progress import StreamState
 from local_emulator.eventbridge.stream import EventStream, StreamError
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class _Runner:
         self._steps.shutdown()
 
     @property
-    def state(self) -> State:
+    def state(self) -> StreamState:
         """Where the stream is; STARTING from the moment that it's told to."""
         with self._lock:
             if self._starts:
-                return State.STARTING
-            return self.stream.progress().state if self.stream else State.STARTING_FAILED
+                return StreamState.STARTING
+            return self.stream.progress().state if self.stream else StreamState.STARTING_FAILED
 
     def _start(self, make: Callable[[], EventStream]) -> None:
         self._stop()
@@ -97,7 +97,7 @@ class RunningStreams:
         if runner:
             threading.Thread(target=runner.close, name=f"end-of-{name}").start()
 
-    def state(self, name: str) -> State | None:
+    def state(self, name: str) -> StreamState | None:
         """Where a stream is; None if it was never started here."""
         with self._lock:
             runner = self._runners.get(name)

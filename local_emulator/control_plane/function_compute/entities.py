@@ -24,7 +24,7 @@ class Functions:
     invoke: Callable[[Function], Invoke] | None = None
 
 
-class Trigger(msgspec.Struct):
+class DeployedTrigger(msgspec.Struct):
     """A trigger of type eventbridge; `config` is its triggerConfig, a JSON text, `stream` the name of what it made."""
 
     id: str
@@ -41,4 +41,4 @@ class Trigger(msgspec.Struct):
 class Triggers(msgspec.Struct):
     """All triggers, by their functions' names and their own."""
 
-    functions: dict[str, dict[str, Trigger]] = {}
+    functions: dict[str, dict[str, DeployedTrigger]] = {}

@@ -12,7 +12,7 @@ from local_emulator.control_plane.dispatch import Reply
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.eventbridge import lifecycle
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
-from local_emulator.control_plane.function_compute.entities import Trigger, Triggers
+from local_emulator.control_plane.function_compute.entities import DeployedTrigger, Triggers
 from local_emulator.control_plane.function_compute.functions import existing as existing_function
 from local_emulator.control_plane.function_compute.functions import function_arn, page, stamp
 from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
@@ -45,7 +45,7 @@ def create(call: Call) -> dict[str, object]:
         raise ApiError(400, "LimitExceededError", f"a function may have {_MOST} triggers")
     text = _config(call, body)
     number = uuid.uuid4()
-    trigger = Trigger(str(number), name, text, f"{function.name}-{name}-{number.hex[:8]}", call.now, call.now)
+    trigger = DeployedTrigger(str(number), name, text, f"{function.name}-{name}-{number.hex[:8]}", call.now, call.now)
     _fill(trigger, body)
     own[name] = trigger
     _switch(call, function.name, trigger)
@@ -85,7 +85,7 @@ def list_triggers(call: Call) -> dict[str, object]:
     return {"triggers": [_shown(call, function, own[name]) for name in names], **more}
 
 
-def _existing(call: Call) -> tuple[str, Trigger]:
+def _existing(call: Call) -> tuple[str, DeployedTrigger]:
     function, name = existing_function(call).name, call.required("trigger")
     trigger = call.state.part(Triggers).functions.get(function, {}).get(name)
     if trigger is None:
@@ -117,7 +117,7 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _fill(trigger: Trigger, body: Mapping[str, Any]) -> None:
+def _fill(trigger: DeployedTrigger, body: Mapping[str, Any]) -> None:
     qualifier = body.get("qualifier") or trigger.qualifier
     if qualifier != _QUALIFIER:
         raise ApiError(404, "VersionNotFound", f"version or alias '{qualifier}' does not exist; only {_QUALIFIER} does")
@@ -125,7 +125,7 @@ def _fill(trigger: Trigger, body: Mapping[str, Any]) -> None:
     trigger.invocation_role = body.get("invocationRole") or trigger.invocation_role
 
 
-def _switch(call: Call, function: str, trigger: Trigger) -> None:
+def _switch(call: Call, function: str, trigger: DeployedTrigger) -> None:
     """Make the trigger's stream what the trigger says, running or paused."""
     streams = call.state.part(EventStreams).streams
     made = _stream(call, function, trigger)
@@ -139,7 +139,7 @@ def _switch(call: Call, function: str, trigger: Trigger) -> None:
         lifecycle.pause(call, made)
 
 
-def _stream(call: Call, function: str, trigger: Trigger) -> Stream:
+def _stream(call: Call, function: str, trigger: DeployedTrigger) -> Stream:
     """The stream in EventBridge's own words, which is how its API shows it."""
     config = json.loads(trigger.config)
     run, delivery = config["runOptions"], config["eventSinkConfig"]["deliveryOption"]
@@ -167,7 +167,7 @@ _RUN_OPTIONS = MappingProxyType(
 )
 
 
-def _shown(call: Call, function: str, trigger: Trigger) -> dict[str, object]:
+def _shown(call: Call, function: str, trigger: DeployedTrigger) -> dict[str, object]:
     return {
         "triggerId": trigger.id,
         "triggerName": trigger.name,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.control_plane.identity import AccessKey, AccessKeys, Principal
+from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
 from local_emulator.control_plane.ram import policy_language
 from local_emulator.control_plane.ram.entities import Attachment, Policy, Ram, User, Version, new_id
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from local_emulator.control_plane.state import State
+    from local_emulator.control_plane.state import AccountState
 
 
-def add_user(state: State, account: str, name: str, now: datetime, *documents: str) -> tuple[str, AccessKey]:
+def add_user(state: AccountState, account: str, name: str, now: datetime, *documents: str) -> tuple[str, AccessKey]:
     """A user with these policies and an access key: its id, and the key; PolicyError if a document isn't one.
 
     A user of that name gets these policies in place of those it had; its older keys stay good.
@@ -29,6 +29,6 @@ def add_user(state: State, account: str, name: str, now: datetime, *documents: s
             policy = Policy(f"{name}-{number}", now, now, versions=[Version("v1", document, now)])
             ram.policies[policy.name.lower()] = policy
             user.policies.append(Attachment("Custom", policy.name, now))
-        issued = state.part(AccessKeys).issue(Principal("RAMUser", account, user.id, user.name))
+        issued = state.part(AccessKeys).issue(RamPrincipal("RAMUser", account, user.id, user.name))
         state.save()
         return issued

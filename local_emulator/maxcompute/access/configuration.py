@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.access.relation import Relation
+from local_emulator.maxcompute.access.relation import StoredRelation
 from local_emulator.maxcompute.errors import invalid
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Configurations:
     """All projects' parameters; those that differ from the defaults are kept."""
 
     def __init__(self, database: Database) -> None:
-        self._changed = Relation(database, "security_parameters", ["project", "parameter"])
+        self._changed = StoredRelation(database, "security_parameters", ["project", "parameter"])
 
     def is_on(self, project: str, parameter: str) -> bool:
         """What one of `DEFAULTS` is set to."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.access.objects import ALL, INSTANCE, PROJECT, of_instance, of_project, of_table
-from local_emulator.maxcompute.access.relation import Relation
+from local_emulator.maxcompute.access.relation import StoredRelation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ class Grants:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rows = Relation(store.database, "grants", ["project", "grantee", "kind", "object", "action"])
+        self._rows = StoredRelation(store.database, "grants", ["project", "grantee", "kind", "object", "action"])
 
     def give(self, grantee: str, actions: Iterable[str], securable: Securable) -> None:
         """Allow actions on an object; those that are allowed already stay so."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emulator.maxcompute.access.names import Account, PrincipalName, parse_name
-from local_emulator.maxcompute.access.relation import Relation
+from local_emulator.maxcompute.access.relation import StoredRelation
 from local_emulator.maxcompute.errors import ServiceError, missing
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ BUILT_IN_ROLES = (ADMIN, SUPER_ADMINISTRATOR)
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class ProjectUser:
     """Someone who was added to a project; ``name`` as it was written then."""
 
     id: str
@@ -37,9 +37,9 @@ class Members:
     def __init__(self, database: Database, account: Account) -> None:
         self.account = account
         self.exists: Callable[[PrincipalName], bool] = lambda _: True
-        self._users = Relation(database, "users", ["project", "key", "name"])
-        self._roles = Relation(database, "roles", ["project", "role"])
-        self._holders = Relation(database, "role_holders", ["project", "role", "user_key"])
+        self._users = StoredRelation(database, "users", ["project", "key", "name"])
+        self._roles = StoredRelation(database, "roles", ["project", "role"])
+        self._holders = StoredRelation(database, "role_holders", ["project", "role", "user_key"])
 
     def parse(self, name: str) -> PrincipalName:
         """A name taken apart; see `parse_name`."""
@@ -47,15 +47,15 @@ class Members:
 
     # Users
 
-    def users(self, project: str) -> list[User]:
+    def users(self, project: str) -> list[ProjectUser]:
         """A project's users by their names."""
-        return [User(self.parse(name).id, name, key) for owner, key, name in self._users if owner == project]
+        return [ProjectUser(self.parse(name).id, name, key) for owner, key, name in self._users if owner == project]
 
-    def find(self, project: str, key: str) -> User | None:
+    def find(self, project: str, key: str) -> ProjectUser | None:
         """The user whose name has that key, or None."""
         return next((user for user in self.users(project) if user.key == key), None)
 
-    def user(self, project: str, name: str) -> User:
+    def user(self, project: str, name: str) -> ProjectUser:
         """A user by name; ServiceError NoSuchObject if it wasn't added."""
         found = self.find(project, self.parse(name).key)
         if found is None:
@@ -123,15 +123,15 @@ class Members:
         """The roles that a user has."""
         return [role for owner, role, holder in self._holders if (owner, holder) == (project, key)]
 
-    def holders(self, project: str, role: str) -> list[User]:
+    def holders(self, project: str, role: str) -> list[ProjectUser]:
         """The users that have a role."""
         return [user for user in self.users(project) if (project, role, user.key) in self._holders]
 
-    def give_roles(self, project: str, names: list[str], user: User) -> None:
+    def give_roles(self, project: str, names: list[str], user: ProjectUser) -> None:
         """Let a user have roles."""
         self._holders.change(add=[(project, self.role(project, name), user.key) for name in names])
 
-    def take_roles(self, project: str, names: list[str], user: User) -> None:
+    def take_roles(self, project: str, names: list[str], user: ProjectUser) -> None:
         """Take roles from a user; ServiceError NoSuchObject for one that the user hasn't got."""
         rows = [(project, self.role(project, name), user.key) for name in names]
         for row, name in zip(rows, names, strict=True):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.maxcompute.access.names import Account, parse_name
-from local_emulator.maxcompute.access.relation import Relation
+from local_emulator.maxcompute.access.relation import StoredRelation
 from local_emulator.maxcompute.errors import ServiceError, invalid
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Policies:
 
     def __init__(self, database: Database, account: Account) -> None:
         self._account = account
-        self._texts = Relation(database, "policies", ["project", "holder", "text"])
+        self._texts = StoredRelation(database, "policies", ["project", "holder", "text"])
 
     def text(self, project: str, holder: str = PROJECT_HOLDER) -> str:
         """A policy as it was written; empty if there is none."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 
-class Relation:
+class StoredRelation:
     """One such set; readers never wait, and see a change once it is committed."""
 
     def __init__(self, database: Database, name: str, columns: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from local_emulator.maxcompute.access.members import Members, User
+    from local_emulator.maxcompute.access.members import Members, ProjectUser
     from local_emulator.maxcompute.entities import Project
 
 
@@ -67,7 +67,7 @@ def _managed(request: web.Request) -> tuple[Project, Members]:
     return project, access.members
 
 
-def _user(request: web.Request, project: Project, members: Members) -> User:
+def _user(request: web.Request, project: Project, members: Members) -> ProjectUser:
     text = request.match_info["user"]
     if request.query.get("type", "").lower() == "displayname" and "$" in text:
         return members.user(project.name, text)
@@ -77,7 +77,7 @@ def _user(request: web.Request, project: Project, members: Members) -> User:
     return found
 
 
-def _users(found: Iterable[User]) -> web.Response:
+def _users(found: Iterable[ProjectUser]) -> web.Response:
     return reply(element("Users", None, *map(_user_element, found)))
 
 
@@ -85,7 +85,7 @@ def _roles(names: Iterable[str]) -> web.Response:
     return reply(element("Roles", None, *map(_role_element, names)))
 
 
-def _user_element(user: User) -> Element:
+def _user_element(user: ProjectUser) -> Element:
     return element("User", None, element("ID", user.id), element("DisplayName", user.name))
 
 

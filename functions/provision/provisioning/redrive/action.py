@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from provisioning.cloud import Cloud
-    from provisioning.redrive.catalogue import Catalogue, Entry
+    from provisioning.redrive.catalogue import Catalogue, LetterEntry
     from provisioning.redrive.redriven import Logged
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class _Redrive:
         )
         return [verdict(entry, settings, selection, self.found.notes, around) for entry in entries]
 
-    def _sent(self, wanted: list[Entry]) -> tuple[frozenset[str], list[str]]:
+    def _sent(self, wanted: list[LetterEntry]) -> tuple[frozenset[str], list[str]]:
         """Which letters were sent, and what stood against others."""
         sent: set[str] = set()
         faults: list[str] = []
@@ -117,7 +117,7 @@ class _Redrive:
             faults += refused
         return frozenset(sent), faults
 
-    def _records(self, group: list[Entry]) -> dict[str, Original]:
+    def _records(self, group: list[LetterEntry]) -> dict[str, Original]:
         """What to send for each letter: its own record, the original from the log, or what stands for it."""
         settings, deadline = self.cloud.request.settings, self.cloud.deadline
         at = [(entry.place.topic_partition, entry.place.offset) for entry in group if entry.place.topic_partition]
@@ -143,7 +143,7 @@ class _Redrive:
                 records[entry.id] = event.record
         return records
 
-    def _in_log(self, entries: Iterable[Entry]) -> frozenset[str]:
+    def _in_log(self, entries: Iterable[LetterEntry]) -> frozenset[str]:
         """The letters without all bytes of their records whose records the source topic still holds."""
         lossy = {
             _origin(entry): entry
@@ -155,17 +155,17 @@ class _Redrive:
         found = ((lossy[place(message), int(message.offset() or 0)], message.timestamp()[1]) for message in messages)
         return frozenset(entry.id for entry, timestamp in found if self._is_same(entry, timestamp))
 
-    def _is_same(self, entry: Entry, timestamp: int | None) -> bool:
+    def _is_same(self, entry: LetterEntry, timestamp: int | None) -> bool:
         """Whether a record in the log is that of a letter without all its bytes; a reset makes it unknown."""
         return era(entry.letter, self.sender.state) == "now" and entry.letter.record.timestamp in {None, timestamp}
 
-    def _logged(self, entries: Iterable[Entry]) -> dict[str, Logged]:
+    def _logged(self, entries: Iterable[LetterEntry]) -> dict[str, Logged]:
         """What the log holds at the places of letters that may be of before a reset."""
         old = [one for one in entries if one.where[1] in self.sender.ends and self._is_old(one)]
         found = self.sender.logs.read(_intervals(map(_origin, old)), self.cloud.deadline)
         return {entry.id: _compared(entry, found.get(_origin(entry))) for entry in old}
 
-    def _is_old(self, entry: Entry) -> bool:
+    def _is_old(self, entry: LetterEntry) -> bool:
         is_ours = entry.where[0] == self.cloud.request.settings.source_topic
         return is_ours and era(entry.letter, self.sender.state) != "now"
 
@@ -182,7 +182,7 @@ def _state(cloud: Cloud, configuration: Mapping[str, Any]) -> State | None:
         log.close()
 
 
-def _compared(entry: Entry, record: Original | None) -> Logged:
+def _compared(entry: LetterEntry, record: Original | None) -> Logged:
     """What a record in the log, or none, is to a letter of its place."""
     if record is None:
         return "none"
@@ -202,7 +202,7 @@ def _after(judged: Verdict, sent: frozenset[str]) -> Verdict:
     return Verdict(judged.entry, "skip", "it wasn't sent by this redrive: see the faults, or another was faster")
 
 
-def _origin(entry: Entry) -> tuple[TopicPartition, int]:
+def _origin(entry: LetterEntry) -> tuple[TopicPartition, int]:
     """Where a letter's record was; the letter is one that says so."""
     return entry.where, -1 if entry.letter.offset is None else entry.letter.offset
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LetterPlace:
     """Where a letter's bytes are: at an offset of a topic, or in a message that the invocation brought along.
 
     `element` says which of a queue's message, since one may hold a batch; a letter of ours is a message of its own.
@@ -41,7 +41,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LetterEntry:
     """One letter: `letter` lacks key, value and headers; `size` is what it takes in memory, `written` when it was.
 
     `rebuilt` says whether a record can be made of its JSON text, if it's one; `digest` is that of its record, if it has
@@ -50,7 +50,7 @@ class Entry:
 
     id: str
     letter: DeadLetter
-    place: Place
+    place: LetterPlace
     size: int
     written: int | None
     rebuilt: bool = False
@@ -85,7 +85,7 @@ class Catalogue:
     neither letters nor notes.
     """
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, LetterEntry] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
     position: dict[int, int] = field(default_factory=dict)
     unreadable: int = 0
@@ -105,7 +105,7 @@ def read(
         for number in range(partitions[topic])
     }
     for topic_partition, offset, record in logs.stream(wanted, deadline):
-        _take(found, settings, selection, Place(topic_partition, offset), record)
+        _take(found, settings, selection, LetterPlace(topic_partition, offset), record)
         if topic_partition[0] == settings.error_topic:
             found.position[topic_partition[1]] = offset + 1
     for entry in _queued(logs, settings, selection, partitions, deadline):
@@ -135,7 +135,7 @@ def note(found: Catalogue, record: Original) -> bool:
     return made is not None
 
 
-def whole_letter(entry: Entry, record: Original, settings: Settings) -> DeadLetter | None:
+def whole_letter(entry: LetterEntry, record: Original, settings: Settings) -> DeadLetter | None:
     """The letter of an entry with its bytes, out of the record at its place."""
     if entry.place.element is None:
         return dead_letter.parse(record)
@@ -143,7 +143,7 @@ def whole_letter(entry: Entry, record: Original, settings: Settings) -> DeadLett
     return delivered.letter(parts[entry.place.element], settings.name, settings.value_type)
 
 
-def _take(found: Catalogue, settings: Settings, selection: Selection, place: Place, record: Original) -> None:
+def _take(found: Catalogue, settings: Settings, selection: Selection, place: LetterPlace, record: Original) -> None:
     letter = dead_letter.parse(record)
     if letter is not None:
         _add(found, selection, _entry(letter, place, dead_letter.size(record), record.timestamp, settings))
@@ -153,29 +153,30 @@ def _take(found: Catalogue, settings: Settings, selection: Selection, place: Pla
 
 def _queued(
     logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
-) -> Iterable[Entry]:
+) -> Iterable[LetterEntry]:
     """The letters in EventBridge's dead-letter queue."""
     bodies = [
-        (Place(None, message=text.encode()), Original(key=None, value=text.encode())) for text in selection.messages
+        (LetterPlace(None, message=text.encode()), Original(key=None, value=text.encode()))
+        for text in selection.messages
     ]
     topic = selection.queue_topic
     if topic:
         wanted = {(topic, number): WHOLE_LOG for number in range(partitions[topic])}
-        bodies += [(Place(at, offset), record) for at, offset, record in logs.stream(wanted, deadline)]
+        bodies += [(LetterPlace(at, offset), record) for at, offset, record in logs.stream(wanted, deadline)]
     for place, record in bodies:
         for index, element in enumerate(delivered.elements(record.value or b"")):
             letter = delivered.letter(element, settings.name, settings.value_type)
             yield _entry(letter, replace(place, element=index), len(element), record.timestamp, settings)
 
 
-def _entry(letter: DeadLetter, place: Place, size: int, written: int | None, settings: Settings) -> Entry:
+def _entry(letter: DeadLetter, place: LetterPlace, size: int, written: int | None, settings: Settings) -> LetterEntry:
     rebuilt = letter.form == "event" and delivered.read(letter.record.value or b"", settings.value_type) is not None
     bare = replace(letter, record=Original(key=None, value=None, timestamp=letter.record.timestamp))
-    entry = Entry(identity(letter), bare, place, max(size, letter.size or 0), written, rebuilt)
+    entry = LetterEntry(identity(letter), bare, place, max(size, letter.size or 0), written, rebuilt)
     return replace(entry, digest=originals.digest(letter.record)) if entry.whole else entry
 
 
-def _add(found: Catalogue, selection: Selection, entry: Entry) -> None:
+def _add(found: Catalogue, selection: Selection, entry: LetterEntry) -> None:
     """Keep a letter that the selection takes; of several copies the first, but with the latest generation."""
     if selection.takes(entry.letter, entry.written):
         known = found.entries.setdefault(entry.id, entry)
@@ -190,11 +191,11 @@ def leave_out_copies(found: Catalogue, state: State | None) -> None:
     A topic-partition that no reset has named has one record at an offset, else only letters of one generation are known
     to be of one record. `state` is the ledger's, None without a ledger.
     """
-    by_place: dict[str, list[Entry]] = defaultdict(list)
+    by_place: dict[str, list[LetterEntry]] = defaultdict(list)
     for entry in found.entries.values():
         by_place[place_of(entry.id)].append(entry)
     for alike in by_place.values():
-        kept: list[Entry] = []
+        kept: list[LetterEntry] = []
         for entry in sorted(alike, key=lambda one: (not one.whole, one.letter.generation is None, one.id)):
             if not entry.whole and any(_is_copy(entry, other, state) for other in kept):
                 del found.entries[entry.id]
@@ -202,7 +203,7 @@ def leave_out_copies(found: Catalogue, state: State | None) -> None:
                 kept.append(entry)
 
 
-def _is_copy(entry: Entry, other: Entry, state: State | None) -> bool:
+def _is_copy(entry: LetterEntry, other: LetterEntry, state: State | None) -> bool:
     """Whether two letters of one place are of one record."""
     generation = entry.letter.generation
     one_generation = generation is not None and generation == other.letter.generation
@@ -210,6 +211,6 @@ def _is_copy(entry: Entry, other: Entry, state: State | None) -> bool:
     return is_of_one_time(*times) and (one_generation or not was_reset(entry, state))
 
 
-def was_reset(entry: Entry, state: State | None) -> bool:
+def was_reset(entry: LetterEntry, state: State | None) -> bool:
     """Whether a reset has named the topic-partition of a letter, so that it can have other records at its offsets."""
     return state is not None and entry.where in state.starts

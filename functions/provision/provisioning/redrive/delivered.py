@@ -46,7 +46,7 @@ class _Wrapped(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class EventRecord:
     """A record as an event has it: where it was, and its key and value without its headers."""
 
     topic: str
@@ -55,7 +55,7 @@ class Delivered:
     record: Original
 
 
-def read(element: bytes, value_type: str) -> Delivered | None:
+def read(element: bytes, value_type: str) -> EventRecord | None:
     """The record in an element of a batch, values being of the stream's value type; None where it isn't one."""
     try:
         return _record(_data(element), value_type)
@@ -71,11 +71,11 @@ def _data(element: bytes) -> _Data:
         return msgspec.json.decode(element, type=_Data)
 
 
-def _record(data: _Data, value_type: str) -> Delivered:
+def _record(data: _Data, value_type: str) -> EventRecord:
     key = None if data.key is None else data.key.encode()
     timestamp = None if data.timestamp is None else int(data.timestamp)
     record = Original(key=key, value=_value(data.value, value_type), timestamp=timestamp)
-    return Delivered(data.topic, data.partition, data.offset, record)
+    return EventRecord(data.topic, data.partition, data.offset, record)
 
 
 def elements(body: bytes, depth: int = 0) -> Iterator[bytes]:

@@ -34,7 +34,7 @@ WHOLE, OF_GENERATION = "#", "@"
 """What follows the place in a letter's identity: a digest of the record, or the generation."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="do", omit_defaults=True):
+class RedriveClaim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="do", omit_defaults=True):
     """A redrive of a letter: `id` is its own.
 
     `partition` of the source topic gets the record, at offset `begin` or later; `digest` and `timestamp` are the
@@ -51,7 +51,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="d
     generation: int | None = None
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"):
+class RedriveDone(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"):
     """The record of a claim is at this place of the source topic."""
 
     letter: str
@@ -60,14 +60,14 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"
     offset: int
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_field="do"):
+class RedriveRelease(msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_field="do"):
     """The record of a claim isn't in the source topic, and won't be."""
 
     letter: str
     id: str
 
 
-Note: TypeAlias = "Claim | Done | Release"
+Note: TypeAlias = "RedriveClaim | RedriveDone | RedriveRelease"
 
 
 class UnknownVersionError(ValueError):
@@ -81,19 +81,19 @@ class Notes:
     `sent` has the claims of letters that are done, `of_place` the letters with notes by where their records were.
     """
 
-    claims: dict[str, Claim] = field(default_factory=dict)
-    done: dict[str, Done] = field(default_factory=dict)
-    sent: dict[str, Claim] = field(default_factory=dict, compare=False)
+    claims: dict[str, RedriveClaim] = field(default_factory=dict)
+    done: dict[str, RedriveDone] = field(default_factory=dict)
+    sent: dict[str, RedriveClaim] = field(default_factory=dict, compare=False)
     of_place: dict[str, set[str]] = field(default_factory=dict, compare=False)
 
     def take(self, note: Note) -> None:
         """Go on by one note."""
         self.of_place.setdefault(place_of(note.letter), set()).add(note.letter)
         claim = self.claims.get(note.letter)
-        if isinstance(note, Claim):
+        if isinstance(note, RedriveClaim):
             if note.letter not in self.done:
                 self.claims.setdefault(note.letter, note)
-        elif isinstance(note, Done):
+        elif isinstance(note, RedriveDone):
             self.done.setdefault(note.letter, note)
             self.claims.pop(note.letter, None)
             if claim is not None:
@@ -136,5 +136,5 @@ def parse(record: Original) -> Note | None:
         return None
     if record.headers[0][1] != VERSION:
         raise UnknownVersionError(repr(record.headers[0][1])[: documents.SHOWN_CHARACTERS])
-    note: Note = documents.read(record.value, Claim | Done | Release)  # type: ignore[arg-type] # mypy knows no type of a union
+    note: Note = documents.read(record.value, RedriveClaim | RedriveDone | RedriveRelease)  # type: ignore[arg-type] # mypy knows no type of a union
     return note

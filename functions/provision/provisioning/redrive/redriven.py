@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings.settings import Settings
-    from provisioning.redrive.catalogue import Entry
-    from provisioning.redrive.notes import Claim, Notes
+    from provisioning.redrive.catalogue import LetterEntry
+    from provisioning.redrive.notes import Notes, RedriveClaim
     from provisioning.redrive.selection import Selection
 
 SHOWN_INTERVALS = 20
@@ -37,7 +37,7 @@ Logged: TypeAlias = Literal["same", "other", "unclear", "none"]
 class Verdict:
     """What is done with a letter and why; `why` is the same text for letters that are alike, so that they count."""
 
-    entry: Entry
+    entry: LetterEntry
     do: Literal["redrive", "skip", "redriven"]
     why: str
 
@@ -59,7 +59,7 @@ class SourceFacts:
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes, around: SourceFacts) -> Verdict:
+def verdict(entry: LetterEntry, settings: Settings, selection: Selection, notes: Notes, around: SourceFacts) -> Verdict:
     """What is to be done with one letter."""
     against = _against(entry, settings, around)
     doubt = ""
@@ -84,7 +84,7 @@ def verdict(entry: Entry, settings: Settings, selection: Selection, notes: Notes
     return Verdict(entry, "skip", f"{entry.lossy}, and {gone}; allow {entry.lossy} to send it so")
 
 
-def _against(entry: Entry, settings: Settings, around: SourceFacts) -> str:
+def _against(entry: LetterEntry, settings: Settings, around: SourceFacts) -> str:
     """Why a letter can't or mustn't be sent whatever is allowed; "" for nothing."""
     letter = entry.letter
     if letter.topic is None or letter.partition is None or letter.offset is None:
@@ -99,7 +99,7 @@ def _against(entry: Entry, settings: Settings, around: SourceFacts) -> str:
     return ""
 
 
-def _delivered_again(entry: Entry, around: SourceFacts) -> tuple[str, str]:
+def _delivered_again(entry: LetterEntry, around: SourceFacts) -> tuple[str, str]:
     """Whether a letter's record is delivered again since a reset: why it's not to be sent, or why that's unclear."""
     if entry.letter.reason == UNLOGGED:
         return "", "the ledger has the record at its offset as written"
@@ -116,7 +116,7 @@ def _delivered_again(entry: Entry, around: SourceFacts) -> tuple[str, str]:
     return "", "it may be of before a reset, and its record delivered again since"
 
 
-def noted(entry: Entry, notes: Notes, around: SourceFacts) -> tuple[str, str]:
+def noted(entry: LetterEntry, notes: Notes, around: SourceFacts) -> tuple[str, str]:
     """What is noted about a letter: why it's not to be sent, or why that's unclear; "" for nothing."""
     doubt = ""
     for letter in sorted(notes.of_place.get(place_of(entry.id), ())):
@@ -134,7 +134,7 @@ def noted(entry: Entry, notes: Notes, around: SourceFacts) -> tuple[str, str]:
     return "", doubt
 
 
-def _kin(entry: Entry, letter: str, claim: Claim | None, around: SourceFacts) -> Kin:
+def _kin(entry: LetterEntry, letter: str, claim: RedriveClaim | None, around: SourceFacts) -> Kin:
     """Whether a note of that letter, whose claim is known or not, is one of this entry of the same place."""
     place = place_of(letter)
     if letter == entry.id != place or letter == f"{place}{OF_GENERATION}{entry.letter.generation}":
@@ -147,7 +147,7 @@ def _kin(entry: Entry, letter: str, claim: Claim | None, around: SourceFacts) ->
     return "unclear" if was_reset(entry, around.state) else "same"
 
 
-def _kin_of_whole(entry: Entry, letter: str, claim: Claim | None, around: SourceFacts) -> Kin:
+def _kin_of_whole(entry: LetterEntry, letter: str, claim: RedriveClaim | None, around: SourceFacts) -> Kin:
     """The same for an entry with all bytes of its record, and a note of another identity."""
     if claim is not None and claim.digest == entry.digest:
         return "same"
@@ -160,7 +160,7 @@ def _kin_of_whole(entry: Entry, letter: str, claim: Claim | None, around: Source
 
 def table(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """The verdicts for a person: letters that are alike in one row."""
-    alike: dict[tuple[str, str, str, str, str], list[Entry]] = defaultdict(list)
+    alike: dict[tuple[str, str, str, str, str], list[LetterEntry]] = defaultdict(list)
     for one in verdicts:
         letter = one.entry.letter
         place = "-" if letter.topic is None else f"{letter.topic}-{letter.partition}"
@@ -180,7 +180,7 @@ def table(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def _offsets(entries: Iterable[Entry]) -> str:
+def _offsets(entries: Iterable[LetterEntry]) -> str:
     known = [entry.letter.offset for entry in entries if entry.letter.offset is not None]
     found = intervals(known)
     shown = [str(first) if first == last else f"{first}-{last}" for first, last in found[:SHOWN_INTERVALS]]

@@ -22,7 +22,7 @@ from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.originals import digest
 from kafka_maxcompute.errors import DeadlineError
 from provisioning.redrive import catalogue
-from provisioning.redrive.notes import Claim, Done, Release, encode
+from provisioning.redrive.notes import RedriveClaim, RedriveDone, RedriveRelease, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.audit.topic_ends import Ends
-    from provisioning.redrive.catalogue import Catalogue, Entry
+    from provisioning.redrive.catalogue import Catalogue, LetterEntry
     from provisioning.redrive.notes import Note
 
 SEND_SECONDS = 30.0
@@ -75,7 +75,7 @@ class Sender:
         """
         mine = self._claimed(records, places)
         if mine and _now() > mine[0].until - int(SEND_SECONDS * 1_000):
-            self._note([(claim, Release(letter=claim.letter, id=claim.id)) for claim in mine])
+            self._note([(claim, RedriveRelease(letter=claim.letter, id=claim.id)) for claim in mine])
             raise DeadlineError("claiming letters took as long as they may take to be sent, so none of them was")
         appends = [Append(self.settings.source_topic, claim.partition, records[claim.letter]) for claim in mine]
         outcomes = self._appended(appends, self.deadline.within(SEND_SECONDS)) if mine else []
@@ -92,11 +92,11 @@ class Sender:
         # What the log doesn't hold any more may have been sent and deleted since: such a claim stays.
         sure = [one for one in left if self._can_tell(one)]
         sent = self._sent(sure)
-        self._note([(claim, sent.get(claim.id) or Release(letter=claim.letter, id=claim.id)) for claim in sure])
+        self._note([(claim, sent.get(claim.id) or RedriveRelease(letter=claim.letter, id=claim.id)) for claim in sure])
         if sure:
             _log.info("claims that were left", extra={"sent": len(sent), "free again": len(sure) - len(sent)})
 
-    def _can_tell(self, claim: Claim) -> bool:
+    def _can_tell(self, claim: RedriveClaim) -> bool:
         """Whether the source topic still has all that it got since a claim, and is the topic of then."""
         ends, place = self.ends.get(claim.partition), (self.settings.source_topic, claim.partition)
         if ends is None or not ends.begin <= claim.begin <= ends.end:
@@ -119,11 +119,11 @@ class Sender:
             outcomes[index] = outcome
         return outcomes
 
-    def _claimed(self, records: Mapping[str, Original], places: Mapping[str, int]) -> list[Claim]:
+    def _claimed(self, records: Mapping[str, Original], places: Mapping[str, int]) -> list[RedriveClaim]:
         """Claims of the letters, those of them that count."""
         until = _now() + CLAIM_MILLISECONDS
         claims = [
-            Claim(
+            RedriveClaim(
                 letter=letter,
                 id=uuid.uuid4().hex,
                 partition=places[letter],
@@ -139,7 +139,7 @@ class Sender:
         counting = {claim.id for claim in self.found.notes.claims.values()}
         return [claim for claim in claims if claim.id in counting]
 
-    def _note(self, notes: Sequence[tuple[Claim, Note]]) -> None:
+    def _note(self, notes: Sequence[tuple[RedriveClaim, Note]]) -> None:
         """Append notes, each to the topic-partition of its claim's letter, and take in all that's there by then."""
         topic, through = self.settings.error_topic, dict[int, int]()
         appends = [Append(topic, claim.partition % self.error_partitions, encode(note)) for claim, note in notes]
@@ -153,15 +153,15 @@ class Sender:
             catalogue.note(self.found, record)
             position[number] = offset + 1
 
-    def _sent(self, claims: Sequence[Claim]) -> dict[str, Done]:
+    def _sent(self, claims: Sequence[RedriveClaim]) -> dict[str, RedriveDone]:
         """Where the records of claims are in the source topic, by the claims' ids."""
         topic, begins = self.settings.source_topic, dict[int, int]()
-        wanted: dict[tuple[int, str], list[Claim]] = defaultdict(list)
+        wanted: dict[tuple[int, str], list[RedriveClaim]] = defaultdict(list)
         for claim in claims:
             begins[claim.partition] = min(claim.begin, begins.get(claim.partition, claim.begin))
             wanted[claim.partition, claim.digest].append(claim)
         others = {(done.partition, done.offset) for done in self.found.notes.done.values()}
-        found: dict[str, Done] = {}
+        found: dict[str, RedriveDone] = {}
         places = {(topic, number): ((begin, 2**62),) for number, begin in begins.items()}
         for message in self.logs.messages(places, self.deadline):
             partition, offset = topic_log.place(message)[1], int(message.offset() or 0)
@@ -169,13 +169,13 @@ class Sender:
             match = next((one for one in alike if one.begin <= offset and _may_be(one, message)), None)
             if match is not None and (partition, offset) not in others:
                 alike.remove(match)
-                found[match.id] = Done(letter=match.letter, id=match.id, partition=partition, offset=offset)
+                found[match.id] = RedriveDone(letter=match.letter, id=match.id, partition=partition, offset=offset)
         return found
 
 
-def groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def groups(entries: Sequence[LetterEntry]) -> Iterator[list[LetterEntry]]:
     """The letters in the order of the source topic's offsets, as many together as are sent together."""
-    together: list[Entry] = []
+    together: list[LetterEntry] = []
     size = 0
     for entry in sorted(entries, key=lambda one: (one.letter.partition or 0, one.letter.offset or 0)):
         if together and (len(together) == TOGETHER or size + entry.size > TOGETHER_BYTES):
@@ -187,14 +187,14 @@ def groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield together
 
 
-def _noted(claim: Claim, outcome: Outcome) -> Note:
+def _noted(claim: RedriveClaim, outcome: Outcome) -> Note:
     """What is noted of an attempt to send."""
     if isinstance(outcome, KafkaError):
-        return Release(letter=claim.letter, id=claim.id)
-    return Done(letter=claim.letter, id=claim.id, partition=claim.partition, offset=outcome)
+        return RedriveRelease(letter=claim.letter, id=claim.id)
+    return RedriveDone(letter=claim.letter, id=claim.id, partition=claim.partition, offset=outcome)
 
 
-def _may_be(claim: Claim, message: Message) -> bool:
+def _may_be(claim: RedriveClaim, message: Message) -> bool:
     """Whether a message with a claim's bytes can be its record: it kept the timestamp, or the topic sets its own."""
     kind, timestamp = message.timestamp()
     return claim.timestamp is None or kind == TIMESTAMP_LOG_APPEND_TIME or timestamp == claim.timestamp

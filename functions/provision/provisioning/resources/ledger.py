@@ -60,7 +60,7 @@ class LedgerFound:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class ConnectorLedger:
     """The ledger of a connector; `named` settings are to be others, `starts` are first offsets by topic-partition."""
 
     settings: Settings
