@@ -189,7 +189,11 @@ def test_values_of_any_type_are_shown_without_pandas(cloud: Path) -> None:
 
 @pytest.mark.parametrize("stdout", ["closed", "unread", "full"])
 def test_output_that_goes_nowhere(stdout: str, cloud: Path) -> None:
-    commands = [words for case in ENDING for words in (plain_case(case), [*case.values[0], b"--help"])]  # type: ignore[misc]
+    commands = [
+        words
+        for case in ENDING
+        for words in (plain_case(case), [*case.values[0], b"--help"])  # type: ignore[misc] # pytest says: an object
+    ]
     commands += [[b"up"], [b"maxcompute", b"--port=-1"]]
     for words, one in zip(commands, run(cloud, commands, stdout=stdout), strict=True):
         assert "Traceback" not in one["err"], (words, one)

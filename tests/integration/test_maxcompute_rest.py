@@ -15,6 +15,7 @@ from local_emulator.maxcompute import server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from local_emulator.maxcompute.server import MaxComputeServer
 
@@ -242,9 +243,9 @@ def test_credentials_are_checked(emulator: MaxComputeServer) -> None:
     assert signed.exist_project("connector_test")
 
 
-def test_what_was_committed_is_there_after_a_restart(tmp_path: object) -> None:
+def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     for round_ in range(2):
-        with server.start(data_dir=tmp_path) as emulator:  # type: ignore[arg-type]
+        with server.start(data_dir=tmp_path) as emulator:
             odps = ODPS("ak", "sk", "connector_test", endpoint=emulator.endpoint)
             if round_ == 0:
                 odps.execute_sql(DOCUMENT_TABLE)

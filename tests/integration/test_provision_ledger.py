@@ -112,7 +112,7 @@ def test_a_table_that_is_gone_blocks_until_a_reset_says_what_is_to_be_in_the_new
         {"action": "plan", "create_table": True},
         {"action": "apply", "create_table": True},
     ):
-        reply = around.ask(**event)  # type: ignore[arg-type]
+        reply = around.ask(**event)  # type: ignore[arg-type] # any fields of an event
         assert (reply["state"], reply.get("done", [])) == ("blocked", []), event
         (why,) = ledger_step(reply)["why"]
         assert why.startswith("table: none -> connector_test.test_kafka; the table is gone")

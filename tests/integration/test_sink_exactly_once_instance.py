@@ -311,7 +311,7 @@ def test_a_table_made_anew_is_not_taken_for_the_one_that_was_written(connector: 
     connector.handle(payload(element(2)), instance=used)
     connector.odps.execute_sql(f"DROP TABLE {connector.table}")
     # Times of creation are told in whole seconds.
-    created = connector.state.identity.table_created  # type: ignore[union-attr]
+    created = connector.state.identity.table_created  # type: ignore[union-attr] # it was just set
     service = Service(Vouched(connector.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
     while True:
         connector.odps.execute_sql(CREATE.format(name=connector.table))

@@ -41,7 +41,7 @@ def known(**changed: object) -> Known:
         "settled": ((0, 99),),
         "claimed": ((0, 99),),
     }
-    return Known(**{**sound, **changed})  # type: ignore[arg-type]
+    return Known(**{**sound, **changed})  # type: ignore[arg-type] # fields of every type
 
 
 def found(one: Known, existing: Intervals = (), wrong: Intervals = ()) -> dict[Kind, Intervals]:

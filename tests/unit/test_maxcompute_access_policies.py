@@ -89,7 +89,7 @@ def test_an_empty_text_takes_it_away(policies: Policies) -> None:
         ("[]", "expected an object with a list Statement"),
         ('{"Version": "1", "Statement": {}}', "expected an object with a list Statement"),
         ('{"Version": "2", "Statement": []}', "Version"),
-        (policy("text"), "expected an object as a statement"),  # type: ignore[arg-type]
+        (policy("text"), "expected an object as a statement"),  # type: ignore[arg-type] # the fault
         (policy(rule("Maybe", Principal="*")), "Effect"),
         (policy(rule(action="Select", Principal="*")), "invalid Action value - Select"),
         (policy(rule(action=[], Principal="*")), "list of texts in Action"),

@@ -24,6 +24,7 @@ from tests.maxcompute_sql import NOW, OWNER, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.synchronize import Event
     from pathlib import Path
 
 A, B = ("11-17-2020 14",), ("11-17-2020 15",)
@@ -265,14 +266,14 @@ def test_committed_rows_outlive_the_process(tmp_path: Path) -> None:
     second.close()
 
 
-def _write_until_killed(data_dir: Path, ready: object) -> None:
+def _write_until_killed(data_dir: Path, ready: Event) -> None:
     store = opened(data_dir)
     table = made(store)
     store.add_partition(table, A)
     for number in range(10_000):
         store.append(table, A, [batch(table, range(number * 100, number * 100 + 100))])
         if number == 5:
-            ready.set()  # type: ignore[attr-defined]
+            ready.set()
 
 
 def test_kill_9_leaves_whole_commits(tmp_path: Path) -> None:
@@ -292,10 +293,10 @@ def test_kill_9_leaves_whole_commits(tmp_path: Path) -> None:
     assert len(ids) % 100 == 0
 
 
-def _hold(data_dir: Path, ready: object, done: object) -> None:
+def _hold(data_dir: Path, ready: Event, done: Event) -> None:
     database = Database(data_dir)
-    ready.set()  # type: ignore[attr-defined]
-    done.wait(60)  # type: ignore[attr-defined]
+    ready.set()
+    done.wait(60)
     database.close()
 
 

@@ -296,10 +296,10 @@ def test_a_warm_worker_asks_three_times() -> None:
     calls: list[str] = []
     ledger = connector.ledger()
     log: dict[str, Callable[..., object]] = {
-        name: lambda *_, name=name: calls.append(name)  # type: ignore[misc]
+        name: lambda *_, name=name: calls.append(name)  # type: ignore[misc] # mypy can't type such a lambda
         for name in ("start", "end", "records", "append")
     }
-    ledger._log = Hooked(ledger._log, log)  # type: ignore[assignment]
+    ledger._log = Hooked(ledger._log, log)  # type: ignore[assignment] # it passes calls on
     line = connector.line(ledger=ledger)
     state = connector.deliver(batch(1), line).state
     for offset in range(2, 5):

@@ -30,7 +30,7 @@ def unpacked(body: bytes | pa.Buffer, compression: str) -> bytes:
         return bytes(body)
     if compression == "deflate":
         return zlib.decompress(body)
-    return pa.input_stream(pa.py_buffer(body), compression=compression).read()  # type: ignore[no-any-return]
+    return pa.input_stream(pa.py_buffer(body), compression=compression).read()  # type: ignore[no-any-return] # pyarrow has no types
 
 
 def read(stream: bytes) -> list[tuple[Any, ...]]:

@@ -36,7 +36,7 @@ READ_SECONDS = 2.0
 _HOUR_MS = 3_600_000
 _CLEANUP = "cleanup.policy"
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library's annotations are incomplete
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
 _HAS_MEMBERS = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID)
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND)
 

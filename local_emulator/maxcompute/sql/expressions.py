@@ -132,7 +132,7 @@ class Expressions:
         return NULL
 
     def _column(self, node: exp.Expression) -> Value:
-        parts = [part.name.lower() for part in node.parts]  # type: ignore[attr-defined]
+        parts = [part.name.lower() for part in node.parts]  # type: ignore[attr-defined] # it's a Column, by the table of kinds
         position = self.place(node)
         if isinstance(node.this, exp.Star):
             raise semantic_error("* only stands in a select list or in count(*)", position)
