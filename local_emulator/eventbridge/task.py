@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import queue
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -145,6 +146,11 @@ class Task:
             self._consumer.close()
         except KafkaException as error:
             _LOG.info("the stream's consumer, while it closed: %s", error.args[0].str())
+        except:  # noqa: E722 # confluent-kafka raises a KafkaError as well, whose type is no exception's
+            raised: object = sys.exc_info()[1]
+            if not isinstance(raised, KafkaError):
+                raise
+            _LOG.info("the stream's consumer, while it closed: %s", raised.str())
 
     def _step(self) -> None:
         self._commit_finished()
