@@ -76,7 +76,9 @@ class Surrounding:
         """What resources work with while an invocation lasts."""
         context = Context(request_id="r", function=Function(timeout=SECONDS))
         with opened(context, environment=self.variables()) as current:
-            yield invocation.opened(self.request(action, settings, **fields), current)
+            request = self.request(action, settings, **fields)
+            with invocation.opened(request, current) as cloud:
+                yield cloud
 
     def request(self, action: str = "apply", settings: dict[str, Any] | None = None, **fields: Any) -> Request:
         """An event, read."""

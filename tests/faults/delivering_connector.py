@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from maxcompute_sink.instance import Instance
 from provisioning.audit.audit import Sources, audit
+from provisioning.broker_clients import BrokerClients
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 
@@ -133,17 +135,15 @@ class Connector:
             **configuration(self.settings, self.environment()),
             "bootstrap.servers": self.broker.bootstrap_servers,
         }
-        log = KafkaLog(brokers, self.settings.offset_topic)
-        try:
+        log, clients = KafkaLog(brokers, self.settings.offset_topic), BrokerClients(brokers, self.settings.group)
+        with closing(log), closing(clients):
             sources = Sources(
                 settings=self.settings,
                 service=self.service,
-                brokers=brokers,
+                clients=clients,
                 ledger=LogLedger(log),
             )
             return audit(sources, soon())
-        finally:
-            log.close()
 
     def rows(self) -> list[tuple[int, int, str]]:
         """Topic-partition, offset and value of every row, in order."""

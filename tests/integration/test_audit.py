@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import uuid
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from fc_powertools import Credentials
+from kafka_maxcompute.brokers.appending import Appender
 from kafka_maxcompute.brokers.clients import configuration
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
@@ -32,6 +33,7 @@ from local_emulator.maxcompute import server
 from provisioning.audit.audit import Sources, audit
 from provisioning.audit.reply import as_json
 from provisioning.audit.table_runs import Run, runs
+from provisioning.broker_clients import BrokerClients
 from tests.deadlines import soon
 from tests.deployed import deployed
 from tests.kafka_events import HOUR_14
@@ -87,7 +89,9 @@ class Place:
     def letters(self, partition: int, *offsets: int, connector: str = "orders") -> None:
         """Dead letters of these offsets."""
         topics = KafkaDeadLetters(
-            self.brokers, error_topic=self.settings.error_topic, dead_letter_topic=self.settings.dead_letter_topic
+            Appender(self.brokers),
+            error_topic=self.settings.error_topic,
+            dead_letter_topic=self.settings.dead_letter_topic,
         )
         letters = [
             DeadLetter(
@@ -107,14 +111,15 @@ class Place:
 
     def audit(self, *, ledger: bool = True, starts: dict[int, int] | None = None) -> Report:
         """Its audit."""
-        sources = Sources(
-            settings=self.settings,
-            service=self.service,
-            brokers=self.brokers,
-            ledger=self.ledger if ledger else None,
-            starts=starts or {},
-        )
-        return audit(sources, soon())
+        with closing(BrokerClients(self.brokers, self.settings.group)) as clients:
+            sources = Sources(
+                settings=self.settings,
+                service=self.service,
+                clients=clients,
+                ledger=self.ledger if ledger else None,
+                starts=starts or {},
+            )
+            return audit(sources, soon())
 
 
 def found(report: Report) -> dict[tuple[str, int], Intervals]:

@@ -89,7 +89,7 @@ def kept(request: pytest.FixtureRequest) -> Kept:
     broker: Broker = request.getfixturevalue(request.param)
     topics = [new_topic(broker), new_topic(broker)]
     writer = KafkaDeadLetters(
-        configuration(broker), error_topic=topics[0], dead_letter_topic=topics[1], most_bytes=MOST_BYTES
+        Appender(configuration(broker)), error_topic=topics[0], dead_letter_topic=topics[1], most_bytes=MOST_BYTES
     )
 
     def found() -> list[DeadLetter]:
@@ -102,7 +102,7 @@ def kept(request: pytest.FixtureRequest) -> Kept:
 def one_writer(embedded_kafka: EmbeddedBroker) -> tuple[EmbeddedBroker, KafkaDeadLetters, str]:
     """A writer to one topic-partition."""
     topic = new_topic(embedded_kafka, 1)
-    writer = KafkaDeadLetters(configuration(embedded_kafka), error_topic=topic, dead_letter_topic=topic)
+    writer = KafkaDeadLetters(Appender(configuration(embedded_kafka)), error_topic=topic, dead_letter_topic=topic)
     return embedded_kafka, writer, topic
 
 
@@ -158,7 +158,7 @@ def test_letters_of_a_topic_partition_stay_together_and_elements_go_to_a_topic_o
     errors, dead = new_topic(broker), new_topic(broker)
     letters = [replace(LETTER, partition=partition, offset=offset) for partition in range(5) for offset in range(3)]
 
-    KafkaDeadLetters(configuration(broker), error_topic=errors, dead_letter_topic=dead).write(
+    KafkaDeadLetters(Appender(configuration(broker)), error_topic=errors, dead_letter_topic=dead).write(
         [*letters, EVENT], deadline()
     )
 
@@ -181,7 +181,9 @@ def test_a_topic_that_takes_little_gets_small_letters_whole_and_large_ones_cut(a
     large = replace(LETTER, offset=1, record=replace(LETTER.record, value=b"v" * 3_000_000))
     letters = [large, *(replace(LETTER, offset=offset) for offset in range(2, 60))]
 
-    KafkaDeadLetters(configuration(apache_kafka), error_topic=topic, dead_letter_topic=topic).write(letters, deadline())
+    KafkaDeadLetters(Appender(configuration(apache_kafka)), error_topic=topic, dead_letter_topic=topic).write(
+        letters, deadline()
+    )
 
     found = {letter.offset: letter for message in logged(apache_kafka, topic).values() if (letter := parse(message))}
     assert {offset: letter.cut for offset, letter in found.items()} == {1: ("value",)} | dict.fromkeys(range(2, 60), ())
@@ -190,7 +192,7 @@ def test_a_topic_that_takes_little_gets_small_letters_whole_and_large_ones_cut(a
 
 
 def test_a_topic_that_is_not_there_is_refused(broker: Broker) -> None:
-    letters = KafkaDeadLetters(configuration(broker), error_topic="nowhere", dead_letter_topic="nowhere")
+    letters = KafkaDeadLetters(Appender(configuration(broker)), error_topic="nowhere", dead_letter_topic="nowhere")
 
     with pytest.raises(RefusedError, match="expected a topic nowhere, found none"):
         letters.write([LETTER], deadline())
@@ -201,7 +203,9 @@ def test_without_a_broker_nothing_is_known_and_nothing_is_gone() -> None:
         gone = configuration(broker)
 
     with pytest.raises(BatchError) as writing:
-        KafkaDeadLetters(gone, error_topic="orders", dead_letter_topic="orders").write([LETTER], Deadline.after(0.5))
+        KafkaDeadLetters(Appender(gone), error_topic="orders", dead_letter_topic="orders").write(
+            [LETTER], Deadline.after(0.5)
+        )
     with pytest.raises(UnavailableError):
         KafkaOriginals(gone, GROUP).read({("orders", 0): EVERYTHING}, Deadline.after(0.5))
 

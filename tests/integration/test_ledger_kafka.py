@@ -15,6 +15,7 @@ from msgspec import structs
 
 from fc_powertools import Deadline
 from kafka_maxcompute.brokers import log_bounds
+from kafka_maxcompute.brokers.login import LoginAdmin
 from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import (
     ConfigurationError,
@@ -265,12 +266,12 @@ class TestTopics:
 
     @pytest.mark.parametrize("broker", ["embedded_kafka", APACHE], indirect=True)
     def test_a_compacted_topic_is_as_it_should_be(self, broker: Broker) -> None:
-        offset_topic.check(properties(broker), make_topic(broker, **COMPACTED), soon())
+        offset_topic.check(LoginAdmin(properties(broker)), make_topic(broker, **COMPACTED), soon())
 
     @pytest.mark.parametrize("broker", ["embedded_kafka", APACHE], indirect=True)
     def test_a_topic_that_isnt_there(self, broker: Broker) -> None:
         with pytest.raises(RefusedError, match=r"expected an offset topic nowhere, found none; .*apply makes it"):
-            offset_topic.check(properties(broker), "nowhere", soon())
+            offset_topic.check(LoginAdmin(properties(broker)), "nowhere", soon())
 
     @pytest.mark.java
     @pytest.mark.xdist_group("apache_kafka")
@@ -279,7 +280,7 @@ class TestTopics:
             apache_kafka, **{"cleanup.policy": "compact,delete", "unclean.leader.election.enable": "true"}
         )
         with pytest.raises(ConfigurationError) as caught:
-            offset_topic.check(properties(apache_kafka), topic, soon())
+            offset_topic.check(LoginAdmin(properties(apache_kafka)), topic, soon())
         policy, election = caught.value.faults
         assert f"offset topic {topic}: expected cleanup.policy compact, found compact,delete" in policy
         assert "unclean.leader.election.enable false, found true" in election
@@ -293,7 +294,7 @@ class TestTopics:
 
     def test_an_embedded_broker_has_topic_ids(self, embedded_kafka: EmbeddedBroker) -> None:
         one, other = make_topic(embedded_kafka), make_topic(embedded_kafka)
-        found = source_topics.ids(properties(embedded_kafka), [one, other], soon())
+        found = source_topics.ids(LoginAdmin(properties(embedded_kafka)), [one, other], soon())
         assert found.keys() == {one, other}
         assert found[one] != found[other]
 
@@ -303,7 +304,7 @@ class TestTopics:
         self, apache_kafka: ApacheBroker, opened: list[KafkaLog]
     ) -> None:
         topic = make_topic(apache_kafka)
-        place, known = (topic, 0), source_topics.ids(properties(apache_kafka), [topic], soon())
+        place, known = (topic, 0), source_topics.ids(LoginAdmin(properties(apache_kafka)), [topic], soon())
         assert known.keys() == {topic}
         connector(apache_kafka, topic, opened)().append(b"key", b"value", soon())
         state = state_of(place, known)
@@ -343,10 +344,10 @@ class TestTopics:
             check(state, observed(apache_kafka, state, 5))
         # Where brokers tell a topic's id, what retention deletes stops nobody.
         state = structs.replace(
-            state, identity=identified(source_topics.ids(properties(apache_kafka), [topic], soon()))
+            state, identity=identified(source_topics.ids(LoginAdmin(properties(apache_kafka)), [topic], soon()))
         )
         check(state, observed(apache_kafka, state, 5))
 
     def test_the_id_of_a_topic_that_isnt_there(self, broker: Broker) -> None:
         with pytest.raises(RefusedError, match="id of topic nowhere"):
-            source_topics.ids(properties(broker), ["nowhere"], soon())
+            source_topics.ids(LoginAdmin(properties(broker)), ["nowhere"], soon())

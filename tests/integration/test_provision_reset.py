@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer
 
-from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.appending import Append
 from kafka_maxcompute.brokers.status_topic import Status, encode
 from kafka_maxcompute.ledger.operations import Claim, Settle
-from provisioning import brokers
 from provisioning.connector_resources import resources
 from provisioning.resources.ledger import ConnectorLedger, opened
 from provisioning.resources.table import Table
@@ -177,7 +176,7 @@ def test_status_says_what_the_ledger_has_and_what_went_wrong(around: Surrounding
     with around.cloud() as cloud:
         told = Status(connector="orders", state="failing", topic="orders-in", partition=3, error="no such table")
         record = Append(cloud.request.settings.status_topic, 0, encode(told))
-        assert Appender(brokers.configuration(cloud)).append([record], cloud.deadline) == [0]
+        assert cloud.clients.appender.append([record], cloud.deadline) == [0]
     found = around.ask("status")
     places = {one["partition"]: one for one in found["ledger"]["topic_partitions"]}
     assert places[0] == {

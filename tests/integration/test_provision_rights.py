@@ -11,6 +11,7 @@ from confluent_kafka.admin import AclPermissionType, ResourcePatternType, Resour
 from fc_powertools import Deadline
 from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.login import LoginAdmin
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
@@ -46,7 +47,7 @@ def grant(kafka: SecuredKafka, rights: tuple[Right, ...]) -> None:
 
 
 def lacking(kafka: SecuredKafka, settings: Settings) -> tuple[Right, ...]:
-    return missing(configuration(kafka, settings), settings, Deadline.after(SECONDS))
+    return missing(LoginAdmin(configuration(kafka, settings)), settings, Deadline.after(SECONDS))
 
 
 @pytest.mark.java
@@ -122,7 +123,7 @@ def test_the_listed_rights_suffice(secured_kafka: SecuredKafka, settings: Settin
 def test_a_broker_without_acls_lacks_nothing(secured_kafka: SecuredKafka, settings: Settings) -> None:
     """As somebody who may do everything."""
     found = {"bootstrap.servers": secured_kafka.broker.bootstrap_servers, "log_level": 0}
-    assert missing(found, settings, Deadline.after(SECONDS)) == ()
+    assert missing(LoginAdmin(found), settings, Deadline.after(SECONDS)) == ()
 
 
 def test_a_broker_that_does_not_know_the_question_lacks_nothing() -> None:
@@ -136,4 +137,4 @@ def test_a_broker_that_does_not_know_the_question_lacks_nothing() -> None:
     }
     with EmbeddedBroker({"orders": 1}) as broker:
         found = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
-        assert missing(found, Settings.from_mapping(given), Deadline.after(2)) == ()
+        assert missing(LoginAdmin(found), Settings.from_mapping(given), Deadline.after(2)) == ()

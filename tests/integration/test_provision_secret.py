@@ -12,7 +12,6 @@ from kafka_maxcompute.brokers import clients
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.control_plane.account_setup import add_secret
-from provisioning import brokers as provisioning_brokers
 from provisioning.resources.policy import PROVISIONER
 from tests.deployed import deployed
 from tests.provision_cloud import Surrounding, running
@@ -76,6 +75,6 @@ def test_a_second_connector_with_a_secret_of_its_own_leaves_the_first_ones_reada
 def test_an_invocation_asks_for_the_secret_once(around: Surrounding) -> None:
     with around.cloud() as cloud:
         around.plane.log.clear()
-        assert provisioning_brokers.configuration(cloud)["sasl.password"] == "correct-horse"
-        assert provisioning_brokers.configuration(cloud) is provisioning_brokers.configuration(cloud)
+        assert cloud.clients.configuration["sasl.password"] == "correct-horse"
+        assert cloud.clients.configuration is cloud.clients.configuration
     assert around.plane.log.actions().count("GetSecretValue") == 1

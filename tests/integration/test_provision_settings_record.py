@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
-from provisioning import brokers
 from tests.provision_cloud import Surrounding, running
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def around() -> Iterator[Surrounding]:
 def records(around: Surrounding, topic: str = TOPIC) -> list[Original]:
     """All that the topic holds."""
     with around.cloud() as cloud:
-        log = KafkaOriginals(brokers.configuration(cloud), "tests").read({(topic, 0): [(0, 1_000)]}, cloud.deadline)
+        log = cloud.clients.logs().read({(topic, 0): [(0, 1_000)]}, cloud.deadline)
     return [log[place] for place in sorted(log)]
 
 

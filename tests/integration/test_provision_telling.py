@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from fc_powertools import Deadline
 from kafka_maxcompute.brokers.status_topic import latest
-from kafka_maxcompute.brokers.topic_log import KafkaOriginals
-from provisioning import brokers, status_report
+from provisioning import status_report
 from tests.provision_cloud import Surrounding, running
 from tests.stream_clients import eventually
 
@@ -21,8 +20,7 @@ def told(around: Surrounding) -> list[str]:
     """The connector's state and those before it."""
     wanted = {(f"connect-status-{around.settings['name']}", number): ((0, 2**62),) for number in range(PARTITIONS)}
     with around.cloud() as cloud:
-        logs = KafkaOriginals(brokers.configuration(cloud), "connect-orders")
-        records = [record for _, _, record in logs.stream(wanted, Deadline.after(30))]
+        records = [record for _, _, record in cloud.clients.logs().stream(wanted, Deadline.after(30))]
     return [latest([record], "orders")[b"orders"].state for record in records if record.key == b"orders"]
 
 

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +116,17 @@ class Topics:
 
     def redrive(self, deadline: Deadline | None = None, **fields: Any) -> dict[str, Any]:
         """The reply to a redrive that isn't dry."""
-        return redrive(self.cloud(deadline, dry_run=False, **fields))
+        with closing(self.cloud(deadline, dry_run=False, **fields)) as cloud:
+            return redrive(cloud)
 
     def plan(self, **fields: Any) -> dict[str, Any]:
-        return redrive(self.cloud(**fields))
+        with closing(self.cloud(**fields)) as cloud:
+            return redrive(cloud)
 
     def write(self, *letters: DeadLetter) -> None:
-        writer = KafkaDeadLetters(self.configuration, error_topic=self.name(ERRORS), dead_letter_topic=self.name(DEAD))
+        writer = KafkaDeadLetters(
+            Appender(self.configuration), error_topic=self.name(ERRORS), dead_letter_topic=self.name(DEAD)
+        )
         writer.write(letters, Deadline.after(SECONDS))
 
     def fill(self, records: Sequence[Original], topic: str = SOURCE, partition: int = 0) -> None:

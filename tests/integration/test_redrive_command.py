@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fc_powertools import Deadline
+from kafka_maxcompute.brokers.appending import Appender
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
@@ -42,7 +43,7 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
         topic = "connect-error-kafka-maxcompute-sink"
         configuration = {"bootstrap.servers": endpoints.read().kafka, "log_level": 0}
         assert client(project_copy, "redrive") == "no dead letters, or none that match\n"
-        writer = KafkaDeadLetters(configuration, error_topic=topic, dead_letter_topic=topic)
+        writer = KafkaDeadLetters(Appender(configuration), error_topic=topic, dead_letter_topic=topic)
         writer.write([LETTER, replace(LETTER, offset=42, form="as-delivered")], Deadline.after(30))
 
         shown = client(project_copy, "redrive", "--reason", "not-utf-8")

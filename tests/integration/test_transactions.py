@@ -32,6 +32,7 @@ from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
 from provisioning.audit.audit import Report, Sources, audit
 from provisioning.audit.topic_ends import Ends, topic_ends
+from provisioning.broker_clients import BrokerClients
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 
@@ -158,8 +159,9 @@ class Connector:
         service = Service(self.emulator.endpoint, PROJECT, Credentials("ak", "sk"))
         with closing(KafkaLog(self.properties, f"connect-offset-{self.name}")) as log:
             settings = Settings.from_environment(self.environment)
-            sources = Sources(settings=settings, service=service, brokers=self.properties, ledger=LogLedger(log))
-            return audit(sources, soon())
+            with closing(BrokerClients(self.properties, settings.group)) as clients:
+                sources = Sources(settings=settings, service=service, clients=clients, ledger=LogLedger(log))
+                return audit(sources, soon())
 
     @property
     def rows(self) -> list[int]:
@@ -180,7 +182,7 @@ def connector(emulator: MaxComputeServer, apache_kafka: ApacheBroker) -> Connect
     admin.create_topics([ledger])[ledger.topic].result(20)
     service = Service(emulator.endpoint, PROJECT, Credentials("ak", "sk"))
     created = table_definition.look(service, made.name, soon()).created
-    topics = ids(made.properties, [made.topic], soon())
+    topics = ids(admin, [made.topic], soon())
     with closing(KafkaLog(made.properties, f"connect-offset-{made.name}")) as log:
         LogLedger(log).append(identity.genesis(made.name, f"{PROJECT}.{made.name}", created, topics), soon())
     return made
@@ -240,7 +242,7 @@ def test_every_end_is_that_of_the_log_and_not_of_what_is_stable(connector: Conne
     with asking(connector.properties) as client:
         assert log_bounds.bounds(client, [connector.place], soon()) == {connector.place: (0, 3)}
         assert log_bounds.offsets_at(client, [connector.place], HOUR_14 + 1, soon()) == {connector.place: 3}
-    assert topic_ends(connector.properties, connector.topic, "g", soon()) == {0: Ends(0, 3)}
+        assert topic_ends(client, connector.topic, soon()) == {0: Ends(0, 3)}
 
 
 def test_reading_shows_what_is_open_or_aborted_unless_only_what_is_committed_is_asked_for(connector: Connector) -> None:
@@ -265,7 +267,8 @@ def test_a_log_of_markers_alone_is_read_to_its_end(connector: Connector) -> None
     for committed in (False, True):
         logs = KafkaOriginals(connector.properties, "g", committed=committed)
         assert logs.read({connector.place: WHOLE_LOG}, soon()) == {}
-    assert topic_ends(connector.properties, connector.topic, "g", soon()) == {0: Ends(1, 2)}
+    with asking(connector.properties) as client:
+        assert topic_ends(client, connector.topic, soon()) == {0: Ends(1, 2)}
     assert connector.deliver([0]) == (1, 0)
     connector.commit(2)
     assert connector.audit().findings == ()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from kafka_maxcompute import __version__
 from kafka_maxcompute.errors import BatchError
 from kafka_maxcompute.maxcompute import sql
-from provisioning import brokers, lag, ledger_status, message_test, network, preflight_facts, probe
+from provisioning import lag, ledger_status, message_test, network, preflight_facts, probe
 from provisioning.audit.action import audit
+from provisioning.broker_configuration import find_instance
 from provisioning.connector_resources import before_deploy, left_alone, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import make_plan
@@ -62,7 +63,9 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
     statements = [str(sql.add_user(user)), str(sql.grant_admin(user))]
     asking, settings = preflight_facts.Asking(), cloud.request.settings
     instance = (
-        asking.learn(lambda: brokers.find_instance(cloud), preflight_facts.NOTHING) if settings.instance_id else {}
+        asking.learn(lambda: find_instance(settings, cloud.control), preflight_facts.NOTHING)
+        if settings.instance_id
+        else {}
     )
     if not instance and not asking.faults:
         asking.faults.append(

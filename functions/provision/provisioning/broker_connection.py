@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -43,11 +44,10 @@ _WRONG_LISTENER = "PLAINTEXT broker listener"
 def reach(configuration: Mapping[str, Any], deadline: Deadline) -> dict[str, int]:
     """The topics that the brokers show to this user, each with its count of topic-partitions.
 
-    `configuration` is that of `brokers.configuration`. Raises `ConfigurationError` where the brokers don't take the
+    `configuration` is that of `broker_configuration`. Raises `ConfigurationError` where the brokers don't take the
     settings, with their own words, and `UnavailableError` where none of them answers.
     """
     told: list[KafkaError] = []
-    client = Producer({**configuration, "error_cb": told.append})
 
     def topics() -> dict[str, int]:
         try:
@@ -58,7 +58,9 @@ def reach(configuration: Mapping[str, Any], deadline: Deadline) -> dict[str, int
             raise _error(told, error.args[0], configuration) from None
         return {name: len(topic.partitions) for name, topic in found.items()}
 
-    return until(deadline.within(SECONDS))(topics)
+    # A client of its own, for what the brokers say of it.
+    with closing(Producer({**configuration, "error_cb": told.append})) as client:
+        return until(deadline.within(SECONDS))(topics)
 
 
 def _error(

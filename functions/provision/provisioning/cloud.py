@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from provisioning.broker_clients import BrokerClients
+from provisioning.broker_configuration import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,11 +19,11 @@ if TYPE_CHECKING:
     from provisioning.request import Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cloud:
     """One invocation's way to the cloud; `account` is the caller's, as STS says.
 
-    `environment` has what references among the settings lead to.
+    `environment` has what references among the settings lead to. To be closed at the invocation's end.
     """
 
     request: Request
@@ -27,5 +32,18 @@ class Cloud:
     maxcompute: Service
     deadline: Deadline
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    broker_configuration: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What `brokers.configuration` has found out, for the rest of the invocation; it holds the brokers' password."""
+    _made: ExitStack = field(default_factory=ExitStack, init=False, repr=False, compare=False)
+
+    @cached_property
+    def clients(self) -> BrokerClients:
+        """The brokers, found when they are first asked for.
+
+        Raises `RefusedError` if nobody says where they are, or a secret is missing; the next use looks again then.
+        """
+        settings = self.request.settings
+        found = configuration(settings, self.control, self.environment)
+        return self._made.enter_context(closing(BrokerClients(found, settings.group)))
+
+    def close(self) -> None:
+        """Leave the brokers, if they were asked for anything."""
+        self._made.close()

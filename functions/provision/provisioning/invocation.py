@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fc_powertools import logger
@@ -16,6 +17,8 @@ from provisioning.request import read
 from provisioning.status_report import tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fc_powertools import Invocation
     from provisioning.request import Request
 
@@ -32,16 +35,20 @@ def answer(event: bytes, invocation: Invocation) -> dict[str, Any]:
     logger.bind(connector=request.settings.name, action=request.action)
     reply: dict[str, Any] = {"action": request.action, "connector": request.settings.name}
     try:
-        cloud = opened(request, invocation)
-        done = ACTIONS[request.action](cloud)
+        with opened(request, invocation) as cloud:
+            done = ACTIONS[request.action](cloud)
+            tell(cloud, done)
     except BatchError as error:
         return {**reply, "state": "incomplete" if error.retryable else "failed", "faults": [str(error)]}
-    tell(cloud, done)
     return {**reply, "account": cloud.account, **done}
 
 
-def opened(request: Request, invocation: Invocation) -> Cloud:
-    """The way to the cloud, for the keys of this invocation; raises a `BatchError` where there is none."""
+@contextmanager
+def opened(request: Request, invocation: Invocation) -> Iterator[Cloud]:
+    """The way to the cloud, for the keys of this invocation and as long as it lasts.
+
+    Raises a `BatchError` where there is none.
+    """
     settings, deadline = request.settings, invocation.deadline.earlier(REPLY_SECONDS)
     names = {
         "region": settings.region,
@@ -54,7 +61,7 @@ def opened(request: Request, invocation: Invocation) -> Cloud:
     destinations = Destinations.of(invocation.environment)
     control = ControlPlane(settings.region, invocation.credentials, deadline, names, destinations.control)
     account = str(control.call(GET_CALLER_IDENTITY)["AccountId"])
-    return Cloud(
+    cloud = Cloud(
         request=request,
         account=account,
         control=control.knowing(account=account),
@@ -62,3 +69,5 @@ def opened(request: Request, invocation: Invocation) -> Cloud:
         deadline=deadline,
         environment=invocation.environment,
     )
+    with closing(cloud):
+        yield cloud

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.brokers import log_bounds
-from kafka_maxcompute.brokers.appending import Appender
 from kafka_maxcompute.brokers.status_topic import latest
-from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG
 from kafka_maxcompute.ledger.operations import Claim
-from kafka_maxcompute.ledger.source_topics import asking
 from kafka_maxcompute.offsets import count, gaps
 from provisioning import brokers
 from provisioning.lag import of_ledger
@@ -33,8 +31,7 @@ def ledger(cloud: Cloud) -> dict[str, Any]:
         why = bring_to_end(services(cloud, found), cloud) if before.pending else {}
         state = found.read(cloud.deadline)
     places = [(settings.source_topic, number) for number in range(brokers.partitions(cloud))]
-    with asking(brokers.configuration(cloud)) as client:
-        ends = log_bounds.bounds(client, places, cloud.deadline.within(brokers.SECONDS))
+    ends = log_bounds.bounds(cloud.clients.asking, places, cloud.deadline.within(brokers.SECONDS))
     return {
         "generation": state.generation,
         "rolled_forward": len(before.pending.keys() - state.pending.keys()),
@@ -55,11 +52,10 @@ def errors(cloud: Cloud) -> list[dict[str, Any]]:
 def statuses(cloud: Cloud) -> Mapping[bytes, Status]:
     """The last status of the connector and of each topic-partition."""
     settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
-    configuration, topic = brokers.configuration(cloud), settings.status_topic
-    topic_partitions = Appender(configuration).count_partitions([topic], deadline)[topic]
-    log = KafkaOriginals(configuration, settings.group)
+    topic = settings.status_topic
+    topic_partitions = cloud.clients.appender.count_partitions([topic], deadline)[topic]
     wanted = {(topic, number): WHOLE_LOG for number in range(topic_partitions)}
-    return latest((record for _, _, record in log.stream(wanted, deadline)), settings.name)
+    return latest((record for _, _, record in cloud.clients.logs().stream(wanted, deadline)), settings.name)
 
 
 def _pending(name: str, pending: Pending, why: str) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError
 from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_exponential, wait_random
 
-from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.appending import Append
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.brokers.status_topic import Status
-from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.dead_letters.dead_letter import parse
 from kafka_maxcompute.errors import BatchError, RefusedError
 from kafka_maxcompute.maxcompute.partition_value import partition_value
@@ -83,8 +82,7 @@ def send(cloud: Cloud, records: Sequence[Original], topic_partition: int | None 
     Raises `RefusedError` or `UnavailableError`.
     """
     settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
-    configuration = brokers.configuration(cloud)
-    appender, topic = Appender(configuration), settings.source_topic
+    appender, topic = cloud.clients.appender, settings.source_topic
     count = appender.count_partitions([topic], deadline)[topic]
     number = zlib.crc32(records[0].key or b"") % count if topic_partition is None else topic_partition
     if number >= count:
@@ -98,7 +96,7 @@ def send(cloud: Cloud, records: Sequence[Original], topic_partition: int | None 
         offsets.append(outcome)
     # The log's time counts, which isn't the producer's where the topic keeps the time of arrival.
     wanted = [(offset, offset) for offset in offsets]
-    log = KafkaOriginals(configuration, settings.group).read({(topic, number): wanted}, deadline)
+    log = cloud.clients.logs().read({(topic, number): wanted}, deadline)
     now = time.time_ns() // 1_000_000
     kept = {offset: record.timestamp for (_, offset), record in log.items()}
     return [Sent(topic, number, offset, kept.get(offset) or now) for offset in offsets]

@@ -11,7 +11,6 @@ from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.log_bounds import QUESTION_SECONDS
 from kafka_maxcompute.brokers.topic_log import record
 from kafka_maxcompute.errors import ConnectorError
-from provisioning import brokers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +32,7 @@ class Arrivals:
 
     def __init__(self, cloud: Cloud, topics: Iterable[str]) -> None:
         # A name that librdkafka wants; the group isn't joined, and nothing is committed.
-        self._consumer = clients.consumer(brokers.configuration(cloud), cloud.request.settings.group)
+        self._consumer = clients.consumer(cloud.clients.configuration, cloud.request.settings.group)
         seconds = min(QUESTION_SECONDS, cloud.deadline.remaining())
         try:
             # All topics are asked for: a question for one makes it where brokers do so by themselves.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.dead_letters.error_topic import ErrorTopic
 from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.errors import ConnectorError, LedgerError
@@ -14,7 +13,6 @@ from kafka_maxcompute.ledger.roll_forward import Services, roll_forward
 from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.settings.destinations import Destinations
-from provisioning import brokers
 
 if TYPE_CHECKING:
     from fc_powertools import Deadline
@@ -32,21 +30,19 @@ SHARE = 0.5
 
 def services(cloud: Cloud, ledger: Ledger) -> Services:
     """What it takes; dead letters say the action's name instead of an invocation of the sink."""
-    settings, configuration = cloud.request.settings, brokers.configuration(cloud)
-    destinations = Destinations.of(cloud.environment)
+    settings, destinations = cloud.request.settings, Destinations.of(cloud.environment)
     if settings.tunnel_endpoint:
         tunnel = destinations.service(settings.tunnel_endpoint)
     else:
         tunnel = tunnel_endpoint(cloud.maxcompute, destinations, cloud.deadline)
     letters = KafkaDeadLetters(
-        configuration, error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
+        cloud.clients.appender, error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
     )
-    logs = KafkaOriginals(configuration, settings.group)
     return Services(
         ledger=ledger,
         sessions=TunnelUploadSessions(cloud.maxcompute.at(tunnel), settings),
         counts=SqlRowCounts(cloud.maxcompute, settings),
-        errors=ErrorTopic(letters, logs, settings.name, cloud.request.action),
+        errors=ErrorTopic(letters, cloud.clients.logs(), settings.name, cloud.request.action),
     )
 
 

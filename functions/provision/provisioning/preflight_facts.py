@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, network, reachability
+from provisioning import network, reachability
+from provisioning.broker_configuration import find_instance
 from provisioning.connector_resources import other_stream
 from provisioning.operations import DESCRIBE_SWITCHES, GET_FUNCTION, GET_PROGRESS, GET_QUOTA
 from provisioning.reachability import Reached
@@ -72,7 +73,7 @@ def gather(cloud: Cloud) -> Facts:
     asking, settings = Asking(), cloud.request.settings
     place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
     foreign, by_brokers = network.is_foreign(settings), settings.control == "admin"
-    instance = {} if foreign else asking.learn(lambda: brokers.find_instance(cloud), NOTHING)
+    instance = {} if foreign else asking.learn(lambda: find_instance(settings, cloud.control), NOTHING)
     reached = reachability.look(cloud)
     # Without an instance, the questions about what is in it would only repeat that.
     there = bool(instance)

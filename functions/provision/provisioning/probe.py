@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kafka_maxcompute import probe_records
-from kafka_maxcompute.brokers.appending import Append, Appender
+from kafka_maxcompute.brokers.appending import Append
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.brokers.status_topic import BY_KEY
-from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG
 from kafka_maxcompute.probe_records import Announcement, ProbeMark, Sighting
 from provisioning import brokers, message_test
 from provisioning.new_records import Arrivals
@@ -167,8 +167,9 @@ def _announce(cloud: Cloud, announcement: Announcement) -> None:
 def _exhausted(cloud: Cloud) -> str:
     """Why the sink wouldn't fail on a probe that begins now, "" if it would."""
     settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
-    log = KafkaOriginals(brokers.configuration(cloud), settings.group)
-    records = (record for _, _, record in log.stream({(settings.config_topic, 0): WHOLE_LOG}, deadline))
+    records = (
+        record for _, _, record in cloud.clients.logs().stream({(settings.config_topic, 0): WHOLE_LOG}, deadline)
+    )
     known = probe_records.announcements(records, settings.name).values()
     now = time.time_ns() // 1_000_000
     next_one = Announcement(connector=settings.name, nonce="", began=now, until=now)
@@ -182,7 +183,7 @@ def _forgotten(cloud: Cloud, sightings: Sequence[Sighting]) -> None:
     topic = cloud.request.settings.status_topic
     appends = [Append(topic, BY_KEY, Original(key=sighting.key, value=None)) for sighting in sightings]
     if appends:
-        Appender(brokers.configuration(cloud)).append(appends, cloud.deadline.within(brokers.SECONDS))
+        cloud.clients.appender.append(appends, cloud.deadline.within(brokers.SECONDS))
 
 
 def _seconds(began: int, times: Sequence[int]) -> float | None:

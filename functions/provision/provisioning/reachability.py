@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import BatchError, ConfigurationError
-from provisioning import brokers, rights
+from provisioning import rights
 from provisioning.broker_connection import reach
 
 if TYPE_CHECKING:
@@ -32,11 +32,10 @@ def look(cloud: Cloud) -> Reached:
     """Ask the brokers. If they can't be asked, `error` of the result says why."""
     settings = cloud.request.settings
     try:
-        configuration = brokers.configuration(cloud)
-        topics = reach(configuration, cloud.deadline)
+        topics = reach(cloud.clients.configuration, cloud.deadline)
         # Who comes without a login can't be told from others, so ACLs are of no use there, and none are asked for.
         logged_in = settings.security_protocol.startswith("SASL_")
-        return Reached(topics, rights.missing(configuration, settings, cloud.deadline) if logged_in else ())
+        return Reached(topics, rights.missing(cloud.clients.admin, settings, cloud.deadline) if logged_in else ())
     except ConfigurationError as error:
         return Reached(error="; ".join(error.faults))
     except BatchError as error:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from kafka_maxcompute.brokers.topic_log import KafkaOriginals
 from kafka_maxcompute.errors import LedgerError, RefusedError
 from kafka_maxcompute.ledger import identity, marks
 from kafka_maxcompute.ledger.operations import Genesis, Reset, Snapshot, State
@@ -129,7 +128,7 @@ def _others(topic: str, found: Found, state: State) -> Iterator[str]:
 
 def _look(cloud: Cloud) -> Found:
     request, settings, deadline = cloud.request, cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
-    configuration, moment = brokers.configuration(cloud), request.start_timestamp
+    moment = request.start_timestamp
     starts = request.start if moment is None else brokers.offsets_at(cloud, moment)
     topic, logs = settings.source_topic, brokers.logs(cloud)
     places = [(topic, number) for number in logs]
@@ -146,8 +145,8 @@ def _look(cloud: Cloud) -> Found:
         raise RefusedError(
             f"expected table {table}, which the ledger is to be about, found none; {remedy}", code="NoSuchTable"
         )
-    now = identity.identity(settings.name, table, definition.created, ids(configuration, [topic], deadline))
-    originals = KafkaOriginals(configuration, settings.group)
+    now = identity.identity(settings.name, table, definition.created, ids(cloud.clients.admin, [topic], deadline))
+    originals = cloud.clients.logs()
     found = Found(
         starts,
         logs,

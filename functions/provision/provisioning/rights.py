@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.retrying import until
@@ -17,6 +16,8 @@ from kafka_maxcompute.retrying import until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
+
+    from confluent_kafka.admin import AdminClient
 
     from fc_powertools import Deadline
     from kafka_maxcompute.settings.settings import Settings
@@ -63,14 +64,14 @@ def needed(settings: Settings) -> tuple[Right, ...]:
     )
 
 
-def missing(configuration: Mapping[str, Any], settings: Settings, deadline: Deadline) -> tuple[Right, ...]:
+def missing(client: AdminClient, settings: Settings, deadline: Deadline) -> tuple[Right, ...]:
     """Those that the brokers say this user doesn't have.
 
     Of a topic that isn't there yet, brokers only tell whether there is any right to it. Raises `UnavailableError` or
     `RefusedError`.
     """
     # A group's coordinator may be on its way to another broker: that is asked again.
-    return until(deadline.within(SECONDS))(_missing, AdminClient({**configuration}), needed(settings), deadline)
+    return until(deadline.within(SECONDS))(_missing, client, needed(settings), deadline)
 
 
 def _missing(client: AdminClient, wanted: tuple[Right, ...], deadline: Deadline) -> tuple[Right, ...]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
-from kafka_maxcompute.brokers.appending import Appender
 from kafka_maxcompute.brokers.status_topic import Status, StatusTopic
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +35,7 @@ def tell(cloud: Cloud, reply: Mapping[str, Any]) -> None:
         return
     deadline = cloud.deadline.within(SECONDS)
     try:
-        appender = Appender(brokers.configuration(cloud))
+        appender = cloud.clients.appender
         appender.count_partitions([request.settings.status_topic], deadline)
     except BatchError as error:
         _log.warning("status isn't written", extra={"topic": request.settings.status_topic, "error": str(error)})

@@ -51,7 +51,7 @@ class Connections:
 def connect(settings: Settings, configuration: Mapping[str, Any]) -> Connections:
     """Create the clients of a configuration of `brokers.configuration`; they look for the brokers in the background."""
     letters = KafkaDeadLetters(
-        configuration, error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
+        Appender(configuration), error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
     )
     originals = KafkaOriginals(configuration, settings.group)
     status = StatusTopic(Appender(configuration), settings.status_topic)

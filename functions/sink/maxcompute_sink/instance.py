@@ -267,7 +267,8 @@ class Instance:
     def _check_offset_topic(self, connections: Connections, deadline: Deadline) -> None:
         """Look once whether the ledger's topic is made so that it lasts; raises `ConfigurationError`."""
         if not self._checked:
-            offset_topic.check(connections.configuration, self.settings.offset_topic, deadline)
+            with login.LoginAdmin(connections.configuration) as client:
+                offset_topic.check(client, self.settings.offset_topic, deadline)
             self._checked = True
 
     def _named_tunnel(self) -> Vouched | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.errors import LedgerError
-from provisioning import brokers, pending
+from provisioning import pending
 from provisioning.audit.audit import Sources
 from provisioning.audit.audit import audit as examine
 from provisioning.audit.reply import as_json, state
@@ -28,7 +28,7 @@ def audit(cloud: Cloud) -> dict[str, Any]:
     sources = Sources(
         settings=settings,
         service=cloud.maxcompute,
-        brokers=brokers.configuration(cloud),
+        clients=cloud.clients,
         starts=recorded.starts if recorded else {},
     )
     if settings.delivery == "at-least-once":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_maxcompute import probe_records
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
-from kafka_maxcompute.brokers.topic_log import WHOLE_LOG, KafkaOriginals
+from kafka_maxcompute.brokers.topic_log import WHOLE_LOG
 from kafka_maxcompute.dead_letters.dead_letter import parse
 from kafka_maxcompute.dead_letters.error_topic import UNLOGGED
 from kafka_maxcompute.dead_letters.generations import era
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.probe_records import Announcement
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.audit.table_runs import Run
+    from provisioning.broker_clients import BrokerClients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,13 @@ class Sources:
 
     settings: Settings
     service: Service
-    brokers: Mapping[str, Any]
+    clients: BrokerClients
     ledger: Ledger | None = None
     starts: Mapping[int, int] = field(default_factory=dict)
 
-    def log(self, *, committed: bool = False) -> KafkaOriginals:
-        """What topics hold, with records of aborted transactions or without."""
-        return KafkaOriginals(self.brokers, self.settings.group, committed=committed)
+    def ends(self, topic: str, deadline: Deadline) -> dict[int, Ends]:
+        """The ends of a topic's logs now."""
+        return topic_ends(self.clients.asking, topic, deadline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ def audit(sources: Sources, deadline: Deadline) -> Report:
 def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
     """Everything that is compared, asked for in the order that `comparison` needs."""
     settings, ledger = sources.settings, sources.ledger
-    committed = topic_ends(sources.brokers, settings.source_topic, settings.group, deadline)
+    committed = sources.ends(settings.source_topic, deadline)
     before = ledger.read(deadline) if ledger else None
     return _Gathered(
         committed=committed,
@@ -143,7 +144,7 @@ def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
         letters=_letters(sources, before, deadline),
         rows=tuple(runs(sources.service, settings, deadline)),
         after=ledger.read(deadline) if ledger else None,
-        ends=topic_ends(sources.brokers, settings.source_topic, settings.group, deadline),
+        ends=sources.ends(settings.source_topic, deadline),
     )
 
 
@@ -151,13 +152,9 @@ def _letters(sources: Sources, state: State | None, deadline: Deadline) -> _Lett
     """The dead letters of this connector, without those of records that may have a row as well."""
     settings = sources.settings
     topics = {settings.error_topic, settings.dead_letter_topic}
-    wanted = {
-        (topic, partition): WHOLE_LOG
-        for topic in topics
-        for partition in topic_ends(sources.brokers, topic, settings.group, deadline)
-    }
+    wanted = {(topic, partition): WHOLE_LOG for topic in topics for partition in sources.ends(topic, deadline)}
     offsets: dict[Era, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for _, _, message in sources.log().stream(wanted, deadline):
+    for _, _, message in sources.clients.logs().stream(wanted, deadline):
         letter = parse(message)
         if letter is None or (letter.connector, letter.topic) != (settings.name, settings.source_topic):
             continue
@@ -205,7 +202,7 @@ def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Dead
     wanted = {(sources.settings.source_topic, partition): found for partition, found in doubted.items() if found}
     existing: dict[int, list[Interval]] = defaultdict(list)
     # Whether aborted records are delivered is for the stream to know; nobody can miss them.
-    for (_, partition), offset, record in sources.log(committed=True).stream(wanted, deadline):
+    for (_, partition), offset, record in sources.clients.logs(committed=True).stream(wanted, deadline):
         if probe_records.may_be_one(record):
             # Asked for once, if there is a mark at all: anybody can write one.
             announced = _announced(sources, deadline) if announced is None else announced
@@ -224,7 +221,7 @@ def _announced(sources: Sources, deadline: Deadline) -> tuple[Announcement, ...]
     """The connector's probes, as the config topic has them; none without that topic."""
     place = sources.settings.config_topic, 0
     try:
-        log = [record for _, _, record in sources.log().stream({place: WHOLE_LOG}, deadline)]
+        log = [record for _, _, record in sources.clients.logs().stream({place: WHOLE_LOG}, deadline)]
     except RefusedError as error:
         if error.code != NO_SUCH_TOPIC:
             raise
@@ -238,5 +235,5 @@ def _times(sources: Sources, wanted: Mapping[int, Intervals], deadline: Deadline
     places = {(topic, partition): found for partition, found in wanted.items()}
     return {
         (partition, offset): record.timestamp
-        for (_, partition), offset, record in sources.log().stream(places, deadline)
+        for (_, partition), offset, record in sources.clients.logs().stream(places, deadline)
     }

@@ -7,24 +7,21 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka_maxcompute.brokers.appending import Appender
 from kafka_maxcompute.brokers.originals import Original, digest, is_of_one_time
-from kafka_maxcompute.brokers.topic_log import KafkaOriginals, place
+from kafka_maxcompute.brokers.topic_log import place
 from kafka_maxcompute.dead_letters.generations import era
 from kafka_maxcompute.errors import BatchError
-from kafka_maxcompute.ledger.kafka_log import KafkaLog
-from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.state import taken
 from kafka_maxcompute.offsets import intervals
-from provisioning import brokers
 from provisioning.audit.topic_ends import topic_ends
 from provisioning.redrive import catalogue, delivered
 from provisioning.redrive.notes import place_of
 from provisioning.redrive.redriven import SourceFacts, Verdict, table, verdict
 from provisioning.redrive.sending import SEND_SECONDS, Sender, groups
+from provisioning.resources.ledger import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.offsets import Intervals, TopicPartition
@@ -51,13 +48,12 @@ class _Redrive:
     def of(cls, cloud: Cloud) -> _Redrive:
         """Read what there is; raises a `BatchError` where something of it can't be read."""
         settings, selection, deadline = cloud.request.settings, cloud.request.letters, cloud.deadline
-        configuration = brokers.configuration(cloud)
-        appender, logs = Appender(configuration), KafkaOriginals(configuration, settings.group)
+        appender, logs = cloud.clients.appender, cloud.clients.logs()
         topics = {settings.error_topic, settings.dead_letter_topic, selection.queue_topic} - {""}
         partitions = appender.count_partitions(topics, deadline)
-        ends = topic_ends(configuration, settings.source_topic, settings.group, deadline)
+        ends = topic_ends(cloud.clients.asking, settings.source_topic, deadline)
         found = catalogue.read(logs, settings, selection, partitions, deadline)
-        state = _state(cloud, configuration)
+        state = _state(cloud)
         catalogue.leave_out_copies(found, state)
         return cls(
             cloud, Sender(settings, found, appender, logs, partitions[settings.error_topic], ends, deadline, state)
@@ -170,16 +166,13 @@ class _Redrive:
         return is_ours and era(entry.letter, self.sender.state) != "now"
 
 
-def _state(cloud: Cloud, configuration: Mapping[str, Any]) -> State | None:
+def _state(cloud: Cloud) -> State | None:
     """The ledger's state, None where there's no ledger."""
     settings = cloud.request.settings
     if settings.delivery != "exactly-once":
         return None
-    log = KafkaLog(configuration, settings.offset_topic)
-    try:
-        return LogLedger(log).read(cloud.deadline)
-    finally:
-        log.close()
+    with opened(cloud, settings) as (_, ledger):
+        return ledger.read(cloud.deadline)
 
 
 def _compared(entry: LetterEntry, record: Original | None) -> Logged:

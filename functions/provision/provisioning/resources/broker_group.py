@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute.brokers import log_bounds
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.errors import RefusedError
-from kafka_maxcompute.ledger.source_topics import asking
 from provisioning import brokers
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class BrokerGroup:
 
     def remove(self, cloud: Cloud) -> None:
         """Remove it, and with it how far the stream has come."""
-        client, name = AdminClient(brokers.configuration(cloud)), self.settings.group
+        client, name = cloud.clients.admin, self.settings.group
         seconds = min(REQUEST_SECONDS, cloud.deadline.remaining())
         try:
             client.delete_consumer_groups([name], request_timeout=seconds)[name].result(2 * REQUEST_SECONDS)
@@ -90,7 +88,6 @@ class BrokerGroup:
         """Where it would begin, the log's start and its end, by topic-partition."""
         topic = self.settings.source_topic
         places = [(topic, number) for number in range(brokers.partitions(cloud))]
-        with asking(brokers.configuration(cloud)) as client:
-            ends = log_bounds.bounds(client, places, cloud.deadline.within(brokers.SECONDS))
+        ends = log_bounds.bounds(cloud.clients.asking, places, cloud.deadline.within(brokers.SECONDS))
         latest = self.settings.consumer_offset == "latest"
         return {number: (end if latest else start, start, end) for (_, number), (start, end) in ends.items()}

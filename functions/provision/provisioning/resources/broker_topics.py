@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from kafka_maxcompute.brokers.broker_errors import fault
@@ -62,8 +61,7 @@ class BrokerTopic(OwnTopic):
 
     def look(self, cloud: Cloud) -> BrokerTopicState | None:
         """The topic as the brokers have it."""
-        client = AdminClient(brokers.configuration(cloud))
-        deadline = cloud.deadline.within(brokers.SECONDS)
+        client, deadline = cloud.clients.admin, cloud.deadline.within(brokers.SECONDS)
         try:
             # All topics are asked for: a question for one may make it.
             found = client.list_topics(timeout=deadline.remaining()).topics.get(self.name)
@@ -116,13 +114,12 @@ class BrokerTopic(OwnTopic):
 
     def remove(self, cloud: Cloud) -> None:
         """Remove it with what is in it; asked for by name only."""
-        client = AdminClient(brokers.configuration(cloud))
-        asked = client.delete_topics([self.name], request_timeout=min(REQUEST_SECONDS, cloud.deadline.remaining()))
+        seconds = min(REQUEST_SECONDS, cloud.deadline.remaining())
+        asked = cloud.clients.admin.delete_topics([self.name], request_timeout=seconds)
         _answered(asked[self.name], f"deleting topic {self.name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
 
     def _create(self, cloud: Cloud, *, validate_only: bool) -> None:
-        client = AdminClient(brokers.configuration(cloud))
-        deadline = cloud.deadline.within(brokers.SECONDS)
+        client, deadline = cloud.clients.admin, cloud.deadline.within(brokers.SECONDS)
         try:
             replicas = min(REPLICAS, len(client.list_topics(timeout=deadline.remaining()).brokers))
         except KafkaException as error:

@@ -84,9 +84,9 @@ class ConnectorLedger:
 
     def look(self, cloud: Cloud) -> LedgerFound | None:
         """The ledger's state now; None where nothing was ever written, or there's no topic for it."""
-        configuration, deadline = brokers.configuration(cloud), cloud.deadline.within(brokers.SECONDS)
+        deadline = cloud.deadline.within(brokers.SECONDS)
         try:
-            offset_topic.check(configuration, self.settings.offset_topic, deadline)
+            offset_topic.check(cloud.clients.admin, self.settings.offset_topic, deadline)
             wrong: tuple[str, ...] = ()
         except ConfigurationError as error:
             wrong = error.faults
@@ -198,7 +198,7 @@ class ConnectorLedger:
     def _observed(self, cloud: Cloud) -> tuple[TableDefinition | None, dict[str, str]]:
         """The table, None if there is none, and the source topic's id; an id that isn't told is left out."""
         settings = self.settings
-        topics = ids(brokers.configuration(cloud), [settings.source_topic], cloud.deadline.within(brokers.SECONDS))
+        topics = ids(cloud.clients.admin, [settings.source_topic], cloud.deadline.within(brokers.SECONDS))
         return Table(settings).look(cloud), topics
 
 
@@ -218,7 +218,7 @@ def begin(ledger: LogLedger, begun: Reset | Snapshot, name: str, deadline: Deadl
 @contextmanager
 def opened(cloud: Cloud, settings: Settings) -> Iterator[tuple[KafkaLog, LogLedger]]:
     """The ledger of the settings and its log, for as long as it lasts."""
-    log = KafkaLog(brokers.configuration(cloud), settings.offset_topic)
+    log = KafkaLog(cloud.clients.configuration, settings.offset_topic)
     try:
         yield log, LogLedger(log)
     finally:

@@ -110,6 +110,13 @@ class Appender:
                 raise RefusedError(f"expected a topic {topic}, found none; provisioning's apply makes it", code=code)
         return {topic: found[topic] for topic in topics}
 
+    def close(self) -> None:
+        """End the producers; what isn't acknowledged may be in the log or not, and isn't sent any more."""
+        for producer in self._producers.values():
+            producer.purge()
+            producer.close()
+        self._producers.clear()
+
     def _topics(self, deadline: Deadline) -> dict[str, int]:
         """How many topic-partitions each topic has; all are asked for, since a question for one may create it."""
         producer, began = self._producer(alone=False), time.monotonic()

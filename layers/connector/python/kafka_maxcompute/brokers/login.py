@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError
+from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute.brokers.absences import Absences
 from kafka_maxcompute.errors import RefusedError
@@ -76,6 +77,14 @@ class Login:
 
 class LoginConsumer(Consumer):
     """A consumer that knows what its brokers say of its login."""
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        super().__init__({**configuration})
+        self.login = of(configuration)
+
+
+class LoginAdmin(AdminClient):
+    """An admin client that knows what its brokers say of its login; a context manager that ends it."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__({**configuration})

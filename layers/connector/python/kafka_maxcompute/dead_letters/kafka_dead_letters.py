@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError
 
@@ -23,17 +23,17 @@ DEFAULT_BYTES = 1_048_588
 
 
 class KafkaDeadLetters:
-    """The error topics of one connector, on the brokers that a configuration of `brokers.configuration` leads to."""
+    """The error topics of one connector, on the brokers that an appender writes to."""
 
     def __init__(
         self,
-        configuration: Mapping[str, Any],
+        appender: Appender,
         *,
         error_topic: str,
         dead_letter_topic: str,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._appender = Appender(configuration)
+        self._appender = appender
         self._error_topic = error_topic
         self._dead_letter_topic = dead_letter_topic
         self._most_bytes = most_bytes

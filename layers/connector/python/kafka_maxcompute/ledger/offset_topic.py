@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined] # public, not marked so
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined] # public, not marked so
 
-from kafka_maxcompute.brokers import login
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC, QUESTION_SECONDS
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
@@ -18,26 +17,29 @@ from kafka_maxcompute.ledger.source_topics import ANSWERLESS_SECONDS, UNANSWERED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from confluent_kafka.admin import AdminClient
+
     from fc_powertools import Deadline
+    from kafka_maxcompute.brokers.login import LoginAdmin
 
 FEWEST_IN_SYNC = 2
 """Replicas that have to have an append before it's acknowledged, where there are three or more."""
 THREE = 3
 
 
-def check(configuration: Mapping[str, Any], topic: str, deadline: Deadline) -> None:
+def check(client: LoginAdmin, topic: str, deadline: Deadline) -> None:
     """Look at the topic as the brokers have it; raises `ConfigurationError` with every fault.
 
     Brokers that don't answer the question (DescribeConfigs: librdkafka's mock cluster has none, a user may lack the
     right to it) are believed to have it right; that the topic is there is checked with all.
     """
-    client, doing, began = AdminClient({**configuration}), f"asking for topic {topic}", time.monotonic()
+    doing, began = f"asking for topic {topic}", time.monotonic()
     try:
         # All topics are asked for: a question for one may create it.
         found = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
     except KafkaException as error:
         client.poll(0)  # librdkafka calls error_cb from here
-        login.of(configuration).check(doing, since=began)
+        client.login.check(doing, since=began)
         raise fault(error.args[0], doing) from error
     if found is None or PARTITION not in found.partitions:
         raise RefusedError(

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 
 from kafka_maxcompute.brokers import log_bounds
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.clients import consumer
 from kafka_maxcompute.brokers.log_bounds import QUESTION_SECONDS
+from kafka_maxcompute.brokers.login import LoginAdmin
 from kafka_maxcompute.dead_letters.error_topic import nothing
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger import marks
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-    from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # public, not marked so
+    from confluent_kafka.admin import AdminClient, TopicDescription  # type: ignore[attr-defined] # public, not marked so
 
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers.login import LoginConsumer
@@ -74,7 +74,7 @@ class SourceTopics:
         identified = state.identity.topics if state.identity else {}
         asked = sorted({topic for topic, _ in ends} & identified.keys())
         return Observed(
-            topics=ids(self.configuration, asked, deadline) if asked else {},
+            topics=self._ids(asked, deadline) if asked else {},
             ends=ends,
             dropped=dropped,
             timestamps=timestamps,
@@ -82,6 +82,10 @@ class SourceTopics:
             gone=frozenset(dropped.keys() - ends.keys()),
             others=look.others,
         )
+
+    def _ids(self, topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
+        with LoginAdmin(self.configuration) as client:
+            return ids(client, topics, deadline)
 
 
 def _ends(client: LoginConsumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
@@ -97,14 +101,12 @@ def asking(configuration: Mapping[str, Any]) -> closing[LoginConsumer]:
     return closing(consumer(configuration, configuration.get("group.id", "kafka-maxcompute")))
 
 
-def ids(configuration: Mapping[str, Any], topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
+def ids(client: AdminClient, topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
     """The ids of the topics, of those that have one.
 
     Brokers before Kafka 2.8 have no ids, and some answer nothing at all: then none is found.
     """
     seconds = min(ANSWERLESS_SECONDS, deadline.remaining())
-    # The client is kept until all answers are there: they end with it.
-    client = AdminClient({**configuration})
     asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=seconds)
     found = {topic: _id(topic, answer) for topic, answer in asked.items()}
     return {topic: known for topic, known in found.items() if known != _NO_ID}
