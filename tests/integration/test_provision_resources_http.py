@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from local_emulator.kafka.embedded import EmbeddedBroker
     from provisioning.cloud import Cloud
-    from provisioning.resource import Resource
+    from provisioning.resource import AnyResource
 
 ROLE = "AliyunKafkaMaxComputeUser1"
 
@@ -47,11 +47,11 @@ def cloud(around: Surrounding) -> Iterator[Cloud]:
         yield opened
 
 
-def applied(resource: Resource, cloud: Cloud) -> None:
+def applied(resource: AnyResource, cloud: Cloud) -> None:
     converge(resource, cloud, resource.look(cloud), manual=False)
 
 
-def do(resource: Resource, cloud: Cloud) -> str:
+def do(resource: AnyResource, cloud: Cloud) -> str:
     return step(resource, resource.look(cloud), manual=False).do
 
 

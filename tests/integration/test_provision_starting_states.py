@@ -25,12 +25,12 @@ from tests.stream_clients import kafka
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
-    from provisioning.resource import Resource
+    from provisioning.resource import AnyResource
 
 SWAPPED = "create table test_kafka (`partition` bigint, topic string, `offset` bigint) partitioned by (pt string)"
 
 
-def start(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.Random) -> bool:
+def start(around: Surrounding, cloud: Cloud, resource: AnyResource, chance: random.Random) -> bool:
     """Bring a resource into some state; whether that state can be fixed."""
     choice = chance.choice(["absent", "made", "drifted", "wrong"])
     if choice == "made" and resource.look(cloud) is None and (table_there(cloud) or not isinstance(resource, Grants)):
@@ -43,7 +43,7 @@ def start(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.
     return True
 
 
-def damaged(around: Surrounding, cloud: Cloud, resource: Resource, chance: random.Random) -> bool:
+def damaged(around: Surrounding, cloud: Cloud, resource: AnyResource, chance: random.Random) -> bool:
     """Make a resource so that it can't be used; whether an apply has to leave it as it is."""
     if isinstance(resource, Table):
         run_sql(cloud.maxcompute, Statement(SWAPPED), cloud.deadline)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from provisioning.cloud import Cloud
-    from provisioning.resource import Resource, Stream
+    from provisioning.resource import AnyResource, StateT, Stream
 
 LOOKS_AGAIN, LOOK_AGAIN_SECONDS = 3, 2.0
 """How often topics that were removed are looked for again, each time after such a pause."""
@@ -145,7 +145,7 @@ def pause(cloud: Cloud) -> dict[str, Any]:
     return {"state": "paused", "faults": []}
 
 
-def _await_pause(feeding: Stream, cloud: Cloud) -> None:
+def _await_pause(feeding: Stream[StateT], cloud: Cloud) -> None:
     def paused() -> bool:
         found = feeding.look(cloud)
         return found is None or feeding.is_paused(found)
@@ -175,7 +175,7 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
     if lost := _lost_with_topics(cloud):
         return {"state": "blocked", "faults": lost, "removed": [], "kept": []}
     removed, kept = [], []
-    topics: list[Resource] = []
+    topics: list[AnyResource] = []
     for resource in reversed(resources(request, cloud.account)):
         word = _KINDS.get(type(resource))
         if isinstance(resource, ConnectorLedger) and _KINDS[Topic] in request.remove:
@@ -216,12 +216,12 @@ def _lost_with_topics(cloud: Cloud) -> list[str]:
     return lost
 
 
-def _kept_away(topics: Sequence[Resource], cloud: Cloud) -> list[str]:
+def _kept_away(topics: Sequence[AnyResource], cloud: Cloud) -> list[str]:
     """Remove topics again that come back after they were removed; which of them come back each time.
 
     A client that still writes into a topic, or asks for it, creates it again if brokers let it.
     """
-    back: list[Resource] = []
+    back: list[AnyResource] = []
     for _ in range(LOOKS_AGAIN):
         time.sleep(min(LOOK_AGAIN_SECONDS, cloud.deadline.remaining()))
         back = [topic for topic in topics if dissolve(topic, cloud)]

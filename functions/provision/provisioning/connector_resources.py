@@ -25,14 +25,14 @@ from provisioning.resources.trigger import Trigger
 if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.request import Request
-    from provisioning.resource import Resource, Stream
+    from provisioning.resource import AnyResource, AnyStream
 
 
 RECORDS = (SettingsRecord, ConnectorLedger)
 """What nobody could write by hand."""
 
 
-def resources(request: Request, account: str) -> tuple[Resource, ...]:
+def resources(request: Request, account: str) -> tuple[AnyResource, ...]:
     """All of them, for the account that they are in."""
     settings = request.settings
     return (
@@ -53,14 +53,14 @@ def resources(request: Request, account: str) -> tuple[Resource, ...]:
     )
 
 
-def _topics_and_group(settings: Settings) -> tuple[Resource, ...]:
+def _topics_and_group(settings: Settings) -> tuple[AnyResource, ...]:
     """By the service's API, or by the brokers themselves."""
     if settings.control == "admin":
         return (*broker_topics(settings), BrokerGroup(settings))
     return (*own_topics(settings), Group(settings.instance_id, settings.region, settings.group))
 
 
-def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
+def before_deploy(request: Request, account: str) -> tuple[AnyResource, ...]:
     """What a deploy of template.yml needs: functions name roles that must exist."""
     settings, secret = request.settings, secret_name(request.settings.sasl_password)
     document = least_policy(account, settings.region, settings.role, settings.instance_id)
@@ -74,25 +74,25 @@ def before_deploy(request: Request, account: str) -> tuple[Resource, ...]:
     )
 
 
-def _reading(secret: str, settings: Settings, account: str) -> tuple[Resource, ...]:
+def _reading(secret: str, settings: Settings, account: str) -> tuple[AnyResource, ...]:
     """The right of both functions to read the secret with the brokers' password, in a policy of the connector's own."""
     name = f"connect-secret-{settings.name}"
     document = secret_policy(account, settings.region, secret)
     return Policy(name, document), Attachment(name, settings.role), Attachment(name, PROVISIONER)
 
 
-def left_alone(request: Request, resource: Resource) -> bool:
+def left_alone(request: Request, resource: AnyResource) -> bool:
     """Whether a resource is for its owner to make and change (D09): in manual mode all but the connector's records."""
     return request.settings.resource_creation == "manual" and not isinstance(resource, RECORDS)
 
 
-def stream(request: Request) -> Stream:
+def stream(request: Request) -> AnyStream:
     """The stream, in the one of its two ways that was asked for; without an instance of ApsaraMQ it's not made here."""
     if network.is_foreign(request.settings):
         return ForeignStream(request)
     return Trigger(request) if request.stream == "trigger" else EventStream(request)
 
 
-def other_stream(request: Request) -> Stream:
+def other_stream(request: Request) -> AnyStream:
     """The stream in the way that wasn't asked for, and mustn't be there: each record would be written twice."""
     return EventStream(request) if request.stream == "trigger" else Trigger(request)

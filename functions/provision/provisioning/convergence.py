@@ -8,7 +8,7 @@ one that was killed in between, end in the same state.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic
 
 from tenacity import (
     RetryError,
@@ -22,13 +22,14 @@ from tenacity import (
 )
 
 from kafka_maxcompute.errors import BatchError, RefusedError, UnavailableError
+from provisioning.resource import StateT
 from provisioning.step import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provisioning.cloud import Cloud
-    from provisioning.resource import Resource
+    from provisioning.resource import AnyResource, Resource
     from provisioning.step import Step
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, JITTER_SECONDS = 0.2, 5.0, 0.2
@@ -37,13 +38,13 @@ PATIENCE_SECONDS = 300.0
 
 
 @dataclass(slots=True)
-class _Turns:
+class _Turns(Generic[StateT]):
     """What has been asked for already, and the error that it was answered with."""
 
-    resource: Resource
+    resource: Resource[StateT]
     cloud: Cloud
     manual: bool
-    found: Any
+    found: StateT | None
     asked: dict[str, BatchError | None] = field(default_factory=dict)
     last: Step | None = None
 
@@ -69,7 +70,7 @@ class _Turns:
                 raise RefusedError(f"{now.resource.title} doesn't start: {'; '.join(failed)}", code="NotStarted")
             return
         try:
-            if now.do == "create":
+            if self.found is None:
                 self.resource.make(self.cloud)
             else:
                 self.resource.change(self.cloud, self.found)
@@ -79,7 +80,7 @@ class _Turns:
             self.asked[now.do] = None
 
 
-def converge(resource: Resource, cloud: Cloud, found: Any, *, manual: bool) -> None:
+def converge(resource: Resource[StateT], cloud: Cloud, found: StateT | None, *, manual: bool) -> None:
     """Bring a resource, last seen in the state found, to what is wanted.
 
     Raises `RefusedError` where it can't be, `UnavailableError` or `DeadlineError` where it isn't yet.
@@ -88,7 +89,7 @@ def converge(resource: Resource, cloud: Cloud, found: Any, *, manual: bool) -> N
     _repeated(turns.take, cloud, lambda: f"{resource.title}: {_still(turns.last)}; call again, it goes on from here")
 
 
-def dissolve(resource: Resource, cloud: Cloud) -> bool:
+def dissolve(resource: AnyResource, cloud: Cloud) -> bool:
     """Remove a resource and wait until it's gone; whether there was anything to remove. Raises as `converge`."""
     if resource.look(cloud) is None:
         return False

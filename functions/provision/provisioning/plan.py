@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from kafka_maxcompute.errors import BatchError
 from provisioning import brokers, budget, network, preflight, refused_settings, unsafe_changes
 from provisioning import preflight_facts as looking
 from provisioning.connector_resources import left_alone, resources, stream
+from provisioning.resource import StateT
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
@@ -37,28 +38,27 @@ State = Literal["blocked", "changes", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A step, and the state of its resource when it was looked at."""
+class Item(Generic[StateT]):
+    """A resource, its state when it was looked at, and the step that follows from it."""
 
+    resource: Resource[StateT]
+    found: StateT | None
     step: Step
-    found: Any
 
-    @property
-    def resource(self) -> Resource:
-        """What the step is about."""
-        return self.step.resource
+
+AnyItem: TypeAlias = Item[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a plan says; `faults` are those that no single step has."""
 
-    items: tuple[Item, ...]
+    items: tuple[AnyItem, ...]
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
-    def stream(self) -> Item:
+    def stream(self) -> AnyItem:
         """What delivers the records."""
         return stream_of(self.items)
 
@@ -87,14 +87,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Generic[StateT]):
     """What a look found, or why it couldn't."""
 
-    found: Any
+    found: StateT | None
     error: str = ""
 
 
-def stream_of(items: Iterable[Item]) -> Item:
+def stream_of(items: Iterable[AnyItem]) -> AnyItem:
     """The one among the items of a connector that delivers its records."""
     return next(item for item in items if isinstance(item.resource, STREAMS))
 
@@ -131,7 +131,7 @@ def _in_network(request: Request, instance: dict[str, Any]) -> Request:
     return replace(request, security_group=request.security_group or str(instance.get("SecurityGroup") or ""))
 
 
-def _recreations(cloud: Cloud, items: Sequence[Item], *, running: bool) -> Iterator[str]:
+def _recreations(cloud: Cloud, items: Sequence[AnyItem], *, running: bool) -> Iterator[str]:
     """What stands against deleting topics: a stream that may have something written into them."""
     titles = [item.resource.title for item in items if isinstance(item.resource, TOPICS) and item.step.do == "change"]
     if titles and network.is_foreign(cloud.request.settings):
@@ -153,25 +153,31 @@ def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking
     return request if request.accept_risk is not None else replace(request, accept_risk=recorded.accept_risk)
 
 
-def _before(cloud: Cloud, request: Request, recorded: Recorded | None, items: Sequence[Item]) -> unsafe_changes.Before:
+def _before(
+    cloud: Cloud, request: Request, recorded: Recorded | None, items: Sequence[AnyItem]
+) -> unsafe_changes.Before:
     """The connector as it was applied; a ledger that it had elsewhere, or isn't to have any more, is read too."""
-    by_kind = {type(item.resource): item.found for item in items}
     feeding, settings = stream_of(items).found, request.settings
     before = unsafe_changes.Before(
         recorded=recorded,
-        ledger=by_kind.get(ConnectorLedger),
+        ledger=_found(items, ConnectorLedger),
         running=feeding is not None and not stream(request).is_paused(feeding),
-        committed=starting.committed if (starting := by_kind.get(Start)) else {},
+        committed=starting.committed if (starting := _found(items, Start)) else {},
     )
     topic = str(before.had("offset_topic"))
     if before.had("delivery") == unsafe_changes.EXACTLY_ONCE and (
-        ConnectorLedger not in by_kind or topic != settings.offset_topic
+        not any(isinstance(item.resource, ConnectorLedger) for item in items) or topic != settings.offset_topic
     ):
         return replace(before, ledger=_look(ConnectorLedger(replace(settings, offset_topic=topic)), cloud).found)
     return before
 
 
-def _look(resource: Resource, cloud: Cloud, silent: str = "") -> _Look:
+def _found(items: Iterable[AnyItem], kind: type[Resource[StateT]]) -> StateT | None:
+    """The state of the first resource of a kind; None where there is none."""
+    return next((item.found for item in items if isinstance(item.resource, kind)), None)
+
+
+def _look(resource: Resource[StateT], cloud: Cloud, silent: str = "") -> _Look[StateT]:
     """Look at it; not at what is in the brokers, where they are `silent` for the reason given."""
     if silent and isinstance(resource, IN_BROKERS):
         return _Look(None, silent)
@@ -181,7 +187,7 @@ def _look(resource: Resource, cloud: Cloud, silent: str = "") -> _Look:
         return _Look(None, str(error))
 
 
-def _item(resource: Resource, request: Request, look: _Look) -> Item:
+def _item(resource: Resource[StateT], request: Request, look: _Look[StateT]) -> Item[StateT]:
     if look.error:
-        return Item(Step(resource, "blocked", why=(look.error,)), None)
-    return Item(step(resource, look.found, manual=left_alone(request, resource)), look.found)
+        return Item(resource, None, Step(resource, "blocked", why=(look.error,)))
+    return Item(resource, look.found, step(resource, look.found, manual=left_alone(request, resource)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provisioning.cloud import Cloud
-    from provisioning.resource import Stream
+    from provisioning.resource import StateT, Stream
     from provisioning.resources.topics import TopicState
 
 Learned = TypeVar("Learned")
@@ -131,7 +131,7 @@ def _switch(cloud: Cloud) -> dict[str, Any]:
     return next((one for one in found if one.get("VSwitchId") == settings.vswitch_id), {})
 
 
-def _runs(stream: Stream, cloud: Cloud) -> bool:
+def _runs(stream: Stream[StateT], cloud: Cloud) -> bool:
     """Whether the stream is there and delivers."""
     found = stream.look(cloud)
     return found is not None and not stream.is_paused(found)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
 
 Remedy = Literal["change", "switch", "restart", "wait", "by hand"]
+StateT = TypeVar("StateT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Difference:
         return f"{line}; {self.advice}" if self.advice else line
 
 
-class Resource(Protocol):
+class Resource(Protocol[StateT]):
     """Something in the cloud that a connector needs.
 
     `look` gives its state, None where it isn't there; `compare` is pure. `make`, `change` and `remove` ask once for
@@ -49,36 +50,41 @@ class Resource(Protocol):
     def made_by_hand(self) -> str:
         """How to make it where provisioning can't or mustn't."""
 
-    def look(self, cloud: Cloud) -> Any:
+    def look(self, cloud: Cloud) -> StateT | None:
         """Its state, or None."""
 
-    def compare(self, found: Any) -> tuple[Difference, ...]:
+    def compare(self, found: StateT) -> tuple[Difference, ...]:
         """Every difference to what is wanted; none means that it can be used as it is."""
 
     def make(self, cloud: Cloud) -> None:
         """Ask for it to be made."""
 
-    def change(self, cloud: Cloud, found: Any) -> None:
+    def change(self, cloud: Cloud, found: StateT) -> None:
         """Ask for the differences to be fixed whose remedy is "change" or "switch"."""
 
     def remove(self, cloud: Cloud) -> None:
         """Ask for it to be removed."""
 
 
-class Stream(Resource, Protocol):
+class Stream(Resource[StateT], Protocol[StateT]):
     """A resource that delivers records, or doesn't."""
 
     def pause(self, cloud: Cloud) -> None:
         """Ask for it to stop delivering; where it has come to stays with the group."""
 
-    def is_paused(self, found: Any) -> bool:
+    def is_paused(self, found: StateT) -> bool:
         """Whether it delivers nothing."""
 
-    def state(self, found: Any) -> str:
+    def state(self, found: StateT) -> str:
         """In a word."""
 
-    def window(self, found: Any) -> int:
+    def window(self, found: StateT | None) -> int:
         """Seconds that a batch is waited for, as it is wanted where nothing was found."""
+
+
+AnyResource: TypeAlias = Resource[Any]
+AnyStream: TypeAlias = Stream[Any]
+"""One of several, each with a state of its own: what was found of it is for itself alone."""
 
 
 def shown(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from provisioning.resource import shown
 
 if TYPE_CHECKING:
-    from provisioning.resource import Difference, Resource
+    from provisioning.resource import AnyResource, Difference, Resource, StateT
 
 Do = Literal["create", "change", "wait", "keep", "blocked"]
 
@@ -17,7 +17,7 @@ Do = Literal["create", "change", "wait", "keep", "blocked"]
 class Step:
     """What becomes of one resource; `why` says what blocks it and what to do."""
 
-    resource: Resource
+    resource: AnyResource
     do: Do
     differences: tuple[Difference, ...] = ()
     why: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Step:
         return told
 
 
-def step(resource: Resource, found: Any, *, manual: bool) -> Step:
+def step(resource: Resource[StateT], found: StateT | None, *, manual: bool) -> Step:
     """The step for a resource in the state found; manual mode makes and changes nothing, but switches streams (D09)."""
     if found is None:
         return _creation(resource, manual=manual)
@@ -54,7 +54,7 @@ def step(resource: Resource, found: Any, *, manual: bool) -> Step:
     return Step(resource, "wait" if remedies else "keep", differences)
 
 
-def _creation(resource: Resource, *, manual: bool) -> Step:
+def _creation(resource: AnyResource, *, manual: bool) -> Step:
     """The step for a resource that isn't there."""
     if resource.creates and not manual:
         return Step(resource, "create")

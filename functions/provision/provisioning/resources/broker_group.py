@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,9 @@ from kafka_maxcompute.brokers import log_bounds
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.errors import RefusedError
 from provisioning import brokers
+from provisioning.resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
     from provisioning.resource import Difference
@@ -23,7 +23,7 @@ REQUEST_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerGroup:
+class BrokerGroup(Resource[Mapping[int, int]]):
     """The group of a connector; its state is what it has committed of the source topic, by topic-partition."""
 
     settings: Settings

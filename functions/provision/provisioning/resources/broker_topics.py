@@ -50,7 +50,7 @@ class BrokerTopicState:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerTopic(OwnTopic):
+class BrokerTopic(OwnTopic[BrokerTopicState]):
     """One that the brokers make."""
 
     @property

@@ -18,7 +18,7 @@ from provisioning.operations import (
     START_STREAM,
     UPDATE_STREAM,
 )
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Stream
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -43,7 +43,7 @@ class StreamState:
 
 
 @dataclass(frozen=True, slots=True)
-class EventStream:
+class EventStream(Stream[StreamState]):
     """The stream by its name, from the topic to the function."""
 
     request: Request

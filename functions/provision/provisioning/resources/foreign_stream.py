@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import RefusedError
+from provisioning.resource import Stream
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -16,7 +17,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignStream:
+class ForeignStream(Stream[str]):
     """A stream that can't be looked at; it's believed to be as `made_by_hand` says."""
 
     request: Request

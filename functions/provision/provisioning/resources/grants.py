@@ -15,7 +15,7 @@ from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.maxcompute import sql
 from kafka_maxcompute.maxcompute.statements import run_security
 from kafka_maxcompute.retrying import until
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _LINE = re.compile(r"^A\s+(?P<path>projects/\S+):\s*(?P<actions>.+)$", re.MULTIL
 
 
 @dataclass(frozen=True, slots=True)
-class Grants:
+class Grants(Resource[frozenset[Grant]]):
     """The user and its grants; the state is the set of what is granted.
 
     `counts`: it may read the table too, to count a claim's rows after its upload session has expired.

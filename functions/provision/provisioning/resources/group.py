@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioning.operations import CREATE_GROUP, DELETE_GROUP, GET_GROUPS
+from provisioning.resource import Resource
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -15,7 +16,7 @@ PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Resource[str]):
     """The group by its name; there is nothing to it but that it is there."""
 
     instance: str

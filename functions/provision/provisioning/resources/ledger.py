@@ -17,7 +17,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Genesis, Reset
 from kafka_maxcompute.ledger.source_topics import ids
 from provisioning import brokers
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 from provisioning.resources.broker_topics import broker_topics
 from provisioning.resources.table import Table
 from provisioning.resources.topics import own_topics
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
+    from provisioning.resource import AnyResource
 
 NO_TOPIC = frozenset({NO_SUCH_TOPIC, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})
 ALLOWED = frozenset({"project", "table"})
@@ -60,7 +61,7 @@ class LedgerFound:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectorLedger:
+class ConnectorLedger(Resource[LedgerFound]):
     """The ledger of a connector; `named` settings are to be others, `starts` are first offsets by topic-partition."""
 
     settings: Settings
@@ -152,8 +153,7 @@ class ConnectorLedger:
     def _begins_in_another_topic(self, cloud: Cloud) -> bool:
         """Whether the empty topic that is there can't be used, and is created again before the ledger begins."""
         topics = broker_topics(self.settings) if self.settings.control == "admin" else own_topics(self.settings)
-        (topic,) = (one for one in topics if one.name == self.settings.offset_topic)
-        return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}
+        return any(_is_made(topic, cloud) for topic in topics if topic.name == self.settings.offset_topic)
 
     def _about(self, created: int | None, topics: Mapping[str, str]) -> Identity:
         """What the ledger is about from now on; without the table's creation time nothing could be proven later."""
@@ -223,3 +223,8 @@ def opened(cloud: Cloud, settings: Settings) -> Iterator[tuple[KafkaLog, LogLedg
         yield log, LogLedger(log)
     finally:
         log.close()
+
+
+def _is_made(topic: AnyResource, cloud: Cloud) -> bool:
+    """Whether an apply creates a topic, also in the place of one."""
+    return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}

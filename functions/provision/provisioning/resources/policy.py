@@ -16,7 +16,7 @@ from provisioning.operations import (
     OPERATIONS,
     policy,
 )
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -28,7 +28,7 @@ CUSTOM = "Custom"
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Resource[dict[str, Any]]):
     """A custom policy by its name; its state is its document."""
 
     name: str
@@ -78,7 +78,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Resource[bool]):
     """A custom policy attached to a role; its state is that it is."""
 
     policy: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provisioning.operations import CREATE_ROLE, DELETE_ROLE, GET_ROLE, UPDATE_ROLE
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -26,7 +26,7 @@ class RoleState:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class Role(Resource[RoleState]):
     """The role by its name, and the services that may assume it."""
 
     name: str

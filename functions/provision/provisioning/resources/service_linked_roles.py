@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioning.operations import CREATE_SERVICE_LINKED_ROLE, GET_SERVICE_LINKED_ROLE
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -23,7 +23,7 @@ NEEDED = {
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceLinkedRole:
+class ServiceLinkedRole(Resource[bool]):
     """A role that belongs to a service; its state is whether the role of that name does."""
 
     name: str

@@ -15,7 +15,7 @@ from kafka_maxcompute.errors import RefusedError
 from provisioning import brokers
 from provisioning.change_effects import meaning
 from provisioning.request import IDENTITY
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 from provisioning.resources.start import told
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsRecord:
+class SettingsRecord(Resource[Recorded]):
     """The record of one connector; `request` is what it is to say, its risks those that are accepted by now."""
 
     request: Request

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioning import brokers
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ class StartState:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class Start(Resource[StartState]):
     """The first offsets that the request gives."""
 
     request: Request

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.maxcompute import sql, table_definition
 from kafka_maxcompute.maxcompute.statements import run_sql
-from kafka_maxcompute.maxcompute.table import check, create_statement
-from provisioning.resource import Difference
+from kafka_maxcompute.maxcompute.table import TableDefinition, check, create_statement
+from provisioning.resource import Difference, Resource
 
 if TYPE_CHECKING:
     from kafka_maxcompute.maxcompute.column import Column
-    from kafka_maxcompute.maxcompute.table import TableDefinition
     from kafka_maxcompute.settings.settings import Settings
     from provisioning.cloud import Cloud
 
@@ -21,7 +20,7 @@ ABSENT = frozenset({"NoSuchTable", "NoSuchObject"})
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(Resource[TableDefinition]):
     """The table that the settings name; `fields` are the columns of a CSV line, for a table that is to be made."""
 
     settings: Settings

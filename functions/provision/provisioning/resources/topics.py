@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kafka_maxcompute.errors import BatchError, RefusedError
 from provisioning import brokers
 from provisioning.operations import CREATE_TOPIC, DELETE_TOPIC, GET_TOPICS
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Resource, StateT
 
 if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
@@ -40,7 +40,7 @@ class TopicState:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTopic:
+class OwnTopic(Resource[StateT]):
     """One topic of the connector, whoever makes it."""
 
     name: str
@@ -58,7 +58,7 @@ class OwnTopic:
 
 
 @dataclass(frozen=True, slots=True)
-class Topic(OwnTopic):
+class Topic(OwnTopic[TopicState]):
     """One that the service makes."""
 
     connector: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from provisioning.operations import GET_TRIGGER, GET_TRIGGERS_STREAM, UPDATE_TRIGGER
 from provisioning.request import BATCH_RECORDS, BATCH_SECONDS
-from provisioning.resource import Difference
+from provisioning.resource import Difference, Stream
 from provisioning.resources.event_stream import FAILED, STILL, status_differences
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class TriggerState:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Stream[TriggerState]):
     """The trigger by its name."""
 
     request: Request
