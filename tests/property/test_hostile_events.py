@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kafka_maxcompute.errors import ConfigurationError
 from provisioning.actions import ACTIONS
-from provisioning.request import _READERS, Request, read
+from provisioning.request import _KINDS, Request, read
 
 pytestmark = pytest.mark.quick
 
@@ -47,7 +47,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = st.dictionaries(st.sampled_from([*_READERS, "settings", "unknown"]) | st.text(max_size=8), VALUES, max_size=5)
+FIELDS = st.dictionaries(st.sampled_from([*_KINDS, "settings", "unknown"]) | st.text(max_size=8), VALUES, max_size=5)
 
 
 def outcome(event: bytes) -> Request | list[str]:

@@ -112,9 +112,19 @@ def test_a_field_that_the_action_doesnt_know_is_refused_with_those_that_it_takes
     assert fault == f"{field}: {action} doesn't take it; {action} takes {', '.join(TAKEN[action])}"
 
 
+def test_a_field_is_read_as_a_setting_is() -> None:
+    found = asked("Test", probe="no", wait_seconds="60", topic_partition=3)
+    assert (found.action, found.probe, found.wait_seconds, found.topic_partition) == ("test", False, 60, 3)
+    assert asked("plan", stream="EVENT_STREAM", batch_seconds=3, accept_risk=["Filter"]).accepted == {"filter"}
+    (fault,) = faults({"action": "Pause", "confirm": "orders"})
+    assert fault.startswith("confirm: pause doesn't take it; pause takes ")
+    (fault, *_) = faults({"action": "test", "probe": "on", "key": "k"})
+    assert fault.startswith("key: it is of the test message")
+
+
 def test_every_action_says_which_fields_it_takes_and_every_field_belongs_to_one() -> None:
     assert set(TAKEN) == set(ACTIONS)
-    assert set(KNOWN) - {"settings"} == set(request_module._READERS)  # none is read by no action
+    assert set(KNOWN) - {"settings"} == set(request_module._KINDS)  # none is read by no action
 
 
 def test_a_misspelt_field_is_refused_with_the_nearest_one_of_its_action() -> None:
@@ -144,7 +154,7 @@ def test_all_faults_at_once() -> None:
         {
             "action": "aply",
             "strem": "trigger",
-            "create_table": "yes",
+            "create_table": "perhaps",
             "batch_records": 10_001,
             "batch_seconds": True,
             "accept_risk": ["everything"],

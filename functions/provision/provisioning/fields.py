@@ -48,8 +48,8 @@ KNOWN = tuple(dict.fromkeys(name for taken in TAKEN.values() for name in taken))
 
 def without_effect(given: Mapping[str, Any]) -> Iterator[str]:
     """What is said of fields that the event's action doesn't know; of the first few of very many."""
-    action = given.get("action")
-    taken = TAKEN.get(action) if isinstance(action, str) else None
+    action = str(given.get("action")).lower()
+    taken = TAKEN.get(action)
     known = taken or KNOWN
     others = [name for name in given if name not in known]
     if not others:
@@ -64,11 +64,11 @@ def without_effect(given: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name[:SHOWN_CHARACTERS]}: {what}; {hint}{takes}"
 
 
-def at_odds(given: Mapping[str, Any], *, foreign: bool) -> Iterator[str]:
+def at_odds(values: Mapping[str, Any], *, foreign: bool) -> Iterator[str]:
     """What is said of fields that have no effect beside others; a `foreign` stream is made by hand, as they say."""
-    if given.get("stream") != "event_stream" and not foreign:
+    if values.get("stream") != "event_stream" and not foreign:
         remedy = "of a trigger it stands in template.yml; leave it out, or give stream event_stream"
-        yield from (f"{name}: it is of an event stream; {remedy}" for name in _WINDOW if name in given)
-    if given.get("probe") is True:
+        yield from (f"{name}: it is of an event stream; {remedy}" for name in _WINDOW if name in values)
+    if values.get("probe"):
         remedy = "the probe has records of its own; leave it out, or leave probe out"
-        yield from (f"{name}: it is of the test message; {remedy}" for name in ("key", "value") if name in given)
+        yield from (f"{name}: it is of the test message; {remedy}" for name in ("key", "value") if name in values)

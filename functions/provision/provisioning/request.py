@@ -12,14 +12,26 @@ from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.table import type_fault
 from kafka_maxcompute.settings.destinations import Destinations
 from kafka_maxcompute.settings.names import FUNCTION, MAXCOMPUTE, SECURITY_GROUP, TRIGGER
-from kafka_maxcompute.settings.setting import SHOWN_CHARACTERS, instant, named, shown
+from kafka_maxcompute.settings.setting import (
+    SHOWN_CHARACTERS,
+    UNREADABLE,
+    Kind,
+    choice,
+    content,
+    flag,
+    instant,
+    named,
+    one_of,
+    some_of,
+    whole,
+)
 from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings, own_variables
 from provisioning import fields, network
 from provisioning.redrive import selection
 from provisioning.redrive.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from kafka_maxcompute.settings.names import NameRule
 
@@ -112,7 +124,7 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
     """
     reading = _Reading()
     given = reading.fields(event)
-    values = {name: reading.value(name, given[name]) for name in given if name in _READERS}
+    values = {name: reading.value(name, given[name]) for name in given if name in _KINDS}
     if {"start", "start_timestamp"} <= values.keys():
         reading.faults.append("start_timestamp: set beside start; keep one of them")
     if "action" not in given:
@@ -121,7 +133,7 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
     unknown = {"delivery": "at-least-once"} if values.get("action") == "bootstrap" else {}
     settings = reading.settings(given.get("settings", {}), environment, unknown)
     if settings is not None:
-        reading.faults += fields.at_odds(given, foreign=network.is_foreign(settings))
+        reading.faults += fields.at_odds(values, foreign=network.is_foreign(settings))
     if reading.faults or settings is None:
         raise ConfigurationError(reading.faults)
     values.setdefault("function", f"maxcompute-sink-{settings.name}")
@@ -161,14 +173,14 @@ class _Reading:
 
     def value(self, name: str, value: object) -> Any:
         """A field's value, or a fault."""
-        expected, reader = _READERS[name]
+        kind = _KINDS[name]
         try:
-            return reader(value)
+            return kind.read(value)
         except ConfigurationError as error:
             self.faults += [f"{name}.{fault}" for fault in error.faults]
             return None
-        except (TypeError, ValueError):
-            self.faults.append(f"{name}: expected {expected}, found {shown(value)}; fix it")
+        except UNREADABLE:
+            self.faults.append(f"{kind.fault(name, value)}; fix it")
             return None
 
     def settings(self, given: Any, environment: Mapping[str, str], unknown: Mapping[str, str]) -> Settings | None:
@@ -195,54 +207,9 @@ class _Reading:
         return settings
 
 
-def _one_of(allowed: tuple[str, ...]) -> tuple[str, Callable[[object], object]]:
-    def read_one(value: object) -> object:
-        if value not in allowed:
-            raise ValueError(value)
-        return value
-
-    return f"one of {', '.join(allowed)}", read_one
-
-
-def _some_of(allowed: tuple[str, ...]) -> tuple[str, Callable[[object], object]]:
-    def read_some(value: object) -> object:
-        if not isinstance(value, list) or not set(map(str, value)) <= set(allowed):
-            raise ValueError(value)
-        return frozenset(value)
-
-    return f"a list of {', '.join(allowed)}", read_some
-
-
-def _named(what: str, rule: NameRule) -> tuple[str, Callable[[object], object]]:
+def _named(what: str, rule: NameRule) -> Kind:
     """A name that becomes a part of a request's path."""
-    return f"{what}, {rule.expected}", named(rule).read
-
-
-def _between(bounds: tuple[int, int]) -> tuple[str, Callable[[object], object]]:
-    def read_number(value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int) or not bounds[0] <= value <= bounds[1]:
-            raise ValueError(value)
-        return value
-
-    return f"a whole number from {bounds[0]} to {bounds[1]}", read_number
-
-
-def _text(value: object) -> object:
-    if not isinstance(value, str) or not value:
-        raise TypeError(value)
-    return value
-
-
-def _content(value: object) -> object:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _flag(value: object) -> object:
-    if not isinstance(value, bool):
-        raise TypeError(value)
-    return value
+    return Kind(f"{what}, {rule.expected}", named(rule).read)
 
 
 def _offsets(value: object) -> object:
@@ -267,29 +234,28 @@ def _columns(value: object) -> object:
     return tuple(Column(name, kind) for name, kind in value.items())
 
 
-_INSTANT = instant("1970-01-01T00:00:00Z")
-_READERS: dict[str, tuple[str, Callable[[object], object]]] = {
-    "action": _one_of(ACTIONS),
-    "stream": _one_of(get_args(Stream)),
+_KINDS: dict[str, Kind] = {
+    "action": one_of(*ACTIONS),
+    "stream": choice(Stream),
     "function": _named("the sink function's name", FUNCTION),
     "trigger": _named("the name of its trigger", TRIGGER),
-    "create_table": ("true or false", _flag),
-    "columns": ('columns and their types, such as {"price": "DOUBLE"}', _columns),
-    "accept_risk": _some_of(tuple(RISKS)),
-    "change": _some_of(IDENTITY),
-    "start": ('first offsets by topic-partition, such as {"0": 123}', _offsets),
-    "start_timestamp": (_INSTANT.expected, _INSTANT.read),
-    "batch_records": _between(BATCH_RECORDS),
-    "batch_seconds": _between(BATCH_SECONDS),
-    "security_group": (SECURITY_GROUP.expected, named(SECURITY_GROUP).read),
-    "key": ("text", _content),
-    "value": ("text", _content),
-    "topic_partition": _between(TOPIC_PARTITIONS),
-    "wait_seconds": _between(WAIT_SECONDS),
-    "probe": ("true or false", _flag),
-    "same_topic": ("true or false", _flag),
-    "confirm": ("the connector's name", _text),
-    "remove": _some_of(REMOVABLE),
-    "dry_run": ("true or false", _flag),
-    "letters": (selection.EXPECTED, selection.read),
+    "create_table": flag(),
+    "columns": Kind('columns and their types, such as {"price": "DOUBLE"}', _columns),
+    "accept_risk": some_of(*RISKS),
+    "change": some_of(*IDENTITY),
+    "start": Kind('first offsets by topic-partition, such as {"0": 123}', _offsets),
+    "start_timestamp": instant("1970-01-01T00:00:00Z"),
+    "batch_records": whole(*BATCH_RECORDS),
+    "batch_seconds": whole(*BATCH_SECONDS),
+    "security_group": named(SECURITY_GROUP),
+    "key": content(),
+    "value": content(),
+    "topic_partition": whole(*TOPIC_PARTITIONS),
+    "wait_seconds": whole(*WAIT_SECONDS),
+    "probe": flag(),
+    "same_topic": flag(),
+    "confirm": content("the connector's name", fewest=1),
+    "remove": some_of(*REMOVABLE),
+    "dry_run": flag(),
+    "letters": Kind(selection.EXPECTED, selection.read),
 }

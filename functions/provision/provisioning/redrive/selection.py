@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from kafka_maxcompute.dead_letters.dead_letter import REASONS
 from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.settings.names import TOPIC
-from kafka_maxcompute.settings.setting import instant, shown
+from kafka_maxcompute.settings.setting import UNREADABLE, Kind, instant, listed, named, some_of, whole
 from provisioning.redrive.delivered import QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 
 Lossy: TypeAlias = Literal["as-delivered", "truncated"]
+LAST_TOPIC_PARTITION = 2**31 - 1
+"""Kafka's own number of a topic-partition has 32 bits, signed."""
 UNCLEAR = "unclear"
 """Allows letters whose records may have been written or sent since, which nobody can tell."""
 ALLOWED: tuple[str, ...] = (*get_args(Lossy), UNCLEAR)
@@ -63,18 +63,17 @@ def read(value: object) -> Selection:
     """The selection that a JSON object stands for; TypeError for anything else, `ConfigurationError` for filters."""
     if not isinstance(value, dict):
         raise TypeError(value)
-    found, faults = {}, []
+    found: dict[str, Any] = {}
+    faults = []
     for name, given in value.items():
-        expected, reader = _FILTERS.get(name, ("", None))
-        if reader is None:
+        kind = _FILTERS.get(name)
+        if kind is None:
             faults.append(f"{name}: no such filter; known are {', '.join(_FILTERS)}")
             continue
         try:
-            found[name] = reader(given)
-        except (TypeError, ValueError):
-            # A message is a batch with payloads.
-            told = type(given).__name__ if name == "messages" else shown(given)
-            faults.append(f"{name}: expected {expected}, found {told}; fix it")
+            found[name] = kind.read(given)
+        except UNREADABLE:
+            faults.append(f"{kind.fault(name, given)}; fix it")
     if faults:
         raise ConfigurationError(faults)
     return Selection(**found)
@@ -86,35 +85,14 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _some_of(known: tuple[str, ...]) -> Callable[[object], frozenset[str]]:
-    def read_some(value: object) -> frozenset[str]:
-        found = frozenset(_texts(value))
-        if not found <= set(known):
-            raise ValueError(value)
-        return found
-
-    return read_some
-
-
-def _numbers(value: object) -> frozenset[int]:
-    if not isinstance(value, list) or not all(type(number) is int and number >= 0 for number in value):
-        raise TypeError(value)
-    return frozenset(value)
-
-
-def _topic(value: object) -> str:
-    if not isinstance(value, str) or not TOPIC.allows(value):
-        raise ValueError(value)
-    return value
-
-
 _INSTANT = instant("1970-01-01T00:00:00Z")
-_FILTERS: dict[str, tuple[str, Callable[[object], Any]]] = {
-    "reasons": (f"a list of {', '.join(KNOWN_REASONS)}", _some_of(KNOWN_REASONS)),
-    "since": (_INSTANT.expected, _INSTANT.read),
-    "until": (_INSTANT.expected, _INSTANT.read),
-    "topic_partitions": ("a list of whole numbers from 0 on", _numbers),
-    "allow": (f"a list of {', '.join(ALLOWED)}", _some_of(ALLOWED)),
-    "queue_topic": ("the name of a Kafka topic", _topic),
-    "messages": ("a list of messages' bodies", _texts),
+_FILTERS: dict[str, Kind] = {
+    "reasons": some_of(*KNOWN_REASONS),
+    "since": _INSTANT,
+    "until": _INSTANT,
+    "topic_partitions": listed(whole(0, LAST_TOPIC_PARTITION), "a list of whole numbers from 0 on"),
+    "allow": some_of(*ALLOWED),
+    "queue_topic": Kind("the name of a Kafka topic", named(TOPIC).read),
+    "messages": Kind("a list of messages' bodies", _texts, hidden=True),
 }
+"""Hidden: a message is a batch with payloads."""

@@ -41,6 +41,7 @@ _ISO_TEXT = re.compile(
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?)?(?:[zZ]|[+-][0-9]{2}:[0-9]{2})?)?"
 )
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+UNREADABLE = (LookupError, TypeError, ValueError)
 LATEST = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z in epoch milliseconds, the latest time that Python can tell."""
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
@@ -48,7 +49,7 @@ _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no",
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a value is read: `read` raises ValueError for one that isn't as `expected` says.
+    """How a value is read: `read` raises one of `UNREADABLE` for one that isn't as `expected` says.
 
     `hidden`: a wrong value may be a secret, and is never shown.
     """
@@ -56,6 +57,11 @@ class Kind:
     expected: str
     read: Callable[[object], object]
     hidden: bool = False
+
+    def fault(self, name: str, value: object) -> str:
+        """What is said of a value that can't be read; without what to do about it."""
+        found = "something else, which isn't shown" if self.hidden else shown(value)
+        return f"{name}: expected {self.expected}, found {found}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,11 @@ def named(rule: NameRule) -> Kind:
 
 def choice(literal: object) -> Kind:
     """One of the values of a Literal type; upper and lower case don't matter."""
-    allowed: tuple[str, ...] = get_args(literal)
+    return one_of(*get_args(literal))
+
+
+def one_of(*allowed: str) -> Kind:
+    """One of some words; upper and lower case don't matter."""
     by_lower_case = {value.lower(): value for value in allowed}
 
     def read(value: object) -> str:
@@ -117,16 +127,48 @@ def number(*allowed: int) -> Kind:
     return Kind(f"one of {', '.join(map(str, allowed))}", read)
 
 
-def seconds(most: int) -> Kind:
-    """A whole number of seconds from 0."""
+def whole(least: int, most: int, what: str = "a whole number") -> Kind:
+    """A whole number between two."""
 
     def read(value: object) -> int:
         found = _whole(value)
-        if not 0 <= found <= most:
+        if not least <= found <= most:
             raise ValueError(found)
         return found
 
-    return Kind(f"whole seconds from 0 to {most}", read)
+    return Kind(f"{what} from {least} to {most}", read)
+
+
+def seconds(most: int) -> Kind:
+    """A whole number of seconds from 0."""
+    return whole(0, most, "whole seconds")
+
+
+def some_of(*allowed: str) -> Kind:
+    """A list of some of these words."""
+    return listed(one_of(*allowed), f"a list of {', '.join(allowed)}")
+
+
+def listed(kind: Kind, expected: str) -> Kind:
+    """A list of values of a kind, whose order doesn't matter."""
+
+    def read(value: object) -> frozenset[object]:
+        if not isinstance(value, list):
+            raise TypeError(value)
+        return frozenset(map(kind.read, value))
+
+    return Kind(expected, read)
+
+
+def content(expected: str = "text", fewest: int = 0) -> Kind:
+    """Text that is taken as it is, of so many characters at least; a number isn't made one."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or len(value) < fewest:
+            raise TypeError(value)
+        return value
+
+    return Kind(expected, read)
 
 
 def flag() -> Kind:

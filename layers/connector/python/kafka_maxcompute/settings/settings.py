@@ -17,6 +17,7 @@ from kafka_maxcompute.settings.setting import (
     CERTIFICATE_PREFIX,
     SECRET_PREFIX,
     SHOWN_CHARACTERS,
+    UNREADABLE,
     Setting,
     address,
     certificates,
@@ -29,7 +30,6 @@ from kafka_maxcompute.settings.setting import (
     seconds,
     secret,
     servers,
-    shown,
     unseen,
     zone,
 )
@@ -166,9 +166,8 @@ def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]
             continue
         try:
             values[field] = setting.kind.read(value)
-        except (LookupError, TypeError, ValueError):
-            found = "something else, which isn't shown" if setting.kind.hidden else shown(value)
-            faults.append(f"{key}: expected {setting.kind.expected}, found {found}; {_remedy(setting)}")
+        except UNREADABLE:
+            faults.append(f"{setting.kind.fault(key, value)}; {_remedy(setting)}")
     faults += [f"{_key(field, prefix)}: {fault}" for field, fault in rules.faults(values)]
     if faults:
         raise ConfigurationError(faults)
