@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_emulator.eventbridge.invocation import InvocationError, Invoker
+from local_emulator.eventbridge.errors import InvocationError
+from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.function_compute.instances import FunctionInstance, new_request_id
 
 if TYPE_CHECKING:

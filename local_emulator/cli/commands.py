@@ -16,20 +16,17 @@ from local_emulator.cli.progress import CONSOLE, step
 from local_emulator.cli.text_table import draw
 from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge import recording
-from local_emulator.eventbridge.config import StreamConfigError
-from local_emulator.eventbridge.invocation import InvocationError, Invoker
+from local_emulator.eventbridge.errors import InvocationError, RecordingError, StreamConfigError, StreamError
+from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.eventbridge.progress import Meter, StreamState
-from local_emulator.eventbridge.recording import RecordingError
-from local_emulator.eventbridge.stream import StreamError
-from local_emulator.function_compute.layers import MissingLayerError
-from local_emulator.function_compute.template import TemplateError
+from local_emulator.function_compute.errors import MissingLayerError, TemplateError
 from local_emulator.kafka.consumer_group import committed_offsets
 from local_emulator.kafka.errors import BrokerError, ProduceError
 from local_emulator.kafka.orders import SPAN_MS, orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from local_emulator.kafka.topics import count_partitions
-from local_emulator.maxcompute.database import DatabaseBusyError
+from local_emulator.maxcompute.errors import DatabaseBusyError
 from local_emulator.provisioner import ProvisioningError
 from local_emulator.variables import VariablesError
 

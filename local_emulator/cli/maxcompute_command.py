@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 from local_emulator.maxcompute import limits, server
-from local_emulator.maxcompute.database import DatabaseBusyError
-from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.errors import DatabaseBusyError, ServiceError
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080

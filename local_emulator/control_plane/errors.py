@@ -71,3 +71,7 @@ def invalid(parameter: str, expected: str, found: object, suffix: str = "") -> A
     """A parameter that breaks a rule; ``suffix`` of the code says which kind, such as ``Length``."""
     code = f"InvalidParameter.{parameter}{suffix and f'.{suffix}'}"
     return ApiError(400, code, f"The parameter {parameter} is invalid: expected {expected}, found {found!r}.")
+
+
+class StateError(Exception):
+    """The file that the state is kept in can't be read back."""

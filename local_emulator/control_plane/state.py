@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from local_emulator.control_plane.errors import StateError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _Part = TypeVar("_Part", bound=msgspec.Struct)
 _Decoded = TypeVar("_Decoded")
 FILE_NAME = "control_plane.json"
-
-
-class StateError(Exception):
-    """The file can't be read back."""
 
 
 class AccountState:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
+from local_emulator.eventbridge.errors import StreamConfigError
 from local_emulator.eventbridge.section import Section
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ SOURCE_KEYS = (
     "SecurityGroupId",
     "ValueDataType",
 )
-
-
-class StreamConfigError(Exception):
-    """A trigger that can't work; `faults` holds every fault, to be fixed in one round."""
-
-    def __init__(self, faults: tuple[str, ...]) -> None:
-        self.faults = faults
-        lines = "".join(f"\n  - {fault}" for fault in faults)
-        super().__init__(f"the trigger's configuration has {len(faults)} fault{'s' * (len(faults) > 1)}:{lines}")
 
 
 class KafkaSource(TypedDict):

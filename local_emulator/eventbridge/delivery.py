@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.eventbridge.progress import Meter, StreamState
 from local_emulator.eventbridge.retry import retrying
 from local_emulator.eventbridge.window import BODY_BYTES, Batch

@@ -9,6 +9,8 @@ import fc2.client
 import requests
 from fc2.fc_exceptions import FcError
 
+from local_emulator.eventbridge.errors import InvocationError
+
 CONNECT_SECONDS = 10.0
 LONGEST_SECONDS = 300.0
 """An EventBridge trigger's invocation runs for five minutes at most, whatever the function's own timeout."""
@@ -19,14 +21,6 @@ SPARE_SECONDS = 60.0
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
 TEXT_LENGTH = 4_000
 """Enough for every fault of a configuration, which are all reported at once."""
-
-
-class InvocationError(Exception):
-    """An invocation failed; `retryable` says whether the same batch may succeed later without anyone's doing."""
-
-    def __init__(self, text: str, *, retryable: bool) -> None:
-        super().__init__(text)
-        self.retryable = retryable
 
 
 class Invoker:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from local_emulator.eventbridge.errors import RecordingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from local_emulator.eventbridge.window import Batch
-
-
-class RecordingError(Exception):
-    """A file holds no batch, or can't be written."""
 
 
 def recorder(folder: Path) -> Callable[[Batch], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
-from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.errors import InvocationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError
 
 from local_emulator.eventbridge.delivery import Delivery
+from local_emulator.eventbridge.errors import StreamError
 from local_emulator.eventbridge.event import element_encoder
 from local_emulator.eventbridge.progress import Meter, Progress, StreamState
 from local_emulator.eventbridge.task import DRAIN_SECONDS, Shared, Task
@@ -30,10 +31,6 @@ STANDING = (StreamState.READY, StreamState.PAUSED, StreamState.STARTING_FAILED, 
 
 SILENT_SECONDS = 60.0
 """Between two warnings that no broker answers: each of the consumers reports it, and again and again."""
-
-
-class StreamError(Exception):
-    """The stream stands still, couldn't start, or didn't get as far as was waited for."""
 
 
 class EventStream:

@@ -1,6 +1,11 @@
-"""An error of the service itself, not of a function."""
+"""Errors of the service itself, not of a function."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class FunctionComputeError(Exception):
@@ -11,3 +16,15 @@ class FunctionComputeError(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+class TemplateError(Exception):
+    """The template can't be run; `faults` holds every reason, each with its path and what to do."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        super().__init__(f"{path} has {len(faults)} fault(s):" + "".join(f"\n  - {fault}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class MissingLayerError(Exception):
+    """A layer that the template names isn't there."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from local_emulator.function_compute.errors import MissingLayerError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -11,10 +13,6 @@ if TYPE_CHECKING:
 
 # Third-party wheels belong to one Python: the emulator takes those of its own, not those that are published.
 _INSTALLED = {"dependencies": "build/layers/dependencies/python"}
-
-
-class MissingLayerError(Exception):
-    """A layer that the template names isn't there."""
 
 
 def folders(function: Function, root: Path) -> tuple[Path, ...]:

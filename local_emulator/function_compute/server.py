@@ -136,7 +136,7 @@ def start(
 
     `credentials` sign the calls (None: nobody has to sign), `role_credentials` makes those that an instance has of its
     function's role, or raises FunctionComputeError (left out: the same ones), `instances` limits those of each
-    function, `log_folder` is made and gets a new FUNCTION.log. Raises layers.MissingLayerError.
+    function, `log_folder` is made and gets a new FUNCTION.log. Raises MissingLayerError.
     """
     keys = role_credentials or (lambda _: credentials or Credentials("", ""))
     pools = {}

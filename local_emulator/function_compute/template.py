@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from local_emulator.function_compute import rules
+from local_emulator.function_compute.errors import TemplateError
 from local_emulator.function_compute.expressions import Resolver
 
 if TYPE_CHECKING:
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 # fc3 0.1.22's own default (3 s); its other defaults don't matter here.
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 512
-
-
-class TemplateError(Exception):
-    """The template can't be run; `faults` holds every reason, each with its path and what to do."""
-
-    def __init__(self, path: Path, faults: list[str]) -> None:
-        super().__init__(f"{path} has {len(faults)} fault(s):" + "".join(f"\n  - {fault}" for fault in faults))
-        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from local_emulator.maxcompute.errors import DatabaseBusyError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,10 +41,6 @@ CREATE OR REPLACE MACRO decimal_quotient(a, b, digits) AS
         rounded(long_division(unscaled(a), nullif(unscaled(b), 0), digits), unscaled(a), unscaled(b)) AS DECIMAL(38,0)
     ) * 0.000000000000000001::DECIMAL(18,18);
 """
-
-
-class DatabaseBusyError(Exception):
-    """Another process has the data directory's database open."""
 
 
 class Database:

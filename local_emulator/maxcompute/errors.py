@@ -63,3 +63,7 @@ def missing_table(project: str, name: str) -> ServiceError:
 def missing_partition(description: str) -> ServiceError:
     """What a path of a partition that isn't in the table's list answers; the description is like ``pt='v'``."""
     return missing("NoSuchPartition", f"The specified partition does not exist: {description}.")
+
+
+class DatabaseBusyError(Exception):
+    """Another process has the data directory's database open."""

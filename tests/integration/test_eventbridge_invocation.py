@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local_emulator.eventbridge.invocation import InvocationError, Invoker
+from local_emulator.eventbridge.errors import InvocationError
+from local_emulator.eventbridge.invocation import Invoker
 from tests.fake_function import FAILED, Answer, FakeFunction
 
 if TYPE_CHECKING:

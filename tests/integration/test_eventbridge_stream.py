@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_emulator.eventbridge import recording
-from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.errors import InvocationError, StreamError
 from local_emulator.eventbridge.progress import StreamState
-from local_emulator.eventbridge.stream import EventStream, StreamError
+from local_emulator.eventbridge.stream import EventStream
 from local_emulator.kafka.orders import orders
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_emulator.function_compute import layers
+from local_emulator.function_compute.errors import MissingLayerError
 from local_emulator.function_compute.instances import (
     Credentials,
     FunctionInstance,
@@ -348,7 +349,7 @@ def test_layers_are_found_by_the_end_of_their_names(tmp_path: Path) -> None:
 )
 def test_a_missing_layer_says_what_to_do(tmp_path: Path, layer: str, hint: str) -> None:
     (tmp_path / "layers/dependencies").mkdir(parents=True)
-    with pytest.raises(layers.MissingLayerError, match=hint):
+    with pytest.raises(MissingLayerError, match=hint):
         layers.folders(function(tmp_path, "", layers=(layer,)), tmp_path)
 
 

@@ -14,7 +14,7 @@ from odps.errors import NoPermission, ODPSError
 from local_emulator import cloud
 from local_emulator.__main__ import main
 from local_emulator.cli import sql_answers
-from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.provisioner import invoke
 from tests.local_cloud import await_rows, client, command, up
 

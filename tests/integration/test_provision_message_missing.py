@@ -13,7 +13,7 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.brokers.status_topic import Status, StatusTopic
 from kafka_maxcompute.dead_letters.dead_letter import DeadLetter, encode
 from local_emulator.control_plane.function_compute import deployment
-from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.function_compute import template as function_template
 from provisioning import probe
 from tests.provision_cloud import ACCOUNT, TEMPLATE, Surrounding, running

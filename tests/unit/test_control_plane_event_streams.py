@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import Stream
 from local_emulator.control_plane.eventbridge.running import RunningStreams
-from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
+from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.eventbridge.errors import StreamConfigError, StreamError
 from local_emulator.eventbridge.progress import StreamState
-from local_emulator.eventbridge.stream import EventStream, StreamError
+
+if TYPE_CHECKING:
+    from local_emulator.eventbridge.stream import EventStream
 
 pytestmark = pytest.mark.quick
 

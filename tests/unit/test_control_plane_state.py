@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from local_emulator.control_plane.errors import StateError
 from local_emulator.control_plane.identity import AccessKeys, RamPrincipal
-from local_emulator.control_plane.state import FILE_NAME, AccountState, StateError
+from local_emulator.control_plane.state import FILE_NAME, AccountState
 
 if TYPE_CHECKING:
     from pathlib import Path

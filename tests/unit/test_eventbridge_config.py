@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
+from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.eventbridge.errors import StreamConfigError
 from tests.stream_settings import settings, trigger
 
 pytestmark = pytest.mark.quick

@@ -9,7 +9,7 @@ import pytest
 import tenacity
 
 from local_emulator.eventbridge.delivery import Delivery, InterruptedDelivery, StreamHalt
-from local_emulator.eventbridge.invocation import InvocationError
+from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.eventbridge.progress import Meter, StreamState
 from local_emulator.eventbridge.retry import retrying
 from local_emulator.eventbridge.window import BODY_BYTES, Batch

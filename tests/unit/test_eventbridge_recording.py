@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_emulator.eventbridge import recording
+from local_emulator.eventbridge.errors import RecordingError
 from local_emulator.eventbridge.window import Batch
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ def test_batches_are_written_byte_for_byte_in_their_order(tmp_path: Path) -> Non
 def test_a_file_that_is_no_batch_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.json"
     file.write_bytes(content)
-    with pytest.raises(recording.RecordingError, match=r"x\.json holds no batch"):
+    with pytest.raises(RecordingError, match=r"x\.json holds no batch"):
         recording.read(file)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(recording.RecordingError, match=r"gone\.json can't be read: No such file"):
+    with pytest.raises(RecordingError, match=r"gone\.json can't be read: No such file"):
         recording.read(tmp_path / "gone.json")

@@ -15,9 +15,9 @@ import pytest
 
 from local_emulator.maxcompute import alterations
 from local_emulator.maxcompute import rows as rows_module
-from local_emulator.maxcompute.database import Database, DatabaseBusyError
+from local_emulator.maxcompute.database import Database
 from local_emulator.maxcompute.entities import Column, Table
-from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.errors import DatabaseBusyError, ServiceError
 from local_emulator.maxcompute.store import Store
 from local_emulator.maxcompute.types import BIGINT, STRING, parse_type
 from tests.maxcompute_sql import NOW, OWNER, PROJECT

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from local_emulator.function_compute.errors import TemplateError
 from local_emulator.function_compute.expressions import Resolver
-from local_emulator.function_compute.template import TemplateError, load
+from local_emulator.function_compute.template import load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from local_emulator.eventbridge.config import (
     DEAD_LETTER_ARN,
     StreamConfig,
-    StreamConfigError,
     kafka_section,
     kafka_source,
 )
+from local_emulator.eventbridge.errors import StreamConfigError
 from local_emulator.eventbridge.section import Section
 
 if TYPE_CHECKING:

@@ -7,11 +7,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from local_emulator.eventbridge.errors import StreamError
 from local_emulator.eventbridge.progress import StreamState
-from local_emulator.eventbridge.stream import EventStream, StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from local_emulator.eventbridge.stream import EventStream
 
 _LOG = logging.getLogger(__name__)
 

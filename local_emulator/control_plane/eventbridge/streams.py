@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.eventbridge import definition, lifecycle
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
-from local_emulator.eventbridge.config import StreamConfigError
+from local_emulator.eventbridge.errors import StreamConfigError
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call

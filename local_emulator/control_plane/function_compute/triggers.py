@@ -15,7 +15,8 @@ from local_emulator.control_plane.eventbridge.entities import EventStreams, Stre
 from local_emulator.control_plane.function_compute.entities import DeployedTrigger, Triggers
 from local_emulator.control_plane.function_compute.functions import existing as existing_function
 from local_emulator.control_plane.function_compute.functions import function_arn, page, stamp
-from local_emulator.eventbridge.config import StreamConfig, StreamConfigError
+from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.eventbridge.errors import StreamConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
