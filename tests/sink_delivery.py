@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from odps.models import TableSchema
@@ -21,7 +22,7 @@ from kafka_maxcompute.maxcompute.row_counts import MemoryRowCounts
 from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.maxcompute.upload_sessions import InMemoryUploadSessions
 from kafka_maxcompute.settings.settings import Settings
-from maxcompute_sink.blocks import Preparation
+from maxcompute_sink.blocks import Coverage, Preparation
 from maxcompute_sink.exactly_once import Delivered, ExactlyOnce, deliver
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets
-    from maxcompute_sink.blocks import Coverage
+    from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.decode import Decoded
 
 COLUMNS = TableSchema.from_lists(
@@ -41,6 +42,28 @@ COLUMNS = TableSchema.from_lists(
 )
 ORDERS = ("orders", 0)
 IDENTITY = Identity(connector="c", table="p.t", table_created=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of `exactly_once.Table`, by functions."""
+
+    prepare: Callable[[Decoded, Coverage | None], Blocks]
+    renew: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of `exactly_once.Check`, by a function."""
+
+    verify: Callable[[State, Coverage, Known], Offsets]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Marks of `exactly_once.LaterMarks`, by a function."""
+
+    later_marks: Callable[[State, Offsets, Known, Deadline], Later]
 
 
 class Connector:
@@ -84,18 +107,18 @@ class Connector:
                 self.verified.append(dropped)
             return {}
 
-        def later(state: State, covered: Coverage, known: Known) -> Later:
-            _hold(state, covered, known)
+        def later(state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
+            _hold(state, Coverage(covered, {}), known)
+            assert isinstance(deadline, Deadline)
             return {}
 
         return ExactlyOnce(
             self.services(**changed),
-            prepare=lambda decoded, coverage: self.preparation.blocks(decoded, now=HOUR_14, coverage=coverage),
-            verify=verify,
-            renew=lambda: False,
+            Table(lambda decoded, coverage: self.preparation.blocks(decoded, now=HOUR_14, coverage=coverage)),
+            Check(verify),
+            Marks(later),
             encoding=None,
             policy=self.settings.failure_policy,
-            later=later,
         )
 
     def deliver(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random as random_module
 import uuid
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ from tests.property.world_services import (
     WorldLog,
     named_append,
 )
+from tests.sink_delivery import Check, Marks, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -227,13 +228,12 @@ class World:
 
         line = ExactlyOnce(
             services=services,
-            prepare=prepare,
-            verify=lambda state, dropped, known: self._verify(state, dropped, known, gate),
-            renew=lambda: False,
+            table=Table(prepare),
+            check=Check(lambda state, dropped, known: self._verify(state, dropped, known, gate)),
+            marks=Marks(partial(self._later, delivery)),
             encoding=None,
             policy="stop" if delivery.stops else "continue",
             strangers=instance.strangers,
-            later=lambda state, covered, known: self._later(delivery, state, covered.offsets, known, deadline),
         )
         decoded = preparation.decode(delivery.batch.payload)
         state, instance.state = instance.state, None

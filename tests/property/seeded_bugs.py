@@ -180,10 +180,12 @@ DROPPING = {
         gaps._limited, "within(found[place], start, end - 1)", "found[place]"
     ),
     "dropped without a question about the topic": Change(
-        _Delivery._without_settled, "self.line.verify(state, dropped, batch.known(self.decoded))", "{}"
+        _Delivery._without_settled, "self.line.check.verify(state, dropped, batch.known(self.decoded))", "{}"
     ),
     "a question about what is kept instead of what is dropped": Change(
-        _Delivery._without_settled, "self.line.verify(state, dropped,", "self.line.verify(state, batch.coverage(kept),"
+        _Delivery._without_settled,
+        "self.line.check.verify(state, dropped,",
+        "self.line.check.verify(state, batch.coverage(kept),",
     ),
     "no answer taken for the same topic": Change(
         identity.unproven_logs, "elif not is_same and not _is_marked", "elif False and not _is_marked"

@@ -20,7 +20,7 @@ from maxcompute_sink.exactly_once import CLAIM_SECONDS, SETTLE_SECONDS, WAVE
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
-from tests.sink_delivery import IDENTITY, ORDERS, Connector, Hooked, KilledError, killed_at, places
+from tests.sink_delivery import IDENTITY, ORDERS, Check, Connector, Hooked, KilledError, killed_at, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -357,7 +357,7 @@ def test_a_warm_worker_reads_the_ledger_before_it_stops_at_a_bad_record() -> Non
 def test_settled_records_that_are_in_no_log_are_kept_in_the_error_topic() -> None:
     connector = Connector()
     connector.deliver(batch(1, 2))
-    line = replace(connector.line(), verify=lambda _, dropped, __: dropped.offsets)
+    line = replace(connector.line(), check=Check(lambda _, dropped, __: dropped.offsets))
     done = connector.deliver(batch(1, 2), line)
     assert [(one.offset, one.reason, one.record.value) for one in connector.letters.letters] == [
         (1, "not-in-log", b"v1"),
@@ -391,7 +391,7 @@ def test_nothing_is_rolled_forward_by_what_another_table_has() -> None:
     def other_table(*_: object) -> None:
         raise LedgerError("another table")
 
-    line = replace(connector.line(sessions=elsewhere.sessions), verify=other_table)
+    line = replace(connector.line(sessions=elsewhere.sessions), check=Check(other_table))
     for offset in (7, 1):
         with pytest.raises(LedgerError, match="another table"):
             connector.deliver(batch(offset), line)

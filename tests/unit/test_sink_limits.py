@@ -15,7 +15,7 @@ from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.exactly_once import CLAIM_SECONDS
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.kafka_events import HOUR_14, element, payload
-from tests.sink_delivery import ORDERS, Connector, Hooked, KilledError, places
+from tests.sink_delivery import ORDERS, Connector, Hooked, KilledError, Table, places
 
 if TYPE_CHECKING:
     from maxcompute_sink.blocks import Blocks
@@ -87,7 +87,7 @@ def test_where_records_are_from_is_found_out_once_if_all_of_them_can_be_rows(pol
         told.append(coverage)
         return connector.preparation.blocks(decoded, now=HOUR_14, coverage=coverage)
 
-    line = replace(connector.line(), prepare=prepare)
+    line = replace(connector.line(), table=Table(prepare))
     decoded = connector.preparation.decode(payload(element(1), element(2), *([element(3, **BAD)] if broken else [])))
     try:
         connector.deliver_decoded(decoded, Deadline.after(60), line)

@@ -12,7 +12,7 @@ from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Divert, Mark
 from tests.kafka_events import HOUR_14, element, payload
-from tests.sink_delivery import ORDERS, Connector, places
+from tests.sink_delivery import ORDERS, Check, Connector, Marks, places
 
 if TYPE_CHECKING:
     from fc_powertools import Deadline
@@ -28,7 +28,7 @@ def batch(*offsets: int) -> bytes:
 def test_settled_records_that_are_in_no_log_are_kept_as_letters() -> None:
     connector = Connector()
     connector.deliver(batch(1, 2))
-    line = replace(connector.line(), verify=lambda _, dropped, __: {ORDERS: ((2, 2),)} if dropped.offsets else {})
+    line = replace(connector.line(), check=Check(lambda _, dropped, __: {ORDERS: ((2, 2),)} if dropped.offsets else {}))
     done = connector.deliver(batch(1, 2, 3), line)
     assert (done.dropped, done.unlogged, sum(claim.rows for claim in done.written)) == (1, 1, 1)
     assert connector.visible == places(1, 2, 3)
@@ -49,7 +49,7 @@ def test_the_first_claim_of_a_topic_partition_marks_its_log_and_later_ones_move_
     connector.deliver(batch(3, 4))
     assert connector.state.marks == {ORDERS: first}
     later, of_before = Mark(4, "d"), Mark(6, "e")
-    line = replace(connector.line(), later=lambda *_: {(1, ORDERS): later, (0, ORDERS): of_before})
+    line = replace(connector.line(), marks=Marks(lambda *_: {(1, ORDERS): later, (0, ORDERS): of_before}))
     connector.deliver(batch(5, 6), line)
     assert connector.state.marks == {ORDERS: later}
 

@@ -15,7 +15,7 @@ from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import WAVE, Delivered
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.kafka_events import HOUR_14, element, payload
-from tests.sink_delivery import ORDERS, Connector, Hooked, KilledError, places
+from tests.sink_delivery import ORDERS, Check, Connector, Hooked, KilledError, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,8 @@ def test_a_table_that_changed_is_counted_and_the_batch_is_written_all_the_same()
         raise TableChangedError("altered")
 
     hooks: dict[str, Callable[..., object]] = {"put_block": altered}
-    line = replace(connector.line(sessions=Hooked(connector.sessions, hooks)), renew=lambda: True)
+    line = connector.line(sessions=Hooked(connector.sessions, hooks))
+    line = replace(line, table=replace(line.table, renew=lambda: True))
     connector.deliver(batch(1, 2), line)
     assert connector.visible == places(1, 2)
     assert measured(connector)[0]["table_changes"] == 1
@@ -159,7 +160,7 @@ def test_settled_records_that_are_in_no_log_are_counted_and_logged(caplog: pytes
 
     hooks: dict[str, Callable[..., object]] = {"append": between}
     line = connector.line(ledger=Hooked(connector.ledger(), hooks))
-    done = connector.deliver(batch(1, 2, 3), replace(line, verify=lambda _, dropped, __: dropped.offsets))
+    done = connector.deliver(batch(1, 2, 3), replace(line, check=Check(lambda _, dropped, __: dropped.offsets)))
     assert (done.unlogged, done.dropped) == (2, 0)
     assert measured(connector)[0]["rejected:not-in-log"] == 2
     told = [one for one in caplog.records if one.message == "settled records are in no log any more"]
@@ -169,7 +170,7 @@ def test_settled_records_that_are_in_no_log_are_counted_and_logged(caplog: pytes
 def test_each_settled_record_that_is_in_no_log_counts() -> None:
     connector = Connector()
     connector.deliver(batch(1, 2))
-    connector.deliver(batch(1, 2), replace(connector.line(), verify=lambda _, dropped, __: dropped.offsets))
+    connector.deliver(batch(1, 2), replace(connector.line(), check=Check(lambda _, dropped, __: dropped.offsets)))
     assert measured(connector)[0] == {"rejected:not-in-log": 2}
 
 
@@ -208,7 +209,7 @@ def test_a_letter_of_a_settled_record_holds_what_was_delivered_although_a_log_ha
     connector = Connector()
     connector.deliver(batch(1))
     connector.originals.log[ORDERS, 1] = Original(key=b"k1", value=b"another", timestamp=HOUR_14)
-    line = replace(connector.line(), verify=lambda _, dropped, __: dropped.offsets)
+    line = replace(connector.line(), check=Check(lambda _, dropped, __: dropped.offsets))
     connector.deliver(batch(1), line)
     (letter,) = connector.letters.letters
     assert (letter.form, letter.record.value, letter.generation) == ("as-delivered", b"v1", 1)

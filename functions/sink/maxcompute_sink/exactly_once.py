@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kafka_maxcompute.dead_letters import error_topic
 from kafka_maxcompute.errors import (
@@ -42,7 +42,7 @@ from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.dead_letters.error_topic import Known
@@ -72,24 +72,47 @@ something is wrong."""
 _log = logging.getLogger(__name__)
 
 
+class Table(Protocol):
+    """The target table of a batch."""
+
+    def prepare(self, decoded: Decoded, coverage: Coverage | None, /) -> Blocks:
+        """The blocks of records; their coverage is given where it's known."""
+
+    def renew(self) -> bool:
+        """Read the table's definition again, once in a delivery; whether `prepare` now goes by another one."""
+
+
+class Check(Protocol):
+    """What a newly read state is held against."""
+
+    def verify(self, state: State, dropped: Coverage, known: Known, /) -> Offsets:
+        """Those settled records that are in no log any more.
+
+        Raises `LedgerError` where the state can't be about the table and topics that are there, or isn't proven to be
+        about the records that are to be dropped as settled.
+        """
+
+
+class LaterMarks(Protocol):
+    """Where later marks come from; `upkeep.Upkeep` reads them."""
+
+    def later_marks(self, state: State, covered: Offsets, known: Known, deadline: Deadline, /) -> Later:
+        """Marks to tell with the claims of what is covered."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExactlyOnce:
-    """Delivers batches exactly once: the services, and what all batches of an instance have in common.
+    """The parts that deliver a batch exactly once.
 
-    `prepare` makes blocks of records; their coverage is given where it's known. `verify` raises `LedgerError` where a
-    newly read state can't be about the table and topics that are there, or isn't proven to be about the records that it
-    has as settled; it returns those that are in no log any more. `renew` reads the table's definition again, once in a
-    delivery, and says whether `prepare` now goes by another one. `later` gives marks to tell with the claims of what is
-    covered. `strangers` knows when old claims of other batches were tried, and is kept between batches.
+    `strangers` knows when old claims of other batches were tried, and is kept between batches.
     """
 
     services: Services
-    prepare: Callable[[Decoded, Coverage | None], Blocks]
-    verify: Callable[[State, Coverage, Known], Offsets]
-    renew: Callable[[], bool]
+    table: Table
+    check: Check
+    marks: LaterMarks
     encoding: str | None
     policy: FailurePolicy
-    later: Callable[[State, Coverage, Known], Later]
     strangers: Strangers = field(default_factory=Strangers)
 
 
@@ -176,14 +199,14 @@ class _Delivery:
             if not covered.offsets:
                 return stopped, generation
             with self.metrics.timed("prepare"):
-                blocks = self.line.prepare(left, None if left.rejected else covered)
+                blocks = self.line.table.prepare(left, None if left.rejected else covered)
                 if blocks.rejected and self.line.policy == "stop":
                     if not is_read:
                         # Another delivery may have brought them to their end since this instance read the ledger.
                         self.done.state = None
                         continue
                     left, covered = _before(left, blocks.rejected, stopped)
-                    blocks = self.line.prepare(left, covered)
+                    blocks = self.line.table.prepare(left, covered)
             accepted, refused = self._write(blocks, left, covered, self.done.state)
             if accepted:
                 return stopped, generation
@@ -220,7 +243,7 @@ class _Delivery:
                 )
             generation = state.generation
             # First, for another table has neither the sessions nor the rows of what is pending.
-            self.line.verify(state, Coverage({}, {}), error_topic.nothing)
+            self.line.check.verify(state, Coverage({}, {}), error_topic.nothing)
             mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
             strangers = self._strangers(state, covered)
             if not mine and not strangers:
@@ -248,7 +271,7 @@ class _Delivery:
         if not clash(covered.offsets, state.settled):
             return left, covered
         kept, dropped = batch.split(left, state.settled)
-        unlogged = self.line.verify(state, dropped, batch.known(self.decoded))
+        unlogged = self.line.check.verify(state, dropped, batch.known(self.decoded))
         if unlogged:
             self._keep(unlogged, state.generation, batch.known(self.decoded))
         return kept, batch.coverage(kept)
@@ -319,12 +342,14 @@ class _Delivery:
         """What the claims of these records tell of the logs that they are from."""
         originals, known = self.line.services.errors.originals, batch.known(left)
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
-        return Claiming.of(state, self.line.later(state, covered, known), begins)
+        return Claiming.of(state, self.line.marks.later_marks(state, covered.offsets, known, self.deadline), begins)
 
     def _staged(self, wave: Sequence[Block], left: Decoded) -> Stage | None:
         """The blocks in sessions, with time left to claim and commit; None if they don't fit the table any more."""
         line = self.line
-        stager = Stager(line.services.sessions, line.encoding, lambda records: self._remade(left, records), line.renew)
+        stager = Stager(
+            line.services.sessions, line.encoding, lambda records: self._remade(left, records), line.table.renew
+        )
         with self.metrics.timed("stage"):
             self._need_time()
             stage = stager.stage(wave, self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
@@ -336,7 +361,7 @@ class _Delivery:
 
     def _remade(self, left: Decoded, records: Sequence[AnyRecord]) -> Block:
         """The block of some good records of one partition value."""
-        return self.line.prepare(batch.only(left, records), None).blocks[0]
+        return self.line.table.prepare(batch.only(left, records), None).blocks[0]
 
     def _need_time(self) -> None:
         needed, found = CLAIM_SECONDS + COMMIT_SECONDS, self.deadline.remaining()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -21,20 +21,20 @@ from kafka_maxcompute.errors import (
     TableChangedError,
     UnavailableError,
 )
-from kafka_maxcompute.ledger import identity, offset_topic, source_topics
+from kafka_maxcompute.ledger import offset_topic, source_topics
 from kafka_maxcompute.ledger.roll_forward import Services
-from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.settings.destinations import Destinations
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
+from maxcompute_sink.batch_table import BatchTable
 from maxcompute_sink.broker_clients import BrokerClients
 from maxcompute_sink.framing import ENCODINGS
-from maxcompute_sink.mapping import OF_THE_TABLE
 from maxcompute_sink.replaced_text import ReplacedText
 from maxcompute_sink.reply import Reply
+from maxcompute_sink.source_check import SourceCheck
 from maxcompute_sink.staging import Stager
 from maxcompute_sink.strangers import Strangers
 from maxcompute_sink.target_table import TargetTable
@@ -43,18 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fc_powertools import Deadline, Invocation, Metrics
-    from kafka_maxcompute.dead_letters.error_topic import Known
-    from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.offsets import Offsets
     from kafka_maxcompute.probe_records import Sighting
     from kafka_maxcompute.settings.destinations import Vouched
-    from maxcompute_sink.blocks import Blocks, Coverage
+    from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
     from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
-    from maxcompute_sink.target_table import Prepared
 
 REPLY_SECONDS = 1.0
 """Kept of the invocation's time for the reply."""
@@ -162,22 +158,34 @@ class Instance:
         return self._written(payload, call)
 
     def _written(self, payload: bytes, call: _Call) -> Reply:
-        preparation = self._known(call).preparation
+        preparation = self._table.known(call.service, call.deadline).preparation
         with call.metrics.timed("prepare"):
             decoded = preparation.decode(payload)
         connections = self._clients.connect(call.invocation, call.deadline)
+        table = self._batch_table(connections, call)
         errors = None
         if connections is not None:
             request = str(call.invocation.context.request_id)
             errors = ErrorTopic(connections.letters, connections.originals, self.settings.name, request)
-        if connections is None or connections.ledger is None or errors is None:
-            return self._at_least_once(decoded, errors, call)
+        upkeep = self._clients.upkeep
+        if connections is None or connections.ledger is None or errors is None or upkeep is None:
+            return self._at_least_once(decoded, table, errors, call)
         self._check_offset_topic(connections, call.deadline)
-        sessions = self._sessions(call)
-        services = Services(connections.ledger, sessions, SqlRowCounts(call.service, self.settings), errors)
-        return self._exactly_once(decoded, services, connections, call)
+        services = Services(connections.ledger, self._sessions(call), SqlRowCounts(call.service, self.settings), errors)
+        topics = source_topics.SourceTopics(connections.configuration, connections.originals)
+        name = f"{self.settings.project}.{self.settings.table}"
+        line = exactly_once.ExactlyOnce(
+            services,
+            table,
+            SourceCheck(name, table, topics, call.deadline),
+            upkeep,
+            ENCODINGS[self.settings.compression],
+            self.settings.failure_policy,
+            self._strangers,
+        )
+        return self._exactly_once(decoded, line, call)
 
-    def _at_least_once(self, decoded: Decoded, errors: ErrorTopic | None, call: _Call) -> Reply:
+    def _at_least_once(self, decoded: Decoded, table: BatchTable, errors: ErrorTopic | None, call: _Call) -> Reply:
         """Write a batch without a ledger; what can't be written goes to the error topic, or else fails the batch."""
         aside = errors if self.settings.failure_policy == "continue" else None
 
@@ -188,7 +196,7 @@ class Instance:
             aside.write_elements([(one.error, one.element) for one in batch.placeless(bad)], call.deadline)
 
         def prepare() -> Blocks:
-            blocks = self._blocks(decoded, None, call)
+            blocks = table.prepare(decoded, None)
             if blocks.rejected and aside is None:
                 set_aside(blocks.rejected)
             return blocks
@@ -197,72 +205,27 @@ class Instance:
             return Stager(
                 self._sessions(call),
                 ENCODINGS[self.settings.compression],
-                remake=lambda records: self._blocks(batch.only(decoded, records), None, call).blocks[0],
-                renew=lambda: self._renewed(call),
+                remake=lambda records: table.prepare(batch.only(decoded, records), None).blocks[0],
+                renew=table.renew,
             )
 
         line = at_least_once.AtLeastOnce(prepare, set_aside, stager)
         staged, diverted = at_least_once.deliver(line, deadline=call.deadline, metrics=call.metrics)
         return Reply.of_staged(staged, diverted=diverted)
 
-    def _exactly_once(self, decoded: Decoded, services: Services, connections: Connections, call: _Call) -> Reply:
+    def _exactly_once(self, decoded: Decoded, line: exactly_once.ExactlyOnce, call: _Call) -> Reply:
         """Write a batch by the ledger of claims."""
-
-        def later(state: State, covered: Coverage, known: Known) -> Later:
-            upkeep = self._clients.upkeep
-            return {} if upkeep is None else upkeep.later_marks(state, covered.offsets, known, call.deadline)
-
         rejected.log(batch.placeless(decoded.rejected), call.metrics)
-        line = exactly_once.ExactlyOnce(
-            services,
-            prepare=lambda left, coverage: self._blocks(left, coverage, call),
-            verify=lambda state, dropped, known: self._verify(state, dropped, known, connections, call),
-            renew=lambda: self._renewed(call),
-            encoding=ENCODINGS[self.settings.compression],
-            policy=self.settings.failure_policy,
-            strangers=self._strangers,
-            later=later,
-        )
         state, self._state = self._state, None
         done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
         self._state = done.state
-        exactly_once.gauge(done, call.metrics, now=services.clock())
+        exactly_once.gauge(done, call.metrics, now=line.services.clock())
         return Reply.of_delivered(done)
 
-    def _blocks(self, decoded: Decoded, coverage: Coverage | None, call: _Call) -> Blocks:
-        """The blocks of records; what can't be one is counted and named in the log."""
-        now = time.time_ns() // 1_000_000
-        blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
-        if blocks.replaced and self._restored(decoded, call):
-            blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
-        # By the newest definition: what doesn't fit the table of an hour ago may fit the one that is there.
-        if any(one.error.reason in OF_THE_TABLE for one in blocks.rejected) and self._renewed(call):
-            blocks = self._known(call).preparation.blocks(decoded, now=now, coverage=coverage)
-        rejected.log(blocks.rejected, call.metrics)
-        return blocks
-
-    def _restored(self, decoded: Decoded, call: _Call) -> bool:
-        """Put bytes that the event has replaced into the records again; whether there were any."""
-        connections = self._clients.connections  # not recreated: this delivery's ledger is one of these clients
+    def _batch_table(self, connections: Connections | None, call: _Call) -> BatchTable:
         originals = None if connections is None else connections.originals
-        text = ReplacedText(self.settings, originals, call.metrics, call.judged)
-        return text.restore(decoded.records, call.deadline)
-
-    def _verify(self, state: State, dropped: Coverage, known: Known, connections: Connections, call: _Call) -> Offsets:
-        """Refuse a ledger about another table or other topics than those that are there; raises `LedgerError`.
-
-        Before records are dropped as settled, the table and the brokers are asked. Returns what is to be dropped
-        although the delivered records are in no log any more.
-        """
-        if dropped.offsets:
-            definition = table_definition.look(call.service, self.settings.table, call.deadline)
-            asked = source_topics.SourceTopics(connections.configuration, connections.originals)
-            found = asked.observed(state, dropped.offsets, dropped.timestamps, call.deadline, known)
-        else:
-            definition, found = self._known(call).definition, identity.Observed()
-        table = f"{self.settings.project}.{self.settings.table}"
-        identity.check(state, replace(found, table=table, table_created=definition.created))
-        return found.unlogged
+        text = ReplacedText(self.settings, originals, call.metrics)
+        return BatchTable(self.settings.table, self._table, call.service, text, call.metrics, call.deadline, call.began)
 
     def _check_offset_topic(self, connections: Connections, deadline: Deadline) -> None:
         """Look once whether the ledger's topic is made so that it lasts; raises `ConfigurationError`."""
@@ -280,17 +243,10 @@ class Instance:
             self._tunnel_endpoint = tunnel_endpoint(call.service, self._destinations, call.deadline)
         return TunnelUploadSessions(call.service.at(self._tunnel_endpoint), self.settings)
 
-    def _known(self, call: _Call) -> Prepared:
-        return self._table.known(call.service, call.deadline)
-
-    def _renewed(self, call: _Call) -> bool:
-        """Read the table's definition again, once in a delivery; whether it has changed."""
-        return self._table.renewed(call.service, call.deadline, since=call.began)
-
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One invocation at work; `judged` are the records whose bytes were looked for."""
+    """One invocation at work; `began` is in seconds of the monotonic clock."""
 
     invocation: Invocation
     service: Service
