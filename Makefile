@@ -72,7 +72,7 @@ requirements: $(VENV)/dev.stamp ## pin the newest versions of requirements*.in, 
 			--no-emit-index-url --no-header --no-annotate $$file.in --output-file $$file.txt || exit 1; done
 
 clean: ## remove everything that was built or installed here
-	rm -rf $(VENV) .venv-* build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,4 +1,4 @@
-"""`python -m local_emulator`: the local cloud's commands."""
+"""The local cloud's commands: `kafka-maxcompute`, or `python -m local_emulator`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+if (__name__ == "__main__" or Path(sys.argv[0]).name == "kafka-maxcompute") and (
+    signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+):
     # The imports below take a second. Until they are done there is nothing to clear away: Ctrl-C ends the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from local_emulator import cloud, variables
+import shtab
+
+from local_emulator import project, variables
 from local_emulator.cli import audit_command, commands, fault_command, output, provision_command, redrive_command
 from local_emulator.cli import maxcompute_command as maxcompute
 from local_emulator.cli.arguments import parse
-from local_emulator.foundation import places
+from local_emulator.foundation import installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+EPILOG = (
+    "In a checkout of the project its template.yml is deployed, and addresses and logs are in .local there. Elsewhere "
+    f"what came with this command is deployed, and addresses and logs are in {installation.away()}."
+)
 LONGEST_NAMED = 60
 """Characters of a wrong argument that a message repeats."""
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
@@ -37,15 +45,29 @@ ANY_BYTES = {("send", "key"), ("send", "value")}
 """Options that take bytes as they are; others are text, or name a file."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(prog="python -m local_emulator", description=__doc__, allow_abbrev=False)
-    top.add_argument("--version", action="version", version=f"kafka-maxcompute {places.version()}")
+    top = argparse.ArgumentParser(prog=prog, description=__doc__, epilog=EPILOG, allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"{installation.NAME} {installation.version()}")
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_records(subs)
     _add_connector(subs)
     _add_maxcompute(subs)
+    completion = subs.add_parser("completion", help=f"print what has a shell complete {installation.NAME}'s arguments")
+    completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+    completion.set_defaults(run=print_completion)
     return top
+
+
+def print_completion(options: argparse.Namespace) -> int:
+    """Write a shell's own program: it runs nothing of this one when it completes."""
+    print(shtab.complete(parser(installation.NAME), options.shell))
+    return 0
+
+
+def _completed(argument: argparse.Action, kind: object = shtab.FILE) -> None:
+    """Let shells complete an argument with files or folders."""
+    argument.complete = kind  # type: ignore[attr-defined] # it's shtab's own
 
 
 def _add_records(subs: Commands) -> None:
@@ -56,7 +78,10 @@ def _add_records(subs: Commands) -> None:
 
     up = subs.add_parser("up", help="start the local cloud and keep it running until Ctrl-C")
     up.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
-    up.add_argument("--data-dir", type=Path, metavar="FOLDER", help="keep tables and account there; default: in memory")
+    data = up.add_argument(
+        "--data-dir", type=Path, metavar="FOLDER", help="keep tables and account there; default: in memory"
+    )
+    _completed(data, shtab.DIRECTORY)
     up.set_defaults(run=commands.up)
 
     send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")
@@ -69,11 +94,11 @@ def _add_records(subs: Commands) -> None:
     send.set_defaults(run=commands.send)
 
     replay = subs.add_parser("replay", help="give recorded batches straight to the function")
-    replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events")
+    _completed(replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events"))
     replay.set_defaults(run=commands.replay)
 
     record = subs.add_parser("record", help="write the topic's oldest records to a file, as a batch of the stream")
-    record.add_argument("file", type=Path, help="the file to write")
+    _completed(record.add_argument("file", type=Path, help="the file to write"))
     record.add_argument("--count", type=_from(1), default=1000, help="records at most; default: %(default)s")
     record.add_argument("--seconds", type=_from(1), default=5, help="how long to wait for more; default: %(default)s")
     record.set_defaults(run=commands.record)
@@ -147,7 +172,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         if options.command in variables.COMMANDS:
-            variables.check(cloud.TEMPLATE, os.environ)
+            variables.check(project.template(), os.environ)
         return int(options.run(options))
     except (KeyboardInterrupt, SystemError) as end:
         # Ctrl-C in the middle of a callback of librdkafka's comes out of confluent-kafka as a SystemError.
@@ -186,6 +211,11 @@ def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """What runs as `kafka-maxcompute`, and as `python -m local_emulator`; the exit code."""
     end_in_good_order()
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(command())

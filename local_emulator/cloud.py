@@ -6,16 +6,16 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import provisioner
+from local_emulator import project, provisioner
 from local_emulator import services as local_account
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.invocation import LONGEST_SECONDS, Invoker
+from local_emulator.foundation import installation
 from local_emulator.function_compute import layers
 from local_emulator.function_compute import server as function_compute
 from local_emulator.function_compute import template as function_template
@@ -24,6 +24,7 @@ from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function, Template
     from local_emulator.services import LocalAccount
 
-TEMPLATE = Path("template.yml")
 SINK, PROVISIONER = "sink", "provisioner"
 
 
@@ -80,18 +80,19 @@ def start(
     MissingLayerError, ProvisioningError, OSError.
     """
     with ExitStack() as parts:
-        document = function_template.read(TEMPLATE)
-        sink = _resolved(document, environment).functions[SINK]
+        path = project.template()
+        document = function_template.read(path)
+        sink = _resolved(path, document, environment).functions[SINK]
         account = local_account.start(parts, kafka, sink, data_dir=data_dir, say=say)
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
-        bootstrapped = _bootstrap(account, _resolved(document, local))
-        deployed = _resolved(document, {**bootstrapped["variables"], **local})
+        bootstrapped = _bootstrap(account, _resolved(path, document, local))
+        deployed = _resolved(path, document, {**bootstrapped["variables"], **local})
         functions = parts.enter_context(
             function_compute.start(
                 deployed,
                 credentials=account.keys,
                 role_credentials=account.assume,
-                log_folder=provisioner.LOG_FOLDER,
+                log_folder=installation.logs(),
             )
         )
         names = ", ".join(function.name for function in deployed.functions.values())
@@ -113,12 +114,13 @@ def start(
 
 def template(environment: Mapping[str, str]) -> Template:
     """The project's template as the local account sees it; TemplateError."""
-    return _resolved(function_template.read(TEMPLATE), environment)
+    path = project.template()
+    return _resolved(path, function_template.read(path), environment)
 
 
-def _resolved(document: Mapping[str, Any], environment: Mapping[str, str]) -> Template:
+def _resolved(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> Template:
     variables = {**environment, "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
-    return function_template.resolve(document, TEMPLATE, variables, account_id=ACCOUNT_ID)
+    return function_template.resolve(document, path, variables, account_id=ACCOUNT_ID)
 
 
 def _bootstrap(account: LocalAccount, wanted: Template) -> dict[str, Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.foundation import installation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_PROCESSES = 2**31
-FILE = Path(".local/cloud.json")
+FILE = "cloud.json"
 
 
 class NotRunningError(Exception):
@@ -19,7 +22,7 @@ class NotRunningError(Exception):
 
 
 class AlreadyRunningError(Exception):
-    """A local cloud is running in this folder, and a second one would take its place in the file."""
+    """A local cloud is running, and a second one would take its place in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +57,33 @@ class Endpoints:
         """The stream's settings."""
         return StreamConfig.from_trigger(self.trigger)
 
-    def write(self, file: Path = FILE) -> None:
+    def write(self) -> None:
         """Save to a file that only its owner can read."""
+        file = place()
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{self.pid}")
         scratch.touch(mode=0o600)
         scratch.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         scratch.replace(file)
 
-    def remove(self, file: Path = FILE) -> None:
+    def remove(self) -> None:
         """Delete the file, unless another cloud has written its own since."""
+        file = place()
         if file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == self.pid:
             file.unlink()
 
 
-def read(file: Path = FILE) -> Endpoints:
+def place() -> Path:
+    """The file of the cloud that runs in this checkout, or outside of any."""
+    return installation.state() / FILE
+
+
+def read() -> Endpoints:
     """The endpoints of the running cloud; NotRunningError says how to start one."""
-    start = "start one in another terminal: python -m local_emulator up"
+    file = place()
+    start = f"start one in another terminal: {installation.COMMAND} up"
     if not file.exists():
-        raise NotRunningError(f"no local cloud is running in this folder (there is no {file}); {start}")
+        raise NotRunningError(f"no local cloud is running (there is no {file}); {start}")
     try:
         endpoints = Endpoints(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
@@ -86,14 +97,14 @@ def read(file: Path = FILE) -> Endpoints:
     return endpoints
 
 
-def refuse_second(file: Path = FILE) -> None:
+def refuse_second() -> None:
     """Raise AlreadyRunningError where the file names a cloud that is running."""
     try:
-        running = read(file)
+        running = read()
     except NotRunningError:
         return
     raise AlreadyRunningError(
-        f"a local cloud is running in this folder already (process {running.pid}); use it, or end it with Ctrl-C first"
+        f"a local cloud is running already (process {running.pid}, says {place()}); use it, or end it with Ctrl-C first"
     )
 
 

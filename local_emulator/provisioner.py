@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.eventbridge.invocation import Invoker
+from local_emulator.foundation import installation
 from local_emulator.function_compute.instances import FunctionInstance, new_request_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from local_emulator.endpoints import Endpoints
     from local_emulator.function_compute.instances import InstanceEnvironment
     from local_emulator.function_compute.template import Function
 
-LOG_FOLDER = Path(".local/logs")
 LONGEST_SECONDS = 600.0
 """The function's own timeout, in template.yml."""
 UNDONE = frozenset({"blocked", "refused", "failed", "incomplete"})
@@ -70,7 +70,7 @@ def undone(reply: Mapping[str, Any]) -> bool:
 @contextmanager
 def following(at: Endpoints, show: Callable[[str], None]) -> Iterator[None]:
     """Show each resource when the function's log says that it is done, while the block lasts."""
-    log = LOG_FOLDER / f"{at.provisioner}.log"
+    log = installation.logs() / f"{at.provisioner}.log"
     begun = log.stat().st_size if log.exists() else 0
     ended = threading.Event()
 

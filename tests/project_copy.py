@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="session")
-def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The files that a clone would have, with the installed environment and layer linked in."""
-    folder = tmp_path_factory.mktemp("project") / "clone"
+def copy_known(folder: Path) -> None:
+    """Copy the files that a clone would have."""
     known = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(known, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+
+
+@pytest.fixture(scope="session")
+def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The files that a clone would have, with the installed environment and layer linked in."""
+    folder = tmp_path_factory.mktemp("project") / "clone"
+    copy_known(folder)
     # Older than any stamp: `make` has nothing to install in the copy, for it would change the environment linked in.
     for lock in folder.rglob("requirements*.txt"):
         os.utime(lock, (0, 0))

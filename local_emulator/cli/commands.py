@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from odps.errors import ODPSError
 
-from local_emulator import cloud, endpoints, provisioner
+from local_emulator import cloud, endpoints
 from local_emulator.cli import demo as demonstration
 from local_emulator.cli import provision_command, sql_answers, topic
 from local_emulator.cli.fault_command import FaultCommandError
@@ -19,6 +19,7 @@ from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.errors import InvocationError, RecordingError, StreamConfigError, StreamError
 from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.eventbridge.progress import Meter, StreamState
+from local_emulator.foundation import installation
 from local_emulator.function_compute.errors import MissingLayerError, TemplateError
 from local_emulator.kafka.consumer_group import committed_offsets
 from local_emulator.kafka.errors import BrokerError, ProduceError
@@ -70,14 +71,14 @@ def up(options: Namespace) -> int:
     with cloud.start(options.kafka, os.environ, data_dir=options.data_dir, say=CONSOLE.print) as running:
         at = running.endpoints
         CONSOLE.print(f"Stream            {at.topic} as {at.group}")
-        CONSOLE.print(f"Logs              {provisioner.LOG_FOLDER}/{at.function}.log, {at.provisioner}.log\n")
+        CONSOLE.print(f"Logs              {installation.logs()}/{at.function}.log, {at.provisioner}.log\n")
         if running.paused:
-            CONSOLE.print("The stream is paused, and stays so until: python -m local_emulator provision apply")
+            CONSOLE.print(f"The stream is paused, and stays so until: {installation.COMMAND} provision apply")
         elif provision_command.carry_out(at, {"action": "apply", "create_table": True}):
-            CONSOLE.print("\nThe connector isn't complete: fix that, then: python -m local_emulator provision apply")
+            CONSOLE.print(f"\nThe connector isn't complete: fix that, then: {installation.COMMAND} provision apply")
         at.write()
         try:
-            CONSOLE.print("\nReady; Ctrl-C ends it. In another terminal: python -m local_emulator send --value hello")
+            CONSOLE.print(f"\nReady; Ctrl-C ends it. In another terminal: {installation.COMMAND} send --value hello")
             return _watch(running)
         finally:
             at.remove()
@@ -144,7 +145,7 @@ def record(options: Namespace) -> int:
     at = endpoints.read()
     batch = topic.read_batch(at, options.count, options.seconds)
     if batch is None:
-        CONSOLE.print(f"the topic {at.topic} holds no records; send some: python -m local_emulator send --orders 100")
+        CONSOLE.print(f"the topic {at.topic} holds no records; send some: {installation.COMMAND} send --orders 100")
         return 1
     recording.write(options.file, batch)
     CONSOLE.print(f"wrote {options.file}: {batch}")
@@ -170,7 +171,7 @@ def status(_: Namespace) -> int:
     rows: list[list[object]] = [[at.topic, lag.partition, lag.end, lag.committed, lag.behind] for lag in lags]
     _draw(["topic", "partition", "log end", "delivered", "lag"], rows)
     for lost in filter(None, (lag.lost(at.topic) for lag in lags)):
-        CONSOLE.print(f"{lost}; see: python -m local_emulator audit")
+        CONSOLE.print(f"{lost}; see: {installation.COMMAND} audit")
     CONSOLE.print(f"\nThe table {at.project}.{at.table}")
     _draw(["pt", "rows"], _row_counts(at))
     return 0

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud, provisioner
+from local_emulator import cloud
 from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.progress import CONSOLE, step
 from local_emulator.cli.text_table import draw
 from local_emulator.cli.topic import read_batch
 from local_emulator.eventbridge import recording
+from local_emulator.foundation import installation
 from local_emulator.kafka.broker import is_own
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
 from local_emulator.kafka.producer import produce
@@ -72,9 +73,7 @@ def _provision(running: Cloud) -> EventStream:
         failed = provision_command.carry_out(at, event)
     stream = running.stream
     if failed or stream is None:
-        raise ProvisioningError(
-            f"the connector isn't complete; {provisioner.LOG_FOLDER}/{at.provisioner}.log says more"
-        )
+        raise ProvisioningError(f"the connector isn't complete; {installation.logs()}/{at.provisioner}.log says more")
     return stream
 
 

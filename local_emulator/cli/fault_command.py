@@ -24,7 +24,7 @@ class FaultCommandError(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own commands."""
-    parser.description = "Faults of the local MaxCompute: of `up` in this folder, or of the one at --endpoint."
+    parser.description = "Faults of the local MaxCompute: of `up`, or of the one at --endpoint."
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--endpoint", metavar="URL", help="such as http://127.0.0.1:8080; default: that of `up`")
     where.add_argument("--control", action="store_true", help="of the control plane of `up` instead")

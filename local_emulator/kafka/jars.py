@@ -9,11 +9,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from local_emulator.foundation import installation
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.lifeline import watched
 
 POM = Path(__file__).with_name("pom.xml")
-CACHE = Path(__file__).parents[2] / "build" / "kafka"
 FETCH_SECONDS = 600
 REPORT_LINES = 15
 
@@ -29,9 +29,9 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def class_path(cache: Path = CACHE) -> str:
+def class_path(cache: Path | None = None) -> str:
     """A class path of the jars, which are fetched first if this version of them isn't in the cache."""
-    wanted = cache / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    wanted = (cache or installation.cache() / "kafka") / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     if not wanted.is_dir():
         _fetch(wanted)
     return f"{wanted}/*"

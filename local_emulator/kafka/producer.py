@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, Producer
 
+from local_emulator.foundation import installation
 from local_emulator.kafka.errors import ProduceError
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class _Sending:
             elif time.monotonic() > patience:
                 raise ProduceError(
                     f"the stream delivered nothing of {self._topic}-{partition} for {self._stalled_seconds:.0f} s, and "
-                    "the broker can't keep more; look at the stream's state: python -m local_emulator status"
+                    f"the broker can't keep more; look at the stream's state: {installation.COMMAND} status"
                 )
         outstanding.size += size
 
@@ -199,5 +200,5 @@ class _Sending:
     def _refusal(self, reason: str) -> ProduceError:
         return ProduceError(
             f"the broker didn't take a record for {self._topic}: {reason}; "
-            "check that it runs and that the topic has this topic-partition: python -m local_emulator status"
+            f"check that it runs and that the topic has this topic-partition: {installation.COMMAND} status"
         )

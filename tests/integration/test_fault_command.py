@@ -116,6 +116,7 @@ def test_the_running_cloud_is_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert main(["fault", "list"]) == 1
     assert "no local cloud is running" in capsys.readouterr().err
     needed: dict[str, Any] = {"pid": os.getpid(), "tunnel": emulator.tunnel_endpoint, "trigger": {}}

@@ -90,7 +90,7 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
         assert '"dropped": 50' in client(project_copy, "replay", str(batch))
         refused(project_copy, ("record", str(tmp_path / "absent" / "batch.json")), "can't be written")
         refused(project_copy, ("send", "--value", "v", "--partition", "99"), "Unknown partition", "status")
-        refused(project_copy, ("up",), "is running in this folder already")
+        refused(project_copy, ("up",), "a local cloud is running already")
         status = client(project_copy, "status")
         assert "maxcompute-test-input" in status
         assert "connect-kafka-maxcompute-sink" in status

@@ -146,6 +146,8 @@ def fault_of(words: list[str]) -> str | None:
         targets = {word for word in words[1:] if re.fullmatch(r"[a-z][\w./-]*", word)}
         unknown = targets - set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
         return f"make has no {', '.join(sorted(unknown))}" if unknown else None
+    if words[0] == "kafka-maxcompute":
+        return fault_of_arguments(words[1:])
     if words[0] not in PYTHONS or words[1] != "-m":
         return None
     if words[2] == "local_emulator":
@@ -193,6 +195,7 @@ def test_the_commands_of_the_documents_are_found() -> None:
         ("`.venv/bin/python -m tests.gone`", "no module tests.gone"),
         ("```console\n$ make run KAFKA=apache\n```\n", None),
         ("`python -m local_emulator --help`", None),
+        ("`kafka-maxcompute gone`", "local_emulator has no command gone"),
     ],
 )
 def test_a_command_that_there_is_not_is_seen(text: str, fault: str | None) -> None:

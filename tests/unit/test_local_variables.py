@@ -19,8 +19,9 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yml"
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """The project's template in a folder of its own."""
+    """The project's template in a folder that has besides what tells a checkout."""
     path = tmp_path / "template.yml"
+    (tmp_path / "functions/sink").mkdir(parents=True)
     path.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     return path
 

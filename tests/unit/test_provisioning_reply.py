@@ -13,6 +13,7 @@ import pytest
 from local_emulator import provisioner
 from local_emulator.cli.provisioning_reply import lines
 from local_emulator.endpoints import Endpoints
+from local_emulator.foundation import installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,10 +103,12 @@ def test_what_counts_as_undone(reply: dict[str, Any], expected: bool) -> None:  
 
 
 def test_resources_are_shown_when_the_log_has_their_whole_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provisioner, "LOG_FOLDER", tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     needed: dict[str, Any] = {"pid": os.getpid(), "provisioner": "p", "trigger": {}}
     at = Endpoints(**dict.fromkeys((field.name for field in fields(Endpoints)), "") | needed)
-    log = tmp_path / "p.log"
+    log = installation.logs() / "p.log"
+    log.parent.mkdir(parents=True)
     log.write_text(line("of an earlier call", "create"), encoding="utf-8")
     shown: list[str] = []
     seen = threading.Event()

@@ -1,0 +1,37 @@
+"""What a wheel has beside the metadata in pyproject.toml: the local cloud, and the project that the cloud deploys."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+PROJECT = "local_emulator.carried"
+"""Not a package: the folder in the wheel that has the template, the functions and the layers as a checkout has them."""
+
+
+def dependencies() -> list[str]:
+    """The pins that `make run` installs, so that the command runs with what is tested; without their hashes."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    return [line.removesuffix("\\").strip() for line in text.splitlines() if re.match(r"[\w.\[\]-]+==", line)]
+
+
+setup(
+    packages=[*find_packages(include=["local_emulator", "local_emulator.*"]), PROJECT],
+    package_dir={PROJECT: "."},
+    package_data={
+        "": ["*.json", "*.xml"],
+        PROJECT: [
+            "template.yml",
+            "functions/**/*.py",
+            "layers/*/python/**/*.py",
+            "layers/dependencies/requirements.txt",
+        ],
+    },
+    install_requires=dependencies(),
+    version=re.findall(
+        r'^__version__ = "([^"]+)"$',
+        (ROOT / "layers/connector/python/kafka_maxcompute/__init__.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )[0],
+)
