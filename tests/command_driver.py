@@ -14,7 +14,10 @@ import sys
 import tempfile
 import time
 import traceback
-from typing import IO, Any, Literal, NoReturn
+from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SECONDS = 20.0
 NOT_INSTALLED = frozenset({"pandas", "numpy"})
@@ -29,7 +32,7 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-sys.meta_path.insert(0, Missing())  # type: ignore[arg-type] # it is one as far as imports ask
+sys.meta_path.insert(0, Missing())
 
 
 def redirected(stdout: Literal["file", "closed", "unread", "full"], out: IO[bytes], err: IO[bytes]) -> None:
@@ -38,7 +41,7 @@ def redirected(stdout: Literal["file", "closed", "unread", "full"], out: IO[byte
     os.dup2(err.fileno(), 2)
     if stdout == "closed":
         os.close(1)
-        sys.stdout = None  # type: ignore[assignment] # as the interpreter starts with it closed
+        sys.stdout = None  # as the interpreter starts with it closed
     elif stdout == "unread":
         reading, writing = os.pipe()
         os.close(reading)
@@ -106,7 +109,7 @@ if __name__ == "__main__":
         def end_in_good_order() -> None:
             """Nothing: this command leaves nothing behind."""
 
-        def main(arguments: Any = None) -> int:
+        def main(arguments: Sequence[str] | None = None) -> int:
             """The provisioning function's command, which takes a list."""
             return provision(list(arguments or ()))
 

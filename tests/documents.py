@@ -177,6 +177,7 @@ def _metric(name: ast.expr) -> str:
     assert isinstance(name, ast.JoinedStr), f"line {name.lineno}: expected a metric's name, found {ast.unparse(name)}"
     start, varying = name.values
     assert isinstance(start, ast.Constant)
+    assert isinstance(start.value, str)
     assert isinstance(varying, ast.FormattedValue)
     words = ast.unparse(varying.value).split(".")
     return "" if words[-1].isupper() else f"{start.value}<{words[0]}>"

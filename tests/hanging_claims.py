@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
     from tests.sink_delivery import Connector
 
 
@@ -46,7 +47,7 @@ def claimed(connector: Connector, offsets: Iterable[int]) -> list[str]:
     for offset in offsets:
         session = connector.sessions.open("11-17-2020 14", soon())
         connector.sessions.put_block(session, 0, b"", None, soon())
-        interval = {("orders", 1): ((offset, offset),)}
+        interval: dict[TopicPartition, Intervals] = {("orders", 1): ((offset, offset),)}
         claim = Claim(
             id=session.id, partition_value="11-17-2020 14", blocks=(0,), rows=1, offsets=interval, generation=1
         )

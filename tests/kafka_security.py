@@ -87,7 +87,13 @@ class SecuredKafka:
     def forget_rights(self) -> None:
         """Take all rights away."""
         every = AclBindingFilter(
-            ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+            ResourceType.ANY,
+            None,  # type: ignore[arg-type] # which is any, though the types don't say so
+            ResourcePatternType.ANY,
+            None,  # type: ignore[arg-type] # the same
+            None,  # type: ignore[arg-type] # the same
+            AclOperation.ANY,
+            AclPermissionType.ANY,
         )
         admin = self.admin
         for future in admin.delete_acls([every]).values():

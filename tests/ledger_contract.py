@@ -14,7 +14,7 @@ from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, claim, divert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.log import Log, LogRecord
@@ -41,10 +41,10 @@ class CountedLog:
         self.read += len(found)
         return found, position
 
-    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int:
+    def append(self, key: bytes, value: bytes, deadline: Deadline) -> int | None:
         return self.log.append(key, value, deadline)
 
-    def tombstone(self, keys: Sequence[bytes], deadline: Deadline) -> None:
+    def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
         self.log.tombstone(keys, deadline)
 
 
@@ -80,6 +80,8 @@ class LedgerContract:
         assert other.read(soon()) == ledger.read(soon())
         first = other.append(claim("theirs", 5, 14), soon())
         second = ledger.append(claim("mine", 0, 9), soon())
+        assert first is not None
+        assert second is not None
         assert first < second
         assert set(ledger.read(soon(), through=second).pending) == {"theirs"}
         assert set(other.read(soon(), through=first).pending) == {"theirs"}

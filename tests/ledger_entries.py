@@ -10,6 +10,7 @@ from kafka_maxcompute.ledger.state import Entry, State, fold
 
 if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import Operation
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
 
 PLACE = ("orders", 0)
 CREATED = 1_605_594_000_000
@@ -42,7 +43,7 @@ def claim(
 
 
 def divert(id_: str, first: int, last: int, *, generation: int = 1) -> Divert:
-    offsets = {PLACE: ((first, last),)}
+    offsets: dict[TopicPartition, Intervals] = {PLACE: ((first, last),)}
     return Divert(id=id_, offsets=offsets, reasons={"malformed": offsets}, generation=generation)
 
 

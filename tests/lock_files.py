@@ -107,6 +107,11 @@ def installed_requirements(pin: Pin) -> list[Requirement] | None:
     return [Requirement(text) for text in distribution.requires or []]
 
 
+def here() -> Environment:
+    """The environment that this runs in."""
+    return {name: str(value) for name, value in default_environment().items()}
+
+
 def unmet(
     locked: Iterable[Pin], asked: Iterable[Requirement], environment: Environment, requirements_of: RequirementsOf
 ) -> list[str]:
@@ -139,8 +144,8 @@ def unmet(
 
 def unknown(locked: Iterable[Pin], requirements_of: RequirementsOf) -> list[str]:
     """The pins for this Python that it hasn't installed: nothing is proven about them."""
-    here = {**default_environment(), "extra": ""}
-    return [f"{pin.name}=={pin.version}" for pin in locked if pin.applies(here) and requirements_of(pin) is None]
+    environment = {**here(), "extra": ""}
+    return [f"{pin.name}=={pin.version}" for pin in locked if pin.applies(environment) and requirements_of(pin) is None]
 
 
 def _that_apply(

@@ -88,7 +88,7 @@ def staged(module: str) -> None:
     for folder in ("tests", "local_emulator"):
         shutil.copytree(ROOT / folder, STAGE / folder, ignore=ignore)
     selected = [f"tests/{name}" for name in MODULES[module]]
-    settings = {
+    settings: dict[str, dict[str, object]] = {
         "tool.pytest.ini_options": {
             "pythonpath": ["src", "."],
             "addopts": ["--import-mode=importlib", "--timeout=60", "-p", "no:randomly", "-p", "no:cacheprovider"],

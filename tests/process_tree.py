@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # linux/prctl.h
@@ -57,7 +58,7 @@ def guarded(work: Callable[[], int], stopped: Callable[[int], None]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _work(parent: int, mask: set[signal.Signals], work: Callable[[], int], stopped: Callable[[int], None]) -> None:
+def _work(parent: int, mask: AbstractSet[int], work: Callable[[], int], stopped: Callable[[int], None]) -> None:
     """The child's life; it never returns."""
     code = 1
     try:

@@ -89,7 +89,7 @@ class Connector:
 
     def services(self, **changed: Any) -> Services:
         """What a worker works with; `changed` replaces parts of it."""
-        parts = {
+        parts: dict[str, Any] = {
             "ledger": self.ledger(),
             "sessions": self.sessions,
             "counts": MemoryRowCounts(self.places),
@@ -108,7 +108,7 @@ class Connector:
             return {}
 
         def later(state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
-            _hold(state, Coverage(covered, {}), known)
+            _hold(state, Coverage(dict(covered), {}), known)
             assert isinstance(deadline, Deadline)
             return {}
 
@@ -143,7 +143,7 @@ class Connector:
     @property
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """What a reader of the table sees, by partition value."""
-        found = defaultdict(list)
+        found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for value, bodies in self.sessions.committed.items():
             for body in bodies:
                 found[value] += TunnelArrowReader(COLUMNS, lambda _, body=body: io.BytesIO(body)).read().to_pylist()

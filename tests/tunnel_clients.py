@@ -57,7 +57,8 @@ def ask(odps: ODPS, method: str, table: Table, query: Mapping[str, object], **ar
     """A signed request to a table's path below the Tunnel endpoint; ODPSError if it is refused."""
     client = tunnel_of(odps).tunnel_rest
     url = f"{client.endpoint}/projects/{odps.project}/tables/{table.name}"
-    return client.request(url, method, params=dict(query), **arguments)
+    answer: requests.Response = client.request(url, method, params=dict(query), **arguments)
+    return answer
 
 
 def put_block(odps: ODPS, session: TableUploadSession, block_id: int, body: bytes, **more: object) -> requests.Response:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from local_emulator.kafka.apache import ApacheBroker
     from maxcompute_sink.instance import Instance
+    from tests.faults.kafka_messages import Api
 
 PATIENCE_SECONDS = 2.0
 """How long a client waits for an answer here; a function's waits for a minute, or 20 s."""
@@ -66,7 +67,7 @@ KAFKA_FAULTS: dict[str, dict[str, Any]] = {
     "lost": {"what": "lost"},
     "truncated": {"what": "truncated"},
 }
-KAFKA_STEPS = {
+KAFKA_STEPS: dict[str, tuple[Api, str]] = {
     "ledger append": ("Produce", "offset_topic"),
     "ledger read": ("Fetch", "offset_topic"),
     "ledger end": ("ListOffsets", "offset_topic"),
@@ -106,7 +107,8 @@ KEPT_SECONDS = {"COMMIT_SECONDS": 0.8, "CLAIM_SECONDS": 0.4, "SETTLE_SECONDS": 0
 def ended(request: pytest.FixtureRequest, apache_kafka: ApacheBroker) -> Iterator[dict[Cell, Future[None]]]:
     """How each cell has ended that is to be tested here."""
     asked = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
-    cells = [Cell(**item.callspec.params) for item in asked if hasattr(item, "callspec")]
+    given: list[dict[str, Any]] = [item.callspec.params for item in asked if hasattr(item, "callspec")]
+    cells = [Cell(**params) for params in given]
     with ThreadPoolExecutor(AT_ONCE) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "READ_SECONDS", PATIENCE_SECONDS)
         patch.setattr(clients, "REQUEST_MILLISECONDS", int(PATIENCE_SECONDS * 1000))

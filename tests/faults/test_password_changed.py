@@ -33,6 +33,7 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.service import Service
+from kafka_maxcompute.settings.destinations import Vouched
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_secret
 from local_emulator.kafka.apache import ApacheBroker
@@ -161,7 +162,9 @@ def _prepared(kafka: SecuredKafka) -> Iterator[Rotating]:
         odps = ODPS(*OWNER, PROJECT, endpoint=tables.endpoint, logview_host="http://127.0.0.1")
         odps.execute_sql(f"CREATE TABLE t({COLUMNS}) PARTITIONED BY (pt STRING);")
         made = Rotating(kafka, plane, tables, odps, "")
-        created = table_definition.look(Service(tables.endpoint, PROJECT, Credentials(*OWNER)), "t", soon()).created
+        created = table_definition.look(
+            Service(Vouched(tables.endpoint), PROJECT, Credentials(*OWNER)), "t", soon()
+        ).created
         log = KafkaLog({"bootstrap.servers": kafka.broker.bootstrap_servers}, "connect-offset-c")
         LogLedger(log).append(identity.genesis("c", f"{PROJECT}.t", created, {}), soon())
         log.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
+    from kafka_maxcompute.offsets import Intervals
     from local_emulator.kafka.embedded import EmbeddedBroker
 
 PT = "11-17-2020 14"
@@ -68,7 +69,7 @@ def claim(around: Surrounding, session: str | None) -> None:
     settings = Settings.from_mapping(around.settings)
     log = KafkaLog({"bootstrap.servers": settings.bootstrap_servers}, settings.offset_topic)
     try:
-        claimed = {("orders", 0): ((1, 1),)}
+        claimed: dict[tuple[str, int], Intervals] = {("orders", 0): ((1, 1),)}
         LogLedger(log).append(
             genesis("orders", f"{PROJECT}.{settings.table}", None, {})
             if session is None

@@ -180,7 +180,7 @@ def test_a_topic_that_breaks_a_rule(bare: server.ControlPlaneServer, changes: di
     [({"spec": "normal"}, "Standard edition"), ({"version": "0.10.2"}, "automatic creation")],
 )
 def test_local_storage_is_not_for_everyone(
-    bare: server.ControlPlaneServer, instance: dict[str, str], says: str
+    bare: server.ControlPlaneServer, instance: dict[str, Any], says: str
 ) -> None:
     add_instance(bare, KafkaInstance(INSTANCE, **instance))
     with refused(*FIELD) as found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from alibabacloud_eventbridge20200401 import models
@@ -49,7 +49,7 @@ ROLES = {
     "sendevent-fc.eventbridge.aliyuncs.com": "AliyunServiceRoleForEventBridgeSendToFC",
 }
 NAME = "orders-stream"
-Request = models.CreateEventStreamingRequest
+Request: TypeAlias = models.CreateEventStreamingRequest
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_the_ledgers_log_goes_on_after_a_fatal_error(embedded_kafka: EmbeddedBro
 
     def appended() -> bool:
         try:
-            return log.append(b"key", b"value", Deadline.after(20)) >= 0
+            return (log.append(b"key", b"value", Deadline.after(20)) or 0) >= 0
         except UnavailableError:
             return False
 

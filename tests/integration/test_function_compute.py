@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,7 @@ def handler(event, context):
     body = failure(running, b"sleep")
     assert body["errorMessage"].startswith("Function timed out after 1 seconds (maxMemoryUsage: ")
     for pid in pid_file.read_text(encoding="ascii").split():
-        wait_for(lambda pid=pid: gone(int(pid)))
+        wait_for(partial(gone, int(pid)))
     assert invoke(running).data == b"fine"
 
 

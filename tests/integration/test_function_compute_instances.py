@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -331,7 +332,7 @@ time.sleep(600)
     os.kill(emulator.pid, signal.SIGKILL)
     emulator.wait(20)
     for pid in written.read_text(encoding="ascii").rstrip(".").split():
-        wait_for(lambda pid=pid: gone(int(pid)))
+        wait_for(partial(gone, int(pid)))
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

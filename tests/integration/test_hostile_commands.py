@@ -135,7 +135,7 @@ def judge(commands: Sequence[Words], found: Sequence[dict[str, Any]], codes: set
 COMMANDS = [pytest.param(words, found, id=b"-".join(words).decode()) for words, found in leaves(parser())]
 
 
-ENDING = [case for case in COMMANDS if case.id and case.id.partition("-")[0] not in STARTING]
+ENDING = [case for case in COMMANDS if isinstance(case.id, str) and case.id.partition("-")[0] not in STARTING]
 
 
 @pytest.mark.parametrize(("words", "found"), ENDING)

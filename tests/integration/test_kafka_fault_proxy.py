@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -63,7 +63,7 @@ def values(servers: str, topic: str, partition: int = 1) -> list[bytes | None]:
             **QUIET,
         }
     )
-    found = []
+    found: list[bytes | None] = []
     try:
         consumer.assign([TopicPartition(topic, partition, 0)])
         while (message := consumer.poll(20)) is not None:
@@ -115,7 +115,8 @@ def test_an_idempotent_producer_gets_its_record_in_once(
     proxy: KafkaProxy, broker: Broker, topic: str, what: What
 ) -> None:
     fault = proxy.arm(what, "Produce", topic, times=2)
-    assert produce(proxy, topic, **{"enable.idempotence": True}) is None
+    idempotent: dict[str, Any] = {"enable.idempotence": True}
+    assert produce(proxy, topic, **idempotent) is None
     assert (fault.fired, values(broker.bootstrap_servers, topic)) == (2, [b"v"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -67,7 +67,7 @@ def make_topic(broker: Broker, **config: str) -> str:
     return name
 
 
-def properties(broker: Broker) -> dict[str, object]:
+def properties(broker: Broker) -> dict[str, Any]:
     return {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
 
 

@@ -80,7 +80,7 @@ def test_a_clock_that_is_off_is_named(emulator: server.MaxComputeServer, owner: 
     assert caught.value.now_date - caught.value.expire_date > timedelta(minutes=15)
 
 
-class RenewableAccount(StsAccount):
+class RenewableAccount(StsAccount):  # type: ignore[misc] # PyODPS has no types
     """Asks for new keys when it is told to reload, as an account in a function does."""
 
     def __init__(self, emulator: server.MaxComputeServer) -> None:

@@ -106,8 +106,7 @@ def test_records_flow_and_stop_and_go_on_where_they_stopped(delivering: Surround
 def test_nothing_is_removed_without_the_connectors_name(around: Surrounding) -> None:
     around.ask("apply", create_table=True)
     changes = around.changes()
-    for confirm in ({}, {"confirm": "other"}):
-        refused = around.ask("destroy", **confirm)
+    for refused in (around.ask("destroy"), around.ask("destroy", confirm="other")):
         assert refused["state"] == "blocked"
         assert "expected the connector's name, 'orders'" in refused["faults"][0]
     assert around.changes() == changes

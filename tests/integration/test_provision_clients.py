@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_maxcompute.brokers.appending import Appender
 from kafka_maxcompute.brokers.login import LoginAdmin, LoginConsumer
 from kafka_maxcompute.errors import RefusedError
-from provisioning import actions, invocation
+from provisioning import actions
 from provisioning.broker_clients import BrokerClients
 from tests.provision_cloud import Surrounding, running
 
@@ -78,7 +78,6 @@ def test_they_are_closed_after_an_error(around: Surrounding, monkeypatch: pytest
         raise RefusedError("no", code="No")
 
     monkeypatch.setitem(actions.ACTIONS, "pause", fail)
-    monkeypatch.setitem(invocation.ACTIONS, "pause", fail)
     assert around.ask("pause")["faults"] == ["no"]
     assert not any(clients.open.values())
 

@@ -107,12 +107,13 @@ def test_a_table_that_is_gone_blocks_until_a_reset_says_what_is_to_be_in_the_new
     with around.cloud() as cloud:
         run_sql(cloud.maxcompute, Statement("drop table test_kafka"), cloud.deadline)
     changes = around.changes()
-    for event in (
+    events: tuple[dict[str, Any], ...] = (
         {"action": "plan"},
         {"action": "plan", "create_table": True},
         {"action": "apply", "create_table": True},
-    ):
-        reply = around.ask(**event)  # type: ignore[arg-type] # any fields of an event
+    )
+    for event in events:
+        reply = around.ask(**event)  # any fields of an event
         assert (reply["state"], reply.get("done", [])) == ("blocked", []), event
         (why,) = ledger_step(reply)["why"]
         assert why.startswith("table: none -> connector_test.test_kafka; the table is gone")

@@ -24,7 +24,7 @@ ROLE = "AliyunKafkaMaxComputeUser1"
 LEAST = least_policy(ACCOUNT, "cn-hangzhou", ROLE, INSTANCE)
 PERMISSIONS = sorted({action for statement in LEAST["Statement"] for action in statement["Action"]})
 REMOVED = ["topics", "table", "grants", "role"]
-EVENT_STREAM = {"stream": "event_stream", "create_table": True}
+EVENT_STREAM: dict[str, Any] = {"stream": "event_stream", "create_table": True}
 
 
 @pytest.fixture

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kafka_maxcompute.ledger.operations import Operation, State
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
     from local_emulator.kafka.apache import ApacheBroker
 
 OFFSETS = "connect-offset-orders"
 
 
 def claim(name: str, partition: int, first: int, last: int) -> Claim:
-    offsets = {("orders-in", partition): ((first, last),)}
+    offsets: dict[TopicPartition, Intervals] = {("orders-in", partition): ((first, last),)}
     rows = last - first + 1
     return Claim(id=name, partition_value="x", blocks=(0,), rows=rows, offsets=offsets, generation=1)
 
@@ -171,7 +172,7 @@ def test_a_lost_ledger_begins_anew_with_every_topic_partition(around: Surroundin
 
 
 def test_status_says_what_the_ledger_has_and_what_went_wrong(around: Surrounding) -> None:
-    hole = [claim("c", 2, 2, 2), Settle(id="c"), claim("d", 3, 0, 1)]
+    hole: list[Operation] = [claim("c", 2, 2, 2), Settle(id="c"), claim("d", 3, 0, 1)]
     ledger(around, *WRITTEN, *hole)
     with around.cloud() as cloud:
         told = Status(connector="orders", state="failing", topic="orders-in", partition=3, error="no such table")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kafka_maxcompute.brokers.appending import Outcome
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
     from local_emulator.kafka.apache import ApacheBroker
     from local_emulator.kafka.broker import Broker
     from local_emulator.kafka.embedded import EmbeddedBroker
@@ -436,7 +437,7 @@ def test_what_the_ledger_has_written_is_not_taken_from_the_queue(topics: Topics)
     log = KafkaLog(topics.configuration, LEDGER)
     ledger, deadline = LogLedger(log), Deadline.after(SECONDS)
     ledger.append(Genesis(identity=Identity(connector="orders-sink", table="p.t", table_created=1)), deadline)
-    offsets = {(SOURCE, 2): ((7, 7),)}
+    offsets: dict[TopicPartition, Intervals] = {(SOURCE, 2): ((7, 7),)}
     claim = LedgerClaim(id="s", partition_value="pt", blocks=(0,), rows=1, offsets=offsets, generation=1)
     ledger.append(claim, deadline)
     ledger.append(Settle(id="s"), deadline)

@@ -484,6 +484,7 @@ def test_clients_are_not_recreated_in_the_middle_of_a_delivery(
 
     def refused_from_now_on(*given: Any) -> Any:
         connections = kept(*given)
+        assert connections is not None
         connections.login.refused = "a test says so"
         return connections
 

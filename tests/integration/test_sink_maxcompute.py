@@ -357,7 +357,7 @@ def test_the_emulator_refuses_what_no_calendar_has_and_no_bigint_is(
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "at DATETIME, day DATE"))
     given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}
     settings = Settings.from_mapping({name: v for name, v in given.items() if not name.startswith("alibaba")})
-    sessions = TunnelUploadSessions(Service(emulator.endpoint.removesuffix("/api"), PROJECT, KEYS), settings)
+    sessions = TunnelUploadSessions(Service(Vouched(emulator.endpoint.removesuffix("/api")), PROJECT, KEYS), settings)
     least = -(2**63) + 1
     for at, day, offset, taken in (
         (253_402_271_999_999, 2_932_896, 2**63 - 1, True),

@@ -61,7 +61,7 @@ def test_a_status_is_written_when_it_is_new_and_at_most_once_in_ten_seconds(
     broker: EmbeddedBroker, clock: list[float], write: Callable[[Status], None]
 ) -> None:
     def states() -> list[str]:
-        return [status.state for status in (latest([record], "orders").popitem()[1] for record in read(broker))]
+        return [status.state for record in read(broker) for status in latest([record], "orders").values()]
 
     write(RUNNING)
     assert states() == ["running"]

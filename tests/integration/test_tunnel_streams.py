@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.server import MaxComputeServer
 
-VALUES = [[1, "one"], [2, None], [3, "drei"]]
+VALUES: list[list[Any]] = [[1, "one"], [2, None], [3, "drei"]]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.server import MaxComputeServer
 
-ROWS = [["orders", 0, 10**12, "k1", '{"a": 1}'], ["orders", 5, 0, None, "中文 ✓"], ["", None, -1, "", None]]
+ROWS: list[list[Any]] = [
+    ["orders", 0, 10**12, "k1", '{"a": 1}'],
+    ["orders", 5, 0, None, "中文 ✓"],
+    ["", None, -1, "", None],
+]
 PT = "pt='11-17-2020 15:00'"
 
 
@@ -212,14 +216,15 @@ def refusal(odps: ODPS, method: str, table: Any, query: dict[str, object], **mor
 def test_what_isnt_there_is_refused_with_its_code(odps: ODPS) -> None:
     table, plain = make_table(odps, partitioned="pt STRING"), make_table(odps)
     session = tunnel_of(odps).create_upload_session(plain.name)
-    for query, expected in [
+    cases: list[tuple[dict[str, object], tuple[int, str]]] = [
         ({"uploads": 1}, (400, "MissingPartitionSpec")),
         ({"uploads": 1, "partition": "pt=no"}, (404, "NoSuchPartition")),
         ({"uploads": 1, "partition": "other=1"}, (400, "InvalidPartitionSpec")),
         ({"uploadid": "none"}, (404, "NoSuchUpload")),
         ({"uploadid": session.id}, (400, "InvalidResourceSpec")),
         ({"nothing": 1}, (405, "MethodNotAllowed")),
-    ]:
+    ]
+    for query, expected in cases:
         assert refusal(odps, "post", table, query) == expected
     assert refusal(odps, "post", plain, {"uploads": 1, "partition": "pt=1"}) == (400, "InvalidPartitionSpec")
     missing = type("Missing", (), {"name": "missing"})
@@ -232,7 +237,7 @@ def test_blocks_that_arent_sound_are_refused_and_not_kept(odps: ODPS) -> None:
     body = records(table, ROWS)
     wrong = bytearray(body)
     wrong[3] ^= 1  # a letter of the first text
-    for query, data, expected in [
+    cases: list[tuple[dict[str, object], bytes, tuple[int, str]]] = [
         ({"blockid": 0}, body[:-1], (400, "MalformedDataStream")),
         ({"blockid": 0}, body + b"more", (400, "MalformedDataStream")),
         ({"blockid": 0}, bytes(wrong), (400, "CorruptedDataStream")),
@@ -241,7 +246,8 @@ def test_blocks_that_arent_sound_are_refused_and_not_kept(odps: ODPS) -> None:
         ({"blockid": -1}, body, (400, "InvalidBlockID")),
         ({"blockid": 20000}, body, (400, "InvalidBlockID")),
         ({"blockid": "x"}, body, (400, "InvalidArgument")),
-    ]:
+    ]
+    for query, data, expected in cases:
         assert refusal(odps, "put", table, {"uploadid": session.id, **query}, data=data) == expected
     unknown = {"Content-Encoding": "br"}
     query = {"uploadid": session.id, "blockid": 0}

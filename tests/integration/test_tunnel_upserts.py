@@ -173,7 +173,9 @@ def test_keys_of_several_columns_and_types(owner: ODPS) -> None:
     at = datetime(2020, 11, 17, 6, 5, 4, 321000)  # noqa: DTZ001 - PyODPS takes and gives local times
     session = opened(owner, table)
     assert session.hash_keys == ["price", "n", "at", "id"]
-    rows = [[identity, at, number, Decimal("1.5000"), ["x", None]] for identity in ("名", "b") for number in (1, 2)]
+    rows: list[list[Any]] = [
+        [identity, at, number, Decimal("1.5000"), ["x", None]] for identity in ("名", "b") for number in (1, 2)
+    ]
     write(session, rows)
     write(session, [["b", at, 2, Decimal("1.5000"), None]])
     session.commit()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random as random_module
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.property.delivery_world import HOUR, World
@@ -18,8 +19,8 @@ from tests.property.source_topic import PARTITIONS, TOPIC, Kind, batch, placeles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tests.property.delivery_world import Delivery
     from tests.property.source_topic import Batch, SourceRecord
+    from tests.property.world_services import Delivery
 
 AT_ONCE = 3
 """Deliveries that are under way at a time."""
@@ -301,16 +302,15 @@ class Attack:
     def _step(self) -> str:
         """One worker goes on to some call, which may then fail or be its last."""
         random, world = self.random, self.world
-        worker = random.choice([*world.running, *world.operators])
-        go = world.operate if worker in world.operators else world.go
-        at = (lambda: worker.at) if worker in world.operators else (lambda: worker.worker.at)
+        ways = [(one.worker, partial(world.go, one)) for one in world.running]
+        worker, go = random.choice([*ways, *((one, partial(world.operate, one)) for one in world.operators)])
         target = self.focus if random.random() < 0.6 else random.choice(list(STEPS))
         wanted = random.choice([target, target, random.randrange(1, 12)])
         count = 0
-        while at() is not None and at() != wanted and count != wanted:
-            go(worker, self._fate_at(at()))
+        while worker.at is not None and wanted not in (worker.at, count):
+            go(self._fate_at(worker.at))
             count += 1
-        step = at()
+        step = worker.at
         if step is None:
             return "to its end"
         fate = self._fate_at(step)
@@ -318,7 +318,7 @@ class Attack:
             fate = self.fate if step == self.focus else random.choice(STEPS[step])
         if random.random() < 0.3:
             return f"{step}: stays before it"
-        go(worker, fate)
+        go(fate)
         return f"{step}: {fate.value}"
 
     def _overtake(self) -> str:

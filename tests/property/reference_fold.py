@@ -135,7 +135,7 @@ def _untold(
     behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
 ) -> dict[TopicPartition, int]:
     """What marks with a beginning don't vouch for, as the claim has offsets there and may be of another log."""
-    found = {}
+    found: dict[TopicPartition, int] = {}
     for place, offset in every(claim.offsets):
         mark, begins, later = marks.get(place), claim.begins.get(place), claim.marks.get(place)
         if mark is None or mark.since == 0:

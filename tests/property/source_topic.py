@@ -241,7 +241,7 @@ class SourceTopic:
         key: str | None = f"k{self.incarnation}-{number}-{offset}"
         value: str | None = f"v{self.incarnation}-{number}-{offset}{'+' * self.incarnation}"
         if kind is Kind.REPLACED:
-            value += "\ufffd"
+            value = f"{value}\ufffd"
         elif random.random() < 0.2:
             key = random.choice([None, ""])
         elif random.random() < 0.2:

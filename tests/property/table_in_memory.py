@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, _Held
     from kafka_maxcompute.offsets import TopicPartition
     from tests.property.source_topic import Id
 
@@ -152,7 +152,7 @@ class TableInMemory(InMemoryUploadSessions):
         self._held[session].status = SessionStatus.CLOSED
         self.rows += self.staged.get(session, [])
 
-    def _current(self, session: UploadSession):  # noqa: ANN202 # a type of its own
+    def _current(self, session: UploadSession) -> _Held:
         if session.id in self._forgotten:
             raise RefusedError(f"there is no session {session.id}", code="NoSuchUpload")
         return super()._current(session)

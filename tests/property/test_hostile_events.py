@@ -92,7 +92,7 @@ def test_what_raised_is_refused(event: bytes, told: str) -> None:
 
 
 def test_many_unknown_names_cost_little_and_are_not_all_named() -> None:
-    event = {f"field-{number}": 1 for number in range(20_000)} | {"action": "plan"}
+    event: dict[str, Any] = {f"field-{number}": 1 for number in range(20_000)} | {"action": "plan"}
     event["settings"] = {f"setting-{number}": 1 for number in range(20_000)}
     began = time.process_time()
     faults = outcome(json.dumps(event).encode())

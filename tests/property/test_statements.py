@@ -10,6 +10,7 @@ import ast
 import re
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlglot
@@ -21,6 +22,9 @@ from kafka_maxcompute.errors import ConfigurationError
 from kafka_maxcompute.maxcompute import column_type, sql
 from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.settings.names import MAXCOMPUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.quick
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +49,7 @@ RANGES = st.lists(
 TOKEN = re.compile(r"`RAM\$[0-9]+:role/[A-Za-z0-9.-]+`|[A-Za-z][A-Za-z0-9_]*|[,;]|(?P<space> )")
 
 
-def parsed(statement: sql.Statement) -> exp.Expression:
+def parsed(statement: sql.Statement) -> exp.Expr:
     """The one statement that this is to a parser."""
     (tree,) = sqlglot.parse(statement.text, read="hive")
     assert tree is not None
@@ -67,7 +71,7 @@ def words(statement: sql.Statement) -> list[str]:
     return found[:-1]
 
 
-def texts(tree: exp.Expression) -> list[str]:
+def texts(tree: exp.Expr) -> list[str]:
     return [node.this for node in tree.find_all(exp.Literal) if node.is_string]
 
 
@@ -149,14 +153,15 @@ def test_a_statement_of_access_control_names_the_user_and_object_that_were_given
     principal: str, name: str, privileges: list[str], kind: str
 ) -> None:
     listed = [word for privilege in privileges for word in (privilege, ",")][:-1]
-    for make, expected in (
+    cases: tuple[tuple[Callable[[], sql.Statement], list[str]], ...] = (
         (lambda: sql.grant(privileges, kind, name, principal), ["grant", *listed, "on", kind, name, "to", "user"]),
         (lambda: sql.revoke(privileges, kind, name, principal), ["revoke", *listed, "on", kind, name, "from", "user"]),
         (lambda: sql.add_user(principal), ["add", "user"]),
         (lambda: sql.remove_user(principal), ["remove", "user"]),
         (lambda: sql.grant_admin(principal), ["grant", "admin", "to"]),
         (lambda: sql.show_grants(principal), ["show", "grants", "for"]),
-    ):
+    )
+    for make, expected in cases:
         try:
             made = make()
         except ConfigurationError:

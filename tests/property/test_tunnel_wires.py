@@ -25,7 +25,7 @@ def joined(batches: list[pa.RecordBatch], like: pa.RecordBatch) -> pa.RecordBatc
 
 
 @given(tables(), st.booleans(), st.sampled_from(ENCODINGS))
-@settings(deadline=None, max_examples=3 * settings.default.max_examples)
+@settings(deadline=None, max_examples=3 * settings().max_examples)
 def test_rows_survive_both_wires_in_every_compression(
     table: tuple[tuple[Column, ...], pa.RecordBatch], arrow: bool, encoding: str
 ) -> None:
@@ -36,7 +36,7 @@ def test_rows_survive_both_wires_in_every_compression(
 
 
 @given(tables(FLAT))
-@settings(deadline=None, max_examples=2 * settings.default.max_examples)
+@settings(deadline=None, max_examples=2 * settings().max_examples)
 def test_the_kernels_write_the_bytes_that_the_row_writer_writes(
     table: tuple[tuple[Column, ...], pa.RecordBatch],
 ) -> None:
@@ -51,7 +51,7 @@ def test_the_kernels_write_the_bytes_that_the_row_writer_writes(
 
 # Of nested types the counts and the marks of null aren't covered by the service's checksums.
 @given(tables(FLAT, most_rows=8), st.booleans(), st.data())
-@settings(deadline=None, max_examples=3 * settings.default.max_examples)
+@settings(deadline=None, max_examples=3 * settings().max_examples)
 def test_a_body_cut_short_or_with_one_wrong_bit_is_refused(
     table: tuple[tuple[Column, ...], pa.RecordBatch], arrow: bool, data: st.DataObject
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_body_cut_short_or_with_one_wrong_bit_is_refused(
 
 
 @given(st.binary(max_size=200), st.sampled_from(ENCODINGS))
-@settings(deadline=None, max_examples=2 * settings.default.max_examples)
+@settings(deadline=None, max_examples=2 * settings().max_examples)
 def test_any_bytes_are_read_or_refused_in_the_services_words(body: bytes, encoding: str) -> None:
     columns = (Column("a", STRING), Column("b", BIGINT))
     for arrow in (False, True):

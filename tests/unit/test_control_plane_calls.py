@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_what_is_no_number_in_the_bounds(text: str) -> None:
 
 
 def test_lists_come_in_the_order_of_their_numbers() -> None:
-    parameters = {"Name.10": "c", "Name.2": "b", "Name.1": "a", "Name.x": "d", "Names.1": "e"}
+    parameters: dict[str, Any] = {"Name.10": "c", "Name.2": "b", "Name.1": "a", "Name.x": "d", "Names.1": "e"}
     assert call(**parameters).items("Name") == ["a", "b", "c"]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kafka_maxcompute.settings.settings import SETTINGS
 from local_emulator.__main__ import parser
 from tests import documents
 
@@ -41,7 +42,7 @@ def test_what_is_made_of_the_code_is_of_today(document: str) -> None:
 
 
 def test_the_tables_have_a_row_for_each() -> None:
-    assert text_of("docs/CONFIGURATION.md").count("\n| `CONNECTOR_") == len(documents.SETTINGS)
+    assert text_of("docs/CONFIGURATION.md").count("\n| `CONNECTOR_") == len(SETTINGS)
     assert {"batches", "rejected:<reason>", "commit", "ledger_pending"} < documents.metrics().keys()
 
 

@@ -11,7 +11,7 @@ import pytest
 from kafka_maxcompute.ledger import ledger as ledger_module
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Claim, Settle, Snapshot, cover, decode, encode
+from kafka_maxcompute.ledger.operations import Claim, Operation, Settle, Snapshot, cover, decode, encode
 from kafka_maxcompute.ledger.state import fold, taken
 from kafka_maxcompute.offsets import intervals
 from tests.deadlines import soon
@@ -89,7 +89,12 @@ def test_a_cold_start_decodes_nothing_that_a_snapshot_covers(monkeypatch: pytest
         ledger.read(soon())
         ledger.maintain(soon())
     decoded = list[bytes]()
-    monkeypatch.setattr(ledger_module, "decode", lambda value: decoded.append(value) or decode(value))
+
+    def noted(value: bytes) -> Operation:
+        decoded.append(value)
+        return decode(value)
+
+    monkeypatch.setattr(ledger_module, "decode", noted)
     assert LogLedger(log).read(soon()) == ledger.read(soon())
     values = [record.value for record in log.kept() if record.value is not None]
     first = next(offset for offset, value in enumerate(values) if cover(value) >= 0)

@@ -71,7 +71,7 @@ def test_released_offsets_are_free() -> None:
 
 @pytest.mark.parametrize("late", [Settle(id="s"), Release(id="s")])
 def test_what_was_released_or_settled_is_over(late: Operation) -> None:
-    before = (GENESIS, claim("s", 0, 9), Release(id="s"), claim("t", 5, 12))
+    before: tuple[Operation, ...] = (GENESIS, claim("s", 0, 9), Release(id="s"), claim("t", 5, 12))
     assert folded(*before, late).pending == folded(*before).pending
     assert settled(*before, late) == ()
     before = (GENESIS, claim("s", 0, 9), Settle(id="s"))

@@ -11,7 +11,7 @@ from kafka_maxcompute.errors import LedgerError, UnavailableError
 from kafka_maxcompute.ledger import ledger as ledger_module
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
-from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Settle, Snapshot, encode
+from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Operation, Settle, Snapshot, decode, encode
 from tests.deadlines import soon
 from tests.ledger_contract import CountedLog
 from tests.ledger_entries import GENESIS, NOW, PLACE, claim
@@ -19,11 +19,12 @@ from tests.sink_delivery import Hooked, Timed
 
 if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import Operation
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
 
 pytestmark = pytest.mark.quick
 
-THREE = {PLACE: ((0, 0), (2, 2), (4, 4))}
-TWO = {("returns", 0): ((0, 0),), ("returns", 1): ((3, 5),)}
+THREE: dict[TopicPartition, Intervals] = {PLACE: ((0, 0), (2, 2), (4, 4))}
+TWO: dict[TopicPartition, Intervals] = {("returns", 0): ((0, 0),), ("returns", 1): ((3, 5),)}
 
 
 @pytest.fixture
@@ -141,8 +142,12 @@ def test_a_warm_reader_decodes_a_snapshot_once(log: MemoryLog, monkeypatch: pyte
     state = ledger.read(soon(), through=ledger.append(claim("s", 0, 9), soon()))
     ledger.append(Snapshot(state=state), soon())
     decoded: list[bytes] = []
-    decode = ledger_module.decode
-    monkeypatch.setattr(ledger_module, "decode", lambda value: decoded.append(value) or decode(value))
+
+    def noted(value: bytes) -> Operation:
+        decoded.append(value)
+        return decode(value)
+
+    monkeypatch.setattr(ledger_module, "decode", noted)
     assert other.read(soon()).pending == state.pending
     assert decoded == [encode(Snapshot(state=state))]
 
@@ -167,7 +172,7 @@ def test_a_reader_that_cannot_read_anew_tries_again_and_says_why(
     def gone(*_: object) -> None:
         raise UnavailableError("the brokers are gone")
 
-    other._log = Hooked(log, {"start": gone})  # type: ignore[assignment] # the attack
+    other._log = Hooked(log, {"start": gone})  # the attack
     with pytest.raises(UnavailableError, match="the brokers are gone"):
         other.read(soon())
     assert "the ledger is read again: the log has another leader" in caplog.text

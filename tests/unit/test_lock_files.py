@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from tests.lock_files import ENVIRONMENTS, installed_requirements, pins, roots, unknown, unmet
+from tests.lock_files import ENVIRONMENTS, here, installed_requirements, pins, roots, unknown, unmet
 
 if TYPE_CHECKING:
     from tests.lock_files import Pin
@@ -64,11 +63,10 @@ def test_a_larger_lock_has_the_pins_of_the_smaller_one(lock: str, larger: str) -
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_without_any_one_of_its_pins_is_found(lock: str) -> None:
     entries = [entry for entry in re.split(r"^(?=\S)", text(lock), flags=re.MULTILINE) if entry]
-    here = default_environment()
-    removable = [entry for entry in entries if pins(entry)[0].applies(here)]
+    removable = [entry for entry in entries if pins(entry)[0].applies(here())]
     assert len(removable) > 10
     for removed in removable:
-        assert faults(lock, "".join(entry for entry in entries if entry != removed), [here]) != set(), removed
+        assert faults(lock, "".join(entry for entry in entries if entry != removed), [here()]) != set(), removed
 
 
 def test_a_lock_that_has_lost_its_extras_is_found() -> None:

@@ -41,7 +41,12 @@ class TestAnnouncements:
 
     def one(self, number: int = 0, *, before: int = 0, **changed: Any) -> Announcement:
         began = self.NOW - before
-        given = {"connector": "orders", "nonce": f"{number:032x}", "began": began, "until": began + 20_000}
+        given: dict[str, Any] = {
+            "connector": "orders",
+            "nonce": f"{number:032x}",
+            "began": began,
+            "until": began + 20_000,
+        }
         return Announcement(**(given | changed))
 
     def test_the_last_one_of_each_probe_counts_and_others_are_left_out(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,9 @@ from provisioning.resources.event_stream import EventStream
 from provisioning.resources.group import Group
 from provisioning.resources.topics import TopicState, own_topics
 from provisioning.step import Step
+
+if TYPE_CHECKING:
+    from provisioning.resource import AnyResource
 
 pytestmark = pytest.mark.quick
 
@@ -51,10 +54,8 @@ def asked(settings: dict[str, Any] | None = None, **event: Any) -> Request:
 
 
 SETTINGS_OF = request().settings
-CREATED = [
-    Step(resource, "create")
-    for resource in (*own_topics(SETTINGS_OF), Group("alikafka_x", "cn-hangzhou", SETTINGS_OF.group))
-]
+MADE: tuple[AnyResource, ...] = (*own_topics(SETTINGS_OF), Group("alikafka_x", "cn-hangzhou", SETTINGS_OF.group))
+CREATED = [Step(resource, "create") for resource in MADE]
 
 
 def function(settings: Settings, **changes: Any) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def test_who_does_not_hold_the_claim_releases_nothing() -> None:
 
 def test_a_letter_that_is_done_stays_so_in_whichever_order_its_notes_are_met() -> None:
     done = RedriveDone(letter=CLAIM.letter, id="a", partition=1, offset=8)
-    for notes in itertools.permutations([CLAIM, done, OTHER]):  # as after more topic-partitions were added
+    met: list[Note] = [CLAIM, done, OTHER]
+    for notes in itertools.permutations(met):  # as after more topic-partitions were added
         assert folded(*notes).done == {CLAIM.letter: done}
         assert folded(*notes).claims == {}
 

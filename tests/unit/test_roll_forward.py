@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kafka_maxcompute.ledger.operations import Pending
+    from kafka_maxcompute.offsets import Intervals, TopicPartition
 
 pytestmark = pytest.mark.quick
 
@@ -262,7 +263,7 @@ def test_rows_from_before_a_reset_prove_nothing(found: int) -> None:
 
 def test_letters_of_a_divert_are_written_from_the_log_by_whoever_finds_it() -> None:
     connector = Connector()
-    offsets = {ORDERS: ((1, 2),)}
+    offsets: dict[TopicPartition, Intervals] = {ORDERS: ((1, 2),)}
     divert = Divert(id="d", offsets=offsets, reasons={"unexpected-event": offsets}, generation=1)
     connector.ledger().append(divert, soon())
     (pending,) = connector.state.pending.values()
@@ -287,7 +288,7 @@ def test_letters_of_a_divert_are_written_from_the_log_by_whoever_finds_it() -> N
 )
 def test_letters_of_a_divert_take_nothing_from_another_log(found: Original, kept: bytes | None) -> None:
     connector = Connector()
-    offsets = {ORDERS: ((3, 3),)}
+    offsets: dict[TopicPartition, Intervals] = {ORDERS: ((3, 3),)}
     mark = Mark(3, marks.digest(Original(key=b"k", value=b"diverted", timestamp=5)))
     divert = Divert(
         id="d",
@@ -307,7 +308,7 @@ def test_letters_of_a_divert_take_nothing_from_another_log(found: Original, kept
 
 def test_a_divert_whose_letters_cannot_be_written_stays_pending() -> None:
     connector = Connector()
-    offsets = {ORDERS: ((1, 2),)}
+    offsets: dict[TopicPartition, Intervals] = {ORDERS: ((1, 2),)}
     connector.ledger().append(Divert(id="d", offsets=offsets, reasons={"x": offsets}, generation=1), soon())
     (pending,) = connector.state.pending.values()
     services = connector.services()

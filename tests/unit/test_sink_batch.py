@@ -99,7 +99,8 @@ def test_what_has_another_time_or_key_than_the_record_that_stays_is_no_repeat() 
 
 def test_of_an_event_that_is_no_record_only_another_time_is_seen() -> None:
     """Its key isn't known."""
-    later, bad = {"timestamp": HOUR_14 + 1}, {"value": []}
+    later: dict[str, Any] = {"timestamp": HOUR_14 + 1}
+    bad: dict[str, Any] = {"value": []}
     given = decoded(
         *(element(1), element(1, **bad), element(1, **bad, **later), element(1, **bad, **later)),
         *(element(2, **bad), element(2, **bad, key="other"), element(2, **bad, **later)),

@@ -12,6 +12,7 @@ from kafka_maxcompute.errors import MalformedBatchError
 from maxcompute_sink import decode as decode_module
 from maxcompute_sink.decode import MALFORMED, MOST_NAMED, UNEXPECTED, Decoded, Decoder
 from maxcompute_sink.elements import Coordinates
+from maxcompute_sink.records import JsonRecord
 from tests.kafka_events import HOUR_14, element, payload
 
 pytestmark = pytest.mark.quick
@@ -112,6 +113,7 @@ JSON_VALUES = [
 def test_json_values_stay_the_text_they_were(text: str, expected: bytes) -> None:
     batch = payload(element(1, value=0)).replace(b'"value": 0', b'"value":  ' + text.encode() + b" ")
     (record,) = Decoder("Json").decode(batch).records
+    assert isinstance(record, JsonRecord)
     assert bytes(record.value) == expected
 
 
@@ -231,6 +233,7 @@ def test_a_record_whose_time_is_no_number_is_set_aside_as_it_was_decoded() -> No
     decoded = decode(element(1, timestamp="5"), element(2, timestamp="yesterday"), element(3))
     assert [(record.offset, record.timestamp) for record in decoded.records] == [(1, 5), (3, HOUR_14)]
     (one,) = decoded.rejected
+    assert one.record is not None
     assert (one.record.offset, one.place, one.offset, one.timestamp) == (2, ("orders", 0), 2, None)
     assert one.error.message == "expected milliseconds since 1970 as a number or its digits, found other text"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 import pytest
@@ -279,7 +279,7 @@ def test_each_step_leaves_the_time_that_those_after_it_need() -> None:
     connector = Connector()
     left: dict[str, float] = {}
 
-    def note(name: str) -> Callable[..., None]:
+    def note(name: str) -> Callable[..., object]:
         return lambda *given: left.setdefault(name, next(one for one in given if isinstance(one, Deadline)).remaining())
 
     steps = {name: note(name) for name in ("open", "put_block", "look", "commit")}
@@ -296,10 +296,10 @@ def test_a_warm_worker_asks_three_times() -> None:
     calls: list[str] = []
     ledger = connector.ledger()
     log: dict[str, Callable[..., object]] = {
-        name: lambda *_, name=name: calls.append(name)  # type: ignore[misc] # mypy can't type such a lambda
+        name: lambda *_, name=name: calls.append(name)  # mypy can't type such a lambda
         for name in ("start", "end", "records", "append")
     }
-    ledger._log = Hooked(ledger._log, log)  # type: ignore[assignment] # it passes calls on
+    ledger._log = Hooked(ledger._log, log)  # it passes calls on
     line = connector.line(ledger=ledger)
     state = connector.deliver(batch(1), line).state
     for offset in range(2, 5):
@@ -388,7 +388,7 @@ def test_nothing_is_rolled_forward_by_what_another_table_has() -> None:
     connector.now += LIFE_SECONDS + MARGIN_SECONDS + 1
     elsewhere = Connector()
 
-    def other_table(*_: object) -> None:
+    def other_table(*_: object) -> NoReturn:
         raise LedgerError("another table")
 
     line = replace(connector.line(sessions=elsewhere.sessions), check=Check(other_table))

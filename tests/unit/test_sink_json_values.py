@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from maxcompute_sink import json_values
 from maxcompute_sink.decode import Decoder
+from maxcompute_sink.records import JsonRecord
 from tests.kafka_events import element, payload
 
 pytestmark = pytest.mark.quick
@@ -21,6 +22,7 @@ def stored(value: str, *, as_text: bool = False) -> str:
     """What becomes of a value's JSON text in an event."""
     one = json.dumps(element(1, value=0)).replace('"value": 0', f'"value": {value}')
     (record,) = Decoder("Json").decode(payload(one) if as_text else f"[{one}]".encode()).records
+    assert isinstance(record, JsonRecord)
     return bytes(record.value).decode()
 
 

@@ -74,7 +74,8 @@ def test_claims_are_read_back_to_the_end_unless_it_is_known_where_each_of_them_i
     minutes = payload(element(1), element(2, timestamp=HOUR_14 - 60_000))
     connector.deliver(minutes, connector.line(ledger=LogLedger(silent)))
     assert connector.visible == places(1, 2)
-    assert "lost_claims" not in connector.metrics.snapshot().get("counters", {})
+    found: dict[str, Any] = connector.metrics.snapshot()
+    assert "lost_claims" not in found.get("counters", {})
 
 
 @pytest.mark.parametrize("policy", ["continue", "stop"])

@@ -15,7 +15,7 @@ from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import WAVE, Delivered
 from maxcompute_sink.strangers import OLD_SECONDS
 from tests.kafka_events import HOUR_14, element, payload
-from tests.sink_delivery import ORDERS, Check, Connector, Hooked, KilledError, places
+from tests.sink_delivery import ORDERS, Check, Connector, Hooked, KilledError, Table, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def test_a_table_that_changed_is_counted_and_the_batch_is_written_all_the_same()
 
     hooks: dict[str, Callable[..., object]] = {"put_block": altered}
     line = connector.line(sessions=Hooked(connector.sessions, hooks))
-    line = replace(line, table=replace(line.table, renew=lambda: True))
+    line = replace(line, table=Table(line.table.prepare, renew=lambda: True))
     connector.deliver(batch(1, 2), line)
     assert connector.visible == places(1, 2)
     assert measured(connector)[0]["table_changes"] == 1

@@ -9,7 +9,7 @@ import pytest
 
 from kafka_maxcompute.settings import time_zone
 from maxcompute_sink.partition import ABSENT, ABSURD, Partitioned, Partitioner
-from maxcompute_sink.records import TextRecord
+from maxcompute_sink.records import AnyRecord, TextRecord
 from tests.kafka_events import HOUR_14
 
 pytestmark = pytest.mark.quick
@@ -25,7 +25,7 @@ def ms(text: str) -> int:
 
 
 def group(*times: int | None, window: str = "HOUR", names: str = "document", zone: str = "GMT 08:00") -> Partitioned:
-    records = [TextRecord("orders", 0, offset, time) for offset, time in enumerate(times)]
+    records: list[AnyRecord] = [TextRecord("orders", 0, offset, time) for offset, time in enumerate(times)]
     partitioner = Partitioner(window, names, time_zone.parse(zone))
     return partitioner.group(records, earliest=EARLIEST, latest=LATEST)
 

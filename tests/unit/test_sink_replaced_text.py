@@ -108,7 +108,9 @@ def delivered(found: Original, value_type: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("part", ["key", "value"])
 def test_latin_1_for_a_column_of_text_is_set_aside_with_its_reason(part: str) -> None:
-    sink = Sink({1: original(**{part: LATIN}), 2: original(**{part: TEXT.encode()})})
+    latin: dict[str, Any] = {part: LATIN}
+    text: dict[str, Any] = {part: TEXT.encode()}
+    sink = Sink({1: original(**latin), 2: original(**text)})
     others = {"key": "k", "value": "v"}
     found = sink.write(element(1, **others | {part: TEXT}), element(2, **others | {part: TEXT}), element(3))
     (bad,) = found.rejected

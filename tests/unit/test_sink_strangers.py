@@ -26,7 +26,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tries(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The claims that were tried without success, as the log has them."""
-    return [record.claim for record in caplog.records if "stays pending" in record.message]
+    return [vars(record)["claim"] for record in caplog.records if "stays pending" in record.message]
 
 
 def test_many_claims_that_cannot_be_ended_hold_up_a_cold_instance_for_one_budget(

@@ -102,7 +102,7 @@ def test_fields_may_come_in_any_order() -> None:
 
 def test_texts_that_hold_the_end_tag_are_read_whole() -> None:
     columns = columns_of("binary", "bigint")
-    rows = [[b"\x80\xc0\xff\x7f" * 3, 1], [b"a\x80\xc0\xff\x7f\x05b", None], [None, 3]]
+    rows: list[list[Any]] = [[b"\x80\xc0\xff\x7f" * 3, 1], [b"a\x80\xc0\xff\x7f\x05b", None], [None, 3]]
     assert decoded(b"".join(record_wire.encode([batch_of(columns, rows)], columns)), columns) == rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -16,6 +16,9 @@ from local_emulator.maxcompute.entities import Column
 from local_emulator.maxcompute.tunnel import record_wire
 from local_emulator.maxcompute.types import parse_type
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 pytestmark = pytest.mark.quick
 
 # From the sixteenth column on a tag has two bytes.
@@ -26,7 +29,7 @@ FLAT = TYPES[:6]
 def value_of(type_: str, chance: random.Random) -> Any:
     if chance.random() < 0.2:
         return None
-    return {
+    makers: dict[str, Callable[[], Any]] = {
         "bigint": lambda: chance.choice(
             [0, -1, chance.getrandbits(63), -chance.getrandbits(40), chance.getrandbits(7)]
         ),
@@ -37,7 +40,8 @@ def value_of(type_: str, chance: random.Random) -> Any:
         "boolean": lambda: chance.random() < 0.5,
         "array<string>": lambda: [chance.choice(["a", None]) for _ in range(chance.randrange(4))],
         "map<string,bigint>": lambda: {str(number): number or None for number in range(chance.randrange(4))},
-    }[type_]()
+    }
+    return makers[type_]()
 
 
 @pytest.mark.parametrize("types", [FLAT * 7, TYPES * 3, ["string"], ["bigint"]])
