@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]  # public, but not in __all__
+from confluent_kafka.admin import ConfigResource, ResourceType
 
 from local_emulator.kafka.broker import open_broker
 from local_emulator.kafka.consumer_group import committed_offsets

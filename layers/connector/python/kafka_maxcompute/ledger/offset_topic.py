@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined] # public, not marked so
+from confluent_kafka.admin import ConfigResource
 
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC, QUESTION_SECONDS

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-    from confluent_kafka.admin import AdminClient, TopicDescription  # type: ignore[attr-defined] # public, not marked so
+    from confluent_kafka.admin import AdminClient, TopicDescription
 
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers.login import LoginConsumer
