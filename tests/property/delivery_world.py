@@ -22,6 +22,7 @@ from kafka_maxcompute.ledger import gaps, identity, ledger, marks
 from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.ledger.operations import Divert, Reset
 from kafka_maxcompute.ledger.roll_forward import Services
+from kafka_maxcompute.ledger.state import has_id
 from kafka_maxcompute.maxcompute.row_counts import MemoryRowCounts
 from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.settings.settings import Settings
@@ -256,16 +257,20 @@ class World:
             if delivery.looks:
                 instance.later = {}
                 state = instance.ledger.read(deadline)
-                found = marks.advanced(state, covered, originals, deadline)
-                instance.later = {(state.generation, place): mark for place, mark in found.items()}
-            own = marks.confirmed(state, covered, known, originals, deadline)
+            else:
+                covered = {place: held for place, held in covered.items() if not has_id(state, place)}
+            told = marks.advanced(state, covered, known, originals, deadline)
+            instance.later |= {(state.generation, place): mark for place, mark in told.items() if has_id(state, place)}
+            told |= marks.confirmed(state, covered, known, originals, deadline)
             if delivery.looks:
-                left = {place: held for place, held in covered.items() if place not in found and place not in own}
+                left = {place: held for place, held in covered.items() if place not in told}
                 begun = marks.anew(state, left, known, originals, deadline)
         except ConnectorError:
+            if any(not has_id(state, place) for place in covered):
+                raise
             return instance.later
         self.begun_anew += len(begun)
-        return {**instance.later, **{(state.generation, place): mark for place, mark in (own | begun).items()}}
+        return {**instance.later, **{(state.generation, place): mark for place, mark in (told | begun).items()}}
 
     def _keep_up(self, delivery: Delivery, services: Services, done: Delivered, deadline: Deadline) -> None:
         """What `Upkeep` does after a batch; nothing fails for want of it."""

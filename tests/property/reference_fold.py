@@ -33,6 +33,7 @@ class Truth:
     reset: str = ""
     marks: Mapping[TopicPartition, Mark] = field(default_factory=dict)
     behind: Mapping[TopicPartition, int] = field(default_factory=dict)
+    identified: frozenset[str] = frozenset()
 
     @property
     def taken(self) -> frozenset[At]:
@@ -92,8 +93,8 @@ def every(offsets: Offsets) -> frozenset[At]:
 
 def _after(truth: Truth, operation: Operation | None) -> Truth:
     match operation:
-        case Genesis():
-            return replace(truth, generation=truth.generation or 1)
+        case Genesis() if not truth.generation:
+            return replace(truth, generation=1, identified=frozenset(operation.identity.topics))
         case Claim() | Divert() if operation.generation == truth.generation and operation.id not in truth.pending:
             if not every(operation.offsets) & truth.taken:
                 return replace(truth, pending={**truth.pending, operation.id: operation})
@@ -119,7 +120,7 @@ def _ended(truth: Truth, operation: Settle | Release) -> Truth:
         truth,
         pending=pending,
         marks=marks,
-        behind={**kept, **_untold(kept, marks, claim)},
+        behind={**kept, **_untold(truth, kept, marks, claim)},
         settled=truth.settled | every(claim.offsets),
         timestamps={**truth.timestamps, **highest},
     )
@@ -132,13 +133,16 @@ def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
 
 
 def _untold(
-    behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
+    truth: Truth, behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
 ) -> dict[TopicPartition, int]:
-    """What marks with a beginning don't vouch for, as the claim has offsets there and may be of another log."""
+    """What marks don't vouch for, as the claim has offsets there and may be of another log.
+
+    A mark for all is a proof besides the topic's id, if there is one.
+    """
     found: dict[TopicPartition, int] = {}
     for place, offset in every(claim.offsets):
         mark, begins, later = marks.get(place), claim.begins.get(place), claim.marks.get(place)
-        if mark is None or mark.since == 0:
+        if mark is None or (mark.since == 0 and place[0] in truth.identified):
             continue
         is_told = begins == mark if begins else later is not None and later.since == mark.since
         if not is_told and offset >= mark.since:
@@ -181,5 +185,10 @@ def _begun(truth: Truth, reset: Reset) -> Truth:
         starts={**truth.starts, **reset.starts},
         reset=reset.id,
         marks=marks,
-        behind={place: first for place, first in truth.behind.items() if place in marks and marks[place].since},
+        behind={
+            place: first
+            for place, first in truth.behind.items()
+            if place not in reset.starts and place not in reset.marks
+        },
+        identified=frozenset(reset.identity.topics),
     )

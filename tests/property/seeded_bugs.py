@@ -60,7 +60,7 @@ MARKING = {
         "if True:",
     ),
     "a mark moved into another log": Change(
-        marks.advanced, "if same and offset > mark.offset:", "if offset > mark.offset:"
+        marks._holds, "mark.offset in logged and digest(logged[mark.offset]) == mark.digest", "mark.offset in logged"
     ),
     "a mark of another log kept by a reset": Change(
         state._begun, "{**_others(state.marks, starts), **reset.marks}", "{**reset.marks, **state.marks}"
@@ -73,7 +73,7 @@ MARKING = {
         state._vouches, "return all(last < mark.since for last in held)", "return True"
     ),
     "a mark that vouches for claims that don't tell it": Change(
-        state._behind, "if 0 < since <= last and not _tells", "if False and not _tells"
+        state._behind, "mark.since <= last and not _tells", "False and not _tells"
     ),
 }
 READING = {

@@ -101,3 +101,45 @@ def test_one_that_is_pending_as_the_first_mark_begins(world: Small) -> None:
     assert world.deliver(world.batch(5, 6)) is None
     world.finish(held)
     assert isinstance(world.deliver(world.batch(0, 1, 2)), LedgerError)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_one_that_is_claimed_after_the_first_claim_of_the_new_topic(world: Small, looks: bool) -> None:
+    under_way = world.batch(8, 9, 10)
+    world.recreate()
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    assert world.truth.marks[PLACE].since == 0
+    assert world.deliver(under_way, looks=looks) is None
+    assert isinstance(world.deliver(world.batch(8, 9, 10)), LedgerError)
+    # What is claimed behind it is known again.
+    assert world.deliver(world.batch(11, 12), looks=looks) is None
+    assert world.deliver(world.batch(11, 12, 13), looks=looks) is None
+
+
+def test_one_that_has_records_of_both(world: Small) -> None:
+    old = world.batch(8, 9, 10)
+    world.recreate()
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    both = batch(random.Random(1), [*old.records, *world.batch(11, 12).records])  # noqa: S311
+    assert world.deliver(both) is None
+    assert isinstance(world.deliver(world.batch(8, 9, 10)), LedgerError)
+
+
+def test_one_that_is_claimed_after_a_reset(world: Small) -> None:
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    under_way = world.batch(8, 9, 10)
+    world.recreate()
+    operator = world.reset({PLACE: 0})
+    while not operator.ended:
+        world.operate(operator)
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    assert world.deliver(under_way) is None
+    assert isinstance(world.deliver(world.batch(8, 9, 10)), LedgerError)
+
+
+def test_each_batch_after_the_first_claim_of_a_topic_is_vouched_for(world: Small) -> None:
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    assert world.deliver(world.batch(3, 4, 5)) is None
+    assert world.deliver(world.batch(9, 10), looks=True) is None
+    assert world.deliver(world.batch(6, 7, 8)) is None
+    assert world.deliver(world.batch(*range(12))) is None

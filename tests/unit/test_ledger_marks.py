@@ -14,6 +14,7 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.errors import NowhereError, UnavailableError
 from kafka_maxcompute.ledger import marks
+from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.operations import Mark, Settle, State
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
@@ -83,11 +84,12 @@ class TestBeginnings:
         assert self.begun(folded(GENESIS), log_of([3, 7])) == {PLACE: Mark(7, marks.digest(record(7)))}
         assert self.begun(folded(GENESIS), log_of(range(40)), last=30) == {PLACE: Mark(30, marks.digest(record(30)))}
 
-    def test_it_is_looked_for_in_the_last_sixteen_offsets(self) -> None:
+    def test_it_is_looked_for_in_the_first_and_last_sixteen_offsets(self) -> None:
         assert self.begun(folded(GENESIS), log_of([15]), last=30) == {PLACE: Mark(15, marks.digest(record(15)))}
-        assert self.begun(folded(GENESIS), log_of([14]), last=30) == {}
+        assert self.begun(folded(GENESIS), log_of([15]), last=31) == {PLACE: Mark(15, marks.digest(record(15)))}
+        assert self.begun(folded(GENESIS), log_of([16]), last=32) == {}
         assert self.begun(folded(GENESIS), log_of([0]), last=15) == {PLACE: Mark(0, marks.digest(record(0)))}
-        assert self.begun(folded(GENESIS), log_of([0]), last=16) == {}
+        assert self.begun(folded(GENESIS), log_of([0]), last=16) == {PLACE: Mark(0, marks.digest(record(0)))}
 
     def test_none_in_a_log_of_other_records(self, caplog: pytest.LogCaptureFixture) -> None:
         log = {(PLACE, offset): replace(one, timestamp=5) for (_, offset), one in log_of(range(10)).items()}
@@ -107,6 +109,8 @@ class TestBeginnings:
         # One of them tells that the batch isn't of this log, or not all of it.
         assert self.begun(folded(GENESIS), log_of(range(10)) | log_of([4], value=b"other")) == {}
         assert self.begun(folded(GENESIS), log_of(range(10)) | log_of([9], value=b"other")) == {}
+        # The records of the former topic come first.
+        assert self.begun(folded(GENESIS), log_of(range(40)) | log_of([2], value=b"other"), last=39) == {}
         untold = {PLACE: ((0, 9),)}, lambda *_: None, Timely(log_of(range(10))), soon()
         assert marks.beginnings(folded(GENESIS), *untold).keys() == {PLACE}
 
@@ -134,6 +138,22 @@ class TestBeginnings:
         assert self.begun(folded(*claimed, Settle(id="s")), log_of(range(40))) == {}
         assert self.begun(folded(GENESIS, claim("s", 20, 29), Settle(id="s")), log_of(range(40))) == {}
 
+    def test_the_one_that_a_pending_claim_begins_if_the_batch_is_of_its_log(self) -> None:
+        begun = Mark(15, marks.digest(record(15)))
+        pending = structs.replace(claim("p", 10, 19), begins={PLACE: begun})
+        later = structs.replace(claim("q", 30, 39), begins={PLACE: Mark(39, "of another log")})
+        state, there = folded(GENESIS, pending, later), log_of(range(60))
+
+        def begun_by(log: Found, *offsets: tuple[int, int]) -> dict[TopicPartition, Mark]:
+            return marks.beginnings(state, {PLACE: offsets}, known, Timely(log), soon())
+
+        assert begun_by(there, (0, 9)) == begun_by(there, (40, 49)) == {PLACE: begun}
+        assert begun_by(log_of([0, 9, 15]), (0, 9)) == {PLACE: begun}
+        assert begun_by(log_of(range(15)), (0, 9)) == {}
+        assert begun_by(log_of([0, 15]), (0, 59)) == begun_by(log_of([15, 59]), (16, 59)) == {}
+        assert begun_by(there | log_of([15], value=b"other"), (0, 9)) == {}
+        assert begun_by(there | log_of([3], value=b"other"), (0, 9)) == {}
+
     def test_one_after_a_reset(self) -> None:
         assert PLACE in self.begun(folded(GENESIS, reset(start=5)), log_of(range(10)))
 
@@ -158,9 +178,12 @@ class TestLaterMarks:
         marks={PLACE: Mark(9, marks.digest(record(9)))},
     )
 
-    def advanced(self, log: Found, state: State = MARKED) -> dict[TopicPartition, Mark]:
-        offsets = {PLACE: ((10, 19),), OTHER: ((0, 9),)}
-        return marks.advanced(state, offsets, Timely(log), soon())
+    UNIDENTIFIED = structs.replace(MARKED, identity=genesis("orders", "p.t", 1, {}).identity)
+
+    def advanced(
+        self, log: Found, state: State = MARKED, offsets: Intervals = ((10, 19),)
+    ) -> dict[TopicPartition, Mark]:
+        return marks.advanced(state, {PLACE: offsets, OTHER: ((0, 9),)}, known, Timely(log), soon())
 
     def test_a_record_of_the_same_log(self) -> None:
         assert self.advanced(log_of(range(25))) == {PLACE: Mark(19, marks.digest(record(19)))}
@@ -181,10 +204,29 @@ class TestLaterMarks:
         begun = structs.replace(self.MARKED, marks={PLACE: Mark(9, marks.digest(record(9)), 5)})
         assert self.advanced(log_of(range(25)), begun) == {}
 
+    @pytest.mark.parametrize("state", [MARKED, UNIDENTIFIED])
+    @pytest.mark.parametrize("other", [30, 45, 84, 99])
+    def test_none_if_a_record_at_either_end_of_the_batch_is_another_one(self, state: State, other: int) -> None:
+        there = log_of(range(100))
+        assert self.advanced(there, state, ((30, 99),)) == {PLACE: Mark(99, marks.digest(record(99)))}
+        assert self.advanced(there | log_of([other], value=b"other"), state, ((30, 99),)) == {}
+
+    def test_none_if_the_log_has_nothing_at_one_end_of_the_batch(self) -> None:
+        last = {PLACE: Mark(99, marks.digest(record(99)))}
+        assert self.advanced(log_of([9, *range(84, 100)]), offsets=((30, 99),)) == {}
+        assert self.advanced(log_of([9, *range(30, 46)]), offsets=((30, 99),)) == {}
+        assert self.advanced(log_of([9, 45, 99]), offsets=((30, 99),)) == last
+        assert self.advanced(log_of([9, 46, 99]), offsets=((30, 99),)) == {}
+
+    def test_a_batch_before_the_mark_tells_it_as_it_is_if_the_ledger_has_no_id(self) -> None:
+        assert self.advanced(log_of(range(25)), self.UNIDENTIFIED, ((2, 5),)) == self.UNIDENTIFIED.marks
+        assert self.advanced(log_of(range(25)), self.UNIDENTIFIED, ((0, 9),)) == self.UNIDENTIFIED.marks
+        assert self.advanced(log_of(range(25)) | log_of([4], value=b"w"), self.UNIDENTIFIED, ((2, 5),)) == {}
+
     def test_none_that_is_earlier(self) -> None:
         originals = Timely(log_of(range(25)))
         for last in (5, 9):
-            assert marks.advanced(self.MARKED, {PLACE: ((0, last),)}, originals, soon()) == {}
+            assert marks.advanced(self.MARKED, {PLACE: ((0, last),)}, known, originals, soon()) == {}
         assert originals.reads == 0
         assert self.advanced(log_of([9])) == {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kafka_maxcompute.ledger.identity import identity
 from kafka_maxcompute.ledger.operations import Mark, State
 from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
 from maxcompute_sink.blocks import Block, Coverage
@@ -16,17 +17,29 @@ pytestmark = pytest.mark.quick
 
 
 def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
-    state = State(generation=2, marks={ORDERS: Mark(3, "old")})
-    later = {(1, ORDERS): Mark(9, "before"), (2, ("orders", 1)): Mark(9, "of none")}
-    assert Claiming.of(state, later, {}).marks == {}
+    state = State(generation=2, marks={ORDERS: Mark(3, "old")}, identity=identity("c", "p.t", 1, {"orders": "id"}))
+    assert Claiming.of(state, {(1, ORDERS): Mark(9, "before")}, {}).marks == {}
     assert Claiming.of(state, {(2, ORDERS): Mark(9, "new")}, {}).marks == {ORDERS: Mark(9, "new")}
     assert Claiming.of(state, {(2, ORDERS): Mark(3, "same")}, {}).marks == {}
+
+
+def test_a_mark_is_told_even_if_it_has_not_moved_if_the_ledger_has_no_id() -> None:
+    state = State(generation=2, marks={ORDERS: Mark(3, "old")}, identity=identity("c", "p.t", 1, {"others": "id"}))
+    assert Claiming.of(state, {(2, ORDERS): Mark(3, "old")}, {}).marks == {ORDERS: Mark(3, "old")}
+
+
+def test_a_mark_that_the_state_does_not_know_yet_is_told() -> None:
+    """The later marks were read with a newer state: by now, the claim that begins the mark is settled."""
+    begun, moved = Mark(3, "begun"), Mark(9, "moved")
+    told = Claiming.of(State(generation=2), {(2, ORDERS): moved}, {ORDERS: begun, ("orders", 1): begun})
+    assert (told.begins, told.marks) == ({("orders", 1): begun}, {ORDERS: moved})
 
 
 def test_a_mark_that_begins_names_the_one_that_it_replaces() -> None:
     again, before = Mark(9, "new", 5), Mark(3, "old")
     told = Claiming.of(State(generation=2), {(2, ORDERS): again}, {})
     assert (told.begins, told.marks) == ({ORDERS: again}, {})
+    assert Claiming.of(State(generation=2), {(2, ORDERS): Mark(9, "new", 1)}, {}).begins == {ORDERS: Mark(9, "new", 1)}
     told = Claiming.of(State(generation=2, marks={ORDERS: before}), {(2, ORDERS): again}, {})
     assert (told.begins, told.marks) == ({ORDERS: again}, {ORDERS: before})
     # One that moved has the beginning of the one before.
@@ -42,7 +55,6 @@ def test_a_mark_with_a_beginning_is_told_even_if_it_has_not_moved() -> None:
     for known, told in ((mark, mark), (mark, moved), (moved, mark)):
         claiming = Claiming.of(State(generation=2, marks={ORDERS: known}), {(2, ORDERS): told}, {})
         assert (claiming.begins, claiming.marks) == ({}, {ORDERS: told})
-    assert Claiming.of(State(generation=2, marks={ORDERS: Mark(9, "m")}), {(2, ORDERS): Mark(9, "m")}, {}).marks == {}
 
 
 def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times() -> None:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.ledger.operations import Claim, Divert, Mark
+from kafka_maxcompute.ledger.state import has_id
+from kafka_maxcompute.offsets import TopicPartition
 from maxcompute_sink import batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kafka_maxcompute.ledger.marks import Later
-    from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.offsets import Offsets, TopicPartition
+    from kafka_maxcompute.ledger.operations import State
+    from kafka_maxcompute.offsets import Offsets
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Staged
-
-_NONE = Mark(-1, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,21 @@ class Claiming:
         """With marks that begin topic-partitions, and those of `later` that are news to the state.
 
         A later one that vouches since another offset isn't of the state's log for sure: it begins the topic-partition,
-        or replaces the mark that is named with it. One with a `since` is told even if it hasn't moved.
+        or replaces the mark that is named with it. If nothing else tells the topic-partition's log, a mark is told even
+        if it hasn't moved. A state can be older than the one with whose marks the later ones were read.
         """
         told = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
-        known = {where: state.marks[where] for where in told if where in state.marks}
-        new = {where: mark for where, mark in told.items() if mark.since > known.get(where, _NONE).since}
-        marks = {
-            where: mark if where in new else told[where]
-            for where, mark in known.items()
-            if told[where].offset > mark.offset or told[where].since
-        }
-        return cls(state.generation, {**new, **begins}, marks)
+        begun, marks = dict(begins), dict[TopicPartition, Mark]()
+        for where, mark in told.items():
+            known = state.marks.get(where)
+            if mark.since > (known.since if known else 0):
+                begun[where] = mark
+                if known is not None:
+                    marks[where] = known
+            elif known is None or mark.offset > known.offset or mark.since or not has_id(state, where):
+                marks[where] = mark
+                begun.pop(where, None)
+        return cls(state.generation, begun, marks)
 
     def claim(self, staged: Staged) -> Claim:
         """The claim of a staged block."""

@@ -16,7 +16,7 @@ from kafka_maxcompute.brokers.status_topic import Status
 from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import marks, source_topics
 from kafka_maxcompute.ledger.gaps import Gaps
-from kafka_maxcompute.ledger.state import is_claimed
+from kafka_maxcompute.ledger.state import has_id, is_claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -57,35 +57,36 @@ class Upkeep:
         """Later marks for the claims of a batch, read now if that is due, and marks for what has none.
 
         They are read before the claim, so that the first batch of an instance brings its marks with it: an instance of
-        a topic with few records often has no second one. Marks with a `since` are read for each batch if the ledger has
-        no topic id, for they vouch only for batches that tell them. A failure is none of the batch's.
+        a topic with few records often has no second one. Of topics whose id the ledger doesn't have, they are read for
+        each batch, because marks vouch only for batches that tell them then: a failure to read them fails the batch.
         """
         now = self._clock()
-        claimed = {at: found for at, found in covered.items() if at in state.marks or is_claimed(state, at)}
+        unsure = {at: found for at, found in covered.items() if not has_id(state, at)}
         try:
-            if claimed and (self._read_marks is None or now - self._read_marks >= LOOK_SECONDS):
-                self._read_marks, self._later = now, {}
-                return self._read_later(claimed, known, deadline.within(SECONDS))
-            identified = state.identity.topics if state.identity else {}
-            unsure = {at: found for at, found in claimed.items() if at[0] not in identified}
-            told = marks.confirmed(state, unsure, known, self._connections.originals, deadline.within(SECONDS))
-            return {**self._later, **{(state.generation, where): mark for where, mark in told.items()}}
+            if self._read_marks is None or now - self._read_marks >= LOOK_SECONDS:
+                claimed = {at: found for at, found in covered.items() if at in state.marks or is_claimed(state, at)}
+                if claimed and self._connections.ledger is not None:
+                    self._read_marks, self._later = now, {}
+                    # Read again, for others may have claimed more, and moved the marks.
+                    state = self._connections.ledger.read(deadline.within(SECONDS))
+                    return self._read_later(state, covered, known, deadline.within(SECONDS), is_due=True)
+            return self._read_later(state, unsure, known, deadline.within(SECONDS), is_due=False)
         except (BatchError, KafkaException) as error:
+            if unsure:
+                raise
             _log.warning("no later marks are read now: %s", error)
         return self._later
 
-    def _read_later(self, covered: Offsets, known: Known, deadline: Deadline) -> Later:
-        """Later marks, which are kept for the next batches as well, and those that only this batch may tell."""
-        if self._connections.ledger is None:
-            return {}
-        # Read again, for others may have claimed more, and moved the marks.
-        state, originals = self._connections.ledger.read(deadline), self._connections.originals
-        moved = marks.advanced(state, covered, originals, deadline)
-        self._later = {(state.generation, where): mark for where, mark in moved.items()}
-        own = marks.confirmed(state, covered, known, originals, deadline)
-        left = {where: found for where, found in covered.items() if where not in moved and where not in own}
-        own |= marks.anew(state, left, known, originals, deadline)
-        return {**self._later, **{(state.generation, where): mark for where, mark in own.items()}}
+    def _read_later(self, state: State, covered: Offsets, known: Known, deadline: Deadline, *, is_due: bool) -> Later:
+        """Later marks; those of topics whose id the ledger has are kept for the next batches as well."""
+        originals = self._connections.originals
+        told = marks.advanced(state, covered, known, originals, deadline)
+        self._later |= {(state.generation, at): mark for at, mark in told.items() if has_id(state, at)}
+        told |= marks.confirmed(state, covered, known, originals, deadline)
+        if is_due:
+            left = {where: found for where, found in covered.items() if where not in told}
+            told |= marks.anew(state, left, known, originals, deadline)
+        return {**self._later, **{(state.generation, where): mark for where, mark in told.items()}}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Tell the status of the batch's topic-partitions; keep the ledger short where there is one."""

@@ -11,7 +11,10 @@ read together with the mark before: both are in one log then.
 A topic-partition that has claims and no mark, or whose marked record is gone, gets one by a batch of which the log has
 every record, as delivered. Such a mark vouches only for offsets behind all that was taken until then (`since`): whether
 that is of the same log, nothing tells. Nor does it vouch for a later claim that doesn't tell it: a batch of the log
-before can still be under way. So each batch is compared with the log as long as a mark has a `since`.
+before can still be under way.
+
+A batch of the log before can be claimed after any mark began. The topic's id tells it; where the ledger has none, the
+batch is compared with the log before it's claimed, and its claims tell the mark if they are of the mark's log.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import hashlib
 import logging
 import re
 from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,11 +35,11 @@ from kafka_maxcompute.brokers import originals as logs
 from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
 from kafka_maxcompute.errors import NowhereError
 from kafka_maxcompute.ledger.operations import Mark
-from kafka_maxcompute.ledger.state import is_claimed, taken
-from kafka_maxcompute.offsets import difference, intervals, union, within
+from kafka_maxcompute.ledger.state import has_id, is_claimed, taken
+from kafka_maxcompute.offsets import contains, difference, intervals, union, within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers.originals import Found, Original, Originals
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 12
 """Kept of a SHA-256: two different records are taken for one in 1 of 2^96 cases."""
 TAIL = 16
-"""Offsets from a log's end or a batch's end back in which a record for a mark is looked for."""
+"""Offsets at a log's end, or at each end of a batch, in which a record for a mark is looked for."""
 
 Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
 """Later marks of topic-partitions, by the generation in which they were found and the topic-partition."""
@@ -92,45 +96,60 @@ def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadlin
 def beginnings(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Marks for the topic-partitions of a batch of which nothing is claimed yet: its last records, out of the logs.
+    """Marks for the topic-partitions of a batch of which nothing is claimed yet: its last record that the log has.
 
-    `known` is what the delivery has of its records. A log that holds another record there gives no mark: the delivery's
-    records aren't of this log. Raises what the read raises, but not for topic-partitions that aren't there.
+    If a claim that is pending begins one already, it's that one, if the batch is of its log. `known` is what the
+    delivery has of its records. A log that holds another record there gives no mark: the delivery's records aren't of
+    this log. Raises what the read raises, but not for topic-partitions that aren't there.
     """
-    marked = set(state.marks).union(*(pending.operation.begins for pending in state.pending.values()))
-    fresh = [where for where in covered if where not in marked and not is_claimed(state, where)]
-    wanted = {where: _tail(covered[where]) for where in fresh}
-    found, _ = present(originals, wanted, deadline)
-    strange = {where for (where, offset), record in found.items() if not _can_be(record, known(where, offset))}
-    for topic, number in sorted(strange):
-        fields = {"topic": topic, "partition": number}
-        _log.error(
-            "the log has records of other times, keys or values than those delivered, so it gets no mark", extra=fields
-        )
-    # Rising, so that the last record of each is the one that stays.
-    return {at[0]: Mark(at[1], digest(found[at])) for at in sorted(found) if at[0] not in strange}
-
-
-def advanced(state: State, covered: Offsets, originals: Originals, deadline: Deadline) -> dict[TopicPartition, Mark]:
-    """Later marks for the topic-partitions of a batch that is to be claimed: its last records, read with the marks.
-
-    Of marks that vouch for all. Raises what the read raises, but not for topic-partitions that aren't there.
-    """
+    begun = {at: mark for pending in reversed(state.pending.values()) for at, mark in pending.operation.begins.items()}
+    fresh = [where for where in covered if where not in state.marks and not is_claimed(state, where)]
     wanted = {
-        where: (*_one(mark.offset), *_tail(offsets))
-        for where, offsets in covered.items()
-        if (mark := state.marks.get(where)) and not mark.since and offsets[-1][1] > mark.offset
+        where: union(_ends(covered[where]), _one(begun[where].offset) if where in begun else ()) for where in fresh
     }
-    found, _ = present(originals, wanted, deadline)
+    logged = _logged(originals, wanted, deadline)
+    told: dict[TopicPartition, Mark] = {}
+    for where, records in logged.items():
+        mark = begun.get(where)
+        if any(not _can_be(record, known(where, offset)) for offset, record in records.items()):
+            fields = {"topic": where[0], "partition": where[1]}
+            _log.error(
+                "the log has records of other times, keys or values than those delivered, so it gets no mark",
+                extra=fields,
+            )
+        elif mark is None:
+            told[where] = Mark(max(records), digest(records[max(records)]))
+        elif _holds(records, mark) and _has_ends(records, covered[where]):
+            told[where] = mark
+    return told
+
+
+def advanced(
+    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, Mark]:
+    """The marks that vouch for all and are of the same log as a batch that is to be claimed, moved to its last record.
+
+    The log has the marked record, and the batch's first and last records as they were delivered: if a batch has records
+    of two logs, those of the earlier one come first. `known` is what the delivery has of its records. Raises what the
+    read raises, but not for topic-partitions that aren't there.
+    """
+    sure = {
+        where: mark
+        for where, mark in state.marks.items()
+        if where in covered and not mark.since and (covered[where][-1][1] > mark.offset or not has_id(state, where))
+    }
+    wanted = {where: union(_one(mark.offset), _ends(covered[where])) for where, mark in sure.items()}
     moved: dict[TopicPartition, Mark] = {}
-    for where, offset in sorted(found):
-        record, mark = found[where, offset], state.marks[where]
-        before = found.get((where, mark.offset))
-        same = before is not None and digest(before) == mark.digest
-        if same and offset > mark.offset:
-            moved[where] = Mark(offset, digest(record))
-        elif not same and before is not None:
+    for where, records in _logged(originals, wanted, deadline).items():
+        mark = sure[where]
+        if mark.offset in records and not _holds(records, mark):
             _log.error("a source topic's log isn't the ledger's", extra={"topic": where[0], "partition": where[1]})
+        elif (
+            _holds(records, mark)
+            and _has_ends(records, covered[where])
+            and all(_can_be(record, known(where, offset)) for offset, record in records.items())
+        ):
+            moved[where] = Mark(max(records), digest(records[max(records)]))
     return moved
 
 
@@ -140,16 +159,16 @@ def confirmed(
     """Marks with a `since` that a batch may tell, for the log has the marked record and all of the batch from there on.
 
     They may be told only with the claims of this batch, and move to its last record. `known` is what the delivery has
-    of its records. Raises what the reads raise.
+    of its records. Raises what the reads raise, but not for topic-partitions that aren't there.
     """
     told: dict[TopicPartition, Mark] = {}
     for where, offsets in covered.items():
         mark = state.marks.get(where)
         if mark is None or not 0 < mark.since <= offsets[-1][1]:
             continue
-        last, equal, moved = offsets[-1][1], [], mark
+        last, equal, moved = offsets[-1][1], list[int](), mark
         wanted = union(_one(mark.offset), within(offsets, mark.since, last))
-        for _, offset, record in originals.stream({where: wanted}, deadline):
+        for offset, record in _streamed(where, wanted, originals, deadline):
             if digest(record) == mark.digest if offset == mark.offset else _is_equal(record, known(where, offset)):
                 equal.append(offset)
             if offset == last > mark.offset:
@@ -166,7 +185,7 @@ def anew(
 
     Such a mark may be told only with the claims of this batch. It's the batch's last record, and vouches for what comes
     from the first offset on from which the batch's records are those of the log; none of that is taken. `known` is what
-    the delivery has of its records. Raises what the reads raise.
+    the delivery has of its records. Raises what the reads raise, but not for topic-partitions that aren't there.
     """
     held = {where: offsets[-1][1] for where, offsets in taken(state).items() if is_claimed(state, where)}
     free = {where: within(covered[where], held[where] + 1, covered[where][-1][1]) for where in held.keys() & covered}
@@ -214,6 +233,17 @@ def present(
         return found, gone | error.places
 
 
+def _streamed(
+    where: TopicPartition, offsets: Intervals, originals: Originals, deadline: Deadline
+) -> Iterator[tuple[int, Original]]:
+    """A topic-partition's records one by one; none if the brokers don't know it."""
+    try:
+        for _, offset, record in originals.stream({where: offsets}, deadline):
+            yield offset, record
+    except NowhereError:
+        return
+
+
 def _strange(
     offsets: Offsets, found: Found, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Intervals]:
@@ -240,6 +270,27 @@ def _unequal(offsets: Intervals, equal: Mapping[int, bool]) -> Intervals:
     return intervals(one for one in every if not equal[compared[min(bisect_left(compared, one), len(compared) - 1)]])
 
 
+def _logged(
+    originals: Originals, wanted: Mapping[TopicPartition, Intervals], deadline: Deadline
+) -> dict[TopicPartition, dict[int, Original]]:
+    """What logs hold at the wanted offsets, by topic-partition, of those that have any of it."""
+    found, _ = present(originals, wanted, deadline)
+    logged: defaultdict[TopicPartition, dict[int, Original]] = defaultdict(dict)
+    for (where, offset), record in found.items():
+        logged[where][offset] = record
+    return logged
+
+
+def _holds(logged: Mapping[int, Original], mark: Mark) -> bool:
+    """Whether a log has the marked record."""
+    return mark.offset in logged and digest(logged[mark.offset]) == mark.digest
+
+
+def _has_ends(logged: Mapping[int, Original], offsets: Intervals) -> bool:
+    """Whether a log has a record of a batch at each end of it."""
+    return all(any(contains(end, offset) for offset in logged) for end in (_head(offsets), _tail(offsets)))
+
+
 def _marked_and_last(state: State, where: TopicPartition, offsets: Intervals) -> Intervals:
     last, mark = _one(offsets[-1][1]), state.marks.get(where)
     return last if mark is None else union(_one(mark.offset), last)
@@ -250,7 +301,7 @@ def _begun(
 ) -> dict[TopicPartition, Mark]:
     """The mark for offsets of a batch, since the first one from which on every record is the log's."""
     last, equal, digests = offsets[-1][1], list[int](), dict[int, str]()
-    for _, offset, record in originals.stream({where: offsets}, deadline):
+    for offset, record in _streamed(where, offsets, originals, deadline):
         if _is_equal(record, known(where, offset)):
             equal.append(offset)
             if offset == last:
@@ -292,7 +343,16 @@ def _one(offset: int) -> tuple[Interval]:
     return ((offset, offset),)
 
 
+def _ends(offsets: Intervals) -> Intervals:
+    """The first and last offsets, as many as are looked at."""
+    return union(_head(offsets), _tail(offsets))
+
+
+def _head(offsets: Intervals) -> Intervals:
+    first = offsets[0][0]
+    return within(offsets, first, first + TAIL - 1)
+
+
 def _tail(offsets: Intervals) -> Intervals:
-    """The last offsets, as many as are looked at."""
     last = offsets[-1][1]
     return within(offsets, last - TAIL + 1, last)

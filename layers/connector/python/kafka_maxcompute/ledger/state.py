@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "is_claimed", "taken"]
+__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "has_id", "is_claimed", "taken"]
 
 Held = TypeVar("Held")
 LAST_OFFSET = 2**63 - 2
@@ -162,16 +162,16 @@ def _vouches(state: State, where: TopicPartition, mark: Mark) -> bool:
 
 
 def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, int]:
-    """Where the offsets that a mark with `since` vouches for begin by now, if that is later.
+    """The first offset that a mark vouches for by now, by topic-partition, if that is later than the mark's `since`.
 
-    A batch can be of a log that was there before the mark's, and be claimed after the mark has begun.
+    A batch can be of a log that was there before the mark's, and be claimed after the mark has begun. A topic's id
+    shows that, so a mark that vouches for all counts without being told if the ledger has the id.
     """
-    behind = {
-        where: first for where, first in state.behind.items() if _since(state.marks, where) == _since(marks, where)
-    }
-    for where, offsets in operation.offsets.items():
-        last, since = offsets[-1][1], _since(marks, where)
-        if 0 < since <= last and not _tells(operation, where, marks[where]):
+    behind = {where: first for where, first in state.behind.items() if state.marks[where].since == marks[where].since}
+    for where in operation.offsets.keys() & marks.keys():
+        last, mark = operation.offsets[where][-1][1], marks[where]
+        is_sure = has_id(state, where) and not mark.since
+        if not is_sure and mark.since <= last and not _tells(operation, where, mark):
             behind[where] = max(last + 1, behind.get(where, 0))
     return behind
 
@@ -180,11 +180,12 @@ def _tells(operation: Claim | Divert, where: TopicPartition, mark: Mark) -> bool
     """Whether a claim was compared with the log of the mark in force: one that it begins, or one with that `since`."""
     if where in operation.begins:
         return operation.begins[where] == mark
-    return _since(operation.marks, where) == mark.since
+    return where in operation.marks and operation.marks[where].since == mark.since
 
 
-def _since(marks: Mapping[TopicPartition, Mark], where: TopicPartition) -> int:
-    return marks[where].since if where in marks else 0
+def has_id(state: State, where: TopicPartition) -> bool:
+    """Whether the ledger has the id of a topic-partition's topic: brokers before Kafka 2.8 tell none."""
+    return state.identity is not None and where[0] in state.identity.topics
 
 
 def is_claimed(state: State, where: TopicPartition) -> bool:
@@ -215,13 +216,13 @@ def _begun(state: State, reset: Reset) -> State:
         starts={**state.starts, **starts},
         reset=reset.id,
         marks=marks,
-        behind={where: first for where, first in state.behind.items() if _since(marks, where)},
+        behind=_others(_others(state.behind, starts), reset.marks),
         begun={**state.begun, **dict.fromkeys(starts, reset.generation)},
         former={**_others(state.former, starts), **_former(state, starts)},
     )
 
 
-def _others(held: Mapping[TopicPartition, Held], named: Mapping[TopicPartition, int]) -> dict[TopicPartition, Held]:
+def _others(held: Mapping[TopicPartition, Held], named: Mapping[TopicPartition, object]) -> dict[TopicPartition, Held]:
     """What is kept of the topic-partitions that aren't named."""
     return {where: found for where, found in held.items() if where not in named}
 
