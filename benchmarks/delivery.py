@@ -118,7 +118,7 @@ class Spent:
 
 
 @dataclass(slots=True)
-class Function:
+class DeployedFunction:
     """One deployed function with its table, as a stream has it before it; the first batch starts its instance."""
 
     settings: Settings
@@ -169,7 +169,7 @@ def process(function: str) -> int:
 
 
 @contextmanager
-def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> Iterator[Function]:
+def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> Iterator[DeployedFunction]:
     """A function, and around it what the provisioner makes: table, topics, and the ledger's beginning."""
     given = {"name": name, "source_topic": TOPIC, "endpoint": endpoint, "project": PROJECT, "delivery": delivery}
     given |= {"table": name.replace("-", "_"), "bootstrap_servers": broker.bootstrap_servers if broker else ""}
@@ -187,7 +187,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
     with server.start(sink, credentials=instances.Credentials(KEY, SECRET), instances=1) as running_functions:
         invoker = Invoker(running_functions.endpoint, function.name, access_key_id=KEY, access_key_secret=SECRET)
-        yield Function(settings, maxcompute, invoker)
+        yield DeployedFunction(settings, maxcompute, invoker)
 
 
 def create_topics(broker: Broker, settings: Settings) -> None:
@@ -207,7 +207,7 @@ def _compacted(broker: Broker, topic: str) -> None:
         made.result(30)
 
 
-def measure_speed(report: Report, exactly: Function, at_least: Function, rounds: int) -> None:
+def measure_speed(report: Report, exactly: DeployedFunction, at_least: DeployedFunction, rounds: int) -> None:
     """Throughput and CPU at full batches."""
     both = {EXACTLY: exactly, AT_LEAST: at_least}
     found: dict[str, list[Spent]] = {EXACTLY: [], AT_LEAST: []}
@@ -312,7 +312,7 @@ class Requests:
         return kinds
 
 
-def measure_history(report: Report, function: Function, batches: int) -> None:
+def measure_history(report: Report, function: DeployedFunction, batches: int) -> None:
     """Memory over many batches."""
     found = []
     begun = time.perf_counter()
@@ -343,7 +343,7 @@ class CountingLog(KafkaLog):
         return found, position
 
 
-def measure_cold_start(report: Report, function: Function, broker: Broker) -> None:
+def measure_cold_start(report: Report, function: DeployedFunction, broker: Broker) -> None:
     """What a new instance reads of the ledger; its clients are made within the time."""
     seconds, received = [], 0
     for _ in range(READS):

@@ -18,7 +18,7 @@ from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.errors import InvocationError, RecordingError, StreamConfigError, StreamError
 from local_emulator.eventbridge.invocation import Invoker
-from local_emulator.eventbridge.progress import Meter, StreamState
+from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.foundation import installation
 from local_emulator.function_compute.errors import MissingLayerError, TemplateError
 from local_emulator.kafka.consumer_group import committed_offsets
@@ -86,7 +86,7 @@ def up(options: Namespace) -> int:
 
 def _watch(running: Cloud) -> int:
     """Say what the stream delivers, and when it comes to another state, which the provisioning function can change."""
-    shown = Meter(StreamState.RUNNING).read()
+    shown = Meter(StreamStatus.RUNNING).read()
     while True:
         now = running.stream.progress() if running.stream else shown
         if now.state is not shown.state:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emulator.eventbridge.errors import InvocationError
-from local_emulator.eventbridge.progress import Meter, StreamState
+from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.eventbridge.retry import retrying
 from local_emulator.eventbridge.window import BODY_BYTES, Batch
 
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 class StreamHalt(Exception):  # noqa: N818 - a decision, not an error of ours
     """The stream must stand still, in this state and for this reason."""
 
-    def __init__(self, state: StreamState, reason: str) -> None:
+    def __init__(self, state: StreamStatus, reason: str) -> None:
         super().__init__(reason)
         self.state = state
 
@@ -67,7 +67,7 @@ class Delivery:
             attempts(self._invoke, batch.body)
         except InvocationError as error:
             if not error.retryable:
-                raise StreamHalt(StreamState.STARTING_FAILED, f"{error}; nothing of {batch} is committed") from error
+                raise StreamHalt(StreamStatus.STARTING_FAILED, f"{error}; nothing of {batch} is committed") from error
             self._give_up(batch, f"all tries failed, the last: {error}")
             return
         if self.record:
@@ -84,7 +84,7 @@ class Delivery:
     def _give_up(self, batch: Batch, reason: str) -> None:
         """Tolerance NONE: the stream falls back to READY. ALL: dead letter, or nowhere if no queue is set."""
         if self.config.errors_tolerance == "NONE":
-            raise StreamHalt(StreamState.READY, f"{batch} couldn't be delivered and isn't committed: {reason}")
+            raise StreamHalt(StreamStatus.READY, f"{batch} couldn't be delivered and isn't committed: {reason}")
         if self.dead_letter:
             self.dead_letter(batch, reason)
         _LOG.error("%s %s: %s", batch, "became a dead letter" if self.dead_letter else "was dropped", reason)

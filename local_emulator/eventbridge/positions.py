@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import TopicPartition
 
 from local_emulator.eventbridge.delivery import StreamHalt
-from local_emulator.eventbridge.progress import StreamState
+from local_emulator.eventbridge.progress import StreamStatus
 from local_emulator.kafka.log_ends import log_ends
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: st
                 _LOG.warning("the log of %s-%d begins at offset %d: earlier records are gone", topic, partition, low)
         elif offset < low:
             raise StreamHalt(
-                StreamState.RUNNING_FAILED, lost(topic, partition, f"offsets {offset} to {low - 1} are gone")
+                StreamStatus.RUNNING_FAILED, lost(topic, partition, f"offsets {offset} to {low - 1} are gone")
             )
         positions.append(TopicPartition(topic, partition, offset))
     if offset_reset == "latest" and positions:

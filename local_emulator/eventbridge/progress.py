@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from local_emulator.kafka.topics import TopicPartition
 
 
-class StreamState(str, Enum):
+class StreamStatus(str, Enum):
     """EventBridge's words. READY: not running, could be started; PAUSED: the same, on request."""
 
     READY = "READY"
@@ -30,7 +30,7 @@ class StreamState(str, Enum):
 class Progress:
     """One moment of a stream."""
 
-    state: StreamState
+    state: StreamStatus
     reason: str
     """Why the stream stands still, if it does so unasked; else empty."""
     delivered: Mapping[TopicPartition, int]
@@ -47,13 +47,13 @@ class Progress:
 class Meter:
     """The changing side of `Progress`; safe for threads, and tells those who wait."""
 
-    state: StreamState = StreamState.READY
+    state: StreamStatus = StreamStatus.READY
     reason: str = ""
     delivered: dict[TopicPartition, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def enter(self, state: StreamState, reason: str = "") -> None:
+    def enter(self, state: StreamStatus, reason: str = "") -> None:
         """Go into a state."""
         with self.changed:
             self.state, self.reason = state, reason

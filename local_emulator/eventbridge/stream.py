@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 from local_emulator.eventbridge.delivery import Delivery
 from local_emulator.eventbridge.errors import StreamError
 from local_emulator.eventbridge.event import element_encoder
-from local_emulator.eventbridge.progress import Meter, Progress, StreamState
+from local_emulator.eventbridge.progress import Meter, Progress, StreamStatus
 from local_emulator.eventbridge.task import DRAIN_SECONDS, Shared, Task
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.kafka.topics import count_partitions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-STANDING = (StreamState.READY, StreamState.PAUSED, StreamState.STARTING_FAILED, StreamState.RUNNING_FAILED)
+STANDING = (StreamStatus.READY, StreamStatus.PAUSED, StreamStatus.STARTING_FAILED, StreamStatus.RUNNING_FAILED)
 
 
 SILENT_SECONDS = 60.0
@@ -78,9 +78,9 @@ class EventStream:
         try:
             self._topic_partitions = count_partitions(self._bootstrap_servers, self._config.topic)
         except BrokerError as error:
-            self._meter.enter(StreamState.STARTING_FAILED, str(error))
+            self._meter.enter(StreamStatus.STARTING_FAILED, str(error))
             raise StreamError(f"the stream can't start: {error}") from error
-        self._meter.enter(StreamState.STARTING)
+        self._meter.enter(StreamStatus.STARTING)
         self._stopping = threading.Event()
         self._assigned = {}
         count = min(self._config.maximum_tasks, self._topic_partitions)
@@ -111,7 +111,7 @@ class EventStream:
         Records that are sent after it meet no rebalance of the group, so none of them is delivered twice.
         """
         deadline = time.monotonic() + seconds
-        while (progress := self._meter.read()).state is not StreamState.RUNNING:
+        while (progress := self._meter.read()).state is not StreamStatus.RUNNING:
             _raise_if_standing(progress)
             if time.monotonic() > deadline:
                 raise StreamError(f"the stream's consumers had no topic-partitions after {seconds:.0f} s")
@@ -120,11 +120,11 @@ class EventStream:
 
     def stop(self) -> None:
         """Stop; invocations under way may finish and are committed, everything else is delivered at the next start."""
-        self._stand(StreamState.READY)
+        self._stand(StreamStatus.READY)
 
     def pause(self) -> None:
         """The same as `stop`, in state PAUSED."""
-        self._stand(StreamState.PAUSED)
+        self._stand(StreamStatus.PAUSED)
 
     def progress(self) -> Progress:
         """How far the stream is."""
@@ -163,10 +163,10 @@ class EventStream:
             with self._meter.changed:
                 self._meter.changed.wait(0.1)
 
-    def _stand(self, state: StreamState) -> None:
+    def _stand(self, state: StreamStatus) -> None:
         self._stopping.set()
         self._join()
-        if self._meter.state in (StreamState.STARTING, StreamState.RUNNING):
+        if self._meter.state in (StreamStatus.STARTING, StreamStatus.RUNNING):
             self._meter.enter(state)
 
     def _join(self) -> None:
@@ -174,9 +174,9 @@ class EventStream:
             thread.join(2 * DRAIN_SECONDS)
         self._threads = []
 
-    def _halt(self, state: StreamState, reason: str) -> None:
+    def _halt(self, state: StreamStatus, reason: str) -> None:
         """Called by a task or a delivery: the first reason counts, and all tasks stop."""
-        if self._meter.state in (StreamState.STARTING, StreamState.RUNNING):
+        if self._meter.state in (StreamStatus.STARTING, StreamStatus.RUNNING):
             _LOG.error("the stream of %s stands still (%s): %s", self._config.topic, state.value, reason)
             self._meter.enter(state, reason)
         self._stopping.set()
@@ -199,8 +199,8 @@ class EventStream:
         self._assigned[task] = count
         shares = self._assigned.values()
         whole = len(shares) == len(self._threads) and all(shares) and sum(shares) == self._topic_partitions
-        if self._meter.state is StreamState.STARTING and whole:
-            self._meter.enter(StreamState.RUNNING)
+        if self._meter.state is StreamStatus.STARTING and whole:
+            self._meter.enter(StreamStatus.RUNNING)
 
 
 def _raise_if_standing(progress: Progress) -> None:

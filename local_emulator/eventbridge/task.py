@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as Place
 from local_emulator.eventbridge import positions
 from local_emulator.eventbridge.commits import CommitTracker
 from local_emulator.eventbridge.delivery import InterruptedDelivery, StreamHalt
-from local_emulator.eventbridge.progress import StreamState
+from local_emulator.eventbridge.progress import StreamStatus
 from local_emulator.eventbridge.window import Window
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Shared:
     stopping: threading.Event
     leaving: threading.Barrier
     """Where the tasks wait for one another, all having committed, before any leaves the group."""
-    halt: Callable[[StreamState, str], None]
+    halt: Callable[[StreamStatus, str], None]
     """Makes the whole stream stand still, in a state and for a reason."""
     assigned: Callable[[Task, int], None]
     """Told how many topic-partitions a task has from now on."""
@@ -128,10 +128,12 @@ class Task:
         except StreamHalt as halt:
             self._shared.halt(halt.state, str(halt))
         except KafkaException as error:
-            self._shared.halt(StreamState.RUNNING_FAILED, f"Kafka refused the stream's consumer: {error.args[0].str()}")
+            self._shared.halt(
+                StreamStatus.RUNNING_FAILED, f"Kafka refused the stream's consumer: {error.args[0].str()}"
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream must not run on without this task
             _LOG.exception("a task of the stream failed")
-            self._shared.halt(StreamState.RUNNING_FAILED, f"a task failed: {type(error).__name__}: {error}")
+            self._shared.halt(StreamStatus.RUNNING_FAILED, f"a task failed: {type(error).__name__}: {error}")
         finally:
             self._drain()
             self._closing = True
@@ -186,9 +188,9 @@ class Task:
             _LOG.warning("the stream's consumer: %s", error)
         elif error.code() in LOST:
             reason = positions.lost(topic or self._shared.config.topic, partition or 0, error.str())
-            raise StreamHalt(StreamState.RUNNING_FAILED, reason)
+            raise StreamHalt(StreamStatus.RUNNING_FAILED, reason)
         else:
-            raise StreamHalt(StreamState.RUNNING_FAILED, f"the broker refused the stream's consumer: {error.str()}")
+            raise StreamHalt(StreamStatus.RUNNING_FAILED, f"the broker refused the stream's consumer: {error.str()}")
 
     def _dispatch(self) -> None:
         """Close the batch and hand it to a thread, once one of the concurrent invocations is free."""
@@ -243,7 +245,9 @@ class Task:
             _LOG.info("%s stays undelivered: the stream stops, or the topic-partitions moved", batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing after this batch may be committed
             _LOG.exception("delivering %s failed in a way that isn't the function's", batch)
-            self._shared.halt(StreamState.RUNNING_FAILED, f"delivering {batch} failed: {type(error).__name__}: {error}")
+            self._shared.halt(
+                StreamStatus.RUNNING_FAILED, f"delivering {batch} failed: {type(error).__name__}: {error}"
+            )
         finally:
             finished.put((number, settled))
             self._shared.invocations.release()

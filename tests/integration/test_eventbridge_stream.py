@@ -12,7 +12,7 @@ import pytest
 
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.errors import InvocationError, StreamError
-from local_emulator.eventbridge.progress import StreamState
+from local_emulator.eventbridge.progress import StreamStatus
 from local_emulator.eventbridge.stream import EventStream
 from local_emulator.kafka.orders import orders
 from local_emulator.kafka.producer import produce
@@ -96,7 +96,7 @@ def numbered(count: int, partition: int = 0) -> list[Record]:
     return [Record(partition, 1_605_594_185_000, None, str(number).encode()) for number in range(count)]
 
 
-def await_state(stream: EventStream, state: StreamState) -> Progress:
+def await_state(stream: EventStream, state: StreamStatus) -> Progress:
     deadline = time.monotonic() + SECONDS
     while stream.progress().state is not state:
         assert time.monotonic() < deadline, stream.progress()
@@ -121,7 +121,7 @@ def test_every_record_comes_once_as_it_was_sent(
             assert got.get("value") == (None if sent.value is None else sent.value.decode())
     assert committed(broker, f"connect-{topic}", topic) == [1000, 1000, 1000]
     progress = stream.progress()
-    assert (progress.state, progress.events, progress.failed_invocations) == (StreamState.RUNNING, 3000, 0)
+    assert (progress.state, progress.events, progress.failed_invocations) == (StreamStatus.RUNNING, 3000, 0)
     assert progress.delivered == targets
 
 
@@ -165,7 +165,7 @@ def test_a_stream_that_stops_in_a_failure_delivers_again_after_its_restart(
     function.fails = lambda offsets: 10 in offsets
     targets = send(numbered(30))
     stream = start(batch_seconds=15)
-    progress = await_state(stream, StreamState.READY)
+    progress = await_state(stream, StreamStatus.READY)
     assert f"{topic}-0 offsets 10 to 19" in progress.reason
     assert "as the test says" in progress.reason
     with pytest.raises(StreamError, match=r"stands still \(READY\): .*offsets 10 to 19"):
@@ -174,7 +174,7 @@ def test_a_stream_that_stops_in_a_failure_delivers_again_after_its_restart(
         stream.await_delivery(targets, SECONDS)
     stream.stop()
     assert committed(broker, f"connect-{topic}", topic)[0] == 10
-    assert stream.progress().state is StreamState.READY
+    assert stream.progress().state is StreamStatus.READY
     assert stream.progress().reason == progress.reason
 
     function.fails = lambda _: False
@@ -199,7 +199,7 @@ def test_pause_and_resume_lose_and_repeat_nothing(start: Start, send: Any, funct
     stream = start()
     stream.await_delivery(send(numbered(10)), SECONDS)
     stream.pause()
-    assert stream.progress().state is StreamState.PAUSED
+    assert stream.progress().state is StreamStatus.PAUSED
     targets = send(numbered(10))
     with pytest.raises(StreamError, match="PAUSED"):
         stream.await_delivery(targets, 0.1)
@@ -295,7 +295,7 @@ def test_bodies_stay_under_32_mb(start: Start, send: Any) -> None:
 def test_latest_begins_with_what_comes_after_the_start(start: Start, send: Any, function: Function) -> None:
     send(numbered(10))
     stream = start(offset_reset="latest")
-    await_state(stream, StreamState.RUNNING)
+    await_state(stream, StreamStatus.RUNNING)
     stream.await_delivery(send(numbered(10)), SECONDS)
     assert function.received() == {(0, offset): 1 for offset in range(10, 20)}
 
@@ -303,7 +303,7 @@ def test_latest_begins_with_what_comes_after_the_start(start: Start, send: Any, 
 def test_two_streams_of_a_group_share_the_topic(start: Start, send: Any, function: Function) -> None:
     """The second joins while the first delivers: topic-partitions move, and nothing is lost or comes twice."""
     first = start(maximum_tasks=2, concurrency=2)
-    await_state(first, StreamState.RUNNING)
+    await_state(first, StreamStatus.RUNNING)
     send([record for partition in range(3) for record in numbered(100, partition)])
     start(maximum_tasks=1)
     send([record for partition in range(3) for record in numbered(100, partition)])
@@ -349,7 +349,7 @@ def test_a_function_that_does_not_exist_stops_the_start(start: Start, send: Any)
         raise InvocationError("answered 404", retryable=False)
 
     send(numbered(1))
-    progress = await_state(start(refuse), StreamState.STARTING_FAILED)
+    progress = await_state(start(refuse), StreamStatus.STARTING_FAILED)
     assert "answered 404" in progress.reason
 
 
@@ -360,7 +360,7 @@ def test_a_fault_of_the_emulator_itself_stops_the_stream(
         raise ZeroDivisionError("a bug")
 
     send(numbered(1))
-    progress = await_state(start(broken), StreamState.RUNNING_FAILED)
+    progress = await_state(start(broken), StreamStatus.RUNNING_FAILED)
     assert "ZeroDivisionError: a bug" in progress.reason
     assert progress.reason in caplog.text
     assert committed(broker, f"connect-{topic}", topic)[0] < 0
@@ -376,7 +376,7 @@ def test_a_log_that_lost_undelivered_records_stops_the_restarted_stream(
     send(numbered(20))
     embedded_kafka.delete_records(topic, 0, 15)
     stream.start()
-    progress = await_state(stream, StreamState.RUNNING_FAILED)
+    progress = await_state(stream, StreamStatus.RUNNING_FAILED)
     assert (
         f"the log of {topic}-0 begins after what the stream has delivered (offsets 10 to 14 are gone)"
         in progress.reason
@@ -401,7 +401,7 @@ def test_a_log_that_loses_records_under_a_running_stream_stops_it(
     for _ in range(30):
         send([Record(0, 1, None, b"x" * 100_000)] * 20)
     leave.set()
-    progress = await_state(stream, StreamState.RUNNING_FAILED)
+    progress = await_state(stream, StreamStatus.RUNNING_FAILED)
     assert f"the log of {topic}-0 begins after what the stream has delivered" in progress.reason
     assert embedded_kafka.bootstrap_servers
 
@@ -421,7 +421,7 @@ def test_a_broker_that_goes_away_is_reported_once(
             time.sleep(0.1)
         time.sleep(1)
         assert caplog.text.count("no broker answers") == 1
-        assert stream.progress().state is StreamState.RUNNING
+        assert stream.progress().state is StreamStatus.RUNNING
     finally:
         stream.stop()
 

@@ -13,7 +13,7 @@ from local_emulator.control_plane.eventbridge.entities import Stream
 from local_emulator.control_plane.eventbridge.running import RunningStreams
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.errors import StreamConfigError, StreamError
-from local_emulator.eventbridge.progress import StreamState
+from local_emulator.eventbridge.progress import StreamStatus
 
 if TYPE_CHECKING:
     from local_emulator.eventbridge.stream import EventStream
@@ -94,8 +94,8 @@ def test_a_stream_that_cannot_be_made(error: Exception) -> None:
     assert streams.state("x") is None
     streams.start("x", make)
     deadline = time.monotonic() + 10
-    while streams.state("x") is StreamState.STARTING and time.monotonic() < deadline:
+    while streams.state("x") is StreamStatus.STARTING and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert streams.state("x") is StreamState.STARTING_FAILED
+    assert streams.state("x") is StreamStatus.STARTING_FAILED
     streams.close()
     assert streams.state("x") is None

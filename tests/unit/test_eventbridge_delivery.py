@@ -10,7 +10,7 @@ import tenacity
 
 from local_emulator.eventbridge.delivery import Delivery, InterruptedDelivery, StreamHalt
 from local_emulator.eventbridge.errors import InvocationError
-from local_emulator.eventbridge.progress import Meter, StreamState
+from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.eventbridge.retry import retrying
 from local_emulator.eventbridge.window import BODY_BYTES, Batch
 from tests.stream_settings import settings
@@ -90,7 +90,7 @@ def test_tolerance_none_lets_the_stream_fall_back_to_ready() -> None:
     deliver, recorded = delivery(function)
     with pytest.raises(StreamHalt, match=r"orders-0 offsets 5 to 5.* isn't committed.*failure 4") as caught:
         deliver.deliver(BATCH, threading.Event())
-    assert caught.value.state is StreamState.READY
+    assert caught.value.state is StreamStatus.READY
     assert len(function.bodies) == 4
     assert recorded == []
 
@@ -119,7 +119,7 @@ def test_a_refusal_isn_t_retried_and_stops_the_stream(tolerance: str) -> None:
     deliver, _ = delivery(function, errors_tolerance=tolerance)
     with pytest.raises(StreamHalt) as caught:
         deliver.deliver(BATCH, threading.Event())
-    assert caught.value.state is StreamState.STARTING_FAILED
+    assert caught.value.state is StreamStatus.STARTING_FAILED
     assert len(function.bodies) == 1
 
 

@@ -13,7 +13,7 @@ from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.ram.service_linked import PREFIX, SERVICES
-from local_emulator.eventbridge.progress import StreamState
+from local_emulator.eventbridge.progress import StreamStatus
 from local_emulator.eventbridge.stream import EventStream
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def status(call: Call, stream: Stream) -> str:
     """READY, STARTING, RUNNING, PAUSED, STARTING_FAILED or RUNNING_FAILED; a look may bring it forward."""
     if stream.polls:
         stream.polls -= 1
-        return StreamState.STARTING.value
+        return StreamStatus.STARTING.value
     if stream.obstacle:
-        return StreamState.STARTING_FAILED.value
+        return StreamStatus.STARTING_FAILED.value
     found = call.surroundings.streams.state(stream.name)
-    if found is None or (stream.wanted == "PAUSED" and found not in {StreamState.STARTING, StreamState.RUNNING}):
+    if found is None or (stream.wanted == "PAUSED" and found not in {StreamStatus.STARTING, StreamStatus.RUNNING}):
         return stream.wanted
     return found.value
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from local_emulator.eventbridge.errors import StreamError
-from local_emulator.eventbridge.progress import StreamState
+from local_emulator.eventbridge.progress import StreamStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,12 @@ class _Runner:
         self._steps.shutdown()
 
     @property
-    def state(self) -> StreamState:
+    def state(self) -> StreamStatus:
         """Where the stream is; STARTING from the moment that it's told to."""
         with self._lock:
             if self._starts:
-                return StreamState.STARTING
-            return self.stream.progress().state if self.stream else StreamState.STARTING_FAILED
+                return StreamStatus.STARTING
+            return self.stream.progress().state if self.stream else StreamStatus.STARTING_FAILED
 
     def _start(self, make: Callable[[], EventStream]) -> None:
         self._stop()
@@ -99,7 +99,7 @@ class RunningStreams:
         if runner:
             threading.Thread(target=runner.close, name=f"end-of-{name}").start()
 
-    def state(self, name: str) -> StreamState | None:
+    def state(self, name: str) -> StreamStatus | None:
         """Where a stream is; None if it was never started here."""
         with self._lock:
             runner = self._runners.get(name)
