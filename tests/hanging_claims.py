@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_maxcompute.ledger.operations import Claim
 from kafka_maxcompute.maxcompute.upload_sessions import SessionState, SessionStatus
-from maxcompute_sink.strangers import OLD_SECONDS
+from maxcompute_sink.old_claims import OLD_SECONDS
 from tests.deadlines import soon
 
 if TYPE_CHECKING:

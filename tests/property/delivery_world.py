@@ -234,7 +234,7 @@ class World:
             marks=Marks(partial(self._later, delivery)),
             encoding=None,
             policy="stop" if delivery.stops else "continue",
-            strangers=instance.strangers,
+            old_claims=instance.old_claims,
         )
         decoded = preparation.decode(delivery.batch.payload)
         state, instance.state = instance.state, None

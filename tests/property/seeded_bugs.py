@@ -155,7 +155,7 @@ DIVERTING = {
         error_topic.Claimed.is_of, "None if contains(self.untimed.get(place, ()), offset) else ", ""
     ),
     "letters for a divert that wasn't accepted": Change(
-        _Delivery._claimed,
+        _Delivery._claim_and_finish,
         "if claim.id in state.pending]",
         "if claim.id in state.pending or isinstance(claim, Divert)]",
     ),
@@ -163,7 +163,7 @@ DIVERTING = {
         error_topic.ErrorTopic._of, "for first, last in intervals:", "for first, last in intervals[:1]:"
     ),
     "no letters for elements that don't say which record they are": Change(
-        exactly_once.deliver, "line.services.errors.write_elements(", "zip("
+        exactly_once.deliver, "parts.services.errors.write_elements(", "zip("
     ),
     "records that MaxCompute refuses left out": Change(_Halving._blame, "self.refused.append(", "str("),
 }
@@ -180,12 +180,12 @@ DROPPING = {
         gaps._limited, "within(found[place], start, end - 1)", "found[place]"
     ),
     "dropped without a question about the topic": Change(
-        _Delivery._without_settled, "self.line.check.verify(state, dropped, batch.known(self.decoded))", "{}"
+        _Delivery._without_settled, "self.parts.check.verify(state, dropped, batch.known(self.decoded))", "{}"
     ),
     "a question about what is kept instead of what is dropped": Change(
         _Delivery._without_settled,
-        "self.line.check.verify(state, dropped,",
-        "self.line.check.verify(state, batch.coverage(kept),",
+        "self.parts.check.verify(state, dropped,",
+        "self.parts.check.verify(state, batch.coverage(kept),",
     ),
     "no answer taken for the same topic": Change(
         identity.unproven_logs, "elif not is_same and not _is_marked", "elif False and not _is_marked"
@@ -194,9 +194,11 @@ DROPPING = {
         identity._of_topics, "if mark and found and found != mark.digest:", "if False:"
     ),
     "settled records that are in no log dropped": Change(_Delivery._without_settled, "if unlogged:", "if False:"),
-    "a commit without having read the claim back": Change(_Delivery._claimed, "if claim.id in state.pending]", "]"),
+    "a commit without having read the claim back": Change(
+        _Delivery._claim_and_finish, "if claim.id in state.pending]", "]"
+    ),
     "a batch taken for written when some claims were accepted": Change(
-        _Delivery._claimed, "return len(accepted) == len(claims)", "return bool(accepted)"
+        _Delivery._claim_and_finish, "return len(accepted) == len(claims)", "return bool(accepted)"
     ),
     "repeats within a batch written": Change(
         batch.distinct, "return replace(decoded, records=list(records.values()), rejected=kept)", "return decoded"
@@ -222,7 +224,7 @@ DROPPING = {
     ),
     "a stop at what an old state has as free": Change(_Delivery.write, "if not is_read:", "if False:"),
     "only the first wave of partition values": Change(
-        _Delivery._write,
+        _Delivery._write_blocks,
         "for number, wave in enumerate(waves, 1):",
         "for number, wave in enumerate(waves[:1], len(waves)):",
     ),

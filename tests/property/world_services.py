@@ -12,7 +12,7 @@ from kafka_maxcompute.dead_letters.dead_letter import MemoryDeadLetters
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Divert, decode
-from maxcompute_sink.strangers import Strangers
+from maxcompute_sink.old_claims import OldClaims
 from tests.property.reference_fold import Reference, every
 from tests.property.source_topic import Kind, SourceRecord
 from tests.property.world_judge import Letter
@@ -84,7 +84,7 @@ class Instance:
     ledger: LogLedger
     strict: bool
     state: State | None = None
-    strangers: Strangers = field(default_factory=Strangers)
+    old_claims: OldClaims = field(default_factory=OldClaims)
     gaps: Gaps | None = None
     later: Later = field(default_factory=dict)
 

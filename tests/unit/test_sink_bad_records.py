@@ -137,7 +137,7 @@ def test_stop_writes_what_comes_before_the_first_bad_record_of_each_topic_partit
 
 def test_stop_tells_how_many_records_there_were_and_what_became_of_the_others() -> None:
     connector = Connector(failure_policy="stop")
-    told = r"^1 of 5 records can't be written, so the batch stops there; what comes before them is written"
+    told = r"^1 of 5 records can't be written, so the batch stops there; the records before them are written"
     with pytest.raises(RejectedRecordsError, match=told) as caught:
         connector.deliver(b"[" + payload(*map(element, range(3)))[1:-1] + b",{},{}]")
     assert len(caught.value.rejected) == 1

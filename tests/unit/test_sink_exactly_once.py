@@ -17,7 +17,7 @@ from kafka_maxcompute.ledger.roll_forward import MARGIN_SECONDS
 from kafka_maxcompute.maxcompute.upload_sessions import COMMIT_SECONDS, LIFE_SECONDS, SessionState, SessionStatus
 from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import CLAIM_SECONDS, SETTLE_SECONDS, WAVE
-from maxcompute_sink.strangers import OLD_SECONDS
+from maxcompute_sink.old_claims import OLD_SECONDS
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import IDENTITY, ORDERS, Check, Connector, Hooked, KilledError, killed_at, places
@@ -398,7 +398,7 @@ def test_nothing_is_rolled_forward_by_what_another_table_has() -> None:
     assert len(connector.state.pending) == 1
 
 
-def test_a_stranger_that_cannot_be_ended_holds_up_nobody() -> None:
+def test_an_old_claim_that_cannot_be_ended_holds_up_nobody() -> None:
     connector = Connector()
     abandoned(connector, 1)
     connector.now += OLD_SECONDS + 1
@@ -442,7 +442,7 @@ def test_losing_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             foreign.append(Settle(id=other.id), soon())
 
     line = connector.line(ledger=Hooked(connector.ledger(), {"append": always_first}))
-    with pytest.raises(UnavailableError, match="3 times another delivery was first"):
+    with pytest.raises(UnavailableError, match="accepted, found that 3 times another delivery was first"):
         connector.deliver(batch(*range(50)), line)
 
 

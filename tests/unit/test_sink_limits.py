@@ -13,7 +13,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute.upload_sessions import COMMIT_SECONDS
 from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.exactly_once import CLAIM_SECONDS
-from maxcompute_sink.strangers import OLD_SECONDS
+from maxcompute_sink.old_claims import OLD_SECONDS
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Connector, Hooked, KilledError, Table, places
 

@@ -13,7 +13,7 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.errors import RefusedError, TableChangedError
 from maxcompute_sink import exactly_once
 from maxcompute_sink.exactly_once import WAVE, Delivered
-from maxcompute_sink.strangers import OLD_SECONDS
+from maxcompute_sink.old_claims import OLD_SECONDS
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Check, Connector, Hooked, KilledError, Table, places
 

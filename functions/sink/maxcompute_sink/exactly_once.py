@@ -1,18 +1,18 @@
-"""The order of steps in which a batch becomes visible in the table exactly once, by the ledger of claims.
+"""The steps by which a batch becomes visible in the table exactly once, with the ledger of claims.
 
-    1  fold       the ledger's log; what is pending there and is old or holds an offset of mine is rolled forward
-    2  drop       what is settled, and repeats within the batch
-    3  prepare    partition, map: what can't be written is known before anything is open
-    4  stage      an upload session for each partition value, invisible
-    5  claim      each session, and what is bound for the error topic, in the ledger; then read the ledger back
-    6  commit     the sessions whose claims were accepted, write the letters; settle each
-    7  again      from 1, if a claim wasn't: another delivery was first with some offset
+    1  fold       read the ledger's log; roll forward pending claims that are old or hold offsets of this batch
+    2  drop       leave out the records that are settled, and repeats within the batch
+    3  prepare    partition and map; the records that can't be written are known before a session is open
+    4  stage      write an upload session for each partition value, invisible
+    5  claim      append a claim for each session, and a divert for the bad records; then read the ledger back
+    6  commit     commit the sessions of accepted claims, write the dead letters of accepted diverts; settle each
+    7  repeat     begin at 1 again if a claim wasn't accepted: another delivery was first with some offset
 
-Nobody commits a session whose claim isn't read back as accepted. A delivery can end at any instruction: what was
-accepted is rolled forward by whoever comes next, and what wasn't is never visible.
+A delivery commits a session only after reading its claim back as accepted. The delivery can end at any instruction:
+the next delivery rolls accepted claims forward, and a session without an accepted claim never becomes visible.
 
-A warm instance begins with the state that it read last. That is only good for records that it says nothing of, and
-whether they are still free is decided by the claim. As soon as it says anything of them, the log is folded again.
+A warm instance begins with the state that it read last. The old state is used only for records that it doesn't mention;
+their claim then decides whether they are still free. If the state mentions any of the records, the log is folded again.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from kafka_maxcompute.offsets import clash, count, intervals
 from maxcompute_sink import batch, rejected
 from maxcompute_sink.blocks import Coverage
 from maxcompute_sink.claiming import Claiming
+from maxcompute_sink.old_claims import OldClaims
 from maxcompute_sink.parallel import each
 from maxcompute_sink.staging import Stager
-from maxcompute_sink.strangers import Strangers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,20 +54,20 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import FailurePolicy
     from maxcompute_sink.blocks import Block, Blocks
     from maxcompute_sink.decode import Decoded
+    from maxcompute_sink.old_claims import Budget
     from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Stage
-    from maxcompute_sink.strangers import Budget
 
 SETTLE_SECONDS = 2.0
-"""Kept of `COMMIT_SECONDS` for the ledger, so that what was committed is also settled."""
+"""The part of `COMMIT_SECONDS` that is kept for the ledger, so that a committed session is also settled."""
 CLAIM_SECONDS = 5.0
-"""Kept for claiming and reading back. With less than this and the commit's time left nothing is claimed any more."""
+"""Kept for claiming and reading back. With less time left than this and `COMMIT_SECONDS`, nothing is claimed."""
 WAVE = 32
-"""Partition values that are claimed and read back together: so many commits a table takes at a time."""
+"""Partition values that are claimed and read back together: a table takes this many commits at a time."""
 ROUNDS = 20
-"""So often a delivery begins again after losing to others. Each loss is another's gain, so this is never reached unless
-something is wrong."""
+"""How often a delivery begins again after losing an offset to another delivery. With each loss another delivery gets
+ahead, so the limit is reached only if something is wrong."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,35 +76,35 @@ class Table(Protocol):
     """The target table of a batch."""
 
     def prepare(self, decoded: Decoded, coverage: Coverage | None, /) -> Blocks:
-        """The blocks of records; their coverage is given where it's known."""
+        """Return the blocks of records; `coverage` is that of all records, or None if it isn't known."""
 
     def renew(self) -> bool:
-        """Read the table's definition again, once in a delivery; whether `prepare` now goes by another one."""
+        """Read the table's definition again, once in a delivery; return whether `prepare` now uses another one."""
 
 
 class Check(Protocol):
-    """What a newly read state is held against."""
+    """Compares a newly read state with the table and the source topics."""
 
     def verify(self, state: State, dropped: Coverage, known: Known, /) -> Offsets:
-        """Those settled records that are in no log any more.
+        """Return the offsets of those settled records that are in no log any more.
 
-        Raises `LedgerError` where the state can't be about the table and topics that are there, or isn't proven to be
-        about the records that are to be dropped as settled.
+        Raises `LedgerError` if the state can't be about the present table and topics, or if nothing proves that the
+        state is about the records that are to be dropped as settled.
         """
 
 
 class LaterMarks(Protocol):
-    """Where later marks come from; `upkeep.Upkeep` reads them."""
+    """Reads later marks; implemented by `upkeep.Upkeep`."""
 
     def later_marks(self, state: State, covered: Offsets, known: Known, deadline: Deadline, /) -> Later:
-        """Marks to tell with the claims of what is covered."""
+        """Return the marks to write into the claims of the covered records."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExactlyOnce:
     """The parts that deliver a batch exactly once.
 
-    `strangers` knows when old claims of other batches were tried, and is kept between batches.
+    `old_claims` knows when old claims of other batches were tried, and is kept between batches.
     """
 
     services: Services
@@ -113,15 +113,15 @@ class ExactlyOnce:
     marks: LaterMarks
     encoding: str | None
     policy: FailurePolicy
-    strangers: Strangers = field(default_factory=Strangers)
+    old_claims: OldClaims = field(default_factory=OldClaims)
 
 
 @dataclass(slots=True)
 class Delivered:
-    """What this delivery did: the claims it committed and diverted, the records it dropped as settled.
+    """What a delivery did: the claims that it committed, its diverts, and how many records it dropped as settled.
 
-    `state` is the ledger's as last read; `elements` counts dead letters of elements that are no records, `unlogged`
-    those of settled records that are in no log any more.
+    `state` is the ledger's as last read. `elements` counts the dead letters of elements that aren't records, `unlogged`
+    the dead letters of settled records that are in no log any more.
     """
 
     state: State | None
@@ -133,151 +133,158 @@ class Delivered:
 
 
 def deliver(
-    decoded: Decoded, line: ExactlyOnce, *, deadline: Deadline, metrics: Metrics, state: State | None = None
+    decoded: Decoded, parts: ExactlyOnce, *, deadline: Deadline, metrics: Metrics, state: State | None = None
 ) -> Delivered:
-    """Write a batch; `state` is the ledger's as this instance last read it, if it did.
+    """Write a batch; `state` is the ledger's as this instance last read it, or None.
 
     Returns when every record is visible in the table or in the error topic, by this delivery or another. Raises
-    `DeadlineError` before a claim that couldn't be committed in time, `RejectedRecordsError` where the policy is to
-    stop at bad records, and what the services raise; then the batch has to be delivered again.
+    `DeadlineError` before a claim that couldn't be committed in time, `RejectedRecordsError` if the policy is to stop
+    at bad records, and the services' errors; after an error the batch has to be delivered again.
     """
-    budget = line.strangers.budget(deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
-    delivery = _Delivery(decoded, line, deadline, metrics, Delivered(state), budget)
+    budget = parts.old_claims.budget(deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
+    delivery = _Delivery(decoded, parts, deadline, metrics, Delivered(state), budget)
     elements = batch.placeless(decoded.rejected)
-    left, stopped = decoded, elements[:1] if line.policy == "stop" else []
+    remaining, stopped = decoded, elements[:1] if parts.policy == "stop" else []
     if stopped:
-        left = batch.before_elements(decoded)
-    bad, generation = delivery.write(left)
+        remaining = batch.before_elements(decoded)
+    bad, generation = delivery.write(remaining)
     stopped += bad
     if stopped:
         raise RejectedRecordsError(
-            [one.error for one in stopped],
+            [rejection.error for rejection in stopped],
             records=decoded.elements,
-            outcome="so the batch stops there; what comes before them is written (failure_policy stop)",
+            outcome="so the batch stops there; the records before them are written (failure_policy stop)",
         )
     if delivery.dropped():
-        delivery.keep_contradictions(generation)
-    line.services.errors.write_elements([(one.error, one.element) for one in elements], deadline)
-    delivery.done.elements = sum(one.error.count for one in elements)
+        delivery.write_contradictions(generation)
+    parts.services.errors.write_elements([(element.error, element.element) for element in elements], deadline)
+    delivery.done.elements = sum(element.error.count for element in elements)
     delivery.done.dropped = delivery.dropped()
     return delivery.done
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """One batch on its way."""
+    """The delivery of one batch; `done` collects what it did."""
 
     decoded: Decoded
-    line: ExactlyOnce
+    parts: ExactlyOnce
     deadline: Deadline
     metrics: Metrics
     done: Delivered
     budget: Budget
 
     def dropped(self) -> int:
-        """How many of the batch's records were neither written nor brought to the error topic by it."""
-        mine = sum(claim.rows for claim in self.done.written)
-        mine += sum(count(offsets) for divert in self.done.diverted for offsets in divert.offsets.values())
-        return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - mine - self.done.unlogged
+        """Return how many of the batch's records this delivery wrote neither into the table nor the error topic."""
+        handled = sum(claim.rows for claim in self.done.written)
+        handled += sum(count(offsets) for divert in self.done.diverted for offsets in divert.offsets.values())
+        return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - handled - self.done.unlogged
 
-    def write(self, left: Decoded) -> tuple[list[Rejected], int]:
-        """Write what isn't settled; with the policy to stop, the first bad record of each topic-partition.
+    def write(self, remaining: Decoded) -> tuple[list[Rejected], int]:
+        """Write the records that aren't settled.
 
-        Also says in which generation of the ledger that was.
+        Returns the bad records at which the batch stops (the first of each topic-partition, with the policy to stop),
+        and the generation of the ledger in which the records were written.
         """
         stopped: list[Rejected] = []
-        covered = batch.coverage(left)
-        left = batch.distinct(left, covered)
+        covered = batch.coverage(remaining)
+        remaining = batch.distinct(remaining, covered)
         generation = None if self.done.state is None else self.done.state.generation
         is_read = False
         for _ in range(ROUNDS):
-            if self.done.state is None or self._concerns(self.done.state, covered):
+            if self.done.state is None or self._is_affected_by(self.done.state, covered):
                 self.done.state = self._rolled_forward(covered, generation)
                 is_read = True
-                left, covered = self._without_settled(left, covered, self.done.state)
+                remaining, covered = self._without_settled(remaining, covered, self.done.state)
             generation = self.done.state.generation
             if not covered.offsets:
                 return stopped, generation
             with self.metrics.timed("prepare"):
-                blocks = self.line.table.prepare(left, None if left.rejected else covered)
-                if blocks.rejected and self.line.policy == "stop":
+                blocks = self.parts.table.prepare(remaining, None if remaining.rejected else covered)
+                if blocks.rejected and self.parts.policy == "stop":
                     if not is_read:
-                        # Another delivery may have brought them to their end since this instance read the ledger.
+                        # Another delivery may have settled or diverted them since this instance read the ledger.
                         self.done.state = None
                         continue
-                    left, covered = _before(left, blocks.rejected, stopped)
-                    blocks = self.line.table.prepare(left, covered)
-            accepted, refused = self._write(blocks, left, covered, self.done.state)
+                    remaining, covered = _before(remaining, blocks.rejected, stopped)
+                    blocks = self.parts.table.prepare(remaining, covered)
+            accepted, refused = self._write_blocks(blocks, remaining, covered, self.done.state)
             if accepted:
                 return stopped, generation
             if refused:
-                left, covered = _before(left, refused, stopped)
+                remaining, covered = _before(remaining, refused, stopped)
             self.done.state = None
-        raise UnavailableError(f"{ROUNDS} times another delivery was first; the batch has to be delivered again")
+        raise UnavailableError(
+            f"expected this delivery's claims to be accepted, found that {ROUNDS} times another delivery was first; "
+            "the batch has to be delivered again"
+        )
 
-    def _concerns(self, state: State, covered: Coverage) -> bool:
-        """Whether a state says anything of these records, or holds what anyone is to roll forward."""
+    def _is_affected_by(self, state: State, covered: Coverage) -> bool:
+        """Return whether a state mentions these records, or has old claims that are due to be rolled forward."""
         return (
             clash(covered.offsets, state.settled)
             or any(clash(covered.offsets, pending.operation.offsets) for pending in state.pending.values())
-            or bool(self._strangers(state, covered))
+            or bool(self._due_old_claims(state, covered))
         )
 
-    def _strangers(self, state: State, covered: Coverage) -> list[Pending]:
-        """The old claims to try now that hold none of these offsets."""
-        others = (one for one in state.pending.values() if not clash(covered.offsets, one.operation.offsets))
-        return self.budget.due(others, self.line.services.clock())
+    def _due_old_claims(self, state: State, covered: Coverage) -> list[Pending]:
+        """Return the old claims to try now; they hold none of the covered offsets."""
+        others = (claim for claim in state.pending.values() if not clash(covered.offsets, claim.operation.offsets))
+        return self.budget.due(others, self.parts.services.clock())
 
     def _rolled_forward(self, covered: Coverage, generation: int | None) -> State:
-        """The state at the ledger's end, as soon as nothing in it holds any of these offsets without being settled.
+        """Read the ledger and roll claims forward until no pending claim holds a covered offset; return the state.
 
         Raises `UnavailableError` if a generation began after the one that this delivery, or its instance, has read.
         """
         for _ in range(ROUNDS):
-            state = self.line.services.ledger.read(self.deadline)
+            state = self.parts.services.ledger.read(self.deadline)
             if generation not in {None, state.generation}:
-                # The batch may be from a topic that was deleted since: its offsets are other records by now.
+                # The batch may be from a topic that was deleted since then: its offsets now belong to other records.
                 raise UnavailableError(
-                    f"expected generation {generation} of the ledger, found {state.generation}: a reset came since "
-                    "this instance read it; the batch has to be delivered again"
+                    f"expected generation {generation} of the ledger, found {state.generation}: the ledger was reset "
+                    "after this instance read it; the batch has to be delivered again"
                 )
             generation = state.generation
-            # First, for another table has neither the sessions nor the rows of what is pending.
-            self.line.check.verify(state, Coverage({}, {}), error_topic.nothing)
-            mine = [one for one in state.pending.values() if clash(covered.offsets, one.operation.offsets)]
-            strangers = self._strangers(state, covered)
-            if not mine and not strangers:
-                self.line.strangers.keep_only(state.pending)
+            # Before any roll-forward: another table has neither the sessions nor the rows of the pending claims.
+            self.parts.check.verify(state, Coverage({}, {}), error_topic.nothing)
+            overlapping = [claim for claim in state.pending.values() if clash(covered.offsets, claim.operation.offsets)]
+            old = self._due_old_claims(state, covered)
+            if not overlapping and not old:
+                self.parts.old_claims.keep_only(state.pending)
                 return state
             with self.metrics.timed("roll_forward"):
-                each(lambda one: self._forward(one, self.deadline), mine)
-                self.budget.spend(strangers, self._try, self.line.services.clock)
-        raise UnavailableError(f"{ROUNDS} times other deliveries claimed these offsets; the batch has to come again")
+                each(lambda claim: self._roll_forward(claim, self.deadline), overlapping)
+                self.budget.spend(old, self._try_to_roll_forward, self.parts.services.clock)
+        raise UnavailableError(
+            f"expected the batch's offsets to be free or settled, found that {ROUNDS} times other deliveries claimed "
+            "these offsets; the batch has to be delivered again"
+        )
 
-    def _forward(self, pending: Pending, deadline: Deadline) -> None:
-        outcome = roll_forward(pending, self.line.services, deadline, batch.known(self.decoded))
+    def _roll_forward(self, pending: Pending, deadline: Deadline) -> None:
+        outcome = roll_forward(pending, self.parts.services, deadline, batch.known(self.decoded))
         self.metrics.count(f"rolled_forward:{outcome.value}")
         _log.info("a pending claim is rolled forward", extra={"claim": pending.operation.id, "outcome": outcome.value})
 
-    def _try(self, stranger: Pending, deadline: Deadline) -> None:
-        """Roll forward what isn't of this batch; a failure is none of the batch's."""
+    def _try_to_roll_forward(self, pending: Pending, deadline: Deadline) -> None:
+        """Roll forward a claim of another batch; a failure is logged and doesn't fail this batch."""
         try:
-            self._forward(stranger, deadline)
+            self._roll_forward(pending, deadline)
         except ConnectorError as error:
-            _log.warning("an old claim stays pending: %s", error, extra={"claim": stranger.operation.id})
+            _log.warning("an old claim stays pending: %s", error, extra={"claim": pending.operation.id})
 
-    def _without_settled(self, left: Decoded, covered: Coverage, state: State) -> tuple[Decoded, Coverage]:
-        """What isn't settled of a batch, and where it's from."""
+    def _without_settled(self, remaining: Decoded, covered: Coverage, state: State) -> tuple[Decoded, Coverage]:
+        """Return the records that aren't settled, and their coverage."""
         if not clash(covered.offsets, state.settled):
-            return left, covered
-        kept, dropped = batch.split(left, state.settled)
-        unlogged = self.line.check.verify(state, dropped, batch.known(self.decoded))
+            return remaining, covered
+        kept, dropped = batch.split(remaining, state.settled)
+        unlogged = self.parts.check.verify(state, dropped, batch.known(self.decoded))
         if unlogged:
-            self._keep(unlogged, state.generation, batch.known(self.decoded))
+            self._write_unlogged(unlogged, state.generation, batch.known(self.decoded))
         return kept, batch.coverage(kept)
 
-    def keep_contradictions(self, generation: int) -> None:
-        """Write letters of what the batch has at an offset besides the record that was written or diverted there."""
+    def write_contradictions(self, generation: int) -> None:
+        """Write dead letters of records that share an offset with another record, which was written or diverted."""
         for others in batch.contradictions(self.decoded):
             offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
             for place, offset in others:
@@ -290,90 +297,98 @@ class _Delivery:
             ) -> error_topic.DeliveredRecord | None:
                 return of.get((place, offset))
 
-            self._keep({place: intervals(found) for place, found in offsets.items()}, generation, known)
+            unlogged = {place: intervals(numbers) for place, numbers in offsets.items()}
+            self._write_unlogged(unlogged, generation, known)
 
-    def _keep(self, unlogged: Offsets, generation: int, known: Known) -> None:
-        """Write letters of settled records that are in no log: nothing proves that they are the ones written.
+    def _write_unlogged(self, unlogged: Offsets, generation: int, known: Known) -> None:
+        """Write dead letters of settled records that are in no log: nothing proves that the table has these records.
 
-        They can't be claimed again, so a letter is what is left; a redrive sends it only if that is allowed by name.
+        Their offsets can't be claimed again, so only a dead letter can keep them. A redrive sends such a dead letter
+        only if the redrive allows its reason by name.
         """
 
-        def told(place: TopicPartition, offset: int) -> error_topic.DeliveredRecord | None:
-            found = known(place, offset)
-            return None if found is None else replace(found, message=error_topic.UNLOGGED_MESSAGE)
+        def known_as_unlogged(place: TopicPartition, offset: int) -> error_topic.DeliveredRecord | None:
+            record = known(place, offset)
+            return None if record is None else replace(record, message=error_topic.UNLOGGED_MESSAGE)
 
         claimed = error_topic.Claimed(generation=generation, others=frozenset(unlogged))
-        self.line.services.errors.write({error_topic.UNLOGGED: unlogged}, self.deadline, told, claimed)
+        self.parts.services.errors.write({error_topic.UNLOGGED: unlogged}, self.deadline, known_as_unlogged, claimed)
         records = sum(map(count, unlogged.values()))
         self.done.unlogged += records
         self.metrics.count(f"rejected:{error_topic.UNLOGGED}", records)
         where = [f"{topic}-{number}" for topic, number in unlogged]
         _log.error("settled records are in no log any more", extra={"records": records, "topic_partitions": where})
 
-    def _write(self, blocks: Blocks, left: Decoded, covered: Coverage, state: State) -> tuple[bool, list[Rejected]]:
-        """Write all blocks, some partition values at a time, and divert the rest; whether that is done.
+    def _write_blocks(
+        self, blocks: Blocks, remaining: Decoded, covered: Coverage, state: State
+    ) -> tuple[bool, list[Rejected]]:
+        """Write all blocks, a wave of partition values at a time, and divert the bad records.
 
-        With the policy to stop, and records that MaxCompute refuses, nothing of their wave is written: these records.
+        Returns whether all of them are written and diverted. With the policy to stop, a wave with records that
+        MaxCompute refuses isn't written; these records are returned, too.
         """
         placed = batch.placed(blocks.rejected)
-        claiming = self._claiming(covered, left, state)
+        claiming = self._claiming(covered, remaining, state)
         waves = [blocks.blocks[start : start + WAVE] for start in range(0, len(blocks.blocks), WAVE)] or [()]
         for number, wave in enumerate(waves, 1):
-            stage = self._staged(wave, left)
+            stage = self._stage(wave, remaining)
             if stage is None:
                 self.metrics.count("table_changes")
                 return False, []
-            if stage.refused and self.line.policy == "stop":
+            if stage.refused and self.parts.policy == "stop":
                 return False, stage.refused
             bad = stage.refused + (placed if number == len(waves) else [])
-            claims: list[Claim | Divert] = [claiming.claim(one) for one in stage.staged]
+            claims: list[Claim | Divert] = [claiming.claim(staged) for staged in stage.staged]
             claims += [claiming.divert(bad)] if bad else []
-            if claims and not self._claimed(claims, batch.known(left, bad)):
+            if claims and not self._claim_and_finish(claims, batch.known(remaining, bad)):
                 self.metrics.count("lost_claims")
                 return False, []
             if stage.untried:
                 raise DeadlineError(
-                    f"expected time to find which of {stage.untried} records MaxCompute refuses, found none left; what "
-                    "was found by now is written or in the error topic, and the next delivery goes on with the rest"
+                    f"expected time to find which of {stage.untried} records MaxCompute refuses, found none left; "
+                    "the records tried so far are written or in the error topic; the next delivery tries the rest"
                 )
         return True, []
 
-    def _claiming(self, covered: Coverage, left: Decoded, state: State) -> Claiming:
-        """What the claims of these records tell of the logs that they are from."""
-        originals, known = self.line.services.errors.originals, batch.known(left)
+    def _claiming(self, covered: Coverage, remaining: Decoded, state: State) -> Claiming:
+        """Return the generation and the marks that the claims of these records get."""
+        originals, known = self.parts.services.errors.originals, batch.known(remaining)
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
-        return Claiming.of(state, self.line.marks.later_marks(state, covered.offsets, known, self.deadline), begins)
+        return Claiming.of(state, self.parts.marks.later_marks(state, covered.offsets, known, self.deadline), begins)
 
-    def _staged(self, wave: Sequence[Block], left: Decoded) -> Stage | None:
-        """The blocks in sessions, with time left to claim and commit; None if they don't fit the table any more."""
-        line = self.line
+    def _stage(self, wave: Sequence[Block], remaining: Decoded) -> Stage | None:
+        """Write blocks into sessions and leave time to claim and commit; None if they don't fit the table any more."""
+        parts = self.parts
         stager = Stager(
-            line.services.sessions, line.encoding, lambda records: self._remade(left, records), line.table.renew
+            parts.services.sessions,
+            parts.encoding,
+            lambda records: self._remade_block(remaining, records),
+            parts.table.renew,
         )
         with self.metrics.timed("stage"):
-            self._need_time()
+            self._require_time()
             stage = stager.stage(wave, self.deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
             self.metrics.count("uploaded", sum(len(block.body) for block in wave), "Bytes")
-            self._need_time()
+            self._require_time()
         if stage is not None:
             rejected.log(stage.refused, self.metrics)
         return stage
 
-    def _remade(self, left: Decoded, records: Sequence[AnyRecord]) -> Block:
-        """The block of some good records of one partition value."""
-        return self.line.table.prepare(batch.only(left, records), None).blocks[0]
+    def _remade_block(self, remaining: Decoded, records: Sequence[AnyRecord]) -> Block:
+        """Return a block of these records, which are good and have one partition value."""
+        return self.parts.table.prepare(batch.only(remaining, records), None).blocks[0]
 
-    def _need_time(self) -> None:
-        needed, found = CLAIM_SECONDS + COMMIT_SECONDS, self.deadline.remaining()
-        if found < needed:
+    def _require_time(self) -> None:
+        needed, seconds = CLAIM_SECONDS + COMMIT_SECONDS, self.deadline.remaining()
+        if seconds < needed:
             raise DeadlineError(
-                f"expected {needed:.0f} s for claim and commit, found {found:.1f} s of the function's time left; what "
-                "was staged is invisible and expires; give the function more time, or the trigger smaller batches"
+                f"expected {needed:.0f} s for claim and commit, found {seconds:.1f} s of the function's time left; the "
+                "staged rows are invisible and expire; give the function more time, or the trigger smaller batches"
             )
 
-    def _claimed(self, claims: Sequence[Claim | Divert], known: Known) -> bool:
-        """Claim, read back, and bring to their end those that are accepted; whether all are."""
-        ledger, deadline = self.line.services.ledger, self.deadline.earlier(COMMIT_SECONDS)
+    def _claim_and_finish(self, claims: Sequence[Claim | Divert], known: Known) -> bool:
+        """Append claims, read the ledger back, and finish the accepted claims; return whether all were accepted."""
+        ledger, deadline = self.parts.services.ledger, self.deadline.earlier(COMMIT_SECONDS)
         with self.metrics.timed("claim"):
             appended = each(lambda claim: ledger.append(claim, deadline), claims)
             offsets = [offset for offset in appended if offset is not None]
@@ -385,8 +400,8 @@ class _Delivery:
         return len(accepted) == len(claims)
 
     def _finish(self, claim: Claim | Divert, state: State, known: Known) -> None:
-        """Make visible what was accepted, as `state` has it, and settle it."""
-        services, deadline = self.line.services, self.deadline.earlier(SETTLE_SECONDS)
+        """Commit the session or write the dead letters of a claim that `state` has as pending, and settle the claim."""
+        services, deadline = self.parts.services, self.deadline.earlier(SETTLE_SECONDS)
         if isinstance(claim, Claim):
             commit(services.sessions, UploadSession(claim.id, claim.partition_value), deadline)
             self.done.written.append(claim)
@@ -396,24 +411,24 @@ class _Delivery:
         services.ledger.append(Settle(id=claim.id), self.deadline)
 
 
-def _before(left: Decoded, bad: Iterable[Rejected], stopped: list[Rejected]) -> tuple[Decoded, Coverage]:
-    """The records before the first bad ones, and where they are from; those bad ones are added to `stopped`."""
+def _before(remaining: Decoded, bad: Iterable[Rejected], stopped: list[Rejected]) -> tuple[Decoded, Coverage]:
+    """Return the records before the first bad ones, and their coverage; add the first bad ones to `stopped`."""
     first = batch.first_bad(bad)
     stopped += first.values()
-    kept = batch.before(left, first)
+    kept = batch.before(remaining, first)
     return kept, batch.coverage(kept)
 
 
 def gauge(done: Delivered, metrics: Metrics, *, now: float) -> None:
-    """Measure the ledger's state after a delivery; `now` in epoch seconds."""
+    """Record metrics of the ledger's state after a delivery; `now` is in epoch seconds."""
     state = done.state
     if state is None:
         return
-    mine = {claim.id for claim in done.written} | {divert.id for divert in done.diverted}
-    pending = [one for one in state.pending.values() if one.operation.id not in mine]
+    own = {claim.id for claim in done.written} | {divert.id for divert in done.diverted}
+    pending = [claim for claim in state.pending.values() if claim.operation.id not in own]
     metrics.gauge("ledger_settled", sum(map(count, state.settled.values())))
     metrics.gauge("ledger_gaps", sum(len(settled) - 1 for settled in state.settled.values() if settled))
     metrics.gauge("ledger_pending", len(pending))
-    oldest = max((now - one.timestamp / 1_000 for one in pending if one.timestamp >= 0), default=0.0)
+    oldest = max((now - claim.timestamp / 1_000 for claim in pending if claim.timestamp >= 0), default=0.0)
     metrics.gauge("ledger_oldest_pending", round(1_000 * max(0.0, oldest)), "Milliseconds")
     metrics.count("dropped", done.dropped)

@@ -32,11 +32,11 @@ from maxcompute_sink import at_least_once, batch, exactly_once, probe, rejected
 from maxcompute_sink.batch_table import BatchTable
 from maxcompute_sink.broker_clients import BrokerClients
 from maxcompute_sink.framing import ENCODINGS
+from maxcompute_sink.old_claims import OldClaims
 from maxcompute_sink.replaced_text import ReplacedText
 from maxcompute_sink.reply import Reply
 from maxcompute_sink.source_check import SourceCheck
 from maxcompute_sink.staging import Stager
-from maxcompute_sink.strangers import Strangers
 from maxcompute_sink.target_table import TargetTable
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Instance:
         self._clients = BrokerClients(self.settings)
         self._checked = False
         self._state: State | None = None
-        self._strangers = Strangers()
+        self._old_claims = OldClaims()
         self._announcements = probe.Announcements(self.settings)
 
     def handle(self, payload: bytes, invocation: Invocation) -> dict[str, object]:
@@ -181,7 +181,7 @@ class Instance:
             upkeep,
             ENCODINGS[self.settings.compression],
             self.settings.failure_policy,
-            self._strangers,
+            self._old_claims,
         )
         return self._exactly_once(decoded, line, call)
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from maxcompute_sink import strangers
-from maxcompute_sink.strangers import PAUSE_SECONDS, Strangers
+from maxcompute_sink import old_claims
+from maxcompute_sink.old_claims import PAUSE_SECONDS, OldClaims
 from tests.hanging_claims import HangingSessions, claimed
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import Connector, places
@@ -21,7 +21,7 @@ BUDGET, TRY = 0.4, 0.1
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same proportions in a fiftieth of the time."""
     for name, seconds in {"BUDGET_SECONDS": BUDGET, "TRY_SECONDS": TRY, "LEAST_SECONDS": 0.01}.items():
-        monkeypatch.setattr(strangers, name, seconds)
+        monkeypatch.setattr(old_claims, name, seconds)
 
 
 def tries(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -91,7 +91,7 @@ def test_cold_instances_do_not_all_begin_with_the_same_claims() -> None:
     connector = Connector()
     claimed(connector, range(5))
     pending = list(connector.state.pending.values())
-    firsts = {Strangers().due(pending, connector.now)[0].operation.id for _ in range(200)}
+    firsts = {OldClaims().due(pending, connector.now)[0].operation.id for _ in range(200)}
     assert firsts == {one.operation.id for one in pending}
 
 
@@ -99,5 +99,5 @@ def test_a_claim_that_needs_long_gets_longer_each_time() -> None:
     connector = Connector()
     claimed(connector, [1])
     (pending,) = connector.state.pending.values()
-    kept = Strangers()
+    kept = OldClaims()
     assert [kept.begin(pending, now) for now in (0.0, 60.0, 120.0, 180.0)] == [TRY, 2 * TRY, BUDGET, BUDGET]
