@@ -1,4 +1,4 @@
-"""Changes of a table's columns and properties: the new table, and what DuckDB has to do to the rows."""
+"""Changes of a table's columns and properties: the new definition, and DuckDB's statements for the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Altered = tuple[Table, Sequence[str]]
 
 
 def add_columns(table: Table, columns: Sequence[Column], *, if_not_exists: bool = False) -> Altered:
-    """New columns behind the others, NULL in the rows that are there."""
+    """Add columns behind the others; the existing rows have NULL in them."""
     new = [column for column in columns if not (if_not_exists and table.column(column.name))]
     changed = replace(table, columns=table.columns + tuple(new), schema_version=table.schema_version + 1)
     check_columns(changed)
@@ -27,18 +27,18 @@ def add_columns(table: Table, columns: Sequence[Column], *, if_not_exists: bool 
 
 
 def drop_columns(table: Table, names: Sequence[str]) -> Altered:
-    """Columns and their values go."""
+    """Remove columns and their values."""
     for name in names:
         _own_column(table, name)
-    left = tuple(column for column in table.columns if column.name not in names)
-    if not left or set(names) & set(table.primary_key):
+    kept = tuple(column for column in table.columns if column.name not in names)
+    if not kept or set(names) & set(table.primary_key):
         raise invalid("a table keeps at least one column, and its primary key")
     statements = [f"ALTER TABLE {physical_name(table)} DROP COLUMN {quoted(name)}" for name in names]
-    return replace(table, columns=left, schema_version=table.schema_version + 1), statements
+    return replace(table, columns=kept, schema_version=table.schema_version + 1), statements
 
 
 def change_column(table: Table, name: str, column: Column) -> Altered:
-    """Another name, type (the rows' values are converted) or comment."""
+    """Change a column's name, type or comment; a change of type converts the rows' values."""
     before = _own_column(table, name)
     columns = tuple(column if known.name == name else known for known in table.columns)
     key = tuple(column.name if known == name else known for known in table.primary_key)
@@ -54,22 +54,22 @@ def change_column(table: Table, name: str, column: Column) -> Altered:
 
 
 def set_properties(table: Table, properties: Mapping[str, str]) -> Altered:
-    """TBLPROPERTIES, added to those that are there."""
+    """Add TBLPROPERTIES to the existing ones."""
     return replace(table, properties=MappingProxyType({**table.properties, **properties})), ()
 
 
 def check_columns(table: Table) -> None:
-    """ServiceError if a name is there twice, or there is none."""
+    """Raise ServiceError if two columns have the same name, or the table has no columns."""
     names = [column.name for column in table.all_columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ServiceError(400, "ObjectAlreadyExists", f"column {', '.join(twice)} is defined more than once")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ServiceError(400, "ObjectAlreadyExists", f"column {', '.join(duplicates)} is defined more than once")
     if not table.columns:
         raise invalid("expected at least one column that isn't a partition column")
 
 
 def _own_column(table: Table, name: str) -> Column:
-    found = next((column for column in table.columns if column.name == name), None)
-    if found is None:
+    column = next((column for column in table.columns if column.name == name), None)
+    if column is None:
         raise ServiceError(404, "NoSuchObject", f"column {name} cannot be resolved in {table.name}")
-    return found
+    return column

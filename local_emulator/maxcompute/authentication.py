@@ -1,4 +1,4 @@
-"""Who may speak to the emulator: access keys and tokens, and the check of requests' signatures and dates."""
+"""Access keys and tokens, and the check of requests' signatures and dates."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from local_emulator.foundation.clock import Clock
     from local_emulator.maxcompute.access.policies import Rule
 
-# The service's own window (control plane facts, ODPS-0410031): 900,000 ms each way.
+# The service's window: 900,000 ms before and after the current time, as its error ODPS-0410031 says.
 WINDOW = timedelta(minutes=15)
-# How long after its end a token is still known, and so refused as expired instead of unknown.
+# For this time after its end a token is refused as expired, afterwards as unknown.
 _REMEMBERED = timedelta(days=1)
 _AUTHORIZATION = re.compile(
     r"ODPS (?P<id>[^:/\s]+)(?:/(?P<date>\d{8})/(?P<region>[^/:]+)/odps/aliyun_v4_request)?:(?P<signature>\S+)\Z"
@@ -36,7 +36,7 @@ _AUTHORIZATION = re.compile(
 class Principal:
     """An identity: ``id`` is a number, ``name`` is like ``ALIYUN$...`` or ``RAM$<account>:role/<role>``.
 
-    ``limits``: what the bearer token is good for with which somebody came; None: came without one, may do all it may.
+    ``limits``: the rules of the request's bearer token; None: a request without bearer token, so without such limits.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An access key; a temporary one has a token and an end."""
+    """An access key; a temporary key has a token and a time of expiry."""
 
     access_key: str
     principal: Principal
@@ -56,7 +56,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class TemporaryKey:
-    """What STS gives to who assumes a role."""
+    """The temporary credentials that STS returns for an assumed role."""
 
     access_id: str
     access_key: str
@@ -65,7 +65,7 @@ class TemporaryKey:
 
 
 class Accounts:
-    """The access keys that are known; ``insecure`` takes every request as the account's own."""
+    """The known access keys; with ``insecure``, every request counts as the account owner's."""
 
     def __init__(self, account: Account, *, insecure: bool = False) -> None:
         self.account = account
@@ -76,16 +76,16 @@ class Accounts:
         self._seal = BearerSeal()
 
     def principal(self, name: str) -> Principal:
-        """The identity of that name; ServiceError InvalidArgument if it isn't a name."""
+        """Return the identity of a name; ServiceError InvalidArgument if the text isn't a name."""
         return Principal(parse_name(name, self.account).id, name)
 
     def add(self, access_id: str, credential: Credential) -> None:
-        """Know one more access key."""
+        """Add an access key."""
         with self._lock:
             self._credentials[access_id] = credential
 
     def issue(self, name: str, now: datetime, life: timedelta) -> TemporaryKey:
-        """A temporary key and token for an identity, such as ``RAM$<account>:role/<role>``, good for a time."""
+        """Return a new temporary key and token for an identity such as ``RAM$<account>:role/<role>``."""
         key = TemporaryKey(f"STS.{secrets.token_hex(12)}", secrets.token_hex(22), secrets.token_urlsafe(96), now + life)
         credential = Credential(key.access_key, self.principal(name), key.token, key.expires)
         with self._lock:
@@ -97,18 +97,18 @@ class Accounts:
         return key
 
     def sign_bearer(self, principal: Principal, policy: str, expires: datetime) -> str:
-        """A token for what a policy allows of an identity's rights; ServiceError InvalidArgument for a bad policy."""
+        """Return a bearer token that limits an identity to a policy; ServiceError InvalidArgument for a bad policy."""
         token_rules(policy, self.account)
         return self._seal.sign(Claims(principal.name, policy, expires))
 
     def authenticate(self, method: str, target: str, headers: Mapping[str, str], clock: Clock) -> Principal:
-        """Who sent a request; ServiceError, with the service's codes, if that can't be told.
+        """Return the identity that sent a request; ServiceError, with the service's codes, for invalid credentials.
 
         Args:
             method: GET, POST, ...
-            target: path and query below the endpoint's own path, still escaped.
-            headers: of the request, names in any case of letters (a case-insensitive mapping).
-            clock: the emulator's.
+            target: path and query without the endpoint's path, still escaped.
+            headers: the request's headers, in a case-insensitive mapping.
+            clock: the emulator's clock.
         """
         if self.insecure:
             return self.owner
@@ -133,14 +133,14 @@ class Accounts:
 
 
 def expired_token() -> ServiceError:
-    """The refusal of a request with a token that was good until lately."""
+    """Return the error for a request with an expired token."""
     return ServiceError(
         403, "AuthenticationRequestExpired", "ODPS-0410031:Authentication request expired - the token has expired"
     )
 
 
 def _authorization(headers: Mapping[str, str]) -> re.Match[str]:
-    """The Authorization header taken apart; ServiceError without one, or for an application's, which isn't emulated."""
+    """Return the parts of the Authorization header; ServiceError without header, or for an application's signature."""
     if "application-authentication" in headers:
         raise ServiceError(401, "Unauthorized", "ODPS-0410051:Invalid credentials - no application is known here")
     header = headers.get("Authorization")
@@ -167,7 +167,7 @@ def _check_signature(access_key: str, match: re.Match[str], canonicals: Iterator
 
 
 def _check_date(text: str, key_date: str, now: datetime) -> None:
-    """Of the request, and (unless empty) of the key that a version 4 signature was made with: a UTC day."""
+    """Check the Date header, and the UTC day of a version 4 signature's key (empty for version 2)."""
     try:
         sent = parsedate_to_datetime(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The project's time zone, and the calendar that DATE and DATETIME reach over: the years 1 to 9999 in that zone."""
+"""The project's time zone, and the range of DATE and DATETIME: the years 1 to 9999 in this zone."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
 PROJECT_ZONE = ZoneInfo("Asia/Shanghai")
-"""The service's default outside of America and Europe; a project tells it as its property odps.sql.timezone."""
+"""The service's default outside of America and Europe; a project's property odps.sql.timezone shows the zone."""
 
-_EPOCH, _SECOND = datetime(1970, 1, 1), timedelta(seconds=1)  # noqa: DTZ001 - local times are reckoned without a zone
+_EPOCH, _SECOND = datetime(1970, 1, 1), timedelta(seconds=1)  # noqa: DTZ001 - local times are computed without a zone
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY = 86_400
 
 
 def local_text(seconds: int, zone: tzinfo | None) -> str:
-    """A point in time (seconds since 1970) as clocks in a zone show it; without a zone, as it is."""
+    """Return the local time in a zone of a point in time (seconds since 1970 in UTC); without a zone, UTC."""
     return (_EPOCH + timedelta(seconds=seconds + _offset(seconds, zone))).isoformat(sep=" ")
 
 
 def _offset(seconds: int, zone: tzinfo | None) -> int:
-    """The seconds by which clocks in a zone are ahead of UTC; those of its first and last year don't change."""
+    """Return a zone's offset from UTC in seconds; the calendar's first and last year have the nearest year's offset."""
     if zone is None:
         return 0
     within = min(max(seconds, _FIRST + 366 * _DAY), _LAST - 366 * _DAY)

@@ -1,4 +1,4 @@
-"""The embedded DuckDB: one database in memory or in a file, a cursor for each operation, transactions as a block."""
+"""The embedded DuckDB: one database in memory or in a file, with a cursor for each operation, and transactions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE_NAME = "maxcompute.duckdb"
-# Rows above this go to the disk, those of a database in memory too, so that a table may be larger than the machine's
-# memory. It is enough for 32 commits of 200,000 rows of 300 bytes at once, and to sort and join 8 million rows
-# (measured); each of DuckDB's threads needs a share of it.
+# Beyond this limit DuckDB writes rows to the disk, also for a database in memory, so that a table may be larger than
+# the machine's memory. The limit is enough for 32 concurrent commits of 200,000 rows of 300 bytes, and to sort and join
+# 8 million rows (measured); each of DuckDB's threads needs a share of the memory.
 MEMORY_LIMIT = "1GiB"
 MOST_THREADS = 4
-# DuckDB divides decimals as doubles. `decimal_quotient` divides them digit by digit, six at a time, to 18 places, the
-# last one rounded half up: exact, or DuckDB's overflow error. `digits` is 18 + the divisor's scale - the dividend's.
+# DuckDB divides decimals as doubles. `decimal_quotient` divides them digit by digit, six at a time, to 18 places, and
+# rounds the last place half up. The quotient is exact, or the division fails with DuckDB's overflow error. `digits` is
+# 18 + the divisor's scale - the dividend's scale.
 _MACROS = """
 CREATE OR REPLACE MACRO unscaled(v) AS CAST(replace(CAST(v AS VARCHAR), '.', '') AS HUGEINT);
 CREATE OR REPLACE MACRO long_division(a, b, digits) AS list_reduce(
@@ -44,10 +45,10 @@ CREATE OR REPLACE MACRO decimal_quotient(a, b, digits) AS
 
 
 class Database:
-    """Cursors of it may be used in several threads at once, each in one."""
+    """One DuckDB database. Several threads may use it at the same time, each with its own cursor."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
-        # DuckDB makes the directory to spill to when it needs it, and takes it away when it's closed.
+        # DuckDB creates the spill directory at the first need, and removes it at the end.
         if data_dir is None:
             path, spill = ":memory:", Path(tempfile.gettempdir(), f"maxcompute-{uuid.uuid4().hex}")
         else:
@@ -64,15 +65,15 @@ class Database:
             if "lock" not in str(error):
                 raise
             raise DatabaseBusyError(
-                f"{data_dir} is in use by another emulator; end that one, or name another directory with --data-dir"
+                f"{data_dir} is in use by another emulator; stop that emulator, or choose another --data-dir"
             ) from error
-        # Compressing costs a commit of a million rows a second more than writing them (measured: 1.6 s, then 0.6 s).
+        # Compression makes a commit of a million rows slower: 1.6 s, without compression 0.6 s (measured).
         self._connection.execute("PRAGMA force_compression='uncompressed'")
         self._connection.execute(_MACROS)
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own to the same database, closed at the end of the block."""
+        """A new connection to the same database, closed at the end of the block."""
         cursor = self._connection.cursor()
         try:
             yield cursor
@@ -92,5 +93,5 @@ class Database:
             cursor.execute("COMMIT")
 
     def close(self) -> None:
-        """Write everything out and let go of the file."""
+        """Write everything to the file and unlock it."""
         self._connection.close()

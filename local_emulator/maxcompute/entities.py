@@ -1,4 +1,4 @@
-"""What the service knows of projects, tables and partitions besides their rows; written to the database as JSON."""
+"""Projects, tables and partitions without their rows. A table is stored in the database as JSON."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class TruncatedTime:
-    """``trunc_time(column, 'unit')``: what a partition column is filled with in a table that is AUTO PARTITIONED."""
+    """``trunc_time(column, 'unit')``: the expression that fills a partition column of an AUTO PARTITIONED table."""
 
     column: str
     unit: str
 
     def __str__(self) -> str:
-        """As SQL has it."""
+        """Return the expression in SQL."""
         return f"trunc_time(`{self.column}`, '{self.unit}')"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; names are kept in lower case, as the service does."""
+    """A column of a table; its name is in lower case, as on the service."""
 
     name: str
     type: DataType
@@ -52,11 +52,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table at one moment.
+    """The state of a table at one moment.
 
-    ``id`` never changes and is never used again, so it tells a table from its successor of the same name.
-    ``schema_version`` grows with every change of columns. Times: ``modified`` of rows, ``altered`` of shape.
-    ``size`` is in bytes, as the rows were when they came, uncompressed.
+    ``id`` never changes and is never used again, so it distinguishes a table from a later table of the same name.
+    ``schema_version`` grows with every change of columns. ``modified`` is the time of the last change of rows,
+    ``altered`` that of the last change of the definition. ``size`` counts the uncompressed bytes that were written.
     """
 
     id: str
@@ -78,30 +78,30 @@ class Table:
 
     @property
     def transactional(self) -> bool:
-        """Whether it was made with ``'transactional'='true'``."""
+        """Whether the table was created with ``'transactional'='true'``."""
         return self.properties.get("transactional", "").lower() == "true"
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, partition columns included, in any case of letters."""
+        """Return the column of this name (in any case), or None; partition columns are included."""
         return next((column for column in self.all_columns if column.name == name.lower()), None)
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
-        """Columns, then partition columns: the order of ``select *``."""
+        """The columns, then the partition columns: the order of ``select *``."""
         return self.columns + self.partition_columns
 
     def arrow_schema(self) -> pa.Schema:
-        """The shape of the record batches that hold its rows: the columns without the partition columns."""
+        """Return the schema of the record batches that hold the rows: the columns without the partition columns."""
         return pa.schema([(column.name, column.type.arrow_type()) for column in self.columns])
 
     def describe(self, spec: tuple[str, ...]) -> str:
-        """A partition's name as REST, SHOW PARTITIONS and messages write it: ``pt=v`` or ``ds=v/region=w``."""
+        """Return a partition's name as in REST, SHOW PARTITIONS and messages: ``pt=v`` or ``ds=v/region=w``."""
         return "/".join(f"{column.name}={value}" for column, value in zip(self.partition_columns, spec, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition: its values in the order of the table's partition columns, its times and its size."""
+    """One partition; ``spec`` holds its values in the order of the table's partition columns."""
 
     spec: tuple[str, ...]
     created: datetime
@@ -111,7 +111,7 @@ class Partition:
 
 
 def table_to_json(table: Table) -> dict[str, Any]:
-    """A table as plain JSON values; `table_from_json` reads it back."""
+    """Return a table as plain JSON values, which `table_from_json` reads."""
     return {
         "id": table.id,
         "project": table.project,
@@ -133,7 +133,7 @@ def table_to_json(table: Table) -> dict[str, Any]:
 
 
 def table_from_json(value: dict[str, Any]) -> Table:
-    """The table that `table_to_json` wrote."""
+    """Return the table that `table_to_json` wrote."""
     return Table(
         **{
             **value,

@@ -15,7 +15,7 @@ HOST_ID = "localhost"
 
 
 class ServiceError(Exception):
-    """An answer of the service that isn't success: HTTP status, code word, message, and headers beyond the usual."""
+    """An error answer of the service: HTTP status, code, message, and additional headers."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         super().__init__(f"{code}: {message}")
@@ -25,7 +25,7 @@ class ServiceError(Exception):
         self.headers = headers
 
     def xml(self, request_id: str) -> str:
-        """The body of a REST answer: clients read all four elements."""
+        """Return the body of a REST answer; clients read all four elements."""
         return (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<Error><Code>{escape(self.code)}</Code><Message>{escape(self.message)}</Message>"
@@ -33,7 +33,7 @@ class ServiceError(Exception):
         )
 
     def json(self, request_id: str) -> str:
-        """The body of a Tunnel answer."""
+        """Return the body of a Tunnel answer."""
         return json.dumps(
             {"Code": self.code, "Message": self.message, "RequestId": request_id, "HostId": HOST_ID},
             ensure_ascii=False,
@@ -41,27 +41,27 @@ class ServiceError(Exception):
 
 
 def missing(code: str, message: str) -> ServiceError:
-    """404 with one of NoSuchObject, NoSuchProject, NoSuchTable, NoSuchPartition, ..."""
+    """Return a 404 with a code such as NoSuchObject, NoSuchProject, NoSuchTable or NoSuchPartition."""
     return ServiceError(HTTPStatus.NOT_FOUND, code, message)
 
 
 def invalid(message: str, code: str = "InvalidArgument") -> ServiceError:
-    """400: the request itself is at fault."""
+    """Return a 400: the request itself is invalid."""
     return ServiceError(HTTPStatus.BAD_REQUEST, code, message)
 
 
 def missing_project(project: str) -> ServiceError:
-    """What every path below an unknown project answers."""
+    """Return the error of every path below an unknown project."""
     return missing("NoSuchProject", f"ODPS-0420111: Project not found - '{project}'.")
 
 
 def missing_table(project: str, name: str) -> ServiceError:
-    """What a REST or Tunnel path of an unknown table answers; SQL says ODPS-0130131 instead."""
+    """Return the error of REST and Tunnel paths of an unknown table; SQL has its own error, ODPS-0130131."""
     return missing("NoSuchTable", f"ODPS-0130131:Table not found - table {project}.{name} cannot be resolved.")
 
 
 def missing_partition(description: str) -> ServiceError:
-    """What a path of a partition that isn't in the table's list answers; the description is like ``pt='v'``."""
+    """Return the error of paths of an unknown partition; the description is like ``pt='v'``."""
     return missing("NoSuchPartition", f"The specified partition does not exist: {description}.")
 
 

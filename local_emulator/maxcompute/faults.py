@@ -1,7 +1,6 @@
-"""Lets the faults that were set happen to the requests that they are for.
+"""The middleware that applies the armed faults to matching requests.
 
-One middleware does it, around everything that a request passes. While no fault is armed, a request costs one look at an
-empty tuple.
+While no fault is armed, a request costs one look at an empty tuple.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from local_emulator.foundation.injection import happen
 from local_emulator.maxcompute.authentication import expired_token
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.keys import REQUEST_ID
-from local_emulator.maxcompute.operations import name_of, session_of
+from local_emulator.maxcompute.operations import operation_name, session_id
 from local_emulator.maxcompute.refusals import refusal
-from local_emulator.maxcompute.tunnel.errors import sentence_of
+from local_emulator.maxcompute.tunnel.errors import default_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# The service's code where a status alone is asked for.
+# The service's code for a fault that sets a status without a code.
 _CODES = MappingProxyType(
     {408: "RequestTimeOut", 429: "FlowExceeded", 500: "InternalServerError", 503: "ServiceUnavailable"}
 )
@@ -35,27 +34,27 @@ _CODES = MappingProxyType(
 
 @web.middleware
 async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let the armed faults happen."""
+    """Apply the armed fault that matches a request, if any."""
     faults = request.app[FAULTS]
     if not faults.armed:
         return await handler(request)
-    operation = name_of(request)
+    operation = operation_name(request)
     if not operation:
         return await handler(request)
-    found = faults.take(operation, session_of(request), signed=_signed(request))
-    if found is None:
+    fault = faults.take(operation, session_id(request), signed=_signed(request))
+    if fault is None:
         return await handler(request)
 
-    async def answered(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            right = await handler(request)
+            answer = await handler(request)
         except ServiceError as error:
-            right = refusal(request, error)
-        if not right.prepared:
-            right.headers["x-odps-request-id"] = request[REQUEST_ID]
-        return right
+            answer = refusal(request, error)
+        if not answer.prepared:
+            answer.headers["x-odps-request-id"] = request[REQUEST_ID]
+        return answer
 
-    return await happen(request, answered, found, _refuse)
+    return await happen(request, handle, fault, _refuse)
 
 
 def _signed(request: web.Request) -> bool:
@@ -66,5 +65,5 @@ def _refuse(request: web.Request, fault: Fault) -> web.Response:
     if fault.status is None:
         return refusal(request, expired_token())
     code = fault.code or _CODES[fault.status]
-    message = fault.message or sentence_of(code) or "A fault that was set."
+    message = fault.message or default_message(code) or "A fault that was set."
     return refusal(request, ServiceError(fault.status, code, message))

@@ -1,6 +1,6 @@
-"""Instances: submitted jobs, from Running to Terminated, and what they gave.
+"""Instances: submitted jobs, from Running to Terminated, and their results.
 
-A job's one SQL task runs in a thread. Results stay in memory for a while: the newest ones, up to a number of bytes.
+A job has one SQL task, which runs in a thread. The newest results, up to a number of bytes, stay in memory.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Column, Project, Table
     from local_emulator.maxcompute.store import Store
 
-LOGGER = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 RUNNING_AT_ONCE = 16
 KEPT_INSTANCES = 10_000
 KEPT_RESULT_BYTES = 512 << 20
 
 
 class TaskStatus(Enum):
-    """Of a task; an instance is Running until its task is at an end, then Terminated."""
+    """The status of a task; an instance is Running until its task ends, then Terminated."""
 
     RUNNING = "Running"
     SUCCESS = "Success"
@@ -53,7 +53,7 @@ class TaskStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What was submitted: one SQL task, its hints, and the XML for ``?source``."""
+    """A submitted job: one SQL task, its hints, and the job's XML for ``?source``."""
 
     source: Element
     task: str
@@ -81,7 +81,7 @@ class Instance:
 
     @property
     def terminated(self) -> bool:
-        """Whether its task is at an end."""
+        """Whether the task has ended."""
         return self.status is not TaskStatus.RUNNING
 
 
@@ -97,15 +97,15 @@ class Instances:
         self._executor = ThreadPoolExecutor(RUNNING_AT_ONCE, "sql")
 
     def close(self) -> None:
-        """Interrupt what runs, and wait for it."""
+        """Interrupt the running instances, and wait for their end."""
         for instance in list(self._instances.values()):
             self._interrupt(instance)
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, project: str, schema: str, owner: Principal, job: Job) -> Instance:
-        """Start a job; call it in the event loop's thread."""
+        """Start a job; must be called in the event loop's thread."""
         now = self._now()
-        # The service's ids: time, a number, a random tail.
+        # Like the service's ids: time, a number, a random end.
         name = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}g{uuid.uuid4().hex[:10]}"
         instance = Instance(name, project, schema, owner, job, now)
         with self._lock:
@@ -117,23 +117,23 @@ class Instances:
         return instance
 
     def get(self, project: str, instance_id: str) -> Instance:
-        """An instance; ServiceError NoSuchInstance if there is none in that project."""
-        found = self._instances.get(instance_id)
-        if found is None or found.project != project.lower():
+        """Return an instance; ServiceError NoSuchObject if the project has no such instance."""
+        instance = self._instances.get(instance_id)
+        if instance is None or instance.project != project.lower():
             raise missing("NoSuchObject", f"ODPS-0420111: The instance does not exist - {instance_id}")
-        return found
+        return instance
 
     def list(self, project: str) -> list[Instance]:
-        """A project's instances, oldest first."""
+        """Return a project's instances, oldest first."""
         with self._lock:
             return [instance for instance in self._instances.values() if instance.project == project.lower()]
 
     def result(self, project: str, instance_id: str) -> tuple[tuple[Column, ...], pa.Table]:
-        """A query's columns and rows, for the instance tunnel.
+        """Return a query's columns and rows, for the instance tunnel.
 
         Raises:
-            ServiceError: InstanceTypeNotSupported for anything but a query that succeeded (clients then ask for
-                ``?result``), InstanceNotTerminate while it runs, NoSuchObject.
+            ServiceError: InstanceTypeNotSupported unless the instance is a successful query (clients then request
+                ``?result``), InstanceNotTerminate while the instance runs, NoSuchObject.
         """
         instance = self.get(project, instance_id)
         if not instance.terminated:
@@ -144,7 +144,7 @@ class Instances:
         return instance.outcome.columns, instance.outcome.rows
 
     def stop(self, instance: Instance) -> None:
-        """Ask a running one to end; ServiceError InvalidStateSetting if it has."""
+        """Interrupt a running instance; ServiceError InvalidStateSetting if it has ended."""
         if instance.terminated:
             raise ServiceError(409, "InvalidStateSetting", f"Instance {instance.id} is Terminated")
         self._interrupt(instance)
@@ -167,14 +167,14 @@ class Instances:
             status, outcome = TaskStatus.FAILED, Outcome(str(parse_error("the statement nests too deeply", None)))
         except ServiceError as error:
             status, outcome = TaskStatus.FAILED, Outcome(f"ODPS-0110061: Failed to run ddltask - {error.message}")
-        except Exception:
-            LOGGER.exception("instance %s failed", instance.id)
+        except Exception:  # noqa: BLE001 - every fault becomes the task's result
+            _log.exception("instance %s failed", instance.id)
             status, outcome = TaskStatus.FAILED, Outcome("ODPS-0010000:System internal error - see the emulator's log")
         instance.ended = self._now()
         instance.outcome = outcome
         instance.status = status
         self._forget_old_results()
-        # A loop that has ended has nobody left who waits.
+        # Nobody waits in a closed loop.
         if not loop.is_closed():
             loop.call_soon_threadsafe(instance.finished.set)
 
@@ -209,14 +209,14 @@ class Instances:
 
 
 def _watch(instance: Instance, cursor: duckdb.DuckDBPyConnection | None) -> None:
-    """Keep the cursor that a query runs on, so that `Instances.stop` can interrupt it."""
+    """Keep a running query's cursor, so that `Instances.stop` can interrupt the query."""
     instance.cursor = cursor
     if instance.stopped:
         raise duckdb.InterruptException("stopped")
 
 
-def settings_of(text: str) -> dict[str, str]:
-    """A task's ``settings`` property: a JSON object of texts."""
+def parse_settings(text: str) -> dict[str, str]:
+    """Return the settings in a task's ``settings`` property, a JSON object."""
     try:
         values = json.loads(text or "{}")
     except ValueError as error:

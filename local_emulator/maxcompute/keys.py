@@ -1,4 +1,4 @@
-"""What every handler may take from the application: the store, the clock, who is asking, a thread for slow work."""
+"""The application's and the request's keys for all handlers: the store, the sender of a request, a thread for work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ACCESS = web.AppKey("ACCESS", Access)
 QUERIES = web.AppKey("QUERIES", Queries)
 EXECUTOR = web.AppKey("EXECUTOR", ThreadPoolExecutor)
 ADDRESS = web.AppKey("ADDRESS", str)
-# Where what has to outlive the emulator is kept; None: nothing has to.
+# The directory of the files that outlive the emulator; None: nothing outlives it.
 DATA_DIR: web.AppKey[Path | None] = web.AppKey("DATA_DIR")
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
@@ -35,5 +35,5 @@ PRINCIPAL = web.RequestKey("PRINCIPAL", Principal)
 
 
 async def in_thread(request: web.Request, work: Callable[[], T]) -> T:
-    """Do what takes time (all that touches the database) outside the event loop."""
+    """Run slow work, such as all use of the database, outside the event loop."""
     return await asyncio.get_running_loop().run_in_executor(request.app[EXECUTOR], work)

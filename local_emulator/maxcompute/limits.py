@@ -1,7 +1,7 @@
-"""The service's limits, as documented unless they are changed.
+"""The service's limits: the documented values, or others that the user sets.
 
 Sources: the service's pages "Overview of the data transmission service" (sessions, blocks, commits), "MaxCompute SQL
-limits" (the others) and "ODPS-0123031" (what too many partitions are answered with).
+limits" (the others) and "ODPS-0123031" (the answer for too many partitions).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of each is allowed; None: any number."""
+    """The largest allowed numbers; None: no limit."""
 
     sessions: int | None = 500
     """Upload sessions opened on a table in 5 minutes."""
@@ -30,7 +30,7 @@ class Limits:
     commits_at_once: int | None = 32
     """Commits to a table that run at the same time."""
     slots: int | None = 300
-    """Writes to stream and upsert sessions that run at the same time; most regions share so many."""
+    """Writes to stream and upsert sessions that run at the same time; this is the shared quota of most regions."""
     partitions: int | None = 60_000
     """Partitions of a table."""
     partition_levels: int | None = 6
@@ -43,7 +43,7 @@ class Limits:
     """Length of a job's SQL text."""
 
     def describe(self) -> str:
-        """Which limits differ from the documented ones, for a line of a report."""
+        """Return the limits that differ from the documented ones, as text for a report."""
         if self == Limits():
             return "as documented"
         if self == NO_LIMITS:
@@ -52,20 +52,20 @@ class Limits:
         return " ".join(f"{name}={'off' if value is None else value}" for name, value, usual in own if value != usual)
 
     def check_shape(self, table: Table) -> None:
-        """ServiceError InvalidArgument if the table has too many columns, or a name that is too long."""
+        """Raise ServiceError InvalidArgument if the table has too many columns, or a name that is too long."""
         _at_most(self.partition_levels, len(table.partition_columns), "partition columns")
         _at_most(self.columns, len(table.all_columns), "columns")
         for name in (table.name, *(column.name for column in table.all_columns)):
             if self.name_bytes is not None and len(name.encode()) > self.name_bytes:
-                raise invalid(f"expected names of 1 to {self.name_bytes} bytes, found one of {len(name.encode())}")
+                raise invalid(f"expected names of 1 to {self.name_bytes} bytes, found a name of {len(name.encode())}")
 
     def check_partitions(self, count: int) -> None:
-        """ServiceError InvalidArgument if a table can't have so many partitions."""
+        """Raise ServiceError InvalidArgument if a table can't have this number of partitions."""
         if self.partitions is not None and count > self.partitions:
             raise invalid(f"ODPS-0123031:ODPS partition exception - maximum {self.partitions} partitions allowed")
 
     def check_sql(self, text: str) -> None:
-        """ServiceError InvalidParameter if a job's text is too long."""
+        """Raise ServiceError InvalidParameter if a job's text is too long."""
         size = len(text.encode())
         if self.sql_bytes is not None and size > self.sql_bytes:
             detail = f"the SQL text has {size} bytes, {self.sql_bytes} are allowed"
@@ -77,7 +77,7 @@ NAMES = tuple(field.name.replace("_", "-") for field in fields(Limits))
 
 
 def changed(limits: Limits, words: Iterable[str]) -> Limits:
-    """Limits with some of them changed by words such as ``blocks=2000`` or ``commits-at-once=off``; else ValueError."""
+    """Return limits changed by words such as ``blocks=2000`` or ``commits-at-once=off``; ValueError for other words."""
     for word in words:
         name, _, text = word.partition("=")
         if name not in NAMES or not (text == "off" or (text.isdecimal() and int(text) > 0)):

@@ -1,7 +1,7 @@
-"""Projects, tables and partitions: kept in memory for reading, and in the database for the next start.
+"""The catalog of projects, tables and partitions: in memory for reading, and in the database for the next start.
 
-A `Change` writes inside the caller's transaction, and shows what it wrote after the commit, so that memory never shows
-what the database hasn't got.
+A `Change` writes in the caller's transaction, and updates the memory after the commit. So the memory never shows
+anything that the database doesn't have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS emulator.marks (name VARCHAR);
 
 
 class Metadata:
-    """The catalog; its own lock makes each call atomic, the store's locks order calls about one table."""
+    """The catalog in memory; its lock makes each call atomic, and the store's locks order the calls for a table."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute(_SCRIPT)
@@ -50,62 +50,62 @@ class Metadata:
             self._partitions[table_id][partition.spec] = partition
 
     def projects(self) -> list[Project]:
-        """All projects by name."""
+        """Return all projects, sorted by name."""
         with self._lock:
             return sorted(self._projects.values(), key=lambda project: project.name)
 
     def project(self, name: str) -> Project | None:
-        """The project of that name in any case of letters."""
+        """Return the project of this name (in any case), or None."""
         return self._projects.get(name.lower())
 
     def tables(self, project: str, schema: str) -> list[Table]:
-        """A schema's tables by name."""
+        """Return a schema's tables, sorted by name."""
         with self._lock:
-            found = [table for table in self._tables.values() if (table.project, table.schema) == (project, schema)]
-        return sorted(found, key=lambda table: table.name)
+            tables = [table for table in self._tables.values() if (table.project, table.schema) == (project, schema)]
+        return sorted(tables, key=lambda table: table.name)
 
     def table(self, project: str, schema: str, name: str) -> Table | None:
-        """The table of that name in any case of letters."""
+        """Return the table of this name (in any case), or None."""
         with self._lock:
             return self._tables.get(self._names.get((project.lower(), schema.lower(), name.lower()), ""))
 
     def table_by_id(self, table_id: str) -> Table | None:
-        """The table as it is now, or None once it is dropped."""
+        """Return the current state of a table, or None if the table was dropped."""
         return self._tables.get(table_id)
 
     def partitions(self, table_id: str) -> list[Partition]:
-        """Sorted by their values."""
+        """Return a table's partitions, sorted by their values."""
         with self._lock:
-            found = list(self._partitions.get(table_id, {}).values())
-        return sorted(found, key=lambda partition: partition.spec)
+            partitions = list(self._partitions.get(table_id, {}).values())
+        return sorted(partitions, key=lambda partition: partition.spec)
 
     def partition_count(self, table_id: str) -> int:
-        """How many there are."""
+        """Return the number of a table's partitions."""
         return len(self._partitions.get(table_id, {}))
 
     def partition(self, table_id: str, spec: tuple[str, ...]) -> Partition | None:
-        """One partition, or None."""
+        """Return a partition, or None."""
         return self._partitions.get(table_id, {}).get(spec)
 
     def has_mark(self, name: str) -> bool:
-        """Whether a transaction left that mark."""
+        """Return whether a committed transaction stored this mark."""
         return name in self._marks
 
     def show_mark(self, name: str) -> None:
-        """Let readers see a mark."""
+        """Add a mark to the memory."""
         self._marks.add(name)
 
     def hide_mark(self, name: str) -> None:
-        """Let no reader see a mark."""
+        """Remove a mark from the memory."""
         self._marks.discard(name)
 
     def show_project(self, project: Project) -> None:
-        """Let readers see a project."""
+        """Add a project to the memory."""
         with self._lock:
             self._projects[project.name] = project
 
     def show_table(self, table: Table) -> None:
-        """Let readers see a table or its new definition."""
+        """Add a table to the memory, or replace its definition."""
         with self._lock:
             before = self._tables.get(table.id)
             if before is not None:
@@ -115,25 +115,25 @@ class Metadata:
             self._partitions.setdefault(table.id, {})
 
     def hide_table(self, table: Table) -> None:
-        """Let no reader see a table."""
+        """Remove a table from the memory."""
         with self._lock:
             del self._names[table.project, table.schema, table.name]
             del self._tables[table.id]
             del self._partitions[table.id]
 
     def show_partition(self, table_id: str, partition: Partition) -> None:
-        """Let readers see a partition or its new times."""
+        """Add a partition to the memory, or replace its times."""
         with self._lock:
             self._partitions[table_id][partition.spec] = partition
 
     def hide_partition(self, table_id: str, spec: tuple[str, ...]) -> None:
-        """Let no reader see a partition."""
+        """Remove a partition from the memory."""
         with self._lock:
             self._partitions[table_id].pop(spec, None)
 
 
 class Change:
-    """What one transaction does to the catalog; `show` it once the transaction is committed."""
+    """The changes of one transaction to the catalog; call `show` after the transaction's commit."""
 
     def __init__(self, metadata: Metadata, cursor: duckdb.DuckDBPyConnection) -> None:
         self._metadata = metadata
@@ -141,17 +141,17 @@ class Change:
         self.cursor = cursor
 
     def show(self) -> None:
-        """Let readers see it."""
+        """Apply the changes to the memory."""
         for step in self._steps:
             step()
 
     def put_mark(self, name: str) -> None:
-        """Note that this transaction happened."""
+        """Store a mark, which shows that this transaction was committed."""
         self.cursor.execute("INSERT INTO emulator.marks VALUES (?)", [name])
         self._steps.append(partial(self._metadata.show_mark, name))
 
     def drop_mark(self, name: str) -> None:
-        """Delete a note that nobody will ask for again."""
+        """Delete a mark that is no longer needed."""
         self.cursor.execute("DELETE FROM emulator.marks WHERE name = ?", [name])
         self._steps.append(partial(self._metadata.hide_mark, name))
 
@@ -176,7 +176,7 @@ class Change:
         self._steps.append(partial(self._metadata.hide_table, table))
 
     def add_partitions(self, table: Table, specs: Sequence[tuple[str, ...]], now: datetime) -> None:
-        """Add empty partitions that aren't there."""
+        """Add empty partitions that don't exist yet."""
         self.cursor.execute(
             "INSERT INTO emulator.partitions SELECT ?, unnest(?::VARCHAR[][]), t, t, t, 0 FROM (SELECT ? AS t)",
             [table.id, list(map(list, specs)), now.isoformat()],

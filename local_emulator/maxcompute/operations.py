@@ -1,4 +1,4 @@
-"""What a request asks for, in one word or two, such as ``upload.commit``: the names that faults and limits go by."""
+"""The names of the service's operations, such as ``upload.commit``, which faults and limits use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local_emulator.maxcompute.tunnel import routes as tunnel
 if TYPE_CHECKING:
     from aiohttp import web
 
-# The variants of a REST operation, by the key in the query that makes each; the first one that is there counts.
+# The variants of a REST operation, by the query's key that selects the variant; the first present key counts.
 _VARIANTS = MappingProxyType(
     {
         "project.get": {"policy": "policy.get", "security_configuration": "security.get"},
@@ -41,24 +41,24 @@ NAMES = tuple(
         }
     )
 )
-# Where a request names the session (or the instance) that it belongs to: in the query or in the path.
+# The query's keys for a session's id.
 _SESSION_KEYS = ("uploadid", "downloadid", "upsertid")
 
 
-def name_of(request: web.Request) -> str:
-    """The request's operation, one of `NAMES`; empty for a path that isn't the service's."""
+def operation_name(request: web.Request) -> str:
+    """Return the name of a request's operation, one of `NAMES`; empty for a path that the service doesn't have."""
     resource = request.match_info.route.resource
     if resource is None:
         return ""
     name = rest.OPERATIONS.get((request.method, resource.canonical))
     if name is not None:
         return next((variant for key, variant in _VARIANTS.get(name, {}).items() if key in request.query), name)
-    operation = tunnel.operation_of(request)
+    operation = tunnel.matched_operation(request)
     return operation.name if operation is not None else ""
 
 
-def session_of(request: web.Request) -> str:
-    """The id of the session or instance that the request is about; empty if it names none."""
+def session_id(request: web.Request) -> str:
+    """Return the id of the session or instance in a request; empty if there is none."""
     for key in _SESSION_KEYS:
         if key in request.query:
             return request.query[key]

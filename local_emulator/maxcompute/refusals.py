@@ -1,4 +1,4 @@
-"""Answers that aren't success: the service's error body, and the rest of a request that has to be read for it."""
+"""The service's error answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refusal(request: web.Request, error: ServiceError) -> web.Response:
-    """The answer for an error: XML below the REST prefix, JSON elsewhere."""
+    """Return the answer for an error: XML below the REST prefix, JSON elsewhere."""
     if request.path.startswith(PREFIX + "/"):
         body, kind = error.xml(request[REQUEST_ID]), "application/xml"
     else:

@@ -1,4 +1,4 @@
-"""Rows as the service's CSV: of ``?result``, and of a table's ``?data`` preview."""
+"""Rows as the service's CSV: the body of ``?result``, and of a table's ``?data`` preview."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 def csv_text(columns: Sequence[Column], rows: pa.Table, zone: tzinfo) -> str:
-    r"""A header and a line for each row; texts in double quotes, NULL as ``\N``, times in a zone."""
+    r"""Return a header and a line for each row: texts in double quotes, NULL as ``\N``, times in a zone."""
     header = ",".join(_quoted(column.name) for column in columns)
     formats = [_format(column.type, zone) for column in columns]
     values = [_plain(column) for column in rows.columns]
@@ -34,9 +34,9 @@ def csv_text(columns: Sequence[Column], rows: pa.Table, zone: tzinfo) -> str:
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """Python's values; times as (UTC) integers, inside other values too.
+    """Return Python's values, with times as integers in UTC, also inside other values.
 
-    Python's own times have no nanoseconds, and don't reach over the hours at the calendar's ends in every zone.
+    Python's own times have no nanoseconds, and can't show the first and last hours of the calendar in every zone.
     """
     return list(column.cast(_counted(column.type)).to_pylist())
 
@@ -71,13 +71,13 @@ def _scalar(value: Any, type_: DataType, zone: tzinfo) -> str:
     if type_.name == "decimal":
         return decimal_text(value)
     if type_.name == "binary":
-        # As the service's client shows bytes: what isn't printable ASCII as =XX.
+        # As the service's client shows bytes: other bytes than printable ASCII as =XX.
         return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x3D else f"={byte:02X}" for byte in value)  # noqa: PLR2004
     return str(value)
 
 
 def decimal_text(value: Decimal) -> str:
-    """Without zeros at the end."""
+    """Return a decimal's text without zeros at the end."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 

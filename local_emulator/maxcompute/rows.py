@@ -1,4 +1,4 @@
-"""Writing rows: the statements that put them into a table's DuckDB table, move them and take them out."""
+"""Writing rows: the statements that insert, move, merge and delete rows in a table's DuckDB table."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.entities import Table
 
-# The column behind the table's own that says of a change by key whether the row goes.
+# The column behind the table's own columns that says whether a change by key deletes the row.
 DELETED = "__deleted"
 
 
 def delete(cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...]) -> None:
-    """Take out a partition's rows; with an empty spec, all."""
+    """Delete a partition's rows; with an empty spec, the table's rows."""
     condition = _equal(table, " AND ") if spec else "TRUE"
     cursor.execute(f"DELETE FROM {physical_name(table)} WHERE {condition}", list(spec))  # noqa: S608 - quoted names
 
 
 def move(cursor: duckdb.DuckDBPyConnection, table: Table, source: tuple[str, ...], target: tuple[str, ...]) -> None:
-    """Put a partition's rows into another one."""
+    """Move a partition's rows into another partition."""
     update = f"UPDATE {physical_name(table)} SET {_equal(table, ', ')} WHERE {_equal(table, ' AND ')}"  # noqa: S608 - quoted names
     cursor.execute(update, [*target, *source])
 
@@ -40,9 +40,9 @@ def _equal(table: Table, separator: str) -> str:
 def insert(
     cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
 ) -> tuple[int, int]:
-    """Add rows; how many there were, and of how many bytes."""
+    """Add rows; return their number and their bytes."""
     incoming = Incoming(table, table.arrow_schema(), batches)
-    # By name: a column that was added later stands behind the partition columns.
+    # By name, since a column that was added later stands behind the partition columns.
     names = ", ".join(quoted(column.name) for column in table.all_columns)
     values = "".join(", ?" for _ in spec)
     query = f"INSERT INTO {physical_name(table)} ({names}) SELECT *{values} FROM incoming"  # noqa: S608 - quoted name
@@ -52,7 +52,7 @@ def insert(
 def merge(
     cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
 ) -> tuple[int, int]:
-    """Write rows by the table's primary key: of each key the last one stays, or none if that one is `DELETED`.
+    """Write rows by the table's primary key: the last change of each key counts, and deletes the row if `DELETED`.
 
     Args:
         cursor: in a transaction.
@@ -83,13 +83,13 @@ def merge(
 
 
 def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows as changes by key that delete nothing."""
+    """Yield rows as changes by key that delete nothing."""
     for batch in batches:
         yield batch.append_column(DELETED, pa.array([False]).take(pa.array([0] * batch.num_rows)))
 
 
 class Incoming:
-    """Rows on their way into a table: checked, counted, and their failure kept."""
+    """Rows on their way into a table: checks and counts them, and keeps the exception of a failure."""
 
     def __init__(self, table: Table, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         self.schema = schema
@@ -99,12 +99,12 @@ class Incoming:
         self._batches = batches
 
     def take(self, cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[str] = ()) -> int:
-        """Run a statement that reads the table ``incoming``; how many rows it took."""
+        """Run a statement that reads the rows as the table ``incoming``; return how many rows it wrote."""
         cursor.register("incoming", pa.RecordBatchReader.from_batches(self.schema, self._checked()))
         try:
             taken = cursor.execute(query, list(values)).fetchone()
         except duckdb.Error:
-            # What went wrong while the batches were read comes back as DuckDB's error, in words only.
+            # DuckDB reports an exception of the batches' iterator as its own error, with the text only.
             if self.failure is not None:
                 raise self.failure from None
             raise
@@ -134,14 +134,14 @@ class Incoming:
                 raise invalid(f"column {name} of {self._table.name} is NOT NULL, found a NULL in it")
 
     def _check_range(self, batch: pa.RecordBatch, whole: Sequence[tuple[int, str]]) -> None:
-        """DuckDB's BIGINT has one number more, which a query may have computed."""
+        """Refuse -2**63, which DuckDB's BIGINT has and a query may have computed."""
         for index, name in whole:
             least = pc.min(batch.column(index)).as_py()
             if least is not None and least < BIGINT_RANGE[0]:
-                raise invalid(f"column {name} of {self._table.name} is BIGINT, found {least} in it, which none is")
+                raise invalid(f"column {name} of {self._table.name} is BIGINT, found {least} in it, which is no BIGINT")
 
     def _only_deleted(self, batch: pa.RecordBatch, values: pa.Array, name: str) -> bool:
-        """Whether a column is NULL only in rows that go, of which nothing but the key is told."""
+        """Return whether a column is NULL only in deletions, which have values for the key alone."""
         if self.schema.names[-1] != DELETED or name in self._table.primary_key:
             return False
         return not pc.any(pc.and_not(values.is_null(), batch.column(DELETED))).as_py()

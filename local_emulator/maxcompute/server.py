@@ -54,13 +54,13 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LOGGER = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 ACCOUNT_ID = "1000000000000001"
 THREADS = 40  # 32 concurrent commits (the service's limit for one table) and some reads
 LINE_BYTES = 1 << 20  # of a request line: a partition list in a query can be long
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
-# Paths that clients ask before they have credentials to sign with.
+# Paths that clients request before they have credentials.
 PUBLIC_PATHS = frozenset({"/api/logview/host", "/api/webconsole/host"})
 
 
@@ -75,9 +75,10 @@ class UserKey:
 
 @dataclass(frozen=True, slots=True)
 class MaxComputeSettings:
-    """What the emulator starts with; ``insecure`` takes any signature. An account has an id and perhaps a name.
+    """The settings of an emulator; with ``insecure`` any signature is valid. An account has an id and perhaps a name.
 
-    ``second_commit_conflicts``: what a second commit of an upload session is answered, for no source settles it.
+    ``second_commit_conflicts``: whether a second commit of an upload session fails; no source says what the service
+    answers.
     """
 
     project: str = "connector_test"
@@ -93,7 +94,7 @@ class MaxComputeSettings:
 
 
 def build(settings: MaxComputeSettings, address: str) -> web.Application:
-    """The application, with its store open; its clean-up closes the store."""
+    """Return the application with an open store; the application's clean-up closes the store."""
     clock = Clock()
     account = Account(settings.account_id, settings.account_name)
     accounts = Accounts(account, insecure=settings.insecure)
@@ -104,7 +105,7 @@ def build(settings: MaxComputeSettings, address: str) -> web.Application:
     store.ensure_project(settings.project, account.principal)
     access = Access(store, account)
 
-    # A table's block may have any size; handlers that take bodies bound what they hold.
+    # A block may have any size; each handler that reads a body limits how much of it is in memory.
     app = web.Application(middlewares=[admit, _answer, inject, _authenticate, count], client_max_size=0)
     app[STORE] = store
     app[INSTANCES] = Instances(store, access, clock.now)
@@ -128,8 +129,8 @@ def build(settings: MaxComputeSettings, address: str) -> web.Application:
 
 
 async def serve(host: str, port: int, settings: MaxComputeSettings) -> tuple[web.AppRunner, str]:
-    """Start to listen in the running event loop; the runner (to be cleaned up by the caller) and ``host:port``."""
-    # The port is taken before the store is opened, for its number is part of what the application answers.
+    """Start to listen in the running event loop; return the runner (the caller cleans it up) and ``host:port``."""
+    # The port is bound before the store is opened, since the application's answers contain the port's number.
     listener = await asyncio.to_thread(_listen, host, port)
     address = f"{host}:{listener.getsockname()[1]}"
     try:
@@ -151,7 +152,7 @@ async def serve(host: str, port: int, settings: MaxComputeSettings) -> tuple[web
 
 
 class MaxComputeServer(Stoppable):
-    """A running emulator in a thread of its own; a context manager that stops it."""
+    """A running emulator in its own thread; as a context manager it stops at the end of the block."""
 
     def __init__(self, host: str, port: int, settings: MaxComputeSettings) -> None:
         self._thread = LoopThread("maxcompute")
@@ -173,11 +174,11 @@ class MaxComputeServer(Stoppable):
 
     @property
     def app(self) -> web.Application:
-        """The application, for what only a test in the same process may touch (clock, store)."""
+        """The application; only a test in the same process may use its clock and store."""
         return self._runner.app
 
     def stop(self) -> None:
-        """End open connections, close the store."""
+        """Close the open connections and the store."""
         self._thread.run(self._runner.cleanup(), STOP_SECONDS * 2)
         self._thread.close()
 
@@ -195,7 +196,7 @@ def start(
     insecure: bool = False,
     limits: Limits | None = None,
 ) -> MaxComputeServer:
-    """A running emulator on a free port, for tests and for the rest of the local cloud; limits None: as documented."""
+    """Start an emulator on a free port, for tests and for the rest of the local cloud; limits None: as documented."""
     settings = MaxComputeSettings(
         project, access_id, access_key, account_id, data_dir, insecure, account_name, limits=limits or Limits()
     )
@@ -221,7 +222,7 @@ async def _close(app: web.Application) -> None:
 
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every answer a request id, and every failure the service's error body."""
+    """Add a request id to every answer, and turn every failure into the service's error body."""
     request[REQUEST_ID] = uuid.uuid4().hex.upper()
     try:
         response = await handler(request)
@@ -234,15 +235,15 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
     except (asyncio.CancelledError, ConnectionResetError):
         raise
-    except Exception:
-        LOGGER.exception("%s %s failed", request.method, request.path)
+    except Exception:  # noqa: BLE001 - clients expect the service's error body for a fault of the emulator, too
+        _log.exception("%s %s failed", request.method, request.path)
         response = refusal(
             request,
             ServiceError(500, "InternalServerError", "ODPS-0010000:System internal error - see the emulator's log"),
         )
     if not response.prepared:
         response.headers["x-odps-request-id"] = request[REQUEST_ID]
-        # PyODPS's processes (writers in a pool, to_pandas(n_process=2)) would share a connection that was kept open.
+        # PyODPS's worker processes (a pool of writers, to_pandas(n_process=2)) would share an open connection.
         response.force_close()
     return response
 

@@ -1,4 +1,4 @@
-"""MaxCompute's request signatures, versions 2 and 4: what is signed, and with which key."""
+"""MaxCompute's request signatures, versions 2 and 4: the signed text, and the key."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _V4_PREFIX = "aliyun_v4"
 
 
 def canonical_strings(method: str, target: str, headers: Mapping[str, str]) -> Iterator[str]:
-    """What a client may have signed for a request, likeliest first.
+    """Yield the texts that a client may have signed for a request, likeliest first.
 
     Args:
         method: GET, POST, ...
-        target: the request line's path and query below the endpoint's own path, still escaped.
-        headers: names in any case of letters.
+        target: path and query of the request line without the endpoint's path, still escaped.
+        headers: names in any case.
 
-    Java signs values decoded once; PyODPS decodes the whole target before it splits it, and decodes again.
+    Java signs values that it decoded once. PyODPS decodes the target, splits it, and decodes the values again.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     path, _, query = target.partition("?")
@@ -33,12 +33,12 @@ def canonical_strings(method: str, target: str, headers: Mapping[str, str]) -> I
 
 
 def sign_v2(access_key: str, canonical: str) -> str:
-    """The signature in ``Authorization: ODPS <access id>:<signature>``."""
+    """Return the signature in ``Authorization: ODPS <access id>:<signature>``."""
     return _hmac_sha1(access_key.encode(), canonical)
 
 
 def sign_v4(access_key: str, canonical: str, date: str, region: str) -> str:
-    """The signature in ``Authorization: ODPS <access id>/<date>/<region>/odps/aliyun_v4_request:<signature>``."""
+    """Return the signature of ``Authorization: ODPS <id>/<date>/<region>/odps/aliyun_v4_request:<signature>``."""
     key = (_V4_PREFIX + access_key).encode()
     for part in (date, region, "odps", f"{_V4_PREFIX}_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()

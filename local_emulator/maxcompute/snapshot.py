@@ -1,4 +1,4 @@
-"""Reading rows: one consistent view of a table, as long as it is held open."""
+"""Reading rows: a consistent view of a table while it is open."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ BATCH_ROWS = 65_536
 
 
 def physical_schema(project: str) -> str:
-    """The DuckDB schema that holds a project's rows, quoted."""
+    """Return the quoted DuckDB schema that holds a project's rows."""
     return quoted(f"project_{project}")
 
 
 def physical_name(table: Table) -> str:
-    """The DuckDB table that holds a table's rows, quoted; by id, for a successor may have the same name."""
+    """Return the quoted DuckDB table that holds a table's rows; by id, since a later table may have the same name."""
     return f"{physical_schema(table.project)}.{quoted(table.id)}"
 
 
 def conform(rows: pa.Table | pa.RecordBatch, columns: Sequence[Column]) -> pa.Table | pa.RecordBatch:
-    """Rows as DuckDB returned them in the emulator's inner Arrow types (its time zones and units differ)."""
+    """Return DuckDB's rows in the emulator's inner Arrow types; DuckDB's time zones and units differ."""
     schema = pa.schema([(column.name, column.type.arrow_type()) for column in columns])
     return rows if rows.schema.equals(schema) else rows.rename_columns(schema.names).cast(schema, safe=False)
 
 
 class Snapshot:
-    """A table as it was when this was opened, whatever is written or dropped since.
+    """The state of a table at the snapshot's opening, whatever is written or dropped later.
 
-    A context manager; close it soon, for the database keeps old rows until then. Several threads may use it; they take
-    turns.
+    A context manager. Close it soon, since the database keeps old rows until then. Several threads may use a snapshot;
+    they take turns.
     """
 
     def __init__(self, database: Database, table: Table) -> None:
@@ -52,7 +52,7 @@ class Snapshot:
         self._stack = ExitStack()
         self._cursor: duckdb.DuckDBPyConnection = self._stack.enter_context(database.cursor())
         self._cursor.execute("BEGIN")
-        # The view is taken by the first read, not by BEGIN.
+        # DuckDB fixes the view at the first read, not at BEGIN.
         self._cursor.execute(f"SELECT NULL FROM {physical_name(table)} LIMIT 0").fetchall()  # noqa: S608 - quoted name
 
     def __enter__(self) -> Self:
@@ -64,19 +64,19 @@ class Snapshot:
         self.close()
 
     def close(self) -> None:
-        """Let go of the view."""
+        """Release the view."""
         with self._lock:
             self._stack.close()
 
     def count(self, spec: tuple[str, ...] | None = None) -> int:
-        """Rows of one partition, or of the whole table."""
+        """Return the number of rows of a partition, or of the whole table."""
         condition, values = self._condition(spec)
         with self._lock:
-            found = self._cursor.execute(
+            ((rows,),) = self._cursor.execute(
                 f"SELECT count(*) FROM {physical_name(self.table)}{condition}",  # noqa: S608 - quoted names
                 values,
             ).fetchall()
-        return int(found[0][0])
+        return int(rows)
 
     def read(
         self,
@@ -85,13 +85,13 @@ class Snapshot:
         start: int = 0,
         count: int | None = None,
     ) -> pa.Table:
-        """Rows in the order they were written: ``count`` from number ``start`` on (0-based; None: to the end).
+        """Return rows in the order of writing: ``count`` rows from index ``start`` on.
 
         Args:
-            spec: one partition, or None for all (its values are in the partition columns, where asked for).
-            columns: names, partition columns allowed; None: the columns without the partition columns.
-            start: first row.
-            count: how many rows.
+            spec: one partition, or None for the whole table.
+            columns: names, also of partition columns; None: the columns without the partition columns.
+            start: index of the first row, from 0.
+            count: number of rows; None: to the end.
         """
         wanted = self._wanted(columns)
         return pa.Table.from_batches(
@@ -106,7 +106,7 @@ class Snapshot:
         start: int = 0,
         count: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """As `read`, a batch at a time, so that memory holds few of them."""
+        """Yield the rows of `read` in batches, so that memory holds few of them."""
         wanted = self._wanted(columns)
         partition_names = {column.name for column in self.table.partition_columns}
         outputs = ", ".join(

@@ -1,7 +1,7 @@
-"""All that the emulator keeps: projects, tables, partitions and rows, in one DuckDB. Safe to use from many threads.
+"""The emulator's state: projects, tables, partitions and rows, in one DuckDB database. Safe to use from many threads.
 
-Every write is one transaction, and the writes to one table take turns, so that a commit is whole or absent, for readers
-and after a crash. Reads never wait: they see the last commit.
+Every write is one transaction, and the writes to one table take turns. So a commit is whole or absent, for readers and
+after a crash. Reads never wait: they see the last commit.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-VALUE_BYTES = 256  # of a partition value; the service's own limit
+VALUE_BYTES = 256  # longest partition value; the service's own limit
 
-# Makes a new table of the current one, and the statements that bring the rows into its shape.
+# From a table: its new definition, and the DuckDB statements that change the stored rows accordingly.
 Alteration = Callable[[Table], tuple[Table, Sequence[str]]]
 
 
 class Store:
-    """See the module; ``now`` gives aware UTC times."""
+    """The state of one emulator (see the module); ``now`` returns aware UTC times."""
 
     def __init__(self, now: Callable[[], datetime], data_dir: Path | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -51,28 +51,28 @@ class Store:
         self._table_locks: dict[str, threading.Lock] = {}
 
     def close(self) -> None:
-        """Write everything out and let go of the data directory."""
+        """Write everything to the file and unlock the data directory."""
         self.database.close()
 
     # Projects
 
     def projects(self) -> list[Project]:
-        """All projects by name."""
+        """Return all projects, sorted by name."""
         return self._metadata.projects()
 
     def project(self, name: str) -> Project:
-        """A project; ServiceError NoSuchProject if there is none."""
-        found = self._metadata.project(name)
-        if found is None:
+        """Return a project; ServiceError NoSuchProject if it doesn't exist."""
+        project = self._metadata.project(name)
+        if project is None:
             raise missing_project(name)
-        return found
+        return project
 
     def ensure_project(self, name: str, owner: str) -> Project:
-        """The project, made if it isn't there."""
+        """Return the project; create it if it doesn't exist."""
         with self._names_lock:
-            found = self._metadata.project(name)
-            if found is not None:
-                return found
+            existing = self._metadata.project(name)
+            if existing is not None:
+                return existing
             now = self._now()
             project = Project(name.lower(), owner, now, now)
             with self._change() as change:
@@ -83,33 +83,37 @@ class Store:
     # Tables
 
     def tables(self, project: str, schema: str = DEFAULT_SCHEMA) -> list[Table]:
-        """A schema's tables by name."""
+        """Return a schema's tables, sorted by name."""
         return self._metadata.tables(self.project(project).name, schema)
 
     def table(self, project: str, schema: str, name: str) -> Table:
-        """A table as it is now; ServiceError NoSuchTable if there is none."""
-        found = self._metadata.table(self.project(project).name, schema or DEFAULT_SCHEMA, name)
-        if found is None:
+        """Return the current state of a table; ServiceError NoSuchTable if it doesn't exist."""
+        table = self._metadata.table(self.project(project).name, schema or DEFAULT_SCHEMA, name)
+        if table is None:
             raise missing_table(project, name)
-        return found
+        return table
 
     def has_table(self, project: str, schema: str, name: str) -> bool:
-        """Whether there is such a table."""
+        """Return whether the table exists."""
         return self._metadata.table(project, schema or DEFAULT_SCHEMA, name) is not None
 
     def current(self, table: Table) -> Table:
-        """The same table as it is now; ServiceError NoSuchTable if it was dropped, even if another has its name now."""
-        found = self._metadata.table_by_id(table.id)
-        if found is None:
+        """Return the current state of the table with this id.
+
+        Raises:
+            ServiceError: NoSuchTable if the table was dropped, even if another table has its name now.
+        """
+        current = self._metadata.table_by_id(table.id)
+        if current is None:
             raise missing_table(table.project, table.name)
-        return found
+        return current
 
     def table_by_id(self, table_id: str) -> Table | None:
-        """The table as it is now, whatever its name, or None once it is dropped."""
+        """Return the current state of the table with this id, or None if the table was dropped."""
         return self._metadata.table_by_id(table_id)
 
     def create_table(self, table: Table) -> Table:
-        """Make a table of this shape, with an id and times of its own; ServiceError if the name is taken."""
+        """Create a table of this shape with a new id and times; ServiceError ObjectAlreadyExists for a used name."""
         now = self._now()
         table = replace(table, id=uuid.uuid4().hex, created=now, modified=now, altered=now)
         columns = [f"{quoted(column.name)} {column.type.duckdb_type()}" for column in table.columns]
@@ -126,13 +130,13 @@ class Store:
 
     def drop_table(self, table: Table) -> None:
         """Remove a table and its rows."""
-        with self._names_lock, self._change_of(table) as (change, current):
+        with self._names_lock, self._table_change(table) as (change, current):
             change.cursor.execute(f"DROP TABLE {physical_name(current)}")
             change.drop_table(current)
 
     def alter_table(self, table: Table, alteration: Alteration) -> Table:
-        """Change a table's shape: what `alterations` makes of the table as it is now."""
-        with self._change_of(table) as (change, current):
+        """Apply an alteration to the current state of a table, and return the altered table."""
+        with self._table_change(table) as (change, current):
             altered, statements = alteration(current)
             self.limits.check_shape(altered)
             altered = replace(altered, altered=self._now())
@@ -142,14 +146,14 @@ class Store:
             return altered
 
     def rename_table(self, table: Table, name: str) -> Table:
-        """Give a table another name; ServiceError ObjectAlreadyExists if it's taken."""
+        """Give a table another name; ServiceError ObjectAlreadyExists if a table has this name."""
         with self._names_lock:
             if self.has_table(table.project, table.schema, name):
                 raise ServiceError(409, "ObjectAlreadyExists", f"Table or view already exists - {name}")
             return self.alter_table(table, lambda current: (replace(current, name=name.lower()), ()))
 
     def counts(self, table: Table) -> dict[tuple[str, ...], int]:
-        """How many rows each partition has; those without rows are left out."""
+        """Return the number of rows of each partition that has rows."""
         names = ", ".join(quoted(column.name) for column in table.partition_columns)
         query = f"SELECT count(*), {names} FROM {physical_name(table)} GROUP BY ALL"  # noqa: S608 - quoted names
         with self.database.cursor() as cursor:
@@ -158,66 +162,69 @@ class Store:
     # Partitions
 
     def partitions(self, table: Table) -> list[Partition]:
-        """A table's partitions by their values, those without rows too."""
+        """Return a table's partitions, also the empty ones, sorted by their values."""
         return self._metadata.partitions(table.id)
 
     def partition(self, table: Table, spec: tuple[str, ...]) -> Partition:
-        """One partition; ServiceError NoSuchPartition if it isn't in the list."""
-        found = self._metadata.partition(table.id, spec)
-        if found is None:
+        """Return a partition; ServiceError NoSuchPartition if it doesn't exist."""
+        partition = self._metadata.partition(table.id, spec)
+        if partition is None:
             raise missing_partition(table.describe(spec))
-        return found
+        return partition
 
     def has_partition(self, table: Table, spec: tuple[str, ...]) -> bool:
-        """Whether the partition is in the list."""
+        """Return whether the partition exists."""
         return self._metadata.partition(table.id, spec) is not None
 
     def add_partition(self, table: Table, spec: tuple[str, ...], *, if_not_exists: bool = False) -> Partition:
-        """Make an empty partition; ServiceError ObjectAlreadyExists if it's there and ``if_not_exists`` isn't given."""
-        found = self._metadata.partition(table.id, spec)
-        if found is None or not if_not_exists:
+        """Create an empty partition and return it.
+
+        Raises:
+            ServiceError: ObjectAlreadyExists if the partition exists and ``if_not_exists`` is False.
+        """
+        if not if_not_exists or not self.has_partition(table, spec):
             self.add_partitions(table, [spec], if_not_exists=if_not_exists)
         return self.partition(table, spec)
 
     def add_partitions(self, table: Table, specs: Sequence[tuple[str, ...]], *, if_not_exists: bool = False) -> None:
-        """Make several empty partitions, or none of them; see `add_partition`."""
+        """Create several empty partitions, or none if one of them fails; see `add_partition`."""
         for spec in specs:
             _check_spec(table, spec)
-        with self._change_of(table) as (change, current):
+        with self._table_change(table) as (change, current):
             new = [spec for spec in dict.fromkeys(specs) if self._metadata.partition(table.id, spec) is None]
             if len(new) < len(specs) and not if_not_exists:
-                there = next(spec for spec in specs if spec not in new or specs.count(spec) > 1)
-                raise ServiceError(409, "ObjectAlreadyExists", f"Partition already exists - {current.describe(there)}")
+                taken = next(spec for spec in specs if spec not in new or specs.count(spec) > 1)
+                raise ServiceError(409, "ObjectAlreadyExists", f"Partition already exists - {current.describe(taken)}")
             self.limits.check_partitions(self._metadata.partition_count(table.id) + len(new))
             change.add_partitions(current, new, self._now())
 
     def drop_partition(self, table: Table, spec: tuple[str, ...]) -> None:
-        """Remove a partition and its rows; ServiceError NoSuchPartition if it isn't there."""
-        with self._change_of(table) as (change, current):
+        """Remove a partition and its rows; ServiceError NoSuchPartition if it doesn't exist."""
+        with self._table_change(table) as (change, current):
             dropped = self.partition(current, spec)
             delete_rows(change.cursor, current, spec)
             change.drop_partition(current, spec)
             change.put_table(replace(current, modified=self._now(), size=current.size - dropped.size))
 
     def move_partitions(self, table: Table, sources: Sequence[tuple[str, ...]], target: tuple[str, ...]) -> None:
-        """Put the rows of some partitions into one, and remove those from the list; the target may be among them."""
+        """Move the rows of the source partitions into the target, and drop the sources; a source may be the target."""
         _check_spec(table, target)
-        with self._change_of(table) as (change, current):
+        with self._table_change(table) as (change, current):
             now = self._now()
-            kept = self._metadata.partition(table.id, target) or Partition(target, now, now, now)
+            merged = self._metadata.partition(table.id, target) or Partition(target, now, now, now)
             size = sum(self.partition(current, spec).size for spec in sources)
             if target not in sources:
                 delete_rows(change.cursor, current, target)
             for spec in sources:
                 move_rows(change.cursor, current, spec, target)
                 change.drop_partition(current, spec)
-            change.put_partition(current, replace(kept, modified=now, altered=now, size=size))
+            change.put_partition(current, replace(merged, modified=now, altered=now, size=size))
 
     # Rows
 
     def truncate(self, table: Table, specs: Sequence[tuple[str, ...]] | None = None) -> None:
-        """Remove the rows of some partitions, or of the whole table (its partitions stay)."""
-        with self._change_of(table) as (change, current):
+        """Remove the rows of some partitions, or of the whole table; the partitions stay."""
+        with self._table_change(table) as (change, current):
             now, size = self._now(), current.size
             for spec in [()] if specs is None else specs:
                 if spec:
@@ -232,11 +239,11 @@ class Store:
             change.put_table(replace(current, modified=now, size=size))
 
     def snapshot(self, table: Table) -> Snapshot:
-        """A consistent view of a table's rows; close it soon."""
+        """Open a consistent view of a table's rows; the caller closes it soon."""
         return Snapshot(self.database, self.current(table))
 
     def read(self, table: Table, spec: tuple[str, ...] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of a partition (None: of all) in the order they were written; see `Snapshot.read`."""
+        """Return the rows of a partition (None: of the table) in the order of writing; see `Snapshot.read`."""
         if spec:
             self.partition(table, spec)
         with self.snapshot(table) as snapshot:
@@ -250,13 +257,13 @@ class Store:
         *,
         overwrite: bool = False,
     ) -> int:
-        """Add rows to a partition (or, with an empty ``spec``, to a table without partitions): all of them or none.
+        """Add all rows to a partition (with an empty ``spec``: to a table without partitions), or none if this fails.
 
         Args:
-            table: as the caller knows it; its columns must still be the table's.
+            table: the caller's state of the table; its columns must still be the current ones.
             spec: an existing partition, else ServiceError NoSuchPartition.
-            batches: of the schema `Table.arrow_schema`; strings must be valid UTF-8, for DuckDB keeps nothing else.
-            overwrite: put them in the place of the rows that are there.
+            batches: of the schema `Table.arrow_schema`; strings must be valid UTF-8, since DuckDB stores nothing else.
+            overwrite: replace the rows that the partition has.
 
         Returns:
             How many rows were added.
@@ -272,18 +279,18 @@ class Store:
         create: bool = False,
         mark: str = "",
     ) -> int:
-        """As `append`, to several partitions in one transaction; ``create`` makes those that aren't there.
+        """Add rows as `append` does, to several partitions in one transaction; ``create`` makes missing partitions.
 
-        ``mark`` is kept in the same transaction, so that `has_mark` tells, even after a crash, whether it happened.
+        The transaction stores ``mark``, too, so that `has_mark` reports, even after a crash, whether it was committed.
         """
-        rows = made = 0
-        with self._change_of(table) as (change, current):
+        rows = created = 0
+        with self._table_change(table) as (change, current):
             _check_shape(table, current)
             now, size = self._now(), current.size
             for spec, batches in parts:
                 if create and not self.has_partition(current, spec):
-                    made += 1
-                    self.limits.check_partitions(self._metadata.partition_count(table.id) + made)
+                    created += 1
+                    self.limits.check_partitions(self._metadata.partition_count(table.id) + created)
                 partition = self._target(current, spec, create=create) if current.partition_columns or spec else None
                 if overwrite:
                     size -= partition.size if partition else size
@@ -302,24 +309,24 @@ class Store:
         return rows
 
     def has_mark(self, name: str) -> bool:
-        """Whether a transaction with that mark was committed."""
+        """Return whether a transaction with this mark was committed."""
         return self._metadata.has_mark(name)
 
     def drop_mark(self, name: str) -> None:
-        """Forget a mark."""
+        """Delete a mark."""
         with self._change() as change:
             change.drop_mark(name)
 
     def upsert(self, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch], *, mark: str = "") -> int:
-        """Write and delete rows of a table with a primary key, in one transaction; how many changes there were.
+        """Write and delete rows of a table with a primary key, in one transaction; return the number of changes.
 
         Args:
-            table: as the caller knows it; its columns must still be the table's.
+            table: the caller's state of the table; its columns must still be the current ones.
             spec: an existing partition, or empty for a table without partitions.
-            batches: see `rows.merge`; of each key the last change counts.
+            batches: see `rows.merge`; the last change of each key counts.
             mark: as for `append_parts`.
         """
-        with self._change_of(table) as (change, current):
+        with self._table_change(table) as (change, current):
             _check_shape(table, current)
             now = self._now()
             rows, size = merge(change.cursor, current, spec, batches)
@@ -332,7 +339,7 @@ class Store:
         return rows
 
     def _target(self, table: Table, spec: tuple[str, ...], *, create: bool) -> Partition:
-        """The partition that rows are put into."""
+        """Return the partition that rows go into; with ``create``, a new one if it doesn't exist."""
         if not create or self.has_partition(table, spec):
             return self.partition(table, spec)
         _check_spec(table, spec)
@@ -347,8 +354,8 @@ class Store:
         change.show()
 
     @contextmanager
-    def _change_of(self, table: Table) -> Iterator[tuple[Change, Table]]:
-        """A change to one table and the table as it is now; others wait for their turn."""
+    def _table_change(self, table: Table) -> Iterator[tuple[Change, Table]]:
+        """A change to one table, and the table's current state; other changes to the table wait."""
         with self._table_locks.setdefault(table.id, threading.Lock()), self._change() as change:
             yield change, self.current(table)
 

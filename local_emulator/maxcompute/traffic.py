@@ -1,7 +1,7 @@
-"""Counting what comes in for each table, and refusing what is above the limits.
+"""Counting the requests for each table, and refusing requests above the limits.
 
-The service's pages say which limits there are, not with which code they are met. Here it is FlowExceeded for too much
-in a time and SlotExceeded for too much at once: both have status 429, upon which SDKs wait and try again.
+The service's pages document the limits, but not the error codes. The emulator answers FlowExceeded for too many
+requests in a time and SlotExceeded for too many at once. Both have status 429, after which SDKs wait and try again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aiohttp import web
 
 from local_emulator.foundation.injection import drain
 from local_emulator.maxcompute.errors import ServiceError
-from local_emulator.maxcompute.operations import name_of
+from local_emulator.maxcompute.operations import operation_name
 from local_emulator.maxcompute.tunnel.answers import requested_table
 from local_emulator.maxcompute.tunnel.errors import tunnel_error
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Rate:
-    """How many of what are counted in which time; ``limit`` is the name of the field of `Limits`."""
+    """A limit of requests in a window of time; ``limit`` is the name of a field of `Limits`, ``what`` a plural noun."""
 
     limit: str
     window: timedelta
@@ -49,17 +49,17 @@ _RATES = MappingProxyType(
 
 
 class Traffic:
-    """What came in lately for each table; used by one thread. ``now`` may jump."""
+    """The recent requests for each table; used by one thread. ``now`` may jump."""
 
     def __init__(self, limits: Limits, now: Callable[[], datetime]) -> None:
         self._limits = limits
         self._now = now
-        self._lately: dict[tuple[str, str], deque[datetime]] = {}
+        self._recent: dict[tuple[str, str], deque[datetime]] = {}
         self._committing: Counter[str] = Counter()
 
     @contextmanager
     def admitted(self, operation: str, table: Table) -> Iterator[None]:
-        """Count a request, for as long as it runs; ServiceError SlotExceeded or FlowExceeded if it is one too many."""
+        """Count a request for as long as it runs; ServiceError SlotExceeded or FlowExceeded if it exceeds a limit."""
         commits = operation == "upload.commit"
         most = self._limits.commits_at_once
         if commits and most is not None and self._committing[table.id] >= most:
@@ -79,10 +79,10 @@ class Traffic:
         if most is None:
             return
         key = (operation, table.id)
-        if key not in self._lately:
+        if key not in self._recent:
             self._forget(now)
-        times = self._lately.setdefault(key, deque())
-        # A time that is still to come was counted before the clock was put back.
+        times = self._recent.setdefault(key, deque())
+        # A time in the future was counted before the clock was set back.
         while times and not timedelta(0) <= now - times[0] < rate.window:
             times.popleft()
         if len(times) >= most:
@@ -91,9 +91,9 @@ class Traffic:
         times.append(now)
 
     def _forget(self, now: datetime) -> None:
-        for key, times in list(self._lately.items()):
+        for key, times in list(self._recent.items()):
             if now - times[-1] >= _RATES[key[0]].window:
-                del self._lately[key]
+                del self._recent[key]
 
 
 TRAFFIC = web.AppKey("TRAFFIC", Traffic)
@@ -101,8 +101,8 @@ TRAFFIC = web.AppKey("TRAFFIC", Traffic)
 
 @web.middleware
 async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what is too much for its table."""
-    operation = name_of(request)
+    """Refuse a request that exceeds a limit of its table."""
+    operation = operation_name(request)
     if operation not in _RATES:
         return await handler(request)
     try:

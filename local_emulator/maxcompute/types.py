@@ -1,8 +1,7 @@
 """MaxCompute's data types: their text, and the Arrow and DuckDB types that hold their values.
 
-The mapping to DuckDB is one to one (save that char and varchar share VARCHAR with string), so that the type of a
-query's column can be told from DuckDB's answer alone. TIMESTAMP and TIMESTAMP_NTZ are nanoseconds in 64 bits: 1677 to
-2262.
+Each type has its own DuckDB type, except that char, varchar and string share VARCHAR. So DuckDB's answer alone
+determines the type of a query's column. TIMESTAMP and TIMESTAMP_NTZ are nanoseconds in 64 bits, from 1677 to 2262.
 """
 
 from __future__ import annotations
@@ -58,22 +57,22 @@ _DUCKDB = MappingProxyType(
         "timestamp_ntz": "TIMESTAMP_NS",
     }
 )
-# Bounds of the service's own documentation: (lowest, highest) of each argument.
+# (lowest, highest) of each argument, from the service's documentation.
 _BOUNDS = MappingProxyType({"decimal": ((1, 38), (0, 18)), "varchar": ((1, 65535),), "char": ((1, 255),)})
 _DECIMAL_DEFAULT = (38, 18)
-# DuckDB has nanoseconds with a time zone from 2.0 on, which Python 3.10 can't have; fewer digits would lose data.
+# DuckDB has nanoseconds with a time zone from 2.0 on, which needs Python 3.11; fewer digits would lose data.
 _MISSING = frozenset({"timestamp"}) if int(duckdb.__version__.split(".", maxsplit=1)[0]) < 2 else frozenset()  # noqa: PLR2004
 _NESTED = frozenset({"array", "map", "struct"})
 _PARTITION = frozenset({"tinyint", "smallint", "int", "bigint", "string", "varchar", "char", "date"})
 _TOKEN = re.compile(r"\s*(?:(\d+)|`((?:[^`]|``)+)`|([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)|'([^']*)'|([<>(),:]))")
 BIGINT_RANGE = (-(2**63) + 1, 2**63 - 1)
-"""The service's pages disagree whether -2**63 is a BIGINT; the emulator takes what every one of them allows."""
+"""The service's pages disagree on whether -2**63 is a BIGINT; the emulator accepts what all of them allow."""
 T = TypeVar("T")
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 
 
 class TypeSyntaxError(ValueError):
-    """A text that is no type of MaxCompute's; the message says where and what was expected."""
+    """A text that isn't a MaxCompute type; the message says where the fault is and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class DataType:
         return f"{self.name}({','.join(map(str, self.arguments))})" if self.arguments else self.name
 
     def arrow_type(self) -> pa.DataType:
-        """The emulator's inner Arrow type (wires may carry another one)."""
+        """Return the emulator's inner Arrow type; a Tunnel format may use another type."""
         if self.name == "decimal":
             return pa.decimal128(*self.arguments)
         inner = [element.arrow_type() for element in self.elements]
@@ -109,7 +108,7 @@ class DataType:
         return _ARROW[self.name]
 
     def duckdb_type(self) -> str:
-        """The type in DuckDB's SQL."""
+        """Return the type in DuckDB's SQL."""
         if self.name == "decimal":
             return "DECIMAL({},{})".format(*self.arguments)
         inner = [element.duckdb_type() for element in self.elements]
@@ -123,7 +122,7 @@ class DataType:
         return _DUCKDB[self.name]
 
     def require(self) -> None:
-        """Return if this DuckDB can hold the type; else TypeSyntaxError says what to do."""
+        """Raise TypeSyntaxError, which says what to do, if this DuckDB can't hold the type."""
         if self.name in _MISSING:
             raise TypeSyntaxError(f"{self.name.upper()} needs DuckDB 2: run the emulator with Python 3.11 or newer")
         for element in self.elements:
@@ -136,26 +135,26 @@ class DataType:
 
 
 def quoted(name: str) -> str:
-    """An identifier in DuckDB's SQL."""
+    """Return an identifier in DuckDB's SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def parse_type(text: str) -> DataType:
-    """The type that a text such as ``decimal(10,2)`` or ``map<string,bigint>`` names; TypeSyntaxError if none."""
+    """Return the type in a text such as ``decimal(10,2)`` or ``map<string,bigint>``; else TypeSyntaxError."""
     parser = _Parser(text)
-    found = parser.type()
+    type_ = parser.type()
     parser.end()
-    return found
+    return type_
 
 
 def parse_type_at(text: str, offset: int) -> tuple[DataType, int]:
-    """The type that begins at an offset of a text, and the offset behind it."""
+    """Return the type that begins at an offset of a text, and the offset behind the type."""
     parser = _Parser(text, offset)
     return parser.type(), parser.at
 
 
 def simple(name: str) -> DataType:
-    """A type without arguments, by its lower-case name (decimal: with the default ones)."""
+    """Return the type of a lower-case name without arguments (decimal: with the default arguments)."""
     return DataType(name, _DECIMAL_DEFAULT) if name == "decimal" else DataType(name)
 
 

@@ -88,7 +88,7 @@ def test_what_is_no_limit_is_refused(word: str) -> None:
     [
         (table(levels=7), "at most 6 partition columns, found 7"),
         (table(columns=1195, levels=6), "at most 1200 columns, found 1201"),
-        (table("x" * 129), "1 to 128 bytes, found one of 129"),
+        (table("x" * 129), "1 to 128 bytes, found a name of 129"),
         (replace(table(), columns=(Column("表" * 43, TEXT),)), "found one of 129"),
     ],
 )
@@ -172,7 +172,7 @@ def test_tables_that_were_quiet_for_long_are_forgotten() -> None:
     for number in range(10):
         admit(traffic, "upload.commit", table(f"t{number}"))
         clock.move(10)
-    assert len(traffic._lately) == 2
+    assert len(traffic._recent) == 2
     assert not traffic._committing
 
 
@@ -181,4 +181,4 @@ def test_limits_that_are_off_count_nothing() -> None:
     with ExitStack() as running:
         for _ in range(1000):
             running.enter_context(traffic.admitted("upload.commit", table()))
-    assert not traffic._lately
+    assert not traffic._recent

@@ -15,7 +15,7 @@ from aiohttp import web
 from local_emulator.maxcompute.access.objects import of_instance
 from local_emulator.maxcompute.entities import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import ServiceError, invalid
-from local_emulator.maxcompute.instances import Instance, Job, TaskStatus, settings_of
+from local_emulator.maxcompute.instances import Instance, Job, TaskStatus, parse_settings
 from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.rest.listing import page
 from local_emulator.maxcompute.rest.projects import project_of
@@ -133,7 +133,7 @@ def _job(root: Element) -> Job:
     if not name or not query:
         raise ServiceError(400, "InvalidParameter", "ODPS-0420061: expected Name and Query in the task")
     properties = {item.findtext("Name"): item.findtext("Value") or "" for item in task.findall("Config/Property")}
-    return Job(source, name, query, settings_of(properties.get("settings", "")))
+    return Job(source, name, query, parse_settings(properties.get("settings", "")))
 
 
 def _status(found: Instance) -> str:

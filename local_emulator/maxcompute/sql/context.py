@@ -151,7 +151,7 @@ def _failures() -> Iterator[None]:
         raise runtime_error(detail) from error
 
 
-def settings_of(text: str) -> Mapping[str, str]:
+def parse_assignment(text: str) -> Mapping[str, str]:
     """The one setting of a SET statement's ``key=value``; SqlError if it has no ``=``."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.sql.alter import alter_table, drop_table, truncate_table
-from local_emulator.maxcompute.sql.context import Context, Outcome, settings_of
+from local_emulator.maxcompute.sql.context import Context, Outcome, parse_assignment
 from local_emulator.maxcompute.sql.definitions import create_table
 from local_emulator.maxcompute.sql.dialect import parse_query
 from local_emulator.maxcompute.sql.errors import ddl_error, parse_error
@@ -76,7 +76,7 @@ def run_statement(context: Context, statement: Statement) -> Outcome:
             except ServiceError as error:
                 raise ddl_error(error.message) from error
     if reader.accept("SET"):
-        context.settings.update(settings_of(statement.text[len("SET") :]))
+        context.settings.update(parse_assignment(statement.text[len("SET") :]))
         return Outcome()
     tree = parse_query(statement.script, statement.tokens)
     translator = context.translator(statement.script)

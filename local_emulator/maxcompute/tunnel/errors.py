@@ -84,7 +84,7 @@ def tunnel_error(code: str, detail: str = "") -> ServiceError:
     return ServiceError(status, code, f"{sentence} {detail}" if detail else sentence)
 
 
-def sentence_of(code: str) -> str:
+def default_message(code: str) -> str:
     """The service's sentence for a code; empty if none is known."""
     return _SENTENCES[code][1] if code in _SENTENCES else ""
 

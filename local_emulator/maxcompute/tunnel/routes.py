@@ -112,7 +112,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_route("*", path, _dispatch)
 
 
-def operation_of(request: web.Request) -> Operation | None:
+def matched_operation(request: web.Request) -> Operation | None:
     """What a request asks for, or None if it's nothing of Tunnel's."""
     resource = request.match_info.route.resource
     for operation in _OPERATIONS.get(resource.canonical, ()) if resource is not None else ():
@@ -122,7 +122,7 @@ def operation_of(request: web.Request) -> Operation | None:
 
 
 async def _dispatch(request: web.Request) -> web.StreamResponse:
-    operation = operation_of(request)
+    operation = matched_operation(request)
     if operation is None:
         keys = ", ".join(sorted(request.query)) or "none"
         raise tunnel_error("MethodNotAllowed", f"{request.method} with query keys {keys} is not emulated.")

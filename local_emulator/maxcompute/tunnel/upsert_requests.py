@@ -16,7 +16,7 @@ from local_emulator.maxcompute.tunnel.upserts import COMMITTING, LONGEST_LIFE, U
 from local_emulator.maxcompute.tunnel.wires import sent_wire
 
 UPSERTS = web.AppKey("UPSERTS", Upserts)
-LOGGER = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 async def create(request: web.Request) -> web.Response:
@@ -79,4 +79,4 @@ def _session(request: web.Request) -> UpsertSession:
 def _log_failure(work: asyncio.Future[None]) -> None:
     """The client hears of it when it asks for the commit again, which is then tried again."""
     if not work.cancelled() and (error := work.exception()) is not None:
-        LOGGER.warning("a commit failed after it was answered: %s", error)
+        _log.warning("a commit failed after it was answered: %s", error)
