@@ -89,7 +89,7 @@ def test_what_is_no_limit_is_refused(word: str) -> None:
         (table(levels=7), "at most 6 partition columns, found 7"),
         (table(columns=1195, levels=6), "at most 1200 columns, found 1201"),
         (table("x" * 129), "1 to 128 bytes, found a name of 129"),
-        (replace(table(), columns=(Column("表" * 43, TEXT),)), "found one of 129"),
+        (replace(table(), columns=(Column("表" * 43, TEXT),)), "found a name of 129"),
     ],
 )
 def test_a_shape_beyond_the_limits_is_refused(made: Table, complaint: str) -> None:
