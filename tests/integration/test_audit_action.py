@@ -92,7 +92,7 @@ def test_a_claim_that_cant_be_brought_to_its_end_is_a_fault(around: Surrounding)
     claim(around, "nobody-knows-it")
     reply = around.ask("audit")
     assert (reply["state"], reply["pending"]) == ("unsound", ["nobody-knows-it"])
-    assert "expected the service to know upload session nobody-knows-it" in reply["faults"][0]
+    assert "expected MaxCompute to know upload session nobody-knows-it" in reply["faults"][0]
 
 
 def test_claims_for_another_table_stay_as_they_are(around: Surrounding) -> None:

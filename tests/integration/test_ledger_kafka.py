@@ -289,7 +289,7 @@ class TestTopics:
     def test_the_ends_of_source_topics(self, broker: Broker, topic: str, opened: list[KafkaLog]) -> None:
         connector(broker, topic, opened)().append(b"key", b"value", soon())
         places = [(topic, 0), (topic, 2)]
-        with source_topics.asking(properties(broker)) as client:
+        with source_topics.open_consumer(properties(broker)) as client:
             assert log_bounds.bounds(client, places, soon()) == {(topic, 0): (0, 1), (topic, 2): (0, 0)}
 
     def test_an_embedded_broker_has_topic_ids(self, embedded_kafka: EmbeddedBroker) -> None:
@@ -313,7 +313,7 @@ class TestTopics:
         with pytest.raises(LedgerError) as caught:
             check(state, observed(apache_kafka, state, 6))
         message = str(caught.value)
-        assert f"topic {topic}: expected the one with id {known[topic]}, found" in message
+        assert f"topic {topic}: expected the topic with id {known[topic]}, found" in message
         assert f"{topic}-0: expected its log to reach beyond settled offset 0, found its end at 0" in message
         assert "later than 5, found 6" in message
 

@@ -97,7 +97,7 @@ def test_a_table_made_anew_blocks(around: Surrounding) -> None:
     ledger(around, CLAIM)
     (pending,) = around.ask("status")["ledger"]["pending"]
     assert pending["id"] == "s"
-    assert "expected the service to know upload session s" in pending["why"]
+    assert "expected MaxCompute to know upload session s" in pending["why"]
 
 
 def test_a_table_that_is_gone_blocks_until_a_reset_says_what_is_to_be_in_the_new_one(around: Surrounding) -> None:

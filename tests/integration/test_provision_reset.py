@@ -194,7 +194,7 @@ def test_status_says_what_the_ledger_has_and_what_went_wrong(around: Surrounding
     # Its session was never opened: too early to believe that the service doesn't know it.
     (pending,) = found["ledger"]["pending"]
     assert (pending["id"], pending["for"], pending["offsets"]) == ("d", "x", {"orders-in-3": [[0, 1]]})
-    assert "expected the service to know upload session d" in pending["why"]
+    assert "expected MaxCompute to know upload session d" in pending["why"]
     assert [(one["partition"], one["error"]) for one in found["errors"]] == [(3, "no such table")]
 
 

@@ -24,7 +24,7 @@ from kafka_maxcompute.ledger import gaps as gaps_module
 from kafka_maxcompute.ledger import identity
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
-from kafka_maxcompute.ledger.source_topics import asking, ids
+from kafka_maxcompute.ledger.source_topics import ids, open_consumer
 from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.settings.destinations import Vouched
@@ -119,7 +119,7 @@ class Connector:
 
     def end(self, transaction: Producer, *, commit: bool) -> None:
         """Commit or abort a transaction, and wait for its marker, which comes after the answer."""
-        with asking(self.properties) as client:
+        with open_consumer(self.properties) as client:
             before = log_bounds.ends(client, [self.place], soon())
             transaction.commit_transaction(20) if commit else transaction.abort_transaction(20)
             for _ in range(400):
@@ -240,7 +240,7 @@ def test_a_hanging_transaction_holds_up_only_what_the_stream_leaves_out(connecto
 def test_every_end_is_that_of_the_log_and_not_of_what_is_stable(connector: Connector) -> None:
     connector.send("0")
     _open = connector.transaction("1", "2")
-    with asking(connector.properties) as client:
+    with open_consumer(connector.properties) as client:
         assert log_bounds.bounds(client, [connector.place], soon()) == {connector.place: (0, 3)}
         assert log_bounds.offsets_at(client, [connector.place], HOUR_14 + 1, soon()) == {connector.place: 3}
         assert topic_ends(client, connector.topic, soon()) == {0: Ends(0, 3)}
@@ -268,7 +268,7 @@ def test_a_log_of_markers_alone_is_read_to_its_end(connector: Connector) -> None
     for committed in (False, True):
         logs = KafkaOriginals(connector.properties, "g", committed=committed)
         assert logs.read({connector.place: WHOLE_LOG}, soon()) == {}
-    with asking(connector.properties) as client:
+    with open_consumer(connector.properties) as client:
         assert topic_ends(client, connector.topic, soon()) == {0: Ends(1, 2)}
     assert connector.deliver([0]) == (1, 0)
     connector.commit(2)

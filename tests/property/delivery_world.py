@@ -264,7 +264,7 @@ class World:
             told |= marks.confirmed(state, covered, known, originals, deadline)
             if delivery.looks:
                 left = {place: held for place, held in covered.items() if place not in told}
-                begun = marks.anew(state, left, known, originals, deadline)
+                begun = marks.late_beginnings(state, left, known, originals, deadline)
         except ConnectorError:
             if any(not has_id(state, place) for place in covered):
                 raise
@@ -300,7 +300,7 @@ class World:
                 dropped=dropped.offsets,
                 timestamps=dropped.timestamps,
                 marks=look.digests,
-                others=look.others,
+                differing=look.differing,
             )
         identity.check(state, found)
         return found.unlogged

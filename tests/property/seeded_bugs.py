@@ -21,7 +21,7 @@ FOLD = {
         "joined(state.settled, {place: ((0, found[-1][1]),) for place, found in operation.offsets.items()})",
     ),
     "the last time settled instead of the highest": Change(
-        state._settled, "max(highest, timestamps.get(where, highest))", "highest"
+        state._settled, "max(highest, timestamps.get(place, highest))", "highest"
     ),
     "a claim of what is pending accepted": Change(
         state._claimed,
@@ -36,7 +36,7 @@ FOLD = {
     ),
     "a reset while a claim is pending": Change(state._begun, "if state.pending or not state.generation or", "if"),
     "a reset that forgets what it doesn't name": Change(
-        state._begun, "{**_others(state.settled, starts), **before(starts)}", "before(starts)"
+        state._begun, "{**_unnamed(state.settled, starts), **before(starts)}", "before(starts)"
     ),
     "a release that settles": Change(
         state.fold,
@@ -52,28 +52,28 @@ FOLD = {
 }
 MARKING = {
     "a mark that begins among claims of another log": Change(
-        state._vouches, "return not is_claimed(state, where) and", "return"
+        state._vouches, "return not is_claimed(state, place) and", "return"
     ),
     "a later mark without one before": Change(
         state._marked,
-        "if where in marks and mark.offset > marks[where].offset and mark.since == marks[where].since:",
+        "if place in marks and mark.offset > marks[place].offset and mark.since == marks[place].since:",
         "if True:",
     ),
     "a mark moved into another log": Change(
         marks._holds, "mark.offset in logged and digest(logged[mark.offset]) == mark.digest", "mark.offset in logged"
     ),
     "a mark of another log kept by a reset": Change(
-        state._begun, "{**_others(state.marks, starts), **reset.marks}", "{**reset.marks, **state.marks}"
+        state._begun, "{**_unnamed(state.marks, starts), **reset.marks}", "{**reset.marks, **state.marks}"
     ),
     "marks of a generation before": Change(Claiming.of, "if generation == state.generation}", "}"),
     "a mark that vouches for what came before it": Change(
-        identity._is_marked, "observed.dropped[where][0][0] >= _first(state, where, mark)", "True"
+        identity._is_marked, "observed.dropped[place][0][0] >= _first(state, place, mark)", "True"
     ),
     "a mark that vouches for what others have claimed": Change(
-        state._vouches, "return all(last < mark.since for last in held)", "return True"
+        state._vouches, "return all(last < mark.since for last in last_taken)", "return True"
     ),
-    "a mark that vouches for claims that don't tell it": Change(
-        state._behind, "mark.since <= last and not _tells", "False and not _tells"
+    "a mark that vouches for claims that don't carry it": Change(
+        state._behind, "mark.since <= last and not _carries", "False and not _carries"
     ),
 }
 READING = {
@@ -114,22 +114,22 @@ ROLLING_FORWARD = {
         "pass",
     ),
     "a release on a 404 of a moment": Change(
-        roll_forward._committed, "if timestamp >= 0 and age > LIFE_SECONDS + MARGIN_SECONDS:", "if True:"
+        roll_forward._commit, "if timestamp >= 0 and age > LIFE_SECONDS + MARGIN_SECONDS:", "if True:"
     ),
     "a session that has expired taken for committed": Change(
-        roll_forward._committed,
+        roll_forward._commit,
         "if error.code in _DEAD:\n            return False",
         "if error.code in _DEAD:\n            return True",
     ),
     "a release without counting rows": Change(
-        roll_forward._counted,
-        "found = services.counts.count(claim.partition_value, claim.offsets, deadline)",
-        "found = 0",
+        roll_forward._decide_by_rows,
+        "rows = services.counts.count(claim.partition_value, claim.offsets, deadline)",
+        "rows = 0",
     ),
     "a settle without counting rows": Change(
-        roll_forward._counted,
-        "found = services.counts.count(claim.partition_value, claim.offsets, deadline)",
-        "found = claim.rows",
+        roll_forward._decide_by_rows,
+        "rows = services.counts.count(claim.partition_value, claim.offsets, deadline)",
+        "rows = claim.rows",
     ),
     "a commit asked for blindly, a refusal taken for done": Change(
         upload_sessions._ask,
@@ -191,7 +191,7 @@ DROPPING = {
         identity.unproven_logs, "elif not is_same and not _is_marked", "elif False and not _is_marked"
     ),
     "a topic known by nothing but its end": Change(
-        identity._of_topics, "if mark and found and found != mark.digest:", "if False:"
+        identity._of_topics, "if mark and digest and digest != mark.digest:", "if False:"
     ),
     "settled records that are in no log dropped": Change(_Delivery._without_settled, "if unlogged:", "if False:"),
     "a commit without having read the claim back": Change(

@@ -185,14 +185,14 @@ def test_a_record_that_is_later_than_all_that_are_claimed_is_another_one() -> No
         untimed={ORDERS: ((6, 6),)},
     )
     claimed, later = Claimed.by(divert), replace(LOGGED, timestamp=1_001)
-    assert (claimed.generation, claimed.others) == (4, frozenset())
+    assert (claimed.generation, claimed.other_logs) == (4, frozenset())
     assert claimed.is_of(ORDERS, 5, LOGGED)
     assert not claimed.is_of(ORDERS, 5, later)
     assert claimed.is_of(ORDERS, 6, later)
     assert claimed.is_of(ORDERS, 5, replace(LOGGED, timestamp=None))
     assert not claimed.is_of(RETURNS, 5, LOGGED)
     assert claimed.is_of(("unclaimed", 0), 5, later)
-    assert not replace(claimed, others=frozenset({ORDERS})).is_of(ORDERS, 6, LOGGED)
+    assert not replace(claimed, other_logs=frozenset({ORDERS})).is_of(ORDERS, 6, LOGGED)
 
 
 def test_a_log_that_is_not_the_records_own_has_nothing_for_a_letter() -> None:

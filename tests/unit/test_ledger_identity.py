@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from kafka_maxcompute.errors import LedgerError
-from kafka_maxcompute.ledger.identity import Observed, begun_anew, check, genesis, identity, signs_of_another
+from kafka_maxcompute.ledger.identity import Observed, check, genesis, identity, new_beginning, signs_of_another
 from kafka_maxcompute.ledger.operations import Genesis, Identity, Mark, Settle, Snapshot, State
 from kafka_maxcompute.ledger.state import LAST_OFFSET
 from tests.ledger_entries import CREATED, GENESIS, NOW, PLACE, claim, folded
@@ -59,13 +59,17 @@ class TestNoAnswerIsNoProof:
     @pytest.mark.parametrize(
         ("state", "observed", "doubt"),
         [
-            (WITHOUT_ID, BY_ID, "orders-0: expected the topic's id, but it has none, or the record at offset 9"),
+            (
+                WITHOUT_ID,
+                BY_ID,
+                "orders-0: expected the topic's id, but the ledger has none, or the record at offset 9",
+            ),
             (
                 STATE,
                 replace(BY_ID, topics={}),
-                "the brokers didn't tell it, or the record at offset 9 .* no record there",
+                "the brokers didn't return it, or the record at offset 9 .* no record there",
             ),
-            (STATE, replace(BY_ID, topics={}, marks={}), "the brokers didn't tell it"),
+            (STATE, replace(BY_ID, topics={}, marks={}), "the brokers didn't return it"),
             (MARKLESS, replace(BY_MARK, marks={}), "but it has marked none"),
             (MARKLESS, BY_MARK, "but it has marked none"),
             (STATE, replace(BY_ID, ends={}), "orders-0: expected the end of its log, found no answer"),
@@ -103,7 +107,7 @@ class TestSignsOfAnotherTopicOrTable:
                 Observed(ends={PLACE: 9}),
                 "orders-0: expected its log to reach beyond settled offset 9, found its end at 9",
             ),
-            (Observed(topics={"orders": "id-2"}), "topic orders: expected the one with id id-1, found id-2"),
+            (Observed(topics={"orders": "id-2"}), "topic orders: expected the topic with id id-1, found id-2"),
             (
                 Observed(dropped=DROPPED, timestamps={PLACE: NOW + 1}),
                 f"orders-0, offsets 2 to 3: .* later than {NOW}",
@@ -128,7 +132,7 @@ class TestSignsOfAnotherTopicOrTable:
 
 def test_delivered_records_that_no_log_has_are_told() -> None:
     other = ("orders", 1)
-    observed = Observed(dropped={**DROPPED, other: ((0, 4),)}, others={other: ((3, 3),)})
+    observed = Observed(dropped={**DROPPED, other: ((0, 4),)}, differing={other: ((3, 3),)})
     assert observed.unlogged == {other: ((3, 3),)}
     assert replace(observed, gone=frozenset({PLACE})).unlogged == {**DROPPED, other: ((3, 3),)}
     assert BY_ID.unlogged == {}
@@ -165,7 +169,7 @@ def test_a_genesis_says_what_the_ledger_is_about() -> None:
 def test_a_ledger_that_was_lost_begins_with_all_before_the_starts_settled(
     marks: dict[TopicPartition, Mark] | None,
 ) -> None:
-    begun = begun_anew(GENESIS.identity, {PLACE: 4, BILLS: 0}, end=9, now=77, id_="r", marks=marks)
+    begun = new_beginning(GENESIS.identity, {PLACE: 4, BILLS: 0}, end=9, now=77, id_="r", marks=marks)
     assert begun == Snapshot(
         state=State(
             folded=8,

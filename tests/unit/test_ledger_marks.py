@@ -264,7 +264,7 @@ class TestALook:
         originals = Timely(log_of(range(10)))
         told = {3: delivered}
         found = marks.look(self.STATE, {PLACE: ((3, 3),)}, originals, soon(), lambda _, offset: told.get(offset))
-        assert found.others == ({PLACE: ((3, 3),)} if differs else {})
+        assert found.differing == ({PLACE: ((3, 3),)} if differs else {})
 
     @pytest.mark.parametrize(
         ("logged", "differing", "others"),
@@ -290,7 +290,7 @@ class TestALook:
 
         originals = Timely(log_of(logged) | log_of(range(9), OTHER))
         found = marks.look(self.STATE, {PLACE: ((0, 39),), OTHER: ((0, 2),)}, originals, soon(), told)
-        assert found.others == {PLACE: others}
+        assert found.differing == {PLACE: others}
 
     def test_the_mark_is_compared_only_if_it_is_delivered(self) -> None:
         told = {3: DeliveredRecord(replace(record(3), key=b"other"))}
@@ -301,15 +301,15 @@ class TestALook:
             soon(),
             lambda _, offset: told.get(offset),
         )
-        assert found.others == {PLACE: ((2, 3),)}
+        assert found.differing == {PLACE: ((2, 3),)}
 
 
 def test_the_logs_that_are_not_those_of_a_pending_divert() -> None:
     pending = structs.replace(divert("d", 3, 3), begins={PLACE: Mark(3, marks.digest(record(3)))})
     state = folded(GENESIS, pending)
-    assert marks.others(pending, state, Timely(log_of(range(10))), soon()) == frozenset()
-    assert marks.others(pending, state, Timely(), soon()) == frozenset()
-    assert marks.others(pending, state, Timely(log_of(range(10), value=b"other")), soon()) == {PLACE}
+    assert marks.other_logs(pending, state, Timely(log_of(range(10))), soon()) == frozenset()
+    assert marks.other_logs(pending, state, Timely(), soon()) == frozenset()
+    assert marks.other_logs(pending, state, Timely(log_of(range(10), value=b"other")), soon()) == {PLACE}
 
 
 def test_the_marks_of_the_logs_that_are_there() -> None:

@@ -269,7 +269,7 @@ class TestABatchThatBeginsOne:
             return told.get(offset, DeliveredRecord(record(offset)))
 
         self.originals = Timely(log)
-        return marks.anew(state, {PLACE: offsets}, known, self.originals, soon()).get(PLACE)
+        return marks.late_beginnings(state, {PLACE: offsets}, known, self.originals, soon()).get(PLACE)
 
     def test_a_new_batch_that_the_log_has_as_it_was_delivered(self) -> None:
         assert self.anew(log_of(range(40)), (10, 29)) == Mark(29, marks.digest(record(29)), 10)
@@ -309,7 +309,7 @@ class TestABatchThatBeginsOne:
         state = structs.replace(self.STATE, settled={PLACE: ((0, 9),), OTHER: ((0, 4),)})
         originals = Timely(log_of(range(20)) | log_of(range(20), b"w", OTHER))
         covered = {OTHER: ((5, 9),), PLACE: ((10, 14),), ("orders", 2): ((0, 3),)}
-        found = marks.anew(
+        found = marks.late_beginnings(
             state, covered, lambda place, offset: DeliveredRecord(record(offset, known_of[place])), originals, soon()
         )
         assert found == {PLACE: Mark(14, marks.digest(record(14)), 10)}
@@ -336,7 +336,9 @@ class TestABatchThatBeginsOne:
         state = structs.replace(self.STATE, settled={PLACE: ((0, 9),), OTHER: ((0, 4),)})
         originals = Timely(log_of(range(20)) | log_of(range(20), place=OTHER))
         covered = {PLACE: ((10, 14),), OTHER: ((5, 9),)}
-        found = marks.anew(state, covered, lambda _, offset: DeliveredRecord(record(offset)), originals, soon())
+        found = marks.late_beginnings(
+            state, covered, lambda _, offset: DeliveredRecord(record(offset)), originals, soon()
+        )
         assert {place: mark.since for place, mark in found.items()} == {PLACE: 10, OTHER: 5}
 
     def test_none_if_the_log_is_another_one_by_the_second_reading(self) -> None:
@@ -347,12 +349,14 @@ class TestABatchThatBeginsOne:
                 return found
 
         covered, originals = {PLACE: ((10, 14),)}, Emptied(log_of(range(20)))
-        assert (
-            marks.anew(self.STATE, covered, lambda _, offset: DeliveredRecord(record(offset)), originals, soon()) == {}
+        begun = marks.late_beginnings(
+            self.STATE, covered, lambda _, offset: DeliveredRecord(record(offset)), originals, soon()
         )
+        assert begun == {}
 
     def test_a_record_that_the_delivery_does_not_know_proves_nothing(self) -> None:
-        nothing_known = marks.anew(self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, Timely(log_of(range(40))), soon())
+        originals = Timely(log_of(range(40)))
+        nothing_known = marks.late_beginnings(self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, originals, soon())
         assert nothing_known == {}
 
 

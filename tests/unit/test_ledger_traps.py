@@ -14,7 +14,7 @@ import pytest
 
 from kafka_maxcompute.errors import LedgerError, UnavailableError
 from kafka_maxcompute.ledger import ledger as ledger_module
-from kafka_maxcompute.ledger.identity import begun_anew
+from kafka_maxcompute.ledger.identity import new_beginning
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Release, Settle, Snapshot, decode, encode
@@ -311,7 +311,7 @@ class TestTrap7TheLedgerIsGone:
             LogLedger(log).read(soon())
         end = log.end(soon())
         ledger.append(claim("zombie", 60, 69), soon())
-        ledger.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
+        ledger.append(new_beginning(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
         mine = claim("mine", 50, 59, generation=NOW)
         state = LogLedger(log).read(soon(), through=ledger.append(mine, soon()))
         assert (state.settled, set(state.pending)) == ({PLACE: ((0, 49),)}, {"mine"})
@@ -329,7 +329,7 @@ class TestTrap7TheLedgerIsGone:
             with pytest.raises(LedgerError):
                 reader.read(soon())
         end = log.end(soon())
-        ledger.append(begun_anew(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
+        ledger.append(new_beginning(GENESIS.identity, {PLACE: 50}, end=end, now=NOW, id_="r"), soon())
         for reader in (ledger, LogLedger(log)):
             assert reader.read(soon()).settled == {PLACE: ((0, 49),)}
         log.append(b"stranger", value, soon())

@@ -66,7 +66,7 @@ def test_nothing_stands_against_a_sound_one() -> None:
         ({"logs": {0: (0, 10), 1: (0, 3)}}, "name these topic-partitions as well: "),
         (
             {"now": Identity(connector="orders", table="p.t", table_created=1, topics={TOPIC: "two"})},
-            "name these topic-partitions as well: topic orders-in: expected the one with id ",
+            "name these topic-partitions as well: topic orders-in: expected the topic with id ",
         ),
     ],
 )
@@ -82,7 +82,7 @@ UNPROVEN = replace(BEGUN, identity=WITHOUT_ID)
 def test_what_is_not_named_has_to_be_proven_or_vouched_for() -> None:
     unproven = {"state": UNPROVEN, "now": WITHOUT_ID}
     (fault,) = faults(**unproven)
-    assert "orders-in-1: expected the topic's id, but it has none" in fault
+    assert "orders-in-1: expected the topic's id, but the ledger has none" in fault
     assert "give same_topic; else name every topic-partition" in fault
     assert faults(**unproven, same_topic=True) == []
     assert faults(**unproven, same_topic=True, starts={}) == []

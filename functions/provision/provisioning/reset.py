@@ -201,7 +201,7 @@ def _begin(cloud: Cloud, found: Found) -> int:
             ledger.append(Genesis(identity=found.now), cloud.deadline)
             end = log.end(cloud.deadline)
             starts = {(topic, number): start for number, start in found.starts.items()}
-            begun = identity.begun_anew(
+            begun = identity.new_beginning(
                 found.now, starts, end=end, now=time.time_ns() // 1_000_000, id_=name, marks=found.marks
             )
         else:

@@ -311,7 +311,7 @@ class _Delivery:
             record = known(place, offset)
             return None if record is None else replace(record, message=error_topic.UNLOGGED_MESSAGE)
 
-        claimed = error_topic.Claimed(generation=generation, others=frozenset(unlogged))
+        claimed = error_topic.Claimed(generation=generation, other_logs=frozenset(unlogged))
         self.parts.services.errors.write({error_topic.UNLOGGED: unlogged}, self.deadline, known_as_unlogged, claimed)
         records = sum(map(count, unlogged.values()))
         self.done.unlogged += records

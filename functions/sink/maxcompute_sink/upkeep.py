@@ -85,7 +85,7 @@ class Upkeep:
         told |= marks.confirmed(state, covered, known, originals, deadline)
         if is_due:
             left = {where: found for where, found in covered.items() if where not in told}
-            told |= marks.anew(state, left, known, originals, deadline)
+            told |= marks.late_beginnings(state, left, known, originals, deadline)
         return {**self._later, **{(state.generation, where): mark for where, mark in told.items()}}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
@@ -119,7 +119,7 @@ class Upkeep:
         now = self._clock()
         if self._measured is None or now - self._measured >= LOOK_SECONDS:
             self._measured = now
-            with source_topics.asking(self._connections.configuration) as client:
+            with source_topics.open_consumer(self._connections.configuration) as client:
                 ends = log_bounds.ends(client, offsets, deadline)
             _tell_lag({place: ends[place] - 1 - held[-1][1] for place, held in offsets.items()}, metrics)
         if self._gaps is not None and now >= self._let_be_until:
@@ -132,7 +132,7 @@ class Upkeep:
     def _limits(self, places: Iterable[TopicPartition], deadline: Deadline) -> Limits:
         """Where the logs begin now, and what the stream's group has committed, of those where it has."""
         asked = list(places)
-        with source_topics.asking(self._connections.configuration) as client:
+        with source_topics.open_consumer(self._connections.configuration) as client:
             committed = log_bounds.committed(client, asked, deadline)
             starts = log_bounds.starts(client, committed, deadline)
         return {place: (starts[place], offset) for place, offset in committed.items()}

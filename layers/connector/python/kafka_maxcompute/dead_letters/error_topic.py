@@ -75,7 +75,7 @@ class Claimed:
     generation: int | None = None
     timestamps: Mapping[TopicPartition, int] = field(default_factory=dict)
     untimed: Offsets = field(default_factory=dict)
-    others: frozenset[TopicPartition] = frozenset()
+    other_logs: frozenset[TopicPartition] = frozenset()
 
     @classmethod
     def by(cls, divert: Divert) -> Claimed:
@@ -86,7 +86,7 @@ class Claimed:
         """Whether the record that the log has at an offset can be one of them."""
         latest = None if contains(self.untimed.get(place, ()), offset) else self.timestamps.get(place)
         later = latest is not None and original.timestamp is not None and original.timestamp > latest
-        return place not in self.others and not later
+        return place not in self.other_logs and not later
 
 
 UNCLAIMED = Claimed()

@@ -1,20 +1,21 @@
-"""Marks: records by which the ledger knows the log of a topic-partition again.
+"""Marks: records that show whether the log of a topic-partition is still the one that the ledger is about.
 
 A topic that was deleted and created again has other records at its offsets, even if somebody has filled it with the
-same times. So the ledger keeps a digest of one record of each log. Whoever is about to drop records as settled reads
-the log at that offset. An equal record shows that the log is the same; another record shows that it isn't. No record
-there (deleted, compacted) shows nothing.
+same times. So the ledger keeps a digest of one record of each log. Before a delivery drops records as settled, it reads
+the log at the mark's offset. An equal record shows that the log is the same; another record shows that the log is
+another one. No record at that offset (deleted, compacted) shows nothing.
 
-The mark has to stay near the log's end, or retention deletes the record. So it moves, but only to a record that was
-read together with the mark before: both are in one log then.
+A mark has to stay near the log's end, or retention deletes its record. So the mark moves, but only to a record that was
+read together with the mark's present record: both are in one log then.
 
-A topic-partition that has claims and no mark, or whose marked record is gone, gets one by a batch of which the log has
-every record, as delivered. Such a mark vouches only for offsets behind all that was taken until then (`since`): whether
-that is of the same log, nothing tells. Nor does it vouch for a later claim that doesn't tell it: a batch of the log
-before can still be under way.
+A topic-partition that has claims and no mark, or whose marked record is gone, gets a mark from a batch whose records
+all equal the log's. Such a mark vouches only for offsets behind everything that was taken until then (`since`), because
+earlier claims may be of another log. It doesn't vouch either for a later claim that doesn't carry the mark: that claim
+may be of a batch of the former log.
 
-A batch of the log before can be claimed after any mark began. The topic's id tells it; where the ledger has none, the
-batch is compared with the log before it's claimed, and its claims tell the mark if they are of the mark's log.
+A batch of the former log can be claimed after any mark has begun. If the ledger has the topic's id, the id shows this.
+If it has no id, each batch is compared with the log before its claim, and its claims carry the mark if the batch is of
+the mark's log.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
 
 DIGEST_BYTES = 12
-"""Kept of a SHA-256: two different records are taken for one in 1 of 2^96 cases."""
+"""Bytes of a SHA-256 that a mark keeps: two different records have one digest in 1 of 2^96 cases."""
 TAIL = 16
-"""Offsets at a log's end, or at each end of a batch, in which a record for a mark is looked for."""
+"""Offsets at a log's end, or at each end of a batch, that are searched for a record for a mark."""
 
 Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
-"""Later marks of topic-partitions, by the generation in which they were found and the topic-partition."""
+"""Later marks, by the generation in which they were read and the topic-partition."""
 
 _RUN = re.compile(b"(?:" + REPLACED + b")+")
 
@@ -62,222 +63,236 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What logs hold at the ledger's marks, and where the records of a delivery are from.
+    """What logs hold at the ledger's marks, and how they differ from the records of a delivery.
 
-    `digests` has that of the record at each mark, "" if there is none; `gone` has the topic-partitions that the brokers
-    don't know, `others` the offsets of a delivery's records that aren't those of the log.
+    `digests` has the digest of the record at each mark, "" if the log has no record there. `gone` has the
+    topic-partitions that the brokers don't know. `differing` has the offsets at which the delivery's record isn't the
+    log's.
     """
 
     digests: Mapping[TopicPartition, str] = field(default_factory=dict)
     gone: frozenset[TopicPartition] = frozenset()
-    others: Offsets = field(default_factory=dict)
+    differing: Offsets = field(default_factory=dict)
 
 
 def digest(record: Original) -> str:
-    """What a record is known by: its key, value, headers and timestamp, as the log holds them."""
-    found = hashlib.sha256(f"{record.timestamp} {logs.digest(record)}".encode())
-    return base64.urlsafe_b64encode(found.digest()[:DIGEST_BYTES]).decode()
+    """Return the digest of a record's key, value, headers and timestamp, as the log holds them."""
+    hashed = hashlib.sha256(f"{record.timestamp} {logs.digest(record)}".encode())
+    return base64.urlsafe_b64encode(hashed.digest()[:DIGEST_BYTES]).decode()
 
 
 def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadline, known: Known = nothing) -> Look:
-    """Read the logs of topic-partitions at the ledger's marks, and at the last of the offsets.
+    """Read the logs of the topic-partitions at the ledger's marks and at the last of the `offsets`, and compare them.
 
-    `known` is what a delivery has of the records there. Raises what the read raises, but not for topic-partitions that
-    aren't there.
+    `known` gives the delivery's record at an offset. Raises what the read raises, except for topic-partitions that the
+    brokers don't know.
     """
-    at = {where: _one(state.marks[where].offset) for where in offsets if where in state.marks}
-    wanted = {where: union(at.get(where, ()), _tail(found)) for where, found in offsets.items()}
-    found, gone = present(originals, wanted, deadline)
-    told = {where: found.get((where, first)) for where, ((first, _),) in at.items() if where not in gone}
-    digests = {where: "" if one is None else digest(one) for where, one in told.items()}
-    return Look(digests, gone, _strange(offsets, found, known, originals, deadline))
+    marked_offsets = {place: _single(state.marks[place].offset) for place in offsets if place in state.marks}
+    wanted = {place: union(marked_offsets.get(place, ()), _tail(delivered)) for place, delivered in offsets.items()}
+    records, gone = present(originals, wanted, deadline)
+    marked = {
+        place: records.get((place, offset)) for place, ((offset, _),) in marked_offsets.items() if place not in gone
+    }
+    digests = {place: "" if record is None else digest(record) for place, record in marked.items()}
+    return Look(digests, gone, _differing(offsets, records, known, originals, deadline))
 
 
 def beginnings(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Marks for the topic-partitions of a batch of which nothing is claimed yet: its last record that the log has.
+    """Return marks for those topic-partitions of a batch that have no claim yet: the batch's last record in the log.
 
-    If a claim that is pending begins one already, it's that one, if the batch is of its log. `known` is what the
-    delivery has of its records. A log that holds another record there gives no mark: the delivery's records aren't of
-    this log. Raises what the read raises, but not for topic-partitions that aren't there.
+    If a pending claim begins a mark already, that mark is returned, provided that the batch is of the mark's log.
+    `known` gives the delivery's record at an offset. A log that differs from the delivery's records gives no mark.
+    Raises what the read raises, except for topic-partitions that the brokers don't know.
     """
-    begun = {at: mark for pending in reversed(state.pending.values()) for at, mark in pending.operation.begins.items()}
-    fresh = [where for where in covered if where not in state.marks and not is_claimed(state, where)]
-    wanted = {
-        where: union(_ends(covered[where]), _one(begun[where].offset) if where in begun else ()) for where in fresh
+    begun = {
+        place: mark for pending in reversed(state.pending.values()) for place, mark in pending.operation.begins.items()
     }
-    logged = _logged(originals, wanted, deadline)
-    told: dict[TopicPartition, Mark] = {}
-    for where, records in logged.items():
-        mark = begun.get(where)
-        if any(not _can_be(record, known(where, offset)) for offset, record in records.items()):
-            fields = {"topic": where[0], "partition": where[1]}
+    fresh = [place for place in covered if place not in state.marks and not is_claimed(state, place)]
+    wanted = {
+        place: union(_ends(covered[place]), _single(begun[place].offset) if place in begun else ()) for place in fresh
+    }
+    marks: dict[TopicPartition, Mark] = {}
+    for place, records in _logged(originals, wanted, deadline).items():
+        mark = begun.get(place)
+        if any(not _can_be(record, known(place, offset)) for offset, record in records.items()):
+            fields = {"topic": place[0], "partition": place[1]}
             _log.error(
                 "the log has records of other times, keys or values than those delivered, so it gets no mark",
                 extra=fields,
             )
         elif mark is None:
-            told[where] = Mark(max(records), digest(records[max(records)]))
-        elif _holds(records, mark) and _has_ends(records, covered[where]):
-            told[where] = mark
-    return told
+            marks[place] = Mark(max(records), digest(records[max(records)]))
+        elif _holds(records, mark) and _has_ends(records, covered[place]):
+            marks[place] = mark
+    return marks
 
 
 def advanced(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """The marks that vouch for all and are of the same log as a batch that is to be claimed, moved to its last record.
+    """Return those marks without a `since` that are of the log of a batch to be claimed, moved to its last record.
 
     The log has the marked record, and the batch's first and last records as they were delivered: if a batch has records
-    of two logs, those of the earlier one come first. `known` is what the delivery has of its records. Raises what the
-    read raises, but not for topic-partitions that aren't there.
+    of two logs, those of the earlier log come first. `known` gives the delivery's record at an offset. Raises what the
+    read raises, except for topic-partitions that the brokers don't know.
     """
-    sure = {
-        where: mark
-        for where, mark in state.marks.items()
-        if where in covered and not mark.since and (covered[where][-1][1] > mark.offset or not has_id(state, where))
+    candidates = {
+        place: mark
+        for place, mark in state.marks.items()
+        if place in covered and not mark.since and (covered[place][-1][1] > mark.offset or not has_id(state, place))
     }
-    wanted = {where: union(_one(mark.offset), _ends(covered[where])) for where, mark in sure.items()}
+    wanted = {place: union(_single(mark.offset), _ends(covered[place])) for place, mark in candidates.items()}
     moved: dict[TopicPartition, Mark] = {}
-    for where, records in _logged(originals, wanted, deadline).items():
-        mark = sure[where]
+    for place, records in _logged(originals, wanted, deadline).items():
+        mark = candidates[place]
         if mark.offset in records and not _holds(records, mark):
-            _log.error("a source topic's log isn't the ledger's", extra={"topic": where[0], "partition": where[1]})
+            _log.error("a source topic's log isn't the ledger's", extra={"topic": place[0], "partition": place[1]})
         elif (
             _holds(records, mark)
-            and _has_ends(records, covered[where])
-            and all(_can_be(record, known(where, offset)) for offset, record in records.items())
+            and _has_ends(records, covered[place])
+            and all(_can_be(record, known(place, offset)) for offset, record in records.items())
         ):
-            moved[where] = Mark(max(records), digest(records[max(records)]))
+            moved[place] = Mark(max(records), digest(records[max(records)]))
     return moved
 
 
 def confirmed(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Marks with a `since` that a batch may tell, for the log has the marked record and all of the batch from there on.
+    """Return the marks with a `since` that the claims of a batch may carry, moved to the batch's last record.
 
-    They may be told only with the claims of this batch, and move to its last record. `known` is what the delivery has
-    of its records. Raises what the reads raise, but not for topic-partitions that aren't there.
+    The log has the marked record, and every record of the batch from `since` on as it was delivered. Only the claims of
+    this batch may carry these marks. `known` gives the delivery's record at an offset. Raises what the reads raise,
+    except for topic-partitions that the brokers don't know.
     """
-    told: dict[TopicPartition, Mark] = {}
-    for where, offsets in covered.items():
-        mark = state.marks.get(where)
+    marks: dict[TopicPartition, Mark] = {}
+    for place, offsets in covered.items():
+        mark = state.marks.get(place)
         if mark is None or not 0 < mark.since <= offsets[-1][1]:
             continue
         last, equal, moved = offsets[-1][1], list[int](), mark
-        wanted = union(_one(mark.offset), within(offsets, mark.since, last))
-        for offset, record in _streamed(where, wanted, originals, deadline):
-            if digest(record) == mark.digest if offset == mark.offset else _is_equal(record, known(where, offset)):
+        wanted = union(_single(mark.offset), within(offsets, mark.since, last))
+        for offset, record in _streamed(place, wanted, originals, deadline):
+            if digest(record) == mark.digest if offset == mark.offset else _is_equal(record, known(place, offset)):
                 equal.append(offset)
             if offset == last > mark.offset:
                 moved = Mark(last, digest(record), mark.since)
         if intervals(equal) == wanted:
-            told[where] = moved
-    return told
+            marks[place] = moved
+    return marks
 
 
-def anew(
+def late_beginnings(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Marks for the topic-partitions of a batch that have claims and no mark, or whose marked record is gone.
+    """Return marks for those topic-partitions of a batch that have claims and no mark, or whose marked record is gone.
 
-    Such a mark may be told only with the claims of this batch. It's the batch's last record, and vouches for what comes
-    from the first offset on from which the batch's records are those of the log; none of that is taken. `known` is what
-    the delivery has of its records. Raises what the reads raise, but not for topic-partitions that aren't there.
+    Only the claims of this batch may carry these marks. A mark is the batch's last record. Its `since` is the first
+    offset behind everything taken from which on all records of the batch equal the log's. `known` gives the delivery's
+    record at an offset. Raises what the reads raise, except for topic-partitions that the brokers don't know.
     """
-    held = {where: offsets[-1][1] for where, offsets in taken(state).items() if is_claimed(state, where)}
-    free = {where: within(covered[where], held[where] + 1, covered[where][-1][1]) for where in held.keys() & covered}
-    wanted = {where: _marked_and_last(state, where, offsets) for where, offsets in free.items() if offsets}
-    found, _ = present(originals, wanted, deadline)
+    last_taken = {place: offsets[-1][1] for place, offsets in taken(state).items() if is_claimed(state, place)}
+    free = {
+        place: within(covered[place], last_taken[place] + 1, covered[place][-1][1])
+        for place in last_taken.keys() & covered
+    }
+    wanted = {place: _marked_and_last(state, place, offsets) for place, offsets in free.items() if offsets}
+    records, _ = present(originals, wanted, deadline)
     begun: dict[TopicPartition, Mark] = {}
-    for where in wanted:
-        last, mark = free[where][-1][1], state.marks.get(where)
-        is_lost = mark is None or (where, mark.offset) not in found
-        # The last record first: where it isn't the log's, a whole batch needn't be read.
-        if is_lost and _is_equal(found.get((where, last)), known(where, last)):
-            begun |= _begun(where, free[where], known, originals, deadline)
+    for place in wanted:
+        last, mark = free[place][-1][1], state.marks.get(place)
+        is_lost = mark is None or (place, mark.offset) not in records
+        # The last record first: if it isn't the log's, the whole batch needn't be read.
+        if is_lost and _is_equal(records.get((place, last)), known(place, last)):
+            begun |= _begun(place, free[place], known, originals, deadline)
     return begun
 
 
-def others(
+def other_logs(
     operation: Claim | Divert, state: State, originals: Originals, deadline: Deadline
 ) -> frozenset[TopicPartition]:
-    """The topic-partitions of a pending operation whose logs hold another record at the mark than the ledger has."""
+    """Return the topic-partitions of a pending operation whose log has another record at the mark than the ledger."""
     marked = replace(state, marks={**operation.begins, **state.marks})
-    found = look(marked, operation.offsets, originals, deadline).digests
-    return frozenset(where for where, told in found.items() if told not in {"", marked.marks[where].digest})
+    digests = look(marked, operation.offsets, originals, deadline).digests
+    return frozenset(place for place, logged in digests.items() if logged not in {"", marked.marks[place].digest})
 
 
 def of_logs(
     bounds: Mapping[TopicPartition, tuple[int, int]], originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Marks of the logs that are there now, by their last records; `bounds` has each log's start and end."""
-    wanted = {where: _tail(((start, end - 1),)) for where, (start, end) in bounds.items() if end > start}
-    found = originals.read(wanted, deadline)
-    return {at[0]: Mark(at[1], digest(found[at])) for at in sorted(found)}
+    """Return a mark for each log as it is now: its last record. `bounds` has each log's start and end."""
+    wanted = {place: _tail(((start, end - 1),)) for place, (start, end) in bounds.items() if end > start}
+    records = originals.read(wanted, deadline)
+    return {place: Mark(offset, digest(records[place, offset])) for place, offset in sorted(records)}
 
 
 def present(
     originals: Originals, wanted: Mapping[TopicPartition, Intervals], deadline: Deadline
 ) -> tuple[Found, frozenset[TopicPartition]]:
-    """What logs hold at the wanted offsets, and which topic-partitions the brokers don't know."""
+    """Return the logs' records at the wanted offsets, and the topic-partitions that the brokers don't know."""
     if not wanted:
         return {}, frozenset()
     try:
         return originals.read(wanted, deadline), frozenset()
     except NowhereError as error:
-        there = {where: offsets for where, offsets in wanted.items() if where not in error.places}
-        found, gone = present(originals, there, deadline)
-        return found, gone | error.places
+        existing = {place: offsets for place, offsets in wanted.items() if place not in error.places}
+        records, gone = present(originals, existing, deadline)
+        return records, gone | error.places
 
 
 def _streamed(
-    where: TopicPartition, offsets: Intervals, originals: Originals, deadline: Deadline
+    place: TopicPartition, offsets: Intervals, originals: Originals, deadline: Deadline
 ) -> Iterator[tuple[int, Original]]:
-    """A topic-partition's records one by one; none if the brokers don't know it."""
+    """Yield offset and record of a topic-partition, one by one; nothing if the brokers don't know it."""
     try:
-        for _, offset, record in originals.stream({where: offsets}, deadline):
+        for _, offset, record in originals.stream({place: offsets}, deadline):
             yield offset, record
     except NowhereError:
         return
 
 
-def _strange(
-    offsets: Offsets, found: Found, known: Known, originals: Originals, deadline: Deadline
+def _differing(
+    offsets: Offsets, records: Found, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Intervals]:
-    """The offsets of a delivery's records that differ from those of the logs.
+    """Return the offsets at which the delivery's record differs from the log's.
 
-    As soon as one that was `found` differs, all offsets of its topic-partition are read. What can't be compared goes by
-    the next record that can: if records of a former log and of this one come together, the former log's come first.
+    `records` were read before. If one of them differs, all offsets of its topic-partition are read. An offset that
+    can't be compared is judged like the next one that can: if a batch has records of a former log and of the present
+    one, the former log's come first.
     """
-    differing = {where for (where, offset), one in found.items() if not is_delivered(one, known(where, offset))}
-    read, _ = present(originals, {where: offsets[where] for where in differing}, deadline)
-    equal: dict[TopicPartition, dict[int, bool]] = {where: {} for where in differing}
-    both = {**found, **read}
-    for where, offset in sorted(both):
-        delivered = known(where, offset)
-        if where in differing and delivered is not None:
-            equal[where][offset] = is_delivered(both[where, offset], delivered)
-    return {where: _unequal(offsets[where], compared) for where, compared in equal.items()}
+    differing = {place for (place, offset), record in records.items() if not is_delivered(record, known(place, offset))}
+    more, _ = present(originals, {place: offsets[place] for place in differing}, deadline)
+    equal: dict[TopicPartition, dict[int, bool]] = {place: {} for place in differing}
+    logged = {**records, **more}
+    for place, offset in sorted(logged):
+        delivered = known(place, offset)
+        if place in differing and delivered is not None:
+            equal[place][offset] = is_delivered(logged[place, offset], delivered)
+    return {place: _unequal(offsets[place], compared) for place, compared in equal.items()}
 
 
 def _unequal(offsets: Intervals, equal: Mapping[int, bool]) -> Intervals:
-    """The offsets at or before an unequal one, back to the compared one before it; `equal` is in rising order."""
+    """Return the unequal offsets; an offset that wasn't compared is judged like the next compared one, or the last.
+
+    `equal` has the compared offsets in rising order.
+    """
     compared = list(equal)
-    every = (offset for first, last in offsets for offset in range(first, last + 1))
-    return intervals(one for one in every if not equal[compared[min(bisect_left(compared, one), len(compared) - 1)]])
+    delivered = (offset for first, last in offsets for offset in range(first, last + 1))
+    return intervals(
+        offset for offset in delivered if not equal[compared[min(bisect_left(compared, offset), len(compared) - 1)]]
+    )
 
 
 def _logged(
     originals: Originals, wanted: Mapping[TopicPartition, Intervals], deadline: Deadline
 ) -> dict[TopicPartition, dict[int, Original]]:
-    """What logs hold at the wanted offsets, by topic-partition, of those that have any of it."""
-    found, _ = present(originals, wanted, deadline)
+    """Return the logs' records at the wanted offsets, by topic-partition; only topic-partitions with a record."""
+    records, _ = present(originals, wanted, deadline)
     logged: defaultdict[TopicPartition, dict[int, Original]] = defaultdict(dict)
-    for (where, offset), record in found.items():
-        logged[where][offset] = record
+    for (place, offset), record in records.items():
+        logged[place][offset] = record
     return logged
 
 
@@ -287,22 +302,22 @@ def _holds(logged: Mapping[int, Original], mark: Mark) -> bool:
 
 
 def _has_ends(logged: Mapping[int, Original], offsets: Intervals) -> bool:
-    """Whether a log has a record of a batch at each end of it."""
+    """Whether a log has a record near each end of a batch."""
     return all(any(contains(end, offset) for offset in logged) for end in (_head(offsets), _tail(offsets)))
 
 
-def _marked_and_last(state: State, where: TopicPartition, offsets: Intervals) -> Intervals:
-    last, mark = _one(offsets[-1][1]), state.marks.get(where)
-    return last if mark is None else union(_one(mark.offset), last)
+def _marked_and_last(state: State, place: TopicPartition, offsets: Intervals) -> Intervals:
+    last, mark = _single(offsets[-1][1]), state.marks.get(place)
+    return last if mark is None else union(_single(mark.offset), last)
 
 
 def _begun(
-    where: TopicPartition, offsets: Intervals, known: Known, originals: Originals, deadline: Deadline
+    place: TopicPartition, offsets: Intervals, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """The mark for offsets of a batch, since the first one from which on every record is the log's."""
+    """Return the mark for offsets of a batch; `since` is the first offset from which on every record is the log's."""
     last, equal, digests = offsets[-1][1], list[int](), dict[int, str]()
-    for offset, record in _streamed(where, offsets, originals, deadline):
-        if _is_equal(record, known(where, offset)):
+    for offset, record in _streamed(place, offsets, originals, deadline):
+        if _is_equal(record, known(place, offset)):
             equal.append(offset)
             if offset == last:
                 digests[last] = digest(record)
@@ -310,11 +325,11 @@ def _begun(
         return {}
     unequal = difference(offsets, intervals(equal))
     ((since, _), *_) = within(offsets, unequal[-1][1] + 1, last) if unequal else offsets
-    return {where: Mark(last, digests[last], since)}
+    return {place: Mark(last, digests[last], since)}
 
 
 def _is_equal(record: Original | None, delivered: DeliveredRecord | None) -> bool:
-    """Whether a record that the log has is the one delivered, by all that an event tells; not if that is unsure."""
+    """Whether the log's record is surely the one delivered, by time, key and value."""
     if record is None or delivered is None or delivered.form == "event":
         return False
     return _can_be(record, delivered)
@@ -327,24 +342,24 @@ def _can_be(record: Original, delivered: DeliveredRecord | None) -> bool:
     logged, value = record.value or b"", delivered.record.value or b""
     if REPLACED in value:
         # How many U+FFFD a fault becomes differs between decoders.
-        logged, value = (_RUN.sub(REPLACED, one.decode("utf-8", "replace").encode()) for one in (logged, value))
+        logged, value = (_RUN.sub(REPLACED, text.decode("utf-8", "replace").encode()) for text in (logged, value))
     return value in {logged, base64.b64encode(logged)} or _is_one_document(logged, value)
 
 
-def _is_one_document(one: bytes, other: bytes) -> bool:
-    """Whether two texts are one JSON document: a stream can write it in another way."""
+def _is_one_document(left: bytes, right: bytes) -> bool:
+    """Whether two texts are the same JSON document: a stream can write a document in another way."""
     try:
-        return bool(documents.read(one, object) == documents.read(other, object))
+        return bool(documents.read(left, object) == documents.read(right, object))
     except documents.DocumentError:
         return False
 
 
-def _one(offset: int) -> tuple[Interval]:
+def _single(offset: int) -> tuple[Interval]:
     return ((offset, offset),)
 
 
 def _ends(offsets: Intervals) -> Intervals:
-    """The first and last offsets, as many as are looked at."""
+    """Return the first and the last `TAIL` offsets."""
     return union(_head(offsets), _tail(offsets))
 
 

@@ -1,16 +1,17 @@
-"""Brings what is pending in the ledger to its end, whoever claimed it.
+"""Completes pending claims and diverts, whichever process appended them.
 
     session is   CLOSED               settle: the rows are visible
-                 NORMAL               commit that very session, once, and read its status
-                 CLOSING, COMMITTING  look again, within the deadline
-                 EXPIRED, CANCELED    it can't be committed any more: count the rows in the table, then fold again
-                 NORMAL, but refused  the same if the table was altered since the session was opened, for that can't be
-                                      undone; after another refusal somebody has to decide
-                 not known            the same if the claim is older than a session lives, else ask again later
-    a divert                          write its letters, perhaps once more: a letter's identity is where its record is
+                 NORMAL               commit this session, once, and read its status
+                 CLOSING, COMMITTING  read the status again, within the deadline
+                 EXPIRED, CANCELED    it can't be committed any more: count the rows in the table, then read the ledger
+                 NORMAL, but refused  the same if the table was altered after the session was opened, because an
+                                      alteration can't be undone; after another refusal the operator has to decide
+                 not known            the same if the claim is older than a session lives, else try again later
+    a divert                          write its dead letters, perhaps a second time: a letter is identified by the
+                                      place of its record
 
-The count comes before the fold: as long as the claim is still pending then, nobody had released it when the rows were
-counted, so that rows which were found are its own.
+The rows are counted before the ledger is read. If the claim is still pending then, no process had released it when the
+rows were counted, so the counted rows are the claim's own.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ if TYPE_CHECKING:
     from kafka_maxcompute.maxcompute.upload_sessions import UploadSessions
 
 MARGIN_SECONDS = 3600.0
-"""Added to a session's life before "not known" is believed: the clocks of this process, the broker and MaxCompute
-differ, and a commit that was asked for in the session's last moments takes seconds."""
+"""Added to a session's life before "not known" counts: the clocks of this process, the broker and MaxCompute differ,
+and a commit that was requested in the session's last moments takes seconds."""
 UNKNOWN = frozenset({"NoSuchUpload", "NoSuchObject", "404"})
-"""How the service says that it doesn't know a session; the last two also stand for a 404 that has no word for why."""
+"""Error codes of the service for a session that it doesn't know; the last two also stand for a 404 without a code."""
 _DEAD = frozenset({SessionStatus.EXPIRED.value, SessionStatus.CANCELED.value, "TableModified", "SchemaModified"})
-"""What a session is, or is refused with, that can't be committed any more: an alteration can't be undone."""
+"""Statuses and error codes of a session that can't be committed any more: an alteration can't be undone."""
 
 
 class Outcome(str, Enum):
-    """How a pending operation ended; `ELSEWHERE`: somebody else was first."""
+    """How a pending operation ended; `ELSEWHERE`: another process completed it first."""
 
     SETTLED = "settled"
     RELEASED = "released"
@@ -55,7 +56,7 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a claim is staged, decided, committed and counted with; `clock` gives epoch seconds."""
+    """The services that stage, append, commit and count a claim; `clock` returns epoch seconds."""
 
     ledger: Ledger
     sessions: UploadSessions
@@ -65,32 +66,32 @@ class Services:
 
 
 def roll_forward(pending: Pending, services: Services, deadline: Deadline, known: Known = nothing) -> Outcome:
-    """Bring one pending claim or divert to its end; `known` is what a delivery at hand knows of diverted records.
+    """Complete one pending claim or divert; `known` gives the delivery's record at a diverted offset.
 
-    Raises `UnavailableError` or `DeadlineError` where its end can't be known yet, and `LedgerError` where somebody has
-    to decide; it stays pending then.
+    Raises `UnavailableError` or `DeadlineError` if the outcome is unknown yet, and `LedgerError` if the operator has
+    to decide; the operation stays pending then.
     """
     operation = pending.operation
     if not isinstance(operation, Claim):
         write_letters(operation, services.ledger.read(deadline), services, deadline, known)
-    elif not _committed(operation, pending.timestamp, services, deadline):
-        return _counted(operation, services, deadline)
+    elif not _commit(operation, pending.timestamp, services, deadline):
+        return _decide_by_rows(operation, services, deadline)
     services.ledger.append(Settle(id=operation.id), deadline)
     return Outcome.SETTLED
 
 
 def write_letters(divert: Divert, state: State, services: Services, deadline: Deadline, known: Known) -> None:
-    """Write the letters of an accepted divert; a log that isn't the one of its records has nothing for them.
+    """Write the dead letters of an accepted divert; records are read only from logs that are still the divert's.
 
     `state` is the ledger's, read after the divert was appended. Raises what the reads and the error topic raise.
     """
-    others = marks.others(divert, state, services.errors.originals, deadline)
-    claimed = replace(Claimed.by(divert), others=others)
+    other_logs = marks.other_logs(divert, state, services.errors.originals, deadline)
+    claimed = replace(Claimed.by(divert), other_logs=other_logs)
     services.errors.write(divert.reasons, deadline, known, claimed)
 
 
-def _committed(claim: Claim, timestamp: int, services: Services, deadline: Deadline) -> bool:
-    """Whether the claim's session is closed, by now at the latest; False where it never will be."""
+def _commit(claim: Claim, timestamp: int, services: Services, deadline: Deadline) -> bool:
+    """Commit the claim's session if it isn't closed yet; return False if it can never be committed."""
     session = UploadSession(claim.id, claim.partition_value)
     try:
         state = services.sessions.look(session, deadline)
@@ -106,43 +107,43 @@ def _committed(claim: Claim, timestamp: int, services: Services, deadline: Deadl
             if timestamp >= 0 and age > LIFE_SECONDS + MARGIN_SECONDS:
                 return False
             raise UnavailableError(
-                f"expected the service to know upload session {claim.id}, which was claimed {age:.0f} s ago, found "
-                f"that it doesn't ({error}); that can't be yet, so it's asked again with the next delivery"
+                f"expected MaxCompute to know upload session {claim.id}, which was claimed {age:.0f} s ago, found "
+                f"that it doesn't ({error}); a session can't be gone so early, so the next delivery tries again"
             ) from error
         raise LedgerError(
             f"could not commit upload session {claim.id} for {claim.partition_value!r}: {error}. Its claim of "
-            f"{claim.rows} rows stays in the ledger, so that nobody writes them twice; fix the cause, or wait until "
-            "the session has expired (24 h after its opening): then they are written again"
+            f"{claim.rows} rows stays in the ledger, so that no delivery writes them twice; fix the cause, or wait "
+            "until the session has expired (24 h after its opening): then the next delivery writes them again"
         ) from error
     return True
 
 
-def _refuse_blocks(claim: Claim, found: frozenset[int]) -> NoReturn:
-    raise RefusedError(f"expected blocks {list(claim.blocks)}, found {sorted(found)}", code="BlockList")
+def _refuse_blocks(claim: Claim, blocks: frozenset[int]) -> NoReturn:
+    raise RefusedError(f"expected blocks {list(claim.blocks)}, found {sorted(blocks)}", code="BlockList")
 
 
-def _counted(claim: Claim, services: Services, deadline: Deadline) -> Outcome:
-    """Settle or release a claim whose session is gone, by the rows that the table has of it."""
+def _decide_by_rows(claim: Claim, services: Services, deadline: Deadline) -> Outcome:
+    """Settle or release a claim whose session is gone, by the number of its rows in the table."""
     try:
-        found = services.counts.count(claim.partition_value, claim.offsets, deadline)
+        rows = services.counts.count(claim.partition_value, claim.offsets, deadline)
     except RefusedError as error:
         raise LedgerError(
-            f"upload session {claim.id} is gone, and whether it was committed can't be read in the table: {error}; "
+            f"upload session {claim.id} is gone, and the table can't be read to see whether it was committed: {error}; "
             "grant the function's role Select on the table"
         ) from error
     state = services.ledger.read(deadline)
     if claim.id not in state.pending:
         return Outcome.ELSEWHERE
     reset = any(place in state.starts for place in claim.offsets)
-    if found == claim.rows and not reset:
+    if rows == claim.rows and not reset:
         services.ledger.append(Settle(id=claim.id), deadline)
         return Outcome.SETTLED
-    if found == 0:
+    if rows == 0:
         services.ledger.append(Release(id=claim.id), deadline)
         return Outcome.RELEASED
     why = ", and some may be from before a reset" if reset else ""
     raise LedgerError(
         f"upload session {claim.id} is gone; expected all of its {claim.rows} rows in partition "
-        f"{claim.partition_value!r} or none, found {found}{why}. Run the provisioning action audit; then remove the "
+        f"{claim.partition_value!r} or none, found {rows}{why}. Run the provisioning action audit; then remove the "
         "rows of its offsets, and the next delivery writes them again"
     )

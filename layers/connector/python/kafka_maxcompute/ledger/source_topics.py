@@ -1,4 +1,4 @@
-"""What brokers say of the source topics, for the check of the ledger's identity."""
+"""Facts about the source topics, read from the brokers for the check of the ledger's identity."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Offsets, TopicPartition
 
 ANSWERLESS_SECONDS = 2.0
-"""How long a question is waited for that old brokers and the embedded one can't answer."""
+"""Time limit for a question that old brokers and the embedded broker can't answer."""
 UNANSWERED = {
     KafkaError._TIMED_OUT,  # noqa: SLF001 - its public name
     KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
@@ -40,14 +40,14 @@ UNANSWERED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
-"""A question that these brokers don't answer, or not to us."""
+"""Errors of a question that the brokers can't answer, or that this user has no right to."""
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
-"""How librdkafka prints the id of a topic that has none."""
+"""librdkafka's text for the missing id of a topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTopics:
-    """The source topics as their brokers have them; `configuration` is librdkafka's, with its secrets."""
+    """The source topics at their brokers; `configuration` has librdkafka's properties, with secrets."""
 
     configuration: Mapping[str, Any] = field(repr=False)
     originals: Originals
@@ -60,27 +60,27 @@ class SourceTopics:
         deadline: Deadline,
         known: Known = nothing,
     ) -> Observed:
-        """What there is of the topic-partitions from which settled records are about to be dropped.
+        """Return the facts about the topic-partitions from which settled records are about to be dropped.
 
-        `timestamps` has the records' highest a topic-partition, `known` is what the delivery has of them. Topic ids are
-        asked for if the ledger knows one. Raises `UnavailableError` and `RefusedError`, but not for topic-partitions
-        that aren't there.
+        `timestamps` has each topic-partition's highest record timestamp (epoch ms), `known` gives the delivery's record
+        at an offset. Brokers are asked for topic ids if the ledger has one. Raises `UnavailableError` and
+        `RefusedError`, but not for topic-partitions that the brokers don't know.
         """
-        with asking(self.configuration) as client:
+        with open_consumer(self.configuration) as client:
             ends = _ends(client, sorted(dropped), deadline)
-        there = {where: dropped[where] for where in ends}
-        look = marks.look(state, there, self.originals, deadline, known)
-        ends = {where: end for where, end in ends.items() if where not in look.gone}
+        existing = {place: dropped[place] for place in ends}
+        look = marks.look(state, existing, self.originals, deadline, known)
+        ends = {place: end for place, end in ends.items() if place not in look.gone}
         identified = state.identity.topics if state.identity else {}
-        asked = sorted({topic for topic, _ in ends} & identified.keys())
+        topics = sorted({topic for topic, _ in ends} & identified.keys())
         return Observed(
-            topics=self._ids(asked, deadline) if asked else {},
+            topics=self._ids(topics, deadline) if topics else {},
             ends=ends,
             dropped=dropped,
             timestamps=timestamps,
             marks=look.digests,
             gone=frozenset(dropped.keys() - ends.keys()),
-            others=look.others,
+            differing=look.differing,
         )
 
     def _ids(self, topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
@@ -89,27 +89,27 @@ class SourceTopics:
 
 
 def _ends(client: LoginConsumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
-    """The ends of the logs of those topic-partitions that the brokers know."""
+    """Return the logs' ends, for the topic-partitions that the brokers know."""
     try:
         return log_bounds.ends(client, places, deadline, client.login.absences)
     except NowhereError as error:
         return _ends(client, [place for place in places if place not in error.places], deadline)
 
 
-def asking(configuration: Mapping[str, Any]) -> closing[LoginConsumer]:
-    """A client for a question or two of `log_bounds`; a context manager."""
+def open_consumer(configuration: Mapping[str, Any]) -> closing[LoginConsumer]:
+    """Return a client for the questions of `log_bounds`; a context manager that closes the client."""
     return closing(consumer(configuration, configuration.get("group.id", "kafka-maxcompute")))
 
 
 def ids(client: AdminClient, topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
-    """The ids of the topics, of those that have one.
+    """Return the ids of those topics that have one.
 
-    Brokers before Kafka 2.8 have no ids, and some answer nothing at all: then none is found.
+    Brokers before Kafka 2.8 have no ids, and some don't answer at all: then nothing is returned.
     """
     seconds = min(ANSWERLESS_SECONDS, deadline.remaining())
-    asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=seconds)
-    found = {topic: _id(topic, answer) for topic, answer in asked.items()}
-    return {topic: known for topic, known in found.items() if known != _NO_ID}
+    answers = client.describe_topics(TopicCollection(list(topics)), request_timeout=seconds)
+    by_topic = {topic: _id(topic, answer) for topic, answer in answers.items()}
+    return {topic: id_ for topic, id_ in by_topic.items() if id_ != _NO_ID}
 
 
 def _id(topic: str, answer: Future[TopicDescription]) -> str:

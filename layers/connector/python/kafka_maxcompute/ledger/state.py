@@ -1,7 +1,7 @@
 """The fold of the ledger's log: every reader of the same log gets the same state, with no lock, lease or clock.
 
-Only the state decides what an operation does. An operation that can't have its effect has none, and is no fault: it's
-how a race ends for the one that comes second.
+Only the state decides what an operation does. An operation that can't have its effect has none. It isn't a fault: a
+race ends so for the process that comes second.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "has_id", "is_claimed", "taken"]
 
-Held = TypeVar("Held")
+Value = TypeVar("Value")
 LAST_OFFSET = 2**63 - 2
-"""The last offset that a log can have: Kafka's are 64 bits, signed, and the end is one more."""
+"""The last offset that a log can have: Kafka's offsets are signed 64-bit numbers, and the log's end is one more."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -47,10 +47,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def advance(state: State, entries: Sequence[Entry]) -> State:
-    """The state after further entries of the log, in log order.
+    """Return the state after further entries of the log, in log order.
 
-    The snapshot with the highest cover replaces the state if it reaches further; every operation after that cover is
-    folded, also those that lie before the snapshot. A snapshot that reaches less far has no effect.
+    The snapshot with the highest cover replaces the state if its cover is beyond the state's. Then every operation
+    after the cover is folded, including operations that lie before the snapshot in the log. A snapshot with a lower
+    cover has no effect.
     """
     for entry in entries:
         if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > state.folded:
@@ -61,7 +62,7 @@ def advance(state: State, entries: Sequence[Entry]) -> State:
 
 
 def fold(state: State, operation: Operation, offset: int, timestamp: int) -> State:
-    """The state after the operation at a log offset; one that the state has folded already has no effect."""
+    """Return the state after the operation at a log offset; an operation that is folded already has no effect."""
     if offset <= state.folded:
         return state
     state = replace(state, folded=offset)
@@ -82,156 +83,160 @@ def fold(state: State, operation: Operation, offset: int, timestamp: int) -> Sta
 
 
 def taken(state: State) -> dict[TopicPartition, Intervals]:
-    """All offsets that are settled or pending, hence not free to be claimed."""
+    """Return all offsets that are settled or pending, hence not free to be claimed."""
     return joined(state.settled, *(pending.operation.offsets for pending in state.pending.values()))
 
 
 def before(starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Intervals]:
-    """All offsets before the first one to deliver."""
-    return {where: ((0, start - 1),) for where, start in starts.items() if start > 0}
+    """Return all offsets before the first offset to deliver."""
+    return {place: ((0, start - 1),) for place, start in starts.items() if start > 0}
 
 
-def former(state: State, where: TopicPartition) -> Intervals:
-    """The offsets of a topic-partition that an earlier generation may have rows and letters of.
+def former(state: State, place: TopicPartition) -> Intervals:
+    """Return the offsets of a topic-partition for which rows or letters of an earlier generation may exist.
 
-    A ledger that an earlier release has reset kept nothing of what was settled before: then it's all from the start on.
+    A ledger that an earlier release has reset didn't keep which offsets were settled before: then all offsets from the
+    start on are returned.
     """
-    if where in state.starts and where not in state.begun:
-        return ((state.starts[where], LAST_OFFSET),)
-    return state.former.get(where, ())
+    if place in state.starts and place not in state.begun:
+        return ((state.starts[place], LAST_OFFSET),)
+    return state.former.get(place, ())
 
 
 def _claimed(state: State, claim: Claim | Divert, timestamp: int) -> State:
-    """Pending, if the claim is of this generation and nothing of it is taken."""
+    """Make the claim pending if its generation is the current one and none of its offsets is taken."""
     if claim.generation != state.generation or claim.id in state.pending:
         return state
-    held = (state.settled, *(pending.operation.offsets for pending in state.pending.values()))
-    if any(clash(claim.offsets, offsets) for offsets in held):
+    taken_offsets = (state.settled, *(pending.operation.offsets for pending in state.pending.values()))
+    if any(clash(claim.offsets, offsets) for offsets in taken_offsets):
         return state
     return replace(state, pending={**state.pending, claim.id: Pending(claim, timestamp)})
 
 
-def _settled(state: State, claim: str) -> State:
-    """What was pending under this id is settled."""
-    if claim not in state.pending:
+def _settled(state: State, id_: str) -> State:
+    """Settle the offsets of the pending claim with this id."""
+    if id_ not in state.pending:
         return state
-    operation = state.pending[claim].operation
+    operation = state.pending[id_].operation
     timestamps = dict(state.timestamps)
-    for where, highest in operation.timestamps.items():
-        timestamps[where] = max(highest, timestamps.get(where, highest))
+    for place, highest in operation.timestamps.items():
+        timestamps[place] = max(highest, timestamps.get(place, highest))
     marks = _marked(state, operation)
     return replace(
         state,
         settled=joined(state.settled, operation.offsets),
         timestamps=timestamps,
-        pending=_except(state.pending, claim),
+        pending=_except(state.pending, id_),
         marks=marks,
         behind=_behind(state, operation, marks),
     )
 
 
 def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mark]:
-    """The marks after an operation is settled.
+    """Return the marks after an operation is settled.
 
-    A mark begins a topic-partition that has none, or replaces the one that the same operation names. A later mark was
-    compared together with one that the ledger had, so it's of the same log, and has the same `since`.
+    A mark in `begins` is for a topic-partition without a mark, or replaces the mark that the same operation names. A
+    mark in `marks` was read together with a mark that the ledger had, so it's of the same log and has the same `since`.
     """
     marks = dict(state.marks)
-    for where, mark in operation.begins.items():
-        replaced = marks.get(where)
+    for place, mark in operation.begins.items():
+        replaced = marks.get(place)
         is_next = replaced is None or mark.since > replaced.since
-        if operation.marks.get(where) == replaced and is_next and _vouches(state, where, mark):
-            marks[where] = mark
-    for where, mark in operation.marks.items():
-        if where in marks and mark.offset > marks[where].offset and mark.since == marks[where].since:
-            marks[where] = mark
+        if operation.marks.get(place) == replaced and is_next and _vouches(state, place, mark):
+            marks[place] = mark
+    for place, mark in operation.marks.items():
+        if place in marks and mark.offset > marks[place].offset and mark.since == marks[place].since:
+            marks[place] = mark
     return marks
 
 
-def _vouches(state: State, where: TopicPartition, mark: Mark) -> bool:
-    """Whether a mark that begins can vouch for what it says: nothing of that is taken by claims that don't tell it.
+def _vouches(state: State, place: TopicPartition, mark: Mark) -> bool:
+    """Whether a mark that begins can vouch for the offsets from its `since` on.
 
-    What was claimed without this mark may be of another log. Of a mark for all, what is pending needs one of its own.
+    No claim without the mark may have taken any of these offsets: that claim may be of another log. If the mark has no
+    `since`, each pending claim of the topic-partition has to begin a mark too.
     """
-    pending = [one.operation for one in state.pending.values() if where in one.operation.offsets]
+    claims = [pending.operation for pending in state.pending.values() if place in pending.operation.offsets]
     if not mark.since:
-        return not is_claimed(state, where) and all(where in one.begins for one in pending)
-    others = (one.offsets for one in pending if one.begins.get(where) != mark)
-    held = (offsets[where][-1][1] for offsets in (state.settled, *others) if where in offsets)
-    return all(last < mark.since for last in held)
+        return not is_claimed(state, place) and all(place in claim.begins for claim in claims)
+    unmarked = (claim.offsets for claim in claims if claim.begins.get(place) != mark)
+    last_taken = (offsets[place][-1][1] for offsets in (state.settled, *unmarked) if place in offsets)
+    return all(last < mark.since for last in last_taken)
 
 
 def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, int]:
-    """The first offset that a mark vouches for by now, by topic-partition, if that is later than the mark's `since`.
+    """Return the first offset that a mark vouches for, by topic-partition, if it's later than the mark's `since`.
 
-    A batch can be of a log that was there before the mark's, and be claimed after the mark has begun. A topic's id
-    shows that, so a mark that vouches for all counts without being told if the ledger has the id.
+    A batch of a former log can be claimed after the mark has begun. A topic's id would show this, so if the ledger has
+    the id, claims needn't carry a mark that has no `since`.
     """
-    behind = {where: first for where, first in state.behind.items() if state.marks[where].since == marks[where].since}
-    for where in operation.offsets.keys() & marks.keys():
-        last, mark = operation.offsets[where][-1][1], marks[where]
-        is_sure = has_id(state, where) and not mark.since
-        if not is_sure and mark.since <= last and not _tells(operation, where, mark):
-            behind[where] = max(last + 1, behind.get(where, 0))
+    behind = {place: first for place, first in state.behind.items() if state.marks[place].since == marks[place].since}
+    for place in operation.offsets.keys() & marks.keys():
+        last, mark = operation.offsets[place][-1][1], marks[place]
+        is_sure = has_id(state, place) and not mark.since
+        if not is_sure and mark.since <= last and not _carries(operation, place, mark):
+            behind[place] = max(last + 1, behind.get(place, 0))
     return behind
 
 
-def _tells(operation: Claim | Divert, where: TopicPartition, mark: Mark) -> bool:
-    """Whether a claim was compared with the log of the mark in force: one that it begins, or one with that `since`."""
-    if where in operation.begins:
-        return operation.begins[where] == mark
-    return where in operation.marks and operation.marks[where].since == mark.since
+def _carries(operation: Claim | Divert, place: TopicPartition, mark: Mark) -> bool:
+    """Whether a claim carries the mark in force, or a later one with its `since`, so is of the mark's log."""
+    if place in operation.begins:
+        return operation.begins[place] == mark
+    return place in operation.marks and operation.marks[place].since == mark.since
 
 
-def has_id(state: State, where: TopicPartition) -> bool:
-    """Whether the ledger has the id of a topic-partition's topic: brokers before Kafka 2.8 tell none."""
-    return state.identity is not None and where[0] in state.identity.topics
+def has_id(state: State, place: TopicPartition) -> bool:
+    """Whether the ledger has the id of a topic-partition's topic; brokers before Kafka 2.8 have no topic ids."""
+    return state.identity is not None and place[0] in state.identity.topics
 
 
-def is_claimed(state: State, where: TopicPartition) -> bool:
-    """Whether more of a topic-partition is settled than what lies before its start."""
-    return bool(difference(state.settled.get(where, ()), before(state.starts).get(where, ())))
+def is_claimed(state: State, place: TopicPartition) -> bool:
+    """Whether any offset of a topic-partition from its start on is settled."""
+    return bool(difference(state.settled.get(place, ()), before(state.starts).get(place, ())))
 
 
 def _emptied(state: State, empty: Empty) -> State:
-    """Settled without a claim; what is pending stays with its claim."""
+    """Settle the offsets without a claim, except those that are pending."""
     if empty.generation != state.generation:
         return state
-    pending = joined({}, *(one.operation.offsets for one in state.pending.values()))
-    return replace(state, settled=joined(state.settled, without(empty.offsets, pending)))
+    claimed = joined({}, *(pending.operation.offsets for pending in state.pending.values()))
+    return replace(state, settled=joined(state.settled, without(empty.offsets, claimed)))
 
 
 def _begun(state: State, reset: Reset) -> State:
-    """The next generation; of the topic-partitions that it names, all before the start counts as settled."""
+    """Begin the next generation: in the topic-partitions that the reset names, all before the start is settled."""
     if state.pending or not state.generation or reset.generation != state.generation + 1:
         return state
     starts = reset.starts
-    marks = {**_others(state.marks, starts), **reset.marks}
+    marks = {**_unnamed(state.marks, starts), **reset.marks}
     return replace(
         state,
         generation=reset.generation,
         identity=reset.identity,
-        settled={**_others(state.settled, starts), **before(starts)},
-        timestamps=_others(state.timestamps, starts),
+        settled={**_unnamed(state.settled, starts), **before(starts)},
+        timestamps=_unnamed(state.timestamps, starts),
         starts={**state.starts, **starts},
         reset=reset.id,
         marks=marks,
-        behind=_others(_others(state.behind, starts), reset.marks),
+        behind=_unnamed(_unnamed(state.behind, starts), reset.marks),
         begun={**state.begun, **dict.fromkeys(starts, reset.generation)},
-        former={**_others(state.former, starts), **_former(state, starts)},
+        former={**_unnamed(state.former, starts), **_former(state, starts)},
     )
 
 
-def _others(held: Mapping[TopicPartition, Held], named: Mapping[TopicPartition, object]) -> dict[TopicPartition, Held]:
-    """What is kept of the topic-partitions that aren't named."""
-    return {where: found for where, found in held.items() if where not in named}
+def _unnamed(
+    by_place: Mapping[TopicPartition, Value], named: Mapping[TopicPartition, object]
+) -> dict[TopicPartition, Value]:
+    """Return the values of the topic-partitions that aren't named."""
+    return {place: value for place, value in by_place.items() if place not in named}
 
 
 def _former(state: State, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, Intervals]:
-    """What is settled by now from the new starts on, of the topic-partitions where anything is."""
-    held = {where: union(state.settled.get(where, ()), former(state, where)) for where in starts}
-    return without(held, before(starts))
+    """Return the offsets from the new starts on that are settled in this generation or were in an earlier one."""
+    settled = {place: union(state.settled.get(place, ()), former(state, place)) for place in starts}
+    return without(settled, before(starts))
 
 
-def _except(pending: Mapping[str, Pending], claim: str) -> dict[str, Pending]:
-    return {key: one for key, one in pending.items() if key != claim}
+def _except(pending: Mapping[str, Pending], id_: str) -> dict[str, Pending]:
+    return {key: claim for key, claim in pending.items() if key != id_}
