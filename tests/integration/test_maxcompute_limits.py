@@ -131,13 +131,13 @@ def test_a_table_that_is_not_there_is_said_first() -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        (f"create table {'x' * 9} (a bigint)", r"ODPS-0130071:.*1 to 8 bytes, found one of 9"),
-        (f"create table u ({'x' * 9} bigint)", r"ODPS-0130071:.*1 to 8 bytes, found one of 9"),
+        (f"create table {'x' * 9} (a bigint)", r"ODPS-0130071:.*1 to 8 bytes, found a name of 9"),
+        (f"create table u ({'x' * 9} bigint)", r"ODPS-0130071:.*1 to 8 bytes, found a name of 9"),
         ("create table u (a bigint, b bigint, c bigint, d bigint)", r"ODPS-0130071:.*at most 3 columns, found 4"),
         ("create table u (a bigint) partitioned by (b string, c string)", "at most 1 partition columns, found 2"),
         ("alter table parts add columns (b bigint, c bigint)", r"ODPS-0110061:.*at most 3 columns, found 4"),
-        (f"alter table parts rename to {'x' * 9}", r"ODPS-0110061:.*1 to 8 bytes, found one of 9"),
-        (f"alter table parts change column a {'x' * 9} bigint", r"ODPS-0110061:.*1 to 8 bytes, found one of 9"),
+        (f"alter table parts rename to {'x' * 9}", r"ODPS-0110061:.*1 to 8 bytes, found a name of 9"),
+        (f"alter table parts change column a {'x' * 9} bigint", r"ODPS-0110061:.*1 to 8 bytes, found a name of 9"),
         ("alter table parts add partition (pt='3')", r"ODPS-0110061:.*ODPS-0123031:.*maximum 2 partitions allowed"),
         ("insert into parts partition (pt) values (1, '1'), (1, '3'), (1, '4')", r"maximum 2 partitions allowed"),
     ],
