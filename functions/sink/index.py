@@ -23,19 +23,19 @@ _instances: list[Instance] = []
 
 @hook(namespace=NAMESPACE)
 def initialize(current: Invocation) -> None:
-    """Import what is heavy, check the settings and look for the brokers; raises with all faults of the settings."""
+    """Import heavy modules, check the settings and connect to the brokers; raises an error with all faults."""
     _instance(current).start(current)
 
 
 @invocation(namespace=NAMESPACE, limit_seconds=EVENTBRIDGE_LIMIT_SECONDS)
 def handler(event: bytes, current: Invocation) -> str:
-    """Write one batch of Kafka events into the table; raises where it isn't written, so that it's delivered again."""
+    """Write one batch of Kafka events into the table; raises if it isn't written, so that it's delivered again."""
     return json.dumps(_instance(current).handle(event, current))
 
 
 @hook(namespace=NAMESPACE)
 def pre_stop(current: Invocation) -> None:
-    """Tell the last status and leave the brokers; what was answered is in the table and the topics already."""
+    """Write the last status and disconnect from the brokers; answered batches are already in the table and topics."""
     with _starting:
         while _instances:
             _instances.pop().stop(current.deadline)
@@ -43,12 +43,12 @@ def pre_stop(current: Invocation) -> None:
 
 
 def _instance(current: Invocation) -> Instance:
-    """The one instance of this process; made here where the initializer wasn't called."""
+    """Return the only `Instance` of this process; create it if the initializer wasn't called."""
     with _starting:
         if not _instances:
             logger.configure()
             _log.info("instance starts", extra={"version": __version__})
-            # Half a second of imports, which belongs into the initializer and not into loading this file.
+            # These imports take half a second: they belong into the initializer and not into loading this file.
             from maxcompute_sink.instance import Instance  # noqa: PLC0415
 
             _instances.append(Instance(current.environment))

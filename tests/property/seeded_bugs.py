@@ -210,17 +210,21 @@ DROPPING = {
     ),
     "bad records dropped with the settled ones": Change(
         batch.split,
-        "zip(decoded.rejected, there, strict=True) if not gone]",
-        "zip(decoded.rejected, there, strict=True) if gone]",
+        "zip(decoded.rejected, bad, strict=True) if not is_taken]",
+        "zip(decoded.rejected, bad, strict=True) if is_taken]",
     ),
     "bad records not covered": Change(batch.coverage, ".joined(rejected_coverage(decoded.rejected))", ""),
     "a delivery that goes on after a reset": Change(
         _Delivery._rolled_forward, "if generation not in {None, state.generation}:", "if False:"
     ),
-    "policy stop includes the bad record": Change(batch.before, "if one.offset < ends", "if one.offset <= ends"),
-    "policy stop at the last bad record": Change(batch.first_bad, "first.setdefault(place, one)", "first[place] = one"),
+    "policy stop includes the bad record": Change(batch.before, "if record.offset < ends", "if record.offset <= ends"),
+    "policy stop at the last bad record": Change(
+        batch.first_bad, "first.setdefault(place, rejection)", "first[place] = rejection"
+    ),
     "policy stop one element late": Change(
-        batch.before_elements, "records=decoded.records[: one.after]", "records=decoded.records[: one.after + 1]"
+        batch.before_elements,
+        "records=decoded.records[: rejection.after]",
+        "records=decoded.records[: rejection.after + 1]",
     ),
     "a stop at what an old state has as free": Change(_Delivery.write, "if not is_read:", "if False:"),
     "only the first wave of partition values": Change(

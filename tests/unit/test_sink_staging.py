@@ -100,7 +100,9 @@ def test_a_session_has_to_have_columns_for_which_the_bytes_mean_the_same(
     if is_taken:
         assert work.stager.open(block, soon()).columns == found
     else:
-        with pytest.raises(TableChangedError, match="upload session session-0 has other columns than the batch"):
+        with pytest.raises(
+            TableChangedError, match="upload session session-0 to have the columns of the block, found other columns"
+        ):
             work.stager.open(block, soon())
 
 

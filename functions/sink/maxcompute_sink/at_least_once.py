@@ -1,13 +1,13 @@
-"""The order of steps in which a batch becomes visible in the table, at least once: without a ledger.
+"""The steps by which a batch becomes visible in the table at least once, without a ledger.
 
-    prepare   decode, partition, map: pure; what can't be written is known before anything is open
-    stage     an upload session for each partition value, its block written and found in the service's own list
-    set aside what can't be written or was refused: into the error topic, or the batch fails
-    commit    every session, as soon as all are staged
+    prepare    decode, partition, map; the records that can't be written are known before a session is open
+    stage      write an upload session for each partition value, and compare the service's list of its blocks
+    set aside  write rejected and refused records into the error topic, or fail the batch
+    commit     commit every session, as soon as all are staged
 
-Up to the commit nothing is visible, and a delivery that fails leaves nothing but sessions that expire. Each session's
-commit is atomic; a failure between two of them leaves the rows of some partition values, which the redelivery writes
-again.
+Nothing is visible before the commit, and a delivery that fails earlier leaves only sessions that expire. Each session's
+commit is atomic. A failure between two commits leaves the rows of some partition values in the table, and the
+redelivery writes these rows again.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AtLeastOnce:
-    """What writes one batch.
+    """The parts that deliver one batch at least once.
 
-    `prepare` makes its blocks by the table's newest known definition; `set_aside` writes the letters of records that
-    can't be written, or raises `RejectedRecordsError`. `stager` is asked for when there are blocks.
+    `prepare` makes the batch's blocks with the table's newest known definition. `set_aside` writes the dead letters of
+    rejected records, or raises `RejectedRecordsError`. `stager` is called after the first `prepare`.
     """
 
     prepare: Callable[[], Blocks]
@@ -42,20 +42,20 @@ class AtLeastOnce:
     stager: Callable[[], Stager]
 
 
-def deliver(line: AtLeastOnce, *, deadline: Deadline, metrics: Metrics) -> tuple[tuple[Staged, ...], int]:
-    """Write a batch and make it visible; returns what was committed, and how many records were set aside.
+def deliver(parts: AtLeastOnce, *, deadline: Deadline, metrics: Metrics) -> tuple[tuple[Staged, ...], int]:
+    """Write a batch and make it visible; return what was committed, and how many records were set aside.
 
-    Raises `DeadlineError` before the first commit if too little time is left for all, else what the line raises.
+    Raises `DeadlineError` before the first commit if too little time is left for all, and the errors of the parts.
     """
-    blocks, stage = line.prepare(), None
-    stager = line.stager()
+    blocks, stage = parts.prepare(), None
+    stager = parts.stager()
     while stage is None:
         with metrics.timed("stage"):
             stage = stager.stage(blocks.blocks, deadline)
             metrics.count("uploaded", sum(len(block.body) for block in blocks.blocks), "Bytes")
         if stage is None:
             metrics.count("table_changes")
-            blocks = line.prepare()
+            blocks = parts.prepare()
     if stage.untried:
         raise DeadlineError(
             f"expected time to find which of {stage.untried} records MaxCompute refuses, found none left; nothing was "
@@ -70,7 +70,7 @@ def deliver(line: AtLeastOnce, *, deadline: Deadline, metrics: Metrics) -> tuple
     rejected.log(stage.refused, metrics)
     bad = (*blocks.rejected, *stage.refused)
     if bad:
-        line.set_aside(bad)
+        parts.set_aside(bad)
     with metrics.timed("commit"):
-        each(lambda one: commit(stager.sessions, one.session, deadline), stage.staged)
+        each(lambda staged: commit(stager.sessions, staged.session, deadline), stage.staged)
     return tuple(stage.staged), len(bad)

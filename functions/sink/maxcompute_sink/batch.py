@@ -1,4 +1,4 @@
-"""What a delivery still has to write: pure operations on decoded records."""
+"""Pure operations on a decoded batch: where its records are from, and which parts of it remain to be written."""
 
 from __future__ import annotations
 
@@ -26,141 +26,144 @@ if TYPE_CHECKING:
 
 
 def coverage(decoded: Decoded) -> Coverage:
-    """Where a batch's records are from, those that can't be written included."""
+    """Return the coverage of a batch's records, rejected ones included."""
     return Coverage.of(decoded.records).joined(rejected_coverage(decoded.rejected))
 
 
 def rejected_coverage(rejected: Iterable[Rejected]) -> Coverage:
-    """Where records that can't be written are from, as far as that is known."""
+    """Return the coverage of rejected records, of those whose topic-partition and offset are known."""
     offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
     timestamps: dict[TopicPartition, int] = {}
-    for place, offset, one in _located(rejected):
+    for place, offset, rejection in _located(rejected):
         offsets[place].append(offset)
-        if one.timestamp is not None:
-            timestamps[place] = max(one.timestamp, timestamps.get(place, one.timestamp))
-    return Coverage({place: intervals(found) for place, found in sorted(offsets.items())}, timestamps)
+        if rejection.timestamp is not None:
+            timestamps[place] = max(rejection.timestamp, timestamps.get(place, rejection.timestamp))
+    return Coverage({place: intervals(numbers) for place, numbers in sorted(offsets.items())}, timestamps)
 
 
 def untimed(rejected: Iterable[Rejected]) -> dict[TopicPartition, Intervals]:
-    """The offsets of records that can't be written, and whose timestamps aren't known or say nothing."""
-    return rejected_coverage(one for one in rejected if one.timestamp in {None, NO_TIMESTAMP}).offsets
+    """Return the offsets of rejected records whose timestamp is unknown or -1."""
+    return rejected_coverage(bad for bad in rejected if bad.timestamp in {None, NO_TIMESTAMP}).offsets
 
 
 def reasons(rejected: Iterable[Rejected]) -> dict[str, dict[TopicPartition, Intervals]]:
-    """The offsets of records that can't be written, by reason."""
+    """Return the offsets of rejected records by reason."""
     by_reason: defaultdict[str, list[Rejected]] = defaultdict(list)
-    for one in placed(rejected):
-        by_reason[one.error.reason].append(one)
-    return {reason: rejected_coverage(found).offsets for reason, found in by_reason.items()}
+    for rejection in placed(rejected):
+        by_reason[rejection.error.reason].append(rejection)
+    return {reason: rejected_coverage(rejections).offsets for reason, rejections in by_reason.items()}
 
 
 def placeless(rejected: Iterable[Rejected]) -> list[Rejected]:
-    """The elements that don't say which record they are."""
-    return [one for one in rejected if one.place is None]
+    """Return the rejected elements that don't say which record they are."""
+    return [rejection for rejection in rejected if rejection.place is None]
 
 
 def placed(rejected: Iterable[Rejected]) -> list[Rejected]:
-    """The others: their offsets can be claimed."""
-    return [one for _, _, one in _located(rejected)]
+    """Return the rejected records whose topic-partition and offset are known, so that they can be claimed."""
+    return [rejection for _, _, rejection in _located(rejected)]
 
 
 def _located(rejected: Iterable[Rejected]) -> Iterator[tuple[TopicPartition, int, Rejected]]:
-    """What says which record it is, with its topic-partition and offset."""
-    for one in rejected:
-        if one.place is not None and one.offset is not None:
-            yield one.place, one.offset, one
+    """Yield topic-partition, offset and rejection of each record for which these are known."""
+    for rejection in rejected:
+        if rejection.place is not None and rejection.offset is not None:
+            yield rejection.place, rejection.offset, rejection
 
 
 def only(decoded: Decoded, records: Sequence[AnyRecord]) -> Decoded:
-    """The batch with these good records and nothing else."""
+    """Return the batch with these good records only."""
     return replace(decoded, records=list(records), rejected=[])
 
 
 def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
-    """The batch without repeats: the first of each offset stays, a record before an element that is none."""
+    """Return the batch without repeats: the first good record of each offset, or else the first rejected one."""
     if sum(map(count, covered.offsets.values())) == len(decoded.records) + len(placed(decoded.rejected)):
         return decoded
     records: dict[tuple[str, int, int], AnyRecord] = {}
     for record in decoded.records:
         records.setdefault((record.topic, record.partition, record.offset), record)
     rejected: dict[tuple[str, int, int], Rejected] = {}
-    for place, offset, one in _located(decoded.rejected):
+    for place, offset, rejection in _located(decoded.rejected):
         if (*place, offset) not in records:
-            rejected.setdefault((*place, offset), one)
+            rejected.setdefault((*place, offset), rejection)
     kept = [*placeless(decoded.rejected), *rejected.values()]
     return replace(decoded, records=list(records.values()), rejected=kept)
 
 
 def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], DeliveredRecord]]:
-    """What `distinct` leaves out although it differs in time or key from the record that stays.
+    """Return the records that `distinct` leaves out although their time or key differs from that of the kept record.
 
-    Such records are from a topic that was deleted and from the one that was created again after it. Of an event that is
-    no record the key isn't known, so only its time counts. Each dictionary has at most one of an offset.
+    Records of one offset differ if the topic was deleted and created again. An event that isn't a valid record has no
+    known key, so only its time is compared. Each dictionary has at most one record for an offset.
     """
-    found: defaultdict[tuple[TopicPartition, int], list[DeliveredRecord]] = defaultdict(list)
+    different: defaultdict[tuple[TopicPartition, int], list[DeliveredRecord]] = defaultdict(list)
     seen: defaultdict[tuple[tuple[TopicPartition, int], int | None], set[tuple[bytes | None, ...]]] = defaultdict(set)
     for at, delivered in _delivered(decoded, ()):
         keys = seen[at, delivered.record.timestamp]
         key = () if delivered.form == "event" else (delivered.record.key,)
         if not keys or (key and keys.isdisjoint({key, ()})):
             keys.add(key)
-            found[at].append(delivered)
-    most = max(map(len, found.values()), default=1)
-    return [{at: those[nth] for at, those in found.items() if len(those) > nth} for nth in range(1, most)]
+            different[at].append(delivered)
+    most = max(map(len, different.values()), default=1)
+    return [{at: records[nth] for at, records in different.items() if len(records) > nth} for nth in range(1, most)]
 
 
 def split(decoded: Decoded, taken: Offsets) -> tuple[Decoded, Coverage]:
-    """The batch without the records whose offsets are taken, and where those are from."""
-    here = [contains(taken.get((one.topic, one.partition), ()), one.offset) for one in decoded.records]
-    there = [_is_in(one, taken) for one in decoded.rejected]
+    """Return the batch without the records whose offsets are in `taken`, and the coverage of those records."""
+    good = [contains(taken.get((record.topic, record.partition), ()), record.offset) for record in decoded.records]
+    bad = [_is_in(rejection, taken) for rejection in decoded.rejected]
     dropped = replace(
         decoded,
-        records=[one for one, gone in zip(decoded.records, here, strict=True) if gone],
-        rejected=[one for one, gone in zip(decoded.rejected, there, strict=True) if gone],
+        records=[record for record, is_taken in zip(decoded.records, good, strict=True) if is_taken],
+        rejected=[rejection for rejection, is_taken in zip(decoded.rejected, bad, strict=True) if is_taken],
     )
     kept = replace(
         decoded,
-        records=[one for one, gone in zip(decoded.records, here, strict=True) if not gone],
-        rejected=[one for one, gone in zip(decoded.rejected, there, strict=True) if not gone],
+        records=[record for record, is_taken in zip(decoded.records, good, strict=True) if not is_taken],
+        rejected=[rejection for rejection, is_taken in zip(decoded.rejected, bad, strict=True) if not is_taken],
     )
     return kept, coverage(dropped)
 
 
-def _is_in(one: Rejected, taken: Offsets) -> bool:
-    return one.place is not None and one.offset is not None and contains(taken.get(one.place, ()), one.offset)
+def _is_in(rejection: Rejected, taken: Offsets) -> bool:
+    place, offset = rejection.place, rejection.offset
+    return place is not None and offset is not None and contains(taken.get(place, ()), offset)
 
 
 def first_bad(rejected: Iterable[Rejected]) -> dict[TopicPartition, Rejected]:
-    """The first record of each topic-partition that can't be written."""
+    """Return the first rejected record of each topic-partition."""
     first: dict[TopicPartition, Rejected] = {}
-    for place, _, one in sorted(_located(rejected), key=itemgetter(1)):
-        first.setdefault(place, one)
+    for place, _, rejection in sorted(_located(rejected), key=itemgetter(1)):
+        first.setdefault(place, rejection)
     return first
 
 
 def before(decoded: Decoded, bad: Mapping[TopicPartition, Rejected]) -> Decoded:
-    """The good records of a batch up to the first bad one of their topic-partition; no others."""
+    """Return the batch with only those good records that come before the bad record of their topic-partition."""
     ends = {place: offset for place, offset, _ in _located(bad.values())}
-    kept = [one for one in decoded.records if one.offset < ends.get((one.topic, one.partition), math.inf)]
+    kept = [
+        record for record in decoded.records if record.offset < ends.get((record.topic, record.partition), math.inf)
+    ]
     return replace(decoded, records=kept, rejected=[])
 
 
 def before_elements(decoded: Decoded) -> Decoded:
-    """The batch up to its first element that says no record, for that may be of any topic-partition."""
-    for index, one in enumerate(decoded.rejected):
-        if one.place is None:
-            return replace(decoded, records=decoded.records[: one.after], rejected=decoded.rejected[:index])
+    """Return the batch up to the first element without coordinates, which may be of any topic-partition."""
+    for index, rejection in enumerate(decoded.rejected):
+        if rejection.place is None:
+            return replace(decoded, records=decoded.records[: rejection.after], rejected=decoded.rejected[:index])
     return decoded
 
 
 def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
-    """What the batch knows of its records, by their offsets; of those in `rejected` also why they can't be written."""
-    found: dict[tuple[TopicPartition, int], DeliveredRecord] = {}
+    """Return a look-up of the batch's records by offset; for records in `rejected`, it has the reason, too."""
+    records: dict[tuple[TopicPartition, int], DeliveredRecord] = {}
 
     def look(place: TopicPartition, offset: int) -> DeliveredRecord | None:
-        if not found:
-            found.update(_delivered(decoded, rejected))
-        return found.get((place, offset))
+        if not records:
+            records.update(_delivered(decoded, rejected))
+        return records.get((place, offset))
 
     return look
 
@@ -168,23 +171,24 @@ def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
 def _delivered(
     decoded: Decoded, rejected: Iterable[Rejected]
 ) -> Iterator[tuple[tuple[TopicPartition, int], DeliveredRecord]]:
-    """What was delivered at each offset, good records first."""
+    """Yield each delivered record with its topic-partition and offset, good records first."""
     for record in decoded.records:
         yield ((record.topic, record.partition), record.offset), DeliveredRecord(_original(record))
-    for place, offset, one in _located((*decoded.rejected, *rejected)):
-        yield (place, offset), _told(one)
+    for place, offset, rejection in _located((*decoded.rejected, *rejected)):
+        yield (place, offset), _rejected_record(rejection)
 
 
-def _told(one: Rejected) -> DeliveredRecord:
-    if one.record is None:
-        record = Original(key=None, value=one.element, timestamp=one.timestamp)
-        return DeliveredRecord(record, "event", one.error.message, one.error.path)
-    said = f": {one.error.said}" if one.error.said else ""
-    return DeliveredRecord(_original(one.record), "as-delivered", one.error.message + said, one.error.path)
+def _rejected_record(rejection: Rejected) -> DeliveredRecord:
+    error = rejection.error
+    if rejection.record is None:
+        record = Original(key=None, value=rejection.element, timestamp=rejection.timestamp)
+        return DeliveredRecord(record, "event", error.message, error.path)
+    said = f": {error.said}" if error.said else ""
+    return DeliveredRecord(_original(rejection.record), "as-delivered", error.message + said, error.path)
 
 
 def _original(record: AnyRecord) -> Original:
-    """Key and value as the event has them; a JSON value is the text that the stream made of it."""
+    """Return key and value as the event has them; a JSON value is the text that the stream delivered."""
     value = record.value
     if isinstance(value, str):
         value = value.encode()

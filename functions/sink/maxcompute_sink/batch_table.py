@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BatchTable:
-    """Makes blocks by the newest known definition, which is read again at most once after `began`.
+    """Makes blocks with the newest known definition, which is read again at most once after `began`.
 
     `began` is in seconds of the target's clock; `text` restores bytes that the event has replaced.
     """
@@ -37,27 +37,27 @@ class BatchTable:
 
     @property
     def definition(self) -> TableDefinition:
-        """As it was last read."""
+        """The table's definition as it was last read."""
         return self._known().definition
 
     def look(self) -> TableDefinition:
-        """The definition as the service has it now; what blocks are made by stays."""
+        """Return the definition as the service has it now; `prepare` still uses the one that was read before."""
         return table_definition.look(self.service, self.name, self.deadline)
 
     def prepare(self, decoded: Decoded, coverage: Coverage | None) -> Blocks:
-        """The blocks of records; what can't be one is counted and named in the log."""
+        """Return the blocks of records; rejected records are counted and logged."""
         now = time.time_ns() // 1_000_000
         blocks = self._known().preparation.blocks(decoded, now=now, coverage=coverage)
         if blocks.replaced and self.text.restore(decoded.records, self.deadline):
             blocks = self._known().preparation.blocks(decoded, now=now, coverage=coverage)
-        # By the newest definition: what doesn't fit the table of an hour ago may fit the one that is there.
-        if any(one.error.reason in OF_THE_TABLE for one in blocks.rejected) and self.renew():
+        # Records that don't fit the definition of an hour ago may fit the newest one.
+        if any(rejection.error.reason in OF_THE_TABLE for rejection in blocks.rejected) and self.renew():
             blocks = self._known().preparation.blocks(decoded, now=now, coverage=coverage)
         rejected.log(blocks.rejected, self.metrics)
         return blocks
 
     def renew(self) -> bool:
-        """Read the definition again; whether it has changed."""
+        """Read the definition again; return whether it has changed."""
         return self.target.renewed(self.service, self.deadline, since=self.began)
 
     def _known(self) -> Prepared:

@@ -1,4 +1,4 @@
-"""The claims of a delivery: what they hold, and what they tell of the logs that their records are from."""
+"""Makes the claims of a delivery, with marks of the logs that their records are from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Claiming:
-    """What is the same for each claim of a delivery: the ledger's generation, and marks by topic-partition."""
+    """What all claims of a delivery share: the ledger's generation, and marks by topic-partition."""
 
     generation: int
     begins: Mapping[TopicPartition, Mark]
@@ -31,15 +31,16 @@ class Claiming:
 
     @classmethod
     def of(cls, state: State, later: Later, begins: Mapping[TopicPartition, Mark]) -> Claiming:
-        """With marks that begin topic-partitions, and those of `later` that are news to the state.
+        """Combine `begins` with those marks of `later` that the state doesn't have.
 
-        A later one that vouches since another offset isn't of the state's log for sure: it begins the topic-partition,
-        or replaces the mark that is named with it. If nothing else tells the topic-partition's log, a mark is told even
-        if it hasn't moved. A state can be older than the one with whose marks the later ones were read.
+        A later mark with a larger `since` than the state's mark may be of another log: it begins the topic-partition,
+        or it replaces the state's mark, which the claim then names, too. If the ledger doesn't have the topic's id, the
+        claim has a later mark even if the mark hasn't moved. `state` can be older than the state for which the later
+        marks were read.
         """
-        told = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
+        current = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
         begun, marks = dict(begins), dict[TopicPartition, Mark]()
-        for where, mark in told.items():
+        for where, mark in current.items():
             known = state.marks.get(where)
             if mark.since > (known.since if known else 0):
                 begun[where] = mark
@@ -51,7 +52,7 @@ class Claiming:
         return cls(state.generation, begun, marks)
 
     def claim(self, staged: Staged) -> Claim:
-        """The claim of a staged block."""
+        """Return the claim of a staged block."""
         block = staged.block
         return Claim(
             id=staged.session.id,
@@ -61,11 +62,11 @@ class Claiming:
             offsets=block.coverage.offsets,
             generation=self.generation,
             timestamps=block.coverage.timestamps,
-            **self._told(block.coverage.offsets),
+            **self._marks_of(block.coverage.offsets),
         )
 
     def divert(self, rejected: Sequence[Rejected]) -> Divert:
-        """The claim of records that are bound for the error topic."""
+        """Return the claim that diverts rejected records to the error topic."""
         covered = batch.rejected_coverage(rejected)
         return Divert(
             id=f"divert-{uuid.uuid4().hex}",
@@ -74,11 +75,11 @@ class Claiming:
             generation=self.generation,
             timestamps=covered.timestamps,
             untimed=batch.untimed(rejected),
-            **self._told(covered.offsets),
+            **self._marks_of(covered.offsets),
         )
 
-    def _told(self, offsets: Offsets) -> dict[str, dict[TopicPartition, Mark]]:
-        """The marks of these topic-partitions, as the fields of a claim."""
+    def _marks_of(self, offsets: Offsets) -> dict[str, dict[TopicPartition, Mark]]:
+        """Return the marks of these topic-partitions, as the fields of a claim."""
         return {
             "begins": {where: self.begins[where] for where in offsets if where in self.begins},
             "marks": {where: self.marks[where] for where in offsets if where in self.marks},

@@ -107,9 +107,9 @@ class Instance:
             self._clients.upkeep.after_batch(reply.offsets, self._state, metrics, deadline)
         metrics.count("records", reply.records)
         metrics.gauge("partition_values", len(reply.parts))
-        told = reply.told(self.settings.name)
-        _log.info("batch committed", extra=told)
-        return told
+        answer = reply.as_json(self.settings.name)
+        _log.info("batch committed", extra=answer)
+        return answer
 
     def _without_probes(self, payload: bytes, invocation: Invocation, deadline: Deadline) -> bytes:
         """The batch without the records of an announced probe; raises `ProbeError` if that asks for a failure."""

@@ -1,4 +1,4 @@
-"""Work on several items at a time, as the services allow it."""
+"""Works on several items at a time, in as many threads as the services allow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PARALLEL = 8
-"""Items that are worked at together; MaxCompute takes 32 commits at a time for one table."""
+"""Items that are worked on together; MaxCompute takes 32 commits at a time for one table."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def each(work: Callable[[Item], Result], items: Sequence[Item]) -> tuple[Result, ...]:
-    """The results of the work on all items, several at a time; after a first failure no further item is begun."""
+    """Call `work` with each item, several at a time; return the results. After a failure no further item is begun."""
     if len(items) <= 1:
         return tuple(map(work, items))
     failed = threading.Event()

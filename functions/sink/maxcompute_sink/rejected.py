@@ -1,4 +1,4 @@
-"""What can't become a row, with its reason: a record, or an element of the batch that is none."""
+"""Records and elements of a batch that can't become rows, with the reason."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from maxcompute_sink.records import AnyRecord
 
 LOGGED_TOGETHER = 500
-"""Rejected records of one reason that one log line names."""
+"""The most rejected records that one log line names."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why something can't be written, and what it is.
+    """A record or element that can't be written, and why.
 
-    `place` and `offset` are where it is in the source topic, None where an element doesn't say it; `timestamp` is the
-    record's as far as it's known. `record` is what was decoded, None where nothing could be;
-    `element` is the JSON text then, and `after` counts the batch's good records before it.
+    `place` and `offset` are its topic-partition and offset in the source topic, None if the element doesn't say them.
+    `timestamp` is the record's, None if it isn't known. `record` is the decoded record, None if the element couldn't be
+    decoded; then `element` is its JSON text, and `after` counts the batch's good records before it.
     """
 
     error: RecordError
@@ -41,9 +41,9 @@ class Rejected:
 
     @classmethod
     def of(cls, record: AnyRecord, reason: str, message: str, *, path: str, said: str = "") -> Rejected:
-        """A decoded record that can't be written; `path` is that of the fault in the event.
+        """Reject a decoded record; `path` is the JSON path of the fault in the event.
 
-        `said` is a service's own sentence, for the dead letter alone.
+        `said` is a service's own sentence; only the dead letter has it.
         """
         error = RecordError(reason, message, where=record.where, path=path, said=said)
         timestamp = record.timestamp if isinstance(record.timestamp, int) else None
@@ -51,13 +51,18 @@ class Rejected:
 
 
 def log(rejected: Iterable[Rejected], metrics: Metrics) -> None:
-    """Count what was rejected by its reason and name each in the log, those of one reason and path together."""
+    """Count rejections by reason, and log them: those with the same reason and path together."""
     alike: dict[tuple[str, str], list[RecordError]] = defaultdict(list)
-    for one in rejected:
-        alike[one.error.reason, one.error.path].append(one.error)
+    for rejection in rejected:
+        alike[rejection.error.reason, rejection.error.path].append(rejection.error)
     for (reason, path), errors in alike.items():
         metrics.count(f"rejected:{reason}", sum(error.count for error in errors))
         for start in range(0, len(errors), LOGGED_TOGETHER):
             some = errors[start : start + LOGGED_TOGETHER]
-            fields = {"reason": reason, "path": path, "first": some[0].message, "records": [one.where for one in some]}
+            fields = {
+                "reason": reason,
+                "path": path,
+                "first": some[0].message,
+                "records": [error.where for error in some],
+            }
             _log.error("records can't be written", extra=fields)

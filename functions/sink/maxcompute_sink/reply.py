@@ -1,4 +1,4 @@
-"""What the function answers, and logs, about a batch that is written."""
+"""The function's answer and log entry about a batch that is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of a batch: `diverted` records and elements are in an error topic, `dropped` ones were settled."""
+    """The outcome of a batch: `diverted` records and elements are in an error topic, `dropped` ones were settled."""
 
     parts: tuple[Part, ...]
     diverted: int = 0
@@ -36,39 +36,44 @@ class Reply:
 
     @classmethod
     def of_staged(cls, staged: Iterable[Staged], *, diverted: int) -> Reply:
-        """Where the sessions are committed without a ledger."""
+        """Make the reply about sessions that were committed without a ledger."""
         parts = (
-            Part(one.block.partition_value, one.block.records, one.session.id, one.block.coverage.offsets)
-            for one in staged
+            Part(
+                written.block.partition_value,
+                written.block.records,
+                written.session.id,
+                written.block.coverage.offsets,
+            )
+            for written in staged
         )
         return cls(tuple(parts), diverted)
 
     @classmethod
     def of_delivered(cls, done: Delivered) -> Reply:
-        """Where the ledger decided."""
+        """Make the reply about a delivery with the ledger."""
         parts = sorted((claim.partition_value, claim.rows, claim.id, claim.offsets) for claim in done.written)
         diverted = sum(count(offsets) for divert in done.diverted for offsets in divert.offsets.values())
         return cls(tuple(Part(*part) for part in parts), diverted + done.elements + done.unlogged, done.dropped)
 
     @property
     def records(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return sum(part.records for part in self.parts)
 
     @property
     def offsets(self) -> dict[TopicPartition, Intervals]:
-        """Those of all rows."""
+        """The offsets of all rows."""
         joined: defaultdict[TopicPartition, Intervals] = defaultdict(tuple)
         for part in self.parts:
             for place, offsets in part.offsets.items():
                 joined[place] = union(joined[place], offsets)
         return dict(sorted(joined.items()))
 
-    def told(self, connector: str) -> dict[str, object]:
-        """The reply as JSON's values, without the counts that are 0."""
+    def as_json(self, connector: str) -> dict[str, object]:
+        """Return the reply as a JSON object, without counts that are 0."""
         partitions: dict[str, dict[str, object]] = {}
         for part in self.parts:
-            # A partition value has a second session where another delivery was first with some of its records.
+            # A partition value has a second session if another delivery was first with some of its records.
             known = partitions.get(part.partition_value, {"records": 0})
             partitions[part.partition_value] = {
                 "records": int(str(known["records"])) + part.records,
@@ -80,5 +85,5 @@ class Reply:
             "records": self.records,
             "partitions": partitions,
             "offsets": {f"{topic}-{number}": offsets for (topic, number), offsets in self.offsets.items()},
-            **{name: found for name, found in also.items() if found},
+            **{name: number for name, number in also.items() if number},
         }

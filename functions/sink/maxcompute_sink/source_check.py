@@ -1,4 +1,4 @@
-"""The check that a ledger is about the table and the source topics that are there."""
+"""Checks that a ledger is about the present table and source topics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """Checks what a delivery reads of the ledger; `table_name` is that of the table with its project."""
+    """Checks the states of the ledger that a delivery reads; `table_name` is `project.table`."""
 
     table_name: str
     table: BatchTable
@@ -27,15 +27,15 @@ class SourceCheck:
     deadline: Deadline
 
     def verify(self, state: State, dropped: Coverage, known: Known) -> Offsets:
-        """Refuse a ledger about another table or other topics than those that are there; raises `LedgerError`.
+        """Refuse a ledger about another table or other topics than the present ones; raises `LedgerError`.
 
-        Before records are dropped as settled, the table and the brokers are asked. Returns what is to be dropped
-        although the delivered records are in no log any more.
+        Before records are dropped as settled, the table's definition and the topics are read. Returns the offsets in
+        `dropped` whose delivered records are in no log any more.
         """
         if dropped.offsets:
             definition = self.table.look()
-            found = self.topics.observed(state, dropped.offsets, dropped.timestamps, self.deadline, known)
+            observed = self.topics.observed(state, dropped.offsets, dropped.timestamps, self.deadline, known)
         else:
-            definition, found = self.table.definition, identity.Observed()
-        identity.check(state, replace(found, table=self.table_name, table_created=definition.created))
-        return found.unlogged
+            definition, observed = self.table.definition, identity.Observed()
+        identity.check(state, replace(observed, table=self.table_name, table_created=definition.created))
+        return observed.unlogged

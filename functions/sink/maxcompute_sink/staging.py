@@ -1,7 +1,7 @@
-"""Rows become upload sessions that hold them: invisible, until somebody commits them.
+"""Writes rows into upload sessions, where they stay invisible until a session is committed.
 
-A block that MaxCompute refuses for its data is halved, in the same session, until the records to blame are found: those
-it took stay in the session, so that nothing is sent twice. See docs/DESIGN.md for which refusals are about data.
+A block that MaxCompute refuses for its data is halved, in one session, until the records to blame are found. The halves
+that MaxCompute takes stay in the session, so no row is sent twice. docs/DESIGN.md says which refusals are about data.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from maxcompute_sink.records import AnyRecord
 
 BLOCK_ID = 0
-"""A batch has at most 32 MB, a block up to 100 GB: one is enough."""
+"""A batch has at most 32 MB, a block up to 100 GB: one block is enough."""
 MODIFIED = frozenset({"TableModified", "SchemaModified", "NoSuchSchema"})
-"""How Tunnel says that a session's table isn't as it was when the session was opened."""
+"""Tunnel's error codes for a table that was altered after the session was opened."""
 OF_THE_DATA = frozenset({"MalformedDataStream", "MaxMessageLengthExceeded"})
-"""How Tunnel says that it can't take what a block holds; docs/DESIGN.md has its sentences."""
+"""Tunnel's error codes for data in a block that it doesn't take; docs/DESIGN.md has the messages."""
 REFUSED = "refused-by-maxcompute"
-"""The reason of records that MaxCompute refuses, although they fit the table as far as this connector knows."""
+"""The reason of records that MaxCompute refuses, although they pass this connector's own checks."""
 PUT_SECONDS = 5.0
-"""The least time in which a further block is tried, so that its answer comes before the time is up."""
+"""With less time left than this, no further block is tried: its answer could come too late."""
 LOOK_SECONDS = 5.0
-"""Kept for the look at a session after its block was halved."""
+"""Time that is kept for reading a session's list of blocks after its block was halved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What is written and not yet visible: the rows of `block`, in these blocks of the session."""
+    """Rows that are written and not yet visible: those of `block`, in the session's blocks with the ids `blocks`."""
 
     block: Block
     session: UploadSession
@@ -52,7 +52,7 @@ class Staged:
 
 @dataclass(slots=True)
 class Stage:
-    """What became of some blocks; `untried` counts records that there was no time to find out about."""
+    """The outcome of staging blocks; `untried` counts the records for which there was no time left."""
 
     staged: list[Staged] = field(default_factory=list)
     refused: list[Rejected] = field(default_factory=list)
@@ -63,8 +63,8 @@ class Stage:
 class Stager:
     """Writes blocks into upload sessions.
 
-    `remake` makes one block of some records of another; `renew` reads the table's definition again, once in a delivery,
-    and says whether it has changed.
+    `remake` makes a block of some records of another block. `renew` reads the table's definition again, once in a
+    delivery, and returns whether it has changed.
     """
 
     sessions: UploadSessions
@@ -73,30 +73,30 @@ class Stager:
     renew: Callable[[], bool]
 
     def stage(self, blocks: Sequence[Block], deadline: Deadline) -> Stage | None:
-        """Write each block into a session of its own; None if the table turns out to have another definition now.
+        """Write each block into a session of its own; return None if the table has another definition now.
 
-        Raises what sessions raise, and `TableChangedError` if the table changed in a way that the definition doesn't
-        show, or after this delivery has read it.
+        Raises the sessions' errors, and `TableChangedError` if the table changed in a way that the definition doesn't
+        show, or after this delivery had read the definition again.
         """
         try:
-            whole = each(lambda block: self._tried(block, deadline), blocks)
+            outcomes = each(lambda block: self._try_to_write(block, deadline), blocks)
         except TableChangedError:
             if not self.renew():
                 raise
             return None
-        found = Stage([one for one in whole if isinstance(one, Staged)])
-        suspect = [one for one in whole if not isinstance(one, Staged)]
-        if suspect and self.renew():
+        stage = Stage([outcome for outcome in outcomes if isinstance(outcome, Staged)])
+        refused = [outcome for outcome in outcomes if not isinstance(outcome, Staged)]
+        if refused and self.renew():
             return None
-        # In sessions of their own: an earlier request for the refused block may still come into the first ones.
-        for part in each(lambda one: _Halving(self, self.open(one, deadline)).run(one, deadline), suspect):
-            found.staged += part.staged
-            found.refused += part.refused
-            found.untried += part.untried
-        return found
+        # In new sessions: an earlier request for a refused block may still reach the first session.
+        for part in each(lambda block: _Halving(self, self.open(block, deadline)).run(block, deadline), refused):
+            stage.staged += part.staged
+            stage.refused += part.refused
+            stage.untried += part.untried
+        return stage
 
-    def _tried(self, block: Block, deadline: Deadline) -> Staged | Block:
-        """The block in a session; just the block if MaxCompute refuses what it holds."""
+    def _try_to_write(self, block: Block, deadline: Deadline) -> Staged | Block:
+        """Write a block into a session; return the block itself if MaxCompute refuses its data."""
         session = self.open(block, deadline)
         try:
             self.put(session, BLOCK_ID, block.body, deadline)
@@ -109,11 +109,14 @@ class Stager:
         return staged
 
     def open(self, block: Block, deadline: Deadline) -> UploadSession:
-        """A session for a block; raises `TableChangedError` if the table has other columns than the block."""
+        """Open a session for a block; raises `TableChangedError` if the table has other columns than the block."""
         session = self.sessions.open(block.partition_value, deadline)
-        # A block's bytes don't say which columns they are, so the service can't always tell.
-        if session.columns and not _alike(session.columns, block.columns):
-            raise TableChangedError(f"the table of upload session {session.id} has other columns than the batch")
+        # A block's bytes don't name its columns, so the service can't detect each difference.
+        if session.columns and not _are_written_alike(session.columns, block.columns):
+            raise TableChangedError(
+                f"expected the table of upload session {session.id} to have the columns of the block, found other "
+                "columns; the table was altered, and the next delivery reads its definition again"
+            )
         return session
 
     def put(self, session: UploadSession, block_id: int, body: bytes, deadline: Deadline) -> None:
@@ -126,17 +129,20 @@ class Stager:
             raise
 
     def look(self, staged: Staged, deadline: Deadline) -> None:
-        """Find what was written in the service's own list; raises `UnavailableError` if it isn't just that."""
-        found, expected = self.sessions.look(staged.session, deadline).blocks, set(staged.blocks)
-        if found != expected:
-            listed = f"{len(expected)} blocks" if len(expected) > 1 else f"block {staged.blocks[0]}"
-            message = f"expected upload session {staged.session.id} to hold {listed}, found {sorted(found)}"
+        """Read the service's list of a session's blocks; raises `UnavailableError` if it lists other blocks."""
+        listed, expected = self.sessions.look(staged.session, deadline).blocks, set(staged.blocks)
+        if listed != expected:
+            blocks = f"{len(expected)} blocks" if len(expected) > 1 else f"block {staged.blocks[0]}"
+            message = f"expected upload session {staged.session.id} to hold {blocks}, found {sorted(listed)}"
             raise UnavailableError(f"{message}; nothing was committed")
 
 
 @dataclass(slots=True)
 class _Halving:
-    """The search for the records of a block that MaxCompute refuses; block ids are never used twice."""
+    """The search for the records that MaxCompute refuses in one block; no block id is used twice.
+
+    `taken` has the records that MaxCompute took, by block id.
+    """
 
     stager: Stager
     session: UploadSession
@@ -147,18 +153,19 @@ class _Halving:
     def run(self, block: Block, deadline: Deadline) -> Stage:
         """Halve until each record is taken or refused, or the time is up.
 
-        What is known by then makes the next delivery a smaller one. But a block whose answer was lost may come into its
-        session at any later time, so that session is never committed: only the refused records are known then.
+        When the time is up, the records tried so far make the next delivery smaller. But if an answer was lost, its
+        block may still reach the session at any later time. Then the session is never committed, and only the refused
+        records count as tried.
         """
         putting = deadline.earlier(LOOK_SECONDS)
-        left, trying = _halves(block.source), putting.earlier(PUT_SECONDS)
+        untried, trying = _halves(block.source), putting.earlier(PUT_SECONDS)
         try:
-            while left and not trying.expired:
-                left[-1:] = self._left_of(left[-1], putting)
+            while untried and not trying.expired:
+                untried[-1:] = self._write_or_halve(untried[-1], putting)
         except (DeadlineError, UnavailableError):
             if not self.refused:
                 raise
-            left += self.taken.values()
+            untried += self.taken.values()
             self.taken = {}
         records = [record for part in self.taken.values() for record in part]
         staged = []
@@ -166,10 +173,10 @@ class _Halving:
             rows = replace(block, records=len(records), body=b"", coverage=Coverage.of(records), source=records)
             staged.append(Staged(rows, self.session, tuple(self.taken)))
             self.stager.look(staged[0], deadline)
-        return Stage(staged, self.refused, sum(map(len, left)))
+        return Stage(staged, self.refused, sum(map(len, untried)))
 
-    def _left_of(self, records: Sequence[AnyRecord], deadline: Deadline) -> list[Sequence[AnyRecord]]:
-        """Write records as a block; if they are refused, the halves to try next, the first one last."""
+    def _write_or_halve(self, records: Sequence[AnyRecord], deadline: Deadline) -> list[Sequence[AnyRecord]]:
+        """Write records as a block; if they are refused, return the halves to try next, the first half last."""
         error = self._put(records, deadline)
         if error is not None and len(records) > 1:
             return _halves(records)
@@ -178,19 +185,19 @@ class _Halving:
         return []
 
     def _blame(self, records: Sequence[AnyRecord], deadline: Deadline) -> None:
-        """Set a single record aside, if it is refused again: a connection that breaks off has the same word."""
+        """Set a single record aside if it is refused again: a broken connection has the same error code."""
         if not self.taken:
-            # A block without rows that is refused, too, isn't refused for a record; then this raises.
+            # Raises if a block without rows is refused, too: then the cause isn't a record.
             self.last_id += 1
             self.stager.put(self.session, self.last_id, empty_body(self.stager.encoding), deadline)
             self.taken[self.last_id] = ()
         error = self._put(records, deadline)
         if error is not None:
-            message = f"expected a row that MaxCompute takes, found that it refuses this one, also by itself: {error}"
+            message = f"expected a row that MaxCompute takes, found that it refuses this row, also by itself: {error}"
             self.refused.append(Rejected.of(records[0], REFUSED, message, path="$.data", said=error.said))
 
     def _put(self, records: Sequence[AnyRecord], deadline: Deadline) -> RefusedError | None:
-        """Write records as a block; the refusal, if it is about them."""
+        """Write records as a block; return the refusal if MaxCompute refuses their data."""
         body = self.stager.remake(records).body
         self.last_id += 1
         try:
@@ -204,21 +211,22 @@ class _Halving:
 
 
 def _halves(records: Sequence[AnyRecord]) -> list[Sequence[AnyRecord]]:
-    """The two halves of some records, the first one last; of a single record just that."""
+    """Return the two halves of some records, the first half last; a single record is one part."""
     middle = len(records) // 2
     return [part for part in (records[middle:], records[:middle]) if part]
 
 
-def _alike(found: Sequence[Column], expected: Sequence[Column]) -> bool:
-    """Whether the bytes of a block mean the same with both: names, and types on the wire, in their order."""
-    return len(found) == len(expected) and all(
-        one.name.lower() == other.name.lower() and (one.type == other.type or _wire(one.type) == _wire(other.type))
-        for one, other in zip(found, expected, strict=True)
+def _are_written_alike(columns: Sequence[Column], others: Sequence[Column]) -> bool:
+    """Whether a block's bytes mean the same with both: equal names and equal types on the wire, in the same order."""
+    return len(columns) == len(others) and all(
+        column.name.lower() == other.name.lower()
+        and (column.type == other.type or _wire_type(column.type) == _wire_type(other.type))
+        for column, other in zip(columns, others, strict=True)
     )
 
 
-def _wire(type_name: str) -> pa.DataType | str:
-    """The Arrow type of a column, or the type's own name if it has none."""
+def _wire_type(type_name: str) -> pa.DataType | str:
+    """Return the Arrow type of a column type, or the type's name if it has no Arrow type."""
     try:
         return arrow_type(type_name)
     except ValueError:
