@@ -99,7 +99,7 @@ def start(
     broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
-    around = Surroundings(broker=broker, tell_key=registrar(store.app[ACCOUNTS]))
+    around = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]))
     plane = parts.enter_context(
         control_plane.start(
             data_dir,

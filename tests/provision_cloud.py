@@ -127,7 +127,7 @@ def running(broker: Broker | None = None, name: str = "orders", **instance: Any)
     with ExitStack() as parts:
         broker = broker or parts.enter_context(EmbeddedBroker())
         tables = parts.enter_context(maxcompute.start(project=PROJECT, account_id=ACCOUNT))
-        around = Surroundings(broker=broker, tell_key=registrar(tables.app[ACCOUNTS]))
+        around = Surroundings(broker=broker, register_key=registrar(tables.app[ACCOUNTS]))
         plane = parts.enter_context(control_plane.start(surroundings=around))
         source = Topic(f"{name}-in", "source", 6, datetime.now(timezone.utc))
         add_instance(

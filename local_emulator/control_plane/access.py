@@ -1,4 +1,4 @@
-"""Whether an identity may do something: its policies, asked for each call."""
+"""Check an identity's permissions: its policies are evaluated at each call."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 def check(state: AccountState, key: AccessKey, permission: str, resource: str, context: Mapping[str, str]) -> None:
-    """RefusedError DENIED, which names the permission and the resource, unless the key's identity may do it.
+    """Check that the key's identity has the permission on the resource.
 
-    The account's owner may do everything. A temporary key may do what both its role's policies and its own allow.
+    The account's owner has every permission. A temporary key has the permissions that both its role's policies and its
+    session policy allow. RefusedError DENIED names the missing permission and the resource.
     """
     principal = key.principal
     if principal.kind == "Account":
         return
     ram = state.part(Ram)
     holder = ram.user(principal.name) if principal.kind == "RAMUser" else ram.role(principal.name)
-    # A role that was created again has another id: keys of the old one are good for nothing.
+    # A role that was created again has another id: keys of the deleted role have no permission.
     documents = ram.documents(holder.policies) if holder and holder.id == principal.id else []
     verdict = policy_language.judge(documents, permission, resource, context)
     source = "AccountLevelIdentityBasedPolicy"

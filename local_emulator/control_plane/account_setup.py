@@ -1,4 +1,4 @@
-"""What whoever starts the local cloud gives to its account: Kafka instances, secrets, vSwitches."""
+"""Add Kafka instances, secrets and vSwitches to the account, for programs that start the local cloud."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def add_instance(server: ControlPlaneServer, instance: KafkaInstance) -> None:
-    """Let the account have an instance. One of the same id keeps its topics and groups; the broker gets those topics.
+    """Add a Kafka instance to the account, and create its topics in the broker.
 
-    ApiError if the broker has such a topic of another size.
+    An instance of the same id is replaced; its topics and groups are kept. ApiError if the broker has a topic of the
+    same name with another number of topic-partitions.
     """
     broker = server.plane.settings.surroundings.broker
     with server.state.lock:
@@ -32,7 +33,7 @@ def add_instance(server: ControlPlaneServer, instance: KafkaInstance) -> None:
 
 
 def add_secret(server: ControlPlaneServer, name: str, value: str) -> None:
-    """Let the account have a secret; one that is there gets a newer value."""
+    """Add a secret to the account; an existing secret gets a new version."""
     with server.state.lock:
         secrets = server.state.part(Kms).secrets
         if name in secrets:
@@ -43,7 +44,7 @@ def add_secret(server: ControlPlaneServer, name: str, value: str) -> None:
 
 
 def add_switch(server: ControlPlaneServer, switch: Switch) -> None:
-    """Let the account have a vSwitch."""
+    """Add a vSwitch to the account."""
     with server.state.lock:
         server.state.part(Vpc).switches[switch.id] = switch
         server.state.save()

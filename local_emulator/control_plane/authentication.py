@@ -1,4 +1,4 @@
-"""Whether a request was sent by who it says: key, time, signature, token, and that it wasn't seen before."""
+"""Authenticate requests: check the access key, the time, the signature, the token and the nonce."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from local_emulator.control_plane.state import AccountState
     from local_emulator.foundation.clock import Clock
 
-# Each way; what version 1 documents. For ACS3 no number is published, and the same one is taken.
+# Into the past and the future, as version 1 documents it. No number is published for ACS3: the same one is used.
 WINDOW = timedelta(minutes=15)
 
 
 class Gate:
-    """Lets requests in; remembers their nonces for as long as their times are good."""
+    """Authenticates requests, and remembers their nonces while their times are accepted."""
 
     def __init__(self, state: AccountState, clock: Clock) -> None:
         self._state = state
@@ -28,7 +28,7 @@ class Gate:
         self._seen: dict[tuple[str, str], datetime] = {}
 
     def enter(self, message: Message) -> AccessKey:
-        """The key that signed a request; RefusedError if it may not come in."""
+        """Return the key that signed a request; RefusedError if the request isn't authentic."""
         claim = signature.read(message)
         with self._state.lock:
             key = self._state.part(AccessKeys).keys.get(claim.key_id)

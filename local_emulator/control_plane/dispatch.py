@@ -1,7 +1,7 @@
-"""Calls and actions: what a product registers, and how one call is carried out.
+"""Products, their actions and calls: what a product registers, and how a call is carried out.
 
 A product is a module with a `Product`: a table of `Action` by name. An action's handler is a plain function from a
-`Call` to the answer's JSON body; it runs in a thread, under the state's lock, after its permission was checked.
+`Call` to the answer's JSON body. The handler runs in a thread, under the state's lock, after the permission check.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Where the cloud's behaviour isn't certain, or has a limit: what this one does.
+    """The emulator's limits, and its choices for behaviour of the real cloud that isn't certain.
 
     Fields:
-        region: of the services, in the ARNs of what they own.
+        region: the services' region, as in the ARNs of their resources.
         lower_case_arns: whether RAM shows a role's name in lower case in its ARN, as most of the evidence says.
         role_quota: how many roles an account may have.
-        deletion_polls: how often the deletion of a service-linked role is found IN_PROGRESS before it has SUCCEEDED.
-        kafka, event_bridge: those of AliKafka and EventBridge.
+        deletion_polls: how many polls report a service-linked role's deletion as IN_PROGRESS before SUCCEEDED.
+        kafka, event_bridge: the choices for AliKafka and EventBridge.
     """
 
     region: str = "cn-hangzhou"
@@ -54,10 +54,10 @@ class Call:
     """One call of an action.
 
     Fields:
-        action: its name.
-        parameters: of the query and the form together (a form's win); of a path, its variables too.
-        body, headers: as they came, for products whose parameters are JSON; headers are found in any case.
-        key: what signed it; ``principal`` is whom that stands for.
+        action: the action's name.
+        parameters: the query's and the form's (the form's take precedence), and the variables of the path.
+        body, headers: as received, for products whose parameters are JSON; header names are case-insensitive.
+        key: the access key that signed the request; ``principal`` is the key's owner.
         account: the account's number.
         now: the emulator's time, UTC.
     """
@@ -75,36 +75,36 @@ class Call:
 
     @property
     def principal(self) -> RamPrincipal:
-        """Who calls."""
+        """The caller."""
         return self.key.principal
 
     def text(self, name: str, default: str = "") -> str:
-        """A parameter; an empty one is as good as none."""
+        """Return a parameter; an empty one counts as absent."""
         return self.parameters.get(name) or default
 
     def required(self, name: str) -> str:
-        """A parameter that must be there; ApiError Missing<Name> if not."""
-        found = self.parameters.get(name, "")
-        if not found:
+        """Return a mandatory parameter; ApiError Missing<Name> if it is absent."""
+        text = self.parameters.get(name, "")
+        if not text:
             raise missing(name)
-        return found
+        return text
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """A truth value: true, True (as Python's SDK writes it) or 1; ApiError for anything else."""
-        found = self.text(name).lower()
-        if found and found not in _TRUE | _FALSE:
+        """Return a boolean parameter: true or false in any case, as Python's SDK writes it, 1 or 0; else ApiError."""
+        text = self.text(name).lower()
+        if text and text not in _TRUE | _FALSE:
             raise invalid(name, "true or false", self.text(name))
-        return found in _TRUE if found else default
+        return text in _TRUE if text else default
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
-        """A whole number within bounds; ApiError InvalidParameter.<Name> if it's none."""
+        """Return an integer parameter from ``low`` to ``high``; ApiError InvalidParameter.<Name> for anything else."""
         text = self.text(name, str(default))
         if not (text.isascii() and text.lstrip("-").isdigit() and low <= int(text) <= high):
             raise invalid(name, f"a number from {low} to {high}", text)
         return int(text)
 
     def items(self, name: str) -> list[str]:
-        """A list that came as Name.1, Name.2 and so on."""
+        """Return a list whose items are the parameters Name.1, Name.2 and so on."""
         numbers = sorted(
             int(rest)
             for key in self.parameters
@@ -113,28 +113,28 @@ class Call:
         return [self.parameters[f"{name}.{number}"] for number in numbers]
 
     def json(self) -> dict[str, Any]:
-        """The body of a product with JSON bodies; ApiError InvalidArgument if it isn't an object."""
+        """Return the body, for products with JSON bodies; ApiError InvalidArgument if it isn't an object."""
         try:
-            found = json.loads(self.body or b"{}")
+            document = json.loads(self.body or b"{}")
         except ValueError as error:
             raise ApiError(400, "InvalidArgument", f"expected a JSON object as the body: {error}") from None
-        if not isinstance(found, dict):
+        if not isinstance(document, dict):
             raise ApiError(400, "InvalidArgument", "expected a JSON object as the body")
-        return found
+        return document
 
     def require(self, permission: str, resource: str, context: Mapping[str, str] = _NOTHING) -> None:
-        """One more permission that the caller must have, such as ram:PassRole; RefusedError DENIED if it hasn't."""
+        """Check another permission of the caller, such as ram:PassRole; RefusedError DENIED if it is missing."""
         access.check(self.state, self.key, permission, resource, context)
 
     def arn(self, template: str) -> str:
-        """A resource's name from a template with {account}, {region} and parameters; those that are absent: ``*``."""
-        given = {name: value for name, value in self.parameters.items() if value}
-        return template.format_map(_Names({**given, "account": self.account, "region": self.rules.region}))
+        """Fill in {account}, {region} and parameters in a resource name; an absent parameter becomes ``*``."""
+        values = {name: value for name, value in self.parameters.items() if value}
+        return template.format_map(_Names({**values, "account": self.account, "region": self.rules.region}))
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that isn't JSON with status 200."""
+    """An answer other than JSON with status 200."""
 
     body: bytes = b""
     status: int = 200
@@ -143,21 +143,19 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What can be called.
+    """An action of a product's API.
 
     Fields:
-        handler: does it; raises ApiError.
-        permission: the RAM action that the caller needs; empty: none.
-        resource: on which resource, a template for `Call.arn`.
-        conditions: condition keys of policies, and the parameters whose values they have.
-        alone: whether the state's lock is held; not for what takes long and touches no state, such as an invocation.
+        handler: carries the call out; raises ApiError.
+        permission: the RAM action that the caller must be allowed; empty: none.
+        resource: the resource that the permission is about, as a template for `Call.arn`.
+        conditions: condition keys of policies, and the parameters that give their values.
     """
 
     handler: Callable[[Call], Mapping[str, object] | Reply]
     permission: str = ""
     resource: str = "*"
     conditions: Mapping[str, str] = field(default_factory=dict)
-    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +165,10 @@ class Product:
     Fields:
         name, version: as in the SDKs, such as Ram and 2015-05-01.
         actions: by name.
-        routes: of a product with paths (ROA): method and path, such as ``GET /2023-03-30/functions/{function}``, to
-            the action's name. Without any, calls name their action (RPC).
-        codes: HTTP status and code of refusals, where they aren't the gateway's.
-        throttled: the code of a call too many, for the fault that makes one.
+        routes: the actions' names by method and path, such as ``GET /2023-03-30/functions/{function}``, if the product
+            has paths (ROA). Empty if each call names its action (RPC).
+        codes: HTTP status and code of the refusals whose codes differ from the gateway's.
+        throttled: the error code of the fault that throttles calls.
     """
 
     name: str
@@ -181,24 +179,22 @@ class Product:
     throttled: str = "Throttling.User"
 
     def error(self, refused: RefusedError) -> ApiError:
-        """A refusal in this product's codes."""
+        """Return a refusal as an error with this product's status and code."""
         status, code = self.codes.get(refused.refusal) or GATEWAY_CODES[refused.refusal]
         return ApiError(status, code, refused.message, refused.fields)
 
 
 def run(action: Action, call: Call) -> Mapping[str, object] | Reply:
-    """Check the permission, do it, keep what has changed; ApiError or RefusedError if it isn't done."""
+    """Check the permission, carry the call out, and save the state; ApiError or RefusedError if the call fails."""
     with call.state.lock:
         if action.permission:
             context = {
                 key: call.text(parameter) for key, parameter in action.conditions.items() if call.text(parameter)
             }
             access.check(call.state, call.key, action.permission, call.arn(action.resource), context)
-        if action.alone:
-            answer = action.handler(call)
-            call.state.save()
-            return answer
-    return action.handler(call)
+        answer = action.handler(call)
+        call.state.save()
+        return answer
 
 
 class _Names(dict[str, str]):

@@ -1,4 +1,4 @@
-"""What a call is answered with when it fails, in the words and codes of the product that was called."""
+"""The errors that answer failed calls, with the called product's codes and words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ApiError(Exception):
-    """An error that a product answers with.
+    """An error answer of a product.
 
     ``status`` is the HTTP status, ``code`` and ``message`` go into the body, ``fields`` beside them.
     """
@@ -25,16 +25,16 @@ class ApiError(Exception):
 
 
 class Refusal(Enum):
-    """Why a call isn't carried out, for reasons that all products share; each has codes of its own for them."""
+    """A reason to refuse a call that all products share; each product has its own error code for it."""
 
     UNKNOWN_KEY = "the access key isn't known"
-    INCOMPLETE = "what a signature needs is missing"
-    WRONG_SIGNATURE = "the signature, or the hash of the body, is another"
+    INCOMPLETE = "a part of the signature is missing"
+    WRONG_SIGNATURE = "the signature or the hash of the body is wrong"
     NONCE_USED = "the request was sent before"
     WRONG_TIME = "the request's time is too far from the service's"
     WRONG_TOKEN = "the security token isn't the access key's"  # noqa: S105 - a reason
-    EXPIRED_TOKEN = "the security token has ended"  # noqa: S105 - a reason
-    DENIED = "no policy allows it, or one denies it"
+    EXPIRED_TOKEN = "the security token has expired"  # noqa: S105 - a reason
+    DENIED = "no policy allows the call, or a policy denies it"
 
 
 class RefusedError(Exception):
@@ -47,7 +47,7 @@ class RefusedError(Exception):
         self.fields = fields or {}
 
 
-# HTTP status and code of each, as the API gateway in front of most products answers.
+# HTTP status and code of each refusal, as answered by the API gateway in front of most products.
 GATEWAY_CODES: Mapping[Refusal, tuple[int, str]] = MappingProxyType(
     {
         Refusal.UNKNOWN_KEY: (404, "InvalidAccessKeyId.NotFound"),
@@ -63,15 +63,15 @@ GATEWAY_CODES: Mapping[Refusal, tuple[int, str]] = MappingProxyType(
 
 
 def missing(parameter: str) -> ApiError:
-    """A required parameter that isn't there, in the gateway's words."""
+    """Return the gateway's error for a mandatory parameter that is absent."""
     return ApiError(400, f"Missing{parameter}", f"{parameter} is mandatory for this action.")
 
 
 def invalid(parameter: str, expected: str, found: object, suffix: str = "") -> ApiError:
-    """A parameter that breaks a rule; ``suffix`` of the code says which kind, such as ``Length``."""
+    """Return the error for a parameter that breaks a rule; ``suffix`` ends the code, such as ``Length``."""
     code = f"InvalidParameter.{parameter}{suffix and f'.{suffix}'}"
     return ApiError(400, code, f"The parameter {parameter} is invalid: expected {expected}, found {found!r}.")
 
 
 class StateError(Exception):
-    """The file that the state is kept in can't be read back."""
+    """The control plane's state file can't be read."""

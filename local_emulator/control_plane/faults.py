@@ -1,7 +1,7 @@
-"""Faults of the control plane: the same as the local MaxCompute's, for calls named ``Product.Action``.
+"""Faults of the control plane: the kinds of the local MaxCompute, for calls named ``Product.Action``.
 
-A call can be throttled, fail once with a 5xx, be carried out while its answer is lost, come late, or have a token that
-is out of date; the emulator's clock can be moved.
+A call can be throttled, fail with a 5xx, be carried out although its answer is lost, be late, or have an expired token.
+The emulator's clock can be moved, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _THROTTLED = 429
 
 
 def install(app: web.Application, products: Iterable[Product], clock: Clock) -> None:
-    """Serve the paths below ``/emulator`` by which faults are set, as the local MaxCompute has them."""
+    """Add the paths below ``/emulator`` that set faults; the local MaxCompute has the same paths."""
     names = sorted(f"{product.name}.{action}" for product in products for action in product.actions)
     app[FAULTS] = Faults(names)
     app[CLOCK] = clock
@@ -42,16 +42,16 @@ def install(app: web.Application, products: Iterable[Product], clock: Clock) -> 
 async def inject(
     request: web.Request, product: Product, action: str, handler: Handler, fail: Callable[[ApiError], web.Response]
 ) -> web.StreamResponse:
-    """Carry a call out, or let the fault happen that is for it; `fail` makes the answer for an error."""
+    """Carry a call out, or let its fault happen if one is set; `fail` makes the answer for an error."""
     faults = request.app[FAULTS]
-    found = faults.take(f"{product.name}.{action}", "", signed=True) if faults.armed else None
-    if found is None:
+    pending = faults.take(f"{product.name}.{action}", "", signed=True) if faults.armed else None
+    if pending is None:
         return await handler(request)
 
     def refuse(_: web.Request, fault: Fault) -> web.Response:
         return fail(_error(product, fault))
 
-    return await happen(request, handler, found, refuse)
+    return await happen(request, handler, pending, refuse)
 
 
 def _error(product: Product, fault: Fault) -> ApiError:

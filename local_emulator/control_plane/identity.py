@@ -1,4 +1,4 @@
-"""Who calls: the account's owner, a RAM user, or a role that was assumed; and the access keys that stand for them."""
+"""Callers (the account's owner, a RAM user or an assumed role) and their access keys."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class RamPrincipal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An identity.
 
     Fields:
-        kind: as STS's GetCallerIdentity calls it.
+        kind: IdentityType in the answer of STS's GetCallerIdentity.
         account: the account's number.
-        id: the number of the user or the role; of the owner, the account's.
-        name: of the user or the role, as it was created; empty for the owner.
-        session: of an assumed role.
+        id: the number of the user or the role; for the owner, the account's number.
+        name: the name of the user or the role, as it was created; empty for the owner.
+        session: the session's name if the identity is an assumed role.
     """
 
     kind: Literal["Account", "RAMUser", "AssumedRoleUser"]
@@ -31,7 +31,7 @@ class RamPrincipal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def arn(self) -> str:
-        """As GetCallerIdentity shows it."""
+        """The ARN, as GetCallerIdentity shows it."""
         if self.kind == "Account":
             return f"acs:ram::{self.account}:root"
         if self.kind == "RAMUser":
@@ -40,7 +40,7 @@ class RamPrincipal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccessKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key; a temporary one has a token, an end, and perhaps a policy that narrows what its role may do."""
+    """An access key; a temporary key has a token, an expiry, and perhaps a policy that narrows its permissions."""
 
     secret: str
     principal: RamPrincipal
@@ -53,12 +53,12 @@ class AccessKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccessKeys(msgspec.Struct):
-    """All keys that are known, by their ids."""
+    """The account's access keys, by their ids."""
 
     keys: dict[str, AccessKey] = {}
 
     def issue(self, principal: RamPrincipal) -> tuple[str, AccessKey]:
-        """A lasting key for a user: its id, and the key."""
+        """Issue a key without an expiry to a user; return the key's id, and the key."""
         key_id, key = f"LTAI{secrets.token_hex(10)}", AccessKey(secrets.token_hex(15), principal)
         self.keys[key_id] = key
         return key_id, key
@@ -66,7 +66,10 @@ class AccessKeys(msgspec.Struct):
     def issue_temporary(
         self, principal: RamPrincipal, now: datetime, life: timedelta, policy: str = ""
     ) -> tuple[str, AccessKey]:
-        """A key with a token for an assumed role; keys that ended a day ago are forgotten meanwhile."""
+        """Issue a key with a token to an assumed role; return the key's id, and the key.
+
+        Keys that expired a day ago or earlier are removed.
+        """
         self.keys = {
             key_id: key for key_id, key in self.keys.items() if key.expires is None or (now - key.expires).days < 1
         }

@@ -1,4 +1,4 @@
-"""KMS 2016-01-20, as far as it gives away secrets: generic ones of text, added by whoever starts the local cloud."""
+"""KMS 2016-01-20: reads generic text secrets, which the program that starts the local cloud adds."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _CURRENT, _PREVIOUS = "ACSCurrent", "ACSPrevious"
 
 
 class Secret(msgspec.Struct):
-    """A secret: its values, the newest last; `created` is the time of the first, as it's shown."""
+    """A secret: its values, newest last; `created` is the time of the first value, as KMS shows times."""
 
     created: str
     values: list[str]
 
 
 class Kms(msgspec.Struct):
-    """The secrets by their names."""
+    """The secrets, by their names."""
 
     secrets: dict[str, Secret] = {}
 
 
 def show_secret(call: Call) -> dict[str, object]:
-    """GetSecretValue: the newest value, or the one of a version or a stage that is asked for."""
+    """GetSecretValue: return the newest value, or the value of the requested version or stage."""
     name = call.required("SecretName")
     secret = call.state.part(Kms).secrets.get(name)
     if secret is None:

@@ -1,4 +1,4 @@
-"""What the local MaxCompute learns from the control plane: the keys that it issues, and whom RAM knows."""
+"""Connect the local MaxCompute to the control plane: its access keys, and its RAM users and roles."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def registrar(accounts: Accounts) -> Callable[[str, AccessKey], None]:
-    """What `Surroundings.tell_key` needs to be, for a MaxCompute of the same account."""
+    """Return the `Surroundings.register_key` that adds each key to a MaxCompute of the same account."""
 
-    def tell(key_id: str, key: AccessKey) -> None:
+    def register(key_id: str, key: AccessKey) -> None:
         principal = accounts.principal(_name(key.principal))
         accounts.add(key_id, Credential(key.secret, principal, key.token, key.expires))
 
-    return tell
+    return register
 
 
 def directory(state: AccountState) -> Callable[[PrincipalName], bool]:
-    """What `Members.exists` needs to be: whether RAM has a user or role of that name."""
+    """Return the `Members.exists` that reports whether RAM has a user or role of a name."""
 
     def exists(name: PrincipalName) -> bool:
         with state.lock:
@@ -40,7 +40,7 @@ def directory(state: AccountState) -> Callable[[PrincipalName], bool]:
 
 
 def _name(principal: RamPrincipal) -> str:
-    """A user or role as MaxCompute's statements write it; a role in lower case, as its ARN is."""
+    """Return a user's or role's name as in MaxCompute's statements; a role's is in lower case, like its ARN."""
     if principal.kind == "RAMUser":
         return f"RAM${principal.account}:{principal.name}"
     return f"RAM${principal.account}:role/{principal.name.lower()}"

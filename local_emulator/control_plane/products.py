@@ -1,4 +1,4 @@
-"""The products that are emulated."""
+"""The emulated products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every call that came, in order, so that a test or a person can see what a program asked of the cloud."""
+"""The log of received calls, in order, so that a test or a person can see what a program requested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HIDDEN = "***"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One call. ``parameters`` have no secrets; ``principal`` is an ARN, or empty; ``code`` is empty for a success."""
+    """One call: ``parameters`` without secrets, ``principal`` an ARN or empty, ``code`` empty if the call succeeded."""
 
     time: datetime
     principal: str
@@ -32,19 +32,19 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class RequestLog:
-    """The last calls, oldest first."""
+    """The last `KEPT` calls, oldest first."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
 
     def add(self, entry: Entry) -> None:
-        """One more."""
+        """Append a call."""
         with self._lock:
             self._entries.append(entry)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all calls."""
         with self._lock:
             self._entries.clear()
 
@@ -53,12 +53,12 @@ class RequestLog:
             return iter(list(self._entries))
 
     def actions(self) -> list[str]:
-        """The names of what was called, oldest first."""
+        """Return the names of the called actions, oldest first."""
         return [entry.action for entry in self]
 
 
 def without_secrets(parameters: Mapping[str, str]) -> dict[str, str]:
-    """A copy in which what looks like a secret, also inside JSON texts, can't be read."""
+    """Return a copy with ``***`` in place of values that look like secrets, also inside JSON texts."""
     return {name: _HIDDEN if _SECRET.search(name) else _hide_inside(value) for name, value in parameters.items()}
 
 

@@ -1,4 +1,4 @@
-"""Resource Manager 2020-03-31, as far as it is about roles: the same ones as RAM's."""
+"""Resource Manager 2020-03-31: only its actions on roles, which are RAM's roles."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LONGEST_PAGE = 100
 def list_roles(call: Call) -> dict[str, object]:
     """ListRoles, in numbered pages."""
     number, size = call.number("PageNumber", 1, 1, 10**6), call.number("PageSize", 10, 1, _LONGEST_PAGE)
-    found = [role for _, role in sorted(call.state.part(Ram).roles.items())]
-    page = found[(number - 1) * size : number * size]
+    listed = [role for _, role in sorted(call.state.part(Ram).roles.items())]
+    page = listed[(number - 1) * size : number * size]
     return {
         "Roles": {"Role": [names.shown_role(call, role) for role in page]},
-        "TotalCount": len(found),
+        "TotalCount": len(listed),
         "PageNumber": number,
         "PageSize": size,
     }

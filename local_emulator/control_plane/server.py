@@ -1,4 +1,4 @@
-"""The control plane as an HTTP server: all products on one port, found by version and action, or by path."""
+"""The control plane's HTTP server: all products on one port; version and action, or the path, select the action."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Product
     from local_emulator.control_plane.eventbridge.running import RunningStreams
 
-LOGGER = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 ACCOUNT_ID = "1000000000000001"
 BODY_BYTES = 150 << 20  # code as base64 in a request may have 100 MB (control plane facts, section f)
 LOG_PATH = "/emulator/requests"
@@ -53,7 +53,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class ControlPlaneSettings:
-    """What the control plane starts with: an account, and its owner's access key."""
+    """The control plane's account, its owner's access key, and where its state is kept."""
 
     access_id: str = "ak"
     access_key: str = field(default="sk", repr=False)
@@ -65,7 +65,7 @@ class ControlPlaneSettings:
 
 @dataclass(slots=True)
 class _Work:
-    """A request on its way: what it asks for, and what is found out about it for its answer and the log."""
+    """A request in progress: its content, and the caller and the error code for the answer and the log."""
 
     request: web.Request
     product: Product | None
@@ -79,7 +79,7 @@ class _Work:
 
 
 class ControlPlaneApplication:
-    """The application: state, log and clock, and what answers requests."""
+    """The web application: its state, its log, its clock, and the handlers of requests."""
 
     def __init__(self, settings: ControlPlaneSettings, clock: Clock) -> None:
         self.settings = settings
@@ -91,15 +91,15 @@ class ControlPlaneApplication:
         owner = RamPrincipal("Account", settings.account_id, settings.account_id)
         keys = self.state.part(AccessKeys).keys
         for key_id, key in list(keys.items()):
-            if key.principal.kind == "Account":  # of an earlier start: the owner has the one key that is given now
+            if key.principal.kind == "Account":  # from an earlier start: the owner's only key is in the settings
                 del keys[key_id]
             else:
-                settings.surroundings.tell_key(key_id, key)
+                settings.surroundings.register_key(key_id, key)
         keys[settings.access_id] = AccessKey(settings.access_key, owner)
         self._rpc = {product.version: product for product in PRODUCTS if not product.routes}
 
     def application(self) -> web.Application:
-        """The application; its clean-up ends the threads."""
+        """Return the aiohttp application; its clean-up ends the threads."""
         app = web.Application(client_max_size=BODY_BYTES, middlewares=[admit])
         for product in PRODUCTS:
             for route, action in product.routes.items():
@@ -134,27 +134,27 @@ class ControlPlaneApplication:
             request, product, action, lambda _: self._carry_out(work), partial(_refusal, work=work)
         )
         if not work.logged:
-            gone = request.transport is None or request.transport.is_closing()
-            self._log(work, 0 if gone else response.status)
+            disconnected = request.transport is None or request.transport.is_closing()
+            self._record(work, 0 if disconnected else response.status)
         return response
 
     async def _carry_out(self, work: _Work) -> web.Response:
         request, product = work.request, work.product
         try:
-            found = _action(product, work.action, request.method)
+            action = _action(product, work.action, request.method)
             body = await request.read()
             message = Message(request.method, request.raw_path, request.headers, body, work.form)
             key = self._gate.enter(message)
             work.principal = key.principal.arn
             call = self._call(work, key, body)
-            answer = await asyncio.get_running_loop().run_in_executor(self._workers, dispatch.run, found, call)
+            answer = await asyncio.get_running_loop().run_in_executor(self._workers, dispatch.run, action, call)
             response = _response(answer, work)
-        except Exception as error:  # noqa: BLE001 - whatever happens is answered
+        except Exception as error:  # noqa: BLE001 - every error is answered
             response = _refusal(_failure(error, product, work.action), work)
-        self._log(work, response.status)
+        self._record(work, response.status)
         return response
 
-    def _log(self, work: _Work, status: int) -> None:
+    def _record(self, work: _Work, status: int) -> None:
         work.logged = True
         product = work.product.name if work.product else ""
         parameters = without_secrets(work.parameters)
@@ -205,27 +205,27 @@ class ControlPlaneServer(Stoppable):
 
     @property
     def url(self) -> str:
-        """``endpoint``, which is as the SDKs take it, with its scheme."""
+        """The server's URL; ``endpoint``, as the SDKs expect it, has no scheme."""
         return f"http://{self.endpoint}"
 
     @property
     def state(self) -> AccountState:
-        """What the control plane remembers; hold its lock while you touch it."""
+        """The control plane's state; hold its lock to read or change it."""
         return self.plane.state
 
     @property
     def log(self) -> RequestLog:
-        """What was called."""
+        """The received calls."""
         return self.plane.log
 
     @property
     def streams(self) -> RunningStreams:
-        """The event streams that run."""
+        """The running event streams."""
         return self.plane.settings.surroundings.streams
 
     @property
     def clock(self) -> Clock:
-        """Its time."""
+        """The emulator's clock."""
         return self.plane.clock
 
     @property
@@ -234,20 +234,20 @@ class ControlPlaneServer(Stoppable):
         return self.plane.settings.account_id
 
     def add_user(self, name: str, *documents: str) -> tuple[str, str]:
-        """A RAM user with these policies (JSON texts): id and secret of its access key."""
+        """Add a RAM user with these policies (JSON texts); return the id and the secret of its access key."""
         key_id, key = add_user(self.state, self.account_id, name, self.clock.now(), *documents)
-        self.plane.settings.surroundings.tell_key(key_id, key)
+        self.plane.settings.surroundings.register_key(key_id, key)
         return key_id, key.secret
 
     def issue_to_service(self, role: str, service: str, life: timedelta) -> tuple[str, AccessKey]:
-        """See `sts.issue_to_service`; what takes keys from here is told."""
+        """Issue a key (see `sts.issue_to_service`) and register it with the other services."""
         now = self.clock.now()
         key_id, key = sts.issue_to_service(self.state, self.account_id, role, service, now=now, life=life)
-        self.plane.settings.surroundings.tell_key(key_id, key)
+        self.plane.settings.surroundings.register_key(key_id, key)
         return key_id, key
 
     def stop(self) -> None:
-        """End open connections and streams, keep the state; the second call does nothing."""
+        """End open connections and streams, and save the state; a second call does nothing."""
         if self._thread.closed:
             return
         self._thread.run(self._runner.cleanup(), STOP_SECONDS)
@@ -271,7 +271,7 @@ def start(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> ControlPlaneServer:
-    """A running control plane on a free port; StateError if what ``data_dir`` holds can't be read."""
+    """Start a control plane, on a free port if ``port`` is 0; StateError if the state in ``data_dir`` can't be read."""
     settings = ControlPlaneSettings(
         access_id, access_key, account_id, data_dir, rules or Rules(), surroundings or Surroundings()
     )
@@ -279,7 +279,7 @@ def start(
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a body that is a form; of several values of one name, the last."""
+    """Return the fields of a form; if a name has several values, the last."""
     if request.content_type != _FORM:
         return {}
     text = (await request.read()).decode("utf-8", errors="replace")
@@ -293,19 +293,19 @@ def _response(answer: Mapping[str, object] | Reply, work: _Work) -> web.Response
         paths = work.product and work.product.routes
         body = dict(answer) if paths else {"RequestId": work.request_id, **answer}
         response = web.json_response(body, dumps=_compact)
-    return _named(response, work)
+    return _with_request_id(response, work)
 
 
 def _action(product: Product | None, name: str, method: str) -> Action:
-    found = product.actions.get(name) if product else None
-    if found is None or method not in _METHODS:
+    action = product.actions.get(name) if product else None
+    if action is None or method not in _METHODS:
         raise ApiError(
             404,
             "InvalidAction.NotFound",
             f"Specified api is not found, please check your url and method: {method} {name or '(no action)'} of "
             f"{product.name if product else 'that version or path'} is not emulated.",
         )
-    return found
+    return action
 
 
 def _failure(error: Exception, product: Product | None, action: str) -> ApiError:
@@ -313,7 +313,7 @@ def _failure(error: Exception, product: Product | None, action: str) -> ApiError
         return error
     if isinstance(error, RefusedError) and product:
         return product.error(error)
-    LOGGER.error("%s failed", action, exc_info=error)
+    _log.error("%s failed", action, exc_info=error)
     return ApiError(500, "InternalError", "The emulator failed: its log says how.")
 
 
@@ -326,10 +326,10 @@ def _refusal(error: ApiError, work: _Work) -> web.Response:
         "Message": error.message,
         **error.fields,
     }
-    return _named(web.json_response(body, status=error.status, dumps=_compact), work)
+    return _with_request_id(web.json_response(body, status=error.status, dumps=_compact), work)
 
 
-def _named(response: web.Response, work: _Work) -> web.Response:
+def _with_request_id(response: web.Response, work: _Work) -> web.Response:
     response.headers["x-acs-request-id"] = response.headers["x-fc-request-id"] = work.request_id
     return response
 

@@ -1,6 +1,6 @@
 """The signatures of the control APIs: ACS3-HMAC-SHA256, and version 1 (HMAC-SHA1) in its two forms, RPC and ROA.
 
-A reader takes a request apart into what it claims; whether the claim is true is for `authentication` to say.
+`read` returns what a request claims about its sender; `authentication` checks the claim.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ACS3 = re.compile(
     rf"{ACS3} Credential=(?P<key>[^,]+),\s*SignedHeaders=(?P<names>[^,]+),\s*Signature=(?P<hex>[0-9a-f]+)"
 )
 _ACS1 = re.compile(r"acs (?P<key>[^:\s]+):(?P<signature>\S+)")
-# Headers that change what a request means or who sends it: signed, if they are there.
+# Headers that change a request's meaning or sender: if they are present, they must be signed.
 _MEANING = ("host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256")
 # Parameters of a version 1 RPC request that belong to its signature, not to its action.
 SIGNATURE_PARAMETERS = frozenset(
@@ -47,9 +47,9 @@ SIGNATURE_PARAMETERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request as it came: ``target`` is the path and query of the request line, still escaped.
+    """A request as it was received: ``target`` is the path and query of the request line, still escaped.
 
-    ``headers`` is a mapping that knows names in any case; ``form`` the fields of the body, if it is a form.
+    ``headers`` is a mapping with case-insensitive names; ``form`` has the body's fields if the body is a form.
     """
 
     method: str
@@ -60,18 +60,18 @@ class Message:
 
     @property
     def path(self) -> str:
-        """Still escaped."""
+        """The path, still escaped."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> dict[str, str]:
-        """Of several values of one name, the last."""
+        """The query's parameters; if a name has several values, the last."""
         return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureClaim:
-    """What a request says of itself; ``sign`` makes the right signature of it with a secret."""
+    """What a request claims about its sender; ``sign`` computes the request's right signature from a secret."""
 
     key_id: str
     token: str
@@ -82,7 +82,7 @@ class SignatureClaim:
 
 
 def read(message: Message) -> SignatureClaim:
-    """The claim of a request; RefusedError INCOMPLETE or WRONG_SIGNATURE if it can't be one."""
+    """Return the claim of a request; RefusedError INCOMPLETE or WRONG_SIGNATURE if the request has no valid claim."""
     authorization = message.headers.get("authorization", "")
     if authorization.startswith(ACS3):
         return _read_acs3(message, authorization)
@@ -192,10 +192,10 @@ def _escaped_pairs(pairs: Mapping[str, str]) -> str:
 
 
 def _needed(values: Mapping[str, str], name: str) -> str:
-    found = values.get(name, "")
-    if not found:
+    value = values.get(name, "")
+    if not value:
         raise _incomplete(name)
-    return found
+    return value
 
 
 def _iso_time(text: str) -> datetime:

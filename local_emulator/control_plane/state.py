@@ -1,4 +1,4 @@
-"""What the control plane remembers: a part for each product, in memory or also in a file."""
+"""The control plane's state: a part for each product, in memory, and in a file if a folder is given."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ FILE_NAME = "control_plane.json"
 
 
 class AccountState:
-    """The parts, each a msgspec Struct whose fields all have defaults, found by its class.
+    """The parts by their classes; each part is a msgspec Struct whose fields all have defaults.
 
-    ``lock`` is held by whoever reads or changes a part: handlers of actions run under it, so that calls come one after
-    another.
+    Hold ``lock`` to read or change a part. Handlers of actions run under the lock, so calls run one after another.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -37,19 +36,19 @@ class AccountState:
             folder.mkdir(parents=True, exist_ok=True)
 
     def part(self, kind: type[_Part]) -> _Part:
-        """A product's part; what the file holds of it at first, else an empty one."""
+        """Return a product's part: at its first use, as the file has it, else empty."""
         name = kind.__name__
         with self.lock:
             if name not in self._parts:
                 raw = self._stored.get(name)
                 self._parts[name] = kind() if raw is None else _decode(bytes(raw), kind, self._file)
-            found = self._parts[name]
-        if not isinstance(found, kind):
-            raise TypeError(f"two parts of the state are called {name}: {kind!r} and {type(found)!r}")
-        return found
+            part = self._parts[name]
+        if not isinstance(part, kind):
+            raise TypeError(f"two parts of the state are called {name}: {kind!r} and {type(part)!r}")
+        return part
 
     def save(self) -> None:
-        """Write the file again if anything has changed; it has secrets, so it's for its owner only."""
+        """Write the file if the state has changed; only the file's owner may read it, because it has secrets."""
         if self._file is None:
             return
         with self.lock:

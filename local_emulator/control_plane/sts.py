@@ -1,4 +1,4 @@
-"""STS 2015-04-01: who calls, and temporary keys for roles."""
+"""STS 2015-04-01: the caller's identity, and temporary keys for roles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from local_emulator.control_plane.state import AccountState
 
 _SHORTEST = 900  # seconds
-_USUAL = 3600
+_DEFAULT = 3600
 _POLICY_LENGTH = 2048
 _SESSION = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 _EXTERNAL_ID = range(2, 1225)
@@ -30,16 +30,16 @@ _ARN = re.compile(r"acs:ram:\*?:(?P<account>\d+):role/(?P<name>[^/]+)", re.IGNOR
 
 
 def show_caller(call: Call) -> dict[str, object]:
-    """GetCallerIdentity: needs no permission."""
-    who = call.principal
-    shown: dict[str, object] = {"AccountId": who.account, "Arn": who.arn, "IdentityType": who.kind}
-    if who.kind == "AssumedRoleUser":
-        return {**shown, "PrincipalId": f"{who.id}:{who.session}", "RoleId": who.id}
-    return {**shown, "PrincipalId": who.id, "UserId": who.id}
+    """GetCallerIdentity, which needs no permission."""
+    caller = call.principal
+    shown: dict[str, object] = {"AccountId": caller.account, "Arn": caller.arn, "IdentityType": caller.kind}
+    if caller.kind == "AssumedRoleUser":
+        return {**shown, "PrincipalId": f"{caller.id}:{caller.session}", "RoleId": caller.id}
+    return {**shown, "PrincipalId": caller.id, "UserId": caller.id}
 
 
 def assume_role(call: Call) -> dict[str, object]:
-    """AssumeRole: the caller may, and the role trusts the caller."""
+    """AssumeRole: the caller needs the permission, and the role must trust the caller."""
     arn, session = call.required("RoleArn"), call.required("RoleSessionName")
     match = _ARN.fullmatch(arn)
     if not match:
@@ -57,19 +57,19 @@ def assume_role(call: Call) -> dict[str, object]:
     role = ram.role(match["name"]) if match["account"] == call.account else None
     if role is None:
         raise ApiError(404, "EntityNotExist.Role", f"The specified Role not exists: {arn}.")
-    who = call.principal
-    own = f"acs:ram::{who.account}:role/{who.name}" if who.kind == "AssumedRoleUser" else who.arn
-    if not policy_language.trusts(role.trust, identities=[f"acs:ram::{who.account}:root", own]):
+    caller = call.principal
+    own = f"acs:ram::{caller.account}:role/{caller.name}" if caller.kind == "AssumedRoleUser" else caller.arn
+    if not policy_language.trusts(role.trust, identities=[f"acs:ram::{caller.account}:root", own]):
         raise ApiError(
             403,
             "NoPermission",
             f"You are not authorized to do this action: the trust policy of {arn} does not name {own}.",
         )
-    seconds = call.number("DurationSeconds", min(_USUAL, role.session_seconds), _SHORTEST, role.session_seconds)
+    seconds = call.number("DurationSeconds", min(_DEFAULT, role.session_seconds), _SHORTEST, role.session_seconds)
     principal = RamPrincipal("AssumedRoleUser", call.account, role.id, role.name, session)
     life = timedelta(seconds=seconds)
     key_id, key = call.state.part(AccessKeys).issue_temporary(principal, call.now, life, policy)
-    call.surroundings.tell_key(key_id, key)
+    call.surroundings.register_key(key_id, key)
     return {
         "Credentials": {
             "AccessKeyId": key_id,
@@ -82,17 +82,18 @@ def assume_role(call: Call) -> dict[str, object]:
 
 
 def issue_to_service(
-    state: AccountState, account: str, role: str, service: str, *, now: datetime, life: timedelta
+    state: AccountState, account: str, role_name: str, service: str, *, now: datetime, life: timedelta
 ) -> tuple[str, AccessKey]:
-    """A temporary key for a service that acts as a role, such as fc.aliyuncs.com for a function: its id, and the key.
+    """Issue a temporary key to a service that acts as a role, such as fc.aliyuncs.com that runs a function.
 
-    ApiError EntityNotExist.Role, or NoPermission if the role doesn't trust the service.
+    Return the key's id, and the key. ApiError EntityNotExist.Role, or NoPermission if the role doesn't trust the
+    service.
     """
     with state.lock:
-        found = state.part(Ram).existing_role(role)
-        if not policy_language.trusts(found.trust, services=[service]):
-            raise ApiError(403, "NoPermission", f"The trust policy of the role {found.name} does not name {service}.")
-        principal = RamPrincipal("AssumedRoleUser", account, found.id, found.name, service.partition(".")[0])
+        role = state.part(Ram).existing_role(role_name)
+        if not policy_language.trusts(role.trust, services=[service]):
+            raise ApiError(403, "NoPermission", f"The trust policy of the role {role.name} does not name {service}.")
+        principal = RamPrincipal("AssumedRoleUser", account, role.id, role.name, service.partition(".")[0])
         issued = state.part(AccessKeys).issue_temporary(principal, now, life)
         state.save()
         return issued
@@ -115,7 +116,7 @@ def _session_policy(call: Call) -> str:
 _ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
         "GetCallerIdentity": Action(show_caller),
-        # Its permission is on a role whose name is inside a parameter: the handler asks for it.
+        # The role's name is inside a parameter: the handler checks the permission.
         "AssumeRole": Action(assume_role),
     }
 )

@@ -1,4 +1,4 @@
-"""The rest of the local cloud, as far as the control plane acts on it; what is absent isn't acted on."""
+"""The other parts of the local cloud that the control plane acts on; each may be absent."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from local_emulator.kafka.broker import Broker
 
 
-def _tell_nobody(key_id: str, key: AccessKey) -> None:
-    """A control plane alone: no other service takes its keys."""
+def _register_nowhere(key_id: str, key: AccessKey) -> None:
+    """Do nothing: a control plane without other services."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What else there is.
+    """The parts of the local cloud that the control plane uses.
 
     Fields:
-        broker: gets the topics.
-        tell_key: is told each key of a user or role, for services that take it too.
-        functions: those that are deployed; see function_compute.deployment.
-        streams: the event streams that run; they end with the control plane, or before with their ``close``.
+        broker: the Kafka broker, which has the topics.
+        register_key: called with each key of a user or role, so that other services accept the key.
+        functions: the deployed functions; see function_compute.deployment.
+        streams: the running event streams; they end with the control plane, or earlier by their ``close``.
     """
 
     broker: Broker | None = None
-    tell_key: Callable[[str, AccessKey], None] = _tell_nobody
+    register_key: Callable[[str, AccessKey], None] = _register_nowhere
     functions: Functions = field(default_factory=Functions)
     streams: RunningStreams = field(default_factory=RunningStreams)

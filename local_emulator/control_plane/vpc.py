@@ -1,4 +1,4 @@
-"""VPC 2016-04-28, as far as it tells which vSwitch is in which VPC: those of the Kafka instances, and what is added."""
+"""VPC 2016-04-28: only the list of vSwitches, which are those of the Kafka instances and those added to the account."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ class Switch(msgspec.Struct):
 
 
 class Vpc(msgspec.Struct):
-    """The vSwitches that no Kafka instance is in, by their ids."""
+    """The vSwitches without a Kafka instance, by their ids."""
 
     switches: dict[str, Switch] = {}
 
 
 def list_switches(call: Call) -> dict[str, object]:
-    """DescribeVSwitches, in numbered pages; ids that aren't there are left out."""
+    """DescribeVSwitches, in numbered pages; unknown ids are left out."""
     number, size = call.number("PageNumber", 1, 1, 10**6), call.number("PageSize", 10, 1, _LONGEST_PAGE)
     region, wanted, vpc = call.text("RegionId", call.rules.region), call.text("VSwitchId"), call.text("VpcId")
     instances = call.state.part(Kafka).instances.values()
     switches = {
-        **{one.vswitch: Switch(one.vswitch, one.vpc, one.zone) for one in instances},
+        **{instance.vswitch: Switch(instance.vswitch, instance.vpc, instance.zone) for instance in instances},
         **call.state.part(Vpc).switches,
     }
-    found = [
+    matching = [
         switch
         for name, switch in sorted(switches.items())
         if region == call.rules.region and wanted in {"", name} and vpc in {"", switch.vpc}
     ]
-    page = found[(number - 1) * size : number * size]
+    page = matching[(number - 1) * size : number * size]
     return {
         "VSwitches": {
             "VSwitch": [
-                {"VSwitchId": one.id, "VpcId": one.vpc, "ZoneId": one.zone, "Status": "Available"} for one in page
+                {"VSwitchId": switch.id, "VpcId": switch.vpc, "ZoneId": switch.zone, "Status": "Available"}
+                for switch in page
             ]
         },
-        "TotalCount": len(found),
+        "TotalCount": len(matching),
         "PageNumber": number,
         "PageSize": size,
     }

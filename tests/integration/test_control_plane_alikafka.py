@@ -280,7 +280,7 @@ def test_a_deleted_topic_comes_back_empty(plane: server.ControlPlaneServer, embe
     kafka(plane).create_topic(new_topic())
     status = models.GetTopicStatusRequest(**PLACE, topic="orders")
     assert kafka(plane).get_topic_status(status).body.topic_status.total_count == 0
-    assert set(cluster.ends(embedded_kafka, {"orders": 3}).values()) == {(0, 0)}
+    assert set(cluster.offset_ranges(embedded_kafka, {"orders": 3}).values()) == {(0, 0)}
 
 
 def test_what_is_in_a_topic(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBroker) -> None:

@@ -212,7 +212,7 @@ def test_maxcompute_takes_the_keys_also_after_a_restart(tmp_path: Path) -> None:
         return str(client.execute_security_query("whoami")["DisplayName"])
 
     with maxcompute.start(account_id=ACCOUNT) as tables:
-        around = Surroundings(tell_key=registrar(tables.app[ACCOUNTS]))
+        around = Surroundings(register_key=registrar(tables.app[ACCOUNTS]))
         with server.start(tmp_path, surroundings=around) as plane:
             make_role(plane, trust(RAM=[ROOT]))
             alice = plane.add_user("alice", policy("sts:AssumeRole"))
@@ -228,7 +228,7 @@ def test_maxcompute_takes_the_keys_also_after_a_restart(tmp_path: Path) -> None:
         assert whoami(*keys) == f"RAM${ACCOUNT}:role/runner"
         assert whoami(*alice) == f"RAM${ACCOUNT}:alice"
     with maxcompute.start(account_id=ACCOUNT) as tables:
-        around = Surroundings(tell_key=registrar(tables.app[ACCOUNTS]))
+        around = Surroundings(register_key=registrar(tables.app[ACCOUNTS]))
         with server.start(tmp_path, surroundings=around):
             assert whoami(*keys) == f"RAM${ACCOUNT}:role/runner"
             assert whoami(*alice) == f"RAM${ACCOUNT}:alice"

@@ -1,1 +1,1 @@
-"""AliKafka 2019-09-16: Kafka instances with their topics and groups, which are really in the broker."""
+"""AliKafka 2019-09-16: Kafka instances with their topics and groups, which exist in the local broker."""

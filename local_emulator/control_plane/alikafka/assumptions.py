@@ -1,4 +1,4 @@
-"""Where AliKafka's behaviour isn't known: what this one does."""
+"""The emulator's choices for behaviour of AliKafka that isn't known."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KafkaAssumptions:
-    """Answers that no source settles.
+    """Behaviour that no source documents.
 
     Fields:
-        creating_polls: how often GetTopicList finds a new topic not running yet.
-        fuzzy_filters: whether the name that a list is filtered by may be a part of what is found.
-        topic_exists, group_exists: codes of a second create; these are the sibling product RocketMQ's.
+        creating_polls: how many GetTopicList calls show a new topic as not running yet.
+        fuzzy_filters: whether a list's filter also matches a part of a name.
+        topic_exists, group_exists: error codes of a second create; the defaults are those of RocketMQ, a sibling.
     """
 
     creating_polls: int = 1

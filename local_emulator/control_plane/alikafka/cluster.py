@@ -1,6 +1,7 @@
-"""What AliKafka does in the broker: topics, their offsets, and the offsets of groups.
+"""AliKafka's operations on the broker: topics, their offsets, and the committed offsets of groups.
 
-The embedded broker can't widen a topic, nor forget what a group has committed: the one is refused, the other left.
+The embedded broker can't widen a topic: a request to do so is refused. It can't delete a group either: the group's
+committed offsets stay.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 REQUEST_SECONDS = 10.0
 READ_SECONDS = 2.0
-"""For the last records' timestamps: a compacted or aborted record can't be read, and nobody waits long for it."""
+"""The longest time for reading the last records' timestamps: a compacted or aborted record can't be read."""
 _HOUR_MS = 3_600_000
 _CLEANUP = "cleanup.policy"
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library's annotations are incomplete
@@ -42,47 +43,49 @@ _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND)
 
 
 def sizes(broker: Broker) -> dict[str, int]:
-    """How many topic-partitions each topic of the broker has; none of Kafka's own topics."""
+    """Return each topic's number of topic-partitions, by name, without Kafka's internal topics."""
     try:
-        found = kafka_topics.client(broker.bootstrap_servers).list_topics(timeout=REQUEST_SECONDS).topics
+        topics = kafka_topics.client(broker.bootstrap_servers).list_topics(timeout=REQUEST_SECONDS).topics
     except KafkaException as error:
         raise _failed("listing the topics", error) from error
-    return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+    return {name: len(topic.partitions) for name, topic in topics.items() if not name.startswith("__")}
 
 
 def compacted(broker: Broker, names: Collection[str]) -> set[str]:
-    """Which of these topics the broker compacts; the embedded one compacts none."""
+    """Return which of these topics the broker compacts; the embedded broker compacts none."""
     if isinstance(broker, EmbeddedBroker) or not names:
         return set()
     admin = kafka_topics.client(broker.bootstrap_servers)
-    asked = admin.describe_configs(
+    futures = admin.describe_configs(
         [ConfigResource(ResourceType.TOPIC, name) for name in names], request_timeout=REQUEST_SECONDS
     )
-    found = {one.name: _result(future, f"describing topic {one.name}") for one, future in asked.items()}
-    return {name for name, settings in found.items() if "compact" in str(settings[_CLEANUP].value)}
+    settings_by_topic = {
+        resource.name: _result(future, f"describing topic {resource.name}") for resource, future in futures.items()
+    }
+    return {name for name, settings in settings_by_topic.items() if "compact" in str(settings[_CLEANUP].value)}
 
 
 def make(broker: Broker, topic: Topic) -> None:
-    """Make a topic unless it is there; with one broker, of one replica."""
-    there = sizes(broker).get(topic.name)
-    if there == topic.partitions:
+    """Create a topic unless it exists; the local cloud's one broker has one replica of it."""
+    existing = sizes(broker).get(topic.name)
+    if existing == topic.partitions:
         return
-    if there is not None:
-        raise _refused(f"topic {topic.name} has {there} topic-partitions in the broker already")
+    if existing is not None:
+        raise _refused(f"topic {topic.name} has {existing} topic-partitions in the broker already")
     if isinstance(broker, EmbeddedBroker):
         broker.create_topic(topic.name, topic.partitions)
         return
     admin = kafka_topics.client(broker.bootstrap_servers)
-    wanted = NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1, config=_settings(topic))
+    new = NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1, config=_settings(topic))
     _result(
-        admin.create_topics([wanted], operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS)[topic.name],
+        admin.create_topics([new], operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS)[topic.name],
         f"creating topic {topic.name}",
     )
     _await(broker, topic.name, topic.partitions)
 
 
 def remove(broker: Broker, name: str) -> None:
-    """Delete a topic, unless it's gone already."""
+    """Delete a topic if it exists."""
     if isinstance(broker, EmbeddedBroker):
         if name in sizes(broker):
             broker.delete_topic(name)
@@ -94,7 +97,7 @@ def remove(broker: Broker, name: str) -> None:
 
 
 def widen(broker: Broker, name: str, partitions: int) -> None:
-    """Let a topic have so many topic-partitions."""
+    """Add topic-partitions to a topic, up to ``partitions``."""
     if isinstance(broker, EmbeddedBroker):
         raise _refused(f"the embedded broker can't widen topic {name}: run with KAFKA=apache")
     admin = kafka_topics.client(broker.bootstrap_servers)
@@ -103,118 +106,125 @@ def widen(broker: Broker, name: str, partitions: int) -> None:
     _await(broker, name, partitions)
 
 
-def ends(broker: Broker, topics: Mapping[str, int]) -> dict[TopicPartition, tuple[int, int]]:
-    """The first and the next offset of each topic-partition of topics (name: count of topic-partitions)."""
-    wanted = [Place(name, number) for name, count in topics.items() for number in range(count)]
-    if not wanted:
+def offset_ranges(broker: Broker, topics: Mapping[str, int]) -> dict[TopicPartition, tuple[int, int]]:
+    """Return the first and the next offset of each topic-partition of topics (name: number of topic-partitions)."""
+    places = [Place(name, partition) for name, count in topics.items() for partition in range(count)]
+    if not places:
         return {}
-    admin = kafka_topics.client(broker.bootstrap_servers)
-    found: list[Positions] = []
-    for spec in (_EARLIEST, _LATEST):
-        asked = admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=REQUEST_SECONDS)
-        found.append(
-            {(one.topic, one.partition): _result(future, "listing offsets").offset for one, future in asked.items()}
-        )
-    return {key: (first, found[1][key]) for key, first in found[0].items()}
+    earliest = _list_offsets(broker, dict.fromkeys(places, _EARLIEST))
+    latest = _list_offsets(broker, dict.fromkeys(places, _LATEST))
+    return {topic_partition: (first, latest[topic_partition]) for topic_partition, first in earliest.items()}
 
 
 def offsets_at(broker: Broker, topics: Mapping[str, int], milliseconds: int) -> Positions:
-    """The first offset of each topic-partition whose record has that timestamp or a later one, or the next offset."""
-    wanted = {
-        Place(name, number): OffsetSpec.for_timestamp(milliseconds)
-        for name, count in topics.items()
-        for number in range(count)
-    }
+    """Return each topic-partition's first offset at or after a timestamp; without such a record, the next offset."""
     if isinstance(broker, EmbeddedBroker):
         raise _refused("the embedded broker can't look for a timestamp: run with KAFKA=apache")
-    admin = kafka_topics.client(broker.bootstrap_servers)
-    asked = admin.list_offsets(wanted, request_timeout=REQUEST_SECONDS) if wanted else {}
-    found = {(one.topic, one.partition): _result(future, "listing offsets").offset for one, future in asked.items()}
-    latest = ends(broker, topics)
-    return {key: latest[key][1] if offset < 0 else offset for key, offset in found.items()}
+    specs = {
+        Place(name, partition): OffsetSpec.for_timestamp(milliseconds)
+        for name, count in topics.items()
+        for partition in range(count)
+    }
+    offsets = _list_offsets(broker, specs) if specs else {}
+    ranges = offset_ranges(broker, topics)
+    return {
+        topic_partition: ranges[topic_partition][1] if offset < 0 else offset
+        for topic_partition, offset in offsets.items()
+    }
 
 
 def committed(broker: Broker, group: str, topics: Mapping[str, int]) -> Positions:
-    """The offsets that a group has committed, where it has."""
-    wanted = [Place(name, number) for name, count in topics.items() for number in range(count)]
-    if not wanted:
+    """Return a group's committed offsets; a topic-partition without a commit is left out."""
+    places = [Place(name, partition) for name, count in topics.items() for partition in range(count)]
+    if not places:
         return {}
     admin = kafka_topics.client(broker.bootstrap_servers)
-    asked = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, wanted)], request_timeout=REQUEST_SECONDS
+    futures = admin.list_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(group, places)], request_timeout=REQUEST_SECONDS
     )
-    found = _result(asked[group], f"asking for the offsets of group {group}")
-    return {(one.topic, one.partition): one.offset for one in found.topic_partitions if one.offset >= 0}
+    answer = _result(futures[group], f"listing the offsets of group {group}")
+    return {(place.topic, place.partition): place.offset for place in answer.topic_partitions if place.offset >= 0}
 
 
 def commit(broker: Broker, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-    """Set a group's offsets; ApiError while it has members."""
+    """Set a group's committed offsets; ApiError if the group has members."""
     if not offsets:
         return
     admin = kafka_topics.client(broker.bootstrap_servers)
-    wanted = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-    asked = admin.alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, wanted)], request_timeout=REQUEST_SECONDS
+    places = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    futures = admin.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(group, places)], request_timeout=REQUEST_SECONDS
     )
-    found = _result(asked[group], f"setting the offsets of group {group}")
-    for one in found.topic_partitions:
-        if one.error:
-            raise _refused(f"group {group} keeps its offset of {one.topic}-{one.partition}: {one.error.str()}")
+    answer = _result(futures[group], f"setting the offsets of group {group}")
+    for place in answer.topic_partitions:
+        if place.error:
+            raise _refused(f"group {group} keeps its offset of {place.topic}-{place.partition}: {place.error.str()}")
 
 
-def forget_group(broker: Broker, group: str) -> None:
-    """Let the broker forget a group; ApiError while it has members. The embedded one keeps its offsets."""
+def delete_group(broker: Broker, group: str) -> None:
+    """Delete a group; ApiError if the group has members. The embedded broker keeps the group's offsets."""
     if isinstance(broker, EmbeddedBroker):
         return
     admin = kafka_topics.client(broker.bootstrap_servers)
-    asked = admin.delete_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group]
-    _finish(asked, f"deleting group {group}")
+    deleting = admin.delete_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group]
+    _finish(deleting, f"deleting group {group}")
 
 
 def group_state(broker: Broker, group: str) -> str:
-    """STABLE, EMPTY and so on; UNKNOWN where the broker can't say, as the embedded one can't."""
+    """Return a group's state, such as STABLE or EMPTY; UNKNOWN from the embedded broker, which can't report it."""
     if isinstance(broker, EmbeddedBroker):
         return "UNKNOWN"
     admin = kafka_topics.client(broker.bootstrap_servers)
-    found = _result(
+    description = _result(
         admin.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group], f"describing group {group}"
     )
-    return str(found.state.name)
+    return str(description.state.name)
 
 
 def timestamps(broker: Broker, offsets: Mapping[TopicPartition, int]) -> Positions:
-    """The timestamps of the records at these offsets, in milliseconds, as far as they can be read soon."""
-    wanted = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-    found: Positions = {}
-    if not wanted:
-        return found
+    """Return the timestamps of the records at these offsets, in milliseconds.
+
+    A record that can't be read within `READ_SECONDS` is left out.
+    """
+    places = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    times: Positions = {}
+    if not places:
+        return times
     reader = Consumer(
         {"bootstrap.servers": broker.bootstrap_servers, "group.id": "control-plane", "enable.auto.commit": False}
         | {"log_level": 0, "fetch.wait.max.ms": 50}
     )
     deadline = time.monotonic() + READ_SECONDS
     try:
-        reader.assign(wanted)
-        while len(found) < len(wanted) and time.monotonic() < deadline:
-            for message in reader.consume(len(wanted), 0.1):
+        reader.assign(places)
+        while len(times) < len(places) and time.monotonic() < deadline:
+            for message in reader.consume(len(places), 0.1):
                 if message.error() is None:
-                    found.setdefault((str(message.topic()), int(message.partition() or 0)), message.timestamp()[1])
+                    times.setdefault((str(message.topic()), int(message.partition() or 0)), message.timestamp()[1])
     finally:
         reader.close()
-    return found
+    return times
+
+
+def _list_offsets(broker: Broker, specs: dict[Place, OffsetSpec]) -> Positions:
+    admin = kafka_topics.client(broker.bootstrap_servers)  # kept until the end: its futures need the client
+    futures = admin.list_offsets(specs, request_timeout=REQUEST_SECONDS)
+    return {
+        (place.topic, place.partition): _result(future, "listing offsets").offset for place, future in futures.items()
+    }
 
 
 def _await(broker: Broker, name: str, partitions: int | None) -> None:
-    """Return when the broker lists a topic with so many topic-partitions, or not at all; it knows a moment later."""
+    """Wait until the broker lists the topic with so many topic-partitions (None: no longer lists the topic)."""
     Retrying(
-        retry=retry_if_result(lambda there: there.get(name) != partitions),
+        retry=retry_if_result(lambda listed: listed.get(name) != partitions),
         stop=stop_after_delay(REQUEST_SECONDS),
         wait=wait_random(0.02, 0.1),
     )(sizes, broker)
 
 
 def _settings(topic: Topic) -> dict[str, str]:
-    """A topic's configuration in Kafka's own words."""
+    """Return a topic's configuration with Kafka's names of the settings."""
     settings = {name: value for name, value in topic.config.items() if name in _KAFKA_SETTINGS}
     if "retention.hours" in topic.config:
         settings["retention.ms"] = str(int(topic.config["retention.hours"]) * _HOUR_MS)
@@ -225,7 +235,7 @@ _KAFKA_SETTINGS = frozenset({"retention.ms", "max.message.bytes", "message.times
 
 
 def _result(future: Future[_Result], doing: str) -> _Result:
-    """What the broker answered."""
+    """Return the broker's answer."""
     try:
         return future.result(2 * REQUEST_SECONDS)
     except KafkaException as error:
@@ -233,7 +243,7 @@ def _result(future: Future[_Result], doing: str) -> _Result:
 
 
 def _finish(future: Future[None], doing: str) -> None:
-    """Wait for a deletion; of what isn't there, it's done."""
+    """Wait for a deletion; deleting something absent is no error."""
     try:
         future.result(2 * REQUEST_SECONDS)
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""What AliKafka keeps of an account: instances, and what isn't in the broker of their topics and groups."""
+"""AliKafka's part of an account's state: the instances, and the data about topics and groups that the broker lacks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal
 import msgspec
 
 IN_SERVICE = 2
-"""Of ViewInstanceStatusCode."""
+"""The ViewInstanceStatusCode of an instance in service."""
 MANY = 100_000
-"""A quota that is never reached, for an instance whose broker has who knows how many topics."""
+"""A quota that is never reached, for an instance whose broker has an unknown number of topics."""
 _EPOCH = datetime(2020, 11, 17, tzinfo=timezone.utc)
 
 
 class Topic(msgspec.Struct):
-    """A topic; `config` as it was given, `polls` are left until it is found running."""
+    """A topic: `config` as CreateTopic had it; `polls` more GetTopicList calls show the topic as not running yet."""
 
     name: str
     remark: str
@@ -31,7 +31,7 @@ class Topic(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """A consumer group; `automatic` if nobody asked for it but a consumer."""
+    """A consumer group; `automatic` if a consumer created it by joining."""
 
     name: str
     created: datetime
@@ -41,13 +41,13 @@ class Group(msgspec.Struct):
 
 
 class KafkaInstance(msgspec.Struct):
-    """An instance, whose endpoint is that of the local cloud's one broker.
+    """A Kafka instance; its endpoint is the local cloud's one broker.
 
     Fields:
-        series: v2 reserved, v3 serverless, confluent.
-        spec: normal is the Standard edition; professional, professionalForHighRead.
-        version: of the open-source Kafka.
-        status: ViewInstanceStatusCode; 2 is in service.
+        series: v2 (reserved), v3 (serverless) or confluent.
+        spec: normal (the Standard edition), professional or professionalForHighRead.
+        version: the version of Apache Kafka.
+        status: ViewInstanceStatusCode; 2 means in service.
         topic_limit, partition_limit, group_limit: quotas.
     """
 
@@ -75,21 +75,21 @@ class KafkaInstance(msgspec.Struct):
 
     @property
     def serverless(self) -> bool:
-        """Whether it has the wider rules of names, and no choice of storage."""
+        """Whether the instance is serverless: it has wider rules for names, and no choice of storage."""
         return self.series == "v3"
 
     @property
     def has_local_storage(self) -> bool:
-        """Whether a topic may be on local storage: reserved Professional editions alone."""
+        """Whether a topic may be on local storage: only in reserved Professional editions."""
         return self.series == "v2" and self.spec.startswith("professional")
 
     @property
     def made_before_local_topics(self) -> bool:
-        """Version 0.10.2 makes local topics by auto-creation only."""
+        """Whether the version is 0.10.2, which has local topics only by automatic creation."""
         return self.version.startswith("0.10")
 
 
 class Kafka(msgspec.Struct):
-    """All instances, by their ids."""
+    """The instances, by their ids."""
 
     instances: dict[str, KafkaInstance] = {}

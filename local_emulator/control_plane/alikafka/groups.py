@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane.alikafka import cluster, topic_rules
 from local_emulator.control_plane.alikafka.entities import Group
-from local_emulator.control_plane.alikafka.instances import answered, find, milliseconds, topics_of
+from local_emulator.control_plane.alikafka.instances import existing_instance, instance_topics, milliseconds, success
 from local_emulator.control_plane.alikafka.topics import matching, paged, shown_tags
 from local_emulator.control_plane.errors import ApiError
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from local_emulator.kafka.topics import TopicPartition
 
 LATEST, EARLIEST = -1, -2
-"""Of UpdateConsumerOffset's Time."""
+"""Special values of UpdateConsumerOffset's Time."""
 
 
 def create(call: Call) -> dict[str, object]:
     """CreateConsumerGroup."""
     call.required("RegionId")
-    instance = find(call)
+    instance = existing_instance(call)
     name = topic_rules.entity_name(call, "ConsumerId", instance)
     remark = topic_rules.remark(call)
     if name in instance.groups:
@@ -34,11 +34,11 @@ def create(call: Call) -> dict[str, object]:
     if len(instance.groups) >= instance.group_limit:
         raise ApiError(400, "BIZ_QUOTA_EXCEEDED", f"The instance may have {instance.group_limit} groups, and has them.")
     instance.groups[name] = Group(name, call.now, remark, topic_rules.tags(call))
-    return answered()
+    return success()
 
 
 def join(instance: KafkaInstance, name: str, now: datetime) -> bool:
-    """Whether a consumer may use a group, which is made for it where the instance does so."""
+    """Return whether a consumer can join the group; an instance with `auto_groups` creates an absent group."""
     if name not in instance.groups and instance.auto_groups:
         instance.groups[name] = Group(name, now, automatic=True)
     return name in instance.groups
@@ -47,73 +47,80 @@ def join(instance: KafkaInstance, name: str, now: datetime) -> bool:
 def list_groups(call: Call) -> dict[str, object]:
     """GetConsumerList, in numbered pages."""
     call.required("RegionId")
-    instance = find(call)
+    instance = existing_instance(call)
     names = matching(call, sorted(instance.groups), call.text("ConsumerId"))
     listed, page = paged(call, names)
     shown = [_shown(instance, instance.groups[name]) for name in listed]
-    return answered(ConsumerList={"ConsumerVO": shown}, Total=len(names), **page)
+    return success(ConsumerList={"ConsumerVO": shown}, Total=len(names), **page)
 
 
 def delete(call: Call) -> dict[str, object]:
-    """DeleteConsumerGroup, with what it has committed."""
+    """DeleteConsumerGroup, with its committed offsets."""
     call.required("RegionId")
     instance, group = _existing(call)
     if call.surroundings.broker:
-        cluster.forget_group(call.surroundings.broker, group.name)
+        cluster.delete_group(call.surroundings.broker, group.name)
     del instance.groups[group.name]
-    return answered()
+    return success()
 
 
 def show_progress(call: Call) -> dict[str, object]:
-    """GetConsumerProgress: of the topics that the group has committed offsets of."""
+    """GetConsumerProgress: the group's progress in the topics for which the group has committed offsets."""
     call.required("RegionId")
     instance, group = _existing(call)
     broker = call.surroundings.broker
     if broker is None:
         return _progress("EMPTY", [])
-    sizes = {name: topic.partitions for name, topic in topics_of(call, instance).items()}
+    sizes = {name: topic.partitions for name, topic in instance_topics(call, instance).items()}
     committed = cluster.committed(broker, group.name, sizes)
-    ends = cluster.ends(broker, {topic: sizes[topic] for topic, _ in committed})
+    ranges = cluster.offset_ranges(broker, {topic: sizes[topic] for topic, _ in committed})
     times: Positions = {}
     if not call.flag("HideLastTimestamp"):
-        read = {key: offset - 1 for key, offset in committed.items() if offset > ends[key][0]}
-        times = cluster.timestamps(broker, read)
+        last_consumed = {
+            topic_partition: offset - 1
+            for topic_partition, offset in committed.items()
+            if offset > ranges[topic_partition][0]
+        }
+        times = cluster.timestamps(broker, last_consumed)
     topics = [
-        _topic_progress(name, sizes[name], committed, ends, times) for name in sorted({name for name, _ in committed})
+        _topic_progress(name, sizes[name], committed, ranges, times) for name in sorted({name for name, _ in committed})
     ]
     return _progress(cluster.group_state(broker, group.name), topics)
 
 
 def move(call: Call) -> dict[str, object]:
-    """UpdateConsumerOffset: to a time, the ends, or given offsets of one topic, or of all that the group reads."""
+    """UpdateConsumerOffset: set the group's offsets in one topic, or in all its topics.
+
+    The new offsets are given, or those at a time, or the earliest, or the latest.
+    """
     call.required("RegionId")
     instance, group = _existing(call)
-    broker, how, topic = call.surroundings.broker, call.text("ResetType", "timestamp"), call.text("Topic")
-    if how not in {"timestamp", "offset"}:
-        raise topic_rules.wrong("ResetType", "timestamp or offset", how)
+    broker, reset_type, topic = call.surroundings.broker, call.text("ResetType", "timestamp"), call.text("Topic")
+    if reset_type not in {"timestamp", "offset"}:
+        raise topic_rules.wrong("ResetType", "timestamp or offset", reset_type)
     if broker is None:
         raise topic_rules.wrong("ConsumerId", "a group of a broker; this control plane has none", group.name)
-    sizes = {name: found.partitions for name, found in topics_of(call, instance).items()}
+    sizes = {name: entity.partitions for name, entity in instance_topics(call, instance).items()}
     if topic and topic not in sizes:
         raise ApiError(404, "BIZ_TOPIC_NOT_FOUND", f"The topic does not exist: {topic}.")
-    if how == "offset":
-        wanted = _given_offsets(call, topic, sizes.get(topic, 0))
+    if reset_type == "offset":
+        offsets = _given_offsets(call, topic, sizes.get(topic, 0))
     else:
-        read = {topic} if topic else {name for name, _ in cluster.committed(broker, group.name, sizes)}
-        chosen = {name: sizes[name] for name in read}
+        names = {topic} if topic else {name for name, _ in cluster.committed(broker, group.name, sizes)}
+        chosen = {name: sizes[name] for name in names}
         time = _time(call)
-        ends = cluster.ends(broker, chosen)
-        wanted = (
-            {key: bounds[1 if time == LATEST else 0] for key, bounds in ends.items()}
+        ranges = cluster.offset_ranges(broker, chosen)
+        offsets = (
+            {topic_partition: bounds[1 if time == LATEST else 0] for topic_partition, bounds in ranges.items()}
             if time in {LATEST, EARLIEST}
             else cluster.offsets_at(broker, chosen, time)
         )
-    cluster.commit(broker, group.name, wanted)
-    return answered()
+    cluster.commit(broker, group.name, offsets)
+    return success()
 
 
 def _existing(call: Call) -> tuple[KafkaInstance, Group]:
-    instance, name = find(call), call.required("ConsumerId")
+    instance, name = existing_instance(call), call.required("ConsumerId")
     group = instance.groups.get(name)
     if group is None:
         raise ApiError(404, "BIZ_SUBSCRIPTION_NOT_FOUND", f"The group does not exist: {name}.")
@@ -129,10 +136,10 @@ def _time(call: Call) -> int:
 
 
 def _given_offsets(call: Call, topic: str, partitions: int) -> dict[TopicPartition, int]:
-    """Offsets as a JSON list, which is how the SDK sends them."""
+    """Return the offsets from a JSON list, which the SDK sends."""
     text = call.required("Offsets")
     try:
-        given = {int(one["Partition"]): int(one["Offset"]) for one in json.loads(text)}
+        given = {int(entry["Partition"]): int(entry["Offset"]) for entry in json.loads(text)}
     except (ValueError, TypeError, KeyError):
         raise topic_rules.wrong("Offsets", "a JSON list of objects with Partition and Offset", text) from None
     if not topic or not given or any(not 0 <= partition < partitions for partition in given) or min(given.values()) < 0:
@@ -144,13 +151,13 @@ def _topic_progress(
     name: str,
     partitions: int,
     committed: Positions,
-    ends: dict[TopicPartition, tuple[int, int]],
+    ranges: dict[TopicPartition, tuple[int, int]],
     times: Positions,
 ) -> dict[str, Any]:
-    """Of one topic; a topic-partition without a committed offset has none of it consumed."""
+    """Return the progress in one topic; a topic-partition without a committed offset counts as not consumed."""
     offsets = []
     for partition in range(partitions):
-        first, end = ends[name, partition]
+        first, end = ranges[name, partition]
         consumed = committed.get((name, partition), first)
         offsets.append(
             {
@@ -163,15 +170,15 @@ def _topic_progress(
         )
     return {
         "Topic": name,
-        "TotalDiff": sum(one["Accumulate"] for one in offsets),
-        "LastTimestamp": max(one["LastTimestamp"] for one in offsets),
+        "TotalDiff": sum(entry["Accumulate"] for entry in offsets),
+        "LastTimestamp": max(entry["LastTimestamp"] for entry in offsets),
         "OffsetList": {"OffsetList": offsets},
     }
 
 
 def _progress(state: str, topics: list[dict[str, Any]]) -> dict[str, object]:
-    """The SDK reads `state` in small letters, unlike all the rest."""
-    return answered(
+    """Return GetConsumerProgress's answer; the SDK reads `state` in lower case, unlike the other fields."""
+    return success(
         ConsumerProgress={
             "TotalDiff": sum(topic["TotalDiff"] for topic in topics),
             "LastTimestamp": max((topic["LastTimestamp"] for topic in topics), default=-1),

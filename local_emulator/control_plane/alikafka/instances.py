@@ -1,4 +1,4 @@
-"""AliKafka's actions on instances; instances themselves are made by whoever starts the local cloud."""
+"""AliKafka's actions on instances; the program that starts the local cloud adds the instances themselves."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 AUTOMATIC_REMARK = "auto created by admin-client"
 _OLD_STATUS = {0: 0, 1: 1, IN_SERVICE: 5, 5: 15, 6: 10, 7: 7, 8: 6, 30: 30}
-"""ServiceStatus, which is deprecated, by ViewInstanceStatusCode."""
+"""The deprecated ServiceStatus by ViewInstanceStatusCode."""
 _PAID = {"v2": 0, "v3": 3, "confluent": 4}
 _MOST_PARTITIONS = 360
 
 
-def answered(**fields: object) -> dict[str, object]:
-    """An answer in the product's envelope."""
+def success(**fields: object) -> dict[str, object]:
+    """Return a successful answer in the product's envelope."""
     return {"Code": 200, "Success": True, "Message": "operation success.", **fields}
 
 
-def find(call: Call, *, working: bool = True) -> KafkaInstance:
-    """The instance that a call is about.
+def existing_instance(call: Call, *, working: bool = True) -> KafkaInstance:
+    """Return the instance that a call names.
 
-    ApiError AUTH_RESOURCE_OWNER_ERROR if the account has none of that id in that region, BIZ_INSTANCE_STATUS_ERROR if
-    it has to be `working` and isn't in service.
+    ApiError AUTH_RESOURCE_OWNER_ERROR if the account has no such instance in the region; BIZ_INSTANCE_STATUS_ERROR if
+    `working` is required and the instance isn't in service.
     """
     name, region = call.required("InstanceId"), call.text("RegionId", call.rules.region)
     instance = call.state.part(Kafka).instances.get(name)
@@ -46,54 +46,54 @@ def find(call: Call, *, working: bool = True) -> KafkaInstance:
     return instance
 
 
-def topics_of(call: Call, instance: KafkaInstance) -> dict[str, Topic]:
-    """All topics of an instance by name: those that were asked for, and those that clients made in the broker.
+def instance_topics(call: Call, instance: KafkaInstance) -> dict[str, Topic]:
+    """Return an instance's topics by name: those from CreateTopic, and those that clients created in the broker.
 
-    What the broker has is what counts: clients may delete and widen topics there as well.
+    The broker's list decides, because clients may also delete and widen topics in the broker.
     """
     broker = call.surroundings.broker
     if broker is None:
         return dict(instance.topics)
-    found = cluster.sizes(broker)
+    sizes = cluster.sizes(broker)
     known = {name for other in call.state.part(Kafka).instances.values() for name in other.topics}
-    unasked = [name for name in found if name not in known]
-    compacted = cluster.compacted(broker, unasked)
+    unknown = [name for name in sizes if name not in known]
+    compacted = cluster.compacted(broker, unknown)
     automatic = {
-        # Compacted topics are those on local storage.
+        # Only topics on local storage are compacted.
         name: Topic(
             name,
             AUTOMATIC_REMARK,
-            found[name],
+            sizes[name],
             instance.created,
             local=name in compacted,
             compact=name in compacted,
             automatic=True,
         )
-        for name in unasked
+        for name in unknown
     }
-    asked = {name: topic for name, topic in instance.topics.items() if name in found}
-    for name, topic in asked.items():
-        topic.partitions = found[name]
-    return {**asked, **automatic}
+    created = {name: topic for name, topic in instance.topics.items() if name in sizes}
+    for name, topic in created.items():
+        topic.partitions = sizes[name]
+    return {**created, **automatic}
 
 
 def list_instances(call: Call) -> dict[str, object]:
     """GetInstanceList."""
-    region, wanted, series = call.required("RegionId"), call.items("InstanceId"), call.text("Series")
-    found = [
+    region, ids, series = call.required("RegionId"), call.items("InstanceId"), call.text("Series")
+    listed = [
         _shown(call, instance)
         for name, instance in call.state.part(Kafka).instances.items()
-        if instance.region == region and (not wanted or name in wanted) and series in {"", instance.series}
+        if instance.region == region and (not ids or name in ids) and series in {"", instance.series}
     ]
-    return answered(InstanceList={"InstanceVO": found})
+    return success(InstanceList={"InstanceVO": listed})
 
 
 def show_quota(call: Call) -> dict[str, object]:
     """GetQuotaTip."""
-    instance = find(call, working=False)
-    topics = topics_of(call, instance)
+    instance = existing_instance(call, working=False)
+    topics = instance_topics(call, instance)
     used, partitions = len(topics), sum(topic.partitions for topic in topics.values())
-    return answered(
+    return success(
         QuotaData={
             "TopicQuota": instance.topic_limit,
             "TopicUsed": used,
@@ -111,9 +111,9 @@ def show_quota(call: Call) -> dict[str, object]:
 
 
 def set_automatic_topics(call: Call) -> dict[str, object]:
-    """EnableAutoTopicCreation. It is kept and shown; whether the broker makes topics is the broker's."""
+    """EnableAutoTopicCreation: only store the setting; the broker's configuration decides about automatic topics."""
     call.required("RegionId")
-    instance, operation = find(call), call.required("Operate")
+    instance, operation = existing_instance(call), call.required("Operate")
     if operation not in {"enable", "disable", "updatePartition"}:
         raise wrong("Operate", "enable, disable or updatePartition", operation)
     if operation == "updatePartition" or call.flag("UpdatePartition"):
@@ -121,11 +121,11 @@ def set_automatic_topics(call: Call) -> dict[str, object]:
         instance.auto_topic_partitions = number(call, "PartitionNum", default, 1, _MOST_PARTITIONS)
     if operation != "updatePartition":
         instance.auto_topics = operation == "enable"
-    return answered()
+    return success()
 
 
 def _shown(call: Call, instance: KafkaInstance) -> dict[str, object]:
-    topics = topics_of(call, instance)
+    topics = instance_topics(call, instance)
     return {
         "InstanceId": instance.id,
         "Name": instance.name,
@@ -160,12 +160,12 @@ def _shown(call: Call, instance: KafkaInstance) -> dict[str, object]:
 
 
 def _endpoints(broker: Broker | None, instance: KafkaInstance) -> dict[str, str]:
-    """The broker's, without TLS or SASL, for those are all that it has; none of an instance that isn't in service."""
+    """Return the broker's endpoints, which have neither TLS nor SASL; none if the instance isn't in service."""
     if broker is None or instance.status != IN_SERVICE:
         return {}
     return {"EndPoint": broker.bootstrap_servers, "DomainEndpoint": broker.bootstrap_servers}
 
 
 def milliseconds(seconds: float) -> int:
-    """A time in an answer."""
+    """Return a time as answers show it."""
     return int(seconds * 1000)

@@ -1,4 +1,4 @@
-"""AliKafka 2019-09-16: which action needs which permission on what."""
+"""AliKafka 2019-09-16: the actions, with the permission and the resource that each needs."""
 
 from __future__ import annotations
 

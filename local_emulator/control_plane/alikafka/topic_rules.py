@@ -1,4 +1,4 @@
-"""Every rule that a new topic has to keep, by the SDK's comments, the help pages and the connector document."""
+"""The rules for new topics and groups, from the SDK's comments, the help pages and the connector document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SETTINGS: dict[str, tuple[int, int] | tuple[str, ...]] = {
 
 
 def read(call: Call, instance: KafkaInstance) -> Topic:
-    """The topic that a CreateTopic asks for; ApiError BIZ_FIELD_CHECK_INVALID names the rule that it breaks."""
+    """Return the topic that a CreateTopic call describes; ApiError BIZ_FIELD_CHECK_INVALID names a broken rule."""
     for name in ("RegionId", "Topic", "Remark"):
         call.required(name)
     local, compact = _storage(call, instance)
@@ -50,7 +50,7 @@ def read(call: Call, instance: KafkaInstance) -> Topic:
 
 
 def entity_name(call: Call, parameter: str, instance: KafkaInstance) -> str:
-    """The name of a topic or a group."""
+    """Return the name of a topic or a group; ApiError if the name breaks the instance's rule."""
     pattern = _NAME_SERVERLESS if instance.serverless else _NAME_RESERVED
     lengths = "1 to 249" if instance.serverless else "3 to 64"
     name = call.required(parameter)
@@ -60,7 +60,7 @@ def entity_name(call: Call, parameter: str, instance: KafkaInstance) -> str:
 
 
 def remark(call: Call) -> str:
-    """What is said about a topic or a group."""
+    """Return the remark about a topic or a group."""
     text = call.text("Remark")
     if text and not REMARK.fullmatch(text):
         raise wrong("Remark", "3 to 64 of letters, digits, '-' and '_'", text)
@@ -68,18 +68,18 @@ def remark(call: Call) -> str:
 
 
 def tags(call: Call) -> dict[str, str]:
-    """Tag.N.Key and Tag.N.Value, for N from 1 to 20."""
+    """Return the tags from Tag.N.Key and Tag.N.Value, for N from 1 to 20."""
     numbers = range(1, _TAGS + 1)
-    return {key: call.text(f"Tag.{at}.Value") for at in numbers if (key := call.text(f"Tag.{at}.Key"))}
+    return {key: call.text(f"Tag.{index}.Value") for index in numbers if (key := call.text(f"Tag.{index}.Key"))}
 
 
 def wrong(parameter: str, expected: str, found: object) -> ApiError:
-    """A parameter that breaks a rule."""
+    """Return the error for a parameter that breaks a rule."""
     return ApiError(400, "BIZ_FIELD_CHECK_INVALID", f"{parameter}: expected {expected}, found {found!r}.")
 
 
 def number(call: Call, parameter: str, default: str, low: int, high: int) -> int:
-    """A number, which most of them are sent as text."""
+    """Return a number from ``low`` to ``high`` that is sent as text; ApiError for anything else."""
     text = call.text(parameter, default)
     if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
         raise wrong(parameter, f"a number from {low} to {high}", text)
@@ -87,7 +87,10 @@ def number(call: Call, parameter: str, default: str, low: int, high: int) -> int
 
 
 def _storage(call: Call, instance: KafkaInstance) -> tuple[bool, bool]:
-    """Whether the topic is on local storage, and compacted; other series have cloud storage whatever is asked."""
+    """Return whether the topic is on local storage, and whether it is compacted.
+
+    Instances without local storage ignore both parameters.
+    """
     local, compact = call.flag("LocalTopic"), call.flag("CompactTopic")
     if compact and not local:
         raise wrong("CompactTopic", "LocalTopic to be true as well, for only local storage is compacted", "false")
@@ -119,14 +122,14 @@ def _replicas(call: Call) -> int:
 def _config(call: Call) -> dict[str, str]:
     text = call.text("Config", "{}")
     try:
-        found = json.loads(text)
+        settings = json.loads(text)
     except ValueError:
         raise wrong("Config", "a JSON object", text) from None
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise wrong("Config", "a JSON object", text)
-    for key, value in found.items():
+    for key, value in settings.items():
         _check_setting(key, str(value))
-    return {key: str(value) for key, value in found.items()}
+    return {key: str(value) for key, value in settings.items()}
 
 
 def _check_setting(key: str, value: str) -> None:

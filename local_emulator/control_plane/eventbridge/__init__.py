@@ -1,1 +1,1 @@
-"""EventBridge 2020-04-01: event streams from Kafka to functions, which really run."""
+"""EventBridge 2020-04-01: event streams from Kafka to functions; the streams run in this process."""

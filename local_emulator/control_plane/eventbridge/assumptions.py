@@ -1,4 +1,4 @@
-"""Where EventBridge's behaviour isn't known: what this one does."""
+"""The emulator's choices for behaviour of EventBridge that isn't known."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EventBridgeAssumptions:
-    """Answers that no source settles.
+    """Behaviour that no source documents.
 
     Fields:
-        failures_as_200: whether a call that fails is answered with HTTP status 200 and Success false, not with 4xx.
-        stream_exists: the code of a second create.
-        starting_polls: how often GetEventStreaming finds a started stream STARTING at least.
+        failures_as_200: whether a failed call is answered with HTTP status 200 and Success false, instead of 4xx.
+        stream_exists: the error code of a second create.
+        starting_polls: the least number of GetEventStreaming calls that show a started stream as STARTING.
     """
 
     failures_as_200: bool = True

@@ -1,4 +1,4 @@
-"""What a stream's Source, Sink and RunOptions say; every fault is found at once.
+"""Read a stream's Source, Sink and RunOptions, and report all their faults at once.
 
 Keys and ranges: the SDK's models (alibabacloud_eventbridge20200401 8.7.0) and Serverless Devs' pages on event streams.
 """
@@ -43,7 +43,7 @@ _MOST_INVOCATIONS = 300
 
 
 def read(stream: Stream) -> tuple[StreamConfig, str]:
-    """The stream's settings, and the name of its function; StreamConfigError lists every fault."""
+    """Return the stream's settings, and the name of its function; StreamConfigError lists every fault."""
     faults: list[str] = []
     kafka, sink = _source(stream, faults), _sink(stream, faults)
     run = Section("RunOptions", stream.run_options, faults)
@@ -90,7 +90,7 @@ def _sink(stream: Stream, faults: list[str]) -> Section:
 
 
 def _constant(sink: Section, key: str, default: str | None = None) -> str:
-    """The Value of a parameter that comes as Form, Value and Template; the form CONSTANT is the usual one."""
+    """Return the Value of a parameter that consists of Form, Value and Template; the Form must be CONSTANT."""
     if default is not None and not sink.has(key):
         return default
     triple = sink.section(key)
@@ -100,7 +100,7 @@ def _constant(sink: Section, key: str, default: str | None = None) -> str:
 
 
 def _concurrency(sink: Section) -> int:
-    """A number that comes as text."""
+    """Return the number of concurrent invocations, which the API has as text."""
     text = _constant(sink, "Concurrency", "1")
     if text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_INVOCATIONS:
         return int(text)
@@ -117,7 +117,7 @@ def _dead_letter_arn(run: Section) -> str | None:
 
 
 def _optional(parent: Section, key: str) -> Section:
-    """A mapping that may be absent; the SDK sends an empty one then."""
+    """Return a section of the parent; an empty section if it is absent."""
     if parent.has(key):
         return parent.section(key)
     return Section(f"{parent.path}.{key}", {}, parent.faults)

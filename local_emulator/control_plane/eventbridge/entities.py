@@ -1,4 +1,4 @@
-"""What EventBridge keeps of an account's event streams."""
+"""EventBridge's part of an account's state: the event streams."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Stream(msgspec.Struct):
     """An event stream.
 
     Fields:
-        source, sink, run_options: as EventBridge's API has them.
-        schema: CloudEvents, or RawData, which only a trigger can ask for.
-        wanted: what it was last told to be; READY: it was never started.
-        polls: how often it is yet to be found STARTING.
-        obstacle: why the last start failed at once.
+        source, sink, run_options: Source, Sink and RunOptions of EventBridge's API.
+        schema: CloudEvents, or RawData, which only a trigger can set.
+        wanted: the last requested state; READY: the stream was never started.
+        polls: how many more polls show the stream as STARTING.
+        obstacle: why the last start failed at once; empty if it didn't.
     """
 
     name: str
@@ -32,6 +32,6 @@ class Stream(msgspec.Struct):
 
 
 class EventStreams(msgspec.Struct):
-    """All of them, by name."""
+    """The event streams, by name."""
 
     streams: dict[str, Stream] = {}

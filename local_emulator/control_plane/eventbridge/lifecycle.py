@@ -1,4 +1,4 @@
-"""A stream's life: started, paused, removed, and looked at; EventBridge's own and those that triggers make."""
+"""Start, pause, resume and remove streams, and report their states: EventBridge's own streams and triggers' streams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.alikafka import groups
 from local_emulator.control_plane.alikafka.entities import IN_SERVICE, Kafka
-from local_emulator.control_plane.alikafka.instances import topics_of
+from local_emulator.control_plane.alikafka.instances import instance_topics
 from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.ram.entities import Ram
@@ -22,76 +22,76 @@ if TYPE_CHECKING:
     from local_emulator.eventbridge.config import StreamConfig
     from local_emulator.eventbridge.window import Batch
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ROLES = (
     "source-kafka.eventbridge.aliyuncs.com",
     "connect-vpc.eventbridge.aliyuncs.com",
     "sendevent-fc.eventbridge.aliyuncs.com",
 )
-"""The services whose linked roles a stream from Kafka to a function needs (control plane facts, section b)."""
+"""The services whose service-linked roles a stream from Kafka to a function needs (control plane facts, section b)."""
 
 
 def start(call: Call, stream: Stream) -> None:
-    """Start it, or again; STARTING_FAILED if what it needs isn't there."""
+    """Start a stream, or start it again; it becomes STARTING_FAILED if something that it needs is missing."""
     config, function = definition.read(stream)
     stream.wanted, stream.polls = "RUNNING", call.rules.event_bridge.starting_polls
     stream.obstacle = _obstacle(call, config, function)
     surroundings = call.surroundings
     if stream.obstacle:
         surroundings.streams.remove(stream.name)
-        _LOG.warning("the event stream %s can't start: %s", stream.name, stream.obstacle)
+        _log.warning("the event stream %s can't start: %s", stream.name, stream.obstacle)
     elif surroundings.broker and surroundings.functions.invoke:
-        make = partial(
+        create = partial(
             EventStream,
             config,
             surroundings.functions.invoke(surroundings.functions.deployed[function]),
             surroundings.broker.bootstrap_servers,
             account_id=call.account,
-            dead_letter=partial(_lose, config.dead_letter_arn) if config.dead_letter_arn else None,
+            dead_letter=partial(_log_dead_letter, config.dead_letter_arn) if config.dead_letter_arn else None,
         )
-        surroundings.streams.start(stream.name, make)
+        surroundings.streams.start(stream.name, create)
 
 
 def pause(call: Call, stream: Stream) -> None:
-    """Let it deliver nothing more; where it has come to stays with its group."""
+    """Stop a stream's deliveries; its group keeps the committed offsets."""
     stream.wanted, stream.polls, stream.obstacle = "PAUSED", 0, ""
     call.surroundings.streams.pause(stream.name)
 
 
 def remove(call: Call, name: str) -> None:
-    """Forget a stream, if it is there."""
+    """Stop and delete a stream, if it exists."""
     if call.state.part(EventStreams).streams.pop(name, None):
         call.surroundings.streams.remove(name)
 
 
 def resume(call: Call) -> None:
-    """Start what ran when the state was kept, after everything that it needs stands again."""
+    """Start the streams that ran when the state was saved; call this after the deployment of their functions."""
     for stream in call.state.part(EventStreams).streams.values():
         if stream.wanted == "RUNNING" and call.surroundings.streams.state(stream.name) is None:
             start(call, stream)
 
 
 def status(call: Call, stream: Stream) -> str:
-    """READY, STARTING, RUNNING, PAUSED, STARTING_FAILED or RUNNING_FAILED; a look may bring it forward."""
+    """Return READY, STARTING, RUNNING, PAUSED, STARTING_FAILED or RUNNING_FAILED; each call counts as a poll."""
     if stream.polls:
         stream.polls -= 1
         return StreamStatus.STARTING.value
     if stream.obstacle:
         return StreamStatus.STARTING_FAILED.value
-    found = call.surroundings.streams.state(stream.name)
-    if found is None or (stream.wanted == "PAUSED" and found not in {StreamStatus.STARTING, StreamStatus.RUNNING}):
+    state = call.surroundings.streams.state(stream.name)
+    if state is None or (stream.wanted == "PAUSED" and state not in {StreamStatus.STARTING, StreamStatus.RUNNING}):
         return stream.wanted
-    return found.value
+    return state.value
 
 
 def arn(call: Call, name: str) -> str:
-    """A stream's resource name."""
+    """Return a stream's ARN."""
     return f"acs:eventbridge:{call.rules.region}:{call.account}:eventstreaming/{name}"
 
 
 def _obstacle(call: Call, config: StreamConfig, function: str) -> str:
-    """What keeps a stream from starting; empty: nothing."""
+    """Return why a stream can't start; empty if it can."""
     roles = call.state.part(Ram).roles
     for service in ROLES:
         role = f"{PREFIX}{SERVICES[service]}"
@@ -108,13 +108,13 @@ def _obstacle(call: Call, config: StreamConfig, function: str) -> str:
 def _instance_obstacle(call: Call, config: StreamConfig, instance: KafkaInstance) -> str:
     if instance.status != IN_SERVICE:
         return f"the Kafka instance {instance.id} is not in service"
-    if config.topic not in topics_of(call, instance):
+    if config.topic not in instance_topics(call, instance):
         return f"the Kafka instance {instance.id} has no topic {config.topic}"
     if not groups.join(instance, config.group, call.now):
         return f"the Kafka instance {instance.id} has no group {config.group}, and makes none by itself"
     return ""
 
 
-def _lose(queue: str, batch: Batch, reason: str) -> None:
-    """Queues aren't emulated: what would go there is only told."""
-    _LOG.error("%s would go to %s, which isn't emulated: %s", batch, queue, reason)
+def _log_dead_letter(queue: str, batch: Batch, reason: str) -> None:
+    """Log a dead-letter batch, because queues aren't emulated."""
+    _log.error("%s would go to the dead-letter queue %s, which isn't emulated: %s", batch, queue, reason)

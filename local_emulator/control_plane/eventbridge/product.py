@@ -1,4 +1,4 @@
-"""EventBridge 2020-04-01: which action needs which permission on what, and how its answers look."""
+"""EventBridge 2020-04-01: the actions, with the permission and the resource that each needs, and the answers' form."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _EVENTBRIDGE = ".eventbridge.aliyuncs.com"
 
 
 def check_role(call: Call) -> dict[str, object]:
-    """CheckServiceLinkedRoleForProduct: whether a role of that name is there."""
+    """CheckServiceLinkedRoleForProduct: whether a role of that name exists."""
     name = call.required("ProductName")
     return {"Data": {"CheckPass": call.state.part(Ram).role(name) is not None, "StsRoleName": name}}
 
 
 def create_role(call: Call) -> dict[str, object]:
-    """CreateServiceLinkedRoleForProduct: one of EventBridge's own."""
+    """CreateServiceLinkedRoleForProduct: only for EventBridge's own roles."""
     name = call.required("ProductName")
     for service, suffix in service_linked.SERVICES.items():
         if service.endswith(_EVENTBRIDGE) and f"{service_linked.PREFIX}{suffix}" == name:
@@ -43,7 +43,7 @@ def create_role(call: Call) -> dict[str, object]:
 
 
 def answer(handler: Handler, call: Call) -> dict[str, object]:
-    """The handler's answer in the product's envelope, a failure too where the rules say so."""
+    """Return the handler's answer in the product's envelope; also a failure, if `failures_as_200` is set."""
     try:
         return {"Code": "Success", "Success": True, "Message": "success", **handler(call)}
     except ApiError as error:
@@ -68,7 +68,7 @@ PRODUCT = Product(
             "DeleteEventStreaming": _action(streams.delete, "DeleteEventStreaming"),
             "GetEventStreaming": _action(streams.show, "GetEventStreaming"),
             "ListEventStreamings": _action(streams.list_streams, "ListEventStreaming", _STREAMS),
-            # Documented as needing no permission of their own.
+            # Documented as needing no permission.
             "CheckServiceLinkedRoleForProduct": _action(check_role),
             "CreateServiceLinkedRoleForProduct": _action(create_role),
         }

@@ -1,4 +1,4 @@
-"""The streams that really run: each moves between its states on a thread of its own, so that no caller waits for it."""
+"""The running streams: each changes its state on a thread of its own, so that no caller waits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from local_emulator.eventbridge.stream import EventStream
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Runner:
-    """One stream; what it is told to do happens in that order."""
+    """Starts, pauses and stops one stream, in the order of the calls."""
 
     def __init__(self, name: str) -> None:
         self.stream: EventStream | None = None
@@ -27,39 +27,39 @@ class _Runner:
         self._starts = 0
         self._lock = threading.Lock()
 
-    def start(self, make: Callable[[], EventStream]) -> None:
-        """Start again, from what the group has committed."""
+    def start(self, create: Callable[[], EventStream]) -> None:
+        """Start the stream, or start it again, from the group's committed offsets."""
         with self._lock:
             self._starts += 1
-        self._steps.submit(self._start, make)
+        self._steps.submit(self._start, create)
 
     def pause(self) -> None:
-        """Deliver nothing more; what is under way may finish."""
+        """Start no more deliveries; running deliveries may finish."""
         self._steps.submit(self._pause)
 
     def close(self) -> None:
-        """Stop for good, and wait for it."""
+        """Stop the stream for good, and wait until it has stopped."""
         self._steps.submit(self._stop)
         self._steps.shutdown()
 
     @property
     def state(self) -> StreamStatus:
-        """Where the stream is; STARTING from the moment that it's told to."""
+        """The stream's state; STARTING as soon as a start is requested."""
         with self._lock:
             if self._starts:
                 return StreamStatus.STARTING
             return self.stream.progress().state if self.stream else StreamStatus.STARTING_FAILED
 
-    def _start(self, make: Callable[[], EventStream]) -> None:
+    def _start(self, create: Callable[[], EventStream]) -> None:
         self._stop()
         stream = None
         try:
-            stream = make()
+            stream = create()
             stream.start()
-        except StreamError as error:  # the stream's state says so too
-            _LOG.warning("%s", error)
-        except Exception:  # noqa: BLE001 - whatever it is, nobody else is there to tell
-            _LOG.exception("an event stream could not be started")
+        except StreamError as error:  # the stream's state shows the failure, too
+            _log.warning("%s", error)
+        except Exception:  # noqa: BLE001 - this thread has no caller to report the error to
+            _log.exception("an event stream could not be started")
         with self._lock:
             self.stream = stream
             self._starts -= 1
@@ -74,45 +74,45 @@ class _Runner:
 
 
 class RunningStreams:
-    """All of them, by name."""
+    """The running streams, by name."""
 
     def __init__(self) -> None:
         self._runners: dict[str, _Runner] = {}
         self._lock = threading.Lock()
 
-    def start(self, name: str, make: Callable[[], EventStream]) -> None:
-        """Start a stream that `make` makes, in place of one that has run under that name."""
+    def start(self, name: str, create: Callable[[], EventStream]) -> None:
+        """Start the stream that `create` returns, in place of the earlier stream of that name."""
         with self._lock:
-            self._runners.setdefault(name, _Runner(name)).start(make)
+            self._runners.setdefault(name, _Runner(name)).start(create)
 
     def pause(self, name: str) -> None:
-        """Pause one, if it is there."""
+        """Pause a stream, if it exists."""
         with self._lock:
             runner = self._runners.get(name)
         if runner:
             runner.pause()
 
     def remove(self, name: str) -> None:
-        """Stop and forget one; it ends by itself."""
+        """Stop and remove a stream, without waiting for its end."""
         with self._lock:
             runner = self._runners.pop(name, None)
         if runner:
             threading.Thread(target=runner.close, name=f"end-of-{name}").start()
 
     def state(self, name: str) -> StreamStatus | None:
-        """Where a stream is; None if it was never started here."""
+        """Return a stream's state; None if the stream was never started."""
         with self._lock:
             runner = self._runners.get(name)
         return runner.state if runner else None
 
     def stream(self, name: str) -> EventStream | None:
-        """The stream itself, once it has been started."""
+        """Return the stream; None before it has started."""
         with self._lock:
             runner = self._runners.get(name)
         return runner.stream if runner else None
 
     def close(self) -> None:
-        """Stop all and wait for them; streams can be started again afterwards."""
+        """Stop all streams, and wait until they have stopped; streams can be started again afterwards."""
         with self._lock:
             runners, self._runners = list(self._runners.values()), {}
         for runner in runners:

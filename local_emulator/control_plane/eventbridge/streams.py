@@ -20,7 +20,7 @@ _LONGEST_PAGE = 100
 
 
 def create(call: Call) -> dict[str, object]:
-    """CreateEventStreaming: it stands READY until it is started. Tags are ignored, as they're said to be."""
+    """CreateEventStreaming: the stream is READY until it is started. Tags are ignored, as documented."""
     streams = call.state.part(EventStreams).streams
     stream = _read(call)
     if stream.name in streams:
@@ -30,7 +30,7 @@ def create(call: Call) -> dict[str, object]:
 
 
 def update(call: Call) -> dict[str, object]:
-    """UpdateEventStreaming: all of it again; a stream that runs is started again with it."""
+    """UpdateEventStreaming: replace the whole definition; a running stream is started again."""
     before, stream = existing(call), _read(call)
     stream.created, stream.wanted = before.created, before.wanted
     call.state.part(EventStreams).streams[stream.name] = stream
@@ -40,7 +40,7 @@ def update(call: Call) -> dict[str, object]:
 
 
 def start(call: Call) -> dict[str, object]:
-    """StartEventStreaming; of one that runs already, nothing happens."""
+    """StartEventStreaming; a running stream isn't changed."""
     stream = existing(call)
     running = call.surroundings.streams.state(stream.name)
     if stream.wanted != "RUNNING" or stream.obstacle or (running and running.value not in {"STARTING", "RUNNING"}):
@@ -55,7 +55,7 @@ def pause(call: Call) -> dict[str, object]:
 
 
 def delete(call: Call) -> dict[str, object]:
-    """DeleteEventStreaming; a stream that runs is stopped."""
+    """DeleteEventStreaming; a running stream is stopped."""
     lifecycle.remove(call, existing(call).name)
     return {}
 
@@ -66,23 +66,23 @@ def show(call: Call) -> dict[str, object]:
 
 
 def list_streams(call: Call) -> dict[str, object]:
-    """ListEventStreamings, a page at a time: NextToken is the name of the last stream seen."""
+    """ListEventStreamings, a page at a time; NextToken is the name of the last stream on the page before."""
     limit, prefix, after = (
         call.number("Limit", _LONGEST_PAGE, 1, _LONGEST_PAGE),
         call.text("NamePrefix"),
         call.text("NextToken"),
     )
-    found = [
+    matching = [
         stream for name, stream in sorted(call.state.part(EventStreams).streams.items()) if name.startswith(prefix)
     ]
-    rest = [stream for stream in found if stream.name > after]
+    rest = [stream for stream in matching if stream.name > after]
     page = rest[:limit]
     more = {"NextToken": page[-1].name} if len(rest) > limit else {}
-    return {"Data": {"EventStreamings": [_shown(call, stream) for stream in page], "Total": len(found), **more}}
+    return {"Data": {"EventStreamings": [_shown(call, stream) for stream in page], "Total": len(matching), **more}}
 
 
 def existing(call: Call) -> Stream:
-    """The stream that a call names; ApiError EventStreamingNotExisted."""
+    """Return the stream that a call names; ApiError EventStreamingNotExisted."""
     name = call.required("EventStreamingName")
     stream = call.state.part(EventStreams).streams.get(name)
     if stream is None:
@@ -116,16 +116,16 @@ def _read(call: Call) -> Stream:
 def _json(call: Call, name: str, *, required: bool = False) -> dict[str, Any]:
     text = call.required(name) if required else call.text(name, "{}")
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise _invalid(f"{name}: expected a JSON object: {error}") from None
-    if not isinstance(found, dict):
-        raise _invalid(f"{name}: expected a JSON object, found {type(found).__name__}")
-    return found
+    if not isinstance(document, dict):
+        raise _invalid(f"{name}: expected a JSON object, found {type(document).__name__}")
+    return document
 
 
 def _invalid(message: str) -> ApiError:
-    """The service's code for it isn't known."""
+    """Return the error for an invalid argument; the service's own code isn't known."""
     return ApiError(400, "InvalidArgument", message)
 
 

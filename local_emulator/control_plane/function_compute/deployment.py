@@ -1,4 +1,4 @@
-"""What `s deploy` does to the local account: a template's functions and triggers, as its component fc3 makes them."""
+"""Deploy a template's functions and triggers to the local account, like the component fc3 of Serverless Devs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SEND = "sendevent-fc.eventbridge.aliyuncs.com"
 
 
 def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Function], Invoke]) -> None:
-    """Let the control plane know a template's functions and make their eventbridge triggers, with their streams.
+    """Add a template's functions to the control plane, and create their eventbridge triggers with their streams.
 
-    `invoke` makes what delivers to a function. A trigger that is there keeps its triggerEnable, and so stays paused;
-    streams that ran when the state was kept run again. ApiError if a trigger is wrong.
+    `invoke` returns the callable that invokes a function. An existing trigger keeps its triggerEnable: a paused stream
+    stays paused. Streams that ran when the state was saved run again. ApiError if a trigger is invalid.
     """
     functions = server.plane.settings.surroundings.functions
     functions.deployed = {function.name: function for function in template.functions.values()}
@@ -45,29 +45,29 @@ def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Fun
 
 
 def stream_name(server: ControlPlaneServer, function: str, trigger: str) -> str:
-    """The name of the stream that a trigger made; KeyError."""
+    """Return the name of a trigger's stream; KeyError if there is no such trigger."""
     with server.state.lock:
         return server.state.part(Triggers).functions[function][trigger].stream
 
 
 def is_paused(server: ControlPlaneServer, function: str, trigger: str) -> bool:
-    """Whether a trigger is switched off; KeyError."""
+    """Return whether a trigger is disabled; KeyError if there is no such trigger."""
     with server.state.lock:
         config = json.loads(server.state.part(Triggers).functions[function][trigger].config)
     return not config.get(_ENABLE, True)
 
 
 def _make_roles(call: Call) -> None:
-    """As fc3 does: of the source's two roles it makes none if the first one is there (control plane facts, b)."""
+    """Create missing roles like fc3: if the source's first role exists, fc3 creates neither (facts, section b)."""
     roles = {role.service for role in call.state.part(Ram).roles.values()}
     _make_missing(call, [_SEND], roles)
     if _SOURCES[0] not in roles:
         _make_missing(call, _SOURCES, roles)
 
 
-def _make_missing(call: Call, services: Iterable[str], there: set[str]) -> None:
+def _make_missing(call: Call, services: Iterable[str], existing: set[str]) -> None:
     for service in services:
-        if service not in there:
+        if service not in existing:
             service_linked.make(call, service)
 
 
@@ -78,10 +78,10 @@ def _make_trigger(server: ControlPlaneServer, function: str, name: str, config: 
         body = {"triggerName": name, "triggerType": triggers.KIND, "triggerConfig": json.dumps(config)}
         triggers.create(_as_owner(server, path, body))
         return
-    kept = json.loads(before.config)
-    wanted = {**config, _ENABLE: kept.get(_ENABLE, True)}
-    if wanted != kept:
-        triggers.update(_as_owner(server, path, {"triggerConfig": json.dumps(wanted)}))
+    old_config = json.loads(before.config)
+    new_config = {**config, _ENABLE: old_config.get(_ENABLE, True)}
+    if new_config != old_config:
+        triggers.update(_as_owner(server, path, {"triggerConfig": json.dumps(new_config)}))
 
 
 def _as_owner(server: ControlPlaneServer, path: dict[str, str], body: dict[str, Any] | None = None) -> Call:

@@ -1,4 +1,4 @@
-"""What is deployed: the functions of a template, and the triggers that the account keeps."""
+"""The deployed functions, and the triggers in the account's state."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function
 
 Invoke = Callable[[bytes], object]
-"""Delivers a body; raises InvocationError."""
+"""Invokes a function with a body; raises InvocationError."""
 
 
 @dataclass(slots=True)
 class Functions:
-    """The functions that are there, by name, and how one is invoked; both come once they are deployed."""
+    """The deployed functions by name, and the factory of their `Invoke` callables; empty before the deployment."""
 
     deployed: Mapping[str, Function] = field(default_factory=dict)
     invoke: Callable[[Function], Invoke] | None = None
 
 
 class DeployedTrigger(msgspec.Struct):
-    """A trigger of type eventbridge; `config` is its triggerConfig, a JSON text, `stream` the name of what it made."""
+    """A trigger of type eventbridge: `config` is its triggerConfig, a JSON text, `stream` the name of its stream."""
 
     id: str
     name: str
@@ -39,6 +39,6 @@ class DeployedTrigger(msgspec.Struct):
 
 
 class Triggers(msgspec.Struct):
-    """All triggers, by their functions' names and their own."""
+    """The triggers, by their functions' names and their own."""
 
     functions: dict[str, dict[str, DeployedTrigger]] = {}

@@ -1,4 +1,4 @@
-"""Function Compute's actions that show what is deployed: functions, and the layers that they stand on."""
+"""Function Compute's actions that show the deployed functions and their layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LAYER = re.compile(r"(?P<prefix>acs:fc:.*:layers/)(?P<name>[^/]+)/versions/(?P<version>\d+)")
 _AS_WRITTEN = ("cpu", "diskSize", "instanceConcurrency", "internetAccess", "description", "vpcConfig")
-"""Of a template's function, what is shown as it stands there."""
+"""The properties of a template's function that answers show unchanged."""
 _LONGEST_PAGE = 100
 
 
@@ -33,9 +33,9 @@ def list_functions(call: Call) -> dict[str, object]:
 
 
 def list_layer_versions(call: Call) -> dict[str, object]:
-    """ListLayerVersions: those that deployed functions use, latest first."""
-    found = _layers(call, call.required("layer"))
-    return {"layers": [_shown_layer(arn) for _, arn in sorted(found.items(), reverse=True)]}
+    """ListLayerVersions: the versions that deployed functions use, latest first."""
+    versions = _layers(call, call.required("layer"))
+    return {"layers": [_shown_layer(arn) for _, arn in sorted(versions.items(), reverse=True)]}
 
 
 def show_layer(call: Call) -> dict[str, object]:
@@ -48,7 +48,7 @@ def show_layer(call: Call) -> dict[str, object]:
 
 
 def existing(call: Call) -> Function:
-    """The function that a call's path names; ApiError FunctionNotFound."""
+    """Return the function that a call's path names; ApiError FunctionNotFound."""
     name = call.required("function")
     function = call.surroundings.functions.deployed.get(name)
     if function is None:
@@ -59,7 +59,7 @@ def existing(call: Call) -> Function:
 
 
 def page(call: Call, names: Sequence[str]) -> tuple[Sequence[str], dict[str, object]]:
-    """The names of one page, and the token of the next one if there is one; it is the last name seen."""
+    """Return the names of one page, and the token of the next page, if any; the token is the page's last name."""
     limit, after, prefix = (
         call.number("limit", _LONGEST_PAGE, 1, _LONGEST_PAGE),
         call.text("nextToken"),
@@ -70,12 +70,12 @@ def page(call: Call, names: Sequence[str]) -> tuple[Sequence[str], dict[str, obj
 
 
 def function_arn(call: Call, name: str) -> str:
-    """A function's resource name."""
+    """Return a function's ARN."""
     return f"acs:fc:{call.rules.region}:{call.account}:functions/{name}"
 
 
 def stamp(time: datetime) -> str:
-    """A time in an answer."""
+    """Return a time as answers show it."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -104,7 +104,7 @@ def _shown(call: Call, function: Function) -> dict[str, object]:
 
 
 def _layers(call: Call, layer: str) -> dict[int, str]:
-    """The versions of a layer, with their resource names; ApiError LayerNotFound."""
+    """Return the ARNs of a layer's versions, by version; ApiError LayerNotFound."""
     arns = {
         arn for function in call.surroundings.functions.deployed.values() for arn in function.props.get("layers", [])
     }
@@ -116,5 +116,5 @@ def _layers(call: Call, layer: str) -> dict[int, str]:
 
 def _shown_layer(arn: str) -> dict[str, object]:
     match = _LAYER.fullmatch(arn)
-    assert match  # noqa: S101 - `_layers` has read it already
+    assert match  # noqa: S101 - `_layers` returns only ARNs that match
     return {"layerName": match["name"], "version": int(match["version"]), "layerVersionArn": arn}

@@ -1,4 +1,4 @@
-"""Function Compute 2023-03-30: paths, and which action needs which permission on what."""
+"""Function Compute 2023-03-30: paths, and actions with the permission and the resource that each needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRODUCT = Product(
         {
             "ListFunctions": Action(functions.list_functions, "fc:ListFunctions", f"{_ALL}functions/*"),
             "GetFunction": Action(functions.show, "fc:GetFunction", _FUNCTION),
-            # Its permission is on a trigger whose name is in the body: the handler asks for it.
+            # The trigger's name is in the body: the handler checks the permission.
             "CreateTrigger": Action(triggers.create),
             "GetTrigger": Action(triggers.show, "fc:GetTrigger", _TRIGGER),
             "UpdateTrigger": Action(triggers.update, "fc:UpdateTrigger", _TRIGGER),

@@ -1,4 +1,4 @@
-"""Function Compute's actions on triggers: one of type eventbridge makes an event stream and switches it."""
+"""Function Compute's actions on triggers: a trigger of type eventbridge creates, starts and pauses an event stream."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def create(call: Call) -> dict[str, object]:
     trigger = DeployedTrigger(str(number), name, text, f"{function.name}-{name}-{number.hex[:8]}", call.now, call.now)
     _fill(trigger, body)
     own[name] = trigger
-    _switch(call, function.name, trigger)
+    _apply(call, function.name, trigger)
     return _shown(call, function.name, trigger)
 
 
 def update(call: Call) -> dict[str, object]:
-    """UpdateTrigger: what is given becomes new; triggerEnable starts the stream or lets it pause."""
+    """UpdateTrigger: change the given parameters; triggerEnable starts or pauses the stream."""
     body = call.json()
     function, trigger = _existing(call)
     text = _config(call, body) if "triggerConfig" in body else trigger.config
     _fill(trigger, body)
     trigger.config = text
     trigger.modified = call.now
-    _switch(call, function, trigger)
+    _apply(call, function, trigger)
     return _shown(call, function, trigger)
 
 
@@ -95,7 +95,7 @@ def _existing(call: Call) -> tuple[str, DeployedTrigger]:
 
 
 def _config(call: Call, body: Mapping[str, Any]) -> str:
-    """The triggerConfig, which has to be a JSON text and to be right as a whole."""
+    """Return the triggerConfig; ApiError if it isn't a JSON text or is invalid."""
     text = body.get("triggerConfig")
     if not isinstance(text, str):
         raise _invalid(f"triggerConfig: expected a JSON string, found {type(text).__name__}")
@@ -110,12 +110,12 @@ def _config(call: Call, body: Mapping[str, Any]) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise _invalid(f"triggerConfig: expected a JSON object: {error}") from None
-    if not isinstance(found, dict):
-        raise _invalid(f"triggerConfig: expected a JSON object, found {type(found).__name__}")
-    return found
+    if not isinstance(document, dict):
+        raise _invalid(f"triggerConfig: expected a JSON object, found {type(document).__name__}")
+    return document
 
 
 def _fill(trigger: DeployedTrigger, body: Mapping[str, Any]) -> None:
@@ -126,22 +126,22 @@ def _fill(trigger: DeployedTrigger, body: Mapping[str, Any]) -> None:
     trigger.invocation_role = body.get("invocationRole") or trigger.invocation_role
 
 
-def _switch(call: Call, function: str, trigger: DeployedTrigger) -> None:
-    """Make the trigger's stream what the trigger says, running or paused."""
+def _apply(call: Call, function: str, trigger: DeployedTrigger) -> None:
+    """Create or replace the trigger's stream, and start or pause it as triggerEnable says."""
     streams = call.state.part(EventStreams).streams
-    made = _stream(call, function, trigger)
-    before = streams.get(made.name)
+    stream = _stream(call, function, trigger)
+    before = streams.get(stream.name)
     if before:
-        made.created, made.wanted = before.created, before.wanted
-    streams[made.name] = made
+        stream.created, stream.wanted = before.created, before.wanted
+    streams[stream.name] = stream
     if StreamConfig.from_trigger(json.loads(trigger.config)).enabled:
-        lifecycle.start(call, made)
-    elif made.wanted == "RUNNING":
-        lifecycle.pause(call, made)
+        lifecycle.start(call, stream)
+    elif stream.wanted == "RUNNING":
+        lifecycle.pause(call, stream)
 
 
 def _stream(call: Call, function: str, trigger: DeployedTrigger) -> Stream:
-    """The stream in EventBridge's own words, which is how its API shows it."""
+    """Return the trigger's stream with EventBridge's names of the parameters, which its API shows."""
     config = json.loads(trigger.config)
     run, delivery = config["runOptions"], config["eventSinkConfig"]["deliveryOption"]
     renamed = {_RUN_OPTIONS[key]: value for key, value in run.items() if key in _RUN_OPTIONS}
@@ -185,10 +185,10 @@ def _shown(call: Call, function: str, trigger: DeployedTrigger) -> dict[str, obj
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
-    found = body.get(key)
-    if not isinstance(found, str) or not found:
-        raise _invalid(f"{key}: expected text that isn't empty, found {found!r}")
-    return found
+    value = body.get(key)
+    if not isinstance(value, str) or not value:
+        raise _invalid(f"{key}: expected text that isn't empty, found {value!r}")
+    return value
 
 
 def _invalid(message: str) -> ApiError:

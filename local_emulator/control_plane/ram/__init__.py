@@ -1,1 +1,1 @@
-"""RAM: roles, policies, service-linked roles, and users as far as somebody has to call."""
+"""RAM: roles, policies, service-linked roles, and users (without actions of their own)."""

@@ -1,4 +1,4 @@
-"""What RAM keeps of an account."""
+"""RAM's part of an account's state: roles, users, policies and deletion tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PolicyType = Literal["System", "Custom"]
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """A policy that a user or a role has."""
+    """A policy that is attached to a user or a role."""
 
     type: PolicyType
     name: str
@@ -23,7 +23,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class Role(msgspec.Struct):
-    """A role; ``service`` is that of a service-linked one, which nobody but the service may change."""
+    """A role; ``service`` is set for a service-linked role, which only its service may change."""
 
     id: str
     name: str
@@ -47,7 +47,7 @@ class User(msgspec.Struct):
 
 
 class Version(msgspec.Struct):
-    """One text of a policy."""
+    """One version of a policy's text."""
 
     id: str
     document: str
@@ -55,7 +55,7 @@ class Version(msgspec.Struct):
 
 
 class Policy(msgspec.Struct):
-    """A policy of the account's own; ``default`` is the id of the version in force."""
+    """A custom policy; ``default`` is the id of the version in force, ``numbered`` the last number of a version."""
 
     name: str
     created: datetime
@@ -72,7 +72,7 @@ class Policy(msgspec.Struct):
 
 
 class DeletionTask(msgspec.Struct):
-    """The deletion of a service-linked role; ``polls`` are left until it's done."""
+    """The deletion of a service-linked role; ``polls`` more polls report IN_PROGRESS, -1 after SUCCEEDED."""
 
     role: str
     created: datetime
@@ -80,7 +80,7 @@ class DeletionTask(msgspec.Struct):
 
 
 class Ram(msgspec.Struct):
-    """Everything, by name in lower case: names are the same in any case of letters."""
+    """The entities by their names in lower case, because names are case-insensitive; deletion tasks by their ids."""
 
     roles: dict[str, Role] = {}
     users: dict[str, User] = {}
@@ -88,32 +88,34 @@ class Ram(msgspec.Struct):
     deletions: dict[str, DeletionTask] = {}
 
     def role(self, name: str) -> Role | None:
-        """The role of that name."""
+        """Return the role of that name."""
         return self.roles.get(name.lower())
 
     def existing_role(self, name: str) -> Role:
-        """The role of that name; ApiError EntityNotExist.Role."""
-        found = self.role(name)
-        if found is None:
+        """Return the role of that name; ApiError EntityNotExist.Role if there is none."""
+        role = self.role(name)
+        if role is None:
             raise ApiError(404, "EntityNotExist.Role", f"The role not exists: {name}.")
-        return found
+        return role
 
     def user(self, name: str) -> User | None:
-        """The user of that name."""
+        """Return the user of that name."""
         return self.users.get(name.lower())
 
     def document(self, kind: PolicyType, name: str) -> str | None:
-        """The text of a policy in force; None if there is no such policy."""
+        """Return the text in force of a policy; None if there is no such policy."""
         if kind == "System":
             return system_policies.document(name)
         policy = self.policies.get(name.lower())
         return policy.document if policy else None
 
     def documents(self, attachments: list[Attachment]) -> list[str]:
-        """The texts of what is attached."""
-        return [text for one in attachments if (text := self.document(one.type, one.name)) is not None]
+        """Return the texts of the attached policies that exist."""
+        return [
+            text for attachment in attachments if (text := self.document(attachment.type, attachment.name)) is not None
+        ]
 
 
 def new_id() -> str:
-    """As the service numbers its entities: seventeen digits and more."""
+    """Return a new entity's id: eighteen digits, like the service's ids."""
     return f"3{secrets.randbelow(10**17):017d}"

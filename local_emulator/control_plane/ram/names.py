@@ -1,4 +1,4 @@
-"""How RAM names things, and how it shows roles and policies."""
+"""RAM's rules for names, and roles and policies as RAM's answers show them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ DESCRIPTION_LENGTH = 1024
 
 
 def role_name(call: Call, parameter: str = "RoleName") -> str:
-    """The name of a role to be; ApiError InvalidParameter.RoleName.Length or .InvalidChars."""
+    """Return the name of a role to create; ApiError InvalidParameter.RoleName.Length or .InvalidChars."""
     return _name(call, parameter, ROLE_NAME, ROLE_NAME_LENGTH, "letters, digits, '.' and '-'")
 
 
 def policy_name(call: Call) -> str:
-    """The name of a policy to be."""
+    """Return the name of a policy to create."""
     return _name(call, "PolicyName", POLICY_NAME, POLICY_NAME_LENGTH, "letters, digits and '-'")
 
 
 def description(call: Call, parameter: str = "Description") -> str:
-    """A description, perhaps empty; ApiError InvalidParameter.<parameter>.Length."""
+    """Return a description, perhaps empty; ApiError InvalidParameter.<parameter>.Length."""
     text = call.text(parameter)
     if len(text) > DESCRIPTION_LENGTH:
         raise invalid(parameter, f"1 to {DESCRIPTION_LENGTH} characters", f"{len(text)} of them", "Length")
@@ -40,17 +40,17 @@ def description(call: Call, parameter: str = "Description") -> str:
 
 
 def role_arn(call: Call, name: str) -> str:
-    """A role's resource name as RAM shows it: in lower case, unless the rules say otherwise."""
+    """Return a role's ARN as RAM shows it: with the name in lower case, if `Rules.lower_case_arns` is set."""
     return f"acs:ram::{call.account}:role/{name.lower() if call.rules.lower_case_arns else name}"
 
 
 def stamp(time: datetime) -> str:
-    """A time in an answer."""
+    """Return a time as answers show it."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def shown_role(call: Call, role: Role) -> dict[str, object]:
-    """A role in an answer."""
+    """Return a role as answers show it."""
     return {
         "RoleId": role.id,
         "RoleName": role.name,
@@ -67,7 +67,7 @@ def shown_role(call: Call, role: Role) -> dict[str, object]:
 
 
 def shown_policy(policy: Policy) -> dict[str, object]:
-    """A policy of the account's own in an answer."""
+    """Return a custom policy as answers show it."""
     return {
         "PolicyName": policy.name,
         "PolicyType": "Custom",
@@ -79,7 +79,7 @@ def shown_policy(policy: Policy) -> dict[str, object]:
 
 
 def shown_attachment(attachment: Attachment, policy: Policy | None) -> dict[str, object]:
-    """A policy that a role has in an answer."""
+    """Return an attached policy as answers show it."""
     return {
         "PolicyName": attachment.name,
         "PolicyType": attachment.type,
@@ -99,5 +99,5 @@ def _name(call: Call, parameter: str, letters: re.Pattern[str], length: int, wor
 
 
 def malformed(detail: object) -> ApiError:
-    """A policy document that isn't one."""
+    """Return the error for an invalid policy document."""
     return ApiError(400, "MalformedPolicyDocument", f"Syntax error in the policy document: {detail}.")

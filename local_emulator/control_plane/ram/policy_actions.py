@@ -1,4 +1,4 @@
-"""RAM's actions on the account's own policies."""
+"""RAM's actions on custom policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
 
 DOCUMENT_LENGTH = 6144
-VERSIONS = 5  # of one policy, as its page says
+VERSIONS = 5  # of one policy, as the action's page says
 _ROTATE = "DeleteOldestNonDefaultVersionWhenLimitExceeded"
 
 
@@ -34,7 +34,7 @@ def get_policy(call: Call) -> dict[str, object]:
     ram, kind, name = call.state.part(Ram), policy_type(call), call.required("PolicyName")
     document = ram.document(kind, name)
     if document is None:
-        raise _absent(name)
+        raise _not_found(name)
     if kind == "System":
         shown: dict[str, object] = {"PolicyName": name, "PolicyType": kind, "Description": "", "DefaultVersion": "v1"}
     else:
@@ -45,7 +45,7 @@ def get_policy(call: Call) -> dict[str, object]:
 
 def create_policy_version(call: Call) -> dict[str, object]:
     """CreatePolicyVersion."""
-    policy, document, default = _own(call), _document(call), call.flag("SetAsDefault")
+    policy, document, default = _existing(call), _document(call), call.flag("SetAsDefault")
     strategy = call.text("RotateStrategy", "None")
     if strategy not in {"None", _ROTATE}:
         raise invalid("RotateStrategy", f"None or {_ROTATE}", strategy)
@@ -74,8 +74,8 @@ def create_policy_version(call: Call) -> dict[str, object]:
 
 
 def delete_policy(call: Call) -> dict[str, object]:
-    """DeletePolicy: not while it's attached or has other versions, unless CascadingDelete is set."""
-    ram, policy, cascading = call.state.part(Ram), _own(call), call.flag("CascadingDelete")
+    """DeletePolicy; an error if the policy is attached or has other versions, unless CascadingDelete is set."""
+    ram, policy, cascading = call.state.part(Ram), _existing(call), call.flag("CascadingDelete")
     holders: list[Role | User] = [*ram.roles.values(), *ram.users.values()]
     attached = [holder for holder in holders if _has(holder, policy)]
     if not cascading:
@@ -87,21 +87,24 @@ def delete_policy(call: Call) -> dict[str, object]:
             raise ApiError(409, "DeleteConflict.Policy.Version", "The policy has versions that are not its default.")
     for holder in attached:
         holder.policies = [
-            one for one in holder.policies if one.type == "System" or one.name.lower() != policy.name.lower()
+            attachment
+            for attachment in holder.policies
+            if attachment.type == "System" or attachment.name.lower() != policy.name.lower()
         ]
     del ram.policies[policy.name.lower()]
     return {}
 
 
 def _has(holder: Role | User, policy: Policy) -> bool:
-    return any(one.type == "Custom" and one.name.lower() == policy.name.lower() for one in holder.policies)
+    name = policy.name.lower()
+    return any(attachment.type == "Custom" and attachment.name.lower() == name for attachment in holder.policies)
 
 
-def _own(call: Call) -> Policy:
+def _existing(call: Call) -> Policy:
     name = call.required("PolicyName")
     policy = call.state.part(Ram).policies.get(name.lower())
     if policy is None:
-        raise _absent(name)
+        raise _not_found(name)
     return policy
 
 
@@ -116,5 +119,5 @@ def _document(call: Call) -> str:
     return text
 
 
-def _absent(name: str) -> ApiError:
+def _not_found(name: str) -> ApiError:
     return ApiError(404, "EntityNotExist.Policy", f"The policy not exists: {name}.")

@@ -1,7 +1,7 @@
 """RAM's policy language: which documents allow or deny an action on a resource, and whom a role trusts.
 
-As the page "Policy structure and syntax" has it: a document is ``{"Version": "1", "Statement": [...]}``; ``*`` and
-``?`` in actions and resources; one Deny is stronger than every Allow; what nobody allows is denied.
+From the page "Policy structure and syntax": a document is ``{"Version": "1", "Statement": [...]}``; actions and
+resources may contain ``*`` and ``?``; one Deny is stronger than every Allow; an action without an Allow is denied.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 _ASSUME = "sts:AssumeRole"
 _TRUSTED = frozenset({"Service", "RAM"})
-# The condition operators that are emulated: what is found in the call, and what the policy names.
+# The emulated condition operators, from the call's value and the policy's value.
 _OPERATORS: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
     {
-        "StringEquals": lambda found, named: found == named,
-        "StringNotEquals": lambda found, named: found != named,
-        "StringEqualsIgnoreCase": lambda found, named: found.lower() == named.lower(),
-        "StringNotEqualsIgnoreCase": lambda found, named: found.lower() != named.lower(),
-        "StringLike": lambda found, named: bool(_pattern(named).fullmatch(found)),
-        "StringNotLike": lambda found, named: not _pattern(named).fullmatch(found),
+        "StringEquals": lambda actual, expected: actual == expected,
+        "StringNotEquals": lambda actual, expected: actual != expected,
+        "StringEqualsIgnoreCase": lambda actual, expected: actual.lower() == expected.lower(),
+        "StringNotEqualsIgnoreCase": lambda actual, expected: actual.lower() != expected.lower(),
+        "StringLike": lambda actual, expected: bool(_pattern(expected).fullmatch(actual)),
+        "StringNotLike": lambda actual, expected: not _pattern(expected).fullmatch(actual),
     }
 )
 
 
 class PolicyError(ValueError):
-    """A text that isn't a policy document; says where and what was expected."""
+    """A text isn't a valid policy document; the message names the place and what is expected there."""
 
 
 class Verdict(Enum):
-    """What policies say of a call; the values are as in an answer's AccessDeniedDetail."""
+    """The policies' verdict on a call; the values are those of AccessDeniedDetail in answers."""
 
     ALLOWED = "Allowed"
     EXPLICIT_DENY = "ExplicitDeny"
@@ -47,23 +47,23 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An operator, the key that it looks at, and the values of which one (of a negative operator: all) must fit."""
+    """An operator, a condition key, and the values: one of them must match, for a negative operator all of them."""
 
     operator: str
     key: str
     values: tuple[str, ...]
 
     def holds(self, context: Mapping[str, str]) -> bool:
-        """Whether it does for a call; a key that the call doesn't have holds for negative operators only."""
-        test, found = _OPERATORS[self.operator], context.get(self.key.lower())
+        """Return whether the condition holds; if the call lacks the key, only negative operators hold."""
+        test, actual = _OPERATORS[self.operator], context.get(self.key.lower())
         if self.operator.startswith("StringNot"):
-            return found is None or all(test(found, value) for value in self.values)
-        return found is not None and any(test(found, value) for value in self.values)
+            return actual is None or all(test(actual, value) for value in self.values)
+        return actual is not None and any(test(actual, value) for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatement:
-    """One rule of a document; ``outside`` means that actions (or resources) are those that it's not about."""
+    """One statement of a document; ``outside_`` means NotAction (NotResource): it applies to all others."""
 
     allow: bool
     actions: tuple[re.Pattern[str], ...]
@@ -73,7 +73,7 @@ class PolicyStatement:
     outside_resources: bool = False
 
     def matches(self, action: str, resource: str, context: Mapping[str, str]) -> bool:
-        """Whether it is about this."""
+        """Return whether the statement applies to the action on the resource."""
         return (
             any(pattern.fullmatch(action) for pattern in self.actions) != self.outside_actions
             and any(pattern.fullmatch(resource) for pattern in self.resources) != self.outside_resources
@@ -83,7 +83,7 @@ class PolicyStatement:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """One rule of who may assume a role: ``services`` are host names, ``identities`` ARNs of accounts, users, roles."""
+    """One statement of a trust document: ``services`` are host names, ``identities`` ARNs of accounts, users, roles."""
 
     allow: bool
     services: frozenset[str]
@@ -91,7 +91,7 @@ class Trust:
 
 
 def judge(documents: Iterable[str], action: str, resource: str, context: Mapping[str, str]) -> Verdict:
-    """What an identity's policies say together; ``context`` has the condition keys of the call, in any case."""
+    """Return the verdict of an identity's policies; ``context`` has the call's condition keys, in any case."""
     lowered = {name.lower(): value for name, value in context.items()}
     effects = {
         statement.allow
@@ -105,47 +105,51 @@ def judge(documents: Iterable[str], action: str, resource: str, context: Mapping
 
 
 def trusts(document: str, *, services: Iterable[str] = (), identities: Iterable[str] = ()) -> bool:
-    """Whether a role's trust document lets any of these assume it, and denies none of them."""
-    wanted = {name.lower() for name in services}, {name.lower() for name in identities}
+    """Return whether a role's trust document lets any of these assume the role, and denies none of them."""
+    lowered_services, lowered_identities = {name.lower() for name in services}, {name.lower() for name in identities}
     effects = {
         trust.allow
         for trust in parse_trust(document)
-        if not wanted[0].isdisjoint(trust.services) or not wanted[1].isdisjoint(trust.identities)
+        if not lowered_services.isdisjoint(trust.services) or not lowered_identities.isdisjoint(trust.identities)
     }
     return effects == {True}
 
 
 @lru_cache(maxsize=512)
 def parse(document: str) -> tuple[PolicyStatement, ...]:
-    """The statements of a policy; PolicyError if it isn't one."""
-    return tuple(_statement(found, f"Statement[{at}]") for at, found in enumerate(_statements(document)))
+    """Return the statements of a policy; PolicyError if the document is invalid."""
+    return tuple(_statement(statement, f"Statement[{index}]") for index, statement in enumerate(_statements(document)))
 
 
 @lru_cache(maxsize=512)
 def parse_trust(document: str) -> tuple[Trust, ...]:
-    """The statements of a trust document; PolicyError if it isn't one."""
-    return tuple(_trust(found, f"Statement[{at}]") for at, found in enumerate(_statements(document)))
+    """Return the statements of a trust document; PolicyError if the document is invalid."""
+    return tuple(_trust(statement, f"Statement[{index}]") for index, statement in enumerate(_statements(document)))
 
 
 def _statements(document: str) -> list[dict[str, Any]]:
     try:
-        read = json.loads(document)
+        policy = json.loads(document)
     except ValueError as error:
         raise PolicyError(f"expected JSON: {error}") from None
-    if not isinstance(read, dict) or set(read) - {"Version", "Statement"}:
+    if not isinstance(policy, dict) or set(policy) - {"Version", "Statement"}:
         raise PolicyError("expected an object with Version and Statement, nothing else")
-    if read.get("Version") != "1":
-        raise PolicyError(f'expected Version "1", found {json.dumps(read.get("Version"))}')
-    statements = read.get("Statement")
-    if not isinstance(statements, list) or not statements or not all(isinstance(one, dict) for one in statements):
+    if policy.get("Version") != "1":
+        raise PolicyError(f'expected Version "1", found {json.dumps(policy.get("Version"))}')
+    statements = policy.get("Statement")
+    if (
+        not isinstance(statements, list)
+        or not statements
+        or not all(isinstance(statement, dict) for statement in statements)
+    ):
         raise PolicyError("expected Statement to be a list of objects")
     return statements
 
 
-def _statement(found: dict[str, Any], where: str) -> PolicyStatement:
-    _only(found, {"Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}, where)
-    outside_actions, actions = _either(found, "Action", "NotAction", where)
-    outside_resources, resources = _either(found, "Resource", "NotResource", where)
+def _statement(statement: dict[str, Any], where: str) -> PolicyStatement:
+    _check_keys(statement, {"Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}, where)
+    outside_actions, actions = _either(statement, "Action", "NotAction", where)
+    outside_resources, resources = _either(statement, "Resource", "NotResource", where)
     for action in actions:
         if action != "*" and not re.fullmatch(r"[A-Za-z0-9*?-]+:[A-Za-z0-9*?/]+", action):
             raise PolicyError(f"{where}.Action: expected product:Action or *, found {action!r}")
@@ -155,43 +159,43 @@ def _statement(found: dict[str, Any], where: str) -> PolicyStatement:
                 f"{where}.Resource: expected acs:product:region:account:relative-id or *, found {resource!r}"
             )
     return PolicyStatement(
-        _effect(found, where),
+        _effect(statement, where),
         tuple(map(_pattern, actions)),
         tuple(_pattern(_any_region(resource)) for resource in resources),
-        _conditions(found.get("Condition", {}), f"{where}.Condition"),
+        _conditions(statement.get("Condition", {}), f"{where}.Condition"),
         outside_actions,
         outside_resources,
     )
 
 
-def _trust(found: dict[str, Any], where: str) -> Trust:
-    _only(found, {"Effect", "Action", "Principal", "Condition"}, where)
-    if found.get("Condition"):
+def _trust(statement: dict[str, Any], where: str) -> Trust:
+    _check_keys(statement, {"Effect", "Action", "Principal", "Condition"}, where)
+    if statement.get("Condition"):
         raise PolicyError(f"{where}.Condition: not emulated in a trust document")
-    if _texts(found, "Action", where) != [_ASSUME]:
+    if _texts(statement, "Action", where) != [_ASSUME]:
         raise PolicyError(f"{where}.Action: expected {_ASSUME}")
-    principal = found.get("Principal")
+    principal = statement.get("Principal")
     if not isinstance(principal, dict) or not principal:
         raise PolicyError(f"{where}.Principal: expected an object with Service or RAM")
-    _only(principal, set(_TRUSTED), f"{where}.Principal")
-    named = {kind: _texts(principal, kind, f"{where}.Principal") for kind in principal}
-    for arn in named.get("RAM", []):
+    _check_keys(principal, set(_TRUSTED), f"{where}.Principal")
+    names = {kind: _texts(principal, kind, f"{where}.Principal") for kind in principal}
+    for arn in names.get("RAM", []):
         if not re.fullmatch(r"acs:ram:\*?:\d+:(root|user/.+|role/.+)", arn):
             raise PolicyError(
                 f"{where}.Principal.RAM: expected acs:ram::<account>:root, user/.. or role/.., found {arn!r}"
             )
     return Trust(
-        _effect(found, where),
-        frozenset(name.lower() for name in named.get("Service", [])),
-        frozenset(arn.lower().replace("acs:ram:*:", "acs:ram::") for arn in named.get("RAM", [])),
+        _effect(statement, where),
+        frozenset(name.lower() for name in names.get("Service", [])),
+        frozenset(arn.lower().replace("acs:ram:*:", "acs:ram::") for arn in names.get("RAM", [])),
     )
 
 
-def _conditions(found: object, where: str) -> tuple[Condition, ...]:
-    if not isinstance(found, dict):
+def _conditions(operators: object, where: str) -> tuple[Condition, ...]:
+    if not isinstance(operators, dict):
         raise PolicyError(f"{where}: expected an object")
     conditions = []
-    for operator, keys in found.items():
+    for operator, keys in operators.items():
         if operator not in _OPERATORS:
             raise PolicyError(f"{where}.{operator}: not emulated; known are {', '.join(_OPERATORS)}")
         if not isinstance(keys, dict):
@@ -200,26 +204,27 @@ def _conditions(found: object, where: str) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _effect(found: dict[str, Any], where: str) -> bool:
-    if found.get("Effect") not in {"Allow", "Deny"}:
-        raise PolicyError(f"{where}.Effect: expected Allow or Deny, found {found.get('Effect')!r}")
-    return bool(found["Effect"] == "Allow")
+def _effect(statement: dict[str, Any], where: str) -> bool:
+    if statement.get("Effect") not in {"Allow", "Deny"}:
+        raise PolicyError(f"{where}.Effect: expected Allow or Deny, found {statement.get('Effect')!r}")
+    return bool(statement["Effect"] == "Allow")
 
 
-def _either(found: dict[str, Any], name: str, opposite: str, where: str) -> tuple[bool, list[str]]:
-    if (name in found) == (opposite in found):
+def _either(statement: dict[str, Any], name: str, opposite: str, where: str) -> tuple[bool, list[str]]:
+    """Return whether the statement has the opposite key, such as NotAction, and the texts of the key that it has."""
+    if (name in statement) == (opposite in statement):
         raise PolicyError(f"{where}: expected one of {name} and {opposite}")
-    return opposite in found, _texts(found, opposite if opposite in found else name, where)
+    return opposite in statement, _texts(statement, opposite if opposite in statement else name, where)
 
 
-def _only(found: dict[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(found) - known)
+def _check_keys(section: dict[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(set(section) - known)
     if unknown:
         raise PolicyError(f"{where}: found {', '.join(unknown)}, expected only {', '.join(sorted(known))}")
 
 
-def _texts(found: dict[str, Any], name: str, where: str) -> list[str]:
-    value = found.get(name)
+def _texts(section: dict[str, Any], name: str, where: str) -> list[str]:
+    value = section.get(name)
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
         raise PolicyError(f"{where}.{name}: expected a text or a list of texts")
@@ -227,10 +232,10 @@ def _texts(found: dict[str, Any], name: str, where: str) -> list[str]:
 
 
 def _any_region(resource: str) -> str:
-    """Without a region, a pattern is about all."""
+    """Return a resource pattern with ``*`` as its region if its region is empty."""
     return re.sub(r"\A(acs:[^:]*):(?=:)", r"\1:*", resource)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    # A bracket is no wildcard here.
+    # Unlike in `fnmatch`, a bracket isn't a wildcard in a policy.
     return re.compile(translate(text.replace("[", "[[]")), re.IGNORECASE)

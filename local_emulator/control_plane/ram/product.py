@@ -1,4 +1,4 @@
-"""RAM 2015-05-01: which action needs which permission on what."""
+"""RAM 2015-05-01: the actions, with the permission and the resource that each needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from local_emulator.control_plane.ram import policy_actions, roles, service_link
 _ROLE = "acs:ram:*:{account}:role/{RoleName}"
 _ROLES = "acs:ram:*:{account}:role/*"
 _POLICY = "acs:ram:*:{account}:policy/{PolicyName}"
-# RAM's own page of permissions: attaching is allowed on the role, and on the policy.
 _SERVICE = MappingProxyType({"ram:ServiceName": "ServiceName"})
 
 CREATE_SERVICE_LINKED_ROLE = Action(service_linked.create, "ram:CreateServiceLinkedRole", _ROLES, _SERVICE)
@@ -27,6 +26,7 @@ PRODUCT = Product(
             "UpdateRole": Action(roles.update_role, "ram:UpdateRole", _ROLE),
             "DeleteRole": Action(roles.delete_role, "ram:DeleteRole", _ROLE),
             "ListRoles": Action(roles.list_roles, "ram:ListRoles", _ROLES),
+            # RAM's page of permissions names the role and the policy; the emulator checks the role.
             "AttachPolicyToRole": Action(roles.attach_policy, "ram:AttachPolicyToRole", _ROLE),
             "DetachPolicyFromRole": Action(roles.detach_policy, "ram:DetachPolicyFromRole", _ROLE),
             "ListPoliciesForRole": Action(roles.list_policies, "ram:ListPoliciesForRole", _ROLE),

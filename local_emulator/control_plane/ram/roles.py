@@ -1,4 +1,4 @@
-"""RAM's actions on roles and on what is attached to them."""
+"""RAM's actions on roles and on the policies attached to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS = (3600, 43200)
 PAGE = 1000
-# A limit exists, its number isn't published (control plane facts, section a); this is the emulator's own.
+# A limit exists, but its number isn't published (control plane facts, section a): this is the emulator's choice.
 TRUST_LENGTH = 2048
 TAGS = 20
 
@@ -40,7 +40,7 @@ def create_role(call: Call) -> dict[str, object]:
 
 
 def add_role(call: Call, ram: Ram, role: Role) -> None:
-    """Keep a new role; ApiError EntityAlreadyExists.Role or LimitExceeded.Role."""
+    """Add a new role; ApiError EntityAlreadyExists.Role or LimitExceeded.Role."""
     if ram.role(role.name):
         raise ApiError(409, "EntityAlreadyExists.Role", f"The role already exists: {role.name}.")
     if len(ram.roles) >= call.rules.role_quota:
@@ -55,17 +55,17 @@ def get_role(call: Call) -> dict[str, object]:
     ram = call.state.part(Ram)
     role = ram.existing_role(call.required("RoleName"))
     shown = names.shown_role(call, role)
-    tasks = [(task, about) for task, about in ram.deletions.items() if about.role.lower() == role.name.lower()]
+    tasks = [(task_id, task) for task_id, task in ram.deletions.items() if task.role.lower() == role.name.lower()]
     if tasks:
-        task, about = tasks[-1]
-        shown["LatestDeletionTask"] = {"DeletionTaskId": task, "CreateDate": names.stamp(about.created)}
+        task_id, task = tasks[-1]
+        shown["LatestDeletionTask"] = {"DeletionTaskId": task_id, "CreateDate": names.stamp(task.created)}
     return {"Role": shown}
 
 
 def update_role(call: Call) -> dict[str, object]:
-    """UpdateRole: what is given becomes new, the rest stays."""
+    """UpdateRole: change the given parameters, keep the others."""
     role = call.state.part(Ram).existing_role(call.required("RoleName"))
-    _changeable(role)
+    _check_changeable(role)
     trust = call.text("NewAssumeRolePolicyDocument")
     if trust:
         _trust("NewAssumeRolePolicyDocument", trust)
@@ -78,28 +78,28 @@ def update_role(call: Call) -> dict[str, object]:
 
 
 def delete_role(call: Call) -> dict[str, object]:
-    """DeleteRole: not while it has policies."""
+    """DeleteRole; an error if the role has policies."""
     ram = call.state.part(Ram)
     role = ram.existing_role(call.required("RoleName"))
-    _changeable(role)
+    _check_changeable(role)
     if role.policies:
         raise ApiError(
             409,
             "DeleteConflict.Role.Policy",
-            f"The role has policies, detach them first: {', '.join(one.name for one in role.policies)}.",
+            f"The role has policies, detach them first: {', '.join(policy.name for policy in role.policies)}.",
         )
     del ram.roles[role.name.lower()]
     return {}
 
 
 def list_roles(call: Call) -> dict[str, object]:
-    """ListRoles, a page at a time: Marker is the name of the last role seen."""
+    """ListRoles, a page at a time; Marker is the name of the last role on the page before."""
     count, marker = call.number("MaxItems", 100, 1, PAGE), call.text("Marker").lower()
-    wanted = _tags(call).items()
+    required_tags = _tags(call).items()
     rest = [
         role
         for name, role in sorted(call.state.part(Ram).roles.items())
-        if name > marker and wanted <= role.tags.items()
+        if name > marker and required_tags <= role.tags.items()
     ]
     page = rest[:count]
     more = {"Marker": page[-1].name} if len(rest) > count else {}
@@ -120,10 +120,10 @@ def attach_policy(call: Call) -> dict[str, object]:
 def detach_policy(call: Call) -> dict[str, object]:
     """DetachPolicyFromRole."""
     _, role, kind, name = _attachment(call)
-    found = _attached(role, kind, name)
-    if found is None:
+    attachment = _attached(role, kind, name)
+    if attachment is None:
         raise ApiError(404, "EntityNotExist.Role.Policy", f"The policy is not attached to the role: {name}.")
-    role.policies.remove(found)
+    role.policies.remove(attachment)
     return {}
 
 
@@ -132,8 +132,10 @@ def list_policies(call: Call) -> dict[str, object]:
     ram = call.state.part(Ram)
     role = ram.existing_role(call.required("RoleName"))
     shown = [
-        names.shown_attachment(one, ram.policies.get(one.name.lower()) if one.type == "Custom" else None)
-        for one in role.policies
+        names.shown_attachment(
+            attachment, ram.policies.get(attachment.name.lower()) if attachment.type == "Custom" else None
+        )
+        for attachment in role.policies
     ]
     return {"Policies": {"Policy": shown}}
 
@@ -142,26 +144,28 @@ def _attachment(call: Call) -> tuple[Ram, Role, PolicyType, str]:
     ram = call.state.part(Ram)
     kind, name = policy_type(call), call.required("PolicyName")
     role = ram.existing_role(call.required("RoleName"))
-    _changeable(role)
+    _check_changeable(role)
     return ram, role, kind, name
 
 
 def policy_type(call: Call) -> PolicyType:
-    """System or Custom; ApiError InvalidParameter.PolicyType."""
-    found = call.required("PolicyType")
-    if found == "System":
+    """Return System or Custom; ApiError InvalidParameter.PolicyType for anything else."""
+    kind = call.required("PolicyType")
+    if kind == "System":
         return "System"
-    if found == "Custom":
+    if kind == "Custom":
         return "Custom"
-    raise invalid("PolicyType", "System or Custom", found)
+    raise invalid("PolicyType", "System or Custom", kind)
 
 
 def _attached(role: Role, kind: PolicyType, name: str) -> Attachment | None:
-    return next((one for one in role.policies if one.type == kind and one.name.lower() == name.lower()), None)
+    return next(
+        (policy for policy in role.policies if policy.type == kind and policy.name.lower() == name.lower()), None
+    )
 
 
-def _changeable(role: Role) -> None:
-    """Service-linked roles are the services' own; that they refuse is documented, the code isn't."""
+def _check_changeable(role: Role) -> None:
+    """ApiError if the role is service-linked: the refusal is documented, its code isn't."""
     if role.service:
         raise ApiError(
             403,
@@ -181,16 +185,16 @@ def _trust(parameter: str, text: str) -> str:
 
 
 def _tags(call: Call) -> dict[str, str]:
-    """``Tag`` is one JSON text, or Tag.1.Key and so on."""
+    """Return the tags from ``Tag``, a JSON list, or from Tag.1.Key, Tag.1.Value and so on."""
     text = call.text("Tag")
     numbered = [
-        {"Key": call.required(f"Tag.{at}.Key"), "Value": call.text(f"Tag.{at}.Value")}
-        for at in range(1, TAGS + 1)
-        if call.text(f"Tag.{at}.Key")
+        {"Key": call.required(f"Tag.{number}.Key"), "Value": call.text(f"Tag.{number}.Value")}
+        for number in range(1, TAGS + 1)
+        if call.text(f"Tag.{number}.Key")
     ]
     try:
-        found = json.loads(text) if text else numbered
-        tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in found}
+        listed = json.loads(text) if text else numbered
+        tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in listed}
     except (ValueError, TypeError, KeyError, AttributeError):
         raise invalid("Tag", "a JSON list of objects with Key and Value", text) from None
     if len(tags) > TAGS:

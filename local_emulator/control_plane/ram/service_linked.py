@@ -1,6 +1,6 @@
-"""Service-linked roles: made for a service by name, changed and used by it alone, deleted by a task.
+"""Service-linked roles: created for a named service, changed and used only by that service, deleted by a task.
 
-RAM and Resource Manager share these actions, and EventBridge makes the same roles by names of its own.
+RAM and Resource Manager share these actions. EventBridge's own actions create the same roles by other parameters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
 
 PREFIX = "AliyunServiceRoleFor"
-# Of control plane facts, section b: each service's name, and what follows the prefix in its role's name.
+# Each service's name, and the suffix of its role's name (control plane facts, section b).
 SERVICES: Mapping[str, str] = MappingProxyType(
     {
         "source-kafka.eventbridge.aliyuncs.com": "EventBridgeSourceKafka",
@@ -49,7 +49,7 @@ def create(call: Call) -> dict[str, object]:
 
 
 def make(call: Call, service: str) -> Role:
-    """The new role of a service in `SERVICES`; ApiError EntityAlreadyExists.Role."""
+    """Create the role of a service in `SERVICES`; ApiError EntityAlreadyExists.Role."""
     suffix = SERVICES[service]
     statement = {"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": [service]}}
     role = Role(
@@ -86,7 +86,7 @@ def check(call: Call) -> dict[str, object]:
 
 
 def delete(call: Call) -> dict[str, object]:
-    """DeleteServiceLinkedRole: the role goes when the task has succeeded."""
+    """DeleteServiceLinkedRole: start a task; the role is deleted when the task succeeds."""
     ram = call.state.part(Ram)
     role = ram.existing_role(call.required("RoleName"))
     if not role.service:
@@ -94,25 +94,25 @@ def delete(call: Call) -> dict[str, object]:
             404, "EntityNotExist.ServiceLinkedRole", f"This role exists but is not a Service Linked Role: {role.name}."
         )
     running = next(
-        (task for task, about in ram.deletions.items() if about.role == role.name and about.polls >= 0), None
+        (task_id for task_id, task in ram.deletions.items() if task.role == role.name and task.polls >= 0), None
     )
-    task = running or f"task/acs-service-role/{role.service}/{role.name}/{uuid.uuid4()}"
-    ram.deletions.setdefault(task, DeletionTask(role.name, call.now, call.rules.deletion_polls))
-    return {"DeletionTaskId": task}
+    task_id = running or f"task/acs-service-role/{role.service}/{role.name}/{uuid.uuid4()}"
+    ram.deletions.setdefault(task_id, DeletionTask(role.name, call.now, call.rules.deletion_polls))
+    return {"DeletionTaskId": task_id}
 
 
 def show_deletion(call: Call) -> dict[str, object]:
-    """GetServiceLinkedRoleDeletionStatus: a poll brings the task forward."""
-    ram, task = call.state.part(Ram), call.required("DeletionTaskId")
-    found = ram.deletions.get(task)
-    if found is None:
-        raise ApiError(404, "EntityNotExist.DeletionTask", f"The deletion task does not exist: {task}.")
-    if found.polls > 0:
-        found.polls -= 1
+    """GetServiceLinkedRoleDeletionStatus: each poll advances the task."""
+    ram, task_id = call.state.part(Ram), call.required("DeletionTaskId")
+    task = ram.deletions.get(task_id)
+    if task is None:
+        raise ApiError(404, "EntityNotExist.DeletionTask", f"The deletion task does not exist: {task_id}.")
+    if task.polls > 0:
+        task.polls -= 1
         return {"Status": "IN_PROGRESS"}
-    if found.polls == 0:
-        ram.roles.pop(found.role.lower(), None)
-        found.polls = -1
+    if task.polls == 0:
+        ram.roles.pop(task.role.lower(), None)
+        task.polls = -1
     return {"Status": "SUCCEEDED"}
 
 

@@ -1,6 +1,6 @@
-"""The policies that the cloud provides: those that a connector's roles and users may have.
+"""The cloud's system policies that a connector's roles and users may have.
 
-Their texts are shortened to the actions that are emulated here: the real ones say more.
+Their texts are shortened to the emulated actions: the real policies contain more.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ SERVICE_LINKED_PREFIX = "AliyunServiceRolePolicyFor"
 
 
 def document(name: str) -> str | None:
-    """The text of a system policy; of a service-linked role's, which isn't published, an empty permission."""
+    """Return the text of a system policy; None if it is unknown.
+
+    The policies of service-linked roles aren't published: their text here permits nothing.
+    """
     if name.startswith(SERVICE_LINKED_PREFIX):
         return _text(("none:None",))
-    found = next((actions for known, actions in _ACTIONS.items() if known.lower() == name.lower()), None)
-    return _text(found) if found else None
+    allowed = next((actions for known, actions in _ACTIONS.items() if known.lower() == name.lower()), None)
+    return _text(allowed) if allowed else None
 
 
 def _text(actions: tuple[str, ...]) -> str:

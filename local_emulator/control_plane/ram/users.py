@@ -1,4 +1,4 @@
-"""RAM users, made in this process: so that somebody with few permissions can call."""
+"""RAM users, added in this process, so that tests and demos can call with few permissions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def add_user(state: AccountState, account: str, name: str, now: datetime, *documents: str) -> tuple[str, AccessKey]:
-    """A user with these policies and an access key: its id, and the key; PolicyError if a document isn't one.
+    """Add a user with these policies and an access key; return the key's id, and the key.
 
-    A user of that name gets these policies in place of those it had; its older keys stay good.
+    If the user exists, the policies replace its earlier ones, and its older keys stay valid. PolicyError if a document
+    is invalid.
     """
     for document in documents:
         policy_language.parse(document)
