@@ -78,12 +78,12 @@ MARKING = {
 }
 READING = {
     "a hole in the log taken for nothing": Change(
-        LogLedger._receive, "while len(found) < position - begin and", "while False and"
+        LogLedger._receive, "while len(records) < position - begin and", "while False and"
     ),
     "a cold start that doesn't reach back to the cover": Change(
-        LogLedger._cold, "while begin > 1 + _in_force(found)[0]:", "while False:"
+        LogLedger._cold, "while begin > 1 + _in_force(records)[0]:", "while False:"
     ),
-    "a cold start that loses what comes meanwhile": Change(LogLedger._cold, "*found, *newer]", "*found]"),
+    "a cold start that loses what comes meanwhile": Change(LogLedger._cold, "*records, *newer]", "*records]"),
     "the operations before a snapshot skipped, although after its cover": Change(
         reading._entries, "record.offset > covered", "record.offset > (snapshot.offset if snapshot else -1)"
     ),
@@ -173,11 +173,11 @@ DROPPING = {
     ),
     "gaps proven empty in a log that lost its beginning": Change(
         gaps.Gaps.settle,
-        "empty = _limited(read.empty(), self.limits(read.passed, deadline))",
-        "empty = read.empty()",
+        "empty = _limited(reading.empty(), self.limits(reading.passed, deadline))",
+        "empty = reading.empty()",
     ),
     "gaps proven empty that the group hasn't come to": Change(
-        gaps._limited, "within(found[place], start, end - 1)", "found[place]"
+        gaps._limited, "within(gaps_by_place[place], start, end - 1)", "gaps_by_place[place]"
     ),
     "dropped without a question about the topic": Change(
         _Delivery._without_settled, "self.parts.check.verify(state, dropped, batch.known(self.decoded))", "{}"

@@ -259,7 +259,8 @@ class TestTrap7TheLedgerIsGone:
     def test_a_log_that_lost_its_beginning(self, log: MemoryLog, ledger: LogLedger) -> None:
         claimed(ledger, 0)
         log.delete_before(1)
-        with pytest.raises(LedgerError, match=r"start at 1 and none: .*policy to compact, .* audit, and then reset"):
+        expected = r"start at 1 and no such snapshot: .*policy to compact, .* audit, and then reset"
+        with pytest.raises(LedgerError, match=expected):
             LogLedger(log).read(soon())
 
     def test_a_beginning_that_a_snapshot_stands_for(self, log: MemoryLog, ledger: LogLedger) -> None:

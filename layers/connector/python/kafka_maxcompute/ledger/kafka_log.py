@@ -1,7 +1,8 @@
 """A ledger's log in Kafka: topic-partition 0 of the connector's offset topic.
 
-Three clients, each with connections of its own: one appends, one reads with a fetch always on its way, and one asks for
-the log's end. A broker answers a connection's requests in order, so a question behind a waiting fetch would wait too.
+The log has three clients with connections of their own. The first appends. The second reads and always has a fetch
+under way. The third asks for the log's start and end. A broker answers the requests of a connection in order, so a
+question on the reader's connection would wait for the fetch.
 """
 
 from __future__ import annotations
@@ -28,27 +29,28 @@ APPENDING: dict[str, str | int | bool] = {
     "enable.idempotence": True,
     "linger.ms": 0,
     "allow.auto.create.topics": False,
-    # An append that is later than this is void, whatever became of the invocation that wanted it.
+    # librdkafka gives up an append after this time, even if the invocation that made it is over.
     "message.timeout.ms": 60_000,
 }
 GROUP = {"group.id": "kafka-maxcompute-ledger"}
-"""Where the configuration names none: assign() needs no group, but librdkafka wants a name. Nothing is ever committed
-under it; brokers with ACLs want a right to it all the same, since its coordinator is asked for."""
+"""The group if the configuration names none: assign() needs no group, but librdkafka requires a name. Nothing is ever
+committed under this name. Brokers with ACLs require a right to the group, since librdkafka asks for its coordinator."""
 READING: dict[str, str | int | bool] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # Nothing here is written in transactions, and a stranger's open one mustn't hide the log's end.
+    # The ledger uses no transactions, and another writer's open transaction mustn't hide the log's end.
     "isolation.level": "read_uncommitted",
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
     "allow.auto.create.topics": False,
-    # How long a broker keeps a fetch at the log's end: a jump to another offset has to wait for its answer, and the
-    # embedded broker keeps it to the full, whatever comes. An instance without work is frozen and fetches nothing.
+    # How long a broker holds a fetch at the log's end. A jump to another offset has to wait for the fetch's answer, and
+    # the embedded broker holds a fetch for the full time even if records arrive. An idle instance is frozen, so it
+    # fetches nothing.
     "fetch.wait.max.ms": 10,
 }
 POLL_SECONDS = 0.5
 AT_ONCE = 1_000
-"""Messages that are taken out of librdkafka's queue at once."""
+"""Most messages that are taken out of librdkafka's queue at once."""
 
 _LOST = {
     KafkaError.OFFSET_OUT_OF_RANGE,
@@ -61,11 +63,11 @@ _PASSING = {
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._RESOLVE,  # noqa: SLF001
 }
-"""librdkafka goes on by itself after these."""
+"""librdkafka retries by itself after these errors."""
 
 
 class KafkaLog:
-    """Topic-partition 0 of a topic at the brokers that `configuration` (librdkafka's properties) leads to."""
+    """Topic-partition 0 of a topic at the brokers that `configuration` (librdkafka's properties) names."""
 
     def __init__(self, configuration: Mapping[str, Any], topic: str) -> None:
         self._appending = {**configuration, **APPENDING}
@@ -74,25 +76,26 @@ class KafkaLog:
         self._producer = Producer(self._appending)
         self._login = login.of(configuration)
         self._reader = LoginConsumer({**GROUP, **configuration, **READING})
-        self._asker = LoginConsumer({**GROUP, **configuration, **READING})
+        self._questions = LoginConsumer({**GROUP, **configuration, **READING})
 
     def start(self, deadline: Deadline) -> int:
-        """The first offset, asked for now."""
+        """Request and return the first offset."""
         place = self._topic, PARTITION
-        return log_bounds.starts(self._asking, [place], deadline)[place]
+        return log_bounds.starts(self._question_client, [place], deadline)[place]
 
     def end(self, deadline: Deadline) -> int:
-        """The next offset, asked for now."""
+        """Request and return the next offset."""
         place = self._topic, PARTITION
-        return log_bounds.ends(self._asking, [place], deadline)[place]
+        return log_bounds.ends(self._question_client, [place], deadline)[place]
 
     @property
-    def _asking(self) -> LoginConsumer:
-        # The reader asks first: to get a connection for a fetch it would wait for librdkafka's next second.
-        return self._reader if self._next < 0 else self._asker
+    def _question_client(self) -> LoginConsumer:
+        # Before its first fetch the reader asks itself, and so connects: a fetch alone would wait for up to a second
+        # until librdkafka connects.
+        return self._reader if self._next < 0 else self._questions
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
-        """Some records from `start` on, and where to go on."""
+        """Return some records from `start` on, and the next position."""
         if start != self._next:
             self._reader.assign([TopicPartition(self._topic, PARTITION, start)])
             self._next = start
@@ -103,17 +106,19 @@ class KafkaLog:
             if first is None:
                 self._login.check(doing, since=began, patience=login.PATIENCE_SECONDS)
                 continue
-            found = [
+            records = [
                 record
                 for message in (first, *self._reader.consume(AT_ONCE, timeout=0))
                 if (record := self._record(message)) is not None
             ]
             if self._next > start:
-                return found, self._next
-        raise UnavailableError(f"expected {self._topic}-{PARTITION} from offset {start} on, but nothing came in time")
+                return records, self._next
+        raise UnavailableError(
+            f"expected records of {self._topic}-{PARTITION} from offset {start} on, none came in time"
+        )
 
     def append(self, key: bytes, value: bytes, deadline: Deadline) -> int | None:
-        """Append a record and wait until all replicas in sync have it."""
+        """Append a record and wait until all in-sync replicas have it."""
         return self._append([(key, value)], deadline)[0]
 
     def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
@@ -121,14 +126,14 @@ class KafkaLog:
         self._append([(key, None) for key in keys], deadline)
 
     def close(self) -> None:
-        """Leave the brokers; what wasn't acknowledged may be in the log or not."""
+        """Close the clients; unacknowledged records may be in the log or not."""
         self._reader.close()
-        self._asker.close()
+        self._questions.close()
         self._producer.purge()
         self._producer.flush(POLL_SECONDS)
 
     def _record(self, message: Message) -> LogRecord | None:
-        """The record in a message of librdkafka's, if it's one; moves the position on."""
+        """Return a message's record and advance the position; None at the log's end and after passing errors."""
         error, offset = message.error(), cast("int", message.offset())
         if error is None:
             self._next = offset + 1
@@ -138,19 +143,19 @@ class KafkaLog:
             self._next = max(self._next, offset)
         elif error.code() in _LOST:
             self._next = -1
-            raise PositionLostError(f"{self._topic}-{PARTITION} can't be read from where it was left: {error.str()}")
+            raise PositionLostError(f"{self._topic}-{PARTITION} can't be read on from the last position: {error.str()}")
         elif error.code() not in _PASSING:
             self._next = -1
             raise fault(error, f"reading {self._topic}-{PARTITION}")
         return None
 
     def _append(self, records: Sequence[tuple[bytes, bytes | None]], deadline: Deadline) -> list[int | None]:
-        """Append them all; their offsets, None for one that the broker had already when it was sent once more."""
+        """Append the records and return their offsets; None for a record that librdkafka sent twice."""
         producer = self._producer
         offsets: list[int | None] = []
         errors: list[KafkaError] = []
 
-        def learnt(error: KafkaError | None, message: Message) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 offsets.append(message.offset())
             else:
@@ -158,7 +163,7 @@ class KafkaLog:
 
         try:
             for key, value in records:
-                producer.produce(self._topic, value, key, PARTITION, on_delivery=learnt)
+                producer.produce(self._topic, value, key, PARTITION, on_delivery=delivered)
         except KafkaException as error:
             errors.append(error.args[0])
         doing = f"appending to {self._topic}-{PARTITION}"

@@ -1,11 +1,11 @@
 """The ledger: appends operations to a log and reads the state that the log folds to.
 
-`Ledger` is what a delivery needs of it. `LogLedger` is the one implementation; where it lives is the log's affair:
-`memory_log.MemoryLog`, shared by several ledgers, or `kafka_log.KafkaLog`.
+`Ledger` is the interface that a delivery uses. `LogLedger` implements it over a log: `memory_log.MemoryLog`, which
+several ledgers can share, or `kafka_log.KafkaLog`.
 
-A state is used only when an end offset that was asked for after the last record was received has been reached: what
-compaction removed in between, a snapshot before that end stands for. Only where no offset is missing since the last
-state, one's own append is end enough.
+A reader uses a state only after it has read up to an end offset that it requested after the last record had arrived.
+If compaction removed operations in between, a snapshot before this end has them. If no offset is missing since the
+last state, reading up to the process's own append is enough.
 """
 
 from __future__ import annotations
@@ -29,16 +29,20 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.log import Log, LogRecord
 
 REACH = 1_000
-"""Log offsets that a cold start reads first, from the end back; doubled until they hold what is needed."""
+"""Log offsets before the end that a cold start reads first; doubled until they hold a snapshot and all after its cover.
+"""
 SNAPSHOT_EVERY = 200
-"""Operations after the last cover that make a new snapshot worth its while. With a tombstone for each operation, some
-400 log offsets lie between two snapshots, so the first reach of a cold start holds one."""
+"""Operations after the last cover that make a new snapshot due. With a tombstone for each operation, some 400 log
+offsets lie between two snapshots, so the first reach of a cold start holds a snapshot."""
 SNAPSHOT_INTERVALS = 100_000
-"""Intervals in operations after the last cover that make one worth its while, too: a cold start folds them all."""
+"""Intervals in operations after the last cover that make a new snapshot due, too: a cold start folds them all."""
 LARGEST_BYTES = 900_000
-"""A snapshot above this isn't written: brokers refuse a message of more than 1 MiB by default (message.max.bytes).
-From half of it on a warning is logged."""
-LOST = "run audit, and then reset with offsets from which on the table has no rows, for reset would double those"
+"""Largest snapshot that is written: brokers refuse a message of more than 1 MiB by default (message.max.bytes).
+Above half of this size a warning is logged."""
+LOST = (
+    "run audit, and then reset with a start behind all rows of the table in each topic-partition: reset writes the "
+    "records from its start on, so rows that are there already would be doubled"
+)
 """What to do about a ledger that is lost."""
 
 _log = logging.getLogger(__name__)
@@ -47,28 +51,32 @@ _log = logging.getLogger(__name__)
 class Ledger(Protocol):
     """The claims of one connector, safe to use from several threads.
 
-    All calls can raise `UnavailableError`, `DeadlineError` and, where the log can't be relied on, `LedgerError`.
+    All calls can raise `UnavailableError` and `DeadlineError`, and `LedgerError` if the log isn't reliable.
     """
 
     def read(self, deadline: Deadline, *, through: int | None = None) -> State:
-        """The state at the log's end, or at least as of log offset `through`, which an append has returned.
+        """Return the state at the log's end, or at least as of log offset `through`, which an append has returned.
 
-        A claim is accepted when it's pending in the state through its own append.
+        A claim is accepted if it's pending in the state as of its own append.
         """
 
     def append(self, operation: Operation, deadline: Deadline) -> int | None:
-        """Append an operation durably; its log offset, if that's told. After an error it may be in the log or not."""
+        """Append an operation durably and return its log offset, None if the broker didn't return one.
+
+        After an error the operation may be in the log or not.
+        """
 
     def maintain(self, deadline: Deadline) -> None:
-        """Keep the log short; called after a delivery. Whether it succeeds changes no state."""
+        """Shorten the log if due; called after a delivery. Success or failure doesn't change the state."""
 
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read of the log, and where to go on; no state before the first reading.
+    """What was read of the log, and the log offset to read next; `state` is None before the first reading.
 
-    `cover` is that of the snapshot in force, which lies at log offset `snapshot`; -1 without one. `keys` has the log
-    offset of each key's operation, `intervals` how many each operation after the cover has, by its log offset.
+    `cover` is the cover of the snapshot in force, `snapshot` its log offset; both are -1 without a snapshot. `keys` has
+    the log offset of each key's operation. `intervals` has the number of intervals of each operation after the cover,
+    by its log offset.
     """
 
     state: State | None = None
@@ -79,17 +87,17 @@ class _Reading:
     keys: dict[bytes, int] = field(default_factory=dict)
     intervals: dict[int, int] = field(default_factory=dict)
 
-    def go_on(self, found: Sequence[LogRecord], entries: Sequence[Entry], position: int) -> State:
-        """The state after further records, whose operations the entries are."""
+    def advance_by(self, records: Sequence[LogRecord], entries: Sequence[Entry], position: int) -> State:
+        """Fold further records, whose operations are `entries`, and return the new state."""
         self.state = advance(self.state or State(), entries)
         self.position = position
-        self.epoch = max([self.epoch, *(record.epoch for record in found)])
+        self.epoch = max([self.epoch, *(record.epoch for record in records)])
         for entry in entries:
             if isinstance(entry.operation, Snapshot) and entry.operation.state.folded > self.cover:
                 self.cover, self.snapshot = entry.operation.state.folded, entry.offset
         counts = self.intervals | {entry.offset: _count_intervals(entry.operation) for entry in entries}
         self.intervals = {offset: counted for offset, counted in counts.items() if offset > self.cover}
-        for record in found:
+        for record in records:
             if record.value is None:
                 self.keys.pop(record.key, None)
             else:
@@ -98,7 +106,7 @@ class _Reading:
 
 
 class LogLedger:
-    """A ledger over its log. Keys of operations are all different, so that compaction drops only what is tombstoned."""
+    """A ledger over its log. Each operation has its own key, so compaction removes only operations with a tombstone."""
 
     def __init__(
         self,
@@ -116,23 +124,23 @@ class LogLedger:
         self._last = _Reading()
 
     def read(self, deadline: Deadline, *, through: int | None = None) -> State:
-        """The state at the log's end, or through an append; see `Ledger`."""
+        """Return the state at the log's end, or as of an append; see `Ledger`."""
         with self._lock:
             state = self._read(deadline, through)
         if not state.generation:
             raise LedgerError(
-                "expected the ledger to begin with its Genesis, found none: the offset topic is new, or has lost what "
-                f"was in it; for a new connector run the provisioning action apply, else {LOST}"
+                "expected the ledger to begin with its Genesis, found none: the offset topic is new, or has lost its "
+                f"records; for a new connector run the provisioning action apply, else {LOST}"
             )
         return state
 
     def append(self, operation: Operation, deadline: Deadline) -> int | None:
-        """Append an operation under a key of its own; its log offset, if that's told."""
+        """Append an operation under its own key and return its log offset, None if the broker didn't return one."""
         key = f"{type(operation).__name__.lower()}-{uuid.uuid4().hex}".encode()
         return self._log.append(key, encode(operation), deadline)
 
     def maintain(self, deadline: Deadline) -> None:
-        """Write a snapshot when it's due, and tombstones for what it covers once it's read back as the one in force."""
+        """Write a snapshot if due; if it's in force when read back, write tombstones for the operations it covers."""
         try:
             if self._due():
                 state = self.read(deadline)
@@ -147,13 +155,13 @@ class LogLedger:
             return len(after) >= self._snapshot_every or sum(after) >= self._snapshot_intervals
 
     def _shorten(self, state: State, deadline: Deadline) -> None:
-        """A snapshot; where somebody else's is in force by then, the tombstones are theirs to write."""
+        """Write a snapshot, and tombstones if it's in force; otherwise the author of the one in force writes them."""
         snapshot = Snapshot(state=state)
         size = len(encode(snapshot))
         if 2 * size > self._largest_bytes:
             _log.warning(
-                "the ledger's state takes %d bytes; above %d its log can't be kept short any more: see with the "
-                "provisioning action status what is pending and which gaps the source topic has",
+                "the ledger's state takes %d bytes; above %d bytes its log can't be shortened any more: run the "
+                "provisioning action status to see the pending claims and the gaps of the source topic",
                 *(size, self._largest_bytes),
             )
         if size > self._largest_bytes:
@@ -176,80 +184,84 @@ class LogLedger:
         return self._cold(self._last, deadline)
 
     def _warm(self, last: _Reading, deadline: Deadline, through: int | None) -> State:
-        """Go on from where the last read ended."""
+        """Read on from the end of the last read."""
         begin = last.position
         end = through + 1 if through is not None and begin <= through else self._log.end(deadline)
         if end < begin:
             raise PositionLostError(f"expected the log's end at {begin} or later, found {end}")
-        found, position = self._receive(begin, end, deadline)
-        if last.epoch >= 0 and any(record.epoch != last.epoch for record in found):
-            raise PositionLostError("the log has another leader, which may not have all that was read of it")
-        entries = _entries(found)
-        state = last.go_on(found, entries, position)
+        records, position = self._receive(begin, end, deadline)
+        if last.epoch >= 0 and any(record.epoch != last.epoch for record in records):
+            raise PositionLostError("the log has another leader, which may lack records that were read before")
+        entries = _entries(records)
+        state = last.advance_by(records, entries, position)
         if any(_generation(entry) > state.generation for entry in entries):
-            raise PositionLostError("the log has claims of a generation that it doesn't begin: it was created again")
+            raise PositionLostError("the log has claims of a generation that no operation began: it was created again")
         return state
 
     def _cold(self, last: _Reading, deadline: Deadline) -> State:
-        """Read back from the end until a snapshot and all after its cover are there, or the log's start."""
+        """Read back from the end until a snapshot and all after its cover are read, or all from the log's start."""
         start, end = self._log.start(deadline), self._log.end(deadline)
         begin = max(start, end - REACH)
-        found, position = self._receive(begin, end, deadline)
-        while begin > 1 + _in_force(found)[0]:
+        records, position = self._receive(begin, end, deadline)
+        while begin > 1 + _in_force(records)[0]:
             if begin == start:
                 raise LedgerError(
-                    f"expected the ledger's log from offset 0 or a snapshot of what came before, found its start at "
-                    f"{start} and none: the offset topic has lost records; set its cleanup.policy to compact, then "
-                    f"{LOST}"
+                    "expected the ledger's log to start at offset 0, or to have a snapshot of everything before its "
+                    f"start, found its start at {start} and no such snapshot: the offset topic has lost records; set "
+                    f"its cleanup.policy to compact, then {LOST}"
                 )
             before = max(start, begin - (end - begin))
             older, _ = self._between(before, begin, deadline)
-            # Compaction may have been at work meanwhile, so the end is asked for once more.
+            # Compaction may have removed records meanwhile, so the end is requested again.
             newer, position = self._receive(position, self._log.end(deadline), deadline)
-            found = [*(record for record in older if record.offset < begin), *found, *newer]
+            records = [*(record for record in older if record.offset < begin), *records, *newer]
             begin = before
-        return last.go_on(found, _entries(found), position)
+        return last.advance_by(records, _entries(records), position)
 
     def _receive(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
-        """All records from `begin` to an end that was asked for after the last one of them, unless none is missing."""
-        found, position = self._between(begin, end, deadline)
-        while len(found) < position - begin and position < (end := self._log.end(deadline)):
+        """Return the records from `begin` on, and the next position.
+
+        If offsets are missing among them, they reach up to an end that was requested after the last record arrived.
+        """
+        records, position = self._between(begin, end, deadline)
+        while len(records) < position - begin and position < (end := self._log.end(deadline)):
             more, position = self._between(position, end, deadline)
-            found += more
-        return found, position
+            records += more
+        return records, position
 
     def _between(self, begin: int, end: int, deadline: Deadline) -> tuple[list[LogRecord], int]:
-        """The records from `begin` to `end` at least, and where to go on."""
-        found: list[LogRecord] = []
+        """Return the records from `begin` at least up to `end`, and the next position."""
+        records: list[LogRecord] = []
         position = begin
         while position < end:
-            records, position = self._log.records(position, deadline)
-            found += records
-        return found, position
+            fetched, position = self._log.records(position, deadline)
+            records += fetched
+        return records, position
 
 
-def _entries(found: Sequence[LogRecord]) -> list[Entry]:
-    """The operations among records that have an effect yet: those after the highest cover of a snapshot among them.
+def _entries(records: Sequence[LogRecord]) -> list[Entry]:
+    """Return the operations after the highest cover of a snapshot among the records, and that snapshot.
 
-    What can't be read matters only there. So after a reset it's forgotten, and a cold start decodes little.
+    Only records after the cover are decoded. So unreadable records before it, such as those before a reset, don't
+    matter, and a cold start decodes little.
     """
-    covered, snapshot = _in_force(found)
+    covered, snapshot = _in_force(records)
     return [
         snapshot
         if snapshot is not None and snapshot.offset == record.offset
         else Entry(record.offset, record.timestamp, decode(record.value))
-        for record in found
+        for record in records
         if record.value is not None and record.offset > covered
     ]
 
 
-def _in_force(found: Sequence[LogRecord]) -> tuple[int, Entry | None]:
-    """The snapshot with the highest cover among records, and that cover; -1 without one that can be read."""
-    covers = [(cover(record.value), record, record.value) for record in found if record.value is not None]
-    for reach, record, value in sorted(covers, key=lambda one: one[0], reverse=True):
+def _in_force(records: Sequence[LogRecord]) -> tuple[int, Entry | None]:
+    """Return the highest cover of a readable snapshot among the records, and the snapshot; -1 and None without one."""
+    covers = [(cover(record.value), record, record.value) for record in records if record.value is not None]
+    for reach, record, value in sorted(covers, key=lambda candidate: candidate[0], reverse=True):
         if reach < 0:
             break
-        with contextlib.suppress(LedgerError):  # it's in the way of a reading if nothing covers it
+        with contextlib.suppress(LedgerError):  # `_entries` raises it, unless another snapshot covers this one
             return reach, Entry(record.offset, record.timestamp, decode(value))
     return -1, None
 
@@ -259,5 +271,5 @@ def _count_intervals(operation: Operation) -> int:
 
 
 def _generation(entry: Entry) -> int:
-    """The generation that the appending process had read; 0 if the operation names none."""
+    """Return the generation that the appending process had read; 0 if the operation has no generation."""
     return entry.operation.generation if isinstance(entry.operation, Claim | Divert | Empty) else 0

@@ -1,4 +1,4 @@
-"""What the ledger needs of the log that it lives in."""
+"""The interface of the log in which a ledger is kept."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class PositionLostError(UnavailableError):
-    """What has been read of the log may not be in it any more; the ledger reads it again."""
+    """Records that were read before may not be in the log any more; the ledger reads the log again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
     """A record of the log; a `value` of None is a tombstone for the key.
 
-    `timestamp` in ms is the broker's, `epoch` counts the log's leaders; both are -1 where the broker tells none.
+    `timestamp` is the broker's (epoch ms), `epoch` counts the log's leaders; both are -1 if the broker returns none.
     """
 
     offset: int
@@ -35,20 +35,20 @@ class Log(Protocol):
     """One topic-partition that is compacted by key. Calls raise `UnavailableError`, `DeadlineError`, `LedgerError`."""
 
     def start(self, deadline: Deadline) -> int:
-        """The first offset that is kept, asked for now."""
+        """Request and return the first offset that is kept."""
 
     def end(self, deadline: Deadline) -> int:
-        """The offset that the next record will get, asked for now."""
+        """Request and return the offset that the next record will get."""
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
-        """Some records in rising order, none before `start`, and where to go on; waits until there are some.
+        """Return some records from `start` on in rising order, and the next position; wait until there are some.
 
-        The position can move on without a record where compaction left none. Raises `PositionLostError` where the log
-        doesn't reach from here any more.
+        The position can advance without a record if compaction left none. Raises `PositionLostError` if the log can't
+        be read from `start` any more.
         """
 
     def append(self, key: bytes, value: bytes, deadline: Deadline) -> int | None:
-        """Append a record durably; its log offset, None where the log has it, but the broker didn't say where."""
+        """Append a record durably and return its log offset; None if the log has it, but its offset is unknown."""
 
     def tombstone(self, keys: Iterable[bytes], deadline: Deadline) -> None:
         """Append a tombstone for each key, all of them durably."""

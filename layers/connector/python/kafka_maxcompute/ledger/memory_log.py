@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
 
 CHUNK = 500
-"""Records that one call of `records` gives at most, as a fetch does."""
+"""Most records that one call of `records` returns, as a fetch does."""
 
 
 class MemoryLog:
-    """The log; `clock` gives the broker's time in epoch seconds, `chunk` bounds what one read gives."""
+    """The log; `clock` returns the broker's time in epoch seconds, `chunk` is the most records of one read."""
 
     def __init__(self, clock: Callable[[], float] = time.time, *, chunk: int = CHUNK) -> None:
         self._clock = clock
@@ -31,24 +31,24 @@ class MemoryLog:
         self._epoch = 0
 
     def start(self, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
-        """The first offset."""
+        """Return the first offset."""
         with self._lock:
             return self._start
 
     def end(self, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
-        """The next offset."""
+        """Return the next offset."""
         with self._lock:
             return self._end
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:  # noqa: ARG002 # never waits
-        """Some records from `start` on, and where to go on."""
+        """Return some records from `start` on, and the next position."""
         with self._lock:
             if not self._start <= start <= self._end:
                 raise PositionLostError(f"expected log offset {start} in {self._start} to {self._end}")
             if start == self._end:
                 raise UnavailableError(f"no record came at log offset {start}, the log's end")
-            found = [record for record in self._kept if record.offset >= start][: self._chunk]
-            return found, found[-1].offset + 1 if found else self._end
+            records = [record for record in self._kept if record.offset >= start][: self._chunk]
+            return records, records[-1].offset + 1 if records else self._end
 
     def append(self, key: bytes, value: bytes | None, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
         """Append a record, or a tombstone."""
@@ -64,9 +64,10 @@ class MemoryLog:
             self.append(key, None, deadline)
 
     def compact(self, *, tombstones: bool = False, before: int | None = None) -> None:
-        """Drop every record that isn't its key's last; with `tombstones` also these, as after delete.retention.ms.
+        """Remove every record that isn't the last of its key.
 
-        With `before` only those before this offset: brokers replace a log's segments one after the other.
+        With `tombstones`, remove tombstones as well, as brokers do after delete.retention.ms. With `before`, remove
+        only records before this offset: brokers compact one segment after the other.
         """
         with self._lock:
             last = {record.key: record.offset for record in self._kept}
@@ -89,13 +90,13 @@ class MemoryLog:
             self._epoch += 1
 
     def truncate(self, end: int) -> None:
-        """Lose the log's end, as an unclean election does; with 0 it's a topic created again."""
+        """Lose the log's end, as in an unclean election; 0 is the same as a topic created again."""
         with self._lock:
             self._epoch += 1
             self._kept = [record for record in self._kept if record.offset < end]
             self._start, self._end = min(self._start, end), min(self._end, end)
 
     def kept(self) -> Sequence[LogRecord]:
-        """What is in the log now."""
+        """Return the records that are in the log now."""
         with self._lock:
             return tuple(self._kept)

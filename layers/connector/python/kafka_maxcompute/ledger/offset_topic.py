@@ -1,4 +1,4 @@
-"""Whether the offset topic is made so that the ledger in it lasts."""
+"""Checks that the configuration of the offset topic keeps the ledger safe."""
 
 from __future__ import annotations
 
@@ -23,35 +23,36 @@ if TYPE_CHECKING:
     from kafka_maxcompute.brokers.login import LoginAdmin
 
 FEWEST_IN_SYNC = 2
-"""Replicas that have to have an append before it's acknowledged, where there are three or more."""
+"""Least number of replicas that have to have an append before it's acknowledged, if the topic has three or more."""
 THREE = 3
 
 
 def check(client: LoginAdmin, topic: str, deadline: Deadline) -> None:
-    """Look at the topic as the brokers have it; raises `ConfigurationError` with every fault.
+    """Check the topic's existence and configuration; raises `RefusedError` and `ConfigurationError` (with every fault).
 
-    Brokers that don't answer the question (DescribeConfigs: librdkafka's mock cluster has none, a user may lack the
-    right to it) are believed to have it right; that the topic is there is checked with all.
+    If the brokers don't answer DescribeConfigs (librdkafka's mock cluster doesn't know it, a user may lack the right),
+    the configuration counts as right. The topic's existence is checked in any case.
     """
     doing, began = f"asking for topic {topic}", time.monotonic()
     try:
-        # All topics are asked for: a question for one may create it.
-        found = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
+        # The request is for all topics: a request for one topic may create it.
+        description = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
     except KafkaException as error:
         client.poll(0)  # librdkafka calls error_cb from here
         client.login.check(doing, since=began)
         raise fault(error.args[0], doing) from error
-    if found is None or PARTITION not in found.partitions:
+    if description is None or PARTITION not in description.partitions:
         raise RefusedError(
-            f"expected an offset topic {topic}, found none; the provisioning action apply makes it", code=NO_SUCH_TOPIC
+            f"expected an offset topic {topic}, found none; run the provisioning action apply, which creates it",
+            code=NO_SUCH_TOPIC,
         )
-    wrong = faults(configured(client, topic, deadline), replicas=len(found.partitions[PARTITION].replicas))
+    wrong = faults(configured(client, topic, deadline), replicas=len(description.partitions[PARTITION].replicas))
     if wrong:
-        raise ConfigurationError([f"offset topic {topic}: {one}" for one in wrong])
+        raise ConfigurationError([f"offset topic {topic}: {mistake}" for mistake in wrong])
 
 
 def faults(configuration: Mapping[str, str], *, replicas: int) -> list[str]:
-    """What is wrong with a topic's configuration; what isn't known of it isn't wrong."""
+    """Return the faults of a topic's configuration; unknown properties count as right."""
     wrong = []
     policy = configuration.get("cleanup.policy", "compact")
     if policy != "compact":
@@ -64,20 +65,20 @@ def faults(configuration: Mapping[str, str], *, replicas: int) -> list[str]:
         )
     if configuration.get("unclean.leader.election.enable", "false") != "false":
         wrong.append(
-            "expected unclean.leader.election.enable false, found true: an election could lose what was acknowledged; "
+            "expected unclean.leader.election.enable false, found true: an election could lose acknowledged records; "
             "change it"
         )
     return wrong
 
 
 def configured(client: AdminClient, topic: str, deadline: Deadline) -> dict[str, str]:
-    """The topic's configuration, or nothing where the brokers don't tell it."""
+    """Return the topic's configuration; an empty one if the brokers don't answer."""
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    asked = client.describe_configs([resource], request_timeout=min(ANSWERLESS_SECONDS, deadline.remaining()))
+    answers = client.describe_configs([resource], request_timeout=min(ANSWERLESS_SECONDS, deadline.remaining()))
     try:
-        found = asked[resource].result(QUESTION_SECONDS)
+        entries = answers[resource].result(QUESTION_SECONDS)
     except KafkaException as error:
         if error.args[0].code() in UNANSWERED:
             return {}
         raise fault(error.args[0], f"asking for the configuration of topic {topic}") from error
-    return {name: entry.value for name, entry in found.items() if entry.value is not None}
+    return {name: entry.value for name, entry in entries.items() if entry.value is not None}

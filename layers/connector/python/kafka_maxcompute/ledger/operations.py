@@ -1,19 +1,19 @@
-"""The ledger's documents: what is appended to its log, and the state that the log folds to.
+"""The ledger's documents: the operations that are appended to its log, and the state that the log folds to.
 
-    Genesis    written once, when the connector is made: whose ledger it is
-    Claim      an upload session is staged; its offsets are its own if none of them was taken before
-    Divert     a claim without a session: its records are bound for the error topic
-    Settle     what was claimed is visible in the table, or in the error topic
-    Release    what was claimed is visible nowhere and never will be; its offsets are free again
-    Empty      a look at the source topic found no record at these offsets
-    Snapshot   the state as of a log offset, which spares readers what lies before it
-    Reset      a new generation: where some topic-partitions start, and what they are from now on
+    Genesis    the first operation, written when the connector is created: connector, table and topics of the ledger
+    Claim      an upload session holds rows of these offsets; the claim counts if none of them was taken before
+    Divert     a claim without a session: the records of these offsets go to the error topic
+    Settle     the claimed rows are visible in the table, or the claimed records are in the error topic
+    Release    the claimed rows aren't visible and never will be; the offsets are free again
+    Empty      the source topic has no record at these offsets
+    Snapshot   the state as of a log offset: readers can skip the operations before
+    Reset      a new generation: the start of some topic-partitions, and the identity from now on
 
-On the wire each is a JSON object with the version "v" and the name "op"; what is kept by topic-partition is
+On the wire, an operation is a JSON object with the version "v" and the name "op". Fields by topic-partition are
 {topic: {topic-partition: ...}} there, and a mapping by (topic, topic-partition) here. Version 2 packs intervals if
 there are many (`kafka_maxcompute.ledger.packed`). Version 3 has a mark that vouches for some offsets only: a reader of
-version 2 would take it for one that vouches for all. What has no such mark is version 2. Version 1 is read as well and
-never written.
+version 2 would misread it as a mark that vouches for all. Documents without such a mark have version 2. Version 1 is
+read as well and never written.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ from kafka_maxcompute.offsets import Intervals, TopicPartition
 
 VERSION = 3
 WITHOUT_SINCE = 2
-"""The version of what has no mark with `since`."""
+"""The version of documents that have no mark with `since`."""
 READABLE = (1, WITHOUT_SINCE, VERSION)
 
 ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
-"""A number for each topic-partition; one that has none isn't there."""
+"""A number by topic-partition; topic-partitions without a number are left out."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """A record of a source topic's log that the ledger remembers, to tell that log from another one.
+    """A record of a source topic's log that the ledger remembers, to distinguish this log from another one.
 
-    `digest` is `kafka_maxcompute.ledger.marks.digest` of the record that the log holds at `offset`. `since` is the
-    first offset that it vouches for: what claims that tell it settle from there on is of that log, and what is settled
-    before may be of another one. A topic-partition's marks of one generation with one `since` are of one log.
+    `digest` is `kafka_maxcompute.ledger.marks.digest` of the log's record at `offset`. `since` is the first offset that
+    the mark vouches for. Offsets from `since` on that are settled by claims with this mark are of the mark's log;
+    offsets settled before may be of another log. A topic-partition's marks of one generation with one `since` are of
+    one log.
     """
 
     offset: int
@@ -58,14 +59,14 @@ _Numbers: TypeAlias = dict[TopicPartition, int]
 
 
 class _Document(msgspec.Struct, frozen=True, tag_field="op", tag=str.lower, omit_defaults=True):
-    """What all have in common: nothing but their form."""
+    """Base of all operations: their wire form."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger's settled offsets are about; compared by `kafka_maxcompute.ledger.identity`.
+    """The connector, the table and the topics of a ledger; compared by `kafka_maxcompute.ledger.identity`.
 
-    `table` is project.table, `table_created` its creation time in epoch milliseconds; `topics` has each source topic's
-    id where the brokers have such (Kafka 2.8 and later).
+    `table` is project.table, `table_created` its creation time in epoch milliseconds. `topics` has the id of each
+    source topic, if the brokers have topic ids (Kafka 2.8 and later).
     """
 
     connector: str
@@ -83,13 +84,13 @@ class Genesis(_Document, frozen=True, kw_only=True):
 class Claim(_Document, frozen=True, kw_only=True):
     """Upload session `id` holds `rows` rows of the offsets, in `blocks`, for a partition value of the table.
 
-    `timestamps` has the highest record timestamp (epoch ms) a topic-partition. It's here and not in `Settle`, because
-    whoever settles a claim may never have seen its records.
+    `timestamps` has each topic-partition's highest record timestamp (epoch ms). It's here and not in `Settle`, because
+    a process that settles the claim may never have seen its records.
 
-    `begins` has a mark for topic-partitions that had none: a record of the claim itself. `marks` has later marks of
-    topic-partitions that had one: both records were found in the log at the same time, and if the mark has a `since`,
-    every record of the batch from there on as well. A topic-partition that is in both has lost the record of the mark
-    that it had: `marks` has that one, and `begins` what replaces it.
+    `begins` has marks for topic-partitions without a mark: records of the claim itself. `marks` has later marks for
+    topic-partitions with a mark: both marks' records were in the log at the same time, and if the mark has a `since`,
+    every record of the batch from `since` on was in the log, too. If a topic-partition is in both fields, the record of
+    its mark is lost: `marks` has the lost mark, and `begins` the mark that replaces it.
     """
 
     id: str
@@ -104,10 +105,10 @@ class Claim(_Document, frozen=True, kw_only=True):
 
 
 class Divert(_Document, frozen=True, kw_only=True):
-    """The records of the offsets are bound for the error topic; `reasons` has the offsets by the reason's word.
+    """The records of the offsets go to the error topic; `reasons` has the offsets by the dead letters' reason.
 
-    `untimed` has the offsets whose records' timestamps aren't known, so `timestamps` says nothing of them. `begins` and
-    `marks` are as those of a claim.
+    `untimed` has the offsets of records with an unknown timestamp, which `timestamps` doesn't cover. `begins` and
+    `marks` are as in a claim.
     """
 
     id: str
@@ -121,13 +122,13 @@ class Divert(_Document, frozen=True, kw_only=True):
 
 
 class Settle(_Document, frozen=True, kw_only=True):
-    """What was claimed under `id` is where it belongs."""
+    """The rows of claim `id` are visible in the table, or the records of divert `id` are in the error topic."""
 
     id: str
 
 
 class Release(_Document, frozen=True, kw_only=True):
-    """What was claimed under `id` is nowhere and never will be."""
+    """The rows of claim `id` aren't visible and never will be."""
 
     id: str
 
@@ -140,10 +141,10 @@ class Empty(_Document, frozen=True, kw_only=True):
 
 
 class Reset(_Document, frozen=True, kw_only=True):
-    """The next generation: `starts` names topic-partitions and the first offset to deliver, `id` makes it known again.
+    """The next generation: `starts` has topic-partitions and their first offsets to deliver, `id` identifies the reset.
 
-    `marks` has records of the logs that are there at the time of the reset; they replace the marks of these
-    topic-partitions. Refused while anything is pending, and unless `generation` is one more than the current one.
+    `marks` has records of the logs at the time of the reset; they replace the marks of these topic-partitions. The
+    reset has no effect while a claim is pending, or if `generation` isn't one more than the current generation.
     """
 
     id: str
@@ -154,24 +155,24 @@ class Reset(_Document, frozen=True, kw_only=True):
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A claim or divert that is neither settled nor released; `timestamp` is the broker's (ms), -1 where unknown."""
+    """A claim or divert that is neither settled nor released; `timestamp` is the broker's (epoch ms), -1 if unknown."""
 
     operation: Claim | Divert
     timestamp: int
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a ledger's log folds to, as far as log offset `folded`; generation 0 is a log without a `Genesis`.
+    """The fold of a ledger's log up to log offset `folded`; generation 0 is a log without a `Genesis`.
 
-    `settled` has offsets, `timestamps` the highest settled record timestamp (epoch ms), `starts` the first offset that
-    is delivered since the last reset that named the topic-partition (what lies before it counts as settled). `reset` is
-    the id of the last reset. `marks` has the record by which each topic-partition's log is known again.
+    `settled` has the settled offsets, `timestamps` the highest settled record timestamp (epoch ms). `starts` has the
+    first offset to deliver since the last reset that named the topic-partition; earlier offsets count as settled.
+    `reset` is the id of the last reset. `marks` has each topic-partition's mark.
 
-    Of topic-partitions that a reset has named, `begun` has the generation of the last one, and `former` the offsets
-    from `starts` on that were settled in an earlier generation: rows and letters of them may be there still.
+    For topic-partitions that a reset has named, `begun` has the generation of the last such reset, and `former` the
+    offsets from `starts` on that were settled in an earlier generation: their rows and dead letters may still exist.
 
-    `behind` is for topic-partitions whose mark has a `since`: the first offset behind all claims that lie there and
-    don't tell the mark, so that they may be of another log. The mark vouches for nothing before it.
+    `behind` has the first offset behind all claims that don't carry the mark and reach to the mark's `since` or
+    beyond, so that they may be of another log. The mark doesn't vouch for offsets before it.
     """
 
     folded: int = -1
@@ -197,8 +198,8 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
 _INTERVALS = frozenset({"offsets", "settled", "former", "untimed"})
-_OTHERS = frozenset({"timestamps", "starts", "begins", "marks", "begun", "behind"})
-"""The fields that are kept by topic-partition."""
+_NOT_INTERVALS = frozenset({"timestamps", "starts", "begins", "marks", "begun", "behind"})
+"""Together with `_INTERVALS`, the fields with a mapping by topic-partition."""
 
 
 class _Covering(msgspec.Struct):
@@ -206,7 +207,7 @@ class _Covering(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """As much of a document as tells whether it's a snapshot, and how far it reaches."""
+    """The fields of a document that show whether it's a snapshot, and its cover."""
 
     v: int
     op: str
@@ -214,15 +215,15 @@ class _Head(msgspec.Struct):
 
 
 def encode(operation: Operation) -> bytes:
-    """An operation as it's kept in the log."""
+    """Return an operation as the bytes that the log keeps."""
     document: dict[str, Any] = msgspec.to_builtins(operation)
-    converted = _converted(document, lambda held: _nested(held, pack), lambda held: _nested(held, _shortened))
+    converted = _converted(document, lambda values: _nested(values, pack), lambda values: _nested(values, _shortened))
     version = VERSION if any(mark.since for mark in _marks(operation)) else WITHOUT_SINCE
     return msgspec.json.encode({"v": version, **converted})
 
 
 def cover(value: bytes) -> int:
-    """The cover of a snapshot of the log, by its head alone; -1 for anything else, which may be no operation at all."""
+    """Return the cover of a snapshot, without decoding its state; -1 for any other record, operation or not."""
     try:
         head = documents.read(value, _Head)
     except DocumentError:
@@ -231,34 +232,36 @@ def cover(value: bytes) -> int:
 
 
 def decode(value: bytes) -> Operation:
-    """An operation of the log; raises `LedgerError` where this version of the code can't know what it means."""
+    """Return the operation in a record's value; raises `LedgerError` if this version of the code can't read it."""
     try:
         document = documents.read(value, dict[str, Any])
         version = documents.number(document, "v")
     except DocumentError as error:
         raise LedgerError(
-            f"expected an operation of the ledger, found a record that is none ({error}); "
+            f"expected an operation of the ledger, found another record ({error}); "
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     if version not in READABLE:
         raise LedgerError(
             f"expected operations of version {VERSION} or before in the ledger, found version {version!r}; "
-            "a newer release of this package wrote it: deploy that one again"
+            "a newer release of this package wrote it: deploy the newer release again"
         )
     del document["v"]
     try:
-        operation: Operation = msgspec.convert(_converted(document, lambda held: _flat(held, unpack), _flat), Operation)
+        operation: Operation = msgspec.convert(
+            _converted(document, lambda nested: _flat(nested, unpack), _flat), Operation
+        )
     except documents.FAULTS as error:
-        found = documents.described(error)
+        fault = documents.described(error)
         raise LedgerError(
-            f"expected an operation of the ledger in version {version}, found another form ({found}); "
+            f"expected an operation of the ledger in version {version}, found another form ({fault}); "
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     return operation
 
 
 def _marks(operation: Operation) -> Iterator[Mark]:
-    """All marks of a document."""
+    """Yield all marks of a document."""
     match operation:
         case Claim() | Divert():
             yield from chain(operation.begins.values(), operation.marks.values())
@@ -270,45 +273,50 @@ def _marks(operation: Operation) -> Iterator[Mark]:
                 yield from _marks(pending.operation)
 
 
-def _shortened(held: Any) -> Any:
-    """A mark that vouches for all as version 2 has it; anything else as it is."""
-    return held[:-1] if isinstance(held, list | tuple) and not held[-1] else held
+def _shortened(mark: Any) -> Any:
+    """Return a mark without `since` in version 2's form; anything else unchanged."""
+    return mark[:-1] if isinstance(mark, list | tuple) and not mark[-1] else mark
 
 
 def _converted(
-    document: dict[str, Any], intervals: Callable[[Any], Any], others: Callable[[Any], Any]
+    document: dict[str, Any], convert_intervals: Callable[[Any], Any], convert_rest: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """The same with other forms of what is kept by topic-partition: of intervals, and of anything else.
+    """Return the document with converted fields by topic-partition: intervals one way, other values another way.
 
-    By the documents' structure, for ids and names of topics may be any word.
+    Fields are found by the document's structure, because an id or a topic's name may be any word.
     """
     converted = dict(document)
-    for name, held in document.items():
+    for name, value in document.items():
         if name in _INTERVALS:
-            converted[name] = intervals(held)
-        elif name in _OTHERS:
-            converted[name] = others(held)
+            converted[name] = convert_intervals(value)
+        elif name in _NOT_INTERVALS:
+            converted[name] = convert_rest(value)
         elif name == "reasons":
-            converted[name] = {reason: intervals(offsets) for reason, offsets in held.items()}
+            converted[name] = {reason: convert_intervals(offsets) for reason, offsets in value.items()}
         elif name == "state":
-            converted[name] = _converted(held, intervals, others)
+            converted[name] = _converted(value, convert_intervals, convert_rest)
         elif name == "pending":
             converted[name] = {
-                key: {**one, "operation": _converted(one["operation"], intervals, others)} for key, one in held.items()
+                key: {**pending, "operation": _converted(pending["operation"], convert_intervals, convert_rest)}
+                for key, pending in value.items()
             }
     return converted
 
 
-def _same(held: Any) -> Any:
-    return held
+def _unchanged(value: Any) -> Any:
+    return value
 
 
-def _nested(flat: dict[TopicPartition, Any], form: Callable[[Any], Any] = _same) -> dict[str, dict[str, Any]]:
+def _nested(flat: dict[TopicPartition, Any], convert: Callable[[Any], Any] = _unchanged) -> dict[str, dict[str, Any]]:
     nested: dict[str, dict[str, Any]] = {}
-    for (topic, number), held in flat.items():
-        nested.setdefault(topic, {})[str(number)] = form(held)
+    for (topic, number), value in flat.items():
+        nested.setdefault(topic, {})[str(number)] = convert(value)
     return nested
 
 
-def _flat(nested: dict[str, dict[str, Any]], form: Callable[[Any], Any] = _same) -> dict[TopicPartition, Any]:
-    return {(topic, int(number)): form(held) for topic, numbers in nested.items() for number, held in numbers.items()}
+def _flat(nested: dict[str, dict[str, Any]], convert: Callable[[Any], Any] = _unchanged) -> dict[TopicPartition, Any]:
+    return {
+        (topic, int(number)): convert(value)
+        for topic, by_partition in nested.items()
+        for number, value in by_partition.items()
+    }

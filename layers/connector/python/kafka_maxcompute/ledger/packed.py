@@ -1,9 +1,9 @@
-"""Intervals of offsets as the ledger's documents hold them: a list of pairs, or packed where there are many.
+"""Intervals of offsets as the ledger's documents hold them: a list of pairs, or packed if there are many.
 
 Packed intervals are an array: the first offset, a letter for the width of the numbers (as in the module struct: B, H, I
-or Q), and the numbers, little-endian, deflated and in base64. They are the steps from the end of each interval to the
-start of the next one, then the length less one of each interval. 10,000 records at every third offset take 60 bytes,
-at a third of all offsets at random 6 KB; as pairs they take 150 KB and 100 KB.
+or Q), and the numbers, little-endian, deflated and in base64. The numbers are the steps from the end of each interval
+to the start of the next one, then the length less one of each interval. 10,000 records at every third offset take
+60 bytes, at a third of all offsets at random 6 KB; as pairs they take 150 KB and 100 KB.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals
 
 FEW = 16
-"""So many intervals stay pairs, which people can read."""
+"""Up to this many intervals stay pairs, which people can read."""
 MOST_BYTES = 16 << 20
-"""Of the numbers of one packed array, inflated: eight million intervals, which as Python's tuples take a gigabyte."""
+"""Most inflated bytes of a packed array: eight million intervals, which as Python's tuples take a gigabyte."""
 _WIDTHS = {"B": 1, "H": 2, "I": 4, "Q": 8}
 
 
-def pack(these: Intervals) -> Any:
-    """The intervals, in their normal form, as JSON can have them."""
-    if len(these) <= FEW:
-        return these
-    ends = list(chain.from_iterable(these))
+def pack(intervals: Intervals) -> Any:
+    """Return intervals in normal form as values that JSON can hold."""
+    if len(intervals) <= FEW:
+        return intervals
+    ends = list(chain.from_iterable(intervals))
     steps = [*map(sub, ends[2::2], ends[1::2]), *map(sub, ends[1::2], ends[::2])]
     highest = max(steps)
     width = next(letter for letter, size in _WIDTHS.items() if highest < 1 << 8 * size)
@@ -37,11 +37,11 @@ def pack(these: Intervals) -> Any:
     return ends[0], width, b64encode(zlib.compress(numbers)).decode()
 
 
-def unpack(held: Any) -> Any:
-    """What was packed; a list of pairs as it is. Raises `ValueError` or `TypeError` where it is neither."""
-    if len(held) != 3 or not isinstance(held[1], str):  # noqa: PLR2004 - the fields of a packed array
-        return held
-    first, width, text = held
+def unpack(packed: Any) -> Any:
+    """Return the intervals of a packed array, or a list of pairs unchanged. Raises `ValueError` or `TypeError`."""
+    if len(packed) != 3 or not isinstance(packed[1], str):  # noqa: PLR2004 - the fields of a packed array
+        return packed
+    first, width, text = packed
     try:
         numbers = _inflate(b64decode(text, validate=True))
         steps = struct.unpack(f"<{len(numbers) // _WIDTHS[width]}{width}", numbers)
@@ -57,7 +57,7 @@ def unpack(held: Any) -> Any:
 
 
 def _inflate(deflated: bytes) -> bytes:
-    """As `zlib.decompress`; `ValueError` for more than `MOST_BYTES`, which a document of one megabyte could be."""
+    """Inflate at most `MOST_BYTES`; raises `ValueError` for more, since one megabyte could inflate to a gigabyte."""
     inflater = zlib.decompressobj()
     numbers = inflater.decompress(deflated, MOST_BYTES + 1)
     if len(numbers) > MOST_BYTES:
