@@ -16,7 +16,7 @@ from tests.stream_clients import kafka
     [
         (
             {"version": "0.10.2"},
-            "need local storage, which can't be made by hand on version 0.10.2; upgrade the instance",
+            "need local storage, which can't be created by hand on version 0.10.2; upgrade the instance",
         ),
         (
             {"spec": "normal"},

@@ -64,7 +64,7 @@ def test_bootstrap_then_a_plan_that_misses_the_function(around: Surrounding, tmp
     assert planned.returncode == 1
     reply = json.loads(planned.stdout)
     assert reply["state"] == "blocked"
-    assert reply["faults"] == ["function maxcompute-sink-orders isn't there; deploy it: s deploy -t template.yml"]
+    assert reply["faults"] == ["function maxcompute-sink-orders doesn't exist; deploy it: s deploy -t template.yml"]
 
 
 @pytest.fixture

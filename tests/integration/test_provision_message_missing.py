@@ -58,7 +58,7 @@ def test_a_function_that_says_that_all_is_well(around: Surrounding) -> None:
     assert (reply["state"], reply["topic_partition"], reply["offset"]) == ("missing", 2, 0)
     first, *rest = reply["faults"]
     assert first == f"no row of orders-in-2-0 in {reply['partition']!r} yet"
-    assert rest == ["connect-orders has gone past it, to 1: the function took it, and said that all is well"]
+    assert rest == ["connect-orders has gone past it, to 1: the function accepted it, and reported no error"]
     assert len(delivered) == 1
 
 
@@ -82,7 +82,7 @@ def test_a_record_that_was_set_aside(around: Surrounding) -> None:
     deployed(around, set_aside)
     reply = around.ask("test", wait_seconds=6)
     assert reply["faults"][1] == (
-        "it can't be written, and was set aside: not-csv: expected 3 fields - at $.data.value"
+        "it can't be written, and is a dead letter: not-csv: expected 3 fields - at $.data.value"
     )
 
 
@@ -108,7 +108,7 @@ def test_a_probe_that_nobody_tells_of(around: Surrounding, monkeypatch: pytest.M
     deployed(around, delivered.append)
     reply = around.ask("test", probe=True, wait_seconds=6, topic_partition=5)
     assert reply["state"] == "missing"
-    assert reply["faults"][0] == "the function told of no record of the probe within 6 s"
+    assert reply["faults"][0] == "the function reported no record of the probe within 6 s"
     assert "connect-orders has gone past it, to 7" in reply["faults"][1]
     assert (reply["topic_partition"], reply["offsets"]) == (5, [0, 6])
     assert set(reply["observed"].values()) == {"not seen"}

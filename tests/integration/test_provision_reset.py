@@ -125,7 +125,7 @@ def test_nothing_is_reset_while_a_claim_is_pending(around: Surrounding) -> None:
     before = ledger(around, claim("a", 0, 0, 2))
     refused = around.ask("reset", start={"0": 0}, confirm="orders")
     assert refused["state"] == "blocked"
-    assert refused["faults"] == ["claims are pending: a; status brings them to their end, then call again"]
+    assert refused["faults"] == ["claims are pending: a; call status, which completes them, then call again"]
     assert ledger(around) == before
 
 

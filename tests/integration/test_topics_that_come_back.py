@@ -117,8 +117,8 @@ def test_a_topic_that_another_client_keeps_bringing_back_is_told_of(
     # It may be there again before anybody could see that it was gone.
     assert fault.startswith(
         (
-            f"topic {topic} came back after it was removed; a client that still runs creates it",
-            f"topic {topic} is still there, or came back; call again",
+            f"topic {topic} came back after it was removed; a running client creates it",
+            f"topic {topic} still exists, or came back; call again",
         )
     )
 

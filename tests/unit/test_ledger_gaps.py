@@ -15,7 +15,7 @@ from kafka_maxcompute.ledger.gaps import AGAIN_SECONDS, APART, ENDING_SECONDS, M
 from kafka_maxcompute.ledger.operations import Empty, State
 from kafka_maxcompute.ledger.state import Entry, advance
 from kafka_maxcompute.offsets import contains, intervals, within
-from provisioning.probe import shaped
+from provisioning.probe import probe_originals
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, NOW, PLACE, claim, folded
 from tests.sink_delivery import Timed
@@ -169,7 +169,7 @@ def test_what_the_stream_has_not_acknowledged_may_still_come(committed: int | No
 
 def test_a_record_in_a_gap_keeps_it_open_even_with_the_mark_of_a_probe() -> None:
     """Anybody can write a mark, and the record is to be written."""
-    marked = shaped("0123456789abcdef" * 2, 0)["tombstone"]
+    marked = probe_originals("0123456789abcdef" * 2, 0)["tombstone"]
     found = Search(Source({(PLACE, 1): marked, (PLACE, 3): RECORD})).settle()
     assert found[0] == (5, 5)
 

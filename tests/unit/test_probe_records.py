@@ -9,7 +9,7 @@ import pytest
 from kafka_maxcompute import probe_records
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.probe_records import Announcement, ProbeMark
-from provisioning.probe import shaped
+from provisioning.probe import probe_originals
 
 pytestmark = pytest.mark.quick
 
@@ -17,7 +17,7 @@ NONCE = "0123456789abcdef" * 2
 
 
 def test_each_record_of_a_probe_is_one() -> None:
-    assert all(map(probe_records.may_be_one, shaped(NONCE, 1_700_000_000_000).values()))
+    assert all(map(probe_records.may_be_one, probe_originals(NONCE, 1_700_000_000_000).values()))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Pending
 from kafka_maxcompute.ledger.state import fold
 from provisioning.change_effects import meaning
 from provisioning.request import Request, read
-from provisioning.resources.ledger import ConnectorLedger, LedgerFound
+from provisioning.resources.ledger import ConnectorLedger, ObservedLedger
 from provisioning.resources.settings_record import Recorded, SettingsRecord
 from provisioning.step import step
 from provisioning.unsafe_changes import Before, changed, faults, risks
@@ -44,7 +44,7 @@ def before(
     state: State | None = BEGUN, settings: dict[str, Any] | None = None, *, running: bool = False, **more: Any
 ) -> Before:
     recorded = Recorded(asdict(request(settings).settings))
-    ledger = None if state is None else LedgerFound(state)
+    ledger = None if state is None else ObservedLedger(state)
     return Before(recorded, ledger, running, more.get("committed", {}))
 
 
@@ -99,7 +99,7 @@ def test_a_lost_ledger_is_told_with_what_to_do() -> None:
 def test_another_offset_topic_needs_another_group() -> None:
     other = {"offset_topic": "connect-offset-2"}
     (fault,) = faults(request(other), before())
-    assert "connect-offset-2 knows nothing of what connect-orders has delivered" in fault
+    assert "connect-offset-2 doesn't have the records that connect-orders delivered" in fault
     both = request({**other, "group": "connect-2"})
     assert list(faults(both, before())) == []
     assert [risk for risk, _ in risks(both, before())] == ["again"]
@@ -132,7 +132,7 @@ def test_a_start_of_a_group_that_has_read_needs_the_ledger_or_an_accepted_risk()
     ((risk, told),) = risks(asked, before(None, has, committed={0: 7}))
     assert (risk, told) == (
         "again",
-        "start: group connect-orders has come to 0: 7 already, and there's no ledger",
+        "start: group connect-orders has committed 0: 7 already, and there's no ledger",
     )
     assert list(risks(asked, before(None, has, committed={0: 5}))) == []
     assert list(risks(request(start={"0": 5}), before(committed={0: 7}))) == []
@@ -154,8 +154,8 @@ def test_drift_says_where_rows_land() -> None:
             "field": "partition",
             "found": "HOUR",
             "wanted": "DAY",
-            "means": "rows land in partition values of a DAY from now on; rows that are written stay where they are, "
-            "in those of a HOUR",
+            "means": "rows land in partition values by DAY from now on; rows that are written stay where they are, "
+            "in values by HOUR",
         }
     ]
 
@@ -163,48 +163,48 @@ def test_drift_says_where_rows_land() -> None:
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
 
-def planned(found: LedgerFound | None, settings: dict[str, Any] | None = None, **event: Any) -> Any:
+def planned(found: ObservedLedger | None, settings: dict[str, Any] | None = None, **event: Any) -> Any:
     asked = request(settings, **event)
     return step(ConnectorLedger(asked.settings, asked.change, asked.start), found, manual=False)
 
 
 def test_a_ledger_is_begun_once_and_kept() -> None:
     assert planned(None).do == "create"
-    assert planned(LedgerFound(BEGUN, table_created=1)).do == "keep"
+    assert planned(ObservedLedger(BEGUN, table_created=1)).do == "keep"
     # A table's creation time that isn't told isn't compared.
-    assert planned(LedgerFound(BEGUN)).do == "keep"
+    assert planned(ObservedLedger(BEGUN)).do == "keep"
 
 
 def test_a_ledger_that_cant_be_relied_on_blocks_with_what_to_do() -> None:
-    lost = planned(LedgerFound(None, "expected the ledger's log from offset 0, found its start at 7"))
+    lost = planned(ObservedLedger(None, "expected the ledger's log from offset 0, found its start at 7"))
     assert lost.do == "blocked"
     assert "run audit, then reset" in lost.why[0]
-    loses = planned(LedgerFound(BEGUN, wrong=("offset topic o: expected cleanup.policy compact, found delete",)))
+    loses = planned(ObservedLedger(BEGUN, wrong=("offset topic o: expected cleanup.policy compact, found delete",)))
     assert loses.do == "blocked"
     assert "found delete" in loses.why[0]
-    made_anew = planned(LedgerFound(BEGUN, table_created=2))
+    made_anew = planned(ObservedLedger(BEGUN, table_created=2))
     assert made_anew.do == "blocked"
     assert "run the provisioning action reset" in made_anew.why[0]
 
 
 def test_another_table_is_another_generation_when_it_is_named_and_nothing_is_pending() -> None:
     other = {"table": "u"}
-    assert planned(LedgerFound(BEGUN), other).do == "blocked"
-    assert planned(LedgerFound(BEGUN), other, change=["table"]).do == "change"
-    waits = planned(LedgerFound(PENDING), other, change=["table"])
+    assert planned(ObservedLedger(BEGUN), other).do == "blocked"
+    assert planned(ObservedLedger(BEGUN), other, change=["table"]).do == "change"
+    waits = planned(ObservedLedger(PENDING), other, change=["table"])
     assert waits.do == "blocked"
     assert "1 claims for p.t are pending" in waits.why[0]
 
 
 def test_a_start_is_kept_in_the_ledger_unless_records_would_come_again() -> None:
     place = ("orders-in", 0)
-    assert planned(LedgerFound(BEGUN), start={"0": 5}).do == "change"
+    assert planned(ObservedLedger(BEGUN), start={"0": 5}).do == "change"
     started = State(generation=2, identity=IDENTITY, settled={place: ((0, 4),)}, starts={place: 5})
-    assert planned(LedgerFound(started), start={"0": 5}).do == "keep"
+    assert planned(ObservedLedger(started), start={"0": 5}).do == "keep"
     ahead = State(generation=1, identity=IDENTITY, settled={place: ((0, 4),)})
-    assert planned(LedgerFound(ahead), start={"0": 5}).do == "change"
-    behind = planned(LedgerFound(ahead), start={"0": 3})
+    assert planned(ObservedLedger(ahead), start={"0": 5}).do == "change"
+    behind = planned(ObservedLedger(ahead), start={"0": 3})
     assert behind.do == "blocked"
     assert "use reset to have them written again" in behind.why[0]
     claimed = State(generation=1, identity=IDENTITY, pending={"s": Pending(CLAIM, 0)})
-    assert planned(LedgerFound(claimed), start={"0": 5}).do == "blocked"
+    assert planned(ObservedLedger(claimed), start={"0": 5}).do == "blocked"

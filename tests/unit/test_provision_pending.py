@@ -35,7 +35,7 @@ def test_claims_that_cannot_be_ended_do_not_take_the_time_of_one_that_can() -> N
         ids = claimed(connector, range(9))
         sessions.hanging = set(ids[:-1])
         began = time.monotonic()
-        why = pending.bring_to_end(connector.services(sessions=sessions), cloud(connector, 600))
+        why = pending.complete(connector.services(sessions=sessions), cloud(connector, 600))
         assert time.monotonic() - began < 1
         assert why.keys() == connector.state.pending.keys() == sessions.hanging
 
@@ -45,7 +45,7 @@ def test_what_is_pending_never_takes_more_than_half_of_an_invocation() -> None:
     sessions = HangingSessions(connector.sessions)
     sessions.hanging = set(claimed(connector, range(3)))
     now = cloud(connector, 0.4)
-    pending.bring_to_end(connector.services(sessions=sessions), now)
+    pending.complete(connector.services(sessions=sessions), now)
     assert now.deadline.remaining() > 0.1
 
 
@@ -53,6 +53,6 @@ def test_a_claim_for_which_no_time_was_left_says_so() -> None:
     connector = Connector()
     sessions = HangingSessions(connector.sessions)
     sessions.hanging = set(claimed(connector, range(60)))
-    why = pending.bring_to_end(connector.services(sessions=sessions), cloud(connector, 600))
+    why = pending.complete(connector.services(sessions=sessions), cloud(connector, 600))
     assert why.keys() == sessions.hanging
     assert any("used up" in text for text in why.values())

@@ -102,13 +102,13 @@ BROKEN: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {},
         {"instance": INSTANCE | {"UpgradeServiceDetailInfo": {"Current2OpenSourceVersion": "0.10.2"}}},
-        "can't be made by hand on version 0.10.2",
+        "can't be created by hand on version 0.10.2",
     ),
     ({}, {"quota": {"TopicLeft": 3}}, "expected room for 4 topics, found 3"),
     ({}, {"quota": {"PartitionLeft": 18}}, "expected room for 19 topic-partitions, found 18"),
     ({}, {"quota": {"GroupLeft": 0}}, "expected room for 1 groups, found 0"),
     ({}, {"source": None}, "source_topic: no topic orders-in in alikafka_x"),
-    ({}, {"function": {}}, "function maxcompute-sink-orders isn't there; deploy it"),
+    ({}, {"function": {}}, "function maxcompute-sink-orders doesn't exist; deploy it"),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.probe_records import ProbeMark, Sighting, could_hold
-from provisioning.probe import FAILURE, judged, observed, shaped
+from provisioning.probe import FAILURE, observed, probe_originals, redelivery
 
 pytestmark = pytest.mark.quick
 
@@ -42,7 +42,7 @@ def sighting(after: float, *, failed: bool = False, kind: str = FAILURE, **data:
 def test_what_becomes_of_the_record_that_fails(
     own: list[Sighting], state: str, first: float | None, back: float | None
 ) -> None:
-    reply = judged(own, BEGAN, 120)
+    reply = redelivery(own, BEGAN, 120)
     assert reply["state"] == state
     told = reply["redelivery"]
     assert (told["first_after_seconds"], told["back_after_seconds"]) == (first, back)
@@ -51,7 +51,7 @@ def test_what_becomes_of_the_record_that_fails(
 
 
 def test_the_records_of_a_probe() -> None:
-    records = shaped(NONCE, BEGAN)
+    records = probe_originals(NONCE, BEGAN)
     assert list(records)[-1] == FAILURE
     assert records[FAILURE].key == str(ProbeMark(NONCE, FAILURE, BEGAN)).encode()
     for kind, record in records.items():

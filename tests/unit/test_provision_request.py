@@ -119,7 +119,7 @@ def test_a_field_is_read_as_a_setting_is() -> None:
     (fault,) = faults({"action": "Pause", "confirm": "orders"})
     assert fault.startswith("confirm: pause doesn't take it; pause takes ")
     (fault, *_) = faults({"action": "test", "probe": "on", "key": "k"})
-    assert fault.startswith("key: it is of the test message")
+    assert fault.startswith("key: it applies to the test message only")
 
 
 def test_every_action_says_which_fields_it_takes_and_every_field_belongs_to_one() -> None:
@@ -136,7 +136,7 @@ def test_a_misspelt_field_is_refused_with_the_nearest_one_of_its_action() -> Non
 
 def test_fields_that_have_no_effect_beside_others_are_refused() -> None:
     (fault,) = faults({"action": "apply", "batch_seconds": 3})
-    assert fault.startswith("batch_seconds: it is of an event stream; of a trigger it stands in template.yml")
+    assert fault.startswith("batch_seconds: it applies to an event stream only; template.yml has it for a trigger")
     assert asked("apply", stream="event_stream", batch_seconds=3).batch_seconds == 3
     by_hand = {"control": "admin", "instance_id": ""}
     assert asked("plan", settings=by_hand, batch_seconds=3).batch_seconds == 3

@@ -1,4 +1,4 @@
-"""What stands against a reset: each reason by itself, and all together."""
+"""The faults that block a reset: each by itself, and all together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Genesis, Identity, Mark, Pending, Reset, Settle, State
-from provisioning.reset import Found, against
+from provisioning.reset import ResetFacts, obstacles
 from provisioning.resources.ledger import begin
 from tests.deadlines import soon
 
@@ -36,7 +36,7 @@ def faults(**changes: Any) -> list[str]:
         "running": False,
         "state": BEGUN,
     }
-    return list(against(TOPIC, Found(**(sound | changes))))
+    return list(obstacles(TOPIC, ResetFacts(**(sound | changes))))
 
 
 def test_nothing_stands_against_a_sound_one() -> None:
@@ -57,7 +57,7 @@ def test_nothing_stands_against_a_sound_one() -> None:
         ),
         (
             {"state": State(folded=3, generation=1, identity=NOW, pending={"s": Pending(CLAIM, 0)})},
-            "claims are pending: s; status brings them to their end",
+            "claims are pending: s; call status, which completes them",
         ),
         (
             {"state": None, "lost": "no Genesis"},
@@ -122,7 +122,7 @@ def test_a_generation_that_a_claim_came_before_has_not_begun() -> None:
     ledger.append(Genesis(identity=NOW), soon())
     ledger.append(CLAIM, soon())  # by an instance, after the look at what is pending
     begun = Reset(id="r", generation=2, identity=NOW, starts={(TOPIC, 0): 3})
-    with pytest.raises(RefusedError, match="claimed in the ledger meanwhile; pause the stream"):
+    with pytest.raises(RefusedError, match="a claim was appended to the ledger meanwhile; pause the stream"):
         begin(ledger, begun, "r", soon())
     ledger.append(Settle(id="s"), soon())
     assert begin(ledger, begun, "r", soon()).generation == 2

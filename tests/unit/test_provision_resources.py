@@ -98,7 +98,7 @@ def test_a_start_has_to_lie_in_its_log() -> None:
     }
     assert step(start, found, manual=False).why == (
         "orders-in-2: none -> 2; start: orders-in-2 begins at 3, after 2; set it to 3 or later",
-        "orders-in-3: none -> 10; start: orders-in-3 ends at 9, before 10; records to come would be skipped",
+        "orders-in-3: none -> 10; start: orders-in-3 ends at 9, before 10; new records would be skipped",
         "orders-in-4: none -> 0; start: orders-in has no topic-partition 4; it has 4, numbered from 0",
     )
 
@@ -392,6 +392,6 @@ def test_the_stream_comes_last() -> None:
 
 def test_a_ledger_begins_with_a_table_that_has_a_creation_time() -> None:
     ledger = ConnectorLedger(request().settings)
-    assert ledger._about(7, {"orders": "id"}).table_created == 7
+    assert ledger._identity(7, {"orders": "id"}).table_created == 7
     with pytest.raises(RefusedError, match=r"expected a table .* with a creation time, .* create the table"):
-        ledger._about(None, {})
+        ledger._identity(None, {})

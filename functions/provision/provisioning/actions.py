@@ -1,4 +1,4 @@
-"""What an invocation can ask for; each answers with JSON that a person can read and a machine can compare."""
+"""The actions of an invocation; each returns JSON that a person can read and a machine can compare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kafka_maxcompute.maxcompute import sql
 from provisioning import lag, ledger_status, message_test, network, preflight_facts, probe
 from provisioning.audit.action import audit
 from provisioning.broker_configuration import find_instance
-from provisioning.connector_resources import before_deploy, left_alone, resources, stream
+from provisioning.connector_resources import before_deploy, is_manual, resources, stream
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import make_plan
 from provisioning.redrive.action import redrive
@@ -23,7 +23,7 @@ from provisioning.resources.broker_topics import BrokerTopic
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.grants import Grants
 from provisioning.resources.group import Group
-from provisioning.resources.ledger import ConnectorLedger, LedgerFound
+from provisioning.resources.ledger import ConnectorLedger, ObservedLedger
 from provisioning.resources.policy import PROVISIONER
 from provisioning.resources.role import Role, principal
 from provisioning.resources.settings_record import SettingsRecord
@@ -39,41 +39,41 @@ if TYPE_CHECKING:
     from provisioning.resource import AnyResource, StateT, Stream
 
 LOOKS_AGAIN, LOOK_AGAIN_SECONDS = 3, 2.0
-"""How often topics that were removed are looked for again, each time after such a pause."""
+"""How often removed topics are looked for again, each time after a pause of `LOOK_AGAIN_SECONDS`."""
 NO_ERRORS: list[dict[str, Any]] = []
 _log = logging.getLogger(__name__)
 _KINDS: dict[type, str] = {Grants: "grants", Role: "role", Table: "table", Topic: "topics", BrokerTopic: "topics"}
 _KINDS |= dict.fromkeys((EventStream, Trigger, SettingsRecord, Group, BrokerGroup), "")
-"""What `destroy` removes, and the word in `remove` without which it stays."""
+"""The resources that `destroy` removes, each with the word in `remove` that is needed for the removal ("": none)."""
 
 
 def bootstrap(cloud: Cloud) -> dict[str, Any]:
-    """Make what the first deploy needs: the roles of both functions, the provisioner's with its policy.
+    """Create what the first deploy needs: the roles of both functions, and the policy of the provisioner's role.
 
-    For the keys of somebody who may make roles and policies; says what only the project's owner can do, and which
-    variables of template.yml the Kafka instance decides.
+    The keys have to allow roles and policies. The reply has the statements that only the project's owner can run, and
+    the variables of template.yml that the Kafka instance decides.
     """
     done = []
     for resource in before_deploy(cloud.request, cloud.account):
-        found = resource.look(cloud)
-        if step(resource, found, manual=False).do != "keep":
-            converge(resource, cloud, found, manual=False)
+        state = resource.look(cloud)
+        if step(resource, state, manual=False).do != "keep":
+            converge(resource, cloud, state, manual=False)
             done.append(resource.title)
     user = principal(cloud.account, PROVISIONER)
     statements = [str(sql.add_user(user)), str(sql.grant_admin(user))]
-    asking, settings = preflight_facts.Asking(), cloud.request.settings
+    questions, settings = preflight_facts.Questions(), cloud.request.settings
     instance = (
-        asking.learn(lambda: find_instance(settings, cloud.control), preflight_facts.NOTHING)
+        questions.ask(lambda: find_instance(settings, cloud.control), preflight_facts.NOTHING)
         if settings.instance_id
         else {}
     )
-    if not instance and not asking.faults:
-        asking.faults.append(
+    if not instance and not questions.faults:
+        questions.faults.append(
             f"no Kafka instance {settings.instance_id!r} in {settings.region}, so its network isn't known"
         )
     return {
         "state": "applied" if done else "unchanged",
-        "faults": asking.faults,
+        "faults": questions.faults,
         "done": done,
         "variables": network.variables(instance, settings),
         "for_the_projects_owner": statements,
@@ -81,12 +81,12 @@ def bootstrap(cloud: Cloud) -> dict[str, Any]:
 
 
 def plan(cloud: Cloud) -> dict[str, Any]:
-    """Say what `apply` would do."""
+    """Return what `apply` would do."""
     return make_plan(cloud).as_json()
 
 
 def apply(cloud: Cloud) -> dict[str, Any]:
-    """Make and fix what the plan says, or nothing at all where something stands against it."""
+    """Do the plan's steps, or nothing at all if a fault blocks the plan."""
     planned = make_plan(cloud)
     if planned.state == "blocked":
         return {**planned.as_json(), "done": []}
@@ -95,7 +95,7 @@ def apply(cloud: Cloud) -> dict[str, Any]:
         if item.step.do == "keep":
             continue
         try:
-            converge(item.resource, cloud, item.found, manual=left_alone(cloud.request, item.resource))
+            converge(item.resource, cloud, item.state, manual=is_manual(cloud.request, item.resource))
         except BatchError as error:
             _log.warning("resource failed", extra={"resource": item.resource.title, "do": item.step.do})
             return {**planned.as_json(), "state": "incomplete", "done": done, "faults": [str(error)]}
@@ -105,22 +105,23 @@ def apply(cloud: Cloud) -> dict[str, Any]:
 
 
 def status(cloud: Cloud) -> dict[str, Any]:
-    """Say whether the stream runs, how far it is, and what isn't as it should be."""
+    """Return the stream's status, the lag of group and ledger, the last errors, and every difference from the plan."""
     planned = make_plan(cloud)
-    feeding = planned.stream
-    state = "absent" if feeding.found is None else stream(cloud.request).state(feeding.found)
-    asking = preflight_facts.Asking()
-    progress = asking.learn(lambda: preflight_facts.progress(cloud), preflight_facts.NOTHING)
+    stream_state = planned.stream.state
+    state = "absent" if stream_state is None else stream(cloud.request).status(stream_state)
+    questions = preflight_facts.Questions()
+    progress = questions.ask(lambda: preflight_facts.progress(cloud), preflight_facts.NOTHING)
     settings = cloud.request.settings
-    # Also one that blocks an apply, such as after the table was created again: what is pending there has to end first.
-    readable = any(isinstance(item.found, LedgerFound) and item.found.state is not None for item in planned.items)
+    # A ledger that blocks an apply is read, too, such as after the table was created again: its pending claims have to
+    # be completed first.
+    readable = any(isinstance(item.state, ObservedLedger) and item.state.state is not None for item in planned.items)
     ledger = (
-        asking.learn(lambda: ledger_status.ledger(cloud), preflight_facts.NOTHING)
+        questions.ask(lambda: ledger_status.ledger(cloud), preflight_facts.NOTHING)
         if readable
         else preflight_facts.NOTHING
     )
-    tells = planned.has_topic(settings.status_topic)
-    errors = asking.learn(lambda: ledger_status.errors(cloud), NO_ERRORS) if tells else NO_ERRORS
+    has_errors = planned.has_topic(settings.status_topic)
+    errors = questions.ask(lambda: ledger_status.errors(cloud), NO_ERRORS) if has_errors else NO_ERRORS
     group = lag.of_group(progress)
     beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
     return {
@@ -129,45 +130,45 @@ def status(cloud: Cloud) -> dict[str, Any]:
         "lag": group,
         "ledger": ledger,
         "errors": errors,
-        "faults": [*planned.faults, *asking.faults, *beyond],
+        "faults": [*planned.faults, *questions.faults, *beyond],
         "warnings": list(planned.warnings),
         "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],
     }
 
 
 def pause(cloud: Cloud) -> dict[str, Any]:
-    """Stop the stream; the group keeps where it has come to."""
-    feeding = stream(cloud.request)
-    if feeding.look(cloud) is None:
-        return {"state": "absent", "faults": [f"{feeding.title} isn't there; apply makes it"]}
-    feeding.pause(cloud)
-    _await_pause(feeding, cloud)
+    """Stop the stream; the group keeps its committed offsets."""
+    resource = stream(cloud.request)
+    if resource.look(cloud) is None:
+        return {"state": "absent", "faults": [f"{resource.title} doesn't exist; apply creates it"]}
+    resource.pause(cloud)
+    _await_pause(resource, cloud)
     return {"state": "paused", "faults": []}
 
 
-def _await_pause(feeding: Stream[StateT], cloud: Cloud) -> None:
-    def paused() -> bool:
-        found = feeding.look(cloud)
-        return found is None or feeding.is_paused(found)
+def _await_pause(resource: Stream[StateT], cloud: Cloud) -> None:
+    def is_paused() -> bool:
+        state = resource.look(cloud)
+        return state is None or resource.is_paused(state)
 
-    until_true(paused, cloud, f"{feeding.title} isn't paused yet; call again")
+    until_true(is_paused, cloud, f"{resource.title} isn't paused yet; call again")
 
 
 def resume(cloud: Cloud) -> dict[str, Any]:
-    """Start the stream where it was paused, if nothing stands against it."""
+    """Start the stream from the committed offsets, if no fault blocks the plan."""
     planned = make_plan(cloud)
-    feeding = planned.stream
-    against = [*planned.faults, *(line for item in planned.items for line in item.step.why)]
-    if feeding.found is None and not against:
-        against = [f"{feeding.resource.title} isn't there; apply makes it"]
-    if against:
-        return {"state": "blocked", "faults": against}
-    converge(feeding.resource, cloud, feeding.found, manual=True)
+    item = planned.stream
+    faults = [*planned.faults, *(reason for other in planned.items for reason in other.step.why)]
+    if item.state is None and not faults:
+        faults = [f"{item.resource.title} doesn't exist; apply creates it"]
+    if faults:
+        return {"state": "blocked", "faults": faults}
+    converge(item.resource, cloud, item.state, manual=True)
     return {"state": "running", "faults": []}
 
 
 def destroy(cloud: Cloud) -> dict[str, Any]:
-    """Remove the stream and the group, last made first, and what is named in `remove`; the rest is kept."""
+    """Remove the stream, the group and what `remove` names, in the reverse order of creation; keep the rest."""
     request = cloud.request
     if request.confirm != request.settings.name:
         wanted = f"confirm: expected the connector's name, {request.settings.name!r}, found {request.confirm!r}"
@@ -179,7 +180,7 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
     for resource in reversed(resources(request, cloud.account)):
         word = _KINDS.get(type(resource))
         if isinstance(resource, ConnectorLedger) and _KINDS[Topic] in request.remove:
-            continue  # it goes with its topic
+            continue  # the ledger is removed with its topic
         if word is None or (word and word not in request.remove):
             kept.append(resource.title)
             continue
@@ -191,48 +192,48 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
             removed.append(resource.title)
         if isinstance(resource, BrokerTopic | Topic):
             topics.append(resource)
-    faults = _kept_away(topics, cloud) if topics else []
+    faults = _recreated(topics, cloud) if topics else []
     state = "incomplete" if faults else "destroyed"
     return {"state": state, "faults": faults, "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
 
 
 def _lost_with_topics(cloud: Cloud) -> list[str]:
-    """What removing the connector's topics would lose, those apart whose risk is accepted."""
+    """Return what removing the connector's topics would lose, except for accepted risks."""
     request, settings = cloud.request, cloud.request.settings
     if _KINDS[Topic] not in request.remove:
         return []
     lost = []
     if settings.delivery == "exactly-once" and _KINDS[Table] not in request.remove and "again" not in request.accepted:
         lost.append(
-            f"remove: without the ledger in {settings.offset_topic} nothing tells which records are in table "
-            f"{settings.table}, and an apply after this one writes them again; keep the topics, remove the table too, "
-            "or accept the risk 'again'"
+            f"remove: only the ledger in {settings.offset_topic} has the records that are in table {settings.table}, "
+            "so without it a later apply writes them again; keep the topics, remove the table too, or accept the risk "
+            "'again'"
         )
     if "letters" not in request.accepted and not is_surely_empty(cloud, settings.error_topic):
         lost.append(
-            f"remove: {settings.error_topic} may hold dead letters that nobody has redriven, and their records may be "
-            "nowhere else; redrive them first, keep the topics, or accept the risk 'letters'"
+            f"remove: {settings.error_topic} may hold dead letters that nobody has redriven, and no other copy of "
+            "their records may exist; redrive them first, keep the topics, or accept the risk 'letters'"
         )
     return lost
 
 
-def _kept_away(topics: Sequence[AnyResource], cloud: Cloud) -> list[str]:
-    """Remove topics again that come back after they were removed; which of them come back each time.
+def _recreated(topics: Sequence[AnyResource], cloud: Cloud) -> list[str]:
+    """Remove topics again that come back after their removal; return a fault for each that came back every time.
 
-    A client that still writes into a topic, or asks for it, creates it again if brokers let it.
+    A client that still writes into a topic, or requests its metadata, creates the topic again if brokers allow that.
     """
-    back: list[AnyResource] = []
+    recreated: list[AnyResource] = []
     for _ in range(LOOKS_AGAIN):
         time.sleep(min(LOOK_AGAIN_SECONDS, cloud.deadline.remaining()))
-        back = [topic for topic in topics if dissolve(topic, cloud)]
-        if not back:
+        recreated = [topic for topic in topics if dissolve(topic, cloud)]
+        if not recreated:
             break
-    remedy = "a client that still runs creates it, with the brokers' default settings; end it, then destroy again"
-    return [f"{topic.title} came back after it was removed; {remedy}" for topic in back]
+    remedy = "a running client creates it, with the brokers' default settings; stop the client, then destroy again"
+    return [f"{topic.title} came back after it was removed; {remedy}" for topic in recreated]
 
 
 def test(cloud: Cloud) -> dict[str, Any]:
-    """Send the test message and wait for its row; with `probe`, find out what the services' documents leave open."""
+    """Send the test message and wait for its row; with `probe`, send a probe instead."""
     return probe.run(cloud) if cloud.request.probe else message_test.run(cloud)
 
 

@@ -1,7 +1,7 @@
-"""The clients of the brokers that an invocation shares: each is made when it is first asked for, and closed at the end.
+"""The clients of the brokers that an invocation shares: each is made at its first use, and closed at the end.
 
-A reading has a consumer of its own that ends with it (`logs`), and so has the ledger: a fetch that waits at a log's end
-would hold up every question on the same connection.
+Each reading of a log has its own consumer (`logs`), and so has the ledger: a fetch that waits at a log's end would
+delay every other request on the same connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BrokerClients:
-    """Those of a configuration of `broker_configuration`; consumers have the name of `group`, and don't join it."""
+    """Clients with a configuration of `broker_configuration`; consumers have the name of `group`, but don't join it."""
 
     def __init__(self, configuration: Mapping[str, Any], group: str) -> None:
         self.configuration = configuration
@@ -31,25 +31,25 @@ class BrokerClients:
 
     @cached_property
     def admin(self) -> LoginAdmin:
-        """Topics, groups and rights."""
+        """Return the client for topics, groups and rights."""
         client = LoginAdmin(self.configuration)
         self._made.push(client)
         return client
 
     @cached_property
     def asking(self) -> LoginConsumer:
-        """For the questions of `log_bounds`, the list of topics, and the group's offsets; nothing is assigned to it."""
+        """Return the consumer for `log_bounds`, the list of topics, and the group's offsets; it has no assignment."""
         return self._made.enter_context(closing(clients.consumer(self.configuration, self._group)))
 
     @cached_property
     def appender(self) -> Appender:
-        """Whatever is appended to topics, the ledger apart."""
+        """Return the producer for all topics but the ledger's."""
         return self._made.enter_context(closing(Appender(self.configuration)))
 
     def logs(self, *, committed: bool = False) -> KafkaOriginals:
-        """What topics hold, with records of aborted transactions or without."""
+        """Return a reader of topics; `committed`: without the records of aborted transactions."""
         return KafkaOriginals(self.configuration, self._group, committed=committed)
 
     def close(self) -> None:
-        """Leave the brokers."""
+        """Close all clients."""
         self._made.close()

@@ -1,4 +1,4 @@
-"""What clients of the brokers are made with: addresses from the settings or of the Kafka instance, and the login."""
+"""The configuration of the brokers' clients: addresses from the settings or from the Kafka instance, and the login."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ NO_WAY = "NoWayToTheBrokers"
 
 
 def configuration(settings: Settings, control: ControlPlane, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Librdkafka's properties, with the password: not to be logged.
+    """Return librdkafka's properties; they contain the password, so they must not be logged.
 
-    Raises `RefusedError` if nobody says where the brokers are, or a secret is missing.
+    Raises `RefusedError` if neither settings nor instance have the brokers' addresses, or a secret is missing.
     """
-    instance = find_instance(settings, control) if _asks_the_control_plane(settings, environment) else {}
+    instance = find_instance(settings, control) if _needs_instance(settings, environment) else {}
     servers = settings.bootstrap_servers or network.servers(instance, settings.security_protocol)
     if not servers:
-        has = f"instance {settings.instance_id} shows no address for {settings.security_protocol}"
-        raise RefusedError(f"{has}; set bootstrap_servers, or security_protocol to what it offers", code=NO_WAY)
+        missing = f"instance {settings.instance_id} lists no address for {settings.security_protocol}"
+        remedy = "set bootstrap_servers, or security_protocol to a protocol that the instance offers"
+        raise RefusedError(f"{missing}; {remedy}", code=NO_WAY)
     complete = replace(settings, bootstrap_servers=servers)
     try:
-        told = network.every_server(instance)
-        return clients.configuration(complete, environment, control.credentials, told=told)
+        addresses = network.every_server(instance)
+        return clients.configuration(complete, environment, control.credentials, told=addresses)
     except ConfigurationError as error:
         raise RefusedError("; ".join(error.faults), code=NO_WAY) from None
 
 
 def find_instance(settings: Settings, control: ControlPlane) -> dict[str, Any]:
-    """The Kafka instance as the service describes it; empty where the region has none of that id."""
+    """Return the Kafka instance as the service describes it; empty if the region has no instance with this id."""
     answer = control.call(GET_INSTANCES, {"RegionId": settings.region, "InstanceId.1": settings.instance_id})
-    found = (answer.get("InstanceList") or {}).get("InstanceVO") or []
-    return next((one for one in found if one.get("InstanceId") == settings.instance_id), {})
+    instances = (answer.get("InstanceList") or {}).get("InstanceVO") or []
+    return next((instance for instance in instances if instance.get("InstanceId") == settings.instance_id), {})
 
 
-def _asks_the_control_plane(settings: Settings, environment: Mapping[str, str]) -> bool:
-    """Whether it takes the account's instance to know the brokers, or to know that they are the account's own."""
+def _needs_instance(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Return whether only the instance's description has the addresses, or proves that they belong to the account."""
     if not settings.bootstrap_servers:
         return True
     return bool(settings.instance_id) and any(Destinations.of(environment).broker_faults(settings))

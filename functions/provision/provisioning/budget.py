@@ -1,4 +1,4 @@
-"""How many upload sessions a connector opens, against how many a table takes. Pure."""
+"""The number of upload sessions that a connector opens, compared with a table's limit. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 SESSIONS, SECONDS = 500, 300
-"""Upload sessions that a table takes in so many seconds (MaxCompute's limits of Tunnel)."""
+"""A table takes `SESSIONS` upload sessions in `SECONDS` (MaxCompute's limits of Tunnel)."""
 MINUTE = 60
 
 
 def values_of_batch(settings: Settings, window: int) -> int:
-    """Partition values in a batch of a stream that keeps up: a window of minutes mostly crosses into the next one."""
+    """Return the number of partition values in a batch of a stream without lag.
+
+    `window` is the batch window in seconds. If each minute has a partition value, most batches reach into the next.
+    """
     return 1 + (settings.partition == "MINUTE") * -(-max(window, 1) // MINUTE)
 
 
 def warning(settings: Settings, topic_partitions: int, window: int) -> str:
-    """A line with the numbers where the budget is exceeded, else "".
+    """Return a line with the numbers if the limit is exceeded, else "".
 
-    `window` is a batch window's seconds; each consumer closes one in that time, and each of its partition values is an
-    upload session.
+    `window` is the batch window in seconds: each consumer delivers one batch in that time, and each partition value of
+    a batch takes an upload session.
     """
     consumers, values = min(settings.concurrency, max(topic_partitions, 1)), values_of_batch(settings, window)
     needed = consumers * values * SECONDS // max(window, 1)

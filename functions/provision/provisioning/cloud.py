@@ -1,4 +1,4 @@
-"""What every resource works with: the settings, whose account it is, and the services that are asked."""
+"""What every resource works with: the request, the account, and the clients of the services."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cloud:
-    """One invocation's way to the cloud; `account` is the caller's, as STS says.
+    """One invocation's access to the cloud; `account` is the caller's account, as STS reports it.
 
-    `environment` has what references among the settings lead to. To be closed at the invocation's end.
+    `environment` has the values that settings refer to, such as a password. It has to be closed after the invocation.
     """
 
     request: Request
@@ -36,14 +36,15 @@ class Cloud:
 
     @cached_property
     def clients(self) -> BrokerClients:
-        """The brokers, found when they are first asked for.
+        """Return the clients of the brokers; the first use finds the brokers' addresses.
 
-        Raises `RefusedError` if nobody says where they are, or a secret is missing; the next use looks again then.
+        Raises `RefusedError` if no setting or service has the addresses, or a secret is missing; the next use tries
+        again then.
         """
         settings = self.request.settings
-        found = configuration(settings, self.control, self.environment)
-        return self._made.enter_context(closing(BrokerClients(found, settings.group)))
+        properties = configuration(settings, self.control, self.environment)
+        return self._made.enter_context(closing(BrokerClients(properties, settings.group)))
 
     def close(self) -> None:
-        """Leave the brokers, if they were asked for anything."""
+        """Close the clients of the brokers, if there are any."""
         self._made.close()

@@ -1,4 +1,4 @@
-"""The resources of one connector, in the order in which they are made; the stream comes last."""
+"""The resources of one connector, in the order of their creation; the stream comes last."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 RECORDS = (SettingsRecord, ConnectorLedger)
-"""What nobody could write by hand."""
+"""Resources that nobody can create by hand."""
 
 
 def resources(request: Request, account: str) -> tuple[AnyResource, ...]:
-    """All of them, for the account that they are in."""
+    """Return all resources of a connector in an account."""
     settings = request.settings
     return (
         Role(settings.role),
@@ -54,14 +54,14 @@ def resources(request: Request, account: str) -> tuple[AnyResource, ...]:
 
 
 def _topics_and_group(settings: Settings) -> tuple[AnyResource, ...]:
-    """By the service's API, or by the brokers themselves."""
+    """Return topics and group, as resources of the service's API or of the brokers."""
     if settings.control == "admin":
         return (*broker_topics(settings), BrokerGroup(settings))
     return (*own_topics(settings), Group(settings.instance_id, settings.region, settings.group))
 
 
 def before_deploy(request: Request, account: str) -> tuple[AnyResource, ...]:
-    """What a deploy of template.yml needs: functions name roles that must exist."""
+    """Return the resources that a deploy of template.yml needs: functions name roles, which must exist."""
     settings, secret = request.settings, secret_name(request.settings.sasl_password)
     document = least_policy(account, settings.region, settings.role, settings.instance_id)
     return (
@@ -70,29 +70,29 @@ def before_deploy(request: Request, account: str) -> tuple[AnyResource, ...]:
         Role(PROVISIONER, FUNCTIONS_ONLY),
         Policy(PROVISIONER, document),
         Attachment(PROVISIONER, PROVISIONER),
-        *(_reading(secret, settings, account) if secret else ()),
+        *(_right_to_secret(secret, settings, account) if secret else ()),
     )
 
 
-def _reading(secret: str, settings: Settings, account: str) -> tuple[AnyResource, ...]:
-    """The right of both functions to read the secret with the brokers' password, in a policy of the connector's own."""
+def _right_to_secret(secret: str, settings: Settings, account: str) -> tuple[AnyResource, ...]:
+    """Return the connector's policy that lets both functions read the secret with the brokers' password."""
     name = f"connect-secret-{settings.name}"
     document = secret_policy(account, settings.region, secret)
     return Policy(name, document), Attachment(name, settings.role), Attachment(name, PROVISIONER)
 
 
-def left_alone(request: Request, resource: AnyResource) -> bool:
-    """Whether a resource is for its owner to make and change (D09): in manual mode all but the connector's records."""
+def is_manual(request: Request, resource: AnyResource) -> bool:
+    """Return whether only a person creates and changes a resource (D09): in manual mode, all but `RECORDS`."""
     return request.settings.resource_creation == "manual" and not isinstance(resource, RECORDS)
 
 
 def stream(request: Request) -> AnyStream:
-    """The stream, in the one of its two ways that was asked for; without an instance of ApsaraMQ it's not made here."""
+    """Return the stream of the requested kind; without an instance of ApsaraMQ, a person creates the stream."""
     if network.is_foreign(request.settings):
         return ForeignStream(request)
     return Trigger(request) if request.stream == "trigger" else EventStream(request)
 
 
 def other_stream(request: Request) -> AnyStream:
-    """The stream in the way that wasn't asked for, and mustn't be there: each record would be written twice."""
+    """Return the stream of the other kind; if both kinds ran, each record would be written twice."""
     return EventStream(request) if request.stream == "trigger" else Trigger(request)

@@ -1,8 +1,8 @@
-"""Bringing one resource to what is wanted, and taking one away, whatever has been asked for before.
+"""Brings one resource to its wanted state, or removes one, whatever earlier invocations requested.
 
-Look, act on what differs, look again, until nothing differs. What an action answers doesn't decide: an error of a
-create may mean that it's there already, by a lost answer or by somebody else's doing. So two that do this at once, or
-one that was killed in between, end in the same state.
+It reads the state, sends a request for the differences, and reads again, until there is no difference. The answer to a
+request doesn't decide: an error of a create may mean that the resource exists already, because an answer was lost or
+somebody else created it. So two invocations at once, or one that was killed and called again, end in the same state.
 """
 
 from __future__ import annotations
@@ -39,76 +39,79 @@ PATIENCE_SECONDS = 300.0
 
 @dataclass(slots=True)
 class _Turns(Generic[StateT]):
-    """What has been asked for already, and the error that it was answered with."""
+    """The turns of reading and requesting for one resource.
+
+    `requested` has the error, or None, that answered the first request of each step; `last` is the last turn's step.
+    """
 
     resource: Resource[StateT]
     cloud: Cloud
     manual: bool
-    found: StateT | None
-    asked: dict[str, BatchError | None] = field(default_factory=dict)
+    state: StateT | None
+    requested: dict[str, BatchError | None] = field(default_factory=dict)
     last: Step | None = None
 
     def take(self) -> bool:
-        """One look and what follows from it; True when nothing is left to do."""
+        """Read the state and send the request that follows; return True when nothing is left to do."""
         if self.last is not None:
-            self.found = self.resource.look(self.cloud)
-        self.last = now = step(self.resource, self.found, manual=self.manual)
-        if now.do == "blocked":
-            raise RefusedError(f"{now.resource.title}: {'; '.join(now.why)}", code="Blocked")
-        if now.do in {"create", "change"}:
-            self._ask(now)
-        return now.do == "keep"
+            self.state = self.resource.look(self.cloud)
+        self.last = current = step(self.resource, self.state, manual=self.manual)
+        if current.do == "blocked":
+            raise RefusedError(f"{current.resource.title}: {'; '.join(current.why)}", code="Blocked")
+        if current.do in {"create", "change"}:
+            self._request(current)
+        return current.do == "keep"
 
-    def _ask(self, now: Step) -> None:
-        """Ask once for what is to be done; raises the error of the first time if that left things as they were."""
-        if now.do in self.asked:
-            error = self.asked[now.do]
+    def _request(self, current: Step) -> None:
+        """Request a step once; if the step is needed again, raise the error that answered the first request."""
+        if current.do in self.requested:
+            error = self.requested[current.do]
             if error is not None:
                 raise error
-            failed = [str(one) for one in now.differences if one.remedy == "restart"]
+            failed = [str(difference) for difference in current.differences if difference.remedy == "restart"]
             if failed:
-                raise RefusedError(f"{now.resource.title} doesn't start: {'; '.join(failed)}", code="NotStarted")
+                raise RefusedError(f"{current.resource.title} doesn't start: {'; '.join(failed)}", code="NotStarted")
             return
         try:
-            if self.found is None:
+            if self.state is None:
                 self.resource.make(self.cloud)
             else:
-                self.resource.change(self.cloud, self.found)
+                self.resource.change(self.cloud, self.state)
         except BatchError as error:
-            self.asked[now.do] = error
+            self.requested[current.do] = error
         else:
-            self.asked[now.do] = None
+            self.requested[current.do] = None
 
 
-def converge(resource: Resource[StateT], cloud: Cloud, found: StateT | None, *, manual: bool) -> None:
-    """Bring a resource, last seen in the state found, to what is wanted.
+def converge(resource: Resource[StateT], cloud: Cloud, state: StateT | None, *, manual: bool) -> None:
+    """Bring a resource, last read in `state`, to its wanted state.
 
-    Raises `RefusedError` where it can't be, `UnavailableError` or `DeadlineError` where it isn't yet.
+    Raises `RefusedError` if the step is blocked or refused, `UnavailableError` or `DeadlineError` if time runs out.
     """
-    turns = _Turns(resource, cloud, manual, found)
-    _repeated(turns.take, cloud, lambda: f"{resource.title}: {_still(turns.last)}; call again, it goes on from here")
+    turns = _Turns(resource, cloud, manual, state)
+    _repeat(turns.take, cloud, lambda: f"{resource.title}: {_remaining(turns.last)}; call again, it goes on from here")
 
 
 def dissolve(resource: AnyResource, cloud: Cloud) -> bool:
-    """Remove a resource and wait until it's gone; whether there was anything to remove. Raises as `converge`."""
+    """Remove a resource and wait until it's gone; return whether it existed. Raises what `converge` raises."""
     if resource.look(cloud) is None:
         return False
     resource.remove(cloud)
-    still = f"{resource.title} is still there, or came back; call again"
-    _repeated(lambda: resource.look(cloud) is None, cloud, lambda: still)
+    remaining = f"{resource.title} still exists, or came back; call again"
+    _repeat(lambda: resource.look(cloud) is None, cloud, lambda: remaining)
     return True
 
 
 def until_true(look: Callable[[], bool], cloud: Cloud, otherwise: str) -> None:
-    """Look until it's so. Raises `UnavailableError`."""
-    _repeated(look, cloud, lambda: otherwise)
+    """Call `look` until it returns True. Raises `UnavailableError` with the message `otherwise` if time runs out."""
+    _repeat(look, cloud, lambda: otherwise)
 
 
-def _repeated(turn: Callable[[], bool], cloud: Cloud, otherwise: Callable[[], str]) -> None:
+def _repeat(turn: Callable[[], bool], cloud: Cloud, otherwise: Callable[[], str]) -> None:
     pauses = wait_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) + wait_random(0, JITTER_SECONDS)
     waiting = Retrying(
         retry=retry_if_result(lambda done: not done),
-        wait=wait_chain(wait_none(), pauses),  # most of what was asked for is there when the answer is
+        wait=wait_chain(wait_none(), pauses),  # most requests have taken effect when their answer comes
         stop=stop_before_delay(cloud.deadline.within(PATIENCE_SECONDS).remaining()),
     )
     try:
@@ -117,7 +120,7 @@ def _repeated(turn: Callable[[], bool], cloud: Cloud, otherwise: Callable[[], st
         raise UnavailableError(otherwise()) from None
 
 
-def _still(last: Step | None) -> str:
+def _remaining(last: Step | None) -> str:
     if last is None or last.do == "create":
-        return "asked for, and not there yet"
+        return "requested, but it doesn't exist yet"
     return "; ".join(map(str, last.differences))

@@ -1,4 +1,4 @@
-"""Which fields of an event each action takes, and what is said of one that would have no effect. Pure."""
+"""The fields of an event that each action takes, and the faults of fields that would have no effect. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MOST_UNKNOWN = 20
-"""Fields of an event without effect that are named one by one."""
+"""Faults of single fields in one event; of more fields only the first have a fault each."""
 
 _STREAM = ("stream", "function", "trigger")
 _WINDOW = ("batch_records", "batch_seconds", "security_group")
@@ -41,34 +41,39 @@ TAKEN: dict[str, tuple[str, ...]] = {
         "audit": (),
     }.items()
 }
-"""The fields by action. `resume` starts what was applied, so it takes nothing that only an apply would do."""
+"""The fields by action. `resume` starts the stream as it was applied, so it takes no field that only apply uses."""
 KNOWN = tuple(dict.fromkeys(name for taken in TAKEN.values() for name in taken))
-"""Every field that some action takes."""
+"""Every field that at least one action takes."""
 
 
-def without_effect(given: Mapping[str, Any]) -> Iterator[str]:
-    """What is said of fields that the event's action doesn't know; of the first few of very many."""
+def unknown(given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a fault for each field that the event's action doesn't take, at most `MOST_UNKNOWN` of them."""
     action = str(given.get("action")).lower()
     taken = TAKEN.get(action)
     known = taken or KNOWN
-    others = [name for name in given if name not in known]
-    if not others:
+    without_effect = [name for name in given if name not in known]
+    if not without_effect:
         return
     takes = f"{action if taken else 'an event'} takes {', '.join(known)}"
-    if len(others) > MOST_UNKNOWN:
-        yield f"found {len(others)} fields without effect; {takes}"
-    for name in others[:MOST_UNKNOWN]:
+    if len(without_effect) > MOST_UNKNOWN:
+        yield f"found {len(without_effect)} fields without effect; {takes}"
+    for name in without_effect[:MOST_UNKNOWN]:
         what = f"{action} doesn't take it" if name in KNOWN else "no such field"
         close = [] if name in KNOWN else get_close_matches(name[:SHOWN_CHARACTERS], known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         yield f"{name[:SHOWN_CHARACTERS]}: {what}; {hint}{takes}"
 
 
-def at_odds(values: Mapping[str, Any], *, foreign: bool) -> Iterator[str]:
-    """What is said of fields that have no effect beside others; a `foreign` stream is made by hand, as they say."""
+def ineffective(values: Mapping[str, Any], *, foreign: bool) -> Iterator[str]:
+    """Yield a fault for each field that has no effect beside another field.
+
+    The batch window of a `foreign` stream has an effect: the instruction for the person who creates the stream has it.
+    """
     if values.get("stream") != "event_stream" and not foreign:
-        remedy = "of a trigger it stands in template.yml; leave it out, or give stream event_stream"
-        yield from (f"{name}: it is of an event stream; {remedy}" for name in _WINDOW if name in values)
+        remedy = "template.yml has it for a trigger; leave it out, or give stream event_stream"
+        yield from (f"{name}: it applies to an event stream only; {remedy}" for name in _WINDOW if name in values)
     if values.get("probe"):
         remedy = "the probe has records of its own; leave it out, or leave probe out"
-        yield from (f"{name}: it is of the test message; {remedy}" for name in ("key", "value") if name in values)
+        yield from (
+            f"{name}: it applies to the test message only; {remedy}" for name in ("key", "value") if name in values
+        )

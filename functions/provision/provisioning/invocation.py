@@ -14,7 +14,7 @@ from provisioning.actions import ACTIONS
 from provisioning.cloud import Cloud
 from provisioning.operations import GET_CALLER_IDENTITY
 from provisioning.request import read
-from provisioning.status_report import tell
+from provisioning.status_report import report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from provisioning.request import Request
 
 REPLY_SECONDS = 1.0
-"""Kept of the invocation's time for the reply."""
+"""The part of the invocation's time that is reserved for the reply."""
 
 
 def answer(event: bytes, invocation: Invocation) -> dict[str, Any]:
-    """Do what the event asks for; faults of the event, and errors that end an action, are in the reply."""
+    """Do the event's action; the reply has the faults of the event, or the error that ended the action."""
     try:
         request = read(event, invocation.environment)
     except ConfigurationError as error:
@@ -37,7 +37,7 @@ def answer(event: bytes, invocation: Invocation) -> dict[str, Any]:
     try:
         with opened(request, invocation) as cloud:
             done = ACTIONS[request.action](cloud)
-            tell(cloud, done)
+            report(cloud, done)
     except BatchError as error:
         return {**reply, "state": "incomplete" if error.retryable else "failed", "faults": [str(error)]}
     return {**reply, "account": cloud.account, **done}
@@ -45,9 +45,9 @@ def answer(event: bytes, invocation: Invocation) -> dict[str, Any]:
 
 @contextmanager
 def opened(request: Request, invocation: Invocation) -> Iterator[Cloud]:
-    """The way to the cloud, for the keys of this invocation and as long as it lasts.
+    """Yield the access to the cloud with the keys of this invocation, and close it afterwards.
 
-    Raises a `BatchError` where there is none.
+    Raises a `BatchError` if the account can't be determined.
     """
     settings, deadline = request.settings, invocation.deadline.earlier(REPLY_SECONDS)
     names = {

@@ -1,7 +1,7 @@
-"""How far the group and the ledger have come in the source topic, and whether its logs still reach so far. Pure.
+"""The positions of group and ledger in the source topic, and whether its logs still reach them. Pure.
 
-A log that ends before what is done with has lost records, or is that of a topic created again. Its lag is None then:
-0 would say that everything is written.
+If a log ends before a committed or settled offset, the brokers have lost records, or the topic was created again. Its
+lag is None then: 0 would mean that everything is written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def of_group(progress: Mapping[str, Any]) -> dict[str, Any]:
-    """The group's progress as the service describes it: the lag of all, and each topic-partition's end and lag."""
+    """Return the total lag, and each topic-partition's end and lag, from the service's description of the progress."""
     listed = (progress.get("TopicList") or {}).get("TopicList") or []
     places = [
         {
@@ -30,12 +30,15 @@ def of_group(progress: Mapping[str, Any]) -> dict[str, Any]:
         for topic in listed
         for offset in (topic.get("OffsetList") or {}).get("OffsetList") or []
     ]
-    lost = any(_is_short(one["end"], one["committed"]) for one in places)
+    lost = any(_is_short(place["end"], place["committed"]) for place in places)
     return {"records": None if lost else progress.get("TotalDiff"), "topic_partitions": places}
 
 
 def of_ledger(settled: Intervals, start: int, end: int, pending: int = 0) -> dict[str, Any]:
-    """Of a log from `start` to before `end`: the last settled offset, and the offsets neither settled nor pending."""
+    """Return the last settled offset and the lag of a log from `start` to before `end`.
+
+    The lag counts the offsets that are neither settled nor among the `pending` ones.
+    """
     last = settled[-1][1] if settled else None
     missing = count(gaps(settled, within=(start, end - 1))) if end > start else 0
     short = last is not None and last >= end
@@ -43,26 +46,29 @@ def of_ledger(settled: Intervals, start: int, end: int, pending: int = 0) -> dic
 
 
 def beyond(group: Sequence[Mapping[str, Any]], ledger: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence for each log that ends before what the group has committed, or the ledger has settled."""
-    done: dict[TopicPartition, tuple[int, list[str]]] = {}
-    for one in group:
-        if _is_short(one["end"], one["committed"]):
-            committed = f"the group has committed offset {one['committed']}"
-            done.setdefault((one["topic"], one["partition"]), (one["end"], []))[1].append(committed)
-    for one in ledger:
-        if one["lag"] is None:
-            settled = f"the ledger has offset {one['settled_up_to']} as settled"
-            done.setdefault((one["topic"], one["partition"]), (one["end"], []))[1].append(settled)
-    for (topic, number), (end, told) in sorted(done.items()):
+    """Yield a fault for each log that ends before an offset that the group has committed, or the ledger has settled.
+
+    `group` and `ledger` are the topic-partitions of both, as a reply shows them.
+    """
+    short: dict[TopicPartition, tuple[int, list[str]]] = {}
+    for place in group:
+        if _is_short(place["end"], place["committed"]):
+            committed = f"the group has committed offset {place['committed']}"
+            short.setdefault((place["topic"], place["partition"]), (place["end"], []))[1].append(committed)
+    for place in ledger:
+        if place["lag"] is None:
+            settled = f"the ledger has offset {place['settled_up_to']} as settled"
+            short.setdefault((place["topic"], place["partition"]), (place["end"], []))[1].append(settled)
+    for (topic, number), (end, positions) in sorted(short.items()):
         yield (
-            f"{topic}-{number}: its log ends at {end}, but {' and '.join(told)}, so the brokers have lost records or "
-            "the topic was created again, and its lag isn't known; pause the stream, run audit, and do what its "
+            f"{topic}-{number}: its log ends at {end}, but {' and '.join(positions)}, so the brokers have lost records "
+            "or the topic was created again, and its lag isn't known; pause the stream, run audit, and do what its "
             "finding beyond-the-log says"
         )
 
 
 def _is_short(end: object, committed: object) -> bool:
-    """Whether the log ends before what is committed."""
+    """Return whether the log ends before the committed offset."""
     return end is not None and committed is not None and int(str(end)) < int(str(committed))
 
 

@@ -1,4 +1,4 @@
-"""Where an exactly-once connector stands: by its ledger, by its source topic's log, and by the status topic."""
+"""The progress of an exactly-once connector, from its ledger, the source topic's logs, and the status topic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kafka_maxcompute.ledger.operations import Claim
 from kafka_maxcompute.offsets import count, gaps
 from provisioning import brokers
 from provisioning.lag import of_ledger
-from provisioning.pending import bring_to_end, services
+from provisioning.pending import complete, services
 from provisioning.resources.ledger import opened
 
 if TYPE_CHECKING:
@@ -24,33 +24,33 @@ if TYPE_CHECKING:
 
 
 def ledger(cloud: Cloud) -> dict[str, Any]:
-    """Bring what is pending to its end; then what is settled, what stays pending and why, and the lag of each."""
+    """Complete the pending claims; return the claims that stay pending with their reasons, and each lag."""
     settings = cloud.request.settings
-    with opened(cloud, settings) as (_, found):
-        before = found.read(cloud.deadline)
-        why = bring_to_end(services(cloud, found), cloud) if before.pending else {}
-        state = found.read(cloud.deadline)
+    with opened(cloud, settings) as (_, log_ledger):
+        before = log_ledger.read(cloud.deadline)
+        reasons = complete(services(cloud, log_ledger), cloud) if before.pending else {}
+        state = log_ledger.read(cloud.deadline)
     places = [(settings.source_topic, number) for number in range(brokers.partitions(cloud))]
     ends = log_bounds.bounds(cloud.clients.asking, places, cloud.deadline.within(brokers.SECONDS))
     return {
         "generation": state.generation,
         "rolled_forward": len(before.pending.keys() - state.pending.keys()),
-        "pending": [_pending(name, one, why.get(name, "")) for name, one in sorted(state.pending.items())],
+        "pending": [_pending(name, claim, reasons.get(name, "")) for name, claim in sorted(state.pending.items())],
         "topic_partitions": [_place(place, state, *ends[place]) for place in places],
     }
 
 
 def errors(cloud: Cloud) -> list[dict[str, Any]]:
-    """The last errors that the functions have told in the status topic, the newest first."""
-    told = (status for status in statuses(cloud).values() if status.error)
+    """Return the last errors that the functions have written to the status topic, the newest first."""
+    failures = (status for status in statuses(cloud).values() if status.error)
     return [
         {"topic": status.topic, "partition": status.partition, "at": status.at, "error": status.error}
-        for status in sorted(told, key=lambda status: -status.at)
+        for status in sorted(failures, key=lambda status: -status.at)
     ]
 
 
 def statuses(cloud: Cloud) -> Mapping[bytes, Status]:
-    """The last status of the connector and of each topic-partition."""
+    """Return the last status of the connector and of each topic-partition, by the key of its record."""
     settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
     topic = settings.status_topic
     topic_partitions = cloud.clients.appender.count_partitions([topic], deadline)[topic]
@@ -60,11 +60,11 @@ def statuses(cloud: Cloud) -> Mapping[bytes, Status]:
 
 def _pending(name: str, pending: Pending, why: str) -> dict[str, Any]:
     operation = pending.operation
-    claim = isinstance(operation, Claim)
+    is_claim = isinstance(operation, Claim)
     return {
         "id": name,
         "for": operation.partition_value if isinstance(operation, Claim) else "the error topic",
-        "kind": "claim" if claim else "divert",
+        "kind": "claim" if is_claim else "divert",
         "offsets": _offsets(operation.offsets),
         "since": pending.timestamp,
         "why": why,
@@ -72,20 +72,23 @@ def _pending(name: str, pending: Pending, why: str) -> dict[str, Any]:
 
 
 def _place(place: TopicPartition, state: State, start: int, end: int) -> dict[str, Any]:
-    """Of one topic-partition: as `of_ledger` has it, with the gaps among what is settled and the number pending."""
+    """Return the progress of one topic-partition: as `of_ledger`, with the gaps and the number of pending offsets."""
     settled = state.settled.get(place, ())
-    waiting = sum(count(one.operation.offsets.get(place, ())) for one in state.pending.values())
-    stands = of_ledger(settled, start, end, waiting)
-    high = stands["settled_up_to"]
-    holes = gaps(settled, within=(start, high)) if high is not None and high >= start else ()
+    pending = sum(count(claim.operation.offsets.get(place, ())) for claim in state.pending.values())
+    progress = of_ledger(settled, start, end, pending)
+    last = progress["settled_up_to"]
+    missing = gaps(settled, within=(start, last)) if last is not None and last >= start else ()
     return {
         "topic": place[0],
         "partition": place[1],
-        **stands,
-        "gaps": [list(hole) for hole in holes],
-        "pending": waiting,
+        **progress,
+        "gaps": [list(gap) for gap in missing],
+        "pending": pending,
     }
 
 
 def _offsets(offsets: Offsets) -> dict[str, list[list[int]]]:
-    return {f"{topic}-{number}": [list(one) for one in found] for (topic, number), found in offsets.items()}
+    return {
+        f"{topic}-{number}": [list(interval) for interval in intervals]
+        for (topic, number), intervals in offsets.items()
+    }

@@ -1,6 +1,6 @@
-"""Where the brokers are, and what a function needs to reach them. Pure.
+"""The brokers' addresses, and the network that a function needs to reach them. Pure.
 
-Which address of an instance speaks which protocol: ApsaraMQ for Kafka's page "Comparison among endpoints" (2026).
+The protocols of an instance's addresses are from ApsaraMQ for Kafka's page "Comparison among endpoints" (2026).
 """
 
 from __future__ import annotations
@@ -13,58 +13,58 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 VPC_ADDRESS = "-vpc.alikafka."
-"""In the host names by which an instance is reached in its VPC."""
+"""A part of the host names that reach an instance in its VPC."""
 _ENDPOINTS = {
     "PLAINTEXT": ("DomainEndpoint", "EndPoint"),
     "SASL_PLAINTEXT": ("SaslDomainEndpoint", "SaslEndPoint"),
-    # The first two are in the VPC, and there only where the instance was told so; the others are public.
+    # The first two are in the VPC, and exist only if the instance is configured for them; the others are public.
     "SASL_SSL": ("VpcSaslDomainEndpoint", "VpcSaslEndPoint", "SslDomainEndpoint", "SslEndPoint"),
     "SSL": ("SslDomainEndpoint", "SslEndPoint"),
 }
-"""The fields of GetInstanceList by protocol, the better one first."""
+"""The fields of GetInstanceList by protocol, in the order of preference."""
 
 
 def is_foreign(settings: Settings) -> bool:
-    """Whether the source is no instance of ApsaraMQ for Kafka."""
+    """Return whether the source isn't an instance of ApsaraMQ for Kafka."""
     return settings.control == "admin" and not settings.instance_id
 
 
 def variables(instance: dict[str, Any], settings: Settings) -> dict[str, str]:
-    """The variables of template.yml that an instance decides (D07), by its description; only those that it does.
+    """Return the variables of template.yml that the instance's description decides (D07), without empty ones.
 
-    Settings that name a VPC, vSwitch or brokers already are taken over.
+    Settings that name a VPC, vSwitch or brokers have precedence.
     """
     switch = settings.vswitch_id or next(iter(switches(instance)), "")
-    found = {
+    values = {
         "CONNECTOR_VPC_ID": settings.vpc_id or str(instance.get("VpcId") or ""),
         "CONNECTOR_VSWITCH_ID": switch,
         "VSWITCH_IDS": json.dumps([switch]) if switch else "",
         "SECURITY_GROUP_ID": str(instance.get("SecurityGroup") or ""),
         "CONNECTOR_BOOTSTRAP_SERVERS": settings.bootstrap_servers or servers(instance, settings.security_protocol),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def servers(instance: dict[str, Any], protocol: str) -> str:
-    """The instance's addresses for a protocol; "" where it has none."""
+    """Return the instance's addresses for a protocol, separated by commas; "" if it has none."""
     return next((str(instance[field]) for field in _ENDPOINTS[protocol] if instance.get(field)), "")
 
 
 def every_server(instance: dict[str, Any]) -> str:
-    """All of the instance's addresses, whatever they speak, separated by commas."""
+    """Return all addresses of the instance, for any protocol, separated by commas."""
     fields = dict.fromkeys(field for listed in _ENDPOINTS.values() for field in listed)
     return ",".join(str(instance[field]) for field in fields if instance.get(field))
 
 
 def switches(instance: dict[str, Any]) -> tuple[str, ...]:
-    """The instance's vSwitches, the one that it was made in first."""
-    found = instance.get("VSwitchIds")
-    listed = found.get("VSwitchIds", []) if isinstance(found, dict) else found or []
-    return tuple(dict.fromkeys(str(one) for one in [instance.get("VSwitchId"), *listed] if one))
+    """Return the ids of the instance's vSwitches, first the vSwitch that the instance was created in."""
+    field = instance.get("VSwitchIds")
+    listed = field.get("VSwitchIds", []) if isinstance(field, dict) else field or []
+    return tuple(dict.fromkeys(str(switch) for switch in [instance.get("VSwitchId"), *listed] if switch))
 
 
 def inside(bootstrap_servers: str) -> bool:
-    """Whether some of these brokers can be reached in a VPC only."""
+    """Return whether at least one of these brokers can be reached only in a VPC."""
     return any(_inside(address.strip().rpartition(":")[0]) for address in bootstrap_servers.split(","))
 
 

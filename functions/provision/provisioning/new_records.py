@@ -1,4 +1,4 @@
-"""The records that come into topics from now on, for whoever is about to do something that leads to some."""
+"""The records that come into topics from now on, for an action that causes such records."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from kafka_maxcompute.brokers.originals import Original
     from provisioning.cloud import Cloud
 
-AT_ONCE = 500
+MOST_AT_ONCE = 500
 
 
 class Arrivals:
-    """A consumer at the ends that topics have when it is made; a context manager. Topics that aren't there have none.
+    """A consumer that starts at the present ends of topics; a context manager. Topics that don't exist are ignored.
 
     Raises `RefusedError` or `UnavailableError`.
     """
 
     def __init__(self, cloud: Cloud, topics: Iterable[str]) -> None:
-        # A name that librdkafka wants; the group isn't joined, and nothing is committed.
+        # librdkafka wants a group's name; the consumer doesn't join the group, and commits nothing.
         self._consumer = clients.consumer(cloud.clients.configuration, cloud.request.settings.group)
         seconds = min(QUESTION_SECONDS, cloud.deadline.remaining())
         try:
-            # All topics are asked for: a question for one makes it where brokers do so by themselves.
-            there = self._consumer.list_topics(timeout=seconds).topics
-            places = [(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
+            # List all topics: a request for a single topic may create the topic.
+            listed = self._consumer.list_topics(timeout=seconds).topics
+            places = [(topic, number) for topic in topics if topic in listed for number in listed[topic].partitions]
             ends = log_bounds.ends(self._consumer, places, cloud.deadline.within(QUESTION_SECONDS))
             self._consumer.assign([TopicPartition(*place, offset) for place, offset in ends.items()])
         except ConnectorError:
@@ -56,12 +56,12 @@ class Arrivals:
         self._consumer.close()
 
     def wait(self, seconds: float) -> list[Original]:
-        """What has come meanwhile, as soon as there is anything; nothing after so many seconds."""
-        found = []
-        for message in self._consumer.consume(1, timeout=seconds) + self._consumer.consume(AT_ONCE, timeout=0):
+        """Return the new records as soon as there is one; an empty list after `seconds`."""
+        records = []
+        for message in self._consumer.consume(1, timeout=seconds) + self._consumer.consume(MOST_AT_ONCE, timeout=0):
             error = message.error()
             if error is None:
-                found.append(record(message))
+                records.append(record(message))
             elif not error.retriable():
                 raise fault(error, f"reading topic {message.topic()}")
-        return found
+        return records

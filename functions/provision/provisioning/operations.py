@@ -1,8 +1,8 @@
-"""Every call that provisioning makes to the cloud's control plane, and the permission that each needs.
+"""Every call that provisioning makes to the cloud's control plane, and the permission that each call needs.
 
 Parameters, versions and hosts are those of the official SDKs (alibabacloud_ram20150501 1.3.0, _sts20150401 1.2.0,
-_alikafka20190916 2.16.0, _eventbridge20200401 8.7.0, _fc20230330 4.8.3, _vpc20160428 7.2.2). The least policy is made
-of this list, so a call that isn't here can't be made.
+_alikafka20190916 2.16.0, _eventbridge20200401 8.7.0, _fc20230330 4.8.3, _vpc20160428 7.2.2). The least policy is built
+from this list, so a call that isn't in the list isn't allowed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STS = Product("2015-04-01", "sts.{region}.aliyuncs.com", "query")
 KAFKA = Product("2019-09-16", "alikafka.{region}.aliyuncs.com", "query")
 EVENTBRIDGE = Product("2020-04-01", "eventbridge-console.{region}.aliyuncs.com", "form")
 _CENTRAL = "vpc.aliyuncs.com"
-# Of the regions that have all the services needed here, those whose host the SDK has as another.
+# Among the regions that have all the needed services, the SDK has another host for these.
 VPC = Product(
     "2016-04-28", "vpc.{region}.aliyuncs.com", "query", {"cn-hangzhou": _CENTRAL, "cn-shanghai-finance-1": _CENTRAL}
 )
@@ -84,15 +84,18 @@ ATTACH_POLICY = Operation(RAM, "AttachPolicyToRole", "ram:AttachPolicyToRole", _
 GET_POLICIES_OF_ROLE = Operation(RAM, "ListPoliciesForRole", "ram:ListPoliciesForRole", _ROLE)
 
 BOOTSTRAP = (GET_POLICY, CREATE_POLICY, CREATE_POLICY_VERSION, ATTACH_POLICY, GET_POLICIES_OF_ROLE)
-"""What only `bootstrap` calls, with the keys of whoever sets the project up."""
+"""Operations that only `bootstrap` calls, with the keys of the person who sets the project up."""
 OPERATIONS: tuple[Operation, ...] = tuple(
-    found for found in list(vars().values()) if isinstance(found, Operation) and found not in BOOTSTRAP
+    value for value in list(vars().values()) if isinstance(value, Operation) and value not in BOOTSTRAP
 )
-"""What every other action calls."""
+"""Operations that the other actions call."""
 
 
 def policy(operations: Iterable[Operation], names: Mapping[str, str]) -> dict[str, Any]:
-    """The RAM policy that allows these calls and nothing else; `names` fills in the resources, "*" where one lacks."""
+    """Return the RAM policy that allows exactly these operations.
+
+    `names` fills in the names within the resources; a name that is missing becomes "*".
+    """
     by_resource: dict[str, set[str]] = {}
     for operation in operations:
         if operation.permission:

@@ -1,4 +1,4 @@
-"""Claims that are pending in the ledger, brought to their end as a delivery would."""
+"""Completes the claims that are pending in the ledger, in the same way as a delivery does."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from provisioning.cloud import Cloud
 
 BUDGET_SECONDS = 120.0
-"""The longest that one action works at all that is pending."""
+"""The longest time that one action spends on all pending claims."""
 LEAST_SECONDS = 2.0
-"""What each claim gets at least while that lasts: a few requests."""
+"""The least time that each claim gets while the budget lasts: enough for a few requests."""
 SHARE = 0.5
-"""The most of the invocation's time that it may take; the rest is for what the action does afterwards."""
+"""The largest share of the invocation's time for pending claims; the action needs the rest afterwards."""
 
 
 def services(cloud: Cloud, ledger: Ledger) -> Services:
-    """What it takes; dead letters say the action's name instead of an invocation of the sink."""
+    """Return the services that complete a claim; dead letters have the action's name as their request id."""
     settings, destinations = cloud.request.settings, Destinations.of(cloud.environment)
     if settings.tunnel_endpoint:
         tunnel = destinations.service(settings.tunnel_endpoint)
@@ -46,14 +46,14 @@ def services(cloud: Cloud, ledger: Ledger) -> Services:
     )
 
 
-def bring_to_end(using: Services, cloud: Cloud) -> dict[str, str]:
-    """Why each claim that stays pending does so, by its id; the others are at their end.
+def complete(pending_services: Services, cloud: Cloud) -> dict[str, str]:
+    """Complete all pending claims; return why a claim stays pending, by the claim's id.
 
-    All of them together take `BUDGET_SECONDS` at most, each at most its even share of what is left; the order is
-    random, so that each has its turn if the time isn't enough for all. All stay if the ledger is about a table of
-    another name: this one has neither their sessions nor their rows.
+    All claims together take `BUDGET_SECONDS` at most, each claim at most an even share of the remaining time. The order
+    is random, so that each claim has its turn in some call if the time isn't enough for all. All claims stay pending if
+    the ledger has another table's name: the table of the settings has neither their upload sessions nor their rows.
     """
-    state, settings = using.ledger.read(cloud.deadline), cloud.request.settings
+    state, settings = pending_services.ledger.read(cloud.deadline), cloud.request.settings
     try:
         identity.check(state, identity.Observed(table=f"{settings.project}.{settings.table}"))
     except LedgerError as error:
@@ -61,20 +61,21 @@ def bring_to_end(using: Services, cloud: Cloud) -> dict[str, str]:
     until = cloud.deadline.within(min(BUDGET_SECONDS, cloud.deadline.remaining() * SHARE))
     waiting = list(state.pending.values())
     random.shuffle(waiting)
-    stays = {}
+    reasons = {}
     while waiting:
         share = max(LEAST_SECONDS, until.remaining() / len(waiting))
-        one = waiting.pop()
-        if why := _unended(one, using, until.within(share)):
-            stays[one.operation.id] = why
-    return stays
+        claim = waiting.pop()
+        if reason := _obstacle(claim, pending_services, until.within(share)):
+            reasons[claim.operation.id] = reason
+    return reasons
 
 
-def _unended(pending: Pending, using: Services, deadline: Deadline) -> str:
+def _obstacle(claim: Pending, pending_services: Services, deadline: Deadline) -> str:
+    """Complete one claim; return why it stays pending, "" if it is completed."""
     if deadline.remaining() < LEAST_SECONDS / 2:
-        return f"the {BUDGET_SECONDS:.0f} s for what is pending were used up by others; call again"
+        return f"other claims used up the {BUDGET_SECONDS:.0f} s for pending claims; call again"
     try:
-        roll_forward(pending, using, deadline)
+        roll_forward(claim, pending_services, deadline)
     except ConnectorError as error:
         return str(error)
     return ""

@@ -1,4 +1,4 @@
-"""The plan of one connector: its resources as they are, what is to be done, and all that stands against it."""
+"""The plan of one connector: the states of its resources, the steps to do, and every fault that blocks them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, budget, network, preflight, refused_settings, unsafe_changes
-from provisioning import preflight_facts as looking
-from provisioning.connector_resources import left_alone, resources, stream
+from provisioning import brokers, budget, network, preflight, preflight_facts, refused_settings, unsafe_changes
+from provisioning.connector_resources import is_manual, resources, stream
 from provisioning.resource import StateT
 from provisioning.resources.broker_group import BrokerGroup
 from provisioning.resources.broker_topics import BrokerTopic
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from provisioning.resources.settings_record import Recorded
 
 IN_BROKERS = (BrokerGroup, BrokerTopic, ConnectorLedger, SettingsRecord, Start)
-"""What is asked of the brokers themselves, and not of a control API."""
+"""Resources that are read from the brokers, not from a control API."""
 STREAMS = (EventStream, ForeignStream, Trigger)
 TOPICS = (BrokerTopic, Topic)
 NO_OFFSETS: dict[int, int] = {}
@@ -39,10 +38,10 @@ State = Literal["blocked", "changes", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[StateT]):
-    """A resource, its state when it was looked at, and the step that follows from it."""
+    """A resource, its state when it was read (None: it doesn't exist), and the step that follows from the state."""
 
     resource: Resource[StateT]
-    found: StateT | None
+    state: StateT | None
     step: Step
 
 
@@ -51,7 +50,7 @@ AnyItem: TypeAlias = Item[Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a plan says; `faults` are those that no single step has."""
+    """The content of a plan; `faults` are the faults that belong to no single step."""
 
     items: tuple[AnyItem, ...]
     faults: tuple[str, ...]
@@ -59,25 +58,25 @@ class Plan:
 
     @property
     def stream(self) -> AnyItem:
-        """What delivers the records."""
+        """Return the item that delivers the records."""
         return stream_of(self.items)
 
     @property
     def state(self) -> State:
-        """Whether it can be carried out, and whether there's anything to do."""
-        done = {item.step.do for item in self.items}
-        if self.faults or "blocked" in done:
+        """Return whether the plan is blocked, and whether there is anything to do."""
+        steps = {item.step.do for item in self.items}
+        if self.faults or "blocked" in steps:
             return "blocked"
-        return "unchanged" if done == {"keep"} else "changes"
+        return "unchanged" if steps == {"keep"} else "changes"
 
     def has_topic(self, name: str) -> bool:
-        """Whether one of the connector's topics was found."""
+        """Return whether the connector's topic of this name exists."""
         return any(
-            isinstance(item.resource, TOPICS) and item.resource.name == name and item.found for item in self.items
+            isinstance(item.resource, TOPICS) and item.resource.name == name and item.state for item in self.items
         )
 
     def as_json(self) -> dict[str, Any]:
-        """As a reply shows it."""
+        """Return the plan as a reply shows it."""
         return {
             "state": self.state,
             "faults": list(self.faults),
@@ -88,64 +87,75 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Look(Generic[StateT]):
-    """What a look found, or why it couldn't."""
+    """The state of a resource (None: it doesn't exist), or the error of the attempt to read the state."""
 
-    found: StateT | None
+    state: StateT | None
     error: str = ""
 
 
 def stream_of(items: Iterable[AnyItem]) -> AnyItem:
-    """The one among the items of a connector that delivers its records."""
+    """Return the item that delivers the connector's records."""
     return next(item for item in items if isinstance(item.resource, STREAMS))
 
 
 def make_plan(cloud: Cloud) -> Plan:
-    """Look at everything; changes nothing, and raises nothing that a reply can say."""
-    found = looking.gather(cloud)
-    silent = found.reached.error
-    record, asking = _look(SettingsRecord(cloud.request), cloud, silent), looking.Asking()
-    request = _in_network(cloud.request, found.instance)
-    request = request if silent else _completed(cloud, request, record.found, asking)
+    """Read the state of every resource and plan the steps; change nothing.
+
+    A service that can't be read becomes a fault of the plan, not an exception.
+    """
+    facts = preflight_facts.gather(cloud)
+    unreachable = facts.reached.error
+    record, questions = _look(SettingsRecord(cloud.request), cloud, unreachable), preflight_facts.Questions()
+    request = _in_network(cloud.request, facts.instance)
+    request = request if unreachable else _completed(cloud, request, record.state, questions)
     items = tuple(
-        _item(resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud, silent))
+        _item(
+            resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud, unreachable)
+        )
         for resource in resources(request, cloud.account)
     )
-    before = _before(cloud, request, record.found, items)
+    before = _before(cloud, request, record.state, items)
     steps = tuple(item.step for item in items)
-    shown = {line for one in steps for line in one.why}
+    shown = {line for step in steps for line in step.why}
     faults = (
-        *([silent] if silent else ()),
-        *(fault for fault in (*found.unknown, *asking.faults) if fault not in {*shown, silent}),
-        *preflight.faults(request, found, steps),
+        *([unreachable] if unreachable else ()),
+        *(fault for fault in (*facts.unknown, *questions.faults) if fault not in {*shown, unreachable}),
+        *preflight.faults(request, facts, steps),
         *unsafe_changes.faults(request, before),
         *_recreations(cloud, items, running=before.running),
-        *refused_settings.refusals(request, found, steps, unsafe_changes.risks(request, before)),
+        *refused_settings.refusals(request, facts, steps, unsafe_changes.risks(request, before)),
     )
-    window = stream(request).window(stream_of(items).found)
-    over = budget.warning(request.settings, found.source.partitions if found.source else 0, window)
-    return Plan(items, faults, (*preflight.warnings(request, found), *([over] if over else [])))
+    window = stream(request).window(stream_of(items).state)
+    over = budget.warning(request.settings, facts.source.partitions if facts.source else 0, window)
+    return Plan(items, faults, (*preflight.warnings(request, facts), *([over] if over else [])))
 
 
 def _in_network(request: Request, instance: dict[str, Any]) -> Request:
-    """With the instance's security group for an event stream in a VPC, if the request names none."""
+    """Return the request with the instance's security group, if the request names none."""
     return replace(request, security_group=request.security_group or str(instance.get("SecurityGroup") or ""))
 
 
 def _recreations(cloud: Cloud, items: Sequence[AnyItem], *, running: bool) -> Iterator[str]:
-    """What stands against deleting topics: a stream that may have something written into them."""
+    """Yield a fault for each topic that is to be created again while a stream may cause writes into the topic."""
     titles = [item.resource.title for item in items if isinstance(item.resource, TOPICS) and item.step.do == "change"]
     if titles and network.is_foreign(cloud.request.settings):
-        # Nothing tells of the stream, but its consumers are in the group.
-        running = looking.Asking().learn(lambda: brokers.has_members(cloud), otherwise=True)
+        # No API reports a foreign stream's status, but its consumers are members of the group.
+        running = preflight_facts.Questions().ask(lambda: brokers.has_members(cloud), otherwise=True)
     for title in titles if running else ():
         yield f"{title} is to be deleted and created again, and the stream is running; pause it first"
 
 
-def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking: looking.Asking) -> Request:
-    """With what the record and the brokers know: risks that are accepted already, offsets of a time, a start made."""
+def _completed(
+    cloud: Cloud, request: Request, recorded: Recorded | None, questions: preflight_facts.Questions
+) -> Request:
+    """Return the request with what the settings record and the brokers add.
+
+    The brokers turn `start_timestamp` into first offsets. The record has the risks that are accepted already, and the
+    first offsets that are committed already; those are dropped from the request.
+    """
     moment = request.start_timestamp
     if moment is not None:
-        request = replace(request, start=asking.learn(lambda: brokers.offsets_at(cloud, moment), NO_OFFSETS))
+        request = replace(request, start=questions.ask(lambda: brokers.offsets_at(cloud, moment), NO_OFFSETS))
     if recorded is None:
         return request
     if recorded.starts == request.start:
@@ -156,31 +166,34 @@ def _completed(cloud: Cloud, request: Request, recorded: Recorded | None, asking
 def _before(
     cloud: Cloud, request: Request, recorded: Recorded | None, items: Sequence[AnyItem]
 ) -> unsafe_changes.Before:
-    """The connector as it was applied; a ledger that it had elsewhere, or isn't to have any more, is read too."""
-    feeding, settings = stream_of(items).found, request.settings
+    """Return the connector as it was last applied.
+
+    Its ledger is read from the earlier offset topic, if the request names another one or at-least-once delivery.
+    """
+    stream_state, settings = stream_of(items).state, request.settings
     before = unsafe_changes.Before(
         recorded=recorded,
-        ledger=_found(items, ConnectorLedger),
-        running=feeding is not None and not stream(request).is_paused(feeding),
-        committed=starting.committed if (starting := _found(items, Start)) else {},
+        ledger=_state_of(items, ConnectorLedger),
+        running=stream_state is not None and not stream(request).is_paused(stream_state),
+        committed=start.committed if (start := _state_of(items, Start)) else {},
     )
-    topic = str(before.had("offset_topic"))
-    if before.had("delivery") == unsafe_changes.EXACTLY_ONCE and (
+    topic = str(before.applied("offset_topic"))
+    if before.applied("delivery") == unsafe_changes.EXACTLY_ONCE and (
         not any(isinstance(item.resource, ConnectorLedger) for item in items) or topic != settings.offset_topic
     ):
-        return replace(before, ledger=_look(ConnectorLedger(replace(settings, offset_topic=topic)), cloud).found)
+        return replace(before, ledger=_look(ConnectorLedger(replace(settings, offset_topic=topic)), cloud).state)
     return before
 
 
-def _found(items: Iterable[AnyItem], kind: type[Resource[StateT]]) -> StateT | None:
-    """The state of the first resource of a kind; None where there is none."""
-    return next((item.found for item in items if isinstance(item.resource, kind)), None)
+def _state_of(items: Iterable[AnyItem], kind: type[Resource[StateT]]) -> StateT | None:
+    """Return the state of the first resource of a kind; None if there is no such resource."""
+    return next((item.state for item in items if isinstance(item.resource, kind)), None)
 
 
-def _look(resource: Resource[StateT], cloud: Cloud, silent: str = "") -> _Look[StateT]:
-    """Look at it; not at what is in the brokers, where they are `silent` for the reason given."""
-    if silent and isinstance(resource, IN_BROKERS):
-        return _Look(None, silent)
+def _look(resource: Resource[StateT], cloud: Cloud, unreachable: str = "") -> _Look[StateT]:
+    """Read a resource's state; `unreachable` is the reason why no broker answers, and then no broker is asked."""
+    if unreachable and isinstance(resource, IN_BROKERS):
+        return _Look(None, unreachable)
     try:
         return _Look(resource.look(cloud))
     except BatchError as error:
@@ -190,4 +203,4 @@ def _look(resource: Resource[StateT], cloud: Cloud, silent: str = "") -> _Look[S
 def _item(resource: Resource[StateT], request: Request, look: _Look[StateT]) -> Item[StateT]:
     if look.error:
         return Item(resource, None, Step(resource, "blocked", why=(look.error,)))
-    return Item(resource, look.found, step(resource, look.found, manual=left_alone(request, resource)))
+    return Item(resource, look.state, step(resource, look.state, manual=is_manual(request, resource)))

@@ -1,4 +1,4 @@
-"""What has to hold before the first change; every fault at once. Pure: what was found comes from `preflight_facts`."""
+"""The conditions for the first change; every fault at once. Pure: `preflight_facts` reads the facts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from provisioning.step import Step
 
 IN_SERVICE = frozenset({"2", "4"})
-"""ViewInstanceStatusCode: in service, and in service but near its end (alibabacloud_alikafka20190916 2.16.0)."""
+"""ViewInstanceStatusCode: in service, and in service but expiring soon (alibabacloud_alikafka20190916 2.16.0)."""
 STATUS_WORDS = {"0": "pending", "1": "deploying", "3": "stopped", "5": "expired", "6": "released", "7": "upgrading"}
 OLD_VERSION = "0.10.2"
 STANDARD, SERVERLESS = "normal", "v3"
 
 
 def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, ...]:
-    """Everything that keeps the connector from being set up, besides what blocks a step."""
+    """Return every fault that keeps the connector from being set up, besides the faults of single steps."""
     return tuple(
         fault
         for check in (_account, _instance, _switch, _stream, _editions, _quota, _source, _rights, _topics, _function)
@@ -40,63 +40,63 @@ def faults(request: Request, facts: Facts, steps: Sequence[Step]) -> tuple[str, 
 
 
 def warnings(request: Request, facts: Facts) -> tuple[str, ...]:
-    """What works, but should be known."""
-    settings, found = request.settings, [*advice(request.settings)]
+    """Return a line for each setting that works, but that its user should know about."""
+    settings, lines = request.settings, [*advice(request.settings)]
     if facts.source is not None and settings.concurrency > facts.source.partitions:
         idle = settings.concurrency - facts.source.partitions
         has = f"{settings.source_topic} has {facts.source.partitions} topic-partitions"
-        found.append(f"concurrency is {settings.concurrency}, but {has}: {idle} consumers stay idle")
+        lines.append(f"concurrency is {settings.concurrency}, but {has}: {idle} consumers stay idle")
     switches = network.switches(facts.instance)
     if settings.vswitch_id and switches and settings.vswitch_id not in switches:
-        found.append(f"vswitch_id {settings.vswitch_id} isn't one of the instance's ({', '.join(sorted(switches))})")
+        lines.append(f"vswitch_id {settings.vswitch_id} isn't one of the instance's ({', '.join(sorted(switches))})")
     if network.is_foreign(settings):
-        found.append(f"the stream isn't made here: {stream(request).made_by_hand}")
-    return tuple(found)
+        lines.append(f"the stream isn't made here: {stream(request).made_by_hand}")
+    return tuple(lines)
 
 
 def _account(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
     if request.settings.account_id and request.settings.account_id != facts.account:
-        found = f"expected {request.settings.account_id}, but the caller's account is {facts.account}"
-        yield f"account_id: {found}; use the keys of the right account, or leave account_id out"
+        mismatch = f"expected {request.settings.account_id}, but the caller's account is {facts.account}"
+        yield f"account_id: {mismatch}; use the keys of the right account, or leave account_id out"
 
 
 def _instance(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
-    settings, found = request.settings, facts.instance
+    settings, instance = request.settings, facts.instance
     if network.is_foreign(settings):
         return
     if not settings.instance_id:
         yield "instance_id isn't set; set it to the id of the Kafka instance"
-    elif not found:
+    elif not instance:
         if not facts.unknown:
-            where = f"no Kafka instance {settings.instance_id} in {settings.region}"
-            yield f"instance_id: {where}; fix instance_id or region, which has to be the function's too"
+            missing = f"no Kafka instance {settings.instance_id} in {settings.region}"
+            yield f"instance_id: {missing}; fix instance_id or region, which has to be the function's too"
     else:
-        status = str(found.get("ViewInstanceStatusCode", ""))
+        status = str(instance.get("ViewInstanceStatusCode", ""))
         if status and status not in IN_SERVICE:
             shown = STATUS_WORDS.get(status, f"in status {status}")
             yield f"instance {settings.instance_id}: expected it in service, found it {shown}; start or renew it"
-        if settings.vpc_id and found.get("VpcId") and settings.vpc_id != found["VpcId"]:
-            yield f"vpc_id: {settings.vpc_id} isn't the instance's, {found['VpcId']}; leave it out, or fix it"
+        if settings.vpc_id and instance.get("VpcId") and settings.vpc_id != instance["VpcId"]:
+            yield f"vpc_id: {settings.vpc_id} isn't the instance's, {instance['VpcId']}; leave it out, or fix it"
 
 
 def _switch(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
-    """A vSwitch that isn't one of the instance's has to be in the instance's VPC all the same (D07)."""
-    settings, there = request.settings, network.switches(facts.instance)
-    if settings.vswitch_id in {"", *there} or not facts.instance or facts.unknown:
+    """The vSwitch has to be in the instance's VPC, even if the instance doesn't list the vSwitch (D07)."""
+    settings, listed = request.settings, network.switches(facts.instance)
+    if settings.vswitch_id in {"", *listed} or not facts.instance or facts.unknown:
         return
     wanted, has = facts.instance.get("VpcId"), facts.switch.get("VpcId")
     if not facts.switch:
         yield f"vswitch_id: no vSwitch {settings.vswitch_id} in {settings.region}; fix it, or leave it out"
     elif wanted and has != wanted:
-        found = f"{settings.vswitch_id} is in {has}, expected one in the instance's {wanted}"
-        yield f"vswitch_id: {found}; fix it, or leave it out"
+        mismatch = f"{settings.vswitch_id} is in {has}, expected one in the instance's {wanted}"
+        yield f"vswitch_id: {mismatch}; fix it, or leave it out"
 
 
 def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
-    """An event stream that reaches the brokers through a VPC needs a vSwitch and a security group there."""
-    feeding, settings = stream(request), request.settings
-    sent = any(step.resource == feeding and step.do in {"create", "change"} for step in steps)
-    if not settings.vpc_id or not isinstance(feeding, EventStream) or not sent:
+    """An event stream that reaches the brokers through a VPC needs a vSwitch and a security group in the VPC."""
+    resource, settings = stream(request), request.settings
+    sent = any(step.resource == resource and step.do in {"create", "change"} for step in steps)
+    if not settings.vpc_id or not isinstance(resource, EventStream) or not sent:
         return
     if not settings.vswitch_id:
         known = ", ".join(network.switches(facts.instance)) or "none"
@@ -109,16 +109,16 @@ def _stream(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[s
 
 
 def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
-    """Local storage isn't to be had everywhere (D14)."""
+    """Not every version and edition of an instance offers local storage (D14)."""
     created = _created_topics(steps)
-    made = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL and topic.name in created]
-    if not made:
+    local = [topic.name for topic in own_topics(request.settings) if topic.purpose in LOCAL and topic.name in created]
+    if not local:
         return
     version = str((facts.instance.get("UpgradeServiceDetailInfo") or {}).get("Current2OpenSourceVersion", ""))
-    names = ", ".join(made)
+    names = ", ".join(local)
     if version.startswith(OLD_VERSION):
-        remedy = "upgrade the instance, or have them made by automatic topic creation and set resource_creation: manual"
-        yield f"topics {names} need local storage, which can't be made by hand on version {OLD_VERSION}; {remedy}"
+        remedy = "upgrade the instance, or let automatic topic creation make them and set resource_creation: manual"
+        yield f"topics {names} need local storage, which can't be created by hand on version {OLD_VERSION}; {remedy}"
     if facts.instance.get("SpecType") == STANDARD and facts.instance.get("Series") != SERVERLESS:
         yield f"topics {names} need local storage; the Standard edition has cloud storage only; take a Professional one"
     if facts.instance.get("Series") == SERVERLESS:
@@ -126,7 +126,7 @@ def _editions(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator
 
 
 def _created_topics(steps: Sequence[Step]) -> set[str]:
-    """The names of topics that are to be created, by the service's API or by the brokers."""
+    """Return the names of topics that are to be created, by the service's API or by the brokers."""
     return {
         step.resource.name for step in steps if step.do == "create" and isinstance(step.resource, BrokerTopic | Topic)
     }
@@ -142,10 +142,11 @@ def _quota(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[st
         "Group": groups,
     }
     for kind, count in needed.items():
-        left = facts.quota.get(f"{kind}Left")
-        if left is not None and int(left) < count and count:
+        available = facts.quota.get(f"{kind}Left")
+        if available is not None and int(available) < count and count:
             what = {"Topic": "topics", "Partition": "topic-partitions", "Group": "groups"}[kind]
-            yield f"instance {request.settings.instance_id}: expected room for {count} {what}, found {left}; raise it"
+            room = f"expected room for {count} {what}, found {available}"
+            yield f"instance {request.settings.instance_id}: {room}; raise the instance's quota"
 
 
 def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
@@ -160,24 +161,24 @@ def _source(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
 
 
 def _rights(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
-    """Brokers with ACLs have to allow what the functions do there."""
+    """Brokers with ACLs have to allow the functions' operations."""
     for right in facts.reached.lacking:
         yield f"the brokers don't allow {request.settings.sasl_username} {right}; add an ACL for it"
 
 
 def _topics(_request: Request, facts: Facts, _steps: Sequence[Step]) -> Iterator[str]:
-    """Brokers that make topics have rules of their own, such as a policy, a limit or a version without that request."""
+    """Brokers may refuse to create a topic: by a policy or a limit, or because their version lacks the request."""
     yield from facts.refused_topics
 
 
 def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str]:
-    """The sink has to be there, as the same connector."""
-    found, settings, name = facts.function, request.settings, request.function
-    if not found:
+    """The sink function has to exist, with the same settings, role and VPC."""
+    function, settings, name = facts.function, request.settings, request.function
+    if not function:
         if not facts.unknown:
-            yield f"function {name} isn't there; deploy it: s deploy -t template.yml"
+            yield f"function {name} doesn't exist; deploy it: s deploy -t template.yml"
         return
-    role = str(found.get("role") or "").rpartition("/")[2]
+    role = str(function.get("role") or "").rpartition("/")[2]
     if role.lower() != settings.role.lower():
         yield f"function {name}: expected the role {settings.role}, found {role or 'none'}; fix template.yml or role"
     needed = [
@@ -188,28 +189,28 @@ def _function(request: Request, facts: Facts, _: Sequence[Step]) -> Iterator[str
         )
         if inside
     ]
-    has = (found.get("vpcConfig") or {}).get("vpcId")
+    has = (function.get("vpcConfig") or {}).get("vpcId")
     if needed and not has:
-        fixed = "run make bootstrap, which sets what template.yml makes it of, and deploy"
-        yield f"function {name} has no vpcConfig, but {' and '.join(needed)} can be reached in a VPC only; {fixed}"
+        remedy = "run make bootstrap, which sets the variables that template.yml makes it of, and deploy"
+        yield f"function {name} has no vpcConfig, but {' and '.join(needed)} can be reached in a VPC only; {remedy}"
     elif "bootstrap_servers" in needed and has != facts.instance.get("VpcId", has):
-        where = f"is in {has}, but the brokers are in {facts.instance['VpcId']}"
-        yield f"function {name} {where}; fix CONNECTOR_VPC_ID, VSWITCH_IDS and SECURITY_GROUP_ID, and deploy"
-    yield from _settings_of(found, settings, name)
+        mismatch = f"is in {has}, but the brokers are in {facts.instance['VpcId']}"
+        yield f"function {name} {mismatch}; fix CONNECTOR_VPC_ID, VSWITCH_IDS and SECURITY_GROUP_ID, and deploy"
+    yield from _function_settings(function, settings, name)
 
 
-def _settings_of(found: dict[str, Any], settings: Settings, name: str) -> Iterator[str]:
-    """How the function's settings differ from these: base64 taken for text would corrupt in silence."""
+def _function_settings(function: dict[str, Any], settings: Settings, name: str) -> Iterator[str]:
+    """Yield each setting of the function that differs: another value type, for one, would silently corrupt values."""
     try:
-        theirs = Settings.from_environment(found.get("environmentVariables") or {})
+        deployed = Settings.from_environment(function.get("environmentVariables") or {})
     except ConfigurationError as error:
         yield from (f"function {name}: {fault}" for fault in error.faults)
         return
-    # Neither is of any use to the sink; template.yml gives it an example's instance where there is none.
-    free = {"account_id", "instance_id"} if network.is_foreign(settings) else {"account_id"}
+    # The sink uses neither setting; template.yml has the instance of an example if the user has none.
+    ignored = {"account_id", "instance_id"} if network.is_foreign(settings) else {"account_id"}
     for field in SETTINGS:
-        has, wants = getattr(theirs, field), getattr(settings, field)
-        if has != wants and field not in free:
+        has, wants = getattr(deployed, field), getattr(settings, field)
+        if has != wants and field not in ignored:
             yield (
                 f"function {name}: its {PREFIX}{field.upper()} is {has!r}, here {field} is {wants!r}; "
                 "deploy the function again, or fix the setting here"

@@ -1,4 +1,4 @@
-"""What is asked of the cloud before anything is planned; what can't be learned becomes a fault of its own."""
+"""The facts that a plan reads from the cloud first; a question that fails becomes a fault of the plan."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 Learned = TypeVar("Learned")
 NOTHING: dict[str, Any] = {}
-"""A description of what isn't there, or couldn't be asked for."""
+"""The description of something that doesn't exist, or that couldn't be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was found.
+    """The facts about one connector's surroundings.
 
-    `instance`, `quota` and `function` are as their services describe them, empty where there is none; so is `switch`,
-    the settings' vSwitch where it isn't one of the instance's. `lag` is the group's records that nobody has read, None
-    where it's unknown; `other_stream` whether the stream runs in the way that isn't asked for; `reached` is what the
-    brokers themselves say, `refused_topics` why they wouldn't make topics that are missing; `unknown` says what
-    couldn't be asked, and why.
+    `instance`, `quota` and `function` are the descriptions by their services, empty if there is no such thing.
+    `switch` describes the vSwitch of the settings, if the instance doesn't list that vSwitch. `lag` counts the source
+    topic's records that the group hasn't committed, None if the count is unknown. `other_stream`: a stream of the kind
+    that wasn't requested is running. `reached` is the answer of the brokers, `refused_topics` has the reasons why the
+    brokers would refuse to create missing topics. `unknown` has a line for each question that failed.
     """
 
     account: str
@@ -53,13 +53,13 @@ class Facts:
 
 
 @dataclass(slots=True)
-class Asking:
-    """Questions whose errors are kept instead of raised, each once."""
+class Questions:
+    """Questions to services; an error is kept in `faults`, once, instead of raised."""
 
     faults: list[str] = field(default_factory=list)
 
-    def learn(self, question: Callable[[], Learned], otherwise: Learned) -> Learned:
-        """The answer, or `otherwise` with a fault."""
+    def ask(self, question: Callable[[], Learned], otherwise: Learned) -> Learned:
+        """Return the answer; if the question fails, keep the error as a fault and return `otherwise`."""
         try:
             return question()
         except BatchError as error:
@@ -69,35 +69,37 @@ class Asking:
 
 
 def gather(cloud: Cloud) -> Facts:
-    """Ask for all of it."""
-    asking, settings = Asking(), cloud.request.settings
+    """Ask the services for all facts."""
+    questions, settings = Questions(), cloud.request.settings
     place = {"RegionId": settings.region, "InstanceId": settings.instance_id}
     foreign, by_brokers = network.is_foreign(settings), settings.control == "admin"
-    instance = {} if foreign else asking.learn(lambda: find_instance(settings, cloud.control), NOTHING)
+    instance = {} if foreign else questions.ask(lambda: find_instance(settings, cloud.control), NOTHING)
     reached = reachability.look(cloud)
-    # Without an instance, the questions about what is in it would only repeat that.
-    there = bool(instance)
+    # Without an instance, the questions about its content would only repeat that fault.
+    has_instance = bool(instance)
     return Facts(
         account=cloud.account,
         instance=instance,
-        quota=asking.learn(lambda: _part(cloud.control.call(GET_QUOTA, place), "QuotaData"), NOTHING) if there else {},
-        source=asking.learn(lambda: _source(cloud, reached), None) if there or by_brokers else None,
-        function=asking.learn(
+        quota=questions.ask(lambda: _part(cloud.control.call(GET_QUOTA, place), "QuotaData"), NOTHING)
+        if has_instance
+        else {},
+        source=questions.ask(lambda: _source(cloud, reached), None) if has_instance or by_brokers else None,
+        function=questions.ask(
             lambda: dict(cloud.control.find(GET_FUNCTION, {"function": cloud.request.function}) or {}), NOTHING
         ),
-        switch=asking.learn(lambda: _switch(cloud), NOTHING)
-        if there and settings.vswitch_id not in {"", *network.switches(instance)}
+        switch=questions.ask(lambda: _switch(cloud), NOTHING)
+        if has_instance and settings.vswitch_id not in {"", *network.switches(instance)}
         else {},
-        other_stream=not foreign and asking.learn(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
-        lag=asking.learn(lambda: _lag(cloud), None) if there or (by_brokers and reached.topics) else None,
+        other_stream=not foreign and questions.ask(lambda: _runs(other_stream(cloud.request), cloud), otherwise=False),
+        lag=questions.ask(lambda: _lag(cloud), None) if has_instance or (by_brokers and reached.topics) else None,
         reached=reached,
         refused_topics=_refused_topics(cloud, reached) if by_brokers and not reached.error else (),
-        unknown=tuple(asking.faults),
+        unknown=tuple(questions.faults),
     )
 
 
 def progress(cloud: Cloud) -> dict[str, Any]:
-    """How far the group has come, as the service describes it; empty where there's no such group."""
+    """Return the group's progress as the service describes it; empty if there is no such group."""
     settings = cloud.request.settings
     if settings.control == "admin":
         return BrokerGroup(settings).progress(cloud)
@@ -106,7 +108,7 @@ def progress(cloud: Cloud) -> dict[str, Any]:
 
 
 def _source(cloud: Cloud, reached: Reached) -> TopicState | None:
-    """The source topic, as the brokers show it where they are in control."""
+    """Return the state of the source topic, from the brokers if they manage topics; None if the topic doesn't exist."""
     settings = cloud.request.settings
     if settings.control != "admin":
         return topics.find(cloud, settings.instance_id, settings.region, settings.source_topic)
@@ -115,26 +117,26 @@ def _source(cloud: Cloud, reached: Reached) -> TopicState | None:
 
 
 def _refused_topics(cloud: Cloud, reached: Reached) -> tuple[str, ...]:
-    """Why the brokers wouldn't make the topics that an apply asks them for."""
-    settings, refused = cloud.request.settings, Asking()
+    """Return why the brokers would refuse to create the topics that an apply requests."""
+    settings, questions = cloud.request.settings, Questions()
     if settings.resource_creation == "auto":
         for topic in broker_topics(settings):
             if topic.name not in reached.topics:
-                refused.learn(partial(topic.validate, cloud), None)
-    return tuple(refused.faults)
+                questions.ask(partial(topic.validate, cloud), None)
+    return tuple(questions.faults)
 
 
 def _switch(cloud: Cloud) -> dict[str, Any]:
     settings = cloud.request.settings
     answer = cloud.control.call(DESCRIBE_SWITCHES, {"RegionId": settings.region, "VSwitchId": settings.vswitch_id})
-    found = (answer.get("VSwitches") or {}).get("VSwitch") or []
-    return next((one for one in found if one.get("VSwitchId") == settings.vswitch_id), {})
+    listed = (answer.get("VSwitches") or {}).get("VSwitch") or []
+    return next((switch for switch in listed if switch.get("VSwitchId") == settings.vswitch_id), {})
 
 
 def _runs(stream: Stream[StateT], cloud: Cloud) -> bool:
-    """Whether the stream is there and delivers."""
-    found = stream.look(cloud)
-    return found is not None and not stream.is_paused(found)
+    """Return whether the stream exists and isn't paused."""
+    state = stream.look(cloud)
+    return state is not None and not stream.is_paused(state)
 
 
 def _lag(cloud: Cloud) -> int | None:
@@ -143,5 +145,5 @@ def _lag(cloud: Cloud) -> int | None:
 
 
 def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
-    found = answer.get(name)
-    return found if isinstance(found, dict) else {}
+    part = answer.get(name)
+    return part if isinstance(part, dict) else {}

@@ -1,4 +1,4 @@
-"""Whether the brokers let provisioning in, with the settings that the sink has too, and what they don't allow."""
+"""Whether the brokers accept the sink's login, and which rights its user lacks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The topics that the brokers show, by their count of topic-partitions, and the rights that lack.
+    """The topics that the brokers list, each with its number of topic-partitions, and the rights that the user lacks.
 
-    `error` says why they couldn't be asked: then nothing else that is in them needs to be asked for.
+    `error` says why no broker could be asked; then the brokers are asked nothing else.
     """
 
     topics: Mapping[str, int] = field(default_factory=dict)
@@ -29,11 +29,11 @@ class Reached:
 
 
 def look(cloud: Cloud) -> Reached:
-    """Ask the brokers. If they can't be asked, `error` of the result says why."""
+    """Ask the brokers for topics and rights; the result's `error` says why they can't be asked."""
     settings = cloud.request.settings
     try:
         topics = reach(cloud.clients.configuration, cloud.deadline)
-        # Who comes without a login can't be told from others, so ACLs are of no use there, and none are asked for.
+        # Without a login the brokers know no user, so ACLs mean nothing, and no rights are asked for.
         logged_in = settings.security_protocol.startswith("SASL_")
         return Reached(topics, rights.missing(cloud.clients.admin, settings, cloud.deadline) if logged_in else ())
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""Settings that lose data, refused with the reason; some can be had by naming the risk. Pure."""
+"""Settings that lose data, refused with the reason; some are allowed if the event accepts the risk. Pure."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ if TYPE_CHECKING:
     from provisioning.step import Step
 
 LONGEST_TIMEOUT = 300
-"""Seconds after which a stream gives a delivery up, whatever the function's timeout is."""
+"""Seconds after which a stream gives up a delivery, whatever the function's timeout is."""
 
 
 def refusals(
     request: Request, facts: Facts, steps: Sequence[Step], more: Iterable[tuple[str, str]] = ()
 ) -> tuple[str, ...]:
-    """Every refusal, those apart whose risk is accepted; `more` are further risks that are taken, and in what."""
+    """Return every refusal, except for risks that the request accepts.
+
+    `more` are further risks: the risk's name, and the setting that takes the risk.
+    """
     return (
-        *_certain(request, facts),
+        *_always_refused(request, facts),
         *(
-            f"{found}; {RISKS[risk]}; fix it, or accept the risk {risk!r}"
-            for risk, found in (*_risks(request, facts, steps), *more)
+            f"{setting}; {RISKS[risk]}; fix it, or accept the risk {risk!r}"
+            for risk, setting in (*_risks(request, facts, steps), *more)
             if risk not in request.accepted
         ),
     )
 
 
-def _certain(request: Request, facts: Facts) -> Iterator[str]:
-    """What can't be had at all."""
+def _always_refused(request: Request, facts: Facts) -> Iterator[str]:
+    """Yield the refusals that no accepted risk lifts."""
     value_type = request.settings.value_type
     if request.stream == "trigger" and value_type != "Text":
-        found = f"value_type is {value_type}, but a trigger's stream delivers Text and has no field for another type"
-        yield f"{found}; use stream event_stream, or value_type Text"
+        conflict = f"value_type is {value_type}, but a trigger's stream delivers Text and has no field for another type"
+        yield f"{conflict}; use stream event_stream, or value_type Text"
     if facts.other_stream:
         other = "an event stream" if request.stream == "trigger" else f"the trigger {request.trigger}"
         remedy = "destroy it" if request.stream == "trigger" else "switch it off"
@@ -45,7 +48,7 @@ def _certain(request: Request, facts: Facts) -> Iterator[str]:
 
 
 def _risks(request: Request, facts: Facts, steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
-    """Each risk that is taken, and in what."""
+    """Yield each risk that the request takes: the risk's name, and the setting that takes the risk."""
     settings = request.settings
     timeout = int(facts.function.get("timeout") or 0)
     if timeout > LONGEST_TIMEOUT:

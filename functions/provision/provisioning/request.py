@@ -1,4 +1,4 @@
-"""What an invocation asks for: the event's fields and the connector's settings, checked as a whole."""
+"""The request of an invocation: the event's fields and the connector's settings, checked as a whole."""
 
 from __future__ import annotations
 
@@ -42,31 +42,33 @@ Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
 
 RISKS = {
-    "tolerance": "errorsTolerance ALL: a batch that can't be delivered is given up",
-    "retry": "BACKOFF_RETRY: an outage of a minute ends all tries of a batch",
+    "tolerance": "errorsTolerance ALL: the stream drops a batch that can't be delivered",
+    "retry": "BACKOFF_RETRY: the stream drops a batch after an outage of a minute",
     "asynchronous": "asynchronous delivery: the stream doesn't see that the function failed",
     "filter": "a filter: events that it doesn't match are never written",
-    "timeout": "a function's timeout above 300 s, after which the stream has given the batch up",
-    "bytes": "a stream that makes text of values, and no brokers to read them from: bytes that aren't UTF-8 are lost",
-    "latest": "consumer offset latest for a stream or group that is created again: records between are never written",
+    "timeout": "a function's timeout above 300 s, after which the stream has dropped the batch",
+    "bytes": "a stream that decodes values as text, and no brokers to read them from: bytes that aren't UTF-8 are lost",
+    "latest": "consumer offset latest for a stream or group that is created again: records before it are never written",
     "letters": "dead letters that nobody has redriven are deleted with their topic",
     "again": "records that are delivered again aren't known as written, and are written again",
 }
-"""What loses data, and can be had only by naming it in accept_risk."""
+"""Choices that lose or double data, allowed only if accept_risk names them: name and meaning of each risk."""
 
 IDENTITY = ("instance_id", "source_topic", "project", "table")
-"""Settings that say which connector it is (D01): another value is a name in use, unless it's named in change."""
+"""Settings that identify a connector (D01).
+
+Another value means that the connector's name is in use already, unless the event names the setting in change."""
 
 REMOVABLE = ("grants", "role", "table", "topics")
-"""What `destroy` keeps unless it's named: others may use it, or it holds data."""
+"""The kinds of resources that `destroy` keeps unless `remove` names them: others may use them, or they hold data."""
 
 BATCH_RECORDS, BATCH_SECONDS = (1, 10_000), (0, 15)
 """Least and most of a stream's batch window (Serverless Devs' documents on triggers)."""
 
-CALLED_AFTER_IT = frozenset(
+NAMED_AFTER_CONNECTOR = frozenset(
     name for name, setting in SETTINGS.items() if any(word in setting.derived for word in ("{name}", "{error_topic}"))
 )
-"""Settings whose defaults hold the connector's name: those of one connector are nothing for another."""
+"""Settings whose defaults contain the connector's name: their values belong to one connector only."""
 
 TOPIC_PARTITIONS, WAIT_SECONDS = (0, 2**31 - 1), (1, 3_600)
 """Least and most of a test message's topic-partition, which is Kafka's own number, and of the wait for its row."""
@@ -74,11 +76,12 @@ TOPIC_PARTITIONS, WAIT_SECONDS = (0, 2**31 - 1), (1, 3_600)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One invocation's event, complete and checked; `columns` are those of a CSV line, for a table that is made.
+    """One invocation's event, complete and checked.
 
-    `accept_risk` None means the risks that are accepted already, by the settings record. `start` has first offsets by
-    topic-partition of the source topic, `start_timestamp` (epoch ms) stands for those of the records of that time.
-    With `same_topic` the caller vouches that the source topic is the one that the ledger is about.
+    `columns` are the columns of a CSV line, for a table that apply creates. `accept_risk` None means the risks that the
+    settings record has as accepted. `start` has first offsets by topic-partition of the source topic;
+    `start_timestamp` (epoch ms) stands for the first offsets of that time or later. With `same_topic` the caller
+    confirms that the source topic is the one whose records the ledger has.
     """
 
     action: ActionName
@@ -108,19 +111,19 @@ class Request:
 
     @property
     def accepted(self) -> frozenset[str]:
-        """The risks that are accepted."""
+        """Return the names of the accepted risks."""
         return self.accept_risk or frozenset()
 
     @property
     def stream_name(self) -> str:
-        """The name of the connector's event stream, where it isn't a trigger's."""
+        """Return the name of the connector's event stream, if the stream isn't made by a trigger."""
         return f"connect-{self.settings.name}"
 
 
 def read(event: bytes, environment: Mapping[str, str]) -> Request:
-    """An invocation's event, with the function's environment for the settings that it leaves out.
+    """Return the request in an event; the function's environment has the settings that the event leaves out.
 
-    Raises `ConfigurationError` with every fault of both.
+    Raises `ConfigurationError` with every fault of event and environment.
     """
     reading = _Reading()
     given = reading.fields(event)
@@ -129,11 +132,11 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
         reading.faults.append("start_timestamp: set beside start; keep one of them")
     if "action" not in given:
         reading.faults.append(f"action isn't set; set it to one of {', '.join(ACTIONS)}")
-    # Where the brokers are is what `bootstrap` finds out; until then nothing can be wanted of them.
-    unknown = {"delivery": "at-least-once"} if values.get("action") == "bootstrap" else {}
-    settings = reading.settings(given.get("settings", {}), environment, unknown)
+    # `bootstrap` finds the brokers' addresses; until then no setting may need brokers.
+    without_brokers = {"delivery": "at-least-once"} if values.get("action") == "bootstrap" else {}
+    settings = reading.settings(given.get("settings", {}), environment, without_brokers)
     if settings is not None:
-        reading.faults += fields.at_odds(values, foreign=network.is_foreign(settings))
+        reading.faults += fields.ineffective(values, foreign=network.is_foreign(settings))
     if reading.faults or settings is None:
         raise ConfigurationError(reading.faults)
     values.setdefault("function", f"maxcompute-sink-{settings.name}")
@@ -142,37 +145,37 @@ def read(event: bytes, environment: Mapping[str, str]) -> Request:
 
 @dataclass(slots=True)
 class _Reading:
-    """The faults found so far."""
+    """A reading of one event, and its faults so far."""
 
     faults: list[str] = field(default_factory=list)
 
     def fields(self, event: bytes) -> dict[str, Any]:
-        """The event's fields; those that its action doesn't take become faults."""
+        """Return the event's fields; a field that the action doesn't take becomes a fault."""
         try:
-            given = json.loads(event, object_pairs_hook=self.once)
-            # What can't be written again can't be in a reply, nor in Kafka: half a surrogate pair.
+            given = json.loads(event, object_pairs_hook=self.without_duplicates)
+            # Half a surrogate pair can't be encoded, so neither a reply nor Kafka can take it.
             json.dumps(given, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            told = str(error)[:SHOWN_CHARACTERS]
-            raise ConfigurationError([f"expected an event of JSON in UTF-8, found none: {told}"]) from None
+            message = str(error)[:SHOWN_CHARACTERS]
+            raise ConfigurationError([f"expected an event of JSON in UTF-8, found none: {message}"]) from None
         if not isinstance(given, dict):
             raise ConfigurationError([f"expected an event that is a JSON object, found {type(given).__name__}"])
-        self.faults += fields.without_effect(given)
+        self.faults += fields.unknown(given)
         return given
 
-    def once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """A JSON object; a name that is there twice becomes a fault."""
-        made = dict(pairs)
-        if len(made) < len(pairs):
+    def without_duplicates(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Return a JSON object; a name that occurs twice becomes a fault."""
+        unique = dict(pairs)
+        if len(unique) < len(pairs):
             names = Counter(name for name, _ in pairs)
-            twice = [name for name in made if names[name] > 1]
+            twice = [name for name in unique if names[name] > 1]
             self.faults += [
                 f"{name[:SHOWN_CHARACTERS]}: set twice; keep one of them" for name in twice[: fields.MOST_UNKNOWN]
             ]
-        return made
+        return unique
 
     def value(self, name: str, value: object) -> Any:
-        """A field's value, or a fault."""
+        """Return a field's value; an unreadable value becomes a fault."""
         kind = _KINDS[name]
         try:
             return kind.read(value)
@@ -183,23 +186,27 @@ class _Reading:
             self.faults.append(f"{kind.fault(name, value)}; fix it")
             return None
 
-    def settings(self, given: Any, environment: Mapping[str, str], unknown: Mapping[str, str]) -> Settings | None:
-        """The connector's settings: the event's, then the environment's, but for what is called after another one.
+    def settings(
+        self, given: Any, environment: Mapping[str, str], without_brokers: Mapping[str, str]
+    ) -> Settings | None:
+        """Return the connector's settings: the event's first, then the environment's; None if they have faults.
 
-        `unknown` replaces settings as long as there are no brokers.
+        If the event names another connector, the environment's settings of `NAMED_AFTER_CONNECTOR` aren't used.
+        `without_brokers` replaces settings if neither event nor environment has bootstrap_servers.
         """
         if not isinstance(given, dict):
             self.faults.append(f"settings: expected an object of settings, found {type(given).__name__}; fix it")
             return None
         own = {str(name).lower(): value for name, value in given.items()}
-        around = {name[len(PREFIX) :].lower(): value for name, value in own_variables(environment)}
-        if own.get("name", around.get("name")) != around.get("name"):
-            around = {name: value for name, value in around.items() if name not in CALLED_AFTER_IT}
-        known: dict[str, object] = {**{name: around[name] for name in around if name not in own}, **given}
-        if not (own.get("bootstrap_servers") or around.get("bootstrap_servers")):
-            known = {**{name: value for name, value in known.items() if name.lower() not in unknown}, **unknown}
+        defaults = {name[len(PREFIX) :].lower(): value for name, value in own_variables(environment)}
+        if own.get("name", defaults.get("name")) != defaults.get("name"):
+            defaults = {name: value for name, value in defaults.items() if name not in NAMED_AFTER_CONNECTOR}
+        merged: dict[str, object] = {**{name: defaults[name] for name in defaults if name not in own}, **given}
+        if not (own.get("bootstrap_servers") or defaults.get("bootstrap_servers")):
+            kept = {name: value for name, value in merged.items() if name.lower() not in without_brokers}
+            merged = {**kept, **without_brokers}
         try:
-            settings = Settings.from_mapping(known)
+            settings = Settings.from_mapping(merged)
             self.faults += Destinations.of(environment).faults(settings)
         except ConfigurationError as error:
             self.faults += error.faults
@@ -208,12 +215,12 @@ class _Reading:
 
 
 def _named(what: str, rule: NameRule) -> Kind:
-    """A name that becomes a part of a request's path."""
+    """Return the kind of a name that becomes a part of a request's path."""
     return Kind(f"{what}, {rule.expected}", named(rule).read)
 
 
 def _offsets(value: object) -> object:
-    """Offsets by topic-partition; JSON's names are text."""
+    """Return offsets by topic-partition; the names of a JSON object are text."""
     if not isinstance(value, dict) or not value:
         raise TypeError(value)
     if not all(type(offset) is int and offset >= 0 for offset in value.values()):

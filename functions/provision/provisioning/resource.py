@@ -1,4 +1,4 @@
-"""The shape that all resources share, and how what is found differs from what is wanted."""
+"""The protocol of all resources, and the differences between their actual and their wanted state."""
 
 from __future__ import annotations
 
@@ -14,81 +14,82 @@ StateT = TypeVar("StateT")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that isn't as wanted.
+    """One field whose actual value isn't the wanted one.
 
-    `remedy`: "change" it; "switch" the stream on, which manual mode allows too; "restart" one that failed, once; "wait"
-    for the service; or "by hand": nothing here may fix it, and `advice` says how. Of a change it says what that means.
+    `remedy` says what removes the difference: "change" the resource; "switch" the stream on, which manual mode allows
+    too; "restart" a failed stream, once; "wait" for the service; or "by hand": only a person may fix the field.
+    `advice` says how a person fixes the field, or what the change means for rows.
     """
 
     field: str
-    found: object
+    actual: object
     wanted: object
     remedy: Remedy = "change"
     advice: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.field}: {shown(self.found)} -> {shown(self.wanted)}"
+        line = f"{self.field}: {shown(self.actual)} -> {shown(self.wanted)}"
         return f"{line}; {self.advice}" if self.advice else line
 
 
 class Resource(Protocol[StateT]):
     """Something in the cloud that a connector needs.
 
-    `look` gives its state, None where it isn't there; `compare` is pure. `make`, `change` and `remove` ask once for
-    what they name and may be asked again: whatever they raise, the next `look` says what has become of it.
+    `look` returns the state, None if the resource doesn't exist; `compare` is pure. `make`, `change` and `remove` send
+    one request each and may be called again: whatever they raise, the next `look` shows the request's effect.
     """
 
     @property
     def title(self) -> str:
-        """What it is and what it's called, such as "topic orders"."""
+        """Return kind and name, such as "topic orders"."""
 
     @property
     def creates(self) -> bool:
-        """Whether `make` may be asked for."""
+        """Return whether `make` may be called."""
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it where provisioning can't or mustn't."""
+        """Return the instruction for a person, if provisioning can't or mustn't create the resource."""
 
     def look(self, cloud: Cloud) -> StateT | None:
-        """Its state, or None."""
+        """Return the state, or None if the resource doesn't exist."""
 
-    def compare(self, found: StateT) -> tuple[Difference, ...]:
-        """Every difference to what is wanted; none means that it can be used as it is."""
+    def compare(self, state: StateT) -> tuple[Difference, ...]:
+        """Return every difference from what is wanted; no difference means that the resource can be used as it is."""
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it to be made."""
+        """Request the creation."""
 
-    def change(self, cloud: Cloud, found: StateT) -> None:
-        """Ask for the differences to be fixed whose remedy is "change" or "switch"."""
+    def change(self, cloud: Cloud, state: StateT) -> None:
+        """Request a fix of the differences whose remedy is "change", "switch" or "restart"."""
 
     def remove(self, cloud: Cloud) -> None:
-        """Ask for it to be removed."""
+        """Request the removal."""
 
 
 class Stream(Resource[StateT], Protocol[StateT]):
-    """A resource that delivers records, or doesn't."""
+    """A resource that delivers records unless it is paused."""
 
     def pause(self, cloud: Cloud) -> None:
-        """Ask for it to stop delivering; where it has come to stays with the group."""
+        """Request a stop of the delivery; the consumer group keeps its committed offsets."""
 
-    def is_paused(self, found: StateT) -> bool:
-        """Whether it delivers nothing."""
+    def is_paused(self, state: StateT) -> bool:
+        """Return whether the stream delivers nothing."""
 
-    def state(self, found: StateT) -> str:
-        """In a word."""
+    def status(self, state: StateT) -> str:
+        """Return the stream's status in one word, such as "running"."""
 
-    def window(self, found: StateT | None) -> int:
-        """Seconds that a batch is waited for, as it is wanted where nothing was found."""
+    def window(self, state: StateT | None) -> int:
+        """Return the seconds of the batch window; the wanted window if there is no state."""
 
 
 AnyResource: TypeAlias = Resource[Any]
 AnyStream: TypeAlias = Stream[Any]
-"""One of several, each with a state of its own: what was found of it is for itself alone."""
+"""A stream among several types; its state may be passed only to the stream that returned the state."""
 
 
 def shown(value: object) -> str:
-    """A value as a person reads it."""
+    """Return a value as text for people."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,6 +1,6 @@
 """The rights that a connector's functions need at brokers with ACLs; docs/CONFIGURATION.md lists them too.
 
-Brokers themselves are asked what this user may do (KIP-430, Kafka 2.3), so it doesn't matter by which ACLs.
+The brokers report the user's rights themselves (KIP-430, Kafka 2.3), so it doesn't matter which ACLs grant them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 SECONDS = 10.0
-"""How long the brokers are asked."""
+"""The longest time for the question to the brokers."""
 _UNANSWERED = {
     KafkaError._TIMED_OUT,  # noqa: SLF001 - its public name
     KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
     KafkaError.UNSUPPORTED_VERSION,
 }
-"""What brokers that don't know the question answer it with: then nothing is known to be missing."""
+"""Codes of brokers that can't answer the question: then no right is known to be missing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
-    """An operation that ACLs may allow, by Kafka's name for it."""
+    """An operation on a topic or group that ACLs may allow, with Kafka's name of the operation."""
 
     kind: Literal["topic", "group"]
     name: str
@@ -45,7 +45,7 @@ class Right:
 
 
 def needed(settings: Settings) -> tuple[Right, ...]:
-    """All of them; that of the group is for its coordinator, whom every consumer asks for."""
+    """Return all rights that the functions need; the right to the group lets consumers find its coordinator."""
     read_and_written = {
         settings.config_topic: "the settings record",
         settings.status_topic: "the states",
@@ -65,12 +65,12 @@ def needed(settings: Settings) -> tuple[Right, ...]:
 
 
 def missing(client: AdminClient, settings: Settings, deadline: Deadline) -> tuple[Right, ...]:
-    """Those that the brokers say this user doesn't have.
+    """Return the needed rights that the user doesn't have, as the brokers report them.
 
-    Of a topic that isn't there yet, brokers only tell whether there is any right to it. Raises `UnavailableError` or
-    `RefusedError`.
+    For a topic that doesn't exist yet, brokers report only whether the user has any right to it. Raises
+    `UnavailableError` or `RefusedError`.
     """
-    # A group's coordinator may be on its way to another broker: that is asked again.
+    # A group's coordinator may be moving to another broker: then the question is repeated.
     return until(deadline.within(SECONDS))(_missing, client, needed(settings), deadline)
 
 
@@ -78,27 +78,29 @@ def _missing(client: AdminClient, wanted: tuple[Right, ...], deadline: Deadline)
     seconds = min(SECONDS, deadline.remaining())
     topics = sorted({right.name for right in wanted if right.kind == "topic"})
     (group,) = {right.name for right in wanted if right.kind == "group"}
-    # All is asked before an answer is waited for.
-    asked = client.describe_topics(TopicCollection(topics), include_authorized_operations=True, request_timeout=seconds)
+    # Send both requests before waiting for an answer.
+    answers = client.describe_topics(
+        TopicCollection(topics), include_authorized_operations=True, request_timeout=seconds
+    )
     groups = client.describe_consumer_groups([group], include_authorized_operations=True, request_timeout=seconds)
-    may: dict[str, frozenset[str] | None] = {name: _operations(name, answer) for name, answer in asked.items()}
-    may_group = _operations(group, groups[group])
-    return tuple(_lacking(wanted, may, may_group))
+    allowed: dict[str, frozenset[str] | None] = {name: _operations(name, answer) for name, answer in answers.items()}
+    allowed_on_group = _operations(group, groups[group])
+    return tuple(_lacking(wanted, allowed, allowed_on_group))
 
 
 def _lacking(
     wanted: tuple[Right, ...], topics: Mapping[str, frozenset[str] | None], group: frozenset[str] | None
 ) -> Iterator[Right]:
     for right in wanted:
-        has = group if right.kind == "group" else topics[right.name]
-        if has is not None and right.operation.upper() not in has:
+        allowed = group if right.kind == "group" else topics[right.name]
+        if allowed is not None and right.operation.upper() not in allowed:
             yield right
 
 
 def _operations(name: str, answer: Future[Any]) -> frozenset[str] | None:
-    """What this user may do; None where that isn't known."""
+    """Return the operations that the user may do; None if they aren't known."""
     try:
-        found = answer.result(2 * SECONDS).authorized_operations
+        authorized = answer.result(2 * SECONDS).authorized_operations
     except KafkaException as error:
         code = error.args[0].code()
         if code in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}:
@@ -106,4 +108,4 @@ def _operations(name: str, answer: Future[Any]) -> frozenset[str] | None:
         if code in _UNANSWERED | {KafkaError.UNKNOWN_TOPIC_OR_PART}:
             return None
         raise fault(error.args[0], f"asking for the rights to {name}") from error
-    return None if found is None else frozenset(operation.name for operation in found)
+    return None if authorized is None else frozenset(operation.name for operation in authorized)

@@ -1,6 +1,6 @@
-"""Tells in the status topic what an action has made of the connector.
+"""Writes the connector's state after an action to the status topic.
 
-Nothing depends on it, so nothing fails for want of it.
+Nothing depends on this report, so no action fails if it can't be written.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _STATES: dict[tuple[str, str], Literal["running", "paused", "removed"]] = {
     ("resume", "running"): "running",
     ("destroy", "destroyed"): "removed",
 }
-"""What is told, by the action and the state that it replies."""
+"""The reported state, by the action and the state in its reply."""
 
 _log = logging.getLogger(__name__)
 
 
-def tell(cloud: Cloud, reply: Mapping[str, Any]) -> None:
-    """Write the connector's state, where the action changed it and the topic is still there."""
+def report(cloud: Cloud, reply: Mapping[str, Any]) -> None:
+    """Write the connector's state, if the action changed it and the status topic still exists."""
     request = cloud.request
     state = _STATES.get((request.action, str(reply.get("state"))))
     if state is None or "topics" in request.remove:

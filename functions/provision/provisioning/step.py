@@ -1,4 +1,4 @@
-"""What would be done: one step a resource, as data. Pure: looking and doing are others'."""
+"""The step that each resource needs, as data. Pure: `plan` reads the states, `convergence` does the steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Do = Literal["create", "change", "wait", "keep", "blocked"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What becomes of one resource; `why` says what blocks it and what to do."""
+    """What is to be done with one resource; `why` says what blocks the step and what to do."""
 
     resource: AnyResource
     do: Do
@@ -23,30 +23,37 @@ class Step:
     why: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """As a reply shows it."""
-        told: dict[str, Any] = {"resource": self.resource.title, "do": self.do}
+        """Return the step as a reply shows it."""
+        document: dict[str, Any] = {"resource": self.resource.title, "do": self.do}
         if self.differences:
-            told["differences"] = [
+            document["differences"] = [
                 {
-                    "field": one.field,
-                    "found": shown(one.found),
-                    "wanted": shown(one.wanted),
-                    **({"means": one.advice} if one.advice and one.remedy != "by hand" else {}),
+                    "field": difference.field,
+                    "found": shown(difference.actual),
+                    "wanted": shown(difference.wanted),
+                    **({"means": difference.advice} if difference.advice and difference.remedy != "by hand" else {}),
                 }
-                for one in self.differences
+                for difference in self.differences
             ]
         if self.why:
-            told["why"] = list(self.why)
-        return told
+            document["why"] = list(self.why)
+        return document
 
 
-def step(resource: Resource[StateT], found: StateT | None, *, manual: bool) -> Step:
-    """The step for a resource in the state found; manual mode makes and changes nothing, but switches streams (D09)."""
-    if found is None:
+def step(resource: Resource[StateT], state: StateT | None, *, manual: bool) -> Step:
+    """Return the step for a resource in a state.
+
+    Manual mode creates and changes nothing, but switches streams on (D09).
+    """
+    if state is None:
         return _creation(resource, manual=manual)
-    differences = resource.compare(found)
+    differences = resource.compare(state)
     remedies = {difference.remedy for difference in differences}
-    blocking = [one for one in differences if one.remedy == "by hand" or (manual and one.remedy == "change")]
+    blocking = [
+        difference
+        for difference in differences
+        if difference.remedy == "by hand" or (manual and difference.remedy == "change")
+    ]
     if blocking:
         return Step(resource, "blocked", differences, tuple(map(str, blocking)))
     if remedies & {"change", "switch", "restart"}:
@@ -55,7 +62,7 @@ def step(resource: Resource[StateT], found: StateT | None, *, manual: bool) -> S
 
 
 def _creation(resource: AnyResource, *, manual: bool) -> Step:
-    """The step for a resource that isn't there."""
+    """Return the step for a resource that doesn't exist."""
     if resource.creates and not manual:
         return Step(resource, "create")
     reason = "resource_creation is manual" if manual and resource.creates else "it isn't there"

@@ -1,4 +1,4 @@
-"""What a change of a live connector would lose or write twice. Pure: what was found comes from `plan`."""
+"""Changes of a live connector that would lose records or write them twice. Pure: `plan` passes the facts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provisioning.request import Request
-    from provisioning.resources.ledger import LedgerFound
+    from provisioning.resources.ledger import ObservedLedger
     from provisioning.resources.settings_record import Recorded
 
 EXACTLY_ONCE = "exactly-once"
-HELD = (
+FIXED_WHILE_PENDING = (
     "instance_id",
     "source_topic",
     "project",
@@ -28,69 +28,73 @@ HELD = (
     "group",
     "offset_topic",
 )
-"""Settings that stay as long as a claim is pending: its end is looked for where they say."""
+"""Settings that can't change while a claim is pending: they say where the claim's outcome is found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The connector as it was last applied: its record, its ledger, whether its stream runs, what its group read."""
+    """The connector as it was last applied: settings record, ledger, whether its stream runs, the group's offsets."""
 
     recorded: Recorded | None
-    ledger: LedgerFound | None
+    ledger: ObservedLedger | None
     running: bool
     committed: Mapping[int, int]
 
-    def had(self, setting: str) -> object:
-        """A setting as it was applied, None where it wasn't."""
+    def applied(self, setting: str) -> object:
+        """Return the value of a setting that was last applied, None if there is none."""
         return None if self.recorded is None else self.recorded.settings.get(setting)
 
     @property
     def pending(self) -> int:
-        """How many claims are pending."""
+        """Return the number of pending claims."""
         return 0 if self.ledger is None or self.ledger.state is None else len(self.ledger.state.pending)
 
 
 def changed(request: Request, before: Before) -> tuple[str, ...]:
-    """The settings that were others, of those that matter to what is under way."""
+    """Return the names of the settings of `FIXED_WHILE_PENDING` that the request changes."""
     if before.recorded is None:
         return ()
-    return tuple(name for name in HELD if before.had(name) not in {None, getattr(request.settings, name)})
+    return tuple(
+        name for name in FIXED_WHILE_PENDING if before.applied(name) not in {None, getattr(request.settings, name)}
+    )
 
 
 def faults(request: Request, before: Before) -> Iterator[str]:
-    """What is refused whatever is accepted."""
-    settings, others = request.settings, changed(request, before)
+    """Yield the faults that no accepted risk lifts."""
+    settings, changes = request.settings, changed(request, before)
     if before.pending:
-        wait = "pause the stream, let status bring them to their end, then change it"
-        for name in others:
-            change = f"{name}: {before.had(name)} can't become {getattr(settings, name)}"
-            yield f"{change} while {before.pending} claims are pending in topic {before.had('offset_topic')}; {wait}"
-    if before.had("delivery") == settings.delivery == EXACTLY_ONCE:
+        wait = "pause the stream, call status until no claim is pending, then change it"
+        for name in changes:
+            change = f"{name}: {before.applied(name)} can't become {getattr(settings, name)}"
+            pending = f"{before.pending} claims are pending in topic {before.applied('offset_topic')}"
+            yield f"{change} while {pending}; {wait}"
+    if before.applied("delivery") == settings.delivery == EXACTLY_ONCE:
         if before.ledger is None:
-            topic = before.had("offset_topic")
+            topic = before.applied("offset_topic")
             remedy = "run audit, then reset with the offset of each topic-partition from which records aren't written"
-            yield f"the ledger in topic {topic} is gone, and with it what is known of what is written; {remedy}"
-        if "offset_topic" in others and "group" not in others:
-            found = f"offset_topic: {settings.offset_topic} knows nothing of what {settings.group} has delivered"
-            yield f"{found}, so that would be written twice; keep {before.had('offset_topic')}, or change group as well"
+            yield f"the ledger in topic {topic} is gone, and nothing else knows which records are written; {remedy}"
+        if "offset_topic" in changes and "group" not in changes:
+            unknown = f"offset_topic: {settings.offset_topic} doesn't have the records that {settings.group} delivered"
+            remedy = f"keep {before.applied('offset_topic')}, or change group as well"
+            yield f"{unknown}, so they would be written twice; {remedy}"
     if request.start and before.running:
         yield "start: the stream is running; pause it first (with a trigger, deploy it with STREAM_ENABLED=false)"
 
 
 def risks(request: Request, before: Before) -> Iterator[tuple[str, str]]:
-    """Each change that is refused unless its risk is accepted: the risk's name, and the setting that takes the risk."""
-    settings, others = request.settings, changed(request, before)
+    """Yield each change that needs an accepted risk: the risk's name, and the setting that takes the risk."""
+    settings, changes = request.settings, changed(request, before)
     elsewhere = {number: offset for number, offset in request.start.items() if before.committed.get(number) != offset}
     if request.start:
         if elsewhere and before.committed and settings.delivery != EXACTLY_ONCE:
-            has = f"group {settings.group} has come to {_told(before.committed)} already"
+            has = f"group {settings.group} has committed {_listed(before.committed)} already"
             yield "again", f"start: {has}, and there's no ledger"
         return
-    if "group" in others and settings.consumer_offset == "latest":
+    if "group" in changes and settings.consumer_offset == "latest":
         yield "latest", f"group: {settings.group} begins at the latest offsets"
-    elif "group" in others and (settings.delivery != EXACTLY_ONCE or "offset_topic" in others):
-        yield "again", f"group: {settings.group} begins at the earliest offsets, and no ledger knows what is written"
+    elif "group" in changes and (settings.delivery != EXACTLY_ONCE or "offset_topic" in changes):
+        yield "again", f"group: {settings.group} begins at the earliest offsets, and no ledger has the written records"
 
 
-def _told(committed: Mapping[int, int]) -> str:
+def _listed(committed: Mapping[int, int]) -> str:
     return ", ".join(f"{number}: {offset}" for number, offset in sorted(committed.items()))

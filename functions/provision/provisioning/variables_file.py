@@ -1,4 +1,4 @@
-"""The file .env beside template.yml, which Serverless Devs and a shell read: variables are added, none is changed."""
+"""The file .env beside template.yml, which Serverless Devs and a shell read: variables are added, never changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HEADER = "# Written by make bootstrap, out of the Kafka instance; yours to change."
+HEADER = "# Written by make bootstrap, from the Kafka instance; you may change these."
 _NAME = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=", re.MULTILINE)
 _PLAIN = re.compile(r"[\w.:,/@%+-]*", re.ASCII)
 _PRIVATE = 0o600
@@ -21,21 +21,21 @@ _PRIVATE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was added, and what stays as it was because it had been set, in the file or in the environment."""
+    """The variables that were added, and the variables that the file or the environment had already."""
 
     added: dict[str, str]
     kept: dict[str, str]
 
 
 def add(path: Path, variables: Mapping[str, str], environment: Mapping[str, str]) -> Written:
-    """Add variables that neither the file nor the environment has, even as empty ones; the file changes at once or not.
+    """Add the variables that neither the file nor the environment has, not even empty; replace the file atomically.
 
-    Raises ValueError for a value that can't be written so that both readers read the same.
+    Raises ValueError for a value that Serverless Devs and a shell would read differently.
     """
     path = path.resolve()
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    there = set(_NAME.findall(before))
-    kept = {name: environment.get(name, "") for name in variables if name in there or name in environment}
+    in_file = set(_NAME.findall(before))
+    kept = {name: environment.get(name, "") for name in variables if name in in_file or name in environment}
     added = {name: value for name, value in variables.items() if name not in kept}
     lines = [f"{name}={_quoted(name, value)}\n" for name, value in added.items()]
     if lines:
@@ -53,7 +53,7 @@ def _quoted(name: str, value: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole, or leave it; with the rights that it has, or for its owner alone."""
+    """Replace a file atomically, with the permissions that it has; a new file is for its owner alone."""
     mode = path.stat().st_mode & 0o777 if path.exists() else _PRIVATE
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".env.")
     draft = Path(name)

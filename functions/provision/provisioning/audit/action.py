@@ -1,4 +1,4 @@
-"""The action `audit`: whether every record is in the table or in the error topic, once, and nothing else is."""
+"""The action `audit`: checks that the table and the error topic have every record once, and no other record."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def audit(cloud: Cloud) -> dict[str, Any]:
-    """Bring what is pending in the ledger to its end, then compare table, ledger, error topic and log.
+    """Complete the ledger's pending claims, then compare table, ledger, error topic and log.
 
-    Every finding is a fault; so is a claim that can't be brought to its end, and a ledger that is lost: the others are
-    compared without it then.
+    Every finding is a fault; so is a claim that can't be completed, and a lost ledger. If the ledger is lost, the other
+    sources are compared without it.
     """
     settings = cloud.request.settings
     recorded = SettingsRecord(cloud.request).look(cloud)
@@ -35,11 +35,11 @@ def audit(cloud: Cloud) -> dict[str, Any]:
         return as_json(examine(sources, cloud.deadline))
     with opened(cloud, settings) as (_, ledger):
         try:
-            against = list(pending.bring_to_end(pending.services(cloud, ledger), cloud).values())
+            ledger_faults = list(pending.complete(pending.services(cloud, ledger), cloud).values())
             reply = as_json(examine(replace(sources, ledger=ledger), cloud.deadline))
         except LedgerError as error:
-            # Where a new ledger has to begin is told by what is in the table and the topics.
-            against = [str(error)]
+            # The comparison of table and topics shows where a new ledger has to begin.
+            ledger_faults = [str(error)]
             reply = as_json(examine(sources, cloud.deadline))
-    faults = [*against, *reply["faults"]]
+    faults = [*ledger_faults, *reply["faults"]]
     return {**reply, "state": state(faults, reply["doubts"]), "faults": faults}

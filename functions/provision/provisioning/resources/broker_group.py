@@ -1,4 +1,4 @@
-"""The consumer group of the stream (D02) where the brokers themselves keep it: it's there once it has committed."""
+"""The stream's consumer group (D02), if the brokers manage groups: the group exists once it has committed offsets."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ REQUEST_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class BrokerGroup(Resource[Mapping[int, int]]):
-    """The group of a connector; its state is what it has committed of the source topic, by topic-partition."""
+    """The group of a connector; its state is the committed offsets of the source topic, by topic-partition."""
 
     settings: Settings
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"group {self.settings.group}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         topic, start = self.settings.source_topic, self.settings.consumer_offset
         return f"commit the {start} offsets of {topic} for the consumer group {self.settings.group}"
 
     def look(self, cloud: Cloud) -> Mapping[int, int] | None:
-        """What it has committed; a group without that is none."""
+        """Return the committed offsets; None if the group has committed nothing."""
         return brokers.committed(cloud) or None
 
-    def compare(self, found: Mapping[int, int]) -> tuple[Difference, ...]:  # noqa: ARG002 # the shape of all resources
-        """Nothing of it can differ."""
+    def compare(self, state: Mapping[int, int]) -> tuple[Difference, ...]:  # noqa: ARG002 # required by `Resource`
+        """Return no difference: only the existence of the resource matters."""
         return ()
 
     def make(self, cloud: Cloud) -> None:
-        """Let it begin where the settings say (D06), which also keeps what comes before the stream runs."""
-        brokers.commit(cloud, {number: begin for number, (begin, _, _) in self._progress(cloud).items()})
+        """Commit the offsets where the settings begin (D06); so records that come before the stream runs are kept."""
+        brokers.commit(cloud, {number: begin for number, (begin, _, _) in self._offsets(cloud).items()})
 
-    def change(self, cloud: Cloud, found: Mapping[int, int]) -> None:
-        """Nothing of it can be changed."""
+    def change(self, cloud: Cloud, state: Mapping[int, int]) -> None:
+        """Do nothing: `compare` reports no difference."""
 
     def remove(self, cloud: Cloud) -> None:
-        """Remove it, and with it how far the stream has come."""
+        """Remove the group with its committed offsets."""
         client, name = cloud.clients.admin, self.settings.group
         seconds = min(REQUEST_SECONDS, cloud.deadline.remaining())
         try:
@@ -68,24 +68,24 @@ class BrokerGroup(Resource[Mapping[int, int]]):
         except KafkaException as error:
             code = error.args[0].code()
             if code in brokers.HAS_MEMBERS:
-                told = f"group {name} can't be removed while it has members; stop its stream first"
-                raise RefusedError(told, code="HasMembers") from None
+                message = f"group {name} can't be removed while it has members; stop its stream first"
+                raise RefusedError(message, code="HasMembers") from None
             if code != KafkaError.GROUP_ID_NOT_FOUND:
                 raise fault(error.args[0], f"deleting group {name}") from error
 
     def progress(self, cloud: Cloud) -> dict[str, object]:
-        """How far it has come, in the words of ApsaraMQ for Kafka; empty where there is no such group."""
+        """Return the group's progress in the form of ApsaraMQ for Kafka; empty if the group doesn't exist."""
         committed = brokers.committed(cloud)
         offsets = [
             {"Partition": number, "BrokerOffset": end, "ConsumerOffset": committed.get(number, start)}
-            for number, (_, start, end) in sorted(self._progress(cloud).items())
+            for number, (_, start, end) in sorted(self._offsets(cloud).items())
         ]
-        total = sum(int(one["BrokerOffset"]) - int(one["ConsumerOffset"]) for one in offsets)
+        total = sum(int(offset["BrokerOffset"]) - int(offset["ConsumerOffset"]) for offset in offsets)
         listed = [{"Topic": self.settings.source_topic, "OffsetList": {"OffsetList": offsets}}]
         return {"TotalDiff": total, "TopicList": {"TopicList": listed}} if committed else {}
 
-    def _progress(self, cloud: Cloud) -> dict[int, tuple[int, int, int]]:
-        """Where it would begin, the log's start and its end, by topic-partition."""
+    def _offsets(self, cloud: Cloud) -> dict[int, tuple[int, int, int]]:
+        """Return the offset where a new group begins, the log's start and the log's end, by topic-partition."""
         topic = self.settings.source_topic
         places = [(topic, number) for number in range(brokers.partitions(cloud))]
         ends = log_bounds.bounds(cloud.clients.asking, places, cloud.deadline.within(brokers.SECONDS))

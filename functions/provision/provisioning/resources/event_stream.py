@@ -1,7 +1,7 @@
-"""The stream as EventBridge's own: the way to have values as bytes, which triggers can't.
+"""The stream as an EventBridge event stream, which can deliver values as bytes; a trigger can't.
 
-Its states are READY (made, never started), STARTING, RUNNING, PAUSED, STARTING_FAILED and RUNNING_FAILED (Terraform's
-provider for Alibaba Cloud, 1.293).
+Its states are READY (created, never started), STARTING, RUNNING, PAUSED, STARTING_FAILED and RUNNING_FAILED
+(Terraform's provider for Alibaba Cloud, 1.293).
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class EventStream(Stream[StreamState]):
-    """The stream by its name, from the topic to the function."""
+    """The event stream from the source topic to the sink function, identified by its name."""
 
     request: Request
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"event stream {self.request.stream_name}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         source, name = self.request.settings.source_topic, self.request.stream_name
         return f"create the event stream {name} from the topic {source} to the function {self.request.function}"
 
     def look(self, cloud: Cloud) -> StreamState | None:
-        """The stream as EventBridge has it."""
+        """Return the stream as EventBridge has it; None if it doesn't exist."""
         answer = cloud.control.find(GET_STREAM, self._name())
         if answer is None:
             return None
@@ -78,72 +78,72 @@ class EventStream(Stream[StreamState]):
             filter_pattern=str(data.get("FilterPattern") or EVERYTHING),
         )
 
-    def compare(self, found: StreamState) -> tuple[Difference, ...]:
-        """A stream of another source is somebody else's; other values are corrected, but for the values' type."""
+    def compare(self, state: StreamState) -> tuple[Difference, ...]:
+        """Return the differences; a person has to fix source and value type, `change` corrects the others."""
         settings = self.request.settings
         wrong = [
-            Difference(f"source {field}", found.source.get(field), wanted, "by hand", "take another connector name")
+            Difference(f"source {field}", state.source.get(field), wanted, "by hand", "take another connector name")
             for field, wanted in (("InstanceId", settings.instance_id), ("Topic", settings.source_topic))
-            if found.source.get(field) != wanted
+            if state.source.get(field) != wanted
         ]
-        has, wanted = found.source.get("ValueDataType") or "Text", settings.value_type
+        has, wanted = state.source.get("ValueDataType") or "Text", settings.value_type
         if str(has).lower() != wanted.lower():
             advice = "set value_type to the stream's, or destroy the stream and apply again"
             wrong.append(Difference("value type", has, wanted, "by hand", advice))
         wrong += [
             Difference(field, has, wanted)
-            for field, has, wanted in self._mended(found)
+            for field, has, wanted in self._correctable(state)
             if str(has).lower() != str(wanted).lower()
         ]
-        return (*wrong, *status_differences(found.status))
+        return (*wrong, *status_differences(state.status))
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it to be made; it is started afterwards."""
+        """Request the creation; `change` starts the stream afterwards."""
         cloud.control.call(CREATE_STREAM, self._definition(cloud))
 
-    def change(self, cloud: Cloud, found: StreamState) -> None:
-        """Correct what differs, then start it."""
-        if any(difference.remedy == "change" for difference in self.compare(found)):
+    def change(self, cloud: Cloud, state: StreamState) -> None:
+        """Correct the differences, then start the stream."""
+        if any(difference.remedy == "change" for difference in self.compare(state)):
             cloud.control.call(UPDATE_STREAM, self._definition(cloud))
-        if found.status not in {RUNNING, STARTING}:
+        if state.status not in {RUNNING, STARTING}:
             cloud.control.call(START_STREAM, self._name())
 
     def pause(self, cloud: Cloud) -> None:
-        """Pause it; where it has come to stays with the group."""
-        found = self.look(cloud)
-        if found is not None and not self.is_paused(found):
+        """Pause the stream; the group keeps its committed offsets."""
+        state = self.look(cloud)
+        if state is not None and not self.is_paused(state):
             cloud.control.call(PAUSE_STREAM, self._name())
 
-    def is_paused(self, found: StreamState) -> bool:
-        """Whether it delivers nothing."""
-        return found.status in STILL
+    def is_paused(self, state: StreamState) -> bool:
+        """Return whether the stream delivers nothing."""
+        return state.status in STILL
 
-    def state(self, found: StreamState) -> str:
-        """In a word."""
-        return found.status.lower()
+    def status(self, state: StreamState) -> str:
+        """Return the status in one word."""
+        return state.status.lower()
 
-    def window(self, found: StreamState | None) -> int:  # noqa: ARG002 # the shape of all streams
-        """As it is wanted, which apply makes it."""
+    def window(self, state: StreamState | None) -> int:  # noqa: ARG002 # required by `Stream`
+        """Return the wanted window, which apply sets."""
         return self.request.batch_seconds
 
     def remove(self, cloud: Cloud) -> None:
-        """Ask for it to be removed."""
+        """Request the removal."""
         cloud.control.find(DELETE_STREAM, self._name())
 
     def _name(self) -> dict[str, object]:
         return {"EventStreamingName": self.request.stream_name}
 
-    def _mended(self, found: StreamState) -> list[tuple[str, object, object]]:
-        """Fields that are corrected: name, what is there, what is wanted."""
-        wanted, options = self._run_options(), found.run_options
+    def _correctable(self, state: StreamState) -> list[tuple[str, object, object]]:
+        """Return the fields that `change` corrects: name, actual value, wanted value."""
+        wanted, options = self._run_options(), state.run_options
         settings = self.request.settings
         return [
-            ("source ConsumerGroup", found.source.get("ConsumerGroup"), settings.group),
-            ("source OffsetReset", found.source.get("OffsetReset"), settings.consumer_offset),
-            ("function", _value(found.sink, "FunctionName"), self.request.function),
-            ("invocation", _value(found.sink, "InvocationType"), "Sync"),
-            ("concurrency", _value(found.sink, "Concurrency"), settings.concurrency),
-            ("filter", found.filter_pattern, EVERYTHING),
+            ("source ConsumerGroup", state.source.get("ConsumerGroup"), settings.group),
+            ("source OffsetReset", state.source.get("OffsetReset"), settings.consumer_offset),
+            ("function", _value(state.sink, "FunctionName"), self.request.function),
+            ("invocation", _value(state.sink, "InvocationType"), "Sync"),
+            ("concurrency", _value(state.sink, "Concurrency"), settings.concurrency),
+            ("filter", state.filter_pattern, EVERYTHING),
             ("tolerance", options.get("ErrorsTolerance"), wanted["ErrorsTolerance"]),
             ("consumers", options.get("MaximumTasks"), wanted["MaximumTasks"]),
             *(
@@ -183,7 +183,7 @@ class EventStream(Stream[StreamState]):
         }
 
     def _run_options(self) -> dict[str, Any]:
-        """NONE and a day of retries whatever the failure policy is: an outage must never skip a batch (D08)."""
+        """Return the options: no tolerance and a day of retries, so that no outage skips a batch (D08)."""
         window = {"CountBasedWindow": self.request.batch_records, "TimeBasedWindow": self.request.batch_seconds}
         return {
             "ErrorsTolerance": "NONE",
@@ -194,7 +194,7 @@ class EventStream(Stream[StreamState]):
 
 
 def status_differences(status: str) -> tuple[Difference, ...]:
-    """How a stream's state differs from running."""
+    """Return the difference between a stream's status and RUNNING."""
     if status == RUNNING:
         return ()
     remedy: Remedy = "wait" if status == STARTING else "restart" if status in FAILED else "switch"
@@ -206,11 +206,11 @@ def _constant(value: str) -> dict[str, str]:
 
 
 def _value(sink: dict[str, Any], field: str) -> object:
-    found = sink.get(field)
-    return found.get("Value") if isinstance(found, dict) else found
+    value = sink.get(field)
+    return value.get("Value") if isinstance(value, dict) else value
 
 
 def _object(value: object) -> dict[str, Any]:
-    """An object, which may come as JSON text."""
-    found = json.loads(value) if isinstance(value, str) and value else value
-    return found if isinstance(found, dict) else {}
+    """Return a JSON object that the service sends as an object or as text."""
+    parsed = json.loads(value) if isinstance(value, str) and value else value
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,6 +1,6 @@
-"""The role as a user of the MaxCompute project, and what it may do there (D17).
+"""The role as a user of the MaxCompute project, and the user's grants (D17).
 
-Whoever runs this must be the project's owner or one of its administrators.
+The caller has to be the project's owner or an administrator of the project.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _LINE = re.compile(r"^A\s+(?P<path>projects/\S+):\s*(?P<actions>.+)$", re.MULTIL
 
 @dataclass(frozen=True, slots=True)
 class Grants(Resource[frozenset[Grant]]):
-    """The user and its grants; the state is the set of what is granted.
+    """The user and its grants; the state is the set of grants.
 
-    `counts`: it may read the table too, to count a claim's rows after its upload session has expired.
+    `counts`: the user may read the table, too, to count a claim's rows after the claim's upload session has expired.
     """
 
     principal: str
@@ -44,21 +44,21 @@ class Grants(Resource[frozenset[Grant]]):
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"MaxCompute user {self.principal}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         return f"run, as an administrator of the project: {' '.join(map(str, self.statements()))}"
 
     def statements(self) -> tuple[sql.Statement, ...]:
-        """The connector document's own."""
+        """Return the statements of the connector document."""
         return (
             sql.add_user(self.principal),
             sql.grant(("CreateInstance",), "project", self.project, self.principal),
@@ -66,7 +66,7 @@ class Grants(Resource[frozenset[Grant]]):
         )
 
     def look(self, cloud: Cloud) -> frozenset[Grant] | None:
-        """What the user may do; None where the project has no such user."""
+        """Return the user's grants; None if the project has no such user."""
         doing = f"look for the user {self.principal}"
         path = f"/users/{quote(self.principal, safe='')}"
         try:
@@ -82,29 +82,29 @@ class Grants(Resource[frozenset[Grant]]):
             raise
         return granted(shown)
 
-    def compare(self, found: frozenset[Grant]) -> tuple[Difference, ...]:
-        """What isn't granted yet; more than is needed is left alone, for others may need it."""
+    def compare(self, state: frozenset[Grant]) -> tuple[Difference, ...]:
+        """Return the missing grants; grants beyond the needed ones are ignored, since others may need them."""
         missing = [
             f"{action} on {path}"
             for path, actions in self._needed().items()
             for action in actions
-            if not {(path, action.lower()), (path, "all")} & found
+            if not {(path, action.lower()), (path, "all")} & state
         ]
-        held = sorted(f"{action} on {path}" for path, action in found)
-        return (Difference("grants", held, [*held, *missing]),) if missing else ()
+        actual = sorted(f"{action} on {path}" for path, action in state)
+        return (Difference("grants", actual, [*actual, *missing]),) if missing else ()
 
     def make(self, cloud: Cloud) -> None:
         """Add the user, then grant."""
         for statement in self.statements():
             run_security(cloud.maxcompute, statement, cloud.deadline)
 
-    def change(self, cloud: Cloud, found: frozenset[Grant]) -> None:  # noqa: ARG002 # the shape of all resources
-        """Grant all of it; what is granted already stays so."""
+    def change(self, cloud: Cloud, state: frozenset[Grant]) -> None:  # noqa: ARG002 # required by `Resource`
+        """Run every grant; a grant that exists already stays."""
         for statement in self.statements()[1:]:
             run_security(cloud.maxcompute, statement, cloud.deadline)
 
     def remove(self, cloud: Cloud) -> None:
-        """Revoke the grants, which would come back with the user, and remove it."""
+        """Revoke the grants and remove the user; grants that aren't revoked would come back with the user."""
         for statement in (
             sql.revoke(self._on_table(), "table", self.table, self.principal),
             sql.revoke(("CreateInstance",), "project", self.project, self.principal),
@@ -124,7 +124,7 @@ class Grants(Resource[frozenset[Grant]]):
 
 
 def _unless_absent(cloud: Cloud, statement: sql.Statement) -> None:
-    """Run a statement; what it takes away may be gone already."""
+    """Run a statement that removes something; no error if that is gone already."""
     try:
         run_security(cloud.maxcompute, statement, cloud.deadline)
     except RefusedError as error:
@@ -133,17 +133,17 @@ def _unless_absent(cloud: Cloud, statement: sql.Statement) -> None:
 
 
 def granted(shown: str) -> frozenset[Grant]:
-    """The grants in an answer of `show grants`, in its form of JSON or of text."""
+    """Return the grants in an answer to `show grants`, which is JSON or text."""
     try:
-        found = _statements(json.loads(shown))
+        grants = _statements(json.loads(shown))
     except ValueError:
         lines = _LINE.finditer(shown)
-        found = ((line["path"], action.strip()) for line in lines for action in line["actions"].split("|"))
-    return frozenset((path.lower(), action.lower()) for path, action in found)
+        grants = ((line["path"], action.strip()) for line in lines for action in line["actions"].split("|"))
+    return frozenset((path.lower(), action.lower()) for path, action in grants)
 
 
 def _statements(value: Any) -> Iterator[Grant]:
-    """What policy statements anywhere in the answer allow; how they are nested isn't documented."""
+    """Yield the grants of the policy statements anywhere in the answer; their nesting isn't documented."""
     if isinstance(value, dict):
         if value.get("Effect") == "Allow":
             for resource in _listed(value.get("Resource")):
@@ -157,4 +157,4 @@ def _statements(value: Any) -> Iterator[Grant]:
 
 
 def _listed(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else [] if value is None else [str(value)]
+    return [str(item) for item in value] if isinstance(value, list) else [] if value is None else [str(value)]

@@ -17,7 +17,7 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Group(Resource[str]):
-    """The group by its name; there is nothing to it but that it is there."""
+    """The group, identified by its name, which is its state, too."""
 
     instance: str
     region: str
@@ -25,21 +25,24 @@ class Group(Resource[str]):
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"group {self.name}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         return f"create the consumer group {self.name}"
 
     def look(self, cloud: Cloud) -> str | None:
-        """The group's name, where it is there; page by page, for the filter may be fuzzy."""
+        """Return the group's name, None if the group doesn't exist.
+
+        The service's filter may be fuzzy, so names are compared here, page by page.
+        """
         page, seen = 1, 0
         while True:
             pages = {"CurrentPage": page, "PageSize": PAGE}
@@ -51,19 +54,19 @@ class Group(Resource[str]):
             if not listed or seen >= int(answer.get("Total") or 0):
                 return None
 
-    def compare(self, found: str) -> tuple[Difference, ...]:  # noqa: ARG002 # the shape of all resources
-        """Nothing of it can differ."""
+    def compare(self, state: str) -> tuple[Difference, ...]:  # noqa: ARG002 # required by `Resource`
+        """Return no difference: only the existence of the resource matters."""
         return ()
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it to be made."""
+        """Request the creation."""
         cloud.control.call(CREATE_GROUP, {**self._place(), "Remark": "kafka-maxcompute-stream"})
 
-    def change(self, cloud: Cloud, found: str) -> None:
-        """Nothing of it can be changed."""
+    def change(self, cloud: Cloud, state: str) -> None:
+        """Do nothing: `compare` reports no difference."""
 
     def remove(self, cloud: Cloud) -> None:
-        """Remove it, and with it how far the stream has come."""
+        """Remove the group with its committed offsets."""
         cloud.control.find(DELETE_GROUP, self._place())
 
     def _place(self) -> dict[str, str]:

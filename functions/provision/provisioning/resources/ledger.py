@@ -1,4 +1,4 @@
-"""The ledger of claims in the offset topic, which exactly-once delivery needs: begun once, by its Genesis (D10)."""
+"""The ledger of claims in the offset topic, which exactly-once delivery needs; a Genesis begins it, once (D10)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 NO_TOPIC = frozenset({NO_SUCH_TOPIC, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()})
 ALLOWED = frozenset({"project", "table"})
-"""What a ledger can go on with another one of, when that is named in `change`."""
+"""Settings that a ledger can go on with another value of, if `change` names the setting."""
 TABLE_GONE = (
-    "the table is gone, and the ledger has its rows as written, so an empty table in its place would never get them; "
+    "the table is gone, and the ledger has its rows as written, so an empty table in its place never gets them again; "
     "pause the stream, restore the table or create it by hand (plan without create_table prints the statement), then "
     "run reset with the offset of each topic-partition from which records aren't in that table, then apply; "
     'docs/OPERATIONS.md, "The table is gone", has every step'
@@ -46,10 +46,12 @@ TABLE_GONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerFound:
-    """The ledger's state, or why it can't be relied on; and what of table and topic is there now, None if not told.
+class ObservedLedger:
+    """The ledger's state, or why the ledger is lost, and what MaxCompute and the brokers report now.
 
-    `table_gone`: MaxCompute has no such table.
+    `lost` says why the ledger can't be relied on, `wrong` what its topic's configuration lacks. `table_created` is the
+    table's creation time (epoch ms), None if MaxCompute doesn't report it. `topics` has the source topic's id, if the
+    brokers report ids. `table_gone`: MaxCompute has no such table.
     """
 
     state: State | None
@@ -61,8 +63,11 @@ class LedgerFound:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectorLedger(Resource[LedgerFound]):
-    """The ledger of a connector; `named` settings are to be others, `starts` are first offsets by topic-partition."""
+class ConnectorLedger(Resource[ObservedLedger]):
+    """The ledger of a connector.
+
+    `named` are the settings that `change` of the event names, `starts` the first offsets by topic-partition.
+    """
 
     settings: Settings
     named: frozenset[str] = frozenset()
@@ -70,21 +75,21 @@ class ConnectorLedger(Resource[LedgerFound]):
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"ledger in topic {self.settings.offset_topic}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """It isn't: nobody else writes it."""
+        """Return the advice to run apply: a person can't create a ledger."""
         return "apply begins it"
 
-    def look(self, cloud: Cloud) -> LedgerFound | None:
-        """The ledger's state now; None where nothing was ever written, or there's no topic for it."""
+    def look(self, cloud: Cloud) -> ObservedLedger | None:
+        """Return the ledger as it is now; None if nothing was ever written, or its topic doesn't exist."""
         deadline = cloud.deadline.within(brokers.SECONDS)
         try:
             offset_topic.check(cloud.clients.admin, self.settings.offset_topic, deadline)
@@ -96,67 +101,70 @@ class ConnectorLedger(Resource[LedgerFound]):
                 return None
             raise
         table, topics = self._observed(cloud)
-        found = LedgerFound(None, "", wrong, table.created if table else None, topics, table_gone=table is None)
+        observed = ObservedLedger(None, "", wrong, table.created if table else None, topics, table_gone=table is None)
         with opened(cloud, self.settings) as (log, ledger):
             if log.end(deadline) == 0:
-                return LedgerFound(None, "", wrong) if wrong and not self._begins_in_another_topic(cloud) else None
+                return ObservedLedger(None, "", wrong) if wrong and not self._gets_a_new_topic(cloud) else None
             try:
-                return replace(found, state=ledger.read(deadline))
+                return replace(observed, state=ledger.read(deadline))
             except LedgerError as error:
-                return replace(found, lost=str(error))
+                return replace(observed, lost=str(error))
 
-    def compare(self, found: LedgerFound) -> tuple[Difference, ...]:
-        """A ledger that is lost, in a topic that loses it, or about something else isn't gone on with."""
-        wrong = [Difference("configuration", fault, "one that keeps it", "by hand") for fault in found.wrong]
-        if found.lost:
+    def compare(self, observed: ObservedLedger) -> tuple[Difference, ...]:
+        """Return why an apply can't go on with the ledger, and which changes begin a new generation."""
+        wrong = [Difference("configuration", fault, "one that keeps the ledger", "by hand") for fault in observed.wrong]
+        if observed.lost:
             advice = "run audit, then reset with the offsets from which records aren't in the table"
-            return (*wrong, Difference("log", found.lost, "the whole ledger", "by hand", advice))
-        if found.state is None or found.state.identity is None:
+            return (*wrong, Difference("log", observed.lost, "the whole ledger", "by hand", advice))
+        if observed.state is None or observed.state.identity is None:
             return (*wrong, Difference("genesis", "none", "written"))
-        known, table = found.state.identity, self._table()
+        known, table = observed.state.identity, self._table()
         if known.table.lower() != table.lower():
-            wrong.append(self._other_table(known, table, len(found.state.pending)))
+            wrong.append(self._table_difference(known, table, len(observed.state.pending)))
             return tuple(wrong)
-        if found.table_gone:
+        if observed.table_gone:
             return (*wrong, Difference("table", "none", known.table, "by hand", TABLE_GONE))
-        seen = identity.Observed(table=table, table_created=found.table_created, topics=found.topics)
+        current = identity.Observed(table=table, table_created=observed.table_created, topics=observed.topics)
         try:
-            identity.check(found.state, seen)
+            identity.check(observed.state, current)
         except LedgerError as error:
-            wrong.append(Difference("what it's about", "another topic or table", "this one", "by hand", str(error)))
-        return (*wrong, *self._other_starts(found.state))
+            wrong.append(Difference("identity", "another topic or table", "this one", "by hand", str(error)))
+        return (*wrong, *self._start_differences(observed.state))
 
     def make(self, cloud: Cloud) -> None:
-        """Append the Genesis; where somebody else did so first, this one has no effect."""
+        """Append a Genesis; it has no effect if the log has an earlier one."""
         table, topics = self._observed(cloud)
-        first = Genesis(identity=self._about(table.created if table else None, topics))
+        first = Genesis(identity=self._identity(table.created if table else None, topics))
         with opened(cloud, self.settings) as (_, ledger):
             ledger.append(first, cloud.deadline)
 
-    def change(self, cloud: Cloud, found: LedgerFound) -> None:
-        """Go on with another table, or from given offsets, as a new generation: earlier claims have no effect."""
-        if found.state is None:
+    def change(self, cloud: Cloud, observed: ObservedLedger) -> None:
+        """Begin a new generation, with another table or from given offsets; earlier claims have no effect."""
+        if observed.state is None:
             self.make(cloud)
             return
-        known = found.state.identity.topics if found.state.identity else {}
-        # Observed again: this apply may have created the table. An id that the brokers don't tell stays what it was.
+        known = observed.state.identity.topics if observed.state.identity else {}
+        # Read again: this apply may have created the table. If the brokers report no id, the known id stays.
         table, topics = self._observed(cloud)
-        now = self._about(table.created if table else None, {**known, **topics})
+        now = self._identity(table.created if table else None, {**known, **topics})
         name = uuid.uuid4().hex
-        begun = Reset(id=name, generation=found.state.generation + 1, identity=now, starts=self._named_starts())
+        begun = Reset(id=name, generation=observed.state.generation + 1, identity=now, starts=self._starts())
         with opened(cloud, self.settings) as (_, ledger):
             begin(ledger, begun, name, cloud.deadline)
 
     def remove(self, cloud: Cloud) -> None:
-        """It goes with its topic."""
+        """Do nothing: the ledger is removed with its topic."""
 
-    def _begins_in_another_topic(self, cloud: Cloud) -> bool:
-        """Whether the empty topic that is there can't be used, and is created again before the ledger begins."""
+    def _gets_a_new_topic(self, cloud: Cloud) -> bool:
+        """Return whether an apply creates the offset topic again before the ledger begins."""
         topics = broker_topics(self.settings) if self.settings.control == "admin" else own_topics(self.settings)
         return any(_is_made(topic, cloud) for topic in topics if topic.name == self.settings.offset_topic)
 
-    def _about(self, created: int | None, topics: Mapping[str, str]) -> Identity:
-        """What the ledger is about from now on; without the table's creation time nothing could be proven later."""
+    def _identity(self, created: int | None, topics: Mapping[str, str]) -> Identity:
+        """Return the identity of table and topics for the ledger.
+
+        Raises `RefusedError` if the table has no creation time, because then no later check could identify the table.
+        """
         if created is None:
             raise RefusedError(
                 f"expected a table {self._table()} with a creation time, which the ledger begins with, found none; "
@@ -168,10 +176,10 @@ class ConnectorLedger(Resource[LedgerFound]):
     def _table(self) -> str:
         return f"{self.settings.project}.{self.settings.table}"
 
-    def _other_table(self, known: Identity, table: str, pending: int) -> Difference:
+    def _table_difference(self, known: Identity, table: str, pending: int) -> Difference:
         if pending:
             advice = (
-                f"{pending} claims for {known.table} are pending; status brings them to their end, then apply again"
+                f"{pending} claims for {known.table} are pending; call status, which completes them, then apply again"
             )
             return Difference("table", known.table, table, "by hand", advice)
         if not ALLOWED & self.named:
@@ -180,44 +188,48 @@ class ConnectorLedger(Resource[LedgerFound]):
         advice = f"a new generation begins; what is settled in {known.table} isn't written again"
         return Difference("table", known.table, table, advice=advice)
 
-    def _other_starts(self, state: State) -> Iterator[Difference]:
-        """First offsets that aren't the ledger's; none where it has records as written that would come again."""
-        for place, start in self._named_starts().items():
+    def _start_differences(self, state: State) -> Iterator[Difference]:
+        """Yield the first offsets that differ from the ledger's; settled and claimed records block a new start."""
+        for place, start in self._starts().items():
             settled, name = state.settled.get(place, ()), f"{place[0]}-{place[1]}"
             if state.starts.get(place) == start:
                 continue
             if state.pending or (settled and settled[-1][1] >= start):
                 advice = "records from there on are written or claimed already; use reset to have them written again"
-                yield Difference(name, _until(settled), f"start {start}", "by hand", advice)
+                yield Difference(name, _extent(settled), f"start {start}", "by hand", advice)
             else:
-                yield Difference(name, _until(settled), f"start {start}", advice="what is before counts as written")
+                advice = "records before the start count as written"
+                yield Difference(name, _extent(settled), f"start {start}", advice=advice)
 
-    def _named_starts(self) -> dict[TopicPartition, int]:
+    def _starts(self) -> dict[TopicPartition, int]:
         return {(self.settings.source_topic, number): offset for number, offset in self.starts.items()}
 
     def _observed(self, cloud: Cloud) -> tuple[TableDefinition | None, dict[str, str]]:
-        """The table, None if there is none, and the source topic's id; an id that isn't told is left out."""
+        """Return the table, None if it doesn't exist, and the source topic's id by name, if the brokers report it."""
         settings = self.settings
         topics = ids(cloud.clients.admin, [settings.source_topic], cloud.deadline.within(brokers.SECONDS))
         return Table(settings).look(cloud), topics
 
 
-def _until(settled: Intervals) -> str:
+def _extent(settled: Intervals) -> str:
     return f"settled until {settled[-1][1]}" if settled else "nothing settled"
 
 
 def begin(ledger: LogLedger, begun: Reset | Snapshot, name: str, deadline: Deadline) -> State:
-    """Append a generation, `name` its id; the state after it. `RefusedError` where something before it voids it."""
+    """Append a generation with the id `name`; return the state after it.
+
+    Raises `RefusedError` if an operation that was appended before it makes it void.
+    """
     ledger.append(begun, deadline)
-    after = ledger.read(deadline)
-    if after.reset != name:
-        raise RefusedError("something was claimed in the ledger meanwhile; pause the stream, call again", code="Busy")
-    return after
+    state = ledger.read(deadline)
+    if state.reset != name:
+        raise RefusedError("a claim was appended to the ledger meanwhile; pause the stream, call again", code="Busy")
+    return state
 
 
 @contextmanager
 def opened(cloud: Cloud, settings: Settings) -> Iterator[tuple[KafkaLog, LogLedger]]:
-    """The ledger of the settings and its log, for as long as it lasts."""
+    """Yield the ledger of the settings and its log, which is closed afterwards."""
     log = KafkaLog(cloud.clients.configuration, settings.offset_topic)
     try:
         yield log, LogLedger(log)
@@ -226,5 +238,5 @@ def opened(cloud: Cloud, settings: Settings) -> Iterator[tuple[KafkaLog, LogLedg
 
 
 def _is_made(topic: AnyResource, cloud: Cloud) -> bool:
-    """Whether an apply creates a topic, also in the place of one."""
+    """Return whether an apply creates the topic, possibly after deleting it."""
     return step(topic, topic.look(cloud), manual=False).do in {"create", "change"}

@@ -1,4 +1,4 @@
-"""The policy of the provisioning function's own role: what its calls need and nothing else, for all connectors."""
+"""The policy of the provisioning function's role, which allows exactly the function's calls, for all connectors."""
 
 from __future__ import annotations
 
@@ -22,110 +22,110 @@ if TYPE_CHECKING:
     from provisioning.cloud import Cloud
 
 PROVISIONER = "kafka-maxcompute-provisioner"
-"""The name of the role and of its policy; in lower case, as RAM shows roles."""
+"""The name of the role and of its policy; in lower case, because RAM shows roles in lower case."""
 FUNCTIONS_ONLY = ("fc.aliyuncs.com",)
 CUSTOM = "Custom"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy(Resource[dict[str, Any]]):
-    """A custom policy by its name; its state is its document."""
+    """A custom policy, identified by its name; the state is the policy's document."""
 
     name: str
     document: dict[str, Any]
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"policy {self.name}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         return f"create the custom policy {self.name}: {json.dumps(self.document)}"
 
     def look(self, cloud: Cloud) -> dict[str, Any] | None:
-        """The document of its default version."""
+        """Return the document of the default version; None if the policy doesn't exist."""
         answer = cloud.control.find(GET_POLICY, {"PolicyName": self.name, "PolicyType": CUSTOM})
         if answer is None:
             return None
-        found = json.loads(answer["DefaultPolicyVersion"]["PolicyDocument"])
-        return found if isinstance(found, dict) else {}
+        document = json.loads(answer["DefaultPolicyVersion"]["PolicyDocument"])
+        return document if isinstance(document, dict) else {}
 
-    def compare(self, found: dict[str, Any]) -> tuple[Difference, ...]:
-        """The documents as JSON."""
-        if found == self.document:
+    def compare(self, state: dict[str, Any]) -> tuple[Difference, ...]:
+        """Return the difference between the documents as JSON."""
+        if state == self.document:
             return ()
-        return (Difference("document", json.dumps(found), json.dumps(self.document)),)
+        return (Difference("document", json.dumps(state), json.dumps(self.document)),)
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it to be made."""
+        """Request the creation."""
         cloud.control.call(CREATE_POLICY, {"PolicyName": self.name, "PolicyDocument": self.document})
 
-    def change(self, cloud: Cloud, found: dict[str, Any]) -> None:  # noqa: ARG002 # the shape of all resources
-        """Write a new default version; the oldest goes, for a policy may have five."""
+    def change(self, cloud: Cloud, state: dict[str, Any]) -> None:  # noqa: ARG002 # required by `Resource`
+        """Write a new default version; RAM deletes the oldest version, since a policy may have five."""
         parameters = {"PolicyName": self.name, "PolicyDocument": self.document, "SetAsDefault": True}
         rotation = {"RotateStrategy": "DeleteOldestNonDefaultVersionWhenLimitExceeded"}
         cloud.control.call(CREATE_POLICY_VERSION, {**parameters, **rotation})
 
     def remove(self, cloud: Cloud) -> None:
-        """It stays, as its role does: other connectors are provisioned with it."""
+        """Do nothing: other connectors need the policy and its role."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment(Resource[bool]):
-    """A custom policy attached to a role; its state is that it is."""
+    """The attachment of a custom policy to a role; the state is True."""
 
     policy: str
     role: str
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"policy {self.policy} of role {self.role}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         return f"attach the custom policy {self.policy} to the role {self.role}"
 
     def look(self, cloud: Cloud) -> bool | None:
-        """Whether it is attached."""
+        """Return True if the policy is attached, else None."""
         answer = cloud.control.call(GET_POLICIES_OF_ROLE, {"RoleName": self.role})
         listed = (answer.get("Policies") or {}).get("Policy") or []
-        there = any((one["PolicyName"], one["PolicyType"]) == (self.policy, CUSTOM) for one in listed)
-        return True if there else None
+        is_attached = any((policy["PolicyName"], policy["PolicyType"]) == (self.policy, CUSTOM) for policy in listed)
+        return True if is_attached else None
 
-    def compare(self, found: bool) -> tuple[Difference, ...]:  # noqa: ARG002 # the shape of all resources
-        """Nothing of it can differ."""
+    def compare(self, state: bool) -> tuple[Difference, ...]:  # noqa: ARG002 # required by `Resource`
+        """Return no difference: only the existence of the resource matters."""
         return ()
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it."""
+        """Request the attachment."""
         parameters = {"PolicyType": CUSTOM, "PolicyName": self.policy, "RoleName": self.role}
         cloud.control.call(ATTACH_POLICY, parameters)
 
-    def change(self, cloud: Cloud, found: bool) -> None:
-        """Nothing of it can be changed."""
+    def change(self, cloud: Cloud, state: bool) -> None:
+        """Do nothing: `compare` reports no difference."""
 
     def remove(self, cloud: Cloud) -> None:
-        """It stays; see `Policy`."""
+        """Do nothing; see `Policy`."""
 
 
 def least_policy(account: str, region: str, role: str, instance: str, secret: str = "") -> dict[str, Any]:
-    """What the provisioning function may do: for every connector of an instance that writes as one role.
+    """Return the provisioning function's policy, for every connector of an instance that writes with one role.
 
-    `secret` is the one with the brokers' password, where KMS keeps it.
+    `secret` is the name of the KMS secret with the brokers' password, "" if there is none.
     """
     names = {
         "account": account,
@@ -141,5 +141,5 @@ def least_policy(account: str, region: str, role: str, instance: str, secret: st
 
 
 def secret_policy(account: str, region: str, secret: str) -> dict[str, Any]:
-    """What the sink's role needs besides: to read that one secret."""
+    """Return the policy that lets the sink's role read the secret."""
     return policy((GET_SECRET_VALUE,), {"account": account, "region": region, "secret": secret})

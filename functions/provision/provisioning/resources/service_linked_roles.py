@@ -1,7 +1,7 @@
-"""The roles with which EventBridge reaches Kafka and the function; one of each in an account, never removed here (D18).
+"""The roles with which EventBridge reaches Kafka and the function: one of each in an account, never removed (D18).
 
-The connector document names the first only; a stream from a topic in a VPC to a function needs all three (Serverless
-Devs' component fc3 makes the same ones).
+The connector document names only the first; a stream from a topic in a VPC to a function needs all three (Serverless
+Devs' component fc3 creates the same roles).
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceLinkedRole(Resource[bool]):
-    """A role that belongs to a service; its state is whether the role of that name does."""
+    """A role that is linked to a service; the state is whether the role with this name is linked to one."""
 
     name: str
     service: str
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"service-linked role {self.name}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         return f"create the service-linked role for {self.service}"
 
     def look(self, cloud: Cloud) -> bool | None:
-        """Whether the role of that name is linked to a service; None where there is no such role."""
+        """Return whether the role of this name is linked to a service; None if there is no such role."""
         answer = cloud.control.find(GET_SERVICE_LINKED_ROLE, {"RoleName": self.name})
         return None if answer is None else str(answer["Role"].get("IsServiceLinkedRole", "")).lower() == "true"
 
-    def compare(self, found: bool) -> tuple[Difference, ...]:
-        """Nothing but whose it is can differ."""
-        if found:
+    def compare(self, state: bool) -> tuple[Difference, ...]:
+        """Return a difference if the role isn't linked to a service."""
+        if state:
             return ()
         advice = "a plain role has this name; remove it, then apply again"
-        return (Difference("linked to a service", found=False, wanted=True, remedy="by hand", advice=advice),)
+        return (Difference("linked to a service", actual=False, wanted=True, remedy="by hand", advice=advice),)
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it to be made."""
+        """Request the creation."""
         cloud.control.call(CREATE_SERVICE_LINKED_ROLE, {"ServiceName": self.service})
 
-    def change(self, cloud: Cloud, found: bool) -> None:
-        """Nothing of it can be changed."""
+    def change(self, cloud: Cloud, state: bool) -> None:
+        """Do nothing: `compare` reports no difference."""
 
     def remove(self, cloud: Cloud) -> None:
-        """It stays: every other stream of the account stands on it."""
+        """Do nothing: the account's other streams need the role."""

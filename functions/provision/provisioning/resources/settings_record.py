@@ -1,7 +1,7 @@
-"""The connector's settings as they were last applied: a record in the config topic, by the connector's name (D11).
+"""The connector's settings as they were last applied: a record in the config topic with the connector's name (D11).
 
 The value is a JSON object of version 1: {"v": 1, "settings": {...}, "accept_risk": [...], "start": {"0": 123}}.
-It holds no secret, for the settings hold none: a password is a reference there.
+The record holds no secret, since the settings hold none: the setting of a password is a reference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from provisioning import brokers
 from provisioning.change_effects import meaning
 from provisioning.request import IDENTITY
 from provisioning.resource import Difference, Resource
-from provisioning.resources.start import told
+from provisioning.resources.start import described
 
 if TYPE_CHECKING:
     from provisioning.cloud import Cloud
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 VERSION = 1
 ABSENT = "-"
-"""In a difference: a setting that one side doesn't know."""
+"""The value of a setting in a difference, if the settings record or the request doesn't know the setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the record says; `starts` are the first offsets that a migration gave, by topic-partition."""
+    """The content of the record; `starts` are the first offsets that a migration gave, by topic-partition."""
 
     settings: dict[str, Any]
     accept_risk: frozenset[str] = frozenset()
@@ -38,54 +38,54 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class SettingsRecord(Resource[Recorded]):
-    """The record of one connector; `request` is what it is to say, its risks those that are accepted by now."""
+    """The record of one connector; `request` has the content to write, and all risks that are accepted by now."""
 
     request: Request
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"settings of {self.request.settings.name} in topic {self.request.settings.config_topic}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
     @property
     def made_by_hand(self) -> str:
-        """It isn't: nobody else writes it."""
+        """Return the advice to run apply: a person can't write the record."""
         return "apply writes it"
 
     def look(self, cloud: Cloud) -> Recorded | None:
-        """The last record of this name; None where the topic holds none, or isn't there."""
+        """Return the last record of the connector; None if the topic has no such record, or doesn't exist."""
         settings = self.request.settings
         value = brokers.last_value(cloud, settings.config_topic, settings.name.encode())
         return None if value is None else _read(value, settings.config_topic)
 
-    def compare(self, found: Recorded) -> tuple[Difference, ...]:
-        """Each setting that was another one; what says which connector it is, only if it's to be changed (D01)."""
+    def compare(self, recorded: Recorded) -> tuple[Difference, ...]:
+        """Return each setting that changes; a setting that identifies a connector may change only on request (D01)."""
         wanted = asdict(self.request.settings)
-        changed = [name for name in {**wanted, **found.settings} if found.settings.get(name) != wanted.get(name)]
+        changed = [name for name in {**wanted, **recorded.settings} if recorded.settings.get(name) != wanted.get(name)]
         differences = [
-            self._difference(name, found.settings.get(name, ABSENT), wanted.get(name, ABSENT)) for name in changed
+            self._difference(name, recorded.settings.get(name, ABSENT), wanted.get(name, ABSENT)) for name in changed
         ]
-        if found.accept_risk != self.request.accepted:
-            differences.append(Difference("accept_risk", found.accept_risk, self.request.accepted))
-        if self.request.start and found.starts != self.request.start:
-            differences.append(Difference("start", told(found.starts), told(self.request.start)))
+        if recorded.accept_risk != self.request.accepted:
+            differences.append(Difference("accept_risk", recorded.accept_risk, self.request.accepted))
+        if self.request.start and recorded.starts != self.request.start:
+            differences.append(Difference("start", described(recorded.starts), described(self.request.start)))
         return tuple(differences)
 
     def make(self, cloud: Cloud) -> None:
-        """Write it."""
+        """Write the record."""
         self._write(cloud, self.request.start)
 
-    def change(self, cloud: Cloud, found: Recorded) -> None:
-        """Write it again; compaction drops the one before."""
-        self._write(cloud, self.request.start or found.starts)
+    def change(self, cloud: Cloud, recorded: Recorded) -> None:
+        """Write the record again; compaction drops the earlier one."""
+        self._write(cloud, self.request.start or recorded.starts)
 
     def remove(self, cloud: Cloud) -> None:
-        """Take the name back: an empty record, which compaction drops with those before it."""
+        """Append a record without a value, which makes compaction drop all records of the connector."""
         self._append(cloud, None)
 
     def _write(self, cloud: Cloud, starts: Any) -> None:
@@ -101,16 +101,16 @@ class SettingsRecord(Resource[Recorded]):
         settings = self.request.settings
         brokers.write(cloud, settings.config_topic, settings.name.encode(), value)
 
-    def _difference(self, name: str, found: object, wanted: object) -> Difference:
+    def _difference(self, name: str, actual: object, wanted: object) -> Difference:
         if name in IDENTITY and name not in self.request.change:
             other = f"the name {self.request.settings.name} is in use for another {name.replace('_', ' ')}"
             advice = f'{other}; take another connector name, or, to change this connector, give change: ["{name}"]'
-            return Difference(name, found, wanted, "by hand", advice)
-        return Difference(name, found, wanted, advice=meaning(name, found, wanted))
+            return Difference(name, actual, wanted, "by hand", advice)
+        return Difference(name, actual, wanted, advice=meaning(name, actual, wanted))
 
 
 def _read(value: bytes, topic: str) -> Recorded:
-    """The record's document; raises `RefusedError` for one that this version doesn't know."""
+    """Return the content of a record's value; raises `RefusedError` if this release doesn't know its version."""
     try:
         document = documents.read(value, dict[str, Any])
         version = document["v"]

@@ -1,7 +1,7 @@
-"""Where the group begins to read, if the request says so: the way from another connector, such as the managed one.
+"""The first offsets of the group, if the request has some: for a migration from another connector.
 
 The first offsets are committed for the group before its stream runs; brokers refuse a commit while the group has
-members. A first offset has to lie in its log: from any other offset a consumer goes to one of the log's ends, by its
+members. A first offset has to lie in its log: from any other offset a consumer jumps to the log's start or end, by its
 OffsetReset, and records are skipped or delivered twice without an error.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartState:
-    """What the group has committed, and each log's start and end (the next offset), by topic-partition."""
+    """The group's committed offsets, and each log's start and end (the next offset), by topic-partition."""
 
     committed: Mapping[int, int]
     logs: Mapping[int, Interval]
@@ -37,48 +37,48 @@ class Start(Resource[StartState]):
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"start of group {self.request.settings.group}"
 
     @property
     def creates(self) -> bool:
-        """It's always there: a group that has committed nothing."""
+        """Return False: committed offsets always have a state, even if it is empty."""
         return False
 
     @property
     def made_by_hand(self) -> str:
-        """How to set it."""
-        return f"set the consumer offsets of {self.request.settings.group}: {told(self.request.start)}"
+        """Return the instruction for a person who sets the offsets."""
+        return f"set the consumer offsets of {self.request.settings.group}: {described(self.request.start)}"
 
     def look(self, cloud: Cloud) -> StartState:
-        """What the group has committed of the source topic, and where its logs begin and end."""
+        """Return the group's committed offsets of the source topic, and the bounds of the topic's logs."""
         return StartState(brokers.committed(cloud), brokers.logs(cloud))
 
-    def compare(self, found: StartState) -> tuple[Difference, ...]:
-        """Each topic-partition that begins elsewhere; the user has to correct an offset that its log doesn't hold."""
+    def compare(self, state: StartState) -> tuple[Difference, ...]:
+        """Return each topic-partition that begins elsewhere; a person has to correct an offset outside of its log."""
         topic = self.request.settings.source_topic
-        wanted = {n: offset for n, offset in sorted(self.request.start.items()) if found.committed.get(n) != offset}
-        faults = outside(topic, wanted, found.logs)
+        wanted = {n: offset for n, offset in sorted(self.request.start.items()) if state.committed.get(n) != offset}
+        faults = outside(topic, wanted, state.logs)
         return tuple(
-            Difference(f"{topic}-{number}", found.committed.get(number), offset, "by hand", faults[number])
+            Difference(f"{topic}-{number}", state.committed.get(number), offset, "by hand", faults[number])
             if number in faults
-            else Difference(f"{topic}-{number}", found.committed.get(number), offset)
+            else Difference(f"{topic}-{number}", state.committed.get(number), offset)
             for number, offset in wanted.items()
         )
 
     def make(self, cloud: Cloud) -> None:
-        """Not asked for; see `creates`."""
+        """Do nothing; see `creates`."""
 
-    def change(self, cloud: Cloud, found: StartState) -> None:  # noqa: ARG002 # the shape of all resources
+    def change(self, cloud: Cloud, state: StartState) -> None:  # noqa: ARG002 # required by `Resource`
         """Commit the offsets."""
         brokers.commit(cloud, self.request.start)
 
     def remove(self, cloud: Cloud) -> None:
-        """It goes with the group."""
+        """Do nothing: the offsets are removed with the group."""
 
 
 def outside(topic: str, starts: Mapping[int, int], logs: Mapping[int, Interval]) -> dict[int, str]:
-    """Why first offsets can't be taken, by topic-partition; `logs` has each log's start and end (the next offset)."""
+    """Return why first offsets are refused, by topic-partition; `logs` has the start and next offset of each log."""
     return dict(_outside(topic, starts, logs))
 
 
@@ -89,11 +89,11 @@ def _outside(topic: str, starts: Mapping[int, int], logs: Mapping[int, Interval]
             continue
         first, end = logs[number]
         if start > end:
-            yield number, f"start: {topic}-{number} ends at {end}, before {start}; records to come would be skipped"
+            yield number, f"start: {topic}-{number} ends at {end}, before {start}; new records would be skipped"
         elif start < first:
             yield number, f"start: {topic}-{number} begins at {first}, after {start}; set it to {first} or later"
 
 
-def told(starts: Mapping[int, int]) -> list[str]:
-    """Offsets by topic-partition, for people."""
+def described(starts: Mapping[int, int]) -> list[str]:
+    """Return offsets by topic-partition as text for people."""
     return [f"{number}: {offset}" for number, offset in sorted(starts.items())]

@@ -21,7 +21,10 @@ ABSENT = frozenset({"NoSuchTable", "NoSuchObject"})
 
 @dataclass(frozen=True, slots=True)
 class Table(Resource[TableDefinition]):
-    """The table that the settings name; `fields` are the columns of a CSV line, for a table that is to be made."""
+    """The table that the settings name.
+
+    `fields` are the columns of a CSV line, for a table that is to be created; `wanted`: apply may create the table.
+    """
 
     settings: Settings
     fields: tuple[Column, ...] = ()
@@ -29,26 +32,26 @@ class Table(Resource[TableDefinition]):
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"table {self.settings.project}.{self.settings.table}"
 
     @property
     def creates(self) -> bool:
-        """Made on request only, for its columns are the user's to decide; and only if its statement can be written."""
+        """Return whether the user wants apply to create the table, and the CREATE TABLE statement can be written."""
         return self.wanted and not self._faults()
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         if self.settings.format == "CSV" and not self.fields:
-            return "make it with a column for each field of a CSV line, or give create_table and columns in the event"
+            return "create it with a column for each field of a CSV line, or give create_table and columns in the event"
         faults = self._faults()
         if faults:
             return f"fix columns: {'; '.join(faults)}"
         return f"set create_table, or run {create_statement(self.settings, self.fields)}"
 
     def look(self, cloud: Cloud) -> TableDefinition | None:
-        """The table as MaxCompute has it."""
+        """Return the table as MaxCompute has it; None if it doesn't exist."""
         try:
             return table_definition.look(cloud.maxcompute, self.settings.table, cloud.deadline)
         except RefusedError as error:
@@ -56,30 +59,30 @@ class Table(Resource[TableDefinition]):
                 return None
             raise
 
-    def compare(self, found: TableDefinition) -> tuple[Difference, ...]:
-        """Every difference that keeps the sink from writing; columns of a table aren't changed here."""
+    def compare(self, state: TableDefinition) -> tuple[Difference, ...]:
+        """Return every difference that keeps the sink from writing; a person has to fix a table's columns."""
         try:
-            check(self.settings, found)
+            check(self.settings, state)
         except ConfigurationError as error:
-            columns = ", ".join(f"{column.name} {column.type}" for column in found.columns)
+            columns = ", ".join(f"{column.name} {column.type}" for column in state.columns)
             return tuple(
                 Difference("columns", columns, "as the settings need", "by hand", fault) for fault in error.faults
             )
         return ()
 
     def make(self, cloud: Cloud) -> None:
-        """Run the connector document's CREATE TABLE."""
+        """Run the CREATE TABLE statement of the connector document."""
         run_sql(cloud.maxcompute, create_statement(self.settings, self.fields), cloud.deadline)
 
-    def change(self, cloud: Cloud, found: TableDefinition) -> None:
-        """Nothing of it is changed here."""
+    def change(self, cloud: Cloud, state: TableDefinition) -> None:
+        """Do nothing: `compare` leaves every difference to a person."""
 
     def remove(self, cloud: Cloud) -> None:
-        """Drop it with all its data; asked for by name only."""
+        """Drop the table with all its data."""
         run_sql(cloud.maxcompute, sql.drop_table(self.settings.table), cloud.deadline)
 
     def _faults(self) -> tuple[str, ...]:
-        """Why the statement that makes it can't be written."""
+        """Return why the CREATE TABLE statement can't be written."""
         try:
             create_statement(self.settings, self.fields)
         except ConfigurationError as error:

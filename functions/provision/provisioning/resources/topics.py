@@ -1,4 +1,4 @@
-"""The connector's own topics (D10-D15)."""
+"""The connector's own topics (D10-D15), if the service's API creates them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 Purpose = Literal["offset", "config", "status", "dead-letter", "error"]
 
 PARTITIONS = {"offset": 6, "config": 1, "status": 6, "dead-letter": 6, "error": 6}
-"""Topic-partitions of a topic that is made; the document wants more than one, exactly one, and advises six."""
+"""Topic-partitions of a new topic, by purpose.
+
+The document wants more than one for the offset topic and exactly one for the config topic; it advises six otherwise."""
 LOCAL = frozenset({"offset", "config", "status"})
-"""Whose storage has to be local and compacted; records for people to look at mustn't be compacted away."""
+"""Topics that need local storage and compaction; compaction would drop dead letters."""
 RUNNING = "0"
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as the service has it; `running` is whether it can be used.
+    """A topic as the service has it; `running`: it can be used.
 
-    `empty` is whether it's known that it has never held a record; asked only for a topic that can't be used as it is.
+    `empty`: the topic has certainly never held a record. It is determined only for a topic that can't be used as it is.
     """
 
     partitions: int
@@ -41,25 +43,25 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class OwnTopic(Resource[StateT]):
-    """One topic of the connector, whoever makes it."""
+    """A topic of the connector, whether the service or the brokers create it."""
 
     name: str
     purpose: Purpose
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"topic {self.name}"
 
     @property
     def creates(self) -> bool:
-        """It is made here."""
+        """Return True: apply creates the resource."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Topic(OwnTopic[TopicState]):
-    """One that the service makes."""
+    """A topic that the service creates."""
 
     connector: str
     instance: str
@@ -67,33 +69,33 @@ class Topic(OwnTopic[TopicState]):
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         storage = "local storage and log cleanup policy compact" if self.purpose in LOCAL else "any storage"
         return f"create the {self.purpose} topic {self.name}: {PARTITIONS[self.purpose]} topic-partitions, {storage}"
 
     def look(self, cloud: Cloud) -> TopicState | None:
-        """The topic as the service has it."""
-        found = find(cloud, self.instance, self.region, self.name)
-        if found is None or all(one.remedy == "wait" for one in self.compare(found)):
-            return found
-        return replace(found, empty=is_surely_empty(cloud, self.name))
+        """Return the topic as the service has it; None if it doesn't exist."""
+        state = find(cloud, self.instance, self.region, self.name)
+        if state is None or all(difference.remedy == "wait" for difference in self.compare(state)):
+            return state
+        return replace(state, empty=is_surely_empty(cloud, self.name))
 
-    def compare(self, found: TopicState) -> tuple[Difference, ...]:
-        """What can't be used; only a topic without a record is created again, for what is in it would be lost."""
-        remedy, advice = recreation(empty=found.empty)
+    def compare(self, state: TopicState) -> tuple[Difference, ...]:
+        """Return why the topic can't be used. Only a topic without a record is created again: records would be lost."""
+        remedy, advice = recreation(empty=state.empty)
         checks = [
-            ("local storage", found.local, True, self.purpose in LOCAL and not found.local),
-            ("compacted", found.compact, self.purpose in LOCAL, found.compact != (self.purpose in LOCAL)),
-            ("topic-partitions", found.partitions, 1, self.purpose == "config" and found.partitions != 1),
-            ("topic-partitions", found.partitions, "more than 1", self.purpose == "offset" and found.partitions < 2),  # noqa: PLR2004
+            ("local storage", state.local, True, self.purpose in LOCAL and not state.local),
+            ("compacted", state.compact, self.purpose in LOCAL, state.compact != (self.purpose in LOCAL)),
+            ("topic-partitions", state.partitions, 1, self.purpose == "config" and state.partitions != 1),
+            ("topic-partitions", state.partitions, "more than 1", self.purpose == "offset" and state.partitions < 2),  # noqa: PLR2004
         ]
         wrong = [Difference(field, has, wants, remedy, advice) for field, has, wants, differs in checks if differs]
-        if not found.running:
+        if not state.running:
             wrong.append(Difference("status", "not running yet", "running", "wait"))
         return tuple(wrong)
 
     def make(self, cloud: Cloud) -> None:
-        """Ask for it to be made."""
+        """Request the creation."""
         local = self.purpose in LOCAL
         parameters = {
             "RegionId": self.region,
@@ -108,19 +110,19 @@ class Topic(OwnTopic[TopicState]):
         }
         cloud.control.call(CREATE_TOPIC, parameters)
 
-    def change(self, cloud: Cloud, found: TopicState) -> None:  # noqa: ARG002 # of `Resource`; it is looked at once more
-        """Delete it, if it's still empty; it's created again when it's gone."""
+    def change(self, cloud: Cloud, state: TopicState) -> None:  # noqa: ARG002 # required by `Resource`
+        """Delete the topic if it's still empty; the next step creates it again."""
         refuse_unless_empty(cloud, self.name)
         self.remove(cloud)
 
     def remove(self, cloud: Cloud) -> None:
-        """Remove it with what is in it; asked for by name only."""
+        """Remove the topic with its records."""
         parameters = {"RegionId": self.region, "InstanceId": self.instance, "Topic": self.name}
         cloud.control.find(DELETE_TOPIC, parameters)
 
 
 def is_surely_empty(cloud: Cloud, name: str) -> bool:
-    """Whether the brokers say that a topic has never held a record; False if they can't be asked."""
+    """Return whether the brokers report that a topic has never held a record; False if they can't be asked."""
     try:
         return brokers.is_empty(cloud, name)
     except BatchError:
@@ -128,20 +130,20 @@ def is_surely_empty(cloud: Cloud, name: str) -> bool:
 
 
 def recreation(*, empty: bool) -> tuple[Remedy, str]:
-    """What becomes of a topic that can't be used as it is, and what a plan says of that."""
+    """Return the remedy and the advice for a topic that can't be used as it is."""
     if empty:
         return "change", "the topic has never held a record, so apply deletes it and creates it again"
     return "by hand", "the topic may hold records; create it again yourself, or name another one in the settings"
 
 
 def refuse_unless_empty(cloud: Cloud, name: str) -> None:
-    """Look once more before a topic is deleted; raises `RefusedError` if a record has come meanwhile."""
+    """Check a topic again before its deletion; raises `RefusedError` if a record has come meanwhile."""
     if not brokers.is_empty(cloud, name):
         raise RefusedError(f"topic {name} isn't empty any more, so it wasn't deleted; plan again", code="NotEmpty")
 
 
 def own_topics(settings: Settings) -> tuple[Topic, ...]:
-    """The connector's topics: five, or four where dead letters and error data share one."""
+    """Return the connector's topics: five, or four if dead letters and error data share a topic."""
     names: dict[str, Purpose] = {
         settings.offset_topic: "offset",
         settings.config_topic: "config",
@@ -155,7 +157,10 @@ def own_topics(settings: Settings) -> tuple[Topic, ...]:
 
 
 def find(cloud: Cloud, instance: str, region: str, name: str) -> TopicState | None:
-    """A topic of an instance; the service's filter may be fuzzy, so names are compared here, page by page."""
+    """Return a topic of an instance; None if it doesn't exist.
+
+    The service's filter may be fuzzy, so names are compared here, page by page.
+    """
     page, seen = 1, 0
     while True:
         parameters = {"InstanceId": instance, "RegionId": region, "Topic": name, "CurrentPage": page, "PageSize": PAGE}

@@ -1,7 +1,7 @@
 """The stream as the sink function's EventBridge trigger, which template.yml declares.
 
-Function Compute makes the stream itself, and names it in the trigger's sourceArn. Only whether it runs is changed here;
-a trigger that is deployed again gets what template.yml says.
+Function Compute creates the stream, and names it in the trigger's sourceArn. Provisioning only switches the trigger on
+and off; a deploy sets everything else to the values of template.yml.
 """
 
 from __future__ import annotations
@@ -26,49 +26,49 @@ Path = tuple[str, ...]
 _SOURCE: Path = ("eventSourceConfig", "eventSourceParameters", "sourceKafkaParameters")
 _DELIVERY: Path = ("eventSinkConfig", "deliveryOption")
 EVENT_BYTES = 400
-"""The least that an event takes: its envelope without key and value; Alibaba Cloud's own sample has 460 with them."""
+"""The least size of an event: its envelope without key and value; Alibaba Cloud's own sample has 460 with them."""
 ASYNC_BYTES = 131_072
-"""The most that an asynchronous invocation takes (Function Compute's limits); a synchronous one takes 32 MB, and the
+"""The largest payload of an asynchronous invocation (Function Compute's limits); a synchronous one takes 32 MB, and the
 stream closes a batch before that."""
 ENABLED = "triggerEnable"
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerState:
-    """The trigger's configuration, and its stream's status; "" where the service doesn't tell which stream it is."""
+    """The trigger's configuration, and its stream's status; "" if the service doesn't name the stream."""
 
     config: dict[str, Any]
     status: str = ""
 
     @property
     def enabled(self) -> bool:
-        """Whether the stream is to run."""
+        """Return whether the trigger is switched on."""
         return _same(self.config.get(ENABLED, True), wanted=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger(Stream[TriggerState]):
-    """The trigger by its name."""
+    """The trigger, identified by its name."""
 
     request: Request
 
     @property
     def title(self) -> str:
-        """What it is."""
+        """Return the kind and the name."""
         return f"trigger {self.request.trigger} of {self.request.function}"
 
     @property
     def creates(self) -> bool:
-        """It is made by deploying template.yml."""
+        """Return False: a deploy of template.yml creates the trigger."""
         return False
 
     @property
     def made_by_hand(self) -> str:
-        """How to make it."""
+        """Return the instruction for a person who creates the resource."""
         return "deploy the function with its trigger: s deploy -t template.yml"
 
     def look(self, cloud: Cloud) -> TriggerState | None:
-        """The trigger's configuration, and how its stream is."""
+        """Return the trigger's configuration and its stream's status; None if there is no trigger."""
         answer = cloud.control.find(GET_TRIGGER, self._place())
         if answer is None:
             return None
@@ -78,61 +78,61 @@ class Trigger(Stream[TriggerState]):
         status = "" if stream is None else str((stream.get("Data") or {}).get("Status", "")).upper()
         return TriggerState(config if isinstance(config, dict) else {}, status)
 
-    def compare(self, found: TriggerState) -> tuple[Difference, ...]:
-        """What isn't as the settings need it, and what would lose data unless that risk is accepted."""
+    def compare(self, state: TriggerState) -> tuple[Difference, ...]:
+        """Return the differences from the settings, and the values that lose data, unless that risk is accepted."""
         wrong = [
             Difference(".".join(path), has, wanted, "by hand", _advice(risk))
             for path, wanted, risk in self._wanted()
-            if not _same(has := _at(found.config, path), wanted) and risk not in self.request.accepted
+            if not _same(has := _at(state.config, path), wanted) and risk not in self.request.accepted
         ]
-        wrong += _window(found.config)
-        if not found.enabled:
-            return (*wrong, Difference("enabled", found=False, wanted=True, remedy="switch"))
-        return (*wrong, *(status_differences(found.status) if found.status else ()))
+        wrong += _window(state.config)
+        if not state.enabled:
+            return (*wrong, Difference("enabled", actual=False, wanted=True, remedy="switch"))
+        return (*wrong, *(status_differences(state.status) if state.status else ()))
 
     def make(self, cloud: Cloud) -> None:
-        """Not here; see `creates`."""
+        """Do nothing; see `creates`."""
 
-    def change(self, cloud: Cloud, found: TriggerState) -> None:
-        """Switch the stream on; off first where it is to start again."""
-        if found.enabled and found.status in FAILED | STILL:
-            self._enable(cloud, found, on=False)
-        self._enable(cloud, found, on=True)
+    def change(self, cloud: Cloud, state: TriggerState) -> None:
+        """Switch the trigger on; first off, if its stream failed or stands still."""
+        if state.enabled and state.status in FAILED | STILL:
+            self._enable(cloud, state, on=False)
+        self._enable(cloud, state, on=True)
 
     def pause(self, cloud: Cloud) -> None:
-        """Switch the stream off; where it has come to stays with the group."""
-        found = self.look(cloud)
-        if found is not None and found.enabled:
-            self._enable(cloud, found, on=False)
+        """Switch the trigger off; the group keeps its committed offsets."""
+        state = self.look(cloud)
+        if state is not None and state.enabled:
+            self._enable(cloud, state, on=False)
 
-    def is_paused(self, found: TriggerState) -> bool:
-        """Whether it delivers nothing."""
-        return not found.enabled and found.status in {"", *STILL}
+    def is_paused(self, state: TriggerState) -> bool:
+        """Return whether the stream delivers nothing."""
+        return not state.enabled and state.status in {"", *STILL}
 
-    def state(self, found: TriggerState) -> str:
-        """In a word."""
-        if not found.enabled:
-            return "paused" if self.is_paused(found) else "pausing"
-        return found.status.lower() or "enabled"
+    def status(self, state: TriggerState) -> str:
+        """Return the status in one word."""
+        if not state.enabled:
+            return "paused" if self.is_paused(state) else "pausing"
+        return state.status.lower() or "enabled"
 
-    def window(self, found: TriggerState | None) -> int:
-        """As template.yml has it."""
-        has = None if found is None else _at(found.config, ("runOptions", "batchWindow", "TimeBasedWindow"))
-        return self.request.batch_seconds if has is None else int(str(has))
+    def window(self, state: TriggerState | None) -> int:
+        """Return the trigger's window, the request's if the trigger has none."""
+        seconds = None if state is None else _at(state.config, ("runOptions", "batchWindow", "TimeBasedWindow"))
+        return self.request.batch_seconds if seconds is None else int(str(seconds))
 
     def remove(self, cloud: Cloud) -> None:
-        """Switch it off; it goes with the function, by `s remove`."""
+        """Switch the trigger off; `s remove` removes it with the function."""
         self.pause(cloud)
 
-    def _enable(self, cloud: Cloud, found: TriggerState, *, on: bool) -> None:
-        config = json.dumps({**found.config, ENABLED: on})
+    def _enable(self, cloud: Cloud, state: TriggerState, *, on: bool) -> None:
+        config = json.dumps({**state.config, ENABLED: on})
         cloud.control.call(UPDATE_TRIGGER, self._place(), triggerConfig=config)
 
     def _place(self) -> dict[str, str]:
         return {"function": self.request.function, "trigger": self.request.trigger}
 
     def _wanted(self) -> Iterator[tuple[Path, object, str]]:
-        """Where in the configuration, what is wanted there, and which risk another value is."""
+        """Yield the path in the configuration, the wanted value, and the risk that another value takes ("": none)."""
         settings = self.request.settings
         yield ("eventSourceConfig", "eventSourceType"), "Kafka", ""
         yield (*_SOURCE, "InstanceId"), settings.instance_id, ""
@@ -153,11 +153,11 @@ _DEFAULTS = {
     "eventRuleFilterPattern": "{}",
     "errorsTolerance": "NONE",
 }
-"""What a field that isn't there means (the models of alibabacloud_fc20230330 4.8.3)."""
+"""The meaning of a missing field (the models of alibabacloud_fc20230330 4.8.3)."""
 
 
 def _window(config: dict[str, Any]) -> Iterator[Difference]:
-    """A batch window that the service refuses, or whose batches can't be delivered."""
+    """Yield the faults of a batch window that the service refuses, or whose batches are too large."""
     window = _at(config, ("runOptions", "batchWindow"))
     given = window if isinstance(window, dict) else {}
     for field, (least, most) in (("CountBasedWindow", BATCH_RECORDS), ("TimeBasedWindow", BATCH_SECONDS)):
@@ -179,11 +179,11 @@ def _at(config: dict[str, Any], path: Path) -> object:
     return _DEFAULTS.get(path[-1]) if value is None else value
 
 
-def _same(found: object, wanted: object) -> bool:
-    """Numbers and truth values come back from the service as text, too."""
-    return str(found).lower() == str(wanted).lower()
+def _same(actual: object, wanted: object) -> bool:
+    """Compare values as text: the service returns numbers and booleans as text, too."""
+    return str(actual).lower() == str(wanted).lower()
 
 
 def _advice(risk: str) -> str:
-    fixed = "fix template.yml and deploy it"
-    return f"{fixed}, or accept the risk {risk!r}" if risk else fixed
+    remedy = "fix template.yml and deploy it"
+    return f"{remedy}, or accept the risk {risk!r}" if risk else remedy
