@@ -489,7 +489,7 @@ def test_clients_are_not_recreated_in_the_middle_of_a_delivery(
         return connections
 
     monkeypatch.setattr(used._clients, "connect", refused_from_now_on)
-    monkeypatch.setattr(Connections, "leads_elsewhere", lambda *_: True)
+    monkeypatch.setattr(Connections, "differs_from", lambda *_: True)
     (reply,) = connector.handle(payload(element(1, value="v\ufffd")), instance=used)
     assert (reply["records"], connector.offsets) == (1, [1])
 

@@ -22,7 +22,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Empty, Mark, Snapshot, State, decode, encode
 from maxcompute_sink.connections import Connections
-from maxcompute_sink.upkeep import IN_VAIN_SECONDS, LOOK_SECONDS, Upkeep
+from maxcompute_sink.upkeep import GAP_PAUSE_SECONDS, LOOK_SECONDS, Upkeep
 from tests.deadlines import soon
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ def test_what_came_of_a_look_decides_when_the_next_one_is(sink: Sink) -> None:
     sink.after_batch()
     assert sink.originals.readings == 0, "the group has committed nothing"
     sink.commit(END)
-    sink.now = IN_VAIN_SECONDS - 0.1
+    sink.now = GAP_PAUSE_SECONDS - 0.1
     sink.after_batch()
     assert sink.originals.readings == 0
-    sink.now = IN_VAIN_SECONDS
+    sink.now = GAP_PAUSE_SECONDS
     sink.after_batch()
     assert (sink.originals.readings, len(sink.settled)) == (1, 1)
     sink.after_batch()

@@ -15,7 +15,7 @@ from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
 from kafka_maxcompute.errors import ProbeError, UnavailableError
 from kafka_maxcompute.probe_records import Announcement, ProbeMark, Sighting
 from kafka_maxcompute.settings.settings import Settings
-from maxcompute_sink.probe import MOST_TOLD, Announcements, answered, apart
+from maxcompute_sink.probe import MOST_REPORTED, Announcements, split, without_probes
 from tests.deadlines import soon
 
 pytestmark = pytest.mark.quick
@@ -55,7 +55,7 @@ def announced(**changed: Any) -> Announcement:
 def asked(payload: bytes, *known: Announcement, now: int = NOW) -> tuple[bytes, list[Sighting]]:
     told: list[Sighting] = []
     by_nonce = {one.nonce: one for one in known}
-    return answered(payload, lambda _: by_nonce, told.extend, request_id="r", now=now), told
+    return without_probes(payload, lambda _: by_nonce, told.extend, request_id="r", now=now), told
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def asked(payload: bytes, *known: Announcement, now: int = NOW) -> tuple[bytes, 
 def test_a_mark_is_found_wherever_it_can_be(data: dict[str, Any], form: str) -> None:
     event: Any = element(**data)
     given = {"object": event, "string": json.dumps(event), "raw": event["data"]}[form]
-    (_, ordinary), (_, found) = apart(batch(given))
+    (_, ordinary), (_, found) = split(batch(given))
     assert ordinary is None
     assert found is not None
     assert asked(batch(given), announced())[0] == b"[" + ORDINARY + b"]"
@@ -115,7 +115,7 @@ def test_what_is_told_can_be_read_back_whatever_is_in_it() -> None:
     data = element(key=mark("bytes", NOW + 5_000), value="\ufffd", headers=[None, {"a": [1.5]}])
     told: list[Sighting] = []
     with pytest.raises(ProbeError):
-        answered(batch(data), lambda _: {NONCE: announced()}, told.extend, request_id="r", now=NOW)
+        without_probes(batch(data), lambda _: {NONCE: announced()}, told.extend, request_id="r", now=NOW)
     (sighting,) = told
     assert (sighting.kind, sighting.nonce, sighting.failed, sighting.at) == ("bytes", NONCE, True, NOW)
     assert sighting.key == f"orders/kafka-maxcompute-probe/{NONCE}/bytes/{NOW}".encode()
@@ -175,7 +175,7 @@ def test_coordinates_may_be_delivered_as_text() -> None:
 
 def test_while_a_probe_has_no_place_yet_the_batch_waits_and_not_for_long() -> None:
     payload, unplaced = batch(element(key=mark())), announced(topic="", partition=-1, offsets=())
-    with pytest.raises(ProbeError, match="where its records are isn't yet"):
+    with pytest.raises(ProbeError, match="but not yet the places of its records"):
         asked(payload, unplaced)
     late = NOW + probe_records.LONGEST_FAILURE_SECONDS * 1_000
     assert asked(payload, unplaced, now=late) == (payload, [])
@@ -206,7 +206,7 @@ def test_old_records_are_taken_out_and_not_told_of() -> None:
 
 
 def test_not_more_is_told_than_a_probe_has() -> None:
-    assert len(asked(batch(*[element(key=mark())] * 50), announced())[1]) == MOST_TOLD
+    assert len(asked(batch(*[element(key=mark())] * 50), announced())[1]) == MOST_REPORTED
 
 
 class TestLooks:
@@ -279,7 +279,7 @@ def test_marked_records_that_nobody_announced_cost_no_more_memory_than_their_tex
     one = json.dumps(element(key=mark(), value=0)).encode().replace(b": 0}", b': [{"":0}' + b',{"":0}' * 70_000 + b"]}")
     payload = b"[" + b",".join([one] * 8) + b"]"
     tracemalloc.start()
-    assert answered(payload, lambda _: {}, lambda _: None, request_id="r", now=NOW) is payload
+    assert without_probes(payload, lambda _: {}, lambda _: None, request_id="r", now=NOW) is payload
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * len(payload)

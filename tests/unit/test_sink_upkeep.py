@@ -57,9 +57,9 @@ def test_a_ledger_that_breaks_after_the_batch_fails_the_next_one(caplog: pytest.
 def test_a_log_that_ends_before_the_batch_has_no_lag(caplog: pytest.LogCaptureFixture) -> None:
     """0 would say that everything is done with."""
     metrics = Metrics("test")
-    upkeep._tell_lag({ORDERS: 3, ("orders", 1): 0}, metrics)
+    upkeep._measure_lag({ORDERS: 3, ("orders", 1): 0}, metrics)
     assert (metrics.snapshot()["gauges"], caplog.text) == ({"lag": 3}, "")
     metrics = Metrics("test")
-    upkeep._tell_lag({ORDERS: 3, ("orders", 1): -2}, metrics)
+    upkeep._measure_lag({ORDERS: 3, ("orders", 1): -2}, metrics)
     assert metrics.snapshot()["gauges"] == {"beyond_the_log": 2}
     assert "logs of the source topic end before records of this batch" in caplog.text

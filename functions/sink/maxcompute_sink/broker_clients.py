@@ -1,9 +1,9 @@
-"""The clients of the brokers that an instance keeps, and their upkeep; recreated after the brokers' password changed.
+"""The clients of the brokers that an instance keeps; recreated after the brokers' password has changed.
 
-A warm instance holds connections that were let in with the password of their time. As soon as a new login is refused,
-the secret is read again; if it has another value by now, all clients are recreated with that. How often is bounded, so
-that a wrong password burdens neither KMS nor the brokers. Clients that are given up send nothing any more. What they
-sent last may be in the log or not, and the new ones read the ledger's log again, as after a kill.
+A warm instance has connections that logged in with an earlier password. If a new login is refused, the secret is read
+again; if its value has changed, all clients are recreated with the new value. The secret is read at most once in
+`PAUSE_SECONDS`, so that a wrong password burdens neither KMS nor the brokers. Closed clients send nothing any more.
+Their last messages may be in the log or not, and the new clients read the ledger's log again, as after a kill.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from maxcompute_sink.connections import Connections
 
 PAUSE_SECONDS = 30.0
-"""How long at least after the secret was read again it isn't read once more, however many logins are refused."""
+"""The shortest time between two readings of the secret, however many logins are refused."""
 
 _log = logging.getLogger(__name__)
 
 
 class BrokerClients:
-    """Those of one instance; `connections` and `upkeep` are None before the first use, and if no brokers are set."""
+    """The clients of one instance; `connections` and `upkeep` are None before the first use, and without brokers."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.connections: Connections | None = None
@@ -44,9 +44,9 @@ class BrokerClients:
         self._read_secret = -PAUSE_SECONDS
 
     def connect(self, invocation: Invocation, deadline: Deadline | None = None) -> Connections | None:
-        """The clients, created by the first call; recreated if a login was refused and the secret has changed.
+        """Return the clients, created by the first call; recreated if a login was refused and the secret has changed.
 
-        Raises `ConfigurationError`, and what asking KMS raises if there are no clients yet.
+        Raises `ConfigurationError`, and the errors of a request to KMS if there are no clients yet.
         """
         if not self._settings.bootstrap_servers:
             return None
@@ -58,28 +58,32 @@ class BrokerClients:
             return self.connections
 
     def renew(self, invocation: Invocation, deadline: Deadline | None = None) -> bool:
-        """Recreate the clients if a login was refused and the secret has another value by now; whether that was so."""
+        """Recreate the clients if a login was refused and the secret has changed; return whether that was so."""
         with self._lock:
-            kept = self.connections
-            if kept is None or not kept.login.refused or self._clock() - self._read_secret < PAUSE_SECONDS:
+            connections = self.connections
+            if (
+                connections is None
+                or not connections.login.refused
+                or self._clock() - self._read_secret < PAUSE_SECONDS
+            ):
                 return False
-            kept.login.forget()
+            connections.login.forget()
             self._read_secret = self._clock()
             try:
                 configuration = self._configuration(invocation, deadline)
             except ConnectorError as error:
                 _log.warning("the brokers refuse the login, and the secret can't be read again: %s", error)
                 return False
-            if not kept.leads_elsewhere(configuration):
+            if not connections.differs_from(configuration):
                 _log.warning("the brokers refuse the login, and the secret hasn't changed")
                 return False
             _log.warning("the brokers refuse the login, and the secret has changed: all clients are recreated")
-            kept.close()
+            connections.close()
             self._create(configuration)
             return True
 
     def close(self) -> None:
-        """Leave the brokers; whatever was answered is in the topics already, so nothing is lost."""
+        """Disconnect from the brokers; answered batches are already in the topics, so nothing is lost."""
         with self._lock:
             if self.connections is not None:
                 self.connections.close()

@@ -1,4 +1,4 @@
-"""The clients of the brokers that one instance keeps: the ledger, error and status topics, the source topic's log."""
+"""Clients of the brokers for one instance: of the ledger, the error and status topics, and the source topic's log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What is reached through the brokers; `ledger` is None where the delivery needs none.
+    """Clients of the brokers; `ledger` is None if the delivery needs none.
 
     `configuration` is librdkafka's, with its secrets: not to be logged.
     """
@@ -39,17 +39,17 @@ class Connections:
 
     @property
     def login(self) -> Login:
-        """What the brokers say of the login of all these clients."""
+        """The brokers' answers to the login of all these clients."""
         return login.of(self.configuration)
 
-    def leads_elsewhere(self, configuration: Mapping[str, Any]) -> bool:
-        """Whether a configuration differs from that of these clients, such as by a changed password."""
-        ours, other = dict(self.configuration), dict(configuration)
-        return bool(ours.pop("error_cb") and other.pop("error_cb")) and ours != other
+    def differs_from(self, configuration: Mapping[str, Any]) -> bool:
+        """Return whether a configuration differs from that of these clients, such as by a changed password."""
+        own, other = dict(self.configuration), dict(configuration)
+        return bool(own.pop("error_cb") and other.pop("error_cb")) and own != other
 
 
 def connect(settings: Settings, configuration: Mapping[str, Any]) -> Connections:
-    """Create the clients of a configuration of `brokers.configuration`; they look for the brokers in the background."""
+    """Create clients with a configuration of `clients.configuration`; they connect in the background."""
     letters = KafkaDeadLetters(
         Appender(configuration), error_topic=settings.error_topic, dead_letter_topic=settings.dead_letter_topic
     )

@@ -1,4 +1,4 @@
-"""What one instance of the function keeps between invocations: checked settings, the table's shape, and its clients."""
+"""One instance of the function, and what it keeps between invocations: settings, the table's definition, clients."""
 
 from __future__ import annotations
 
@@ -49,13 +49,12 @@ if TYPE_CHECKING:
     from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
-    from maxcompute_sink.records import AnyRecord
     from maxcompute_sink.rejected import Rejected
 
 REPLY_SECONDS = 1.0
-"""Kept of the invocation's time for the reply."""
+"""The part of the invocation's time that is kept for the reply."""
 CHECK_SECONDS = 10.0
-"""How long an instance's start may take to look at the offset topic; if that doesn't do, its first batch looks."""
+"""How long an instance's start may check the offset topic; if this fails, its first batch checks the topic."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +62,8 @@ _log = logging.getLogger(__name__)
 class Instance:
     """One connector in one process.
 
-    Raises `ConfigurationError` with all faults of the settings. The service isn't asked for anything before a batch
-    comes, since only an invocation is sure to have keys.
+    Raises `ConfigurationError` with all faults of the settings. No request to MaxCompute is sent before the first
+    batch, because only an invocation is sure to have keys.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -83,7 +82,7 @@ class Instance:
         self._announcements = probe.Announcements(self.settings)
 
     def handle(self, payload: bytes, invocation: Invocation) -> dict[str, object]:
-        """Write one batch; the reply says what was written where. Raises an error of `kafka_maxcompute.errors`."""
+        """Write one batch and return the reply, with the rows and where they are; raises a `ConnectorError`."""
         logger.bind(connector=self.settings.name)
         metrics, deadline = invocation.metrics, invocation.deadline.earlier(REPLY_SECONDS)
         metrics.dimension("connector", self.settings.name)
@@ -92,13 +91,13 @@ class Instance:
         payload = self._without_probes(payload, invocation, deadline)
         service = Service(self._endpoint, self.settings.project, invocation.credentials)
         try:
-            reply = self._written_by_who_is_let_in(payload, _Call(invocation, service, deadline))
+            reply = self._write_with_login(payload, _Call(invocation, service, deadline))
         except BatchError as error:
             if isinstance(error, RefusedError | LedgerError | TableChangedError):
                 # The table may have changed; the next delivery reads its definition.
                 self._table.forget()
             if isinstance(error, RefusedError | UnavailableError):
-                # Tunnel may have moved; the next delivery asks for its address.
+                # Tunnel may have moved; the next delivery requests its address.
                 self._tunnel_endpoint = self._named_tunnel()
             if self._clients.upkeep is not None:
                 self._clients.upkeep.after_failure(error, deadline)
@@ -112,52 +111,52 @@ class Instance:
         return answer
 
     def _without_probes(self, payload: bytes, invocation: Invocation, deadline: Deadline) -> bytes:
-        """The batch without the records of an announced probe; raises `ProbeError` if that asks for a failure."""
+        """Return the batch without records of announced probes; raises `ProbeError` if a probe wants a failure."""
 
         def connect() -> Connections | None:
             return self._clients.connect(invocation, deadline)
 
-        def tell(sightings: Sequence[Sighting]) -> None:
+        def report(sightings: Sequence[Sighting]) -> None:
             if (connections := connect()) is not None:
-                probe.tell(connections, self.settings.status_topic, sightings, deadline)
+                probe.report(connections, self.settings.status_topic, sightings, deadline)
 
-        return probe.answered(
+        return probe.without_probes(
             payload,
             lambda nonces: self._announcements.of(nonces, connect, deadline),
-            tell,
+            report,
             request_id=str(invocation.context.request_id),
             now=time.time_ns() // 1_000_000,
         )
 
     def start(self, invocation: Invocation) -> None:
-        """Do at an instance's start what its first batch would wait for; raises `ConfigurationError`."""
+        """Connect to the brokers and check the offset topic before the first batch; raises `ConfigurationError`."""
         connections = self._clients.connect(invocation)
         if connections is not None and connections.ledger is not None:
             try:
                 self._check_offset_topic(connections, invocation.deadline.within(CHECK_SECONDS))
             except BatchError as error:
-                _log.warning("the first batch looks at the offset topic again: %s", error)
+                _log.warning("the offset topic can't be checked now, the first batch checks it: %s", error)
 
     def stop(self, deadline: Deadline) -> None:
-        """Tell what was held back of the status, and leave the brokers."""
+        """Write the statuses that were held back, and disconnect from the brokers."""
         if self._clients.connections is not None:
             self._clients.connections.status.write_held(deadline)
         self.close()
 
     def close(self) -> None:
-        """Leave the brokers; whatever was answered is in the topics already, so nothing is lost."""
+        """Disconnect from the brokers; answered batches are already in the topics, so nothing is lost."""
         self._clients.close()
 
-    def _written_by_who_is_let_in(self, payload: bytes, call: _Call) -> Reply:
-        """Write a batch; once more with new clients if the brokers refused the login of those that there were."""
+    def _write_with_login(self, payload: bytes, call: _Call) -> Reply:
+        """Write a batch; if the brokers refuse the clients' login, write it again with new clients."""
         try:
-            return self._written(payload, call)
+            return self._write(payload, call)
         except RefusedError as error:
             if error.code != login.REFUSED or not self._clients.renew(call.invocation, call.deadline):
                 raise
-        return self._written(payload, call)
+        return self._write(payload, call)
 
-    def _written(self, payload: bytes, call: _Call) -> Reply:
+    def _write(self, payload: bytes, call: _Call) -> Reply:
         preparation = self._table.known(call.service, call.deadline).preparation
         with call.metrics.timed("prepare"):
             decoded = preparation.decode(payload)
@@ -174,7 +173,7 @@ class Instance:
         services = Services(connections.ledger, self._sessions(call), SqlRowCounts(call.service, self.settings), errors)
         topics = source_topics.SourceTopics(connections.configuration, connections.originals)
         name = f"{self.settings.project}.{self.settings.table}"
-        line = exactly_once.ExactlyOnce(
+        parts = exactly_once.ExactlyOnce(
             services,
             table,
             SourceCheck(name, table, topics, call.deadline),
@@ -183,21 +182,23 @@ class Instance:
             self.settings.failure_policy,
             self._old_claims,
         )
-        return self._exactly_once(decoded, line, call)
+        return self._exactly_once(decoded, parts, call)
 
     def _at_least_once(self, decoded: Decoded, table: BatchTable, errors: ErrorTopic | None, call: _Call) -> Reply:
-        """Write a batch without a ledger; what can't be written goes to the error topic, or else fails the batch."""
-        aside = errors if self.settings.failure_policy == "continue" else None
+        """Write a batch without a ledger; rejected records go to the error topic, or they fail the batch."""
+        error_topic = errors if self.settings.failure_policy == "continue" else None
 
         def set_aside(bad: Sequence[Rejected]) -> None:
-            if aside is None:
-                raise RejectedRecordsError([one.error for one in bad], records=decoded.elements)
-            aside.write(batch.reasons(bad), call.deadline, batch.known(decoded, bad))
-            aside.write_elements([(one.error, one.element) for one in batch.placeless(bad)], call.deadline)
+            if error_topic is None:
+                raise RejectedRecordsError([rejection.error for rejection in bad], records=decoded.elements)
+            error_topic.write(batch.reasons(bad), call.deadline, batch.known(decoded, bad))
+            error_topic.write_elements(
+                [(element.error, element.element) for element in batch.placeless(bad)], call.deadline
+            )
 
         def prepare() -> Blocks:
             blocks = table.prepare(decoded, None)
-            if blocks.rejected and aside is None:
+            if blocks.rejected and error_topic is None:
                 set_aside(blocks.rejected)
             return blocks
 
@@ -209,17 +210,17 @@ class Instance:
                 renew=table.renew,
             )
 
-        line = at_least_once.AtLeastOnce(prepare, set_aside, stager)
-        staged, diverted = at_least_once.deliver(line, deadline=call.deadline, metrics=call.metrics)
+        parts = at_least_once.AtLeastOnce(prepare, set_aside, stager)
+        staged, diverted = at_least_once.deliver(parts, deadline=call.deadline, metrics=call.metrics)
         return Reply.of_staged(staged, diverted=diverted)
 
-    def _exactly_once(self, decoded: Decoded, line: exactly_once.ExactlyOnce, call: _Call) -> Reply:
-        """Write a batch by the ledger of claims."""
+    def _exactly_once(self, decoded: Decoded, parts: exactly_once.ExactlyOnce, call: _Call) -> Reply:
+        """Write a batch with the ledger."""
         rejected.log(batch.placeless(decoded.rejected), call.metrics)
         state, self._state = self._state, None
-        done = exactly_once.deliver(decoded, line, deadline=call.deadline, metrics=call.metrics, state=state)
+        done = exactly_once.deliver(decoded, parts, deadline=call.deadline, metrics=call.metrics, state=state)
         self._state = done.state
-        exactly_once.gauge(done, call.metrics, now=line.services.clock())
+        exactly_once.gauge(done, call.metrics, now=parts.services.clock())
         return Reply.of_delivered(done)
 
     def _batch_table(self, connections: Connections | None, call: _Call) -> BatchTable:
@@ -228,7 +229,7 @@ class Instance:
         return BatchTable(self.settings.table, self._table, call.service, text, call.metrics, call.deadline, call.began)
 
     def _check_offset_topic(self, connections: Connections, deadline: Deadline) -> None:
-        """Look once whether the ledger's topic is made so that it lasts; raises `ConfigurationError`."""
+        """Check once that the ledger's topic keeps its messages; raises `ConfigurationError`."""
         if not self._checked:
             with login.LoginAdmin(connections.configuration) as client:
                 offset_topic.check(client, self.settings.offset_topic, deadline)
@@ -246,15 +247,14 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One invocation at work; `began` is in seconds of the monotonic clock."""
+    """One invocation; `began` is in seconds of the monotonic clock."""
 
     invocation: Invocation
     service: Service
     deadline: Deadline
     began: float = field(default_factory=time.monotonic)
-    judged: dict[int, AnyRecord] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Metrics:
-        """Those of the invocation."""
+        """The invocation's metrics."""
         return self.invocation.metrics

@@ -1,8 +1,8 @@
-"""A probe's records: taken out of a batch, told of in the status topic, and failed on for as long as was announced.
+"""Takes a probe's records out of a batch, reports them in the status topic, and fails the batch if the probe wants it.
 
-They never become rows, for they may be of shapes that no row can hold. A batch without marks costs a few passes in C.
-With one, the config topic is asked whether the provisioner announced it; a marked record that isn't announced, or of
-which that can't be found out, is an ordinary record.
+A probe's records never become rows, because a row may not be able to hold them. A batch without marks costs a few
+passes in C. If a batch has marked records, the provisioner's announcements are read from the config topic. A marked
+record is ordinary if no announcement of its probe can be read.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
     from maxcompute_sink.connections import Connections
 
-MOST_TOLD = 20
-"""So many records of one batch are told of; a probe has fewer."""
-TELL_SECONDS = 5.0
-"""The longest that a batch waits for what is told; a first producer takes half a second until it has its id."""
+MOST_REPORTED = 20
+"""The most records of one batch that are reported; a probe has fewer."""
+REPORT_SECONDS = 5.0
+"""The longest time that a batch waits for its report; a new producer takes half a second to get its id."""
 LOOK_SECONDS = 5.0
-"""The longest that a batch waits for what was announced."""
+"""The longest time that a batch waits for the announcements."""
 PAUSES = 10
-"""After a look that left the place of any probe unknown, no look follows for so many times the time that it took: marks
-of somebody else's, each of another probe, can't slow a stream down by more than a tenth."""
+"""After a look that left the place of a probe unknown, there is no look for this many times the duration of that look.
+So foreign marks, each of another probe, can't slow a stream down by more than a tenth."""
 SHORT_BYTES = 16_384
-"""The longest key, value or coordinate that is looked at, as JSON; a mark has far fewer, even escaped in base64."""
+"""The longest key, value or coordinate that is read, in bytes of JSON; a mark has far fewer, even in base64."""
 _NULL = msgspec.Raw(b"null")
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
@@ -52,8 +52,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A marked record: its mark, the JSON type of its element, its place, and its element's text (no copy of it)."""
+class MarkedRecord:
+    """A record with a probe's mark; `element` is the JSON type of its element, `text` the element itself (no copy)."""
 
     mark: ProbeMark
     element: str
@@ -62,26 +62,27 @@ class Found:
 
     @property
     def where(self) -> str:
-        """As `topic-partition-offset`."""
+        """The record's name in messages: topic-partition-offset."""
         return "-".join(map(str, self.place))
 
     @property
     def data(self) -> dict[str, Any]:
-        """The record as delivered, whole."""
+        """The whole record as delivered."""
         event = json.loads(bytes(self.text))
         event = json.loads(event) if isinstance(event, str) else event
         data: dict[str, Any] = event.get("data", event)
         return data
 
     def is_announced(self, known: Mapping[str, Announcement]) -> bool:
-        """Whether it's where the provisioner's announcement says that the probe's records are."""
-        one, (topic, *numbers) = known.get(self.mark.nonce), self.place
-        return one is not None and one.holds(topic, *map(_number, numbers))
+        """Return whether the record is at a place that the provisioner announced for the probe's records."""
+        announcement, (topic, *numbers) = known.get(self.mark.nonce), self.place
+        return announcement is not None and announcement.holds(topic, *map(_number, numbers))
 
     def fails(self, known: Mapping[str, Announcement], now: int) -> bool:
-        """Whether the batch has to fail on it, an announced one; `now` is in epoch milliseconds."""
-        one = known[self.mark.nonce]
-        return now < min(self.mark.until, one.until) and probe_records.may_fail(one, known.values(), now)
+        """Return whether an announced record has to fail the batch; `now` is in epoch milliseconds."""
+        announcement = known[self.mark.nonce]
+        until = min(self.mark.until, announcement.until)
+        return now < until and probe_records.may_fail(announcement, known.values(), now)
 
 
 class Announcements:
@@ -96,9 +97,10 @@ class Announcements:
     def of(
         self, nonces: set[str], connect: Callable[[], Connections | None], deadline: Deadline
     ) -> Mapping[str, Announcement]:
-        """All that are known after a look for these, if one is due; `connect` gives the clients of the brokers.
+        """Return all known announcements, after a look for these nonces if one is due; `connect` returns the clients.
 
-        A probe is announced before its records are sent, so what isn't announced when a record comes never will be.
+        A probe is announced before its records are sent. So a probe whose announcement is absent when its record comes
+        is never announced.
         """
         began = self._clock()
         if self._has_placed(nonces) or began < self._rests_until:
@@ -109,91 +111,95 @@ class Announcements:
                 self._known = self._read(connections, deadline.within(LOOK_SECONDS))
         except (ConnectorError, KafkaException) as error:
             fields = {"topic": self._settings.config_topic, "error": str(error)}
-            _log.warning("whether marked records are a probe's can't be found out; they are ordinary", extra=fields)
+            _log.warning(
+                "announcements of probes can't be read; marked records are taken for ordinary ones", extra=fields
+            )
         if not self._has_placed(nonces):
             self._rests_until = self._clock() + PAUSES * (self._clock() - began)
         return self._known
 
     def _has_placed(self, nonces: set[str]) -> bool:
-        """Whether it's known where the records of all these probes are."""
-        return all(one in self._known and self._known[one].offsets for one in nonces)
+        """Return whether the places of the records of all these probes are known."""
+        return all(nonce in self._known and self._known[nonce].offsets for nonce in nonces)
 
     def _read(self, connections: Connections, deadline: Deadline) -> dict[str, Announcement]:
         log = connections.originals.read({(self._settings.config_topic, 0): WHOLE_LOG}, deadline)
         return probe_records.announcements((log[place] for place in sorted(log)), self._settings.name)
 
 
-def answered(
+def without_probes(
     payload: bytes,
     announced: Callable[[set[str]], Mapping[str, Announcement]],
-    tell: Callable[[Sequence[Sighting]], None],
+    report: Callable[[Sequence[Sighting]], None],
     *,
     request_id: str,
     now: int,
 ) -> bytes:
-    """The batch without the records of probes that were announced; `tell` is given what is to be told of them.
+    """Return the batch without the records of announced probes; call `report` with sightings of these records.
 
-    `announced` gives all announcements after a look for those of some nonces; `now` is in epoch milliseconds. Raises
-    `ProbeError` if a probe asks for it, and while one is announced whose records have no place yet.
+    `announced` returns all announcements after a look for those of some nonces; `now` is in epoch milliseconds. Raises
+    `ProbeError` if a probe wants a failure, and while the places of an announced probe's records aren't known.
     """
     if not probe_records.could_hold(payload):
         return payload
-    elements = apart(payload)
-    nonces = {found.mark.nonce for _, found in elements if found is not None}
+    elements = split(payload)
+    nonces = {record.mark.nonce for _, record in elements if record is not None}
     if not nonces:
         return payload
     known = announced(nonces)
-    for _, found in elements:
-        one = known.get(found.mark.nonce) if found is not None else None
-        if one is not None and not one.offsets and probe_records.may_fail(one, known.values(), now):
-            raise ProbeError("a probe was announced, and where its records are isn't yet; nothing is wrong")
-    own = [found for _, found in elements if found is not None and found.is_announced(known)]
+    for _, record in elements:
+        announcement = known.get(record.mark.nonce) if record is not None else None
+        if announcement is None or announcement.offsets:
+            continue
+        if probe_records.may_fail(announcement, known.values(), now):
+            raise ProbeError("a probe was announced, but not yet the places of its records; nothing is wrong")
+    own = [record for _, record in elements if record is not None and record.is_announced(known)]
     if not own:
         return payload
-    failing = [one for one in own if one.fails(known, now)]
-    told = [
+    failing = [record for record in own if record.fails(known, now)]
+    recent = [record for record in own if known[record.mark.nonce].is_since(now, probe_records.TELLING_SECONDS)]
+    sightings = [
         Sighting(
-            connector=known[one.mark.nonce].connector,
-            nonce=one.mark.nonce,
-            kind=one.mark.kind,
-            element=one.element,
-            data=one.data,
+            connector=known[record.mark.nonce].connector,
+            nonce=record.mark.nonce,
+            kind=record.mark.kind,
+            element=record.element,
+            data=record.data,
             at=now,
             failed=bool(failing),
             request_id=request_id,
         )
-        for one in [one for one in own if known[one.mark.nonce].is_since(now, probe_records.TELLING_SECONDS)][
-            :MOST_TOLD
-        ]
+        for record in recent[:MOST_REPORTED]
     ]
-    where = [one.where for one in own]
-    _log.info("records of a probe", extra={"records": where, "told": len(told), "failing": len(failing)})
-    if told:
-        tell(told)
+    where = [record.where for record in own]
+    _log.info("records of a probe", extra={"records": where, "told": len(sightings), "failing": len(failing)})
+    if sightings:
+        report(sightings)
     if failing:
-        until = EPOCH + timedelta(milliseconds=max(known[one.mark.nonce].until for one in failing))
+        until = EPOCH + timedelta(milliseconds=max(known[record.mark.nonce].until for record in failing))
         raise ProbeError(
             f"the probe's record {failing[0].where} asks for a failure until {until:%H:%M:%S} UTC, "
             "which shows whether the stream delivers a batch again; nothing is wrong"
         )
-    rest = [element for element, found in elements if found is None or not found.is_announced(known)]
+    rest = [element for element, record in elements if record is None or not record.is_announced(known)]
     return b"[" + b",".join(rest) + b"]"
 
 
-def apart(payload: bytes) -> list[tuple[bytes, Found | None]]:
-    """A batch's elements, unchanged, each with its mark if it has one; none of a batch that isn't all JSON."""
+def split(payload: bytes) -> list[tuple[bytes, MarkedRecord | None]]:
+    """Return the elements of a batch, unchanged, each with its marked record or None; [] if the batch isn't JSON."""
     array = payload if payload.lstrip()[:1] == b"[" else b"[" + payload + b"]"
     try:
         elements = msgspec.json.decode(array, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         return []
     return [
-        (bytes(element), _record(element) if probe_records.could_hold(bytes(element)) else None) for element in elements
+        (bytes(element), _marked_record(element) if probe_records.could_hold(bytes(element)) else None)
+        for element in elements
     ]
 
 
 class _Data(msgspec.Struct):
-    """What tells a probe's record; the decoder skips the rest of it, and leaves these as text."""
+    """The members that show a probe's record, as JSON text; the decoder skips all others."""
 
     topic: msgspec.Raw = _NULL
     partition: msgspec.Raw = _NULL
@@ -206,7 +212,7 @@ class _Event(msgspec.Struct):
     data: _Data | msgspec.UnsetType = msgspec.UNSET
 
 
-def _record(element: msgspec.Raw) -> Found | None:
+def _marked_record(element: msgspec.Raw) -> MarkedRecord | None:
     text: bytes | str = bytes(element)
     kind = "string" if text[:1] == b'"' else "object"
     try:
@@ -219,35 +225,35 @@ def _record(element: msgspec.Raw) -> Found | None:
         place = _short(data.topic), _short(data.partition), _short(data.offset)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return None if mark is None else Found(mark, kind, place, element)
+    return None if mark is None else MarkedRecord(mark, kind, place, element)
 
 
-def _short(text: msgspec.Raw) -> object:
-    """A text or a number; None for anything else, or longer than any that matters here."""
-    taken = bytes(text)
+def _short(raw: msgspec.Raw) -> object:
+    """Decode a text or a number; return None for other types, and for one longer than `SHORT_BYTES`."""
+    text = bytes(raw)
     return (
-        msgspec.json.decode(taken, type=str | int | None)
-        if len(taken) <= SHORT_BYTES and taken[:1] not in b"[{tf"
+        msgspec.json.decode(text, type=str | int | None)
+        if len(text) <= SHORT_BYTES and text[:1] not in b"[{tf"
         else None
     )
 
 
 def _number(value: object) -> object:
-    """A number that may have been delivered as text, of 64 bits at most: Python refuses to read 5,000 digits."""
+    """Return a number that may have been delivered as digits; text above 19 digits stays text."""
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
 
-def tell(connections: Connections, topic: str, sightings: Sequence[Sighting], deadline: Deadline) -> None:
-    """Write into the status topic; failures are logged and nothing else, for no row depends on it."""
+def report(connections: Connections, topic: str, sightings: Sequence[Sighting], deadline: Deadline) -> None:
+    """Write sightings into the status topic; a failure is only logged, because no row depends on them."""
     appends = [
         Append(topic, BY_KEY, Original(key=sighting.key, value=probe_records.encode(sighting)))
         for sighting in sightings
     ]
     try:
-        outcomes = Appender(connections.configuration).append(appends, deadline.within(TELL_SECONDS))
+        outcomes = Appender(connections.configuration).append(appends, deadline.within(REPORT_SECONDS))
     except (ConnectorError, KafkaException) as error:
-        _log.warning("a probe isn't told of", extra={"topic": topic, "error": str(error)})
+        _log.warning("a probe can't be reported in the status topic", extra={"topic": topic, "error": str(error)})
         return
     refused = [outcome.str() for outcome in outcomes if isinstance(outcome, KafkaError)]
     if refused:
-        _log.warning("a probe isn't told of", extra={"topic": topic, "error": refused[0]})
+        _log.warning("a probe can't be reported in the status topic", extra={"topic": topic, "error": refused[0]})
