@@ -1,6 +1,6 @@
 """Aggregates and window functions, with MaxCompute's result types.
 
-Their texts hold `PLACE` behind the inner call, where the caller puts FILTER and OVER, or nothing.
+A call's text has `PLACE` behind the inner call. The caller replaces it by FILTER, OVER, or nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Aggregate = Callable[[Sequence[Value], str, Position | None], Value]
 
 PLACE = "\0"
-# Over DOUBLE; MaxCompute's plain names are the population's.
+# Statistics of DOUBLE values; MaxCompute's short names are the population's statistics.
 _STATISTICS = MappingProxyType(
     {
         "stddev": "stddev_pop",
@@ -32,7 +32,7 @@ _STATISTICS = MappingProxyType(
         "median": "median",
     }
 )
-# Only with OVER: DuckDB's name, result.
+# Functions that need OVER, with their result types.
 _RANKS = MappingProxyType(
     {
         "row_number": BIGINT,
@@ -48,20 +48,20 @@ _ENDS = frozenset({"first_value", "last_value", "nth_value"})
 
 
 def is_aggregate(name: str) -> bool:
-    """Whether `aggregate` knows the name."""
+    """Return whether `aggregate` knows the name."""
     return name in _AGGREGATES or name in _STATISTICS
 
 
 def aggregate(name: str, arguments: Sequence[Value], distinct: bool, position: Position | None) -> Value:
-    """The call of an aggregate (``count(*)`` has no arguments)."""
+    """Translate the call of an aggregate (``count(*)`` has no arguments)."""
     if name in _STATISTICS:
-        number = implicit(_only(arguments, position), DOUBLE, position)
+        number = implicit(_single_argument(arguments, position), DOUBLE, position)
         return Value(f"{_STATISTICS[name]}({'DISTINCT ' if distinct else ''}{number}){PLACE}", DOUBLE)
     return _AGGREGATES[name](arguments, "DISTINCT " if distinct else "", position)
 
 
 def window(name: str, arguments: Sequence[Value], position: Position | None) -> Value | None:
-    """The call of a function that only stands before OVER, or None if the name isn't one."""
+    """Translate the call of a function that needs OVER; None for any other name."""
     if name in _RANKS:
         if len(arguments) != (name == "ntile"):
             raise semantic_error(f"wrong number of arguments of {name}", position)
@@ -72,10 +72,10 @@ def window(name: str, arguments: Sequence[Value], position: Position | None) -> 
             raise semantic_error(f"{name} takes 1 to 3 arguments", position)
         subject, *rest = arguments
         target = common_type([subject.type, *(argument.type for argument in rest[1:])], position)
-        given = [str(cast(subject, target))]
-        given += [str(implicit(argument, BIGINT, position)) for argument in rest[:1]]
-        given += [str(cast(argument, target)) for argument in rest[1:]]
-        return Value(f"{name}({', '.join(given)}){PLACE}", target)
+        texts = [str(cast(subject, target))]
+        texts += [str(implicit(argument, BIGINT, position)) for argument in rest[:1]]
+        texts += [str(cast(argument, target)) for argument in rest[1:]]
+        return Value(f"{name}({', '.join(texts)}){PLACE}", target)
     if name in _ENDS:
         if not arguments:
             raise semantic_error(f"{name} takes an argument", position)
@@ -87,7 +87,7 @@ def window(name: str, arguments: Sequence[Value], position: Position | None) -> 
     return None
 
 
-def _only(arguments: Sequence[Value], position: Position | None) -> Value:
+def _single_argument(arguments: Sequence[Value], position: Position | None) -> Value:
     if len(arguments) != 1:
         raise semantic_error(f"expect one argument, found {len(arguments)}", position)
     return arguments[0]
@@ -106,7 +106,7 @@ def _count(arguments: Sequence[Value], distinct: str, position: Position | None)
 
 
 def _sum(arguments: Sequence[Value], distinct: str, position: Position | None) -> Value:
-    number = _only(arguments, position)
+    number = _single_argument(arguments, position)
     if number.type.name in INTEGERS:
         return Value(f"CAST(sum({distinct}{number}){PLACE} AS BIGINT)", BIGINT)
     if number.type.name == "decimal":
@@ -116,23 +116,23 @@ def _sum(arguments: Sequence[Value], distinct: str, position: Position | None) -
 
 
 def _avg(arguments: Sequence[Value], distinct: str, position: Position | None) -> Value:
-    number = _only(arguments, position)
+    number = _single_argument(arguments, position)
     if number.type.name == "decimal":
         count = _count([number], distinct, position)
         return quotient(_sum([number], distinct, position), cast(count, WHOLE))
     return Value(f"avg({distinct}{implicit(number, DOUBLE, position)}){PLACE}", DOUBLE)
 
 
-def _same(text: str) -> Aggregate:
+def _same_type(text: str) -> Aggregate:
     def function(arguments: Sequence[Value], distinct: str, position: Position | None) -> Value:
-        argument = _only(arguments, position)
+        argument = _single_argument(arguments, position)
         return Value(text.format(f"{distinct}{argument}") + PLACE, STRING if argument.type == VOID else argument.type)
 
     return function
 
 
 def _count_if(arguments: Sequence[Value], distinct: str, position: Position | None) -> Value:
-    condition = implicit(_only(arguments, position), BOOLEAN, position)
+    condition = implicit(_single_argument(arguments, position), BOOLEAN, position)
     if distinct:
         raise unsupported("count_if(distinct ...)", position)
     return Value(f"CAST(count_if({condition}){PLACE} AS BIGINT)", BIGINT)
@@ -140,7 +140,7 @@ def _count_if(arguments: Sequence[Value], distinct: str, position: Position | No
 
 def _collect(text: str) -> Aggregate:
     def function(arguments: Sequence[Value], distinct: str, position: Position | None) -> Value:
-        argument = _only(arguments, position)
+        argument = _single_argument(arguments, position)
         item = STRING if argument.type == VOID else argument.type
         collected = text.format(f"{distinct}{argument}", argument) + PLACE
         return Value(f"COALESCE({collected}, [])", DataType("array", elements=(item,)))
@@ -176,16 +176,16 @@ _AGGREGATES: MappingProxyType[str, Aggregate] = MappingProxyType(
         "count": _count,
         "sum": _sum,
         "avg": _avg,
-        "min": _same("min({})"),
-        "max": _same("max({})"),
-        "any_value": _same("any_value({})"),
+        "min": _same_type("min({})"),
+        "max": _same_type("max({})"),
+        "any_value": _same_type("any_value({})"),
         "count_if": _count_if,
         "collect_list": _collect("list({0}) FILTER (WHERE {1} IS NOT NULL)"),
         "collect_set": _collect("list(DISTINCT {1}) FILTER (WHERE {1} IS NOT NULL)"),
         "wm_concat": _wm_concat,
         "percentile": _percentile,
         "approx_distinct": lambda arguments, _, position: Value(
-            f"approx_count_distinct({_only(arguments, position)}){PLACE}", BIGINT
+            f"approx_count_distinct({_single_argument(arguments, position)}){PLACE}", BIGINT
         ),
         "max_by": _extreme_by("arg_max", 0),
         "min_by": _extreme_by("arg_min", 0),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.store import Alteration
 
 _SECOND = timedelta(seconds=1)
-# The two-character ones first: the reader takes what comes.
+# The longer words first, since the reader accepts the first word that matches.
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {"<>": ne, "!=": ne, "<=": le, ">=": ge, "<": lt, ">": gt, "=": eq}
 )
@@ -56,7 +56,7 @@ def truncate_table(context: Context, reader: Reader) -> Outcome:
 
 
 def alter_table(context: Context, reader: Reader) -> Outcome:
-    """ALTER TABLE name ...; one change."""
+    """ALTER TABLE name ..., with one change."""
     reader.expect("TABLE")
     place = reader.place
     table = context.table(table_name(reader), place, "Alter")
@@ -118,9 +118,9 @@ def _drop(context: Context, reader: Reader, table: Table) -> None:
         return
     if_exists = reader.accept("IF", "EXISTS")
     reader.expect("PARTITION")
-    specs = _chosen(context, reader, table)
+    specs = _matching_specs(context, reader, table)
     while reader.accept(",", "PARTITION") or reader.accept("PARTITION"):
-        specs += _chosen(context, reader, table)
+        specs += _matching_specs(context, reader, table)
     reader.accept("PURGE")
     reader.end()
     for spec in dict.fromkeys(specs):
@@ -128,29 +128,29 @@ def _drop(context: Context, reader: Reader, table: Table) -> None:
             context.store.drop_partition(table, spec)
 
 
-def _chosen(context: Context, reader: Reader, table: Table) -> list[tuple[str, ...]]:
-    """``(pt='v')``: that partition, there or not; ``(pt < 'v', region = 'w')``: all for which it holds."""
+def _matching_specs(context: Context, reader: Reader, table: Table) -> list[tuple[str, ...]]:
+    """Read ``(pt='v')``, a partition that may not exist, or ``(pt < 'v', region = 'w')``, all matching partitions."""
     place = reader.place
 
     def condition() -> tuple[Column, str, str]:
         name = reader.name()
-        column = next((known for known in table.partition_columns if known.name == name), None)
-        word = next((word for word in _COMPARISONS if reader.accept(word)), None)
-        if column is None or word is None:
+        column = next((column for column in table.partition_columns if column.name == name), None)
+        symbol = next((symbol for symbol in _COMPARISONS if reader.accept(symbol)), None)
+        if column is None or symbol is None:
             raise semantic_error(f"expect a comparison of a partition column of {table.name}", place)
-        return column, word, reader.constant()
+        return column, symbol, reader.constant()
 
     conditions = reader.in_parentheses(condition)
-    if all(word == "=" for _, word, _ in conditions) and len(conditions) == len(table.partition_columns):
-        given = {column.name: value for column, _, value in conditions}
-        if len(given) == len(conditions):
-            return [tuple(given[column.name] for column in table.partition_columns)]
+    if all(symbol == "=" for _, symbol, _ in conditions) and len(conditions) == len(table.partition_columns):
+        values = {column.name: value for column, _, value in conditions}
+        if len(values) == len(conditions):
+            return [tuple(values[column.name] for column in table.partition_columns)]
     return [
-        known.spec
-        for known in context.store.partitions(table)
+        partition.spec
+        for partition in context.store.partitions(table)
         if all(
-            _holds(column, known.spec[table.partition_columns.index(column)], word, value)
-            for column, word, value in conditions
+            _holds(column, partition.spec[table.partition_columns.index(column)], symbol, value)
+            for column, symbol, value in conditions
         )
     ]
 
@@ -200,10 +200,10 @@ def _alteration(context: Context, reader: Reader, table: Table) -> Alteration:
         days = lifecycle(reader)
         return lambda current: (replace(current, lifecycle=days), ())
     if reader.accept("SET", "TBLPROPERTIES"):
-        given = properties(reader)
-        return lambda current: alterations.set_properties(current, given)
+        new_properties = properties(reader)
+        return lambda current: alterations.set_properties(current, new_properties)
     if reader.accept("TOUCH"):
-        # Clients are told whole seconds, and have to see another one: the service takes longer for a statement.
+        # Clients read whole seconds, and must see a change: on the service a statement takes longer than a second.
         return lambda current: (replace(current, modified=max(context.now, current.modified + _SECOND)), ())
     if reader.accept("RENAME", "COLUMN"):
         name = reader.name()
@@ -235,15 +235,15 @@ def _changing(reader: Reader, table: Table) -> Alteration:
         return lambda current: alterations.change_column(current, name, commented)
     if reader.accept("NULL"):
         return lambda current: alterations.change_column(current, name, replace(column, nullable=True))
-    given = column_definition(reader)
-    changed = replace(given, comment=given.comment or column.comment, nullable=column.nullable)
+    definition = column_definition(reader)
+    changed = replace(definition, comment=definition.comment or column.comment, nullable=column.nullable)
     if changed.type != column.type and not _widens(column.type.name, changed.type.name):
         raise semantic_error(f"cannot change column {name} from {column.type} to {changed.type}", place)
     return lambda current: alterations.change_column(current, name, changed)
 
 
 def _widens(before: str, after: str) -> bool:
-    """The service only lets a type grow."""
+    """Return whether the service allows the change of a column's type: only to a wider type."""
     order = ("tinyint", "smallint", "int", "bigint")
     texts = ("char", "varchar", "string")
     for names in (order, texts, ("float", "double")):
@@ -253,7 +253,7 @@ def _widens(before: str, after: str) -> bool:
 
 
 def _specs(reader: Reader, table: Table) -> list[tuple[str, ...]]:
-    """One or more partitions; the first PARTITION has been read, commas between them may be left out."""
+    """Read one or more partitions behind the first PARTITION; the commas between partitions are optional."""
     specs = [_spec(reader, table)]
     while reader.accept(",", "PARTITION") or reader.accept("PARTITION"):
         specs.append(_spec(reader, table))
@@ -261,12 +261,12 @@ def _specs(reader: Reader, table: Table) -> list[tuple[str, ...]]:
 
 
 def _spec(reader: Reader, table: Table) -> tuple[str, ...]:
-    given = partition_spec(reader, table, whole=True)
-    return tuple(given[column.name] for column in table.partition_columns)
+    values = partition_spec(reader, table, whole=True)
+    return tuple(values[column.name] for column in table.partition_columns)
 
 
 def partition_spec(reader: Reader, table: Table, *, whole: bool) -> dict[str, str]:
-    """``(pt='v', region='w')`` in any order; ``whole``: every partition column has to be there."""
+    """Read ``(pt='v', region='w')`` in any order; with ``whole``, every partition column must have a value."""
     place = reader.place
 
     def pair() -> tuple[str, str]:
@@ -274,8 +274,8 @@ def partition_spec(reader: Reader, table: Table, *, whole: bool) -> dict[str, st
         reader.expect("=")
         return name, reader.constant()
 
-    given = dict(reader.in_parentheses(pair))
+    values = dict(reader.in_parentheses(pair))
     names = [column.name for column in table.partition_columns]
-    if not set(given) <= set(names) or (whole and len(given) < len(names)):
+    if not set(values) <= set(names) or (whole and len(values) < len(names)):
         raise semantic_error(f"expect a value of each of {', '.join(names) or '(no partition column)'}", place)
-    return given
+    return values

@@ -1,4 +1,4 @@
-"""What a script runs in: whose it is, in which project, with which settings, at what time."""
+"""The context of a script: its owner, project, settings and time; and the run of its queries."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ CELL_BYTES = 8 << 20  # the service's own limit
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a statement gives: a text (SHOW, DESC, ...; empty for most others), or columns and rows.
+    """The result of a statement: a text (of SHOW, DESC, ...; empty for most other statements), or columns and rows.
 
-    ``written``: how many rows it put into which tables, by ``project.table``. ``zone`` is what it has times in.
+    ``written``: pairs of ``project.table`` and the number of rows written into this table. ``zone`` is the time zone of
+    the times.
     """
 
     text: str = ""
@@ -50,17 +51,17 @@ class Outcome:
 
 @dataclass(slots=True)
 class Context:
-    """One script's surroundings.
+    """The context of one script.
 
     Attributes:
-        store: where everything is.
-        project: the one that names without a project are in.
-        schema: likewise.
-        owner: who runs it, as tables name their owner.
-        now: its time.
+        store: the emulator's state.
+        project: the project of names without a project.
+        schema: the schema of names without a schema.
+        owner: the name of the identity that runs the script, and owns new tables.
+        now: the time of the script's start.
         settings: hints and SET statements, such as ``odps.sql.timezone``.
-        on_cursor: gets each cursor that a query runs on, so that it can be interrupted.
-        require: lets an action on a table or project pass; SqlError ODPS-0130013 if ``owner`` may not do that.
+        on_cursor: receives the cursor of each query, so that the query can be interrupted, and None at its end.
+        require: checks an action on a table or project; SqlError ODPS-0130013 if ``owner`` may not do this.
     """
 
     store: Store
@@ -74,11 +75,11 @@ class Context:
 
     @property
     def time_zone(self) -> ZoneInfo:
-        """In which times are read and written."""
-        return zone_of(self.settings)
+        """The time zone of times in texts."""
+        return configured_zone(self.settings)
 
     def resolve(self, parts: list[str]) -> tuple[str, str, str]:
-        """Project, schema and table of a name of one to three parts."""
+        """Return project, schema and table of a name of one to three parts."""
         names = [part.lower() for part in parts]
         if len(names) > 3:  # noqa: PLR2004
             raise semantic_error(f"expect project.schema.table, found {'.'.join(parts)}")
@@ -91,21 +92,21 @@ class Context:
         return project, schema, name
 
     def table(self, parts: list[str], position: Position | None = None, action: str = "Select") -> Table:
-        """The table of a name, to do this with; SqlError ODPS-0130131 if there is none, ODPS-0130013 if not allowed."""
+        """Return a table for an action; SqlError ODPS-0130131 if it doesn't exist, ODPS-0130013 if it isn't allowed."""
         project, schema, name = self.resolve(parts)
         try:
-            found = self.store.table(project, schema, name)
+            table = self.store.table(project, schema, name)
         except ServiceError as error:
             raise table_not_found(f"{project}.{name}", position) from error
-        self.require(action, found)
-        return found
+        self.require(action, table)
+        return table
 
     def translator(self, script: str) -> Translator:
-        """Translates this script's queries."""
+        """Return a translator of the script's queries."""
         return Translator(script, self.now.astimezone(timezone.utc).isoformat(sep=" "), self.table)
 
     def run(self, query: Query) -> pa.Table:
-        """A query's rows, in the emulator's inner Arrow types; SqlError if the values don't allow it."""
+        """Return a query's rows in the emulator's inner Arrow types; SqlError for values that the query refuses."""
         with self.store.database.cursor() as cursor, _failures():
             cursor.execute(f"SET TimeZone = '{self.time_zone.key}'")
             self.on_cursor(cursor)
@@ -125,8 +126,8 @@ def _check_cells(name: str, column: pa.ChunkedArray) -> None:
             raise overflow(f"a value of {name} has {longest} bytes, {CELL_BYTES} are allowed")
 
 
-def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
-    """In which time zone times are read and written; SqlError if the setting names none."""
+def configured_zone(settings: Mapping[str, str]) -> ZoneInfo:
+    """Return the time zone of times in texts; SqlError if the setting isn't a time zone's name."""
     name = settings.get("odps.sql.timezone")
     try:
         return ZoneInfo(name) if name else PROJECT_ZONE
@@ -136,7 +137,7 @@ def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Turn DuckDB's errors about a query into the service's."""
+    """Turn DuckDB's errors for a query into the service's."""
     try:
         yield
     except duckdb.InterruptException:
@@ -152,7 +153,7 @@ def _failures() -> Iterator[None]:
 
 
 def parse_assignment(text: str) -> Mapping[str, str]:
-    """The one setting of a SET statement's ``key=value``; SqlError if it has no ``=``."""
+    """Return the setting in a SET statement's ``key=value``; SqlError if there is no ``=``."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise SqlError("0130161", "Parse exception", "expect SET key=value", Position())

@@ -66,10 +66,10 @@ def create_table(context: Context, reader: Reader) -> Outcome:
             return Outcome()
         raise ddl_error(f"AlreadyExistsException(message:Table {table.project}.{name} already exists)")
     rows = context.run(query) if query is not None else None
-    return _made(context, table, rows, if_not_exists=if_not_exists)
+    return _create(context, table, rows, if_not_exists=if_not_exists)
 
 
-def _made(context: Context, table: Table, rows: pa.Table | None, *, if_not_exists: bool) -> Outcome:
+def _create(context: Context, table: Table, rows: pa.Table | None, *, if_not_exists: bool) -> Outcome:
     try:
         created = context.store.create_table(table)
     except ServiceError as error:
@@ -83,7 +83,7 @@ def _made(context: Context, table: Table, rows: pa.Table | None, *, if_not_exist
 
 
 def table_name(reader: Reader) -> list[str]:
-    """A name of one to three parts."""
+    """Read a name of one to three parts."""
     parts = [reader.name()]
     while reader.accept("."):
         parts.append(reader.name())
@@ -91,7 +91,7 @@ def table_name(reader: Reader) -> list[str]:
 
 
 def column_definition(reader: Reader) -> Column:
-    """``name TYPE [NOT NULL] [COMMENT '...']``."""
+    """Read ``name TYPE [NOT NULL] [COMMENT '...']``."""
     name, type_ = reader.name(), reader.type()
     nullable, comment = True, ""
     while True:
@@ -104,7 +104,7 @@ def column_definition(reader: Reader) -> Column:
 
 
 def properties(reader: Reader) -> dict[str, str]:
-    """``('key'='value', ...)``."""
+    """Read ``('key'='value', ...)``."""
 
     def pair() -> tuple[str, str]:
         key = reader.string()
@@ -115,7 +115,7 @@ def properties(reader: Reader) -> dict[str, str]:
 
 
 def lifecycle(reader: Reader) -> int:
-    """Days; the service takes 1 to 37231."""
+    """Read a number of days; the service accepts 1 to 37231."""
     place, days = reader.place, reader.number()
     if days not in _LIFECYCLE:
         raise semantic_error(f"expect a lifecycle of 1 to {_LIFECYCLE[-1]} days, found {days}", place)
@@ -156,7 +156,7 @@ def _clauses(reader: Reader, parts: _Parts) -> None:
 
 
 def _stored_as(reader: Reader) -> None:
-    """How the service lays an inner table's files out makes no difference here."""
+    """Read a file format; the emulator ignores the format of inner tables."""
     place, layout = reader.place, reader.name()
     if layout != "aliorc":
         raise unsupported(f"STORED AS {layout}", place)
@@ -199,13 +199,13 @@ def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table
 
 
 def check_name(name: str) -> None:
-    """SqlError if a table can't be called so."""
+    """Raise SqlError if a table can't have this name."""
     if not _NAME.match(name):
         raise semantic_error(f"expect a table name of letters, digits and underscores, found {name}")
 
 
 def _with_key(table: Table) -> Table:
-    """A primary key belongs to a transactional table, and its columns are never NULL."""
+    """Check the primary key, which only a transactional table has, and make its columns NOT NULL."""
     if not table.primary_key:
         return table
     known = {column.name for column in table.columns}

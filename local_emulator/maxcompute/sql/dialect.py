@@ -1,6 +1,6 @@
-"""MaxCompute's grammar for sqlglot: Hive's, with every function left as its name and arguments.
+"""MaxCompute's grammar for sqlglot: Hive's grammar, in which each function stays a name with arguments.
 
-sqlglot's own reading of functions is Hive's and Spark's; what MaxCompute's functions mean is said in `functions` alone.
+sqlglot interprets functions as Hive and Spark do. The meaning of MaxCompute's functions is in `functions` alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from local_emulator.maxcompute.sql.errors import Position, parse_error, unsupported
 
-# It logs statements that it can't read; here they become errors.
+# sqlglot logs statements that it can't parse; here such statements become errors.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 # The functions whose arguments aren't a plain list.
@@ -30,7 +30,7 @@ class MaxComputeParser(HiveParser):
     FUNCTIONS: ClassVar = {}
     FUNCTION_PARSERS: ClassVar = {name: HiveParser.FUNCTION_PARSERS[name] for name in _SPECIAL}
     NO_PAREN_FUNCTIONS: ClassVar = {}
-    # ARRAY[1, 2] is no array here, and array(1, 2)[0] is an element.
+    # In MaxCompute ARRAY[1, 2] isn't an array, and array(1, 2)[0] is an element.
     ARRAY_CONSTRUCTORS: ClassVar = {}
     STRICT_CAST = True
 
@@ -41,20 +41,20 @@ class MaxComputeParser(HiveParser):
         allow_identifiers: bool = True,
         with_collation: bool = False,
     ) -> exp.Expr | None:
-        # Hive's own drops the length of char and varchar.
+        # Hive's method drops the length of char and varchar.
         return Parser._parse_types(  # noqa: SLF001 - the parent's parent
             self, check_func, schema, allow_identifiers, with_collation
         )
 
 
 class MaxCompute(Hive):
-    """The dialect; the backslash escapes of texts are those of Hive."""
+    """The dialect; texts have Hive's backslash escapes."""
 
     class Tokenizer(Hive.Tokenizer):
         """Comments, back-quoted names, strings in either quotes with backslash escapes."""
 
         COMMENTS: ClassVar = ["--", ("/*", "*/")]
-        # sqlglot reads what follows SHOW, EXPLAIN, ... as one piece of text.
+        # Without this, sqlglot makes a single text of everything behind SHOW, EXPLAIN, ...
         COMMANDS: ClassVar = set()
 
     Parser = MaxComputeParser
@@ -64,15 +64,15 @@ DIALECT = MaxCompute()
 
 
 def tokenize(script: str) -> list[Token]:
-    """The script's tokens, with places in it; SqlError for an open string or comment."""
+    """Return the script's tokens, with their positions; SqlError for an open string or comment."""
     try:
         return DIALECT.tokenize(script)
     except sqlglot.TokenError as error:
-        raise parse_error(f"invalid token: {error}", end_of(script)) from error
+        raise parse_error(f"invalid token: {error}", end_position(script)) from error
 
 
 def parse_query(script: str, tokens: list[Token]) -> exp.Expression:
-    """The tree of one query or INSERT; ``tokens`` are a slice of the script's. SqlError with a place if it's none."""
+    """Return the tree of a query or INSERT; ``tokens`` are a slice of the script's. SqlError for anything else."""
     _check_lists(script, tokens)
     tokens = [_as_function(token, following) for token, following in zip(tokens, [*tokens[1:], None], strict=True)]
     try:
@@ -80,7 +80,7 @@ def parse_query(script: str, tokens: list[Token]) -> exp.Expression:
     except sqlglot.ParseError as error:
         first = error.errors[0] if error.errors else {}
         near = str(first.get("highlight") or "").strip()
-        # sqlglot's column is that of the end of the token.
+        # sqlglot reports the column of the token's end.
         column = max(int(first.get("col") or 1) - max(len(near) - 1, 0), 1)
         detail = f"invalid token '{near}'" if near else "unexpected end"
         raise parse_error(
@@ -88,28 +88,28 @@ def parse_query(script: str, tokens: list[Token]) -> exp.Expression:
         ) from error
     tree = trees[0] if len(trees) == 1 else None
     if not isinstance(tree, exp.Expression) or isinstance(tree, exp.Command):
-        raise parse_error("expected a statement", place_of(script, tokens[0].start))
+        raise parse_error("expected a statement", position_at(script, tokens[0].start))
     written = sum(token.token_type in _LITERALS for token in tokens)
     if written > sum(1 for _ in tree.find_all(exp.Literal)):
-        # sqlglot has read over something; what is left would be another query.
-        raise unsupported("this form", place_of(script, tokens[0].start))
+        # sqlglot has skipped a literal, so the tree is another query than the text.
+        raise unsupported("this form", position_at(script, tokens[0].start))
     return tree
 
 
-def place_of(script: str, offset: int) -> Position:
-    """Line and column of a character's offset."""
+def position_at(script: str, offset: int) -> Position:
+    """Return line and column of a character's offset."""
     before = script[:offset]
     return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
 
-def end_of(script: str) -> Position:
-    """The place just behind the script."""
-    return place_of(script, len(script.rstrip()))
+def end_position(script: str) -> Position:
+    """Return the position behind the script's last character."""
+    return position_at(script, len(script.rstrip()))
 
 
 _TYPE_NAMES = frozenset({TokenType.ARRAY, TokenType.MAP, TokenType.STRUCT})
 _LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER})
-# sqlglot reads over an empty place in a list; the service doesn't.
+# sqlglot accepts an empty place in a list; the service doesn't.
 _NEEDS_MORE = frozenset(
     {
         TokenType.COMMA,
@@ -140,7 +140,7 @@ _ENDS = frozenset(
 
 
 def _as_function(token: Token, following: Token | None) -> Token:
-    """``array(1, 2)[0]``: the name of a type before a parenthesis is a function's, which sqlglot mixes up."""
+    """Turn a type's name before a parenthesis into a function's name, which it is in ``array(1, 2)[0]``."""
     if token.token_type not in _TYPE_NAMES or not following or following.token_type is not TokenType.L_PAREN:
         return token
     return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end, token.comments)
@@ -151,5 +151,5 @@ def _check_lists(script: str, tokens: list[Token]) -> None:
         if token.token_type not in _NEEDS_MORE or (following and following.token_type not in _ENDS):
             continue
         if following is None:
-            raise parse_error(f"unexpected end after '{token.text}'", end_of(script))
-        raise parse_error(f"invalid token '{following.text}'", place_of(script, following.start))
+            raise parse_error(f"unexpected end after '{token.text}'", end_position(script))
+        raise parse_error(f"invalid token '{following.text}'", position_at(script, following.start))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SUBMIT_MODE = "odps.sql.submit.mode"
-# The service's own words, as users of its JDBC driver report them (aliyun/aliyun-odps-jdbc, issue 108).
+# The service's words, as users of its JDBC driver report them (aliyun/aliyun-odps-jdbc, issue 108).
 ONE_STATEMENT = 'Please add put { "odps.sql.submit.mode" : "script"} for multi-statement query in settings.'
 _COMMANDS: Mapping[str, Callable[[Context, Reader], Outcome]] = MappingProxyType(
     {
@@ -40,29 +40,29 @@ _COMMANDS: Mapping[str, Callable[[Context, Reader], Outcome]] = MappingProxyType
 
 
 def run(context: Context, script: str) -> Outcome:
-    """Run a job's text; SqlError for the first statement that fails, those before it stay done.
+    """Run a job's text; SqlError for the first failing statement, while the statements before stay in effect.
 
-    As on the service, a job holds one statement besides SETs, or several only if its settings ask for script mode.
+    As on the service, a job has one statement besides SETs; several statements need the setting for script mode.
 
     Returns:
-        The rows of the last query if there is one, else the texts of all statements together; what all have written.
+        The rows of the last query, or without a query the texts of all statements; and the written rows of all.
     """
-    texts, found, written = [], Outcome(), Counter[str]()
+    texts, result, written = [], Outcome(), Counter[str]()
     statements = list(split(script))
     if not statements:
         raise parse_error("expect a statement, found none", None)
-    if context.settings.get(SUBMIT_MODE) != "script" and sum(map(_does_something, statements)) > 1:
+    if context.settings.get(SUBMIT_MODE) != "script" and sum(map(_is_no_set, statements)) > 1:
         raise parse_error(ONE_STATEMENT, None)
     for statement in statements:
         outcome = run_statement(context, statement)
         texts.append(outcome.text)
-        found = outcome if outcome.rows is not None else found
+        result = outcome if outcome.rows is not None else result
         written.update(dict(outcome.written))
-    text = "" if found.rows is not None else "".join(texts)
-    return replace(found, text=text, written=tuple(written.items()))
+    text = "" if result.rows is not None else "".join(texts)
+    return replace(result, text=text, written=tuple(written.items()))
 
 
-def _does_something(statement: Statement) -> bool:
+def _is_no_set(statement: Statement) -> bool:
     return not Reader(statement).accept("SET")
 
 

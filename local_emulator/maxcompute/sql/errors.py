@@ -1,4 +1,4 @@
-"""SQL's own errors: they end up as a failed task's result, in the service's wording."""
+"""SQL's errors. A failed task's result is the error's text, in the service's wording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TABLE_NOT_FOUND = "0130131"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in the script, both from 1."""
+    """A place in the script; line and column count from 1."""
 
     line: int = 1
     column: int = 1
@@ -25,40 +25,40 @@ class SqlError(Exception):
 
 
 def parse_error(detail: str, position: Position | None) -> SqlError:
-    """The script isn't MaxCompute SQL, or it's a part of it that isn't emulated."""
+    """Return the error for a script that isn't MaxCompute SQL, or uses a part of the language that isn't emulated."""
     return SqlError("0130161", "Parse exception", detail, position or Position())
 
 
 def unsupported(what: str, position: Position | None) -> SqlError:
-    """A part of the language that this emulator doesn't have; it must never look like a success."""
+    """Return the error for a part of the language that isn't emulated; such a statement must never seem to succeed."""
     return parse_error(f"{what} is not supported by the emulator", position)
 
 
 def semantic_error(detail: str, position: Position | None = None) -> SqlError:
-    """The script is well formed, but names or types don't fit."""
+    """Return the error for a well-formed script with wrong names or types."""
     return SqlError("0130071", "Semantic analysis exception", detail, position or Position())
 
 
 def table_not_found(name: str, position: Position | None = None) -> SqlError:
-    """``name`` is the full one: project.table."""
+    """Return the error for an unknown table; ``name`` is ``project.table``."""
     return SqlError(TABLE_NOT_FOUND, "Table not found", f"table {name} cannot be resolved", position or Position())
 
 
 def no_permission(detail: str) -> SqlError:
-    """Who runs it isn't allowed to."""
+    """Return the error for a statement that its sender may not run."""
     return SqlError("0130013", "Authorization exception", detail)
 
 
 def ddl_error(detail: str) -> SqlError:
-    """The statement is right, but the state of the catalog forbids it."""
+    """Return the error for a correct statement that the catalog's state forbids."""
     return SqlError("0110061", "Failed to run ddltask", detail)
 
 
 def overflow(detail: str) -> SqlError:
-    """A value is too large for its type, or a cell for the service."""
+    """Return the error for a value that is too large for its type, or for a cell."""
     return SqlError("0121145", "Data overflow", detail)
 
 
 def runtime_error(detail: str) -> SqlError:
-    """The values don't allow it in another way."""
+    """Return the error for other invalid values."""
     return SqlError("0121095", "Invalid argument", detail)

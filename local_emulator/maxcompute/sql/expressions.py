@@ -1,4 +1,4 @@
-"""Expressions, from sqlglot's tree to DuckDB's text. A kind of node that isn't listed here is not supported."""
+"""Expressions, from sqlglot's tree to DuckDB's text. Other kinds of nodes than the listed ones are not supported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from local_emulator.maxcompute.sql import functions
 from local_emulator.maxcompute.sql.aggregates import PLACE, aggregate, is_aggregate, window
-from local_emulator.maxcompute.sql.dialect import place_of
+from local_emulator.maxcompute.sql.dialect import position_at
 from local_emulator.maxcompute.sql.errors import Position, semantic_error, unsupported
 from local_emulator.maxcompute.sql.operators import (
     ARITHMETIC,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _INT_RANGE, _BIGINT_RANGE = range(-(2**31), 2**31), range(-(2**63), 2**63)
 _TYPE_NAMES = {"text": "string", "timestampntz": "timestamp_ntz"}
-# What a node may be made of: any one, and some kinds besides.
+# The allowed parts of every node, and the additional parts of some kinds.
 _PARTS = frozenset({"this", "expression", "expressions"})
 _MORE_PARTS: Mapping[type, frozenset[str]] = MappingProxyType(
     {
@@ -56,12 +56,12 @@ _MORE_PARTS: Mapping[type, frozenset[str]] = MappingProxyType(
         exp.Ordered: frozenset({"desc", "nulls_first"}),
     }
 )
-# Stand without parentheses too.
+# These functions may stand without parentheses.
 _TIME_NAMES = frozenset({"current_timestamp", "current_date"})
 
 
 class Expressions:
-    """Translates the expressions of one SELECT; ``subquery`` translates a query inside one."""
+    """Translates the expressions of one SELECT; ``subquery`` translates a query inside an expression."""
 
     def __init__(self, script: str, scope: Scope, now: str, subquery: Callable[[exp.Expression, Scope], Query]) -> None:
         self._script = script
@@ -70,38 +70,38 @@ class Expressions:
         self._subquery = subquery
 
     def place(self, node: exp.Expression) -> Position | None:
-        """Where a node is in the script: its own place, or that of the first thing in it."""
+        """Return a node's position in the script: the first position of the node and its parts."""
         starts = [inner.meta["start"] for inner in node.walk() if "start" in inner.meta]
-        return place_of(self._script, min(starts)) if starts else None
+        return position_at(self._script, min(starts)) if starts else None
 
     def value(self, node: exp.Expression) -> Value:
-        """Any expression."""
+        """Translate any expression."""
         method = self._methods.get(type(node))
         if method is None:
             raise unsupported(f"{type(node).__name__.upper()}", self.place(node))
         self._only(node, _PARTS | _MORE_PARTS.get(type(node), frozenset()))
-        found = method(self, node)
-        return Value(f"(NOT {found})", BOOLEAN) if node.args.get("negate") else found
+        value = method(self, node)
+        return Value(f"(NOT {value})", BOOLEAN) if node.args.get("negate") else value
 
     def _only(self, node: exp.Expression, known: frozenset[str]) -> None:
-        """SqlError if the node has a part that isn't translated."""
+        """Raise SqlError if the node has a part that isn't translated."""
         for name, part in node.args.items():
             if part and name not in known:
                 raise unsupported(f"{type(node).__name__.upper()} with {name.upper()}", self.place(node))
 
     def condition(self, node: exp.Expression) -> Value:
-        """An expression in WHERE, ON, HAVING."""
+        """Translate an expression in WHERE, ON or HAVING."""
         return implicit(self.value(node), BOOLEAN, self.place(node))
 
     def type_of(self, node: exp.DataType) -> DataType:
-        """The type in a CAST."""
+        """Return the type in a CAST."""
         text = self._type_text(node)
         try:
-            found = parse_type(text)
-            found.require()
+            type_ = parse_type(text)
+            type_.require()
         except TypeSyntaxError as error:
             raise semantic_error(f"invalid data type, {error}", self.place(node)) from error
-        return found
+        return type_
 
     def _type_text(self, node: exp.Expression) -> str:
         if isinstance(node, exp.ColumnDef):
@@ -161,7 +161,7 @@ class Expressions:
             raise unsupported("a slice", position)
         index = self.value(node.expressions[0])
         if subject.type.name == "array":
-            # Counted from 0 here, from 1 in DuckDB, where a negative one counts from the end.
+            # MaxCompute counts from 0. DuckDB counts from 1, and negative indexes from the end.
             place = implicit(index, BIGINT, position)
             return Value(f"CASE WHEN {place} >= 0 THEN {subject}[{place} + 1] END", subject.type.elements[0])
         if subject.type.name == "map":
@@ -263,9 +263,9 @@ class Expressions:
         return Value(f"({inner.sql})", inner.columns[0].type)
 
     def _function(self, node: exp.Expression) -> Value:
-        found = self._aggregate(node)
-        if found is not None:
-            return Value(found.sql.replace(PLACE, ""), found.type)
+        aggregated = self._aggregate(node)
+        if aggregated is not None:
+            return Value(aggregated.sql.replace(PLACE, ""), aggregated.type)
         name = _name(node)
         if name in ("getdate", "now", *_TIME_NAMES, "unix_timestamp") and not node.expressions:
             return self._time_function(name)
@@ -278,7 +278,7 @@ class Expressions:
         return cast(now, DATE) if name == "current_date" else now
 
     def _aggregate(self, node: exp.Expression) -> Value | None:
-        """A call of an aggregate, with `PLACE` in it; None if it's another function."""
+        """Translate a call of an aggregate, with `PLACE` in its text; None for any other function."""
         name = _name(node)
         if not is_aggregate(name):
             return None
@@ -291,27 +291,27 @@ class Expressions:
         return aggregate(name, [self.value(argument) for argument in arguments], distinct, self.place(node))
 
     def _filter(self, node: exp.Expression) -> Value:
-        found = self._aggregate(node.this) if isinstance(node.this, exp.Anonymous) else None
-        if found is None or "FILTER" in found.sql:
+        aggregated = self._aggregate(node.this) if isinstance(node.this, exp.Anonymous) else None
+        if aggregated is None or "FILTER" in aggregated.sql:
             raise unsupported("FILTER here", self.place(node))
         condition = self.condition(node.expression.this)
-        return Value(found.sql.replace(PLACE, f" FILTER (WHERE {condition})"), found.type)
+        return Value(aggregated.sql.replace(PLACE, f" FILTER (WHERE {condition})"), aggregated.type)
 
     def _within_group(self, node: exp.Expression) -> Value:
-        found = self._aggregate(node.this) if isinstance(node.this, exp.Anonymous) else None
-        if found is None or _name(node.this) != "wm_concat":
+        aggregated = self._aggregate(node.this) if isinstance(node.this, exp.Anonymous) else None
+        if aggregated is None or _name(node.this) != "wm_concat":
             raise unsupported("WITHIN GROUP here", self.place(node))
         order = self.order(node.expression.expressions)
-        return Value(found.sql.replace(f"){PLACE}", f" ORDER BY {order})"), found.type)
+        return Value(aggregated.sql.replace(f"){PLACE}", f" ORDER BY {order})"), aggregated.type)
 
     def _window(self, node: exp.Expression) -> Value:
         call, position = node.this, self.place(node)
         if not isinstance(call, exp.Anonymous):
             raise unsupported("this form of OVER", position)
-        found = self._aggregate(call)
-        if found is None:
-            found = window(_name(call), [self.value(argument) for argument in call.expressions], position)
-        if found is None:
+        translated = self._aggregate(call)
+        if translated is None:
+            translated = window(_name(call), [self.value(argument) for argument in call.expressions], position)
+        if translated is None:
             raise unsupported(f"function {_name(call)} with OVER", position)
         parts = []
         if node.args.get("partition_by"):
@@ -321,7 +321,7 @@ class Expressions:
             parts.append(f"ORDER BY {self.order(node.args['order'].expressions)}")
         if node.args.get("spec"):
             parts.append(self._frame(node.args["spec"]))
-        return Value(found.sql.replace(PLACE, f" OVER ({' '.join(parts)})"), found.type)
+        return Value(translated.sql.replace(PLACE, f" OVER ({' '.join(parts)})"), translated.type)
 
     def _frame(self, spec: exp.Expression) -> str:
         self._only(spec, _MORE_PARTS[exp.WindowSpec])
@@ -334,18 +334,18 @@ class Expressions:
         return f"{spec.args['kind']} " + (f"BETWEEN {ends[0]} AND {ends[1]}" if len(ends) > 1 else ends[0])
 
     def order(self, items: list[exp.Expression]) -> str:
-        """An ORDER BY's items; NULL is the smallest value, unless the query says where it goes."""
+        """Translate an ORDER BY's items; NULL is the smallest value, unless the query has NULLS FIRST or LAST."""
         for item in items:
             self._only(item, _PARTS | _MORE_PARTS[exp.Ordered])
         return ", ".join(self.ordered(item, str(self.value(item.this))) for item in items)
 
     @staticmethod
     def ordered(item: exp.Expression, text: str) -> str:
-        """One item, its expression given as text."""
+        """Return an ORDER BY's item; ``text`` is its translated expression."""
         nulls = "FIRST" if item.args.get("nulls_first") else "LAST"
         return f"{text} {'DESC' if item.args.get('desc') else 'ASC'} NULLS {nulls}"
 
-    # The nodes that have a translation.
+    # The translation of each kind of node.
     _methods: ClassVar[Mapping[type, Callable[[Expressions, exp.Expression], Value]]] = MappingProxyType(
         {
             exp.Literal: _literal,

@@ -1,8 +1,9 @@
-"""MaxCompute's functions that are emulated, each with its arguments, its type, and how DuckDB says it.
+"""MaxCompute's functions that are emulated, each with its arguments, its type, and its text in DuckDB's SQL.
 
-A row is (name, argument kinds, result, DuckDB text). Several rows of one name differ in their number of arguments.
-Kinds: s string, i bigint, d double, t datetime, b boolean, a anything; `*` repeats the last one. In the text `{0}` is
-the first argument, `{*}` all with commas. What needs more than a row is a function in `special_functions`.
+A row is (name, kinds of the arguments, result, DuckDB text). Rows of the same name differ in the number of arguments.
+Kinds: s string, i bigint, d double, t datetime, b boolean, a anything; `*` repeats the last kind. In the text `{0}` is
+the first argument, `{*}` all arguments with commas, `{||}` all concatenated. `special_functions` has the functions for
+which a row isn't enough.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ _ROWS: tuple[tuple[str, str, DataType, str], ...] = (
     ("pmod", "ii", BIGINT, "((({0} % nullif({1}, 0)) + {1}) % nullif({1}, 0))"),
     ("isnan", "d", BOOLEAN, "isnan({0})"),
     ("grouping", "a", BIGINT, "grouping({0})"),
-    # Times; the parts that are given as a text are in `special_functions`
+    # Times; `special_functions` has the functions that take a part's name
     ("year", "t", INT, "CAST(year({0}) AS INTEGER)"),
     ("quarter", "t", INT, "CAST(quarter({0}) AS INTEGER)"),
     ("month", "t", INT, "CAST(month({0}) AS INTEGER)"),
@@ -109,7 +110,7 @@ for _name, _kinds, _result, _text in _ROWS:
 
 
 def call(name: str, arguments: Sequence[Value], position: Position | None) -> Value:
-    """A function's call; SqlError if it isn't emulated or the arguments don't fit."""
+    """Translate a function's call; SqlError if the function isn't emulated or the arguments don't fit."""
     lowered = name.lower()
     special = SPECIAL.get(lowered)
     if special is not None:
@@ -120,11 +121,11 @@ def call(name: str, arguments: Sequence[Value], position: Position | None) -> Va
     for kinds, result, text in rows:
         expanded = _expanded(kinds, len(arguments))
         if expanded is not None:
-            given = [
+            converted = [
                 argument if kind == "a" else implicit(argument, _KINDS[kind], position)
                 for kind, argument in zip(expanded, arguments, strict=True)
             ]
-            return Value(_fill(text, given), result)
+            return Value(_fill(text, converted), result)
     raise semantic_error(f"function {name} does not take {len(arguments)} arguments", position)
 
 

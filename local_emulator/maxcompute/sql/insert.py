@@ -1,6 +1,6 @@
-"""INSERT INTO and INSERT OVERWRITE, into a table, a given partition, or the partitions that the rows name.
+"""INSERT INTO and INSERT OVERWRITE, into a table, a static partition, or the partitions that the rows' values choose.
 
-In a table that is AUTO PARTITIONED the rows' times name them.
+In an AUTO PARTITIONED table the rows' times choose the partitions.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def insert(context: Context, translator: Translator, node: exp.Insert) -> Outcom
 
 
 def _partition(translator: Translator, target: exp.Table, table: Table) -> dict[str, str]:
-    """The static values of PARTITION (...)."""
+    """Return the static values of PARTITION (...)."""
     clause = target.args.get("partition")
     static: dict[str, str] = {}
     if clause is None:
@@ -84,16 +84,16 @@ def _partition(translator: Translator, target: exp.Table, table: Table) -> dict[
 
 
 def _shaped(table: Table, query: Query, names: list[str] | None, static: dict[str, str], *, automatic: bool) -> Query:
-    """The query in the shape of the table: its columns, then the dynamic partition columns as texts."""
+    """Return the query in the table's shape: the columns, then the dynamic partition columns as texts."""
     dynamic = [column for column in table.partition_columns if column.name not in static]
-    given_last = [] if automatic else dynamic
+    partition_inputs = [] if automatic else dynamic
     if names is None:
-        names = [column.name for column in [*table.columns, *given_last]]
+        names = [column.name for column in [*table.columns, *partition_inputs]]
     else:
-        names += [column.name for column in given_last if column.name not in names]
+        names += [column.name for column in partition_inputs if column.name not in names]
     if len(names) != len(query.columns):
         raise semantic_error(f"expect {len(names)} columns for {table.name}, found {len(query.columns)}")
-    unknown = set(names) - {column.name for column in [*table.columns, *given_last]}
+    unknown = set(names) - {column.name for column in [*table.columns, *partition_inputs]}
     if unknown or len(set(names)) < len(names):
         raise semantic_error(f"wrong columns in INSERT INTO {table.name}: {', '.join(sorted(unknown or set(names)))}")
     values: dict[str, Value] = {}
@@ -109,14 +109,14 @@ def _shaped(table: Table, query: Query, names: list[str] | None, static: dict[st
             values[column.name] = Value(f"CAST(NULL AS {type_.duckdb_type()})", type_)
     columns = tuple(Output(name, value.type) for name, value in values.items())
     listed = ", ".join(f"{value} AS {quoted(name)}" for name, value in values.items())
-    given = ", ".join(f"c{index}" for index in range(len(query.columns)))
-    return Query(f"SELECT {listed} FROM ({query.sql}) AS x({given})", columns)  # noqa: S608 - translated
+    inputs = ", ".join(f"c{index}" for index in range(len(query.columns)))
+    return Query(f"SELECT {listed} FROM ({query.sql}) AS x({inputs})", columns)  # noqa: S608 - translated
 
 
 def _parts(
     table: Table, rows: pa.Table, static: dict[str, str]
 ) -> Iterator[tuple[tuple[str, ...], list[pa.RecordBatch]]]:
-    """The rows by partition."""
+    """Yield each partition with its rows."""
     width = len(table.columns)
     dynamic = [column.name for column in table.partition_columns if column.name not in static]
     if not dynamic:

@@ -1,4 +1,4 @@
-"""Arithmetic and comparison: which type both sides are read as, and what comes out."""
+"""Arithmetic and comparison: the types of both sides and of the result."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from local_emulator.maxcompute.sql.values import (
     WHOLE,
     Value,
     cast,
+    common_decimal,
     comparable,
-    decimal_of,
 )
 from local_emulator.maxcompute.types import BIGINT, BOOLEAN, DOUBLE, DataType
 
@@ -50,7 +50,7 @@ CONNECTORS = tuple(_CONNECTORS)
 
 
 def compare(kind: type, left: Value, right: Value, position: Position | None) -> Value:
-    """=, <>, <, ..., <=>; NULL where a side is NULL (but for <=>)."""
+    """Translate =, <>, <, ..., <=>; except for <=>, the result is NULL if a side is NULL."""
     if left.type.name in (*NESTED, "json") or right.type.name in (*NESTED, "json"):
         raise semantic_error(f"{left.type} and {right.type} cannot be compared", position)
     left, right = comparable(left, right, position)
@@ -58,19 +58,19 @@ def compare(kind: type, left: Value, right: Value, position: Position | None) ->
 
 
 def between(subject: Value, low: Value, high: Value, position: Position | None) -> Value:
-    """BETWEEN, both ends included."""
+    """Translate BETWEEN, which includes both ends."""
     return Value(
         f"({compare(exp.GTE, subject, low, position)} AND {compare(exp.LTE, subject, high, position)})", BOOLEAN
     )
 
 
 def logical(kind: type, left: Value, right: Value) -> Value:
-    """AND, OR of three-valued conditions."""
+    """Translate AND and OR of three-valued conditions."""
     return Value(f"({left} {_CONNECTORS[kind]} {right})", BOOLEAN)
 
 
 def arithmetic(kind: type, left: Value, right: Value, position: Position | None) -> Value:
-    """+, -, *, /, DIV, %, and the bits' operators; division by zero is NULL."""
+    """Translate +, -, *, /, DIV, % and the bitwise operators; division by zero is NULL."""
     names = {left.type.name, right.type.name} - {"void"}
     if not names <= {*NUMBERS, *TEXTS}:
         raise unsupported(f"arithmetic with {left.type} and {right.type}", position)
@@ -80,19 +80,19 @@ def arithmetic(kind: type, left: Value, right: Value, position: Position | None)
         name = _BITWISE[kind]
         return Value(f"xor({left}, {right})" if name == "xor" else f"({left} {name} {right})", BIGINT)
     if names and names <= {*INTEGERS}:
-        return _of_integers(kind, left, right)
+        return _integer_arithmetic(kind, left, right)
     if names and names <= {*INTEGERS, "decimal"}:
-        return _of_decimals(kind, left, right, position)
+        return _decimal_arithmetic(kind, left, right, position)
     return _text(kind, cast(left, DOUBLE), cast(right, DOUBLE), DOUBLE)
 
 
-def _of_integers(kind: type, left: Value, right: Value) -> Value:
+def _integer_arithmetic(kind: type, left: Value, right: Value) -> Value:
     if kind is exp.Div:
         return _text(kind, cast(left, DOUBLE), cast(right, DOUBLE), DOUBLE)
     return _text(kind, cast(left, BIGINT), cast(right, BIGINT), BIGINT)
 
 
-def _of_decimals(kind: type, left: Value, right: Value, position: Position | None) -> Value:
+def _decimal_arithmetic(kind: type, left: Value, right: Value, position: Position | None) -> Value:
     if kind is exp.IntDiv:
         raise unsupported("DIV of decimals", position)
     types = [WHOLE if value.type.name in INTEGERS or value.type == VOID else value.type for value in (left, right)]
@@ -102,14 +102,14 @@ def _of_decimals(kind: type, left: Value, right: Value, position: Position | Non
         scale = min(sum(type_.arguments[1] for type_ in types), MAX_SCALE)
         result = DataType("decimal", (MAX_DECIMAL_DIGITS, scale))
     else:
-        wide = decimal_of(*types)
+        wide = common_decimal(*types)
         result = DataType("decimal", (min(wide.arguments[0] + 1, MAX_DECIMAL_DIGITS), wide.arguments[1]))
     value = _text(kind, left, right, result)
     return Value(f"CAST({value} AS {result.duckdb_type()})", result)
 
 
 def quotient(left: Value, right: Value) -> Value:
-    """The exact division of two decimals, to 18 places; NULL where the divisor is zero."""
+    """Return the exact quotient of two decimals, to 18 places; NULL if the divisor is zero."""
     digits = MAX_SCALE + right.type.arguments[1] - left.type.arguments[1]
     return Value(f"decimal_quotient({left}, {right}, {digits})", DataType("decimal", (MAX_DECIMAL_DIGITS, MAX_SCALE)))
 

@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.sql.script import Reader
 
 _TIMES = frozenset({"date", "datetime", "timestamp", "timestamp_ntz"})
-# How much of YYYY-MM-DD HH:MM:SS a value keeps, and what is put behind it.
+# How many characters of YYYY-MM-DD HH:MM:SS a value keeps, and the text behind them.
 _UNITS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {"year": (4, ""), "month": (7, ""), "day": (10, ""), "hour": (13, ":00:00")}
 )
 
-_NO_TIME = "__NULL__"  # what the Java SDK puts rows without a time into
+_NO_TIME = "__NULL__"  # the partition into which the Java SDK puts rows without a time
 
 
 def generated_column(reader: Reader, columns: Sequence[Column]) -> Column:
-    """``trunc_time(column, 'unit') AS name``."""
+    """Read ``trunc_time(column, 'unit') AS name``."""
     reader.expect("TRUNC_TIME", "(")
     place, source = reader.place, reader.name()
-    found = next((column for column in columns if column.name == source), None)
-    if found is None or found.type.name not in _TIMES:
+    column = next((column for column in columns if column.name == source), None)
+    if column is None or column.type.name not in _TIMES:
         raise semantic_error(f"expect a column of {', '.join(sorted(_TIMES))} in trunc_time, found {source}", place)
     reader.expect(",")
     place, unit = reader.place, reader.string().lower()
-    if unit not in _UNITS or (unit == "hour" and found.type.name == "date"):
+    if unit not in _UNITS or (unit == "hour" and column.type.name == "date"):
         raise semantic_error(f"expect a unit of {', '.join(_UNITS)} that {source} has, found {unit}", place)
     reader.expect(")", "AS")
     return Column(reader.name(), STRING, generated=TruncatedTime(source, unit))
 
 
 def partition_value(generated: TruncatedTime, values: Mapping[str, Value]) -> Value:
-    """A generated partition column's value, from those of the table's columns by name; SqlError if there is none."""
+    """Return a generated partition column's value; ``values`` are the columns' values by name. SqlError without it."""
     if generated.column not in values:
         raise semantic_error(f"cannot compute {generated}: there is no such column")
     length, rest = _UNITS[generated.unit]

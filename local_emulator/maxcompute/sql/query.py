@@ -1,4 +1,4 @@
-"""Queries: SELECT with all its clauses, WITH, UNION and its like, from sqlglot's tree to DuckDB's text."""
+"""Queries: SELECT with all its clauses, WITH and set operations, from sqlglot's tree to DuckDB's text."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SET_WORDS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEP
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A translated query and the columns that it gives (of type ``void`` where all there is are bare NULLs)."""
+    """A translated query and its result's columns; a column of bare NULLs has the type ``void``."""
 
     sql: str
     columns: tuple[Output, ...]
 
     @property
     def result_columns(self) -> tuple[Column, ...]:
-        """The columns of a result or of a new table."""
+        """The columns of a result or of a new table; ``void`` becomes ``string``."""
         return tuple(Column(c.name, STRING if c.type == VOID else c.type) for c in self.columns)
 
 
@@ -49,9 +49,9 @@ class Translator:
     """Translates the queries of one statement.
 
     Attributes:
-        script: the whole script, for places in it.
-        now: the statement's time, as DuckDB reads it.
-        table: finds a table of the catalog by its name's parts; SqlError if there is none.
+        script: the whole script, for the positions in errors.
+        now: the statement's time, in DuckDB's format.
+        table: returns a table of the catalog by the parts of its name; SqlError if it doesn't exist.
     """
 
     script: str
@@ -61,36 +61,36 @@ class Translator:
     def query(
         self, node: exp.Expression, outer: Scope | None = None, names: Mapping[str, tuple[Output, ...]] | None = None
     ) -> Query:
-        """Any query; ``names`` are the WITH names in reach."""
+        """Translate any query; ``names`` are the visible WITH names."""
         names = dict(names or {})
         definitions = self._with(node, outer, names)
         if isinstance(node, exp.Select):
-            found = self._select(node, outer, names)
+            translated = self._select(node, outer, names)
         elif isinstance(node, exp.SetOperation):
-            found = self._set_operation(node, outer, names)
+            translated = self._set_operation(node, outer, names)
         elif isinstance(node, exp.Subquery):
             self.only(node, _SUBQUERY_PARTS)
-            found = self.query(node.this, outer, names)
-            text = f"SELECT * FROM ({found.sql})"  # noqa: S608 - translated
-            found = self._tail(node, Query(text, found.columns), outer, names)
+            translated = self.query(node.this, outer, names)
+            text = f"SELECT * FROM ({translated.sql})"  # noqa: S608 - translated
+            translated = self._tail(node, Query(text, translated.columns), outer, names)
         elif isinstance(node, exp.Values):
-            found = self.values(node, outer, names)
+            translated = self.values(node, outer, names)
         else:
             raise unsupported(f"{type(node).__name__.upper()} as a query", self.place(node))
-        return Query(f"WITH {definitions} {found.sql}", found.columns) if definitions else found
+        return Query(f"WITH {definitions} {translated.sql}", translated.columns) if definitions else translated
 
     def expressions(self, scope: Scope, names: Mapping[str, tuple[Output, ...]]) -> Expressions:
-        """Translates expressions in a scope; their subqueries see the same WITH names."""
+        """Return a translator of expressions in a scope; their subqueries see the same WITH names."""
         return Expressions(self.script, scope, self.now, lambda node, outer: self.query(node, outer, names))
 
     def only(self, node: exp.Expression, known: frozenset[str]) -> None:
-        """SqlError if the node has a part that isn't translated."""
+        """Raise SqlError if the node has a part that isn't translated."""
         for name, part in node.args.items():
             if part and name not in known and not (isinstance(part, list) and not any(part)):
                 raise unsupported(name.strip("_").replace("_", " ").upper(), self.place(node))
 
     def values(self, node: exp.Values, outer: Scope | None, names: Mapping[str, tuple[Output, ...]]) -> Query:
-        """VALUES (...), (...): each column's type holds all its rows' values."""
+        """Translate VALUES (...), (...); a column has the common type of its values."""
         expressions = self.expressions(Scope(outer=outer), names)
         rows = [
             [expressions.value(item) for item in (row.expressions if isinstance(row, exp.Tuple) else [row])]
@@ -104,7 +104,7 @@ class Translator:
         return Query(text, tuple(Output(f"_c{index}", type_) for index, type_ in enumerate(types)))
 
     def place(self, node: exp.Expression) -> Position | None:
-        """Where a node is in the script."""
+        """Return a node's position in the script."""
         return Expressions(self.script, Scope(), self.now, self.query).place(node)
 
     def _with(self, node: exp.Expression, outer: Scope | None, names: dict[str, tuple[Output, ...]]) -> str:
@@ -154,7 +154,7 @@ class Translator:
             return ""
         text, relation = from_item(self, clause.this, scope, names)
         scope.relations.append(relation)
-        # A table's own joins (FROM a JOIN b) are beside it or below it in the tree.
+        # In the tree, a table's joins (FROM a JOIN b) are beside the table or below it.
         for join in [*(clause.this.args.get("joins") or []), *(node.args.get("joins") or [])]:
             text += self._join(join, scope, names)
         for lateral in [*(clause.this.args.get("laterals") or []), *(node.args.get("laterals") or [])]:
@@ -175,10 +175,10 @@ class Translator:
         conditions = []
         using = [name.name.lower() for name in join.args.get("using") or []]
         for name in using:
-            mine, theirs = left.column(None, name, self.place(join)), relation.find(name)
-            if theirs is None:
+            left_column, right_column = left.column(None, name, self.place(join)), relation.find(name)
+            if right_column is None:
                 raise semantic_error(f"column {name} cannot be resolved", self.place(join))
-            conditions.append(f"{mine} = {theirs}")
+            conditions.append(f"{left_column} = {right_column}")
         if using and join.side:
             raise unsupported("USING with an outer join", self.place(join))
         if join.args.get("on"):
@@ -230,7 +230,7 @@ class Translator:
             return ""
         self.only(clause, _GROUP_PARTS)
         keys = [self._group_key(key, expressions, items) for key in clause.expressions]
-        # Hive's spelling: the sets stand behind the keys, which they choose from.
+        # Hive's syntax: the sets stand behind the keys, and are made of them.
         sets = clause.args.get("grouping_sets") or []
         if sets:
             keys = [self._group_key(key, expressions, items) for key in sets]
@@ -243,7 +243,7 @@ class Translator:
         return f" GROUP BY {', '.join(keys)}"
 
     def _group_key(self, node: exp.Expression, expressions: Expressions, items: list[tuple[str, Value]]) -> str:
-        """A key of GROUP BY, or a set of them."""
+        """Translate a key of GROUP BY, or a set of keys."""
         word = _GROUP_WORDS.get(type(node))
         if word is not None:
             inner = ", ".join(self._group_key(key, expressions, items) for key in node.expressions)
@@ -261,7 +261,7 @@ class Translator:
         return f" ORDER BY {', '.join(texts)}"
 
     def _key(self, node: exp.Expression, expressions: Expressions, items: list[tuple[str, Value]]) -> str:
-        """A key of GROUP BY or ORDER BY: an output's number, or an expression (a constant one as such)."""
+        """Translate a key of GROUP BY or ORDER BY: the number of an output, or an expression, also a constant."""
         if isinstance(node, exp.Literal) and not node.args.get("is_string") and node.name.isdecimal():
             if not 1 <= int(node.name) <= len(items):
                 raise semantic_error(f"there is no column number {node.name}", self.place(node))
@@ -296,13 +296,13 @@ class Translator:
         ]
         columns = tuple(Output(column.name, type_) for column, type_ in zip(left.columns, types, strict=True))
         word = f"{_SET_WORDS[type(node)]}{'' if node.args.get('distinct') else ' ALL'}"
-        text = f"{_as(left, columns)} {word} {_as(right, columns)}"
+        text = f"{_cast_columns(left, columns)} {word} {_cast_columns(right, columns)}"
         return self._tail(node, Query(text, columns), outer, names)
 
     def _tail(
         self, node: exp.Expression, query: Query, outer: Scope | None, names: Mapping[str, tuple[Output, ...]]
     ) -> Query:
-        """ORDER BY and LIMIT of a query that isn't a SELECT."""
+        """Add ORDER BY and LIMIT to a query that isn't a SELECT."""
         if not any(node.args.get(name) for name in ("order", "limit", "offset")):
             return query
         relation = Relation("_u", query.columns)
@@ -315,12 +315,12 @@ class Translator:
         return Query(text, query.columns)
 
 
-def _as(query: Query, columns: tuple[Output, ...]) -> str:
-    """A query with its columns cast to the types of others."""
+def _cast_columns(query: Query, columns: tuple[Output, ...]) -> str:
+    """Return a query's text with its columns cast to the types of other columns."""
     names = [f"c{index}" for index in range(len(columns))]
     casts = ", ".join(
-        f"{cast(Value(f'x.{name}', mine.type), column.type)} AS {quoted(column.name)}"
-        for name, mine, column in zip(names, query.columns, columns, strict=True)
+        f"{cast(Value(f'x.{name}', own.type), column.type)} AS {quoted(column.name)}"
+        for name, own, column in zip(names, query.columns, columns, strict=True)
     )
     return f"SELECT {casts} FROM ({query.sql}) AS x({', '.join(names)})"  # noqa: S608 - translated
 

@@ -1,4 +1,4 @@
-"""A script as statements, and a statement as tokens to be read one after the other."""
+"""A script as statements, and a reader of a statement's tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from local_emulator.maxcompute.sql.dialect import end_of, place_of, tokenize
+from local_emulator.maxcompute.sql.dialect import end_position, position_at, tokenize
 from local_emulator.maxcompute.sql.errors import Position, SqlError, parse_error
 from local_emulator.maxcompute.types import DataType, TypeSyntaxError, parse_type_at
 
@@ -23,19 +23,19 @@ _WORD = re.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement's tokens (without its semicolon); their offsets are in the whole script."""
+    """The tokens of a statement without its semicolon; their offsets count in the whole script."""
 
     script: str
     tokens: list[Token]
 
     @property
     def text(self) -> str:
-        """As it was written."""
+        """The statement's text in the script."""
         return self.script[self.tokens[0].start : self.tokens[-1].end + 1]
 
 
 def split(script: str) -> Iterator[Statement]:
-    """The statements of a script, empty ones left out."""
+    """Yield the statements of a script, without empty statements."""
     pending: list[Token] = []
     for token in tokenize(script):
         if token.token_type is not TokenType.SEMICOLON:
@@ -48,7 +48,7 @@ def split(script: str) -> Iterator[Statement]:
 
 
 class Reader:
-    """Reads a statement token by token; every ``expect`` fails with a parse error that names what was found."""
+    """Reads a statement word by word. A method that doesn't find its words raises a parse error that names the word."""
 
     def __init__(self, statement: Statement) -> None:
         self._script = statement.script
@@ -58,16 +58,16 @@ class Reader:
 
     @property
     def place(self) -> Position:
-        """Where the next word is."""
-        return place_of(self._script, self._words[self._at][1]) if self.more else end_of(self._script)
+        """The position of the next word."""
+        return position_at(self._script, self._words[self._at][1]) if self.more else end_position(self._script)
 
     @property
     def more(self) -> bool:
-        """Whether anything is left."""
+        """Whether there are more words."""
         return self._at < len(self._words)
 
     def accept(self, *words: str) -> bool:
-        """Step over these words, if they come next."""
+        """Skip these words if they come next; return whether they did."""
         coming = [text.upper() for text, _, kind in self._words[self._at : self._at + len(words)] if kind == "word"]
         if coming != list(words):
             return False
@@ -75,18 +75,18 @@ class Reader:
         return True
 
     def expect(self, *words: str) -> None:
-        """Step over these words."""
+        """Skip these words; SqlError if others come next."""
         for word in words:
             if not self.accept(word):
                 raise self.unexpected(word)
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Raise SqlError if there are more words."""
         if self.more:
             raise self.unexpected("the end of the statement")
 
     def name(self) -> str:
-        """A name, back-quoted or not; words of the grammar too, as in ``partition BIGINT``. Lower case."""
+        """Read a name, back-quoted or not, in lower case; it may be a keyword, as in ``partition BIGINT``."""
         text, _, kind = self._peek()
         if kind == "quoted" or (kind == "word" and (text[0].isalpha() or text[0] == "_")):
             self._at += 1
@@ -94,7 +94,7 @@ class Reader:
         raise self.unexpected("a name")
 
     def string(self) -> str:
-        """A string literal's value."""
+        """Read a string literal's value."""
         text, _, kind = self._peek()
         if kind != "string":
             raise self.unexpected("a string")
@@ -102,7 +102,7 @@ class Reader:
         return text
 
     def number(self) -> int:
-        """A whole number."""
+        """Read a whole number."""
         text, _, kind = self._peek()
         if kind != "number" or not text.isdecimal():
             raise self.unexpected("a whole number")
@@ -110,7 +110,7 @@ class Reader:
         return int(text)
 
     def constant(self) -> str:
-        """A string's value, or a number as it's written (with its sign)."""
+        """Read a string's value, or a number's text with its sign."""
         sign = "-" if self.accept("-") else ""
         text, _, kind = self._peek()
         if kind not in ("string", "number") or (sign and kind == "string"):
@@ -119,40 +119,40 @@ class Reader:
         return sign + text
 
     def type(self) -> DataType:
-        """A column's type."""
+        """Read a column's type."""
         offset = self._peek()[1]
         try:
-            found, end = parse_type_at(self._script, offset)
-            found.require()
+            type_, end = parse_type_at(self._script, offset)
+            type_.require()
         except TypeSyntaxError as error:
             raise parse_error(f"invalid data type, {error}", self.place) from error
         while self.more and self._words[self._at][1] < end:
             self._at += 1
-        return found
+        return type_
 
     def listed(self, item: Callable[[], T]) -> list[T]:
-        """One or more items with commas between."""
+        """Read one or more items with commas between them."""
         items = [item()]
         while self.accept(","):
             items.append(item())
         return items
 
     def in_parentheses(self, item: Callable[[], T]) -> list[T]:
-        """A list in parentheses."""
+        """Read a list in parentheses."""
         self.expect("(")
         items = self.listed(item)
         self.expect(")")
         return items
 
     def rest(self) -> Statement:
-        """What is left, as a statement of its own."""
+        """Return the rest of the words as a statement."""
         offset = self._peek()[1]
         return Statement(self._script, [token for token in self._tokens if token.start >= offset])
 
     def unexpected(self, expected: str) -> SqlError:
-        """The parse error for what comes next."""
-        found = f"invalid token '{self._words[self._at][0]}'" if self.more else "unexpected end"
-        return parse_error(f"{found}, expect {expected}", self.place)
+        """Return the parse error for the next word."""
+        problem = f"invalid token '{self._words[self._at][0]}'" if self.more else "unexpected end"
+        return parse_error(f"{problem}, expect {expected}", self.place)
 
     def _peek(self) -> tuple[str, int, str]:
         if not self.more:
@@ -160,7 +160,7 @@ class Reader:
         return self._words[self._at]
 
     def _split(self, token: Token) -> Iterator[tuple[str, int, str]]:
-        """A token as words: sqlglot joins some keywords to one token (``PARTITIONED BY``)."""
+        """Yield a token's words (text, offset, kind): sqlglot makes one token of phrases like ``PARTITIONED BY``."""
         if token.token_type is TokenType.STRING:
             yield token.text, token.start, "string"
         elif token.token_type is TokenType.IDENTIFIER:

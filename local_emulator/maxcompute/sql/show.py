@@ -53,9 +53,9 @@ def describe(context: Context, reader: Reader) -> Outcome:
     place = reader.place
     table = context.table(table_name(reader), place, "Describe")
     if reader.accept("PARTITION"):
-        given = partition_spec(reader, table, whole=True)
+        values = partition_spec(reader, table, whole=True)
         reader.end()
-        spec = tuple(given[column.name] for column in table.partition_columns)
+        spec = tuple(values[column.name] for column in table.partition_columns)
         try:
             partition = context.store.partition(table, spec)
         except ServiceError as error:
@@ -73,7 +73,7 @@ def describe(context: Context, reader: Reader) -> Outcome:
 
 
 def explain(context: Context, reader: Reader) -> Outcome:
-    """EXPLAIN query: checks it and names the tables that it reads; the service's plan has no equal here."""
+    """EXPLAIN query: check the query and list its result's columns; the emulator has no plan like the service's."""
     statement = reader.rest()
     translator = context.translator(statement.script)
     query = translator.query(parse_query(statement.script, statement.tokens))
@@ -83,7 +83,7 @@ def explain(context: Context, reader: Reader) -> Outcome:
 
 
 def create_statement(table: Table) -> str:
-    """The CREATE TABLE that makes a table like this one."""
+    """Return the CREATE TABLE statement of a table."""
     parts = [_definition(column) for column in table.columns]
     if table.primary_key:
         parts.append(f"PRIMARY KEY ({', '.join(f'`{name}`' for name in table.primary_key)})")
@@ -104,7 +104,7 @@ def create_statement(table: Table) -> str:
 def _definition(column: Column) -> str:
     if column.generated:
         return f"{column.generated} AS `{column.name}`"
-    # In capitals, save where a struct's field names would change.
+    # In capitals, except a struct, whose field names would change.
     type_ = str(column.type)
     text = f"`{column.name}` {type_ if 'struct' in type_ else type_.upper()}"
     text += "" if column.nullable else " NOT NULL"

@@ -1,4 +1,4 @@
-"""What stands in a FROM: tables, WITH names, subqueries, VALUES and LATERAL VIEW."""
+"""The members of a FROM: tables, WITH names, subqueries, VALUES and LATERAL VIEW."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _JOINS = {
 
 
 def join_words(join: exp.Join, position: Position | None) -> str:
-    """DuckDB's words for a kind of join."""
+    """Return DuckDB's words for a kind of join."""
     words = _JOINS.get((join.side.upper(), join.kind.upper()))
     if words is None:
         raise unsupported(f"{join.side} {join.kind} JOIN".strip(), position)
@@ -45,7 +45,7 @@ def join_words(join: exp.Join, position: Position | None) -> str:
 def from_item(
     translator: Translator, node: exp.Expression, scope: Scope, names: Mapping[str, tuple[Output, ...]]
 ) -> tuple[str, Relation]:
-    """A member of FROM as DuckDB's text with its alias, and the columns that it offers."""
+    """Return a member of FROM as DuckDB's text with its alias, and as a relation."""
     alias_node = node.args.get("alias")
     alias = alias_node.name.lower() if alias_node is not None else ""
     column_names = [column.name.lower() for column in alias_node.args.get("columns") or []] if alias_node else []
@@ -59,11 +59,11 @@ def from_item(
         inner = translator.values(node, scope.outer, names)
         text, columns = f"({inner.sql})", inner.columns
     elif isinstance(node, exp.Subquery):
-        inner = translator.query(_bare(node), scope.outer, names)
+        inner = translator.query(_without_alias(node), scope.outer, names)
         text, columns = f"({inner.sql})", inner.columns
     else:
         raise unsupported(f"{type(node).__name__.upper()} in FROM", translator.expressions(scope, names).place(node))
-    # A subquery without an alias still needs one of its own here.
+    # In DuckDB a subquery needs an alias.
     alias = alias or f"_t{len(scope.relations)}"
     if isinstance(node, exp.Table) and not column_names:
         return f"{text} AS {quoted(alias)}", Relation(alias, columns)
@@ -74,8 +74,8 @@ def from_item(
     return f"{text} AS {_alias(alias, columns)}", Relation(alias, columns)
 
 
-def _bare(node: exp.Subquery) -> exp.Expression:
-    """A parenthesised query without its alias; what else hangs on it (ORDER BY, LIMIT) stays."""
+def _without_alias(node: exp.Subquery) -> exp.Expression:
+    """Return a parenthesised query without its alias, but with its other parts, such as ORDER BY and LIMIT."""
     bare = node.copy()
     bare.set("alias", None)
     return bare
@@ -101,7 +101,7 @@ def _table(
 
 
 def _rows(table: Table, *, in_order: bool) -> str:
-    """The table itself, or a view of it where its columns' order matters or a partition column isn't a text."""
+    """Return the table's name, or a subquery of it if the columns' order matters or a partition column isn't a text."""
     if not in_order and all(column.type == STRING for column in table.partition_columns):
         return physical_name(table)
     outputs = [quoted(column.name) for column in table.columns]

@@ -1,4 +1,4 @@
-"""Functions whose type or text depends on their arguments, and those that take a part of a time by name."""
+"""Functions whose type or text depends on their arguments, and functions that take the name of a part of a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Arguments = Sequence[Value]
     Function = Callable[[Arguments, Position | None], Value]
 
-# MaxCompute's names of the parts of a time, and DuckDB's.
+# MaxCompute's names of the parts of a time, with DuckDB's names.
 _PARTS = MappingProxyType(
     {
         **dict.fromkeys(("yyyy", "year"), "year"),
@@ -41,7 +41,7 @@ _PARTS = MappingProxyType(
         "q": "quarter",
     }
 )
-# Formats: to_char and to_date (MaxCompute's own words), date_format (Java's letters). Longest first.
+# Formats: to_char and to_date have MaxCompute's words, date_format has Java's letters. Longest first.
 _OWN_FORMAT = (("yyyy", "%Y"), ("ff3", "%g"), ("hh", "%H"), ("mi", "%M"), ("mm", "%m"), ("dd", "%d"), ("ss", "%S"))
 _JAVA_FORMAT = (
     ("yyyy", "%Y"),
@@ -56,7 +56,7 @@ _JAVA_FORMAT = (
 
 
 def constant(value: Value, position: Position | None) -> str:
-    """A literal text's value; the emulator needs some arguments (formats, names) to be literals."""
+    """Return the value of a literal text; the emulator requires literals for formats and names."""
     if value.type != STRING or not (value.sql.startswith("'") and value.sql.endswith("'")):
         raise unsupported("a format, part or field name that isn't a literal", position)
     return value.sql[1:-1].replace("''", "'")
@@ -73,7 +73,7 @@ def _coalesce(arguments: Arguments, position: Position | None) -> Value:
     return Value(f"COALESCE({', '.join(str(cast(argument, target)) for argument in arguments)})", target)
 
 
-def _two(function: Function) -> Function:
+def _two_arguments(function: Function) -> Function:
     def checked(arguments: Arguments, position: Position | None) -> Value:
         _count(arguments, 2, 2, position)
         return function(arguments, position)
@@ -112,9 +112,9 @@ def _extreme(name: str) -> Function:
     def function(arguments: Arguments, position: Position | None) -> Value:
         _count(arguments, 2, 1000, position)
         target = common_type([argument.type for argument in arguments], position)
-        given = [str(cast(argument, target)) for argument in arguments]
-        nulls = " OR ".join(f"{argument} IS NULL" for argument in given)
-        return Value(f"CASE WHEN {nulls} THEN NULL ELSE {name}({', '.join(given)}) END", target)
+        texts = [str(cast(argument, target)) for argument in arguments]
+        nulls = " OR ".join(f"{argument} IS NULL" for argument in texts)
+        return Value(f"CASE WHEN {nulls} THEN NULL ELSE {name}({', '.join(texts)}) END", target)
 
     return function
 
@@ -175,11 +175,11 @@ def _format(value: Value, words: tuple[tuple[str, str], ...], position: Position
     out, at = "", 0
     while at < len(text):
         rest = text[at:].lower() if own else text[at:]
-        found = next(((word, code) for word, code in words if rest.startswith(word)), None)
-        if found is None and text[at].isalpha():
+        match = next(((word, code) for word, code in words if rest.startswith(word)), None)
+        if match is None and text[at].isalpha():
             raise unsupported(f"the time format {text!r}", position)
-        out += found[1] if found else text[at].replace("%", "%%")
-        at += len(found[0]) if found else 1
+        out += match[1] if match else text[at].replace("%", "%%")
+        at += len(match[0]) if match else 1
     return literal(out)
 
 
@@ -266,7 +266,7 @@ def _size(arguments: Arguments, position: Position | None) -> Value:
     return Value(f"CAST(COALESCE({name}({arguments[0]}), -1) AS BIGINT)", BIGINT)
 
 
-def _of_array(text: str, result: Callable[[DataType], DataType]) -> Function:
+def _array_function(text: str, result: Callable[[DataType], DataType]) -> Function:
     def function(arguments: Arguments, position: Position | None) -> Value:
         if not arguments or arguments[0].type.name != "array":
             raise semantic_error("expect an array as the first argument", position)
@@ -278,7 +278,7 @@ def _of_array(text: str, result: Callable[[DataType], DataType]) -> Function:
     return function
 
 
-def _of_map(text: str, index: int) -> Function:
+def _map_function(text: str, index: int) -> Function:
     def function(arguments: Arguments, position: Position | None) -> Value:
         _count(arguments, 1, 1, position)
         if arguments[0].type.name != "map":
@@ -299,8 +299,8 @@ def _hex(arguments: Arguments, position: Position | None) -> Value:
 SPECIAL: Mapping[str, Function] = MappingProxyType(
     {
         "coalesce": _coalesce,
-        "nvl": _two(_coalesce),
-        "ifnull": _two(_coalesce),
+        "nvl": _two_arguments(_coalesce),
+        "ifnull": _two_arguments(_coalesce),
         "if": _if,
         "nullif": _nullif,
         "decode": _decode,
@@ -323,13 +323,13 @@ SPECIAL: Mapping[str, Function] = MappingProxyType(
         "named_struct": _named_struct,
         "size": _size,
         "hex": _hex,
-        "array_contains": _of_array("list_contains({0}, {1})", lambda _: BOOLEAN),
-        "array_distinct": _of_array("list_distinct({0})", lambda array: array),
-        "array_max": _of_array("list_max({0})", lambda array: array.elements[0]),
-        "array_min": _of_array("list_min({0})", lambda array: array.elements[0]),
-        "sort_array": _of_array("list_sort({0})", lambda array: array),
-        "array_sort": _of_array("list_sort({0})", lambda array: array),
-        "map_keys": _of_map("map_keys({0})", 0),
-        "map_values": _of_map("map_values({0})", 1),
+        "array_contains": _array_function("list_contains({0}, {1})", lambda _: BOOLEAN),
+        "array_distinct": _array_function("list_distinct({0})", lambda array: array),
+        "array_max": _array_function("list_max({0})", lambda array: array.elements[0]),
+        "array_min": _array_function("list_min({0})", lambda array: array.elements[0]),
+        "sort_array": _array_function("list_sort({0})", lambda array: array),
+        "array_sort": _array_function("list_sort({0})", lambda array: array),
+        "map_keys": _map_function("map_keys({0})", 0),
+        "map_values": _map_function("map_values({0})", 1),
     }
 )

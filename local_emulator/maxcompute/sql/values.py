@@ -1,4 +1,4 @@
-"""A translated expression: its DuckDB text and its MaxCompute type; and how one type becomes another."""
+"""A translated expression: its DuckDB text and its MaxCompute type; and the conversions between types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_DECIMAL_DIGITS, MAX_SCALE = 38, 18
 WHOLE = DataType("decimal", (19, 0))  # holds every bigint
 # From narrow to wide. A float beside another number becomes a double.
 _ORDERS = (INTEGERS, (*INTEGERS, "decimal", "float", "double"), ("date", "datetime", "timestamp"))
-# What the service converts by itself, by target.
+# The types that the service converts implicitly, by target.
 _SOURCES = MappingProxyType(
     {
         **dict.fromkeys(NUMBERS, (*NUMBERS, *TEXTS)),
@@ -37,7 +37,7 @@ _SOURCES = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An expression in DuckDB's SQL, and what MaxCompute says its type is (``void`` for a bare NULL)."""
+    """An expression in DuckDB's SQL, and its type in MaxCompute (``void`` for a bare NULL)."""
 
     sql: str
     type: DataType
@@ -50,14 +50,14 @@ NULL = Value("NULL", VOID)
 
 
 def literal(text: str) -> str:
-    """A string literal in DuckDB's SQL, which has none with a zero byte."""
+    """Return a string literal in DuckDB's SQL, which doesn't allow zero bytes in literals."""
     if "\0" in text:
         return "(" + " || chr(0) || ".join(map(literal, text.split("\0"))) + ")"
     return "'" + text.replace("'", "''") + "'"
 
 
 def cast(value: Value, target: DataType, position: Position | None = None) -> Value:
-    """An explicit CAST: what can't be read as the target is NULL, fractions are cut off; SqlError if it can't be."""
+    """Return an explicit CAST: an unreadable value becomes NULL, a fraction is cut off; SqlError for unfit types."""
     source = value.type
     if source == target:
         return value
@@ -70,14 +70,14 @@ def cast(value: Value, target: DataType, position: Position | None = None) -> Va
 
 
 def implicit(value: Value, target: DataType, position: Position | None = None) -> Value:
-    """The conversion that the service does by itself, for an argument or a column."""
+    """Return an argument or a column value in the type that the service implicitly converts it to."""
     if not converts(value.type, target):
         raise semantic_error(f"type mismatch, expect {target}, found {value.type}", position)
     return cast(value, target, position)
 
 
 def converts(source: DataType, target: DataType) -> bool:
-    """Whether a value of one type may stand where another is expected."""
+    """Return whether the service implicitly converts the source type to the target type."""
     if VOID in (source, target) or source == target:
         return True
     if source.name == target.name and source.name in NESTED:
@@ -86,15 +86,15 @@ def converts(source: DataType, target: DataType) -> bool:
 
 
 def common_type(types: Sequence[DataType], position: Position | None = None) -> DataType:
-    """The type of CASE, COALESCE, UNION and the like: the narrowest that all convert to."""
-    found = VOID
+    """Return the type of CASE, COALESCE, UNION, ...: the narrowest type that all types convert to."""
+    common = VOID
     for type_ in types:
-        found = _wider(found, type_, position)
-    return found
+        common = _wider(common, type_, position)
+    return common
 
 
 def comparable(left: Value, right: Value, position: Position | None = None) -> tuple[Value, Value]:
-    """Both sides of a comparison as one type: a text is read as what it's compared with, numbers as doubles."""
+    """Return both sides of a comparison in the same type: a text in the other side's type, numbers as doubles."""
     if left.type == right.type or VOID in (left.type, right.type):
         return left, right
     target = _comparison_type(left.type, right.type, position)
@@ -102,7 +102,7 @@ def comparable(left: Value, right: Value, position: Position | None = None) -> t
 
 
 def _comparison_type(left: DataType, right: DataType, position: Position | None) -> DataType | None:
-    """The type that both are compared as; None: as they are (DuckDB compares decimals of different scales itself)."""
+    """Return the type of a comparison; None: no conversion (DuckDB compares decimals of different scales itself)."""
     texts = [type_ for type_ in (left, right) if type_.name in TEXTS]
     others = [type_ for type_ in (left, right) if type_.name not in TEXTS]
     if not others:
@@ -124,20 +124,20 @@ def _wider(left: DataType, right: DataType, position: Position | None) -> DataTy
         return left
     names = {left.name, right.name}
     if "decimal" in names and names <= {*INTEGERS, "decimal"}:
-        return decimal_of(*(type_ if type_.name == "decimal" else WHOLE for type_ in (left, right)))
+        return common_decimal(*(type_ if type_.name == "decimal" else WHOLE for type_ in (left, right)))
     if left.name == right.name and left.name in NESTED and len(left.elements) == len(right.elements):
         elements = tuple(_wider(a, b, position) for a, b in zip(left.elements, right.elements, strict=True))
         return DataType(left.name, elements=elements, fields=left.fields)
-    found = next((order for order in _ORDERS if names <= {*order}), None)
-    if found is not None:
-        return simple(max(names, key=found.index))
+    order = next((order for order in _ORDERS if names <= {*order}), None)
+    if order is not None:
+        return simple(max(names, key=order.index))
     if names & {*TEXTS} and converts(left, STRING) and converts(right, STRING):
         return STRING
     raise semantic_error(f"types {left} and {right} do not fit together", position)
 
 
-def decimal_of(left: DataType, right: DataType) -> DataType:
-    """The decimal that holds both."""
+def common_decimal(left: DataType, right: DataType) -> DataType:
+    """Return the decimal type that holds both types' values."""
     scale = max(left.arguments[1], right.arguments[1])
     whole = max(left.arguments[0] - left.arguments[1], right.arguments[0] - right.arguments[1])
     return DataType("decimal", (min(whole + scale, MAX_DECIMAL_DIGITS), scale))
@@ -174,7 +174,7 @@ def _to_text(value: Value, source: DataType) -> str | None:
         return f"strftime({value}, {TIME_FORMAT})"
     if source.name == "timestamp":
         return f"CAST(CAST({value} AS TIMESTAMP_NS) AS VARCHAR)"
-    if source.name == "decimal":  # the service cuts zeros at the end
+    if source.name == "decimal":  # the service cuts off zeros at the end
         return f"regexp_replace(CAST({value} AS VARCHAR), '(\\.\\d*?)0+$', '\\1').rtrim('.')"
     if source.name == "binary":
         return f"decode({value})"
