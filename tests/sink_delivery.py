@@ -28,7 +28,7 @@ from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
@@ -54,9 +54,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of `exactly_once.Check`, by a function."""
+    """A check of `exactly_once.Check`, by functions."""
 
     verify: Callable[[State, Coverage, Known], Offsets]
+    unconfirmed: Callable[[State, Collection[str]], frozenset[str]] = lambda *_: frozenset()
 
 
 @dataclass(frozen=True, slots=True)

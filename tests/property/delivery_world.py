@@ -48,7 +48,7 @@ from tests.property.world_services import (
 from tests.sink_delivery import Check, Marks, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import pytest
 
@@ -230,7 +230,10 @@ class World:
         line = ExactlyOnce(
             services=services,
             table=Table(prepare),
-            check=Check(lambda state, dropped, known: self._verify(state, dropped, known, gate)),
+            check=Check(
+                lambda state, dropped, known: self._verify(state, dropped, known, gate),
+                lambda state, topics: self._unconfirmed(state, topics, gate),
+            ),
             marks=Marks(partial(self._later, delivery)),
             encoding=None,
             policy="stop" if delivery.stops else "continue",
@@ -284,6 +287,14 @@ class World:
                 instance.gaps.settle(state, deadline)
         except ConnectorError:
             pass
+
+    def _unconfirmed(self, state: State, topics: Collection[str], gate: Gate) -> frozenset[str]:
+        """What `Instance` asks the brokers before a mark begins."""
+        known = state.identity.topics if state.identity else {}
+        if not known.keys() & topics:
+            return frozenset()
+        told = gate.before(Bounds(self), "topic").ids() or {}  # they may not be told
+        return frozenset(topic for topic in topics if known[topic] != told.get(topic))
 
     def _verify(self, state: State, dropped: Coverage, known: Known, gate: Gate) -> Offsets:
         """What `Instance` asks table and brokers, and its check of the answers."""

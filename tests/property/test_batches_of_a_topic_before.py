@@ -9,6 +9,7 @@ import pytest
 
 from kafka_maxcompute.errors import LedgerError
 from tests.property.delivery_world import World, patched
+from tests.property.interleaving import Fate
 from tests.property.source_topic import TOPIC, batch
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ PLACE = (TOPIC, 0)
 class Small(World):
     """A world of one topic-partition whose records all become rows."""
 
-    def __init__(self) -> None:
-        super().__init__(1, has_ids=False, replaced=0.0, has_gaps=False, stops=False, is_slow=False)
+    def __init__(self, *, has_ids: bool = False) -> None:
+        super().__init__(1, has_ids=has_ids, replaced=0.0, has_gaps=False, stops=False, is_slow=False)
         self.topic._weights = [1, 0, 0, 0, 0]
         self.topic.produce(0, 20)
 
@@ -37,6 +38,13 @@ class Small(World):
         self.check()
         return delivery.worker.error
 
+    def deliver_untold(self, delivered: Batch) -> BaseException | None:
+        """Deliver a batch while the brokers don't report ids."""
+        delivery = self.begin(delivered)
+        while not delivery.worker.ended:
+            self.go(delivery, Fate.UNTOLD if delivery.worker.at == "topic.ids" else Fate.DONE)
+        return delivery.worker.error
+
     def recreate(self) -> None:
         """The same times again, by which no record is told from one of before."""
         self.topic.recreate(same_times=True)
@@ -44,13 +52,17 @@ class Small(World):
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Small]:
+def world(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Small]:
     worlds: list[World] = []
     patched(monkeypatch, worlds)
-    made = Small()
+    made = Small(has_ids=getattr(request, "param", False))
     worlds.append(made)
     yield made
     made.close()
+
+
+with_ids = pytest.mark.parametrize("world", [True], indirect=True)
+"""Of brokers that report the ids of topics, as far as they answer."""
 
 
 def unmarked(world: Small) -> None:
@@ -143,3 +155,28 @@ def test_each_batch_after_the_first_claim_of_a_topic_is_vouched_for(world: Small
     assert world.deliver(world.batch(9, 10), looks=True) is None
     assert world.deliver(world.batch(6, 7, 8)) is None
     assert world.deliver(world.batch(*range(12))) is None
+
+
+@with_ids
+def test_one_that_is_claimed_after_the_first_claim_of_a_topic_with_another_id(world: Small) -> None:
+    under_way = world.batch(8, 9, 10)
+    world.recreate()
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    assert world.deliver(under_way) is None
+    assert isinstance(world.deliver_untold(world.batch(8, 9, 10)), LedgerError)
+    assert isinstance(world.deliver(world.batch(8, 9, 10)), LedgerError)
+
+
+@with_ids
+def test_a_mark_stands_for_an_id_that_is_not_reported_only_if_it_was_when_the_mark_began(world: Small) -> None:
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    assert world.deliver_untold(world.batch(0, 1, 2)) is None
+    assert world.truth.marks.keys() == {PLACE}
+
+
+@with_ids
+def test_no_mark_begins_while_the_id_is_not_reported(world: Small) -> None:
+    assert world.deliver_untold(world.batch(0, 1, 2)) is None
+    assert world.truth.marks == {}
+    assert isinstance(world.deliver_untold(world.batch(0, 1, 2)), LedgerError)
+    assert world.deliver(world.batch(0, 1, 2)) is None

@@ -15,8 +15,11 @@ from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import ORDERS, Check, Connector, Marks, places
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fc_powertools import Deadline
     from kafka_maxcompute.ledger.operations import Operation
+    from kafka_maxcompute.ledger.state import State
 
 pytestmark = pytest.mark.quick
 
@@ -59,6 +62,27 @@ def test_a_record_that_the_log_has_not_marks_nothing() -> None:
     connector.originals.log[ORDERS, 1] = Original(key=b"k1", value=b"v1", timestamp=HOUR_14 + 1)
     connector.deliver(batch(1))
     assert connector.state.marks == {}
+
+
+def test_a_mark_begins_only_in_a_topic_whose_id_is_the_ledgers() -> None:
+    asked: list[tuple[int, set[str]]] = []
+
+    def delivered(offset: int, unconfirmed: frozenset[str]) -> dict[tuple[str, int], Mark]:
+        def check(state: State, topics: Collection[str]) -> frozenset[str]:
+            asked.append((state.generation, set(topics)))
+            return unconfirmed
+
+        verify = connector.line().check.verify
+        connector.deliver(batch(offset), replace(connector.line(), check=Check(verify, check)))
+        return dict(connector.state.marks)
+
+    for others, begins in (({"orders"}, False), ({"others"}, True)):
+        connector = Connector()
+        connector.originals.log[ORDERS, 1] = Original(key=b"k1", value=b"v1", timestamp=HOUR_14)
+        assert delivered(1, frozenset(others)).keys() == ({ORDERS} if begins else set())
+    # Of a topic-partition that has claims no mark begins here, so nothing is asked.
+    delivered(2, frozenset())
+    assert asked == [(1, {"orders"}), (1, {"orders"})]
 
 
 def test_a_topic_that_is_recreated_as_a_record_is_diverted_has_nothing_for_its_letter() -> None:

@@ -42,7 +42,7 @@ from maxcompute_sink.parallel import each
 from maxcompute_sink.staging import Stager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.dead_letters.error_topic import Known
@@ -91,6 +91,9 @@ class Check(Protocol):
         Raises `LedgerError` if the state can't be about the present table and topics, or if nothing proves that the
         state is about the records that are to be dropped as settled.
         """
+
+    def unconfirmed(self, state: State, topics: Collection[str], /) -> frozenset[str]:
+        """Return the topics whose id is in the ledger, and isn't the one that the brokers report now, if any."""
 
 
 class LaterMarks(Protocol):
@@ -354,6 +357,9 @@ class _Delivery:
         """Return the generation and the marks that the claims of these records get."""
         originals, known = self.parts.services.errors.originals, batch.known(remaining)
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
+        # A mark stands for the topic's id whenever the brokers don't report the id. So it needs the same topic.
+        unconfirmed = self.parts.check.unconfirmed(state, {topic for topic, _ in begins}) if begins else frozenset()
+        begins = {where: mark for where, mark in begins.items() if where[0] not in unconfirmed}
         return Claiming.of(state, self.parts.marks.later_marks(state, covered.offsets, known, self.deadline), begins)
 
     def _stage(self, wave: Sequence[Block], remaining: Decoded) -> Stage | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from kafka_maxcompute.ledger import identity
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fc_powertools import Deadline
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.source_topics import SourceTopics
@@ -39,3 +41,7 @@ class SourceCheck:
             definition, observed = self.table.definition, identity.Observed()
         identity.check(state, replace(observed, table=self.table_name, table_created=definition.created))
         return observed.unlogged
+
+    def unconfirmed(self, state: State, topics: Collection[str]) -> frozenset[str]:
+        """Return the topics whose id is in the ledger, and isn't the one that the brokers report now, if any."""
+        return self.topics.unconfirmed(state, topics, self.deadline)

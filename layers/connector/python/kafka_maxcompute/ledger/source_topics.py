@@ -19,7 +19,7 @@ from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from concurrent.futures import Future
 
     from confluent_kafka.admin import AdminClient, TopicDescription
@@ -82,6 +82,13 @@ class SourceTopics:
             gone=frozenset(dropped.keys() - ends.keys()),
             differing=look.differing,
         )
+
+    def unconfirmed(self, state: State, topics: Collection[str], deadline: Deadline) -> frozenset[str]:
+        """Return the topics whose id is in the ledger, and isn't the one that the brokers report now, if any."""
+        known = state.identity.topics if state.identity else {}
+        expected = {topic: id_ for topic, id_ in known.items() if topic in topics}
+        reported = self._ids(sorted(expected), deadline) if expected else {}
+        return frozenset(topic for topic, id_ in expected.items() if reported.get(topic) != id_)
 
     def _ids(self, topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
         with LoginAdmin(self.configuration) as client:
