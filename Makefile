@@ -1,4 +1,4 @@
-# One place for what a developer does; `make help` lists it.
+# The developer's targets; `make help` lists them.
 PYTHON ?= python3
 KAFKA ?= embedded
 SOAK_SECONDS ?= 1800
@@ -7,29 +7,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := build/layers/dependencies/python
 PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
-# Installs what a lock names and nothing else: no pip looks for a requirement in the index, neither for what a pin
-# depends on nor for what builds it; requirements-build.txt has the latter. `pip check` then says what is missing.
+# Installs the packages of a lock file and no others: pip searches the index neither for a pin's dependencies nor for its
+# build requirements (requirements-build.txt pins these). `pip check` then reports missing packages.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) --quiet install --require-hashes --no-deps --no-build-isolation --use-pep517
-# Before an install every stamp goes, and afterwards those come that are true. So an environment without one is what an
-# interrupted install has left, and is created again, unless it is new. It is created again for other pins, too: then
-# the stamp of this target is there, but older than its lock, and the environment is to hold nothing that the lock doesn't
-# name. An environment that is linked in belongs to somebody else.
+# An install first removes all stamps, and at its end writes the stamps of the locks that are installed. So an environment
+# without a stamp is the rest of an interrupted install, and is created again, unless it is new. It is also created again if
+# the stamp of the target exists but is older than its lock, because the environment must hold only packages of the lock.
+# An environment that is a symbolic link belongs to somebody else, and is left unchanged.
 PREPARE = [ -L $(VENV) ] || { [ -e $(VENV)/new.stamp ] || { [ -e $(VENV)/run.stamp ] && [ ! -e $@ ]; } || \
 	$(BIN)/python -m venv --clear $(VENV); } && { [ -L $(VENV) ] || rm -f $(VENV)/*.stamp; }
 
 .DEFAULT_GOAL := help
-# Two targets may install into one environment.
+# Two targets may install into one environment, so targets run one after the other.
 .NOTPARALLEL:
 .PHONY: help run test quick soak mutants lint format docs docs-check layers bootstrap requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on a local cloud (KAFKA=apache or KAFKA=host:port for another broker)
+run: $(VENV)/run.stamp $(DEPENDENCIES)/.stamp ## show the main job on the local cloud (KAFKA=apache or KAFKA=host:port for another broker)
 	@exec $(BIN)/python -m local_emulator demo --kafka $(KAFKA)
 
-test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, and the quick ones on each other Python from 3.10 to 3.13 here
+test: $(VENV)/dev.stamp $(DEPENDENCIES)/.stamp ## run all tests, and the quick tests on each other installed Python from 3.10 to 3.13
 	@exec $(BIN)/python -m tests.run
 
 quick: $(VENV)/dev.stamp ## run the tests that need no Kafka, JVM or server (about a minute)
@@ -39,30 +39,30 @@ soak: $(VENV)/dev.stamp ## deliver under random faults for half an hour (SOAK_SE
 	@exec env SOAK_SECONDS=$(SOAK_SECONDS) ATTACKS=$(ATTACKS) $(BIN)/python -m tests.run --alone -s --show-capture=no \
 		tests/faults/test_soak.py tests/property/test_exactly_once.py --timeout 0
 
-mutants: $(VENV)/mutants.stamp ## change the code that decides about records, and see whether a test notices (MODULES=maxcompute_sink/batch.py)
+mutants: $(VENV)/mutants.stamp ## change the code that decides about records, and list the changes that no test notices (MODULES=maxcompute_sink/batch.py)
 	@exec $(BIN)/python -m tests.mutants $(MODULES)
 
-lint: $(VENV)/dev.stamp ## check style, types and the rules of the house
+lint: $(VENV)/dev.stamp ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy functions/provision # by itself, for each function has its own index.py
+	$(BIN)/mypy functions/provision # separately, because each function has its own index.py
 
-format: $(VENV)/dev.stamp ## put the code into the project's style
+format: $(VENV)/dev.stamp ## format the code in the project's style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/dev.stamp ## make anew what the documents show of the code: settings, metrics, the picture of the floors
+docs: $(VENV)/dev.stamp ## update the parts of the documents that are generated from the code: settings, metrics, the diagram of the floors
 	@PYTHONPATH=$(PACKAGE) $(BIN)/python -m tests.documents
 
-docs-check: $(VENV)/dev.stamp ## check what `make docs` makes, and the documents' links and commands
+docs-check: $(VENV)/dev.stamp ## check the generated parts of the documents, and their links and commands
 	@$(BIN)/python -m pytest -q -n 0 tests/unit/test_documents.py tests/unit/test_settings_document.py \
 		tests/unit/test_security_document.py tests/unit/test_production_walk.py
 
 layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12)
 	$(BIN)/python layers/build.py $(RUNTIME)
 
-bootstrap: $(VENV)/run.stamp ## make the roles that the first deploy needs, with your own keys; reads .env and adds to it
+bootstrap: $(VENV)/run.stamp ## create the roles that the first deploy needs, with your own keys; reads .env and adds variables to it
 	@exported=$$(export -p); set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$exported"; PYTHONPATH=$(PACKAGE) $(BIN)/python -m provisioning bootstrap
 
 requirements: $(VENV)/dev.stamp ## pin the newest versions of requirements*.in, with hashes
@@ -71,7 +71,7 @@ requirements: $(VENV)/dev.stamp ## pin the newest versions of requirements*.in, 
 		$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --generate-hashes --no-strip-extras \
 			--no-emit-index-url --no-header --no-annotate $$file.in --output-file $$file.txt || exit 1; done
 
-clean: ## remove everything that was built or installed here
+clean: ## remove everything that was built or installed in this folder
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -79,11 +79,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed; $(PYTHON) is older. Name another one: make PYTHON=python3.12 run" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once) ..."
-	@{ $(PYTHON) -m venv $(VENV) && touch $(VENV)/new.stamp; } || { rm -rf $(VENV); echo "Cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@{ $(PYTHON) -m venv $(VENV) && touch $(VENV)/new.stamp; } || { rm -rf $(VENV); echo "Cannot create a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
 	@$(PREPARE)
-	@echo "Installing what the local cloud needs into $(VENV) (once, about a minute) ..."
+	@echo "Installing the local cloud's packages into $(VENV) (once, about a minute) ..."
 	@$(INSTALL) -r requirements-build.txt
 	@$(INSTALL) -r requirements.txt
 	@$(PIP) check
@@ -91,7 +91,7 @@ $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
 	@$(PREPARE)
-	@echo "Installing what the tests need into $(VENV) (once, about two minutes) ..."
+	@echo "Installing the tests' packages into $(VENV) (once, about two minutes) ..."
 	@$(INSTALL) -r requirements-build.txt
 	@$(INSTALL) -r requirements-dev.txt
 	@$(PIP) check
@@ -106,8 +106,8 @@ $(VENV)/mutants.stamp: requirements-mutants.txt $(VENV)/dev.stamp
 $(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
 	@echo "Installing the functions' dependency layer for this Python (once) ..."
 	@rm -rf $(DEPENDENCIES)
-	@# Two wheels bring a folder bin: pip warns of the second one, or, with --upgrade, lets it replace the first. A layer
-	@# needs neither, for nothing in it is run as a command.
+	@# Two wheels have a folder bin: pip warns of the second folder, or, with --upgrade, replaces the first by it. A layer
+	@# needs neither, because no command of a layer is run.
 	@$(INSTALL) --upgrade --no-compile --target $(DEPENDENCIES) -r layers/dependencies/requirements.txt
 	@rm -rf $(DEPENDENCIES)/bin
 	@$(BIN)/python -m compileall -q -j 0 $(DEPENDENCIES) >/dev/null 2>&1 || true
