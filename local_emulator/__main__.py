@@ -35,7 +35,7 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 EPILOG = (
     "In a checkout of the project its template.yml is deployed, and addresses and logs are in .local there. Elsewhere "
-    f"what came with this command is deployed, and addresses and logs are in {installation.away()}."
+    f"what came with this command is deployed, and addresses and logs are in {installation.user_state()}."
 )
 LONGEST_NAMED = 60
 """Characters of a wrong argument that a message repeats."""
@@ -158,14 +158,14 @@ def _from(least: int) -> Callable[[str], int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it did what it says, 1 if not, 2 for a wrong use, 130 after Ctrl-C."""
     output.prepare()
-    return output.written(lambda: _main(arguments))
+    return output.run_and_flush(lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str] | None) -> int:
     commandline = parser()
     options = parse(commandline, arguments)
     for name, value in vars(options).items():
-        if output.not_utf_8(value) and (options.command, name) not in ANY_BYTES:
+        if output.has_other_than_utf_8(value) and (options.command, name) not in ANY_BYTES:
             commandline.error(f"{name}: expected text in UTF-8, found other bytes")
     if options.command == "send" and options.orders and {options.key, options.value, options.partition} != {None}:
         commandline.error("send --orders makes its own keys, values and topic-partitions; leave the other options out")

@@ -1,1 +1,1 @@
-"""The commands of `python -m local_emulator`, a file each."""
+"""The commands of `python -m local_emulator`, one file for each."""

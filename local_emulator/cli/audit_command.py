@@ -1,4 +1,4 @@
-"""`python -m local_emulator audit`: whether every record is in the table or the error topic, once."""
+"""`python -m local_emulator audit`: check that every record is in the table or the error topic exactly once."""
 
 from __future__ import annotations
 
@@ -29,34 +29,35 @@ COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.description = (
-        "Compare the table, the ledger, the error topic and the topic's log; 1 where anything is wrong."
+        "Compare the table, the ledger, the error topic and the source topic's log. "
+        "The exit code is 1 if the audit finds a fault or can't check everything."
     )
-    parser.add_argument("--json", action="store_true", help="print the reply as it is")
-    parser.add_argument("--sql", action="store_true", help="print the query that reads the table, too")
+    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
+    parser.add_argument("--sql", action="store_true", help="also print the query that reads the table")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the provisioning function, and draw its reply; 1 on any finding, or where it couldn't look at everything."""
+    """Invoke the provisioning function and print its reply; return 1 on a fault or an incomplete audit."""
     reply = provisioner.invoke(endpoints.read(), {"action": "audit"})
-    shown = [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply, sql=options.sql)
-    for line in shown:
+    output = [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply, sql=options.sql)
+    for line in output:
         CONSOLE.print(line)
     return int(provisioner.undone(reply))
 
 
 def lines(reply: Mapping[str, Any], *, sql: bool = False) -> Iterator[str]:
-    """The reply for a person."""
+    """Yield the reply as lines for a person."""
     if sql and "statement" in reply:
         yield from reply["statement"].splitlines()
-    examined = reply.get("topic_partitions", ())
-    if examined:
-        yield f"topic {examined[0]['topic']}"
+    topic_partitions = reply.get("topic_partitions", ())
+    if topic_partitions:
+        yield f"topic {topic_partitions[0]['topic']}"
         names = [name.replace("_", " ") for name in COLUMNS]
-        yield from draw(names, [[one[name] for name in COLUMNS] for one in examined])
+        yield from draw(names, [[audited[name] for name in COLUMNS] for audited in topic_partitions])
     if reply.get("pending"):
-        yield f"claims that are pending: {', '.join(reply['pending'])}"
+        yield f"pending claims: {', '.join(reply['pending'])}"
     yield from (f"fault: {fault}" for fault in reply["faults"])
     yield from (f"doubt: {doubt}" for doubt in reply.get("doubts", ()))
     yield str(reply["state"])

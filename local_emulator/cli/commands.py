@@ -1,4 +1,4 @@
-"""What each command of `python -m local_emulator` does; each takes its parsed options and returns the exit code."""
+"""The commands that need no file of their own; each function takes its parsed options and returns the exit code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from local_emulator.cloud import Cloud
     from local_emulator.endpoints import Endpoints
 
-# What a command may end with that a user can fix: shown as one message, without a traceback.
+# Errors that a user can fix: a command reports each as one message, without a traceback.
 FAILURES = (
     AlreadyRunningError,
     BrokerError,
@@ -61,7 +61,7 @@ WATCH_SECONDS = 0.5
 
 
 def demo(options: Namespace) -> int:
-    """`make run`."""
+    """Show the main job (`make run`); return 0 if its check holds."""
     return 0 if demonstration.show(options.kafka) else 1
 
 
@@ -73,39 +73,47 @@ def up(options: Namespace) -> int:
         CONSOLE.print(f"Stream            {at.topic} as {at.group}")
         CONSOLE.print(f"Logs              {installation.logs()}/{at.function}.log, {at.provisioner}.log\n")
         if running.paused:
-            CONSOLE.print(f"The stream is paused, and stays so until: {installation.COMMAND} provision apply")
+            CONSOLE.print(f"The stream is paused. To resume it: {installation.COMMAND} provision apply")
         elif provision_command.carry_out(at, {"action": "apply", "create_table": True}):
-            CONSOLE.print(f"\nThe connector isn't complete: fix that, then: {installation.COMMAND} provision apply")
+            CONSOLE.print(
+                "\nThe connector isn't complete. Fix what the lines above report, then run: "
+                f"{installation.COMMAND} provision apply"
+            )
         at.write()
         try:
-            CONSOLE.print(f"\nReady; Ctrl-C ends it. In another terminal: {installation.COMMAND} send --value hello")
+            CONSOLE.print(
+                f"\nReady; Ctrl-C stops the cloud. In another terminal: {installation.COMMAND} send --value hello"
+            )
             return _watch(running)
         finally:
             at.remove()
 
 
 def _watch(running: Cloud) -> int:
-    """Say what the stream delivers, and when it comes to another state, which the provisioning function can change."""
-    shown = Meter(StreamStatus.RUNNING).read()
+    """Print what the stream delivers and each change of its state, until Ctrl-C."""
+    printed = Meter(StreamStatus.RUNNING).read()
     while True:
-        now = running.stream.progress() if running.stream else shown
-        if now.state is not shown.state:
-            CONSOLE.print(f"the stream is {now.state.value}" + (f": {now.reason}" if now.reason else ""))
-        if (now.events, now.failed_invocations) != (shown.events, shown.failed_invocations):
-            failed = f", {now.failed_invocations:,} failed invocations (see the log)" if now.failed_invocations else ""
-            CONSOLE.print(f"delivered since it started: {now.events:,} records, {now.batches:,} batches{failed}")
-        shown = now
+        progress = running.stream.progress() if running.stream else printed
+        if progress.state is not printed.state:
+            CONSOLE.print(f"the stream is {progress.state.value}" + (f": {progress.reason}" if progress.reason else ""))
+        if (progress.events, progress.failed_invocations) != (printed.events, printed.failed_invocations):
+            failures = progress.failed_invocations
+            failed = f", {failures:,} failed invocations (see the log)" if failures else ""
+            CONSOLE.print(
+                f"delivered since the stream started: {progress.events:,} records, {progress.batches:,} batches{failed}"
+            )
+        printed = progress
         time.sleep(WATCH_SECONDS)
 
 
 def send(options: Namespace) -> int:
-    """Send one message, or many orders, and say where they went."""
+    """Send one message, or many orders, and print where they were stored."""
     at = endpoints.read()
     if options.orders is None:
         message = Record(options.partition, None, _encoded(options.key), _encoded(options.value))
         sent = produce(at.kafka, at.topic, [message])
-        (partition, part), *_ = sent.items()
-        CONSOLE.print(f"sent to {at.topic}, topic-partition {partition}, offset {part.last}")
+        (partition, offsets), *_ = sent.items()
+        CONSOLE.print(f"sent to {at.topic}, topic-partition {partition}, offset {offsets.last}")
         _say_when_delivered(at)
         return 0
     topic_partitions = count_partitions(at.kafka, at.topic)
@@ -118,16 +126,16 @@ def send(options: Namespace) -> int:
 
 def _say_when_delivered(at: Endpoints) -> None:
     seconds = at.stream_config().batch_seconds
-    CONSOLE.print(f"the stream's batch window closes after {seconds} s at the latest; then the rows are in the table")
+    CONSOLE.print(f"the stream invokes the sink within {seconds} s (its batch window); then the rows are in the table")
 
 
 def _encoded(text: str | None) -> bytes | None:
-    # The bytes of the command line, whatever they are: a record may hold any.
+    # The bytes of the command line as they are, UTF-8 or not: a record may hold any bytes.
     return None if text is None else os.fsencode(text)
 
 
 def replay(options: Namespace) -> int:
-    """Give each file's batch to the function; show its replies."""
+    """Invoke the function with each file's batch; print its replies."""
     at = endpoints.read()
     invoke = Invoker(at.functions, at.function, access_key_id=at.access_id, access_key_secret=at.access_key)
     for file in options.file:
@@ -141,7 +149,7 @@ def replay(options: Namespace) -> int:
 
 
 def record(options: Namespace) -> int:
-    """Write a batch of the topic to a file."""
+    """Write the topic's oldest records to a file, as one batch."""
     at = endpoints.read()
     batch = topic.read_batch(at, options.count, options.seconds)
     if batch is None:
@@ -153,14 +161,14 @@ def record(options: Namespace) -> int:
 
 
 def sql(options: Namespace) -> int:
-    """Run a statement."""
+    """Run a statement and print its answer."""
     for line in sql_answers.run(sql_answers.connect(endpoints.read()), options.statement):
         CONSOLE.print(line)
     return 0
 
 
 def status(_: Namespace) -> int:
-    """Show the endpoints, the stream's lag and the rows."""
+    """Print the endpoints, the stream's lag and the table's row counts."""
     at = endpoints.read()
     CONSOLE.print(f"Kafka             {at.kafka}")
     CONSOLE.print(f"MaxCompute        {at.maxcompute} (project {at.project}, table {at.table})")
@@ -170,8 +178,8 @@ def status(_: Namespace) -> int:
     lags = topic.lags(at)
     rows: list[list[object]] = [[at.topic, lag.partition, lag.end, lag.committed, lag.behind] for lag in lags]
     _draw(["topic", "partition", "log end", "delivered", "lag"], rows)
-    for lost in filter(None, (lag.lost(at.topic) for lag in lags)):
-        CONSOLE.print(f"{lost}; see: {installation.COMMAND} audit")
+    for loss in filter(None, (lag.describe_loss(at.topic) for lag in lags)):
+        CONSOLE.print(f"{loss}; see: {installation.COMMAND} audit")
     CONSOLE.print(f"\nThe table {at.project}.{at.table}")
     _draw(["pt", "rows"], _row_counts(at))
     return 0
@@ -180,7 +188,7 @@ def status(_: Namespace) -> int:
 def _row_counts(at: Endpoints) -> list[list[object]]:
     statement = f"select pt, count(*) from {at.table} group by pt order by pt limit 1000"  # noqa: S608 - a name
     with sql_answers.connect(at).execute_sql(statement).open_reader(tunnel=True) as reader:
-        return [list(found.values) for found in reader]
+        return [list(record.values) for record in reader]
 
 
 def _draw(names: list[str], rows: list[list[object]]) -> None:

@@ -1,4 +1,4 @@
-"""`make run`: the main job on the local cloud, from the broker to rows that are counted."""
+"""`make run`: shows the main job on the local cloud, from Kafka to the table, and counts the rows."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from local_emulator.kafka.producer import Sent
 
 ORDERS = 50_000
-# The longest that the stream may deliver nothing; its window alone may wait 15 s.
+# The demo fails if the stream delivers nothing for so long; the stream's window alone may wait 15 s.
 STALLED_SECONDS = 60.0
-# The embedded broker's group may need several rebalances of seven seconds on a machine that is busy.
+# On a busy machine the embedded broker's group may need several rebalances of seven seconds.
 START_SECONDS = 120.0
-# The template's window of 10 s is for long runs; here every last batch would wait for it.
+# The template's window of 10 s is for long runs; the demo's last batch would wait for the window's end.
 WINDOW = {"BATCH_SECONDS": "1"}
-# A broker of one's own has the records of earlier runs, too.
+# The user's own broker also holds the records of earlier runs.
 OWN_BROKER = {"CONNECTOR_CONSUMER_OFFSET": "latest"}
 AGAIN, AGAIN_SECONDS = 1_000, 10.0
 BATCH = Path(__file__).parents[1] / "batches" / "orders.json"
 
 
 def show(kafka: str) -> bool:
-    """Run it all and say what happens; True if every record that was sent is in the table exactly once."""
+    """Run the demo and print what happens; return True if every sent record is in the table exactly once."""
     begun = time.monotonic()
     CONSOLE.print("The local cloud")
     settings = WINDOW | (OWN_BROKER if is_own(kafka) else {})
@@ -53,36 +53,37 @@ def show(kafka: str) -> bool:
         replayed = _replay(running)
         dropped = _deliver_again(running, sent, own=is_own(kafka))
         _show_rows(client, running)
-        held = _check(client, running, sent, replayed) and dropped
+        complete = _check(client, running, sent, replayed) and dropped
         if is_own(kafka):
-            _leave_as_found(running)
-    CONSOLE.print(f"\n{'The check holds' if held else 'THE CHECK FAILED'} ({time.monotonic() - begun:.1f} s in all).")
-    return held
+            _clean_up(running)
+    verdict = "The check holds" if complete else "THE CHECK FAILED"
+    CONSOLE.print(f"\n{verdict} ({time.monotonic() - begun:.1f} s in all).")
+    return complete
 
 
 def _provision(running: Cloud) -> EventStream:
-    """Show what was made before the deployment, then let the provisioning function make the rest; what it started."""
-    CONSOLE.print("\nBefore the deployment, with the owner's keys (make bootstrap)")
+    """Print what `bootstrap` created, let the provisioning function create the rest, return the stream it started."""
+    CONSOLE.print("\nBefore the deployment, with the account owner's access key (make bootstrap)")
     for line in (*running.bootstrapped["done"], *running.bootstrapped["for_the_projects_owner"]):
         CONSOLE.print(f"  {line}")
     at = running.endpoints
-    CONSOLE.print(f"\nThe connector into {at.project}.{at.table}, by the function {at.provisioner}")
+    CONSOLE.print(f"\nThe function {at.provisioner} provisions the connector into {at.project}.{at.table}")
     for action in ("plan", "apply"):
         event = {"action": action, "create_table": True}
         CONSOLE.print(f"\n> {json.dumps(event)}")
         failed = provision_command.carry_out(at, event)
     stream = running.stream
     if failed or stream is None:
-        raise ProvisioningError(f"the connector isn't complete; {installation.logs()}/{at.provisioner}.log says more")
+        raise ProvisioningError(f"the connector isn't complete; see {installation.logs()}/{at.provisioner}.log")
     return stream
 
 
 def _send(running: Cloud, stream: EventStream) -> dict[int, Sent]:
-    """Send the test message and the orders while the stream delivers; what each topic-partition got."""
+    """Send the test message and the orders while the stream delivers; return what each topic-partition got."""
     topic, total, broker = running.endpoints.topic, ORDERS + 1, running.account.broker
     CONSOLE.print(f"\nFrom the topic {topic} through the stream into the function")
     stream.await_start(START_SECONDS)
-    # A broker of the user's own may have the topic already, with another count.
+    # On the user's own broker the topic may exist already, with another number of topic-partitions.
     topic_partitions = count_partitions(broker.bootstrap_servers, topic)
     begun = time.monotonic()
     with step("sent to Kafka", total) as report:
@@ -95,7 +96,7 @@ def _send(running: Cloud, stream: EventStream) -> dict[int, Sent]:
             stalled_seconds=STALLED_SECONDS,
             report=report,
         )
-    targets = {(topic, partition): part.last + 1 for partition, part in sent.items()}
+    targets = {(topic, partition): offsets.last + 1 for partition, offsets in sent.items()}
     with step("delivered into the table", total, since=begun) as report:
         stream.await_delivery(targets, STALLED_SECONDS, report=lambda progress: report(min(total, progress.events)))
     progress = stream.progress()
@@ -104,8 +105,8 @@ def _send(running: Cloud, stream: EventStream) -> dict[int, Sent]:
 
 
 def _replay(running: Cloud) -> int:
-    """Give the recorded batch straight to the function; how many records it holds."""
-    CONSOLE.print(f"\nA recorded batch, {BATCH.name}, straight to the function")
+    """Invoke the function with the recorded batch; return the batch's number of records."""
+    CONSOLE.print(f"\nA recorded batch, {BATCH.name}, goes directly to the function")
     body = recording.read(BATCH)
     count = len(json.loads(body))
     with step("replayed", count) as report:
@@ -115,25 +116,24 @@ def _replay(running: Cloud) -> int:
 
 
 def _deliver_again(running: Cloud, sent: dict[int, Sent], *, own: bool) -> bool:
-    """Give the function what is in the table, as a stream does after a lost answer; True if all of it was dropped.
+    """Deliver records a second time, as a stream does after a lost answer; return True if the function drops them all.
 
-    A broker of one's own may have dropped it: its retention goes by the records' times, which are of 2020.
+    With the user's own broker (`own`) also True if the topic has no such record any more: the broker may delete them
+    at once, because its retention goes by the records' times, which are in 2020.
     """
     CONSOLE.print(f"\nThe oldest {AGAIN:,} of these records that the topic still has, delivered once more")
-    since = {
-        partition: part.first for partition, part in sent.items()
-    }  # a broker of the user's own may have older ones
+    # The user's own broker may also hold records of earlier runs.
+    since = {partition: offsets.first for partition, offsets in sent.items()}
     batch = read_batch(running.endpoints, AGAIN, AGAIN_SECONDS, since)
     if batch is None:
-        CONSOLE.print(
-            "  it has none of them any more" + ("; its retention goes by their times, of 2020" if own else "")
-        )
+        reason = "; the broker deletes records by their times, which are in 2020" if own else ""
+        CONSOLE.print(f"  the topic has none of them any more{reason}")
         return own
     with step("delivered again", batch.count) as report:
         reply = json.loads(running.invoke(batch.body))
         report(batch.count)
     written, dropped = int(reply["records"]), int(reply.get("dropped", 0))
-    CONSOLE.print(f"  {written:,} rows written, {dropped:,} records dropped as settled already")
+    CONSOLE.print(f"  {written:,} rows written, {dropped:,} records dropped because the ledger has settled them")
     return (written, dropped) == (0, batch.count)
 
 
@@ -149,7 +149,7 @@ def _show_rows(client: ODPS, running: Cloud) -> None:
 
 
 def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -> bool:
-    """Count the rows of each topic-partition and compare them with what was sent; True if each is there once."""
+    """Compare the rows of each topic-partition with what was sent; return True if each record is there once."""
     table, topic = running.endpoints.table, running.endpoints.topic
     CONSOLE.print("\nRecords sent, and rows in the table")
     statement = (
@@ -158,27 +158,29 @@ def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -
     )
     with client.execute_sql(statement).open_reader(tunnel=True) as reader:
         rows = {(record[0], record[1]): tuple(record.values[2:]) for record in reader}
-    recorded = [found for (origin, _), found in rows.items() if origin != topic]
-    wanted = {partition: (part.count, part.count, part.first, part.last) for partition, part in sent.items()}
+    recorded = [counts for (origin, _), counts in rows.items() if origin != topic]
+    expected = {
+        partition: (offsets.count, offsets.count, offsets.first, offsets.last) for partition, offsets in sent.items()
+    }
     names = ["topic", "partition", "sent", "rows", "offsets once", "first", "last", ""]
     lines: list[list[object]] = []
-    for partition, want in sorted(wanted.items()):
-        found = rows.get((topic, partition), (0, 0, None, None))
-        lines.append([topic, partition, want[0], *found, _verdict(found == want)])
-    written, distinct = sum(found[0] for found in recorded), sum(found[1] for found in recorded)
+    for partition, wanted in sorted(expected.items()):
+        actual = rows.get((topic, partition), (0, 0, None, None))
+        lines.append([topic, partition, wanted[0], *actual, _verdict(actual == wanted)])
+    written, distinct = sum(counts[0] for counts in recorded), sum(counts[1] for counts in recorded)
     lines.append(
         ["(replayed)", None, replayed, written, distinct, None, None, _verdict(written == distinct == replayed)]
     )
     for line in draw(names, lines):
         CONSOLE.print(f"  {line}")
-    total = sum(want[0] for want in wanted.values()) + replayed
-    found_in_all = sum(found[0] for found in rows.values())
-    CONSOLE.print(f"  {total:,} records sent, {found_in_all:,} rows in the table")
-    return total == found_in_all and all(line[-1] == "ok" for line in lines)
+    total = sum(wanted[0] for wanted in expected.values()) + replayed
+    row_count = sum(counts[0] for counts in rows.values())
+    CONSOLE.print(f"  {total:,} records sent, {row_count:,} rows in the table")
+    return total == row_count and all(line[-1] == "ok" for line in lines)
 
 
-def _leave_as_found(running: Cloud) -> None:
-    """Remove the connector's topics and group from a broker that stays: the next run has another table."""
+def _clean_up(running: Cloud) -> None:
+    """Remove the connector's topics and group from the user's own broker: the next run has another table."""
     event = {"action": "destroy", "confirm": running.endpoints.connector, "remove": ["topics", "table"]}
     CONSOLE.print(f"\n> {json.dumps(event)}")
     provision_command.carry_out(running.endpoints, event)

@@ -1,4 +1,4 @@
-"""``python -m local_emulator fault``: faults of a running MaxCompute emulator or control plane, and its time."""
+"""``python -m local_emulator fault``: sets faults in the local MaxCompute or control plane; shifts its time."""
 
 from __future__ import annotations
 
@@ -19,44 +19,52 @@ _STATUSES = range(400, 600)
 
 
 class FaultCommandError(Exception):
-    """The emulator refused what was asked for, or something else answered."""
+    """The emulator refused the request, or something else than the emulator answered."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own commands."""
-    parser.description = "Faults of the local MaxCompute: of `up`, or of the one at --endpoint."
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--endpoint", metavar="URL", help="such as http://127.0.0.1:8080; default: that of `up`")
-    where.add_argument("--control", action="store_true", help="of the control plane of `up` instead")
+    """Add the command's own commands and their options."""
+    parser.description = "Set faults in the local MaxCompute that `up` started, or in the one at --endpoint."
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
+        "--endpoint", metavar="URL", help="the MaxCompute, such as http://127.0.0.1:8080; default: the one of `up`"
+    )
+    target.add_argument("--control", action="store_true", help="use the control plane of `up` instead of MaxCompute")
     subs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    make = subs.add_parser("set", help="let something go wrong: fault set upload.commit reset --applied")
+    make = subs.add_parser("set", help="make requests fail, for example: fault set upload.commit reset --applied")
     make.add_argument("operation", help="such as upload.block, sql, 'upload.*' or '*'; see: fault operations")
-    make.add_argument("answer", help=f"a status from 400 to 599, or one of {', '.join(_ANSWERS)}")
-    make.add_argument("--code", help="of a status; default: the service's, and for 502 and 504 a gateway's page")
-    make.add_argument("--message", help="of a status")
-    make.add_argument("--applied", action="store_true", help="do what was asked for first, and then lose the answer")
+    make.add_argument("answer", help=f"an HTTP status from 400 to 599, or one of {', '.join(_ANSWERS)}")
+    make.add_argument(
+        "--code", help="the error code of a status; default: the service's own, a gateway's HTML page for 502 and 504"
+    )
+    make.add_argument("--message", help="the error message of a status")
+    make.add_argument("--applied", action="store_true", help="carry out the request, then lose its answer")
     make.add_argument("--delay", type=float, metavar="SECONDS", help="wait before the answer")
     often = make.add_mutually_exclusive_group()
-    often.add_argument("--times", type=int, metavar="N", help="for the next N requests; default: 1")
-    often.add_argument("--always", action="store_true", help="for all requests until it is cleared")
-    make.add_argument("--probability", type=float, metavar="P", help="of each request; default: 1")
-    make.add_argument("--seed", type=int, help="of the random numbers for it; default: 0")
-    make.add_argument("--session", metavar="ID", help="only for the session (or instance) with this id")
+    often.add_argument("--times", type=int, metavar="N", help="hit the next N requests; default: 1")
+    often.add_argument("--always", action="store_true", help="hit all requests until the fault is cleared")
+    make.add_argument("--probability", type=float, metavar="P", help="probability to hit a request; default: 1")
+    make.add_argument("--seed", type=int, help="seed of the random numbers for --probability; default: 0")
+    make.add_argument("--session", metavar="ID", help="hit only requests about the session (or instance) with this id")
 
-    subs.add_parser("list", help="show the faults and how often each has happened")
-    clear = subs.add_parser("clear", help="take faults back")
-    clear.add_argument("id", type=int, nargs="*", help="default: all")
-    subs.add_parser("operations", help="list what a fault can be set at")
+    subs.add_parser("list", help="show the faults and how many requests each has hit")
+    clear = subs.add_parser("clear", help="remove faults")
+    clear.add_argument("id", type=int, nargs="*", help="the faults' numbers; default: all")
+    subs.add_parser("operations", help="list the operations that a fault can be set for")
     clock = subs.add_parser("clock", help="show or shift the emulator's time")
-    clock.add_argument("--shift", type=float, metavar="SECONDS", help="of the time by which sessions and tokens live")
-    clock.add_argument("--skew", type=float, metavar="SECONDS", help="of the time that requests' dates are checked by")
+    clock.add_argument(
+        "--shift", type=float, metavar="SECONDS", help="shift the time by which sessions and tokens expire"
+    )
+    clock.add_argument(
+        "--skew", type=float, metavar="SECONDS", help="shift the time that the dates of requests are compared with"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do one of them; 0."""
+    """Carry out the command; return 0."""
     try:
-        address = urlsplit(options.endpoint or _running(control=options.control)).netloc
+        address = urlsplit(options.endpoint or _running_endpoint(control=options.control)).netloc
     except ValueError:
         address = ""
     if not address:
@@ -69,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _running(*, control: bool) -> str:
+def _running_endpoint(*, control: bool) -> str:
     at = endpoints.read()
     return at.control if control else at.tunnel
 
@@ -78,9 +86,9 @@ def _set(address: str, options: argparse.Namespace) -> None:
     is_status = options.answer.isdecimal() and int(options.answer) in _STATUSES
     if not is_status and options.answer not in _ANSWERS:
         raise FaultCommandError(
-            f"expected a status from 400 to 599, or one of {', '.join(_ANSWERS)}; found {options.answer!r}"
+            f"expected an HTTP status from 400 to 599, or one of {', '.join(_ANSWERS)}; found {options.answer!r}"
         )
-    wanted = {
+    fields = {
         "operation": options.operation,
         "answer": "status" if is_status else options.answer,
         "status": int(options.answer) if is_status else None,
@@ -93,44 +101,44 @@ def _set(address: str, options: argparse.Namespace) -> None:
         "seed": options.seed,
         "session": options.session,
     }
-    fault = {name: value for name, value in wanted.items() if value is not None}
-    made = ask(address, "POST", "faults", fault | ({"times": None} if options.always else {}))
-    print(f"fault {made['id']}: {_sentence(made)}")
+    request = {name: value for name, value in fields.items() if value is not None}
+    fault = call(address, "POST", "faults", request | ({"times": None} if options.always else {}))
+    print(f"fault {fault['id']}: {_describe(fault)}")
 
 
 def _list(address: str, _: argparse.Namespace) -> None:
-    found = ask(address, "GET", "faults")["faults"]
-    if not found:
+    faults = call(address, "GET", "faults")["faults"]
+    if not faults:
         print("no faults are set")
         return
-    for one in found:
-        print(f"fault {one['id']}: {_sentence(one)}; {_fate(one)}")
+    for fault in faults:
+        print(f"fault {fault['id']}: {_describe(fault)}; {_describe_hits(fault)}")
 
 
 def _clear(address: str, options: argparse.Namespace) -> None:
     paths = [f"faults/{number}" for number in options.id] or ["faults"]
-    gone = [one for path in paths for one in ask(address, "DELETE", path)["faults"]]
-    for one in gone:
-        print(f"cleared fault {one['id']}: {_sentence(one)}; {_fate(one)}")
-    if not gone:
+    cleared = [fault for path in paths for fault in call(address, "DELETE", path)["faults"]]
+    for fault in cleared:
+        print(f"cleared fault {fault['id']}: {_describe(fault)}; {_describe_hits(fault)}")
+    if not cleared:
         print("no faults are set")
 
 
 def _operations(address: str, _: argparse.Namespace) -> None:
-    for name in ask(address, "GET", "operations")["operations"]:
+    for name in call(address, "GET", "operations")["operations"]:
         print(name)
 
 
 def _clock(address: str, options: argparse.Namespace) -> None:
-    wanted = {"shift_seconds": options.shift, "skew_seconds": options.skew}
-    change = {name: value for name, value in wanted.items() if value is not None}
-    clock = ask(address, "PUT", "clock", change) if change else ask(address, "GET", "clock")
+    fields = {"shift_seconds": options.shift, "skew_seconds": options.skew}
+    change = {name: value for name, value in fields.items() if value is not None}
+    clock = call(address, "PUT", "clock", change) if change else call(address, "GET", "clock")
     print(
         f"now {clock['now']}, shifted by {clock['shift_seconds']:g} s; dates of requests by {clock['skew_seconds']:g} s"
     )
 
 
-def _sentence(fault: dict[str, Any]) -> str:
+def _describe(fault: dict[str, Any]) -> str:
     answer = fault["answer"] if fault["answer"] != "status" else str(fault["status"])
     parts = [" ".join(filter(None, (fault["operation"], answer, fault.get("code"))))]
     parts += ["applied"] if fault.get("applied") else []
@@ -141,13 +149,13 @@ def _sentence(fault: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _fate(fault: dict[str, Any]) -> str:
+def _describe_hits(fault: dict[str, Any]) -> str:
     hits = ", ".join(f"{name} {count}" for name, count in fault["hits"].items())
     return f"fired {fault['fired']} ({hits}), applied {fault['applied_count']}" if hits else "never fired"
 
 
-def ask(address: str, method: str, path: str, body: object = None) -> dict[str, Any]:
-    """One call of the emulator's own HTTP API; FaultCommandError says what it didn't like, or that it isn't there."""
+def call(address: str, method: str, path: str, body: object = None) -> dict[str, Any]:
+    """Call the emulator's own HTTP API and return its answer; FaultCommandError if it refuses or isn't reachable."""
     connection = HTTPConnection(address, timeout=SECONDS)
     try:
         connection.request(method, f"/emulator/{path}", None if body is None else json.dumps(body))
@@ -157,7 +165,9 @@ def ask(address: str, method: str, path: str, body: object = None) -> dict[str, 
     except OSError as error:
         raise FaultCommandError(f"nothing answers at {address}: {error}") from error
     except (HTTPException, ValueError, KeyError) as error:
-        raise FaultCommandError(f"what answers at {address} is not the local MaxCompute") from error
+        raise FaultCommandError(
+            f"what answers at {address} is neither the local MaxCompute nor its control plane"
+        ) from error
     finally:
         connection.close()
     if refused:

@@ -1,4 +1,4 @@
-"""``python -m local_emulator maxcompute``: the emulator alone, until it is told to stop."""
+"""``python -m local_emulator maxcompute``: serves the local MaxCompute alone until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DEFAULT_PORT = 8080
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.description = (
-        f"A local MaxCompute: REST at http://{HOST}:PORT/api, Tunnel at http://{HOST}:PORT. "
-        "It says so in one line once it is ready, and ends on SIGTERM or Ctrl-C."
+        f"Serve a local MaxCompute: REST at http://{HOST}:PORT/api, Tunnel at http://{HOST}:PORT. "
+        "The command prints one line once the service is ready, and ends on SIGTERM or Ctrl-C."
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 means any free port (default: %(default)s)")
     parser.add_argument("--access-id", default="ak", help="access key id of the account's owner (default: %(default)s)")
-    parser.add_argument("--access-key", default="sk", help="its secret (default: %(default)s)")
-    parser.add_argument("--project", default="connector_test", help="made at start (default: %(default)s)")
+    parser.add_argument("--access-key", default="sk", help="access key secret of the owner (default: %(default)s)")
+    parser.add_argument("--project", default="connector_test", help="project to create (default: %(default)s)")
     parser.add_argument("--account-id", default=server.ACCOUNT_ID, help="the account's number (default: %(default)s)")
-    parser.add_argument("--account-name", default="", help="what statements may write in place of the number")
+    parser.add_argument("--account-name", default="", help="a name that statements may use instead of the number")
     parser.add_argument(
         "--user",
         action="append",
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME", "ID", "KEY"),
         default=[],
         help="the access key of another identity, such as 'RAM$<account id>:alice' ak2 sk2; may be repeated. "
-        "What it may do is for the owner to say: add user, grant",
+        "The owner grants its permissions: add user, grant",
     )
-    parser.add_argument("--data-dir", type=Path, help="keep what is committed in this directory (default: in memory)")
+    parser.add_argument("--data-dir", type=Path, help="keep committed data in this directory (default: in memory)")
     parser.add_argument(
         "--limit",
         action="append",
@@ -47,17 +47,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change one of the service's limits, or switch it off with NAME=off; may be repeated. "
         f"NAME is one of: {', '.join(limits.NAMES)}",
     )
-    parser.add_argument("--no-limits", action="store_true", help="switch off all that no --limit names")
+    parser.add_argument("--no-limits", action="store_true", help="switch off all limits that no --limit sets")
     parser.add_argument(
         "--second-commit-conflicts",
         action="store_true",
-        help="refuse a second commit of an upload session with StatusConflict (default: answer it as the first)",
+        help="refuse a second commit of an upload session with StatusConflict (default: answer it like the first)",
     )
-    parser.add_argument("--insecure", action="store_true", help="take every request as the owner's, whatever signs it")
+    parser.add_argument(
+        "--insecure", action="store_true", help="treat every request as the owner's, and check no signature"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit code."""
+    """Serve until SIGTERM or SIGINT; return the exit code."""
     settings = server.MaxComputeSettings(
         project=arguments.project,
         access_id=arguments.access_id,
@@ -73,15 +75,17 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(arguments.port, settings))
     except DatabaseBusyError as error:
-        return _refused(str(error))
+        return _report_failure(str(error))
     except ServiceError as error:
-        return _refused(error.message)
+        return _report_failure(error.message)
     except OverflowError:
-        return _refused(f"expected a port from 0 to 65535, found {arguments.port}")
+        return _report_failure(f"expected a port from 0 to 65535, found {arguments.port}")
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return _refused(f"port {arguments.port} is in use; name another one with --port (0 takes a free one)")
-        return _refused(f"cannot start: {error}")
+            return _report_failure(
+                f"port {arguments.port} is in use; choose another with --port (0 means any free port)"
+            )
+        return _report_failure(f"cannot start: {error}")
     return 0
 
 
@@ -111,6 +115,6 @@ async def _serve(port: int, settings: server.MaxComputeSettings) -> None:
         await runner.cleanup()
 
 
-def _refused(message: str) -> int:
+def _report_failure(message: str) -> int:
     sys.stderr.write(f"maxcompute: {message}\n")
     return 1

@@ -1,4 +1,4 @@
-"""Standard output and error of a command, wherever they lead: a pipe that nobody reads, a full disk, nowhere."""
+"""Keeps a command in order if standard output or error is a closed pipe, a full disk, or closed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """Let both take any text: what their encoding lacks is escaped, and a closed one takes all and keeps none."""
+    """Let both streams take any text: escape characters that their encoding lacks; /dev/null replaces a closed one."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -22,23 +22,23 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def written(run: Callable[[], int]) -> int:
-    """The exit code of what `run` does, once its output is written; 1 if that can't be."""
+def run_and_flush(run: Callable[[], int]) -> int:
+    """Call `run`, flush standard output and return the exit code of `run`; 1 if the output can't be written."""
     try:
         try:
             return run()
         finally:
             sys.stdout.flush()
     except OSError as error:
-        # The interpreter flushes once more at its end, and would fail again.
+        # The interpreter flushes again when it exits, and would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             print(f"error: standard output can't be written: {error.strerror}", file=sys.stderr)
         return 1
 
 
-def not_utf_8(values: object) -> bool:
-    """Whether a text, or one in a list of them, is of bytes of the command line that aren't UTF-8."""
+def has_other_than_utf_8(values: object) -> bool:
+    """Whether a text, or a text in a list, holds bytes of the command line that aren't UTF-8."""
     return any("\ud800" <= character <= "\udfff" for text in _texts(values) for character in text)
 
 

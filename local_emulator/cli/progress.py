@@ -1,4 +1,4 @@
-"""What a user sees of long work: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def step(title: str, total: int, *, since: float | None = None) -> Iterator[Callable[[int], None]]:
-    """Show a step of `total` records; the body reports how many are done, and the rate is printed at its end.
+    """Show a step of `total` records: the body reports how many are done; at the end the rate is printed.
 
-    `since`, of the monotonic clock, is when the step began, where it began before it was shown.
+    `since` is the step's begin on the monotonic clock; None if the step begins now.
     """
     begun = time.monotonic() if since is None else since
     done = 0
     last_line = time.monotonic()
 
-    def plain(now_done: int) -> None:
+    def print_line(now_done: int) -> None:
         nonlocal done, last_line
         done = now_done
         if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
@@ -45,6 +45,6 @@ def step(title: str, total: int, *, since: float | None = None) -> Iterator[Call
 
             yield draw
     else:
-        yield plain
+        yield print_line
     seconds = max(time.monotonic() - begun, 1e-9)
     CONSOLE.print(f"  {title}: {done:,} records in {seconds:.1f} s, {done / seconds:,.0f} records/s")

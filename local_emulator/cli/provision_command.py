@@ -1,4 +1,4 @@
-"""`python -m local_emulator provision`: an action of the running cloud's provisioning function, its reply as tables."""
+"""`python -m local_emulator provision`: runs an action of the provisioning function and prints its reply as tables."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ POLICY_SECONDS = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument("action", help="plan, apply, status, test, pause, resume, reset, redrive, audit or destroy")
-    parser.add_argument("event", nargs="?", metavar="JSON", help="other fields: '{\"create_table\": true}'")
+    parser.add_argument(
+        "event", nargs="?", metavar="JSON", help="further fields of the event, such as '{\"create_table\": true}'"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -34,30 +36,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_setting,
         metavar="NAME=VALUE",
         dest="settings",
-        help="a setting in place of the function's own; can be given again",
+        help="a setting that replaces the function's own; may be repeated",
     )
-    parser.add_argument("--json", action="store_true", help="print the reply as it is")
+    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do the action and show the reply; 1 where something stood against it."""
-    given = fields(options.event or "{}")
-    if "action" in given:
-        raise ProvisioningError("expected the event's other fields, found action; it stands before them")
-    event = {**given, "action": options.action}
+    """Run the action and print the reply; return 1 if the action wasn't done or found faults."""
+    event = fields(options.event or "{}")
+    if "action" in event:
+        raise ProvisioningError(
+            "expected JSON without the field action, because the action is an argument of its own; found action in it"
+        )
+    event["action"] = options.action
     if options.settings:
-        given = event.get("settings", {})
-        if not isinstance(given, dict):
-            found = type(given).__name__
-            raise ProvisioningError(f"expected the event's settings as a JSON object, found {found}")
-        event["settings"] = {**given, **dict(options.settings)}
+        settings = event.get("settings", {})
+        if not isinstance(settings, dict):
+            kind = type(settings).__name__
+            raise ProvisioningError(f"expected the event's settings as a JSON object, found {kind}")
+        event["settings"] = {**settings, **dict(options.settings)}
     return carry_out(endpoints.read(), event, as_json=options.json)
 
 
 def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False) -> int:
-    """Invoke the provisioning function with an event and show what it replies, and before that each resource done.
+    """Invoke the provisioning function with an event; print each resource when it is done, then the reply.
 
-    1 where something stood against it; InvocationError where it gave no reply.
+    Returns 1 if the action wasn't done or found faults. Raises InvocationError if there is no reply.
     """
     if as_json:
         reply = provisioner.invoke(at, event)
@@ -71,11 +75,11 @@ def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False)
 
 
 def print_policy(_: argparse.Namespace) -> int:
-    """Print the least policy of whoever provisions with template.yml and these settings; nothing has to run."""
+    """Print the least RAM policy that provisioning needs with these settings; needs no running cloud."""
     template = cloud.template(os.environ)
     function = template.functions[cloud.PROVISIONER]
     folders = [function.code, *layers.folders(function, template.path.parent)]
-    ran = subprocess.run(  # this interpreter, and the function's own module
+    process = subprocess.run(  # this interpreter, and the function's own module
         [sys.executable, "-m", "provisioning", "policy"],
         env={**function.environment, "PYTHONPATH": os.pathsep.join(map(str, folders))},
         capture_output=True,
@@ -83,25 +87,27 @@ def print_policy(_: argparse.Namespace) -> int:
         timeout=POLICY_SECONDS,
         check=False,
     )
-    if ran.returncode:
-        raise ProvisioningError((ran.stdout + ran.stderr).strip())
-    CONSOLE.print(ran.stdout.rstrip())
+    if process.returncode:
+        raise ProvisioningError((process.stdout + process.stderr).strip())
+    CONSOLE.print(process.stdout.rstrip())
     return 0
 
 
 def fields(text: str) -> dict[str, Any]:
-    """A JSON object out of the command line; ProvisioningError says what was expected."""
+    """Return the JSON object that the text holds; ProvisioningError if it holds something else."""
     try:
-        found = json.loads(text)
+        event = json.loads(text)
     except ValueError as error:
-        raise ProvisioningError(f"expected the event's other fields as a JSON object, found no JSON: {error}") from None
+        raise ProvisioningError(
+            f"expected the event's further fields as a JSON object, found no JSON: {error}"
+        ) from None
     except RecursionError:
         raise ProvisioningError(
-            "expected the event's other fields as a JSON object, found one that nests too deeply"
+            "expected the event's further fields as a JSON object, found one that nests too deeply"
         ) from None
-    if not isinstance(found, dict):
-        raise ProvisioningError(f"expected the event's other fields as a JSON object, found {type(found).__name__}")
-    return found
+    if not isinstance(event, dict):
+        raise ProvisioningError(f"expected the event's further fields as a JSON object, found {type(event).__name__}")
+    return event
 
 
 def _setting(text: str) -> tuple[str, str]:

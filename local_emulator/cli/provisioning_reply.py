@@ -1,4 +1,4 @@
-"""What the provisioning function replies, as lines for a person: steps and offsets as tables, the rest as sentences."""
+"""Writes the provisioning function's reply for a person: steps and offsets as tables, the rest as sentences."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 LONGEST = 80
-"""Columns of a terminal for what a resource is, which a table of steps shouldn't cut."""
-_TOLD = frozenset({"action", "connector", "account", "state", "faults", "warnings", "steps", "drift", "lag", "done"})
-"""What has a form of its own, or needs none."""
+"""The most columns of a terminal for one value; wide enough that the table of steps cuts none."""
+_HANDLED = frozenset({"action", "connector", "account", "state", "faults", "warnings", "steps", "drift", "lag", "done"})
+"""Fields of a reply that `lines` prints in a form of their own, or leaves out."""
 
 
 def lines(reply: Mapping[str, Any]) -> Iterator[str]:
-    """A reply; whatever it has beyond what is known here is shown as JSON."""
+    """Yield the lines of a reply; fields that aren't known here are printed by the shape of their values."""
     if "lag" in reply:
         yield from _lag(reply["lag"])
-    # An action that did what it says has shown its steps already, one by one.
+    # The steps of an action that was done were printed already, one by one.
     steps = reply.get("drift", reply.get("steps")) if undone(reply) or "done" not in reply else ()
     if steps:
         yield from _steps(steps)
@@ -30,43 +30,43 @@ def lines(reply: Mapping[str, Any]) -> Iterator[str]:
     for kind in ("faults", "warnings"):
         yield from (f"  {kind[:-1]}: {line}" for line in reply.get(kind, ()))
     for name, value in reply.items():
-        if name not in _TOLD and value not in ([], {}, ""):
+        if name not in _HANDLED and value not in ([], {}, ""):
             yield from _other(name, value)
     yield f"  {reply.get('state', 'done')}"
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One row a difference: what it is, and what it becomes."""
+    """A table with one row for each difference between a resource and its wanted state."""
     rows: list[list[object]] = []
     for step in steps:
         differences = step.get("differences") or [{}]
-        for number, one in enumerate(differences):
+        for number, difference in enumerate(differences):
             first = number == 0
-            change = f"{one['field']}: {one['found']} → {one['wanted']}" if one else ""
+            change = f"{difference['field']}: {difference['found']} → {difference['wanted']}" if difference else ""
             rows.append([step["resource"] if first else "", step["do"] if first else "", change])
     yield from (f"  {line}" for line in draw(["resource", "step", "what"], rows, LONGEST))
 
 
 def _lag(lag: Mapping[str, Any]) -> Iterator[str]:
     names = ["topic", "partition", "end", "committed", "lag"]
-    listed = lag.get("topic_partitions") or []
-    if listed:
-        yield from (f"  {line}" for line in draw(names, [[one.get(name) for name in names] for one in listed]))
+    rows = [[topic_partition.get(name) for name in names] for topic_partition in lag.get("topic_partitions") or []]
+    if rows:
+        yield from (f"  {line}" for line in draw(names, rows))
 
 
 def _other(name: str, value: object) -> Iterator[str]:
     words = name.replace("_", " ")
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        yield from (f"  {words}: {one}" for one in value)
-    elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
-        names = list(dict.fromkeys(name for one in value for name in one))
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        yield from (f"  {words}: {item}" for item in value)
+    elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        names = list(dict.fromkeys(name for item in value for name in item))
         yield f"  {words}:"
-        rows = [[_cell(one.get(name, "")) for name in names] for one in value]
+        rows = [[_cell(item.get(name, "")) for name in names] for item in value]
         yield from (f"  {line}" for line in draw([name.replace("_", " ") for name in names], rows, LONGEST))
     elif isinstance(value, dict):
-        for inner, found in value.items():
-            if found not in ([], {}, ""):
-                yield from _other(f"{name} {inner}", found)
+        for key, inner in value.items():
+            if inner not in ([], {}, ""):
+                yield from _other(f"{name} {key}", inner)
     elif isinstance(value, list):
         yield f"  {words}: {json.dumps(value, ensure_ascii=False)}"
     else:

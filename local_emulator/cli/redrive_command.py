@@ -1,4 +1,4 @@
-"""`python -m local_emulator redrive`: dead letters of the running cloud's connector, sent to its source topic again."""
+"""`python -m local_emulator redrive`: sends dead letters of the running cloud's connector to the source topic again."""
 
 from __future__ import annotations
 
@@ -17,38 +17,52 @@ if TYPE_CHECKING:
 
 COLUMNS = ("do", "reason", "topic_partition", "form", "letters", "offsets", "why")
 LONGEST = 100
-"""Columns of a terminal for why a letter is left where it is."""
+"""The most columns of a terminal for the reason why a dead letter isn't sent."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.description = "Without --go, say which dead letters would be sent, and which not and why; nothing is sent."
-    parser.add_argument("--go", action="store_true", help="send them")
+    """Add the command's options."""
+    parser.description = (
+        "Send dead letters to the source topic again. Without --go nothing is sent: "
+        "the command lists which dead letters it would send, which not, and why."
+    )
+    parser.add_argument("--go", action="store_true", help="send the dead letters")
     parser.add_argument(
-        "--reason", action="append", metavar="WORD", help="only letters of this reason; can be repeated"
+        "--reason", action="append", metavar="WORD", help="only dead letters with this reason; may be repeated"
     )
     parser.add_argument(
-        "--topic-partition", action="append", type=int, metavar="N", help="only of this one of the source topic"
+        "--topic-partition",
+        action="append",
+        type=int,
+        metavar="N",
+        help="only dead letters from topic-partition N of the source topic; may be repeated",
     )
-    parser.add_argument("--since", metavar="TIME", help="only letters written then or later: 2026-11-01T00:00:00Z")
-    parser.add_argument("--until", metavar="TIME", help="only letters written before")
+    parser.add_argument(
+        "--since", metavar="TIME", help="only dead letters written at this time or later, such as 2026-11-01T00:00:00Z"
+    )
+    parser.add_argument("--until", metavar="TIME", help="only dead letters written before this time")
     parser.add_argument(
         "--allow",
         action="append",
         choices=("as-delivered", "truncated", "unclear"),
-        help="also send letters whose record is gone, as the event had it, or cut short, or those that may be done",
+        help="also send dead letters whose record is gone from the source topic: as the event had it (as-delivered), "
+        "or cut short (truncated); or dead letters whose record may be in the table already (unclear); may be repeated",
     )
     parser.add_argument(
-        "--queue-topic", metavar="TOPIC", help="read EventBridge's dead-letter queue too: a Kafka topic"
+        "--queue-topic", metavar="TOPIC", help="also read EventBridge's dead-letter queue, if it is this Kafka topic"
     )
     parser.add_argument(
-        "--messages", action="append", type=Path, metavar="FILE", help="or the body of a message out of that queue"
+        "--messages",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="also read this file: the body of a message from EventBridge's dead-letter queue; may be repeated",
     )
-    parser.add_argument("--json", action="store_true", help="print the reply as it is")
+    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the provisioning function, and draw its reply; 1 where something stood against it."""
+    """Invoke the provisioning function and print its reply; return 1 if the redrive wasn't done or found faults."""
     reply = provisioner.invoke(endpoints.read(), event(options))
     for line in [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply):
         CONSOLE.print(line)
@@ -56,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def event(options: argparse.Namespace) -> dict[str, Any]:
-    """The event of the provisioning function's action `redrive`."""
+    """Return the event for the provisioning function's action `redrive`."""
     filters = {
         "reasons": options.reason,
         "topic_partitions": options.topic_partition,
@@ -81,17 +95,17 @@ def _message(file: Path) -> str:
 
 
 def lines(reply: Mapping[str, Any]) -> Iterator[str]:
-    """The reply for a person."""
+    """Yield the reply as lines for a person."""
     rows = [[row[name] for name in COLUMNS] for row in reply.get("letters", ())]
     if rows:
         yield from draw([name.replace("_", "-") for name in COLUMNS], rows, LONGEST)
     elif not reply["faults"]:
         yield "no dead letters, or none that match"
     if reply.get("unreadable"):
-        yield f"{reply['unreadable']} records of the error topics are no dead letters of this version"
+        yield f"records of the error topics that aren't dead letters of this version: {reply['unreadable']}"
     yield from (f"fault: {fault}" for fault in reply["faults"])
-    wanted = sum(row["letters"] for row in reply.get("letters", ()) if row["do"] == "redrive")
+    sendable = sum(row["letters"] for row in reply.get("letters", ()) if row["do"] == "redrive")
     if reply["state"] == "planned":
-        yield f"letters that would be sent: {wanted}; none was; send them with --go"
+        yield f"dead letters that would be sent: {sendable}; none was sent; to send them, add --go"
     elif "redriven" in reply:
-        yield f"letters sent to the source topic again: {reply['redriven']}"
+        yield f"dead letters sent to the source topic again: {reply['redriven']}"

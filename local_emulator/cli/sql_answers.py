@@ -1,4 +1,4 @@
-"""SQL on the local MaxCompute with PyODPS, and its answers as text."""
+"""Runs SQL on the local MaxCompute with PyODPS, and writes the answers as text."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _NUMBERS |= dict.fromkeys(("float", "double"), float)
 
 
 class StatementError(Exception):
-    """A statement that no request can hold."""
+    """A statement with characters that no request can hold."""
 
 
 def connect(at: Endpoints) -> ODPS:
-    """A client of the running cloud's project."""
+    """Return a client of the running cloud's project."""
     return client(at.access_id, at.access_key, at.project, at.maxcompute, at.tunnel)
 
 
 def client(access_id: str, access_key: str, project: str, endpoint: str, tunnel_endpoint: str) -> ODPS:
-    """A client that says nothing by itself, and leaves other clients of this process what they have."""
+    """Return a client that prints nothing and doesn't change the settings of other clients in this process."""
     options.verbose = False
     return ODPS(
         access_id,
@@ -41,33 +41,35 @@ def client(access_id: str, access_key: str, project: str, endpoint: str, tunnel_
         endpoint=endpoint,
         tunnel_endpoint=tunnel_endpoint,
         logview_host=endpoint,
-        # By default PyODPS makes these addresses those of every client made after this one that doesn't name its own.
+        # By default PyODPS would use these addresses for every later client that gets none of its own.
         overwrite_global=False,
     )
 
 
 def admit(owner: ODPS, statements: Iterable[str]) -> None:
-    """Run the owner's statements that let somebody into the project; who is in it already stays."""
+    """Run the owner's statements that add users to the project; a user that was added before stays."""
     for statement in statements:
-        with contextlib.suppress(ObjectAlreadyExists):  # from an earlier run, where the tables are kept
+        with contextlib.suppress(ObjectAlreadyExists):  # added by an earlier run with the same --data-dir
             owner.execute_security_query(statement)
 
 
 def run(project: ODPS, statement: str) -> Iterator[str]:
-    """Run one statement; the lines that MaxCompute's command line client would print. Raises odps.errors.ODPSError.
+    """Run one statement; yield the lines that MaxCompute's command line client would print.
 
-    Raises `StatementError` for a statement with characters that XML doesn't have.
+    Raises odps.errors.ODPSError, and `StatementError` for a statement with characters that XML doesn't allow.
 
-    Values are read as the service's own text, which has times in the zone that the statement computes in. PyODPS would
-    show them in this machine's zone, refuses those before 1928, and needs pandas for TIMESTAMP.
+    Values are read as the service's own text, which has times in the time zone of the statement. PyODPS would
+    show times in this machine's zone, refuses times before 1928, and needs pandas for TIMESTAMP.
     """
-    if found := _NOT_XML.search(statement):
-        sign = f"U+{ord(found[0]):04X} at character {found.start() + 1}"
-        raise StatementError(f"expected a statement of text, found {sign}, which the service's requests can't hold")
+    if match := _NOT_XML.search(statement):
+        character = f"U+{ord(match[0]):04X} at character {match.start() + 1}"
+        raise StatementError(
+            f"expected a statement of text, found {character}, which a request to the service can't hold"
+        )
     instance = project.execute_sql(statement)
     try:
         reader = instance.open_reader(tunnel=True)
-    except InstanceTypeNotSupported:  # what isn't a query answers with text
+    except InstanceTypeNotSupported:  # a statement that isn't a query is answered with text
         with instance.open_reader(tunnel=False) as text:
             yield from str(text.raw).splitlines()
         yield ""
@@ -75,24 +77,24 @@ def run(project: ODPS, statement: str) -> Iterator[str]:
         return
     with reader:
         columns, count = reader.schema.columns, reader.count
-    # By a reader of text, PyODPS refuses columns of BINARY.
+    # PyODPS's reader of text refuses columns of BINARY.
     (task,) = instance.get_task_names()
     _, *rows = _cells(instance.get_task_result(task), len(columns))
     types = [str(column.type).lower() for column in columns]
-    shown = [[_value(cell, type_) for cell, type_ in zip(row, types, strict=True)] for row in rows]
-    yield from draw([column.name for column in columns], shown)
+    values = [[_value(cell, type_) for cell, type_ in zip(row, types, strict=True)] for row in rows]
+    yield from draw([column.name for column in columns], values)
     if count > len(rows):
         yield f"the first {len(rows):,} of {count:,} rows"
 
 
 def _cells(text: str, width: int) -> list[list[str | None]]:
-    r"""Lines of so many cells of the service's CSV; NULL is `\N` without quotes."""
-    found = [None if plain == "\\N" else plain or quoted.replace('""', '"') for quoted, plain, _ in _CELL.findall(text)]
-    return [found[start : start + width] for start in range(0, len(found), width)]
+    r"""Return the rows, `width` cells each, of the service's CSV; NULL is `\N` without quotes."""
+    cells = [None if plain == "\\N" else plain or quoted.replace('""', '"') for quoted, plain, _ in _CELL.findall(text)]
+    return [cells[start : start + width] for start in range(0, len(cells), width)]
 
 
 def _value(cell: str | None, type_: str) -> object:
-    """A cell as `draw` takes it: numbers get their own width."""
+    """Return a cell as `draw` takes it: a number's text as a number, because numbers have a width of their own."""
     if cell is None or type_ not in _NUMBERS:
         return cell
     return _NUMBERS[type_](cell)

@@ -1,4 +1,4 @@
-"""Rows as MaxCompute's command line client draws them, which is the form the connector document shows."""
+"""Draws tables as MaxCompute's command line client does; the connector document shows its rows in this form."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-NUMBER_WIDTH = 10  # the client gives a number ten places, however short it is
-LONGEST_SHOWN = 60  # columns of a terminal that one value may take
+NUMBER_WIDTH = 10  # the client's least width of a column of numbers
+LONGEST_SHOWN = 60  # the most columns of a terminal that one value may take
 
 
 def draw(names: Sequence[str], rows: Sequence[Sequence[object]], longest: int = LONGEST_SHOWN) -> Iterator[str]:
-    """The lines of a table with a frame; NULL is `NULL`, a value above `longest` is cut and says how long it is."""
+    """Yield the lines of a framed table; None is `NULL`, a value above `longest` is cut and shows its length."""
     cells = [[_text(value, longest) for value in row] for row in rows]
     widths = [
         max([_width(name), *(_width(row[index]) for row in cells), *_number_width(rows, index)])
@@ -41,7 +41,7 @@ def _text(value: object, longest: int) -> str:
 
 
 def _width(text: str) -> int:
-    """The columns of a terminal that a text takes: a Chinese character takes two."""
+    """Return how many columns of a terminal a text takes: a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 

@@ -1,4 +1,4 @@
-"""The source topic of a running cloud, looked at from outside: how far its group is, and a batch of its records."""
+"""Reads the source topic of a running cloud: the lag of the stream's group, and a batch of the topic's records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ ANSWER_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far the group is in one topic-partition; offsets are the next ones."""
+    """How far the group is in one topic-partition.
+
+    `end` is the offset of the next record that a producer sends, `committed` of the next record to deliver.
+    """
 
     partition: int
     end: int
@@ -35,41 +38,44 @@ class Lag:
 
     @property
     def behind(self) -> int | None:
-        """The records that are still to be delivered; None where the log ends before what is delivered already."""
+        """The number of records that are still to be delivered; None if the log ends before `committed`."""
         return self.end - self.committed if self.end >= self.committed else None
 
-    def lost(self, topic: str) -> str:
-        """What is said of a log that ends before what is delivered already, and "" of any other."""
+    def describe_loss(self, topic: str) -> str:
+        """Return a sentence if the log ends before `committed`, "" otherwise."""
         if self.behind is not None:
             return ""
-        what = f"its log ends at {self.end}, but offsets before {self.committed} are delivered already"
-        return f"{topic}-{self.partition}: {what}; the broker has lost records, or the topic was created again"
+        return (
+            f"{topic}-{self.partition}: its log ends at {self.end}, but offsets before {self.committed} are delivered "
+            "already; the broker has lost records, or the topic was created again"
+        )
 
 
 def lags(at: Endpoints) -> list[Lag]:
-    """The group's lag in each topic-partition of the source topic; BrokerError if the broker doesn't answer."""
-    # The end of the log, also while a transaction is open there.
+    """Return the group's lag in each topic-partition of the source topic; BrokerError if the broker doesn't answer."""
+    # Uncommitted reads report the log's end even while a transaction is open.
     with _consumer(at, isolation="read_uncommitted") as consumer:
-        found = consumer.committed(_topic_partitions(at), timeout=ANSWER_SECONDS)
-        ends = log_ends(consumer, found, ANSWER_SECONDS)
+        committed = consumer.committed(_topic_partitions(at), timeout=ANSWER_SECONDS)
+        ends = log_ends(consumer, committed, ANSWER_SECONDS)
         result = []
-        for each in found:
-            start, end = ends[each.topic, each.partition]
-            result.append(Lag(each.partition, end, max(each.offset, start)))
+        for topic_partition in committed:
+            start, end = ends[topic_partition.topic, topic_partition.partition]
+            result.append(Lag(topic_partition.partition, end, max(topic_partition.offset, start)))
         return result
 
 
 def read_batch(at: Endpoints, count: int, seconds: float, since: Mapping[int, int] | None = None) -> Batch | None:
-    """The topic's oldest records, `count` at most, as one batch of the stream; None where there are none.
+    """Return the topic's oldest records, `count` at most, as one batch of the stream; None if the topic is empty.
 
-    With `since`, only of these topic-partitions, from these offsets on, or from what the topic still has.
+    `since` limits the batch to its topic-partitions and to records from its offsets on (a deleted offset stands for
+    the oldest record that the topic still has).
 
-    Returns after `seconds` without a record, or when the window's 32 MB are full. The group isn't touched.
+    Returns after `seconds` without a record, or when the window's 32 MB are full. The group's offsets don't change.
     """
     encode = element_encoder(at.stream_config(), at.account_id)
     window = Window(count, seconds)
     with _consumer(at) as consumer:
-        starts = since or {each.partition: OFFSET_BEGINNING for each in _topic_partitions(at)}
+        starts = since or {topic_partition.partition: OFFSET_BEGINNING for topic_partition in _topic_partitions(at)}
         consumer.assign([TopicPartition(at.topic, partition, start) for partition, start in starts.items()])
         quiet_since = time.monotonic()
         while not window.has_count() and time.monotonic() - quiet_since < seconds:

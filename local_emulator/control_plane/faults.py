@@ -13,7 +13,7 @@ from local_emulator.control_plane.errors import ApiError, Refusal, RefusedError
 from local_emulator.foundation import fault_api
 from local_emulator.foundation.clock import CLOCK
 from local_emulator.foundation.faults import FAULTS, Faults
-from local_emulator.foundation.injection import happen, stop
+from local_emulator.foundation.injection import apply_fault, stop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -51,7 +51,7 @@ async def inject(
     def refuse(_: web.Request, fault: Fault) -> web.Response:
         return fail(_error(product, fault))
 
-    return await happen(request, handler, pending, refuse)
+    return await apply_fault(request, handler, pending, refuse)
 
 
 def _error(product: Product, fault: Fault) -> ApiError:

@@ -1,1 +1,1 @@
-"""What all services of the local cloud stand on; knows none of them."""
+"""The code that all services of the local cloud share: HTTP thread, clock, faults. It imports no service."""

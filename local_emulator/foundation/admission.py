@@ -1,8 +1,8 @@
-"""What no service of the local cloud takes, whatever is asked: bytes that are no text, and what a web page sends.
+"""Refuses requests that no service of the local cloud takes: headers that aren't UTF-8, requests of web pages.
 
-Services answer requests of clients, which sign them. The paths below ``/emulator`` are unsigned, so a page that a
-browser on this machine shows could set faults. A browser names the page's origin in the request, and a page that has
-its own name resolved to this machine names itself in Host.
+Clients sign their requests to the services. Requests to the paths below ``/emulator`` are unsigned, so a web page in
+a browser on this machine could set faults. A browser names the page's origin in the request. A page whose own name
+resolves to this machine (DNS rebinding) has that name in Host.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OWN_PATHS = "/emulator/"
 BEARER_HEADER = "x-odps-bearer-token"
-"""MaxCompute compares it as it is: one that MaxCompute didn't issue is refused as unknown."""
+"""MaxCompute compares this header's bytes with the tokens that it issued, and refuses other bytes as unknown."""
 
 
 @web.middleware
@@ -39,7 +39,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _is_text(value: str) -> bool:
-    """Whether it has none of the half surrogates that aiohttp makes of bytes that aren't UTF-8."""
+    """Whether a header was UTF-8: aiohttp turns other bytes into half surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -48,7 +48,7 @@ def _is_text(value: str) -> bool:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether a Host header has no name that somebody's own name server could resolve."""
+    """Whether a Host header is localhost or an IP address, which no foreign name server can resolve."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or bool(ip_address(name))

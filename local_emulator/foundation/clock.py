@@ -10,8 +10,8 @@ from aiohttp import web
 class Clock:
     """UTC now, plus shifts.
 
-    ``shift`` moves the time by which sessions and tokens live and end, ``skew`` the time that the dates of requests are
-    held against: apart, so that a client whose own clock is right can outlive a day's session.
+    ``shift`` moves the time by which sessions and tokens expire. ``skew`` moves the time that the dates of requests are
+    compared with. They are separate so that a session can expire for a client whose own clock is right.
     """
 
     def __init__(self) -> None:
@@ -19,11 +19,11 @@ class Clock:
         self.skew = timedelta(0)
 
     def now(self) -> datetime:
-        """The emulator's time, aware, UTC, whole milliseconds (the service's own resolution)."""
+        """Return the emulator's time: UTC, aware, whole milliseconds (the service's own resolution)."""
         return _milliseconds(datetime.now(timezone.utc) + self.shift)
 
     def wire_now(self) -> datetime:
-        """The time that the service's front door sees when it checks a request's date."""
+        """Return the time with which the service compares a request's date."""
         return _milliseconds(datetime.now(timezone.utc) + self.skew)
 
 

@@ -1,6 +1,6 @@
-"""``/emulator``: the emulator's own paths, which no client of the service uses: faults, and the time.
+"""``/emulator``: the emulator's own HTTP paths for faults and the time; no client of the service uses them.
 
-JSON both ways, and unsigned: whoever may reach the emulator at all may set faults.
+Requests and answers are JSON. Requests are unsigned: every client that can connect to the emulator may set faults.
 """
 
 from __future__ import annotations
@@ -30,76 +30,76 @@ Seconds = Annotated[float, msgspec.Meta(ge=-_TEN_YEARS, le=_TEN_YEARS)]
 
 
 class Shift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """By how much the emulator's times are off; what is left out stays as it is. See `Clock`."""
+    """New shifts of the emulator's `Clock`; None leaves a shift as it is."""
 
     shift_seconds: Seconds | None = None
     skew_seconds: Seconds | None = None
 
 
 def add_routes(app: web.Application) -> None:
-    """Serve everything below `PREFIX`."""
-    app.router.add_get(f"{PREFIX}/faults", _answered(list_faults))
-    app.router.add_post(f"{PREFIX}/faults", _answered(set_fault))
-    app.router.add_delete(f"{PREFIX}/faults", _answered(clear_faults))
-    app.router.add_get(_FAULT, _answered(get_fault))
-    app.router.add_delete(_FAULT, _answered(clear_fault))
-    app.router.add_get(f"{PREFIX}/operations", _answered(list_operations))
-    app.router.add_get(f"{PREFIX}/clock", _answered(get_clock))
-    app.router.add_put(f"{PREFIX}/clock", _answered(put_clock))
+    """Add the routes below `PREFIX`."""
+    app.router.add_get(f"{PREFIX}/faults", _answering_faults(list_faults))
+    app.router.add_post(f"{PREFIX}/faults", _answering_faults(set_fault))
+    app.router.add_delete(f"{PREFIX}/faults", _answering_faults(clear_faults))
+    app.router.add_get(_FAULT, _answering_faults(get_fault))
+    app.router.add_delete(_FAULT, _answering_faults(clear_fault))
+    app.router.add_get(f"{PREFIX}/operations", _answering_faults(list_operations))
+    app.router.add_get(f"{PREFIX}/clock", _answering_faults(get_clock))
+    app.router.add_put(f"{PREFIX}/clock", _answering_faults(put_clock))
 
 
 async def list_faults(request: web.Request) -> web.Response:
-    """All that were set and not cleared, with what became of them."""
+    """Answer all faults that were set and not cleared, with their hits."""
     return _faults(request.app[FAULTS].all())
 
 
 async def set_fault(request: web.Request) -> web.Response:
-    """One more, as `Fault` describes it; its number is in the answer."""
+    """Set a fault from its JSON, see `Fault`; its number is in the answer."""
     faults = request.app[FAULTS]
-    return _answer(_described(faults.set(parse(await request.read(), faults.names))), HTTPStatus.CREATED)
+    return _answer(_to_json(faults.set(parse(await request.read(), faults.names))), HTTPStatus.CREATED)
 
 
 async def clear_faults(request: web.Request) -> web.Response:
-    """Take back all; the answer is what became of them."""
+    """Clear all faults; answer them with their hits."""
     return _faults(request.app[FAULTS].clear())
 
 
 async def get_fault(request: web.Request) -> web.Response:
-    """What became of one."""
-    return _answer(_described(request.app[FAULTS].get(int(request.match_info["fault"]))))
+    """Answer one fault with its hits."""
+    return _answer(_to_json(request.app[FAULTS].get(int(request.match_info["fault"]))))
 
 
 async def clear_fault(request: web.Request) -> web.Response:
-    """Take back one."""
+    """Clear one fault; answer it with its hits."""
     return _faults(request.app[FAULTS].clear(int(request.match_info["fault"])))
 
 
 async def list_operations(request: web.Request) -> web.Response:
-    """The names that a fault's operation may have."""
+    """Answer the operations that a fault can be set for."""
     return _answer({"operations": request.app[FAULTS].names})
 
 
 async def get_clock(request: web.Request) -> web.Response:
-    """What the emulator takes for the time."""
+    """Answer the emulator's time and its shifts."""
     return _clock(request.app[CLOCK])
 
 
 async def put_clock(request: web.Request) -> web.Response:
-    """Shift the time by which sessions and tokens live, or the one that requests' dates are held against."""
+    """Shift the time by which sessions and tokens expire, or the time that requests' dates are compared with."""
     try:
-        wanted = msgspec.json.decode(await request.read(), type=Shift)
+        shift = msgspec.json.decode(await request.read(), type=Shift)
     except msgspec.MsgspecError as error:
         raise FaultError(HTTPStatus.BAD_REQUEST, "InvalidArgument", str(error)) from None
     clock = request.app[CLOCK]
-    if wanted.shift_seconds is not None:
-        clock.shift = timedelta(seconds=wanted.shift_seconds)
-    if wanted.skew_seconds is not None:
-        clock.skew = timedelta(seconds=wanted.skew_seconds)
+    if shift.shift_seconds is not None:
+        clock.shift = timedelta(seconds=shift.shift_seconds)
+    if shift.skew_seconds is not None:
+        clock.skew = timedelta(seconds=shift.skew_seconds)
     return _clock(clock)
 
 
-def _answered(handler: Handler) -> Handler:
-    """The same, with what is wrong with a request for its answer."""
+def _answering_faults(handler: Handler) -> Handler:
+    """Return a handler that answers each FaultError of `handler` as JSON."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
@@ -110,19 +110,19 @@ def _answered(handler: Handler) -> Handler:
     return answer
 
 
-def _faults(found: list[SetFault]) -> web.Response:
-    return _answer({"faults": [_described(one) for one in found]})
+def _faults(faults: list[SetFault]) -> web.Response:
+    return _answer({"faults": [_to_json(fault) for fault in faults]})
 
 
-def _described(one: SetFault) -> dict[str, Any]:
+def _to_json(fault: SetFault) -> dict[str, Any]:
     return {
-        "id": one.number,
-        **msgspec.to_builtins(one.fault),
-        "times": one.fault.times,
-        "fired": one.fired,
-        "applied_count": one.applied,
-        "hits": dict(one.hits),
-        "spent": one.spent,
+        "id": fault.number,
+        **msgspec.to_builtins(fault.fault),
+        "times": fault.fault.times,
+        "fired": fault.fired,
+        "applied_count": fault.applied,
+        "hits": dict(fault.hits),
+        "spent": fault.spent,
     }
 
 

@@ -1,6 +1,6 @@
-"""Faults that are set from outside: what happens, to which requests, and what became of it.
+"""Faults that a client sets: which requests they hit, how the emulator answers those, and how many were hit.
 
-`injection` lets them happen, `fault_api` has them set over HTTP.
+`injection` applies faults to requests, `fault_api` lets clients set them over HTTP.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 Answer = Literal["status", "reset", "delay", "truncate", "expired-token"]
 LONGEST_DELAY = 600.0  # seconds: more than any client waits
-# The statuses for which each service has a code of its own, so that a fault needs none.
+# The statuses for which each service has an error code, so that a fault may omit the code.
 WITH_CODE = frozenset({408, 429, 500, 503})
-# What stands in front of a service answers with pages of its own, without a code.
+# The statuses of a gateway in front of a service; a gateway answers with an HTML page, without an error code.
 GATEWAY = {502: "Bad Gateway", 504: "Gateway Time-out"}
 LONGEST_PATTERN = 200
 
 
 class FaultError(Exception):
-    """A fault that can't be set, or that isn't there: HTTP status, code word and message of the answer."""
+    """A fault that can't be set, or that doesn't exist: HTTP status, error code and message of the answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -40,20 +40,20 @@ class FaultError(Exception):
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What happens, to which requests, and how often.
+    """Which requests a fault hits, how often, and how the emulator answers them.
 
     Fields:
-        operation: a name or a pattern of names, such as ``upload.*``; which there are is for `parse` to know.
-        answer: ``status``: an error; ``reset``: none, the connection is reset; ``truncate``: half of the right one,
-            then the connection ends; ``delay``: the right one, late; ``expired-token``: the refusal of a token that is
-            out of date, for signed requests.
-        status, code, message: of ``status``; 502 and 504 without a code are a gateway's page.
-        applied: what was asked for is done first, and only its answer is lost. ``truncate`` is always so.
-        delay_seconds: to wait before the answer; of a plain delay, before (or, if applied, after) the work. A client
-            that gives up meanwhile doesn't stop the work, but a reset after the delay means that it's never done.
-        times: how many requests it's for; null: all until it is cleared.
-        probability, seed: of each request that it's for, and of the random numbers for it.
-        session: only requests about the session, or the instance, with that id.
+        operation: a name or a pattern of names, such as ``upload.*``; `parse` checks that it matches an operation.
+        answer: ``status``: an error; ``reset``: no answer, the connection is reset; ``truncate``: half of the right
+            answer, then the connection ends; ``delay``: the right answer, late; ``expired-token``: the error of an
+            expired token (hits signed requests only).
+        status, code, message: the error of ``status``; 502 and 504 without a code answer with a gateway's page.
+        applied: the request is carried out, and only its answer is lost; always the case with ``truncate``.
+        delay_seconds: time to wait before the answer. With ``delay`` the request is carried out after the wait, or
+            before the wait if `applied`. A client that gives up during the wait doesn't stop the request.
+        times: how many requests the fault hits; null: all until the fault is cleared.
+        probability, seed: probability to hit a matching request, and the seed of the random numbers.
+        session: hit only requests about the session, or the instance, with this id.
     """
 
     operation: str
@@ -69,7 +69,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     session: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what says nothing, or two things."""
+        """Refuse fields that contradict each other or have no effect; ValueError."""
         if (self.answer == "status") != (self.status is not None):
             raise ValueError("the answer 'status', and no other, needs a status")
         if (self.code or self.message) and self.answer != "status":
@@ -83,107 +83,107 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class SetFault:
-    """A fault that was set, and what became of it."""
+    """A fault that was set, and its hits: the number of hit requests for each operation."""
 
     def __init__(self, number: int, fault: Fault) -> None:
         self.number = number
         self.fault = fault
         self.hits: Counter[str] = Counter()
         self.applied = 0
-        """How many of the requests that it hit were done nevertheless."""
-        self._random = random.Random(fault.seed)  # noqa: S311 - not for secrets, and to be repeated
+        """How many of the hit requests were carried out nevertheless."""
+        self._random = random.Random(fault.seed)  # noqa: S311 - not for secrets, and repeatable
 
     @property
     def fired(self) -> int:
-        """How many requests it hit."""
+        """How many requests the fault has hit."""
         return self.hits.total()
 
     @property
     def spent(self) -> bool:
-        """Whether it won't hit another request."""
+        """Whether the fault will hit no further request."""
         return self.fault.times is not None and self.fired >= self.fault.times
 
     def hit(self, operation: str, session: str, *, signed: bool) -> bool:
-        """Whether this request is hit; it is counted then."""
+        """Whether the fault hits this request; counts the hit."""
         fault = self.fault
-        meant = (
+        matches = (
             fnmatchcase(operation, fault.operation)
             and fault.session in ("", session)
             and (signed or fault.answer != "expired-token")
         )
-        if not meant or (fault.probability < 1 and self._random.random() >= fault.probability):
+        if not matches or (fault.probability < 1 and self._random.random() >= fault.probability):
             return False
         self.hits[operation] += 1
         return True
 
 
 class Faults:
-    """All faults that were set and not cleared since, oldest first; of those that fit a request, the oldest hits it."""
+    """All faults that were set and not cleared, oldest first; if several match a request, the oldest hits it."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
-        """Of the operations that a fault can be for."""
+        """The operations that a fault can be set for."""
         self.armed: tuple[SetFault, ...] = ()
-        """Those that are not spent."""
+        """The faults that are not spent."""
         self.stopping = asyncio.Event()
         self._known: dict[int, SetFault] = {}
         self._last = 0
         self._lock = threading.Lock()
 
     def set(self, fault: Fault) -> SetFault:
-        """Arm one more fault."""
+        """Add a fault and return it with its number."""
         with self._lock:
             self._last += 1
-            made = self._known[self._last] = SetFault(self._last, fault)
-            self.armed += (made,)
-            return made
+            added = self._known[self._last] = SetFault(self._last, fault)
+            self.armed += (added,)
+            return added
 
     def all(self) -> list[SetFault]:
-        """Those that are spent, too."""
+        """Return all faults, spent ones too."""
         with self._lock:
             return list(self._known.values())
 
     def get(self, number: int) -> SetFault:
-        """One of them; FaultError NoSuchFault."""
-        found = self._known.get(number)
-        if found is None:
+        """Return the fault with a number; FaultError NoSuchFault."""
+        fault = self._known.get(number)
+        if fault is None:
             known = ", ".join(map(str, self._known)) or "none"
             raise FaultError(HTTPStatus.NOT_FOUND, "NoSuchFault", f"there is no fault {number}; there are: {known}")
-        return found
+        return fault
 
     def clear(self, number: int | None = None) -> list[SetFault]:
-        """Take back one fault, or all; those that were."""
+        """Remove one fault, or all if `number` is None; return the removed faults."""
         with self._lock:
-            gone = list(self._known.values()) if number is None else [self.get(number)]
-            for one in gone:
-                del self._known[one.number]
-            self.armed = tuple(one for one in self.armed if one.number in self._known)
-            return gone
+            removed = list(self._known.values()) if number is None else [self.get(number)]
+            for fault in removed:
+                del self._known[fault.number]
+            self.armed = tuple(fault for fault in self.armed if fault.number in self._known)
+            return removed
 
     def take(self, operation: str, session: str, *, signed: bool) -> SetFault | None:
-        """The fault that hits a request, or None."""
+        """Return the fault that hits a request, or None; counts the hit."""
         with self._lock:
-            for one in self.armed:
-                if one.hit(operation, session, signed=signed):
-                    if one.spent:
-                        self.armed = tuple(other for other in self.armed if other is not one)
-                    return one
+            for fault in self.armed:
+                if fault.hit(operation, session, signed=signed):
+                    if fault.spent:
+                        self.armed = tuple(other for other in self.armed if other is not fault)
+                    return fault
         return None
 
 
 def parse(body: bytes, names: Sequence[str]) -> Fault:
-    """A fault from its JSON, for one of these operations; FaultError InvalidArgument names what is wrong with it."""
+    """Return the fault that a JSON body describes; FaultError InvalidArgument if `names` has no such operation."""
     try:
-        found = msgspec.json.decode(body, type=Fault)
+        fault = msgspec.json.decode(body, type=Fault)
     except msgspec.MsgspecError as error:
         raise _invalid(str(error)) from None
-    if len(found.operation) > LONGEST_PATTERN:
-        # Patterns are compiled in a time that is quadratic in their length, while no request is answered.
-        raise _invalid(f"expected an operation of at most {LONGEST_PATTERN} characters, found {len(found.operation)}")
-    if not any(fnmatchcase(name, found.operation) for name in names):
-        near = get_close_matches(found.operation, names) or names
-        raise _invalid(f"no operation is called {found.operation!r}; expected one of {', '.join(near)}, or '*'")
-    return found
+    if len(fault.operation) > LONGEST_PATTERN:
+        # The time to compile a pattern is quadratic in its length, and no request is answered meanwhile.
+        raise _invalid(f"expected an operation of at most {LONGEST_PATTERN} characters, found {len(fault.operation)}")
+    if not any(fnmatchcase(name, fault.operation) for name in names):
+        near = get_close_matches(fault.operation, names) or names
+        raise _invalid(f"no operation is called {fault.operation!r}; expected one of {', '.join(near)}, or '*'")
+    return fault
 
 
 def _invalid(message: str) -> FaultError:

@@ -1,4 +1,4 @@
-"""Lets a fault happen: before a request is carried out, so that nothing is applied, or after it, to its answer."""
+"""Applies a fault to a request: instead of carrying the request out, or to the answer after that."""
 
 from __future__ import annotations
 
@@ -21,49 +21,51 @@ if TYPE_CHECKING:
 
 FAULT_HEADER = "x-emulator-fault"
 WHOLE = web.RequestKey("WHOLE", bool)
-"""Whether the answer may not be sent piece by piece, because something is to be done to it as a whole."""
+"""Set if the handler has to return the answer whole, not stream it, because the fault changes or replaces it."""
 
 
 async def stop(app: web.Application) -> None:
-    """End all delays: the emulator stops."""
+    """End all delays, because the emulator stops."""
     app[FAULTS].stopping.set()
 
 
-async def happen(request: web.Request, handler: Handler, found: SetFault, refuse: Refuse) -> web.StreamResponse:
-    """Let a fault happen to a request; `refuse` makes the service's own answer to one that has an error.
+async def apply_fault(
+    request: web.Request, handler: Handler, set_fault: SetFault, refuse: Refuse
+) -> web.StreamResponse:
+    """Apply a fault to a request and return the answer; `refuse` makes the service's own answer for an error.
 
-    `handler` answers errors itself: it raises nothing that is the service's own.
+    `handler` has to answer the service's errors itself, and not to raise them.
     """
-    fault = found.fault
+    fault = set_fault.fault
     if fault.answer == "delay":
-        return await _late(request, handler, found)
+        return await _delay(request, handler, set_fault)
     if fault.applied or fault.answer == "truncate":
-        right = await _applied(request, handler, found)
+        answer = await _carry_out(request, handler, set_fault)
     else:
-        right = web.Response()
+        answer = web.Response()
         await drain(request)
-    ended = await _wait(request, fault.delay_seconds)
-    if fault.answer == "reset" or ended:
+    stopping = await _wait(request, fault.delay_seconds)
+    if fault.answer == "reset" or stopping:
         return _reset(request)
     if fault.answer == "truncate":
-        return await _truncated(request, right)
-    wrong = _gateway_page(fault) if fault.status in GATEWAY and not fault.code else refuse(request, fault)
-    wrong.headers[FAULT_HEADER] = str(found.number)
-    return wrong
+        return await _truncate(request, answer)
+    error = _gateway_page(fault) if fault.status in GATEWAY and not fault.code else refuse(request, fault)
+    error.headers[FAULT_HEADER] = str(set_fault.number)
+    return error
 
 
-async def _late(request: web.Request, handler: Handler, found: SetFault) -> web.StreamResponse:
-    seconds, applied = found.fault.delay_seconds, found.fault.applied
+async def _delay(request: web.Request, handler: Handler, set_fault: SetFault) -> web.StreamResponse:
+    seconds, applied = set_fault.fault.delay_seconds, set_fault.fault.applied
     if not applied and await _wait(request, seconds):
         return _reset(request)
-    right = await _applied(request, handler, found)
+    answer = await _carry_out(request, handler, set_fault)
     if applied:
         await _wait(request, seconds)
-    return right
+    return answer
 
 
 async def _wait(request: web.Request, seconds: float) -> bool:
-    """Let the time pass; True if the emulator is told to stop meanwhile."""
+    """Wait so many seconds; return True, early, if the emulator stops meanwhile."""
     try:
         await asyncio.wait_for(request.app[FAULTS].stopping.wait(), seconds)
     except asyncio.TimeoutError:
@@ -71,20 +73,20 @@ async def _wait(request: web.Request, seconds: float) -> bool:
     return True
 
 
-async def _applied(request: web.Request, handler: Handler, found: SetFault) -> web.StreamResponse:
-    request[WHOLE] = found.fault.answer != "delay"
-    right = await handler(request)
-    found.applied += right.status < HTTPStatus.BAD_REQUEST
-    return right
+async def _carry_out(request: web.Request, handler: Handler, set_fault: SetFault) -> web.StreamResponse:
+    request[WHOLE] = set_fault.fault.answer != "delay"
+    answer = await handler(request)
+    set_fault.applied += answer.status < HTTPStatus.BAD_REQUEST
+    return answer
 
 
 async def drain(request: web.Request) -> None:
-    """Read what is still being sent, and keep none of it: a client that is still sending doesn't see an answer."""
+    """Read the rest of the request's body and discard it: a client that is still sending doesn't see an answer."""
     try:
         async for _ in request.content.iter_any():
             pass
     except (aiohttp.ClientPayloadError, web.RequestPayloadError):
-        pass  # It has gone, or stopped half-way; whatever comes next is for who listens.
+        pass  # the client has disconnected; the answer then reaches nobody
 
 
 def _gateway_page(fault: Fault) -> web.Response:
@@ -97,16 +99,16 @@ def _reset(request: web.Request) -> web.Response:
     """End the connection with a TCP reset."""
     transport = request.transport
     if transport is not None:  # else the client has gone
-        linger = struct.pack("ii", 1, 0)  # on, for no time: the kernel then sends a reset instead of an end
+        linger = struct.pack("ii", 1, 0)  # l_onoff 1, l_linger 0: close() sends RST instead of FIN
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()
-    return web.Response()  # to nobody
+    return web.Response()  # aiohttp needs one; the connection is gone
 
 
-async def _truncated(request: web.Request, right: web.StreamResponse) -> web.StreamResponse:
-    """Half of an answer under its whole length (of one without a body: a byte that never comes), then the end."""
-    body = right.body if isinstance(right, web.Response) and isinstance(right.body, bytes) else b""
-    half = web.StreamResponse(status=right.status, headers=right.headers)
+async def _truncate(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+    """Send half of the body under the whole Content-Length (at least 1), then close the connection."""
+    body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+    half = web.StreamResponse(status=answer.status, headers=answer.headers)
     half.content_length = max(len(body), 1)
     await half.prepare(request)
     await half.write(body[: len(body) // 2])

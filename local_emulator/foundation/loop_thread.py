@@ -1,4 +1,4 @@
-"""The thread in which a service answers HTTP: an event loop of its own, which other threads hand work to."""
+"""The thread in which a service answers HTTP: it runs an event loop, to which other threads hand coroutines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LoopThread:
         return self._loop.is_closed()
 
     def run(self, work: Coroutine[object, object, T], seconds: float) -> T:
-        """The result of a coroutine that runs in the loop; TimeoutError after so many seconds."""
+        """Run a coroutine in the loop and return its result; TimeoutError after so many seconds."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     def close(self) -> None:

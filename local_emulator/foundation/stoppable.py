@@ -1,4 +1,4 @@
-"""What runs until it is stopped, and is stopped at the end of a `with`."""
+"""The base class of things that run until the end of a `with`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class Stoppable:
-    """A context manager that calls its own `stop`; whatever runs inherits it."""
+    """A context manager that calls its own `stop` at the end; servers and brokers inherit it."""
 
     __slots__ = ()
 
     def stop(self) -> None:
-        """End what runs."""
+        """Stop; a second call does nothing."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from local_emulator.foundation.faults import FAULTS
-from local_emulator.foundation.injection import happen
+from local_emulator.foundation.injection import apply_fault
 from local_emulator.maxcompute.authentication import expired_token
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.keys import REQUEST_ID
@@ -54,7 +54,7 @@ async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
             answer.headers["x-odps-request-id"] = request[REQUEST_ID]
         return answer
 
-    return await happen(request, handle, fault, _refuse)
+    return await apply_fault(request, handle, fault, _refuse)
 
 
 def _signed(request: web.Request) -> bool:

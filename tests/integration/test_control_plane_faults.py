@@ -31,7 +31,7 @@ def plane() -> Iterator[server.ControlPlaneServer]:
 
 
 def set_fault(plane: server.ControlPlaneServer, operation: str, answer: str, **more: object) -> dict[str, Any]:
-    return fault_command.ask(plane.endpoint, "POST", "faults", {"operation": operation, "answer": answer, **more})
+    return fault_command.call(plane.endpoint, "POST", "faults", {"operation": operation, "answer": answer, **more})
 
 
 def calls(plane: server.ControlPlaneServer) -> list[tuple[str, int, str]]:
@@ -80,7 +80,7 @@ def test_a_role_is_created_and_the_answer_lost(plane: server.ControlPlaneServer)
     assert calls(plane) == [("CreateRole", 200, "")]
     with refused(409, "EntityAlreadyExists.Role"):
         ram(plane).create_role(CREATE)
-    (fault,) = fault_command.ask(plane.endpoint, "GET", "faults")["faults"]
+    (fault,) = fault_command.call(plane.endpoint, "GET", "faults")["faults"]
     assert (fault["fired"], fault["applied_count"], fault["spent"]) == (1, 1, True)
 
 
@@ -96,7 +96,7 @@ def test_a_call_that_is_refused_anyway_is_not_counted_as_applied(plane: server.C
     set_fault(plane, "Ram.GetRole", "reset", applied=True)
     with pytest.raises(UnretryableException):
         ram(plane).get_role(models.GetRoleRequest(role_name="none"))
-    assert fault_command.ask(plane.endpoint, "GET", "faults")["faults"][0]["applied_count"] == 0
+    assert fault_command.call(plane.endpoint, "GET", "faults")["faults"][0]["applied_count"] == 0
 
 
 def test_a_token_is_out_of_date(plane: server.ControlPlaneServer) -> None:
@@ -107,10 +107,10 @@ def test_a_token_is_out_of_date(plane: server.ControlPlaneServer) -> None:
 
 
 def test_the_clock_is_moved(plane: server.ControlPlaneServer) -> None:
-    fault_command.ask(plane.endpoint, "PUT", "clock", {"skew_seconds": 3600})
+    fault_command.call(plane.endpoint, "PUT", "clock", {"skew_seconds": 3600})
     with refused(400, "InvalidTimeStamp.Expired"):
         sts(plane).get_caller_identity()
-    fault_command.ask(plane.endpoint, "PUT", "clock", {"skew_seconds": 0})
+    fault_command.call(plane.endpoint, "PUT", "clock", {"skew_seconds": 0})
     sts(plane).get_caller_identity()
 
 

@@ -85,7 +85,7 @@ def test_the_time_is_shown_and_shifted(command: Command, emulator: server.MaxCom
     ("words", "message"),
     [
         (("set", "upload.comit", "500"), "no operation is called 'upload.comit'; expected one of upload.commit"),
-        (("set", "sql", "explode"), "expected a status from 400 to 599, or one of reset, "),
+        (("set", "sql", "explode"), "expected an HTTP status from 400 to 599, or one of reset, "),
         (("set", "sql", "200"), "found '200'"),
         (("clear", "3"), "there is no fault 3"),
     ],

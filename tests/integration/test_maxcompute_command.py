@@ -67,7 +67,7 @@ def refused(*options: str) -> str:
 def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     with running("--data-dir", str(tmp_path)) as (_, endpoint):
         port = endpoint.split(":")[2].split("/")[0]
-        assert f"port {port} is in use; name another one with --port" in refused("--port", port)
+        assert f"port {port} is in use; choose another with --port" in refused("--port", port)
         assert "is in use by another emulator" in refused("--port", "0", "--data-dir", str(tmp_path))
     assert "expected a port from 0 to 65535, found 70000" in refused("--port", "70000")
 

@@ -55,8 +55,8 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
             "1",
             "41",
         ]
-        assert shown.endswith("letters that would be sent: 1; none was; send them with --go\n")
-        assert client(project_copy, "redrive", "--go").endswith("letters sent to the source topic again: 1\n")
+        assert shown.endswith("dead letters that would be sent: 1; none was sent; to send them, add --go\n")
+        assert client(project_copy, "redrive", "--go").endswith("dead letters sent to the source topic again: 1\n")
         assert "sent again" in await_rows(project_copy, "sent again")
         again = json.loads(client(project_copy, "redrive", "--go", "--json"))
         assert (again["state"], [row["do"] for row in again["letters"]]) == ("unchanged", ["skip", "skip"])
@@ -65,7 +65,7 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
         body.write_text(json.dumps([element(7, topic=LETTER.topic, partition=0, key="k1", value="given up")]))
         words = ("--messages", str(body), "--allow", "as-delivered", "--topic-partition", "0", "--go")
         assert "given up" not in await_rows(project_copy, "sent again")
-        assert client(project_copy, "redrive", *words).endswith("letters sent to the source topic again: 1\n")
+        assert client(project_copy, "redrive", *words).endswith("dead letters sent to the source topic again: 1\n")
         assert "given up" in await_rows(project_copy, "given up")
 
         refused = command(project_copy, "redrive", "--since", "yesterday")
@@ -103,7 +103,7 @@ def test_what_could_not_be_done_is_told() -> None:
     reply = {"state": "incomplete", "faults": ["the time is up"], "unreadable": 2, "redriven": 0, "letters": []}
 
     assert list(lines(reply)) == [
-        "2 records of the error topics are no dead letters of this version",
+        "records of the error topics that aren't dead letters of this version: 2",
         "fault: the time is up",
-        "letters sent to the source topic again: 0",
+        "dead letters sent to the source topic again: 0",
     ]

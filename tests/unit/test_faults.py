@@ -116,6 +116,6 @@ def test_the_command_says_what_an_answer_can_be(answer: str) -> None:
     fault_command.add_arguments(parser)
     options = parser.parse_args(["--endpoint", "http://127.0.0.1:1", "set", "upload.block", answer])
     with pytest.raises(
-        fault_command.FaultCommandError, match=f"expected a status from 400 to 599, or .*; found '{answer}'"
+        fault_command.FaultCommandError, match=f"expected an HTTP status from 400 to 599, or .*; found '{answer}'"
     ):
         fault_command.run(options)

@@ -74,5 +74,5 @@ def test_what_is_left_over_is_refused(words: list[str], capsys: pytest.CaptureFi
 
 def test_an_action_in_the_json_isnt_dropped() -> None:
     options = parse(parser(), ["provision", "plan", '{"action": "apply"}'])
-    with pytest.raises(ProvisioningError, match="found action; it stands before them"):
+    with pytest.raises(ProvisioningError, match=r"expected JSON without the field action, .*; found action in it"):
         provision_command.run(options)

@@ -71,6 +71,10 @@ def test_what_group_and_ledger_say_of_one_log_is_one_sentence() -> None:
 
 
 def test_the_local_status_says_it_too() -> None:
-    assert (Lag(0, 9, 3).behind, Lag(0, 9, 9).behind, Lag(0, 9, 9).lost("orders")) == (6, 0, "")
+    assert (Lag(0, 9, 3).behind, Lag(0, 9, 9).behind, Lag(0, 9, 9).describe_loss("orders")) == (6, 0, "")
     assert Lag(2, 3, 7).behind is None
-    assert Lag(2, 3, 7).lost("orders").startswith("orders-2: its log ends at 3, but offsets before 7 are delivered")
+    assert (
+        Lag(2, 3, 7)
+        .describe_loss("orders")
+        .startswith("orders-2: its log ends at 3, but offsets before 7 are delivered")
+    )
