@@ -1,8 +1,8 @@
 """Runs inside an instance's process, as `python -I -S -u bootstrap.py CHANNEL LIFE` (two file descriptors).
 
-It stands for the service's own runtime, so it imports the standard library only; the function's modules come after it
-on the path. CHANNEL carries frames both ways: the lengths of a JSON header and a body (see _PREFIX), the header, the
-body. LIFE is a pipe that nobody writes to: its end means that the emulator is gone.
+The module plays the service's runtime, so it imports only the standard library, before the function's folders are on
+the path. CHANNEL carries frames both ways: the lengths of a JSON header and a body (see _PREFIX), the header, the
+body. LIFE is a pipe that nobody writes to: its end means that the emulator has ended.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PREFIX = struct.Struct(">IQ")  # as channel.py has it
 
 
 class _LogLines(logging.Formatter):
-    """The runtimes' line: UTC time, request id, [LEVEL], text."""
+    """Formats log lines as the service's runtimes do: UTC time, request id, [LEVEL], text."""
 
     request_id = ""
 
@@ -41,7 +41,7 @@ class _LogLines(logging.Formatter):
 
 
 def main() -> None:
-    """Answer calls until the channel ends, then leave it to the watch to end this process and what it started."""
+    """Answer calls until the channel ends; then the watch thread kills this process and the processes it started."""
     channel, life = int(sys.argv[1]), int(sys.argv[2])
     watch = threading.Thread(target=_end_with_parent, args=(life, Path.cwd()), daemon=True)
     watch.start()
@@ -53,9 +53,9 @@ def main() -> None:
 
 
 def _answer_calls(stream: socket.socket) -> None:
-    """Raises EOFError between calls, ConnectionError where the emulator takes no answer any more."""
+    """Call handlers until the emulator closes the channel; raise EOFError or ConnectionError then."""
     requests = stream.makefile("rb")
-    # A BufferedReader puts a large read straight into the bytes that it returns: the event is never there twice.
+    # A BufferedReader reads large bodies directly into the bytes that it returns, so memory holds each event once.
     settings, _ = _read(requests)
     sys.path[:0] = settings["path"]
     lines = _log_lines()
@@ -73,9 +73,9 @@ def _answer_calls(stream: socket.socket) -> None:
 
 
 def _end_with_parent(life: int, scratch: Path) -> None:
-    """Wait for the end of the pipe, then remove the scratch folder, for nobody else will, and kill this process.
+    """Wait until the emulator has ended, then remove the scratch folder and kill this process group.
 
-    It works in the middle of a call too, and takes along what the function has started.
+    The thread does so during a call, too. The group includes the processes that the function has started.
     """
     os.read(life, 1)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -102,7 +102,7 @@ def _log_lines() -> _LogLines:
 def _answer(
     handlers: dict[str, Callable[..., Any]], settings: dict[str, Any], call: dict[str, Any], event: bytes
 ) -> tuple[dict[str, Any], bytes]:
-    """Call the handler that is asked for; SystemExit isn't caught, it ends the process as it does in the service."""
+    """Call the call's handler; SystemExit isn't caught, because it ends the process in the service, too."""
     name = call["handler"]
     try:
         if name not in handlers:
@@ -116,14 +116,14 @@ def _answer(
 
 
 def _body(result: Any) -> bytes:
-    """What the caller gets: bytes and text as they are, everything else as JSON."""
+    """Return a handler's result as the caller gets it: bytes and text unchanged, everything else as JSON."""
     if isinstance(result, (bytes, bytearray)):
         return bytes(result)
     return (result if isinstance(result, str) else json.dumps(result)).encode()
 
 
 def _failure(error: Exception) -> bytes:
-    """The body of an unhandled error, as the service's page on errors of Python functions shows it."""
+    """Return the answer's body for an unhandled error, as the service's page on errors of Python functions shows it."""
     trace_from_function = error.__traceback__.tb_next if error.__traceback__ else None  # the first frame is _answer's
     traceback.print_exception(type(error), error, trace_from_function)
     frames = traceback.extract_tb(trace_from_function)
@@ -136,7 +136,7 @@ def _failure(error: Exception) -> bytes:
 
 
 def _context(settings: dict[str, Any], call: dict[str, Any]) -> SimpleNamespace:
-    """The context of the runtime that the template names; the attributes differ (facts on both: the context pages)."""
+    """Return the context of the function's runtime; the runtimes' attributes differ (the service's context pages)."""
     logger = logging.getLogger()
     function = SimpleNamespace(**settings["function"])
     common = {

@@ -1,4 +1,4 @@
-"""The emulator's end of an instance: frames to and from its process, and what it prints."""
+"""The emulator's end of an instance's pipes: frames to and from its process, and the process's output."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PREFIX = struct.Struct(">IQ")  # lengths of the JSON header and of the body, as bootstrap.py has it
-_TICK = 0.1  # seconds between two looks at the process while it works
+_TICK = 0.1  # seconds between two calls of `watch` while the process works
 _CHUNK = 65_536
 
 
 class ClosedError(Exception):
-    """The process ended before it had answered."""
+    """The process ended before it answered."""
 
 
 class TimedOutError(Exception):
-    """No answer within the time that was given."""
+    """The process didn't answer in time."""
 
 
 class Channel:
-    """One call at a time; `heard` is told each line that the process prints, as soon as it is whole."""
+    """Carries one call at a time; `on_output` gets each line that the process prints, as soon as the line is whole."""
 
-    def __init__(self, stream: socket.socket, output: int, heard: Callable[[bytes], None]) -> None:
+    def __init__(self, stream: socket.socket, output: int, on_output: Callable[[bytes], None]) -> None:
         self._stream = stream
         self._stream.setblocking(False)
         self._output_pipe: int | None = output
         os.set_blocking(output, False)
         self._output = bytearray()
-        self._heard = heard
-        self._told = 0
+        self._on_output = on_output
+        self._reported = 0
 
     def send(self, header: Mapping[str, Any], seconds: float) -> None:
-        """Send a frame that has no answer."""
+        """Send a frame that gets no answer."""
         self._run(_frame(header, b""), None, seconds, lambda: None)
 
     def call(
         self, header: Mapping[str, Any], body: bytes, seconds: float, watch: Callable[[], None]
     ) -> tuple[dict[str, Any], bytes]:
-        """Send a frame and wait for the answer; `watch` runs about every 0.1 s and may raise to give up.
+        """Send a frame and return the answer's header and body; `watch` runs about every 0.1 s.
 
-        Raises TimedOutError, ClosedError and what `watch` raises; the channel is of no use after any of them.
+        Raises TimedOutError, ClosedError and what `watch` raises; after any of them the channel can't be used again.
         """
         answer = _Answer()
         self._run(_frame(header, body), answer, seconds, watch)
         return answer.header, bytes(answer.buffer)
 
     def take_output(self) -> bytes:
-        """What was printed since the last time; complete after `call`, for the process prints before it answers."""
+        """Return the output since the last `take_output`; complete after `call`: the process prints, then answers."""
         while self._output_pipe is not None and self._read_output():
             pass
-        if rest := bytes(self._output[self._told :]):
-            self._heard(rest + b"\n")
-        taken, self._output, self._told = bytes(self._output), bytearray(), 0
+        if rest := bytes(self._output[self._reported :]):
+            self._on_output(rest + b"\n")
+        taken, self._output, self._reported = bytes(self._output), bytearray(), 0
         return taken
 
     def close(self) -> None:
-        """Close both; a process that still reads sees the end and ends too."""
+        """Close the socket and the output pipe; a process that still reads from the socket ends."""
         self._stream.close()
         if self._output_pipe is not None:
             os.close(self._output_pipe)
@@ -78,10 +78,10 @@ class Channel:
             if self._output_pipe is not None:
                 selector.register(self._output_pipe, selectors.EVENT_READ)
             while frame or (answer is not None and not answer.complete):
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     raise TimedOutError
-                self._step(selector, selector.select(min(left, _TICK)), frame, answer)
+                self._step(selector, selector.select(min(remaining, _TICK)), frame, answer)
                 watch()
 
     def _step(
@@ -108,8 +108,8 @@ class Channel:
                 selector.modify(self._stream, selectors.EVENT_READ)
 
     def _read_output(self) -> bool:
-        """Take what there is; False if there was nothing or the pipe has ended (and is closed then)."""
-        assert self._output_pipe is not None  # noqa: S101 # the callers look
+        """Read output once; return False if there was none, or if the pipe has ended (and close it then)."""
+        assert self._output_pipe is not None  # noqa: S101 # the callers check it
         try:
             piece = os.read(self._output_pipe, _CHUNK)
         except BlockingIOError:
@@ -118,15 +118,15 @@ class Channel:
             os.close(self._output_pipe)
             self._output_pipe = None
         self._output += piece
-        whole = self._output.rfind(b"\n", self._told) + 1
+        whole = self._output.rfind(b"\n", self._reported) + 1
         if whole:
-            self._heard(bytes(self._output[self._told : whole]))
-            self._told = whole
+            self._on_output(bytes(self._output[self._reported : whole]))
+            self._reported = whole
         return bool(piece)
 
 
 class _Answer:
-    """A frame that is coming in: the prefix, then the header, then the body, each into a buffer of its size."""
+    """A frame that is being received: the prefix, then the header, then the body, each into a buffer of its size."""
 
     def __init__(self) -> None:
         self.header: dict[str, Any] = {}

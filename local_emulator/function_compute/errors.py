@@ -1,4 +1,4 @@
-"""Errors of the service itself, not of a function."""
+"""Errors of the emulated service itself, not of a function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class FunctionComputeError(Exception):
-    """`status` is HTTP's; code and message are those of the service's table of error codes (2026)."""
+    """An error answer: HTTP status, and code and message from the service's table of error codes (2026)."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class FunctionComputeError(Exception):
 
 
 class TemplateError(Exception):
-    """The template can't be run; `faults` holds every reason, each with its path and what to do."""
+    """The template can't be deployed here; `faults` holds every reason, each with its path and what to do."""
 
     def __init__(self, path: Path, faults: list[str]) -> None:
         super().__init__(f"{path} has {len(faults)} fault(s):" + "".join(f"\n  - {fault}" for fault in faults))
@@ -27,4 +27,4 @@ class TemplateError(Exception):
 
 
 class MissingLayerError(Exception):
-    """A layer that the template names isn't there."""
+    """The folder of a layer that the template names doesn't exist."""

@@ -1,9 +1,9 @@
-"""Serverless Devs' expressions, `${env('NAME', 'default')}` and its relatives, as far as a template here may use them.
+"""Resolves Serverless Devs' expressions such as `${env('NAME', 'default')}`, as far as template.yml may use them.
 
-What holds was found by running `s preview` of @serverless-devs/s 3.1.10: an environment value is text, an empty one
-counts as unset, a default keeps its own type, and a node that is one expression keeps that expression's type. `config`
-is left to the component there; here it answers too. Not emulated: file(), path(), output. An expression inside another
-one is refused there too.
+The rules come from runs of `s preview` of @serverless-devs/s 3.1.10: an environment value is text, an empty value
+counts as unset, a default keeps its own type, and a node that is a single expression keeps that expression's type.
+`s preview` leaves `config` to the component; this module resolves it. Not emulated: file(), path(), output. Both
+refuse an expression inside another expression.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _KNOWN = (
 )
 
 
-class _Unresolvable(Exception):  # noqa: N818 # it never leaves this module: it becomes a fault
+class _Unresolvable(Exception):  # noqa: N818 # never leaves this module: it becomes a fault
     pass
 
 
 class Resolver:
-    """Replaces the expressions of one document; what it can't is in `faults`, each with the path where it stands."""
+    """Replaces the expressions of one document; collects those that it can't resolve in `faults`, with their paths."""
 
     def __init__(self, document: Mapping[str, Any], environment: Mapping[str, str], config: Mapping[str, str]) -> None:
         self.faults: list[str] = []
@@ -40,7 +40,7 @@ class Resolver:
         self._config = config
 
     def resolve(self, node: Any, path: str, resource: str = "") -> Any:
-        """A node with every expression in it replaced; `resource` is what `this` means in it."""
+        """Return a node with every expression replaced; `this` in an expression means the resource named `resource`."""
         if isinstance(node, dict):
             return {key: self.resolve(value, f"{path}.{key}", resource) for key, value in node.items()}
         if isinstance(node, list):
@@ -57,7 +57,7 @@ class Resolver:
         whole = _EXPRESSION.fullmatch(text)
         if whole:
             return self._expression(whole[1].strip(), resource, trail)
-        result = _EXPRESSION.sub(lambda found: _plain(self._expression(found[1].strip(), resource, trail)), text)
+        result = _EXPRESSION.sub(lambda match: _plain(self._expression(match[1].strip(), resource, trail)), text)
         if "${" in result:
             raise _Unresolvable(
                 f"{text!r}: an expression can't hold braces or another expression; use a variable of vars"
@@ -93,7 +93,7 @@ class Resolver:
         for name in names:
             if not isinstance(node, dict) or name not in node:
                 raise _Unresolvable(
-                    f"${{{expression}}} not found: nothing is called {name!r} there; write it or fix the name"
+                    f"${{{expression}}}: the template has nothing called {name!r} there; add it or correct the name"
                 )
             node = node[name]
         owner = names[1] if names[0] == "resources" else resource
@@ -101,7 +101,7 @@ class Resolver:
 
 
 def _literal(text: str) -> Any:
-    """A default as JavaScript would read it: quoted text, a number, true, false."""
+    """Return a default as JavaScript would read it: quoted text, a number, true, false."""
     if text[0] in "'\"":
         return text[1:-1]
     return _parsed(text, text)
@@ -117,5 +117,5 @@ def _parsed(text: Any, expression: str) -> Any:
 
 
 def _plain(value: Any) -> str:
-    """A value inside other text, spelled as JavaScript would."""
+    """Return the text of a value inside other text, as JavaScript would write it."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Instances of a function: each a process of this machine's Python that sees its code, its layers and nothing else."""
+"""Instances of a function: each is a process of this Python that can import only the function's code and layers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function, Hook
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
-_START_SECONDS = 30.0  # for the interpreter to take its settings; it needs about 0.05
-_END_SECONDS = 5.0  # for a killed process to be gone
+_START_SECONDS = 30.0  # the longest that an interpreter may take to start; it needs about 0.05 s
+_END_SECONDS = 5.0  # the longest that a killed process may take to end
 UNHANDLED = "UnhandledInvocationError"
-# The page on lifecycle hooks (2024): a failed or late initializer is answered with status 200 and this type.
+# The service's page on lifecycle hooks (2024): a failed or late initializer is answered with status 200 and this type.
 INITIALIZATION = "InitializationError"
 
 
@@ -43,7 +43,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class InstanceEnvironment:
-    """What an instance gets besides its function: the account, the keys of its role, and the layers' folders."""
+    """What an instance gets besides its function: the account, its role's temporary keys, and the layers' folders."""
 
     account_id: str
     credentials: Credentials
@@ -52,7 +52,7 @@ class InstanceEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class InvocationOutcome:
-    """What became of a call; `error_type` is None for a success, `memory` is the process's peak so far in MB."""
+    """The result of a call; `error_type` is None for a success, `memory` is the process's peak so far in MB."""
 
     body: bytes
     error_type: str | None
@@ -68,15 +68,15 @@ class _OutOfMemoryError(Exception):
 class FunctionInstance:
     """One process, for one call at a time; once `alive` is False it can't be used again.
 
-    `heard` is told what is printed, by whole lines and at once, with the platform's own lines around it.
+    `on_output` gets each whole line that the process prints, at once, and the platform's own lines around a call.
     """
 
     def __init__(
-        self, function: Function, surroundings: InstanceEnvironment, heard: Callable[[bytes], None] = lambda _: None
+        self, function: Function, environment: InstanceEnvironment, on_output: Callable[[bytes], None] = lambda _: None
     ) -> None:
         self.alive = True
         self._function = function
-        self._heard = heard
+        self._on_output = on_output
         self._initialized = False
         self._peak = 0.0
         self._scratch = Path(tempfile.mkdtemp(prefix="fc-instance-"))
@@ -90,19 +90,19 @@ class FunctionInstance:
                 stdout=output_write,
                 stderr=output_write,
                 pass_fds=(theirs.fileno(), life_read),
-                env=_environment(function, surroundings, self._scratch),
+                env=_environment(function, environment, self._scratch),
                 cwd=self._scratch,
-                start_new_session=True,  # Ctrl-C is for the emulator, which then stops its instances in good order
+                start_new_session=True,  # Ctrl-C reaches only the emulator, which then stops its instances in order
             )
         finally:
             theirs.close()
             os.close(output_write)
             os.close(life_read)
-        self._channel = Channel(ours, output_read, heard)
-        self._channel.send(_settings(function, surroundings), _START_SECONDS)
+        self._channel = Channel(ours, output_read, on_output)
+        self._channel.send(_settings(function, environment), _START_SECONDS)
 
     def invoke(self, event: bytes, request_id: str) -> InvocationOutcome:
-        """Initialize if that hasn't happened yet, then call the handler."""
+        """Call the handler, and before the first call the initializer."""
         log = b""
         if not self._initialized and self._function.initializer:
             outcome = self._hook("Initialize", self._function.initializer, request_id)
@@ -121,11 +121,11 @@ class FunctionInstance:
         self.kill()
 
     def interrupt(self) -> None:
-        """Kill the process from any thread; the one that waits for its answer clears it away."""
+        """Kill the process, from any thread; the thread that waits for its answer then calls `kill`."""
         self._process.kill()
 
     def kill(self) -> None:
-        """End the process and all that it started, at once, and remove its scratch folder."""
+        """Kill the process and the processes that it started, and remove its scratch folder."""
         if not self.alive:
             return
         self.alive = False
@@ -141,47 +141,47 @@ class FunctionInstance:
 
     def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: int) -> InvocationOutcome:
         call = {"request_id": request_id, "handler": handler, "takes_event": event is not None}
-        broken: str | None = None
+        ended: str | None = None
         failed, body = True, b""
         start, end = (f"FC {name} {word} RequestId: {request_id}\n".encode() for word in ("Start", "End"))
-        self._heard(start)
+        self._on_output(start)
         begun = time.monotonic()
         try:
             header, body = self._channel.call(call, event or b"", seconds, self._watch_memory)
             failed = header["failed"]
         except TimedOutError:
-            # The text as a public issue of 2021 shows it.
-            broken = f"Function timed out after {seconds} seconds (maxMemoryUsage: {self._peak:.2f}MB)"
+            # The service's text, as a public issue of 2021 shows it.
+            ended = f"Function timed out after {seconds} seconds (maxMemoryUsage: {self._peak:.2f}MB)"
         except (ClosedError, _OutOfMemoryError):
-            # The text as the pages on errors (Node.js, 2026) show it. More memory than configured ends the same way.
-            took = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {self._peak:.2f}MB"
-            broken = f"Process exited unexpectedly before completing request ({took})"
+            # The service's text, as its pages on errors (Node.js, 2026) show it; also for too much memory.
+            usage = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {self._peak:.2f}MB"
+            ended = f"Process exited unexpectedly before completing request ({usage})"
         milliseconds = _milliseconds(begun)
         printed = self._channel.take_output()
-        self._heard(end)
+        self._on_output(end)
         if printed and not printed.endswith(b"\n"):
             printed += b"\n"
-        if broken is not None:
+        if ended is not None:
             self.kill()
-            body = json.dumps({"errorMessage": broken}).encode()
+            body = json.dumps({"errorMessage": ended}).encode()
         return InvocationOutcome(body, UNHANDLED if failed else None, milliseconds, self._peak, start + printed + end)
 
     def _watch_memory(self) -> None:
-        """Note the peak, and raise where the process holds more than it may; knows nothing where there is no /proc."""
+        """Record the peak, and raise if the process holds more memory than configured; does nothing without /proc."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
         except OSError:
             return
         sizes = dict(line.split(":", 1) for line in status.splitlines() if line.startswith(("VmHWM", "VmRSS")))
         if sizes:
-            peak, now = (int(sizes[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
+            peak, current = (int(sizes[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
             self._peak = max(self._peak, peak)
-            if now > self._function.memory:
+            if current > self._function.memory:
                 raise _OutOfMemoryError
 
 
 def new_request_id() -> str:
-    """An id in the form that the service gives: `1-`, the time in hex, and random hex."""
+    """Return an id in the service's form: `1-`, the time in hex, and random hex."""
     random = uuid.uuid4().hex
     return f"1-{int(time.time()):08x}-{random[:8]}-{random[8:20]}"
 
@@ -190,10 +190,11 @@ def _milliseconds(begun: float) -> float:
     return (time.monotonic() - begun) * 1000
 
 
-def _environment(function: Function, surroundings: InstanceEnvironment, scratch: Path) -> dict[str, str]:
-    """All that the process finds in its environment: the template's, the service's, and nothing of this machine."""
-    keys = surroundings.credentials
-    version = "FC_FUNCTION_VERSION" if function.runtime == "python3.12" else "FC_VER_ID"  # Debian 11 on; 10 and older
+def _environment(function: Function, environment: InstanceEnvironment, scratch: Path) -> dict[str, str]:
+    """Return the process's environment: the template's and the service's variables, and none of this machine's."""
+    keys = environment.credentials
+    # Runtimes from Debian 11 on have FC_FUNCTION_VERSION, older runtimes FC_VER_ID.
+    version = "FC_FUNCTION_VERSION" if function.runtime == "python3.12" else "FC_VER_ID"
     return {
         **function.environment,
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -205,7 +206,7 @@ def _environment(function: Function, surroundings: InstanceEnvironment, scratch:
         "FC_FUNCTION_HANDLER": function.handler,
         "FC_FUNCTION_MEMORY_SIZE": str(function.memory),
         "FC_REGION": function.region,
-        "FC_ACCOUNT_ID": surroundings.account_id,
+        "FC_ACCOUNT_ID": environment.account_id,
         "FC_INSTANCE_ID": f"c-{uuid.uuid4().hex[:20]}",
         "FC_CUSTOM_LISTEN_PORT": "9000",
         version: "LATEST",
@@ -215,14 +216,14 @@ def _environment(function: Function, surroundings: InstanceEnvironment, scratch:
     }
 
 
-def _settings(function: Function, surroundings: InstanceEnvironment) -> dict[str, Any]:
-    """What bootstrap.py is told at the start; the code comes before the layers on the path, as in the service."""
-    keys = surroundings.credentials
+def _settings(function: Function, environment: InstanceEnvironment) -> dict[str, Any]:
+    """Return the settings for bootstrap.py; the code comes before the layers on the path, as in the service."""
+    keys = environment.credentials
     return {
-        "path": [str(function.code), *map(str, surroundings.layers)],
+        "path": [str(function.code), *map(str, environment.layers)],
         "runtime": function.runtime,
         "region": function.region,
-        "account_id": surroundings.account_id,
+        "account_id": environment.account_id,
         "log": {"project": function.log_project, "store": function.log_store},
         "function": {
             "name": function.name,

@@ -1,4 +1,4 @@
-"""Which folders of the project stand for a function's layers."""
+"""Finds the project's folders that hold the content of a function's layers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ if TYPE_CHECKING:
 
     from local_emulator.function_compute.template import Function
 
-# Third-party wheels belong to one Python: the emulator takes those of its own, not those that are published.
+# Wheels fit one Python version: the emulator uses wheels for its own Python, not the wheels of the published layer.
 _INSTALLED = {"dependencies": "build/layers/dependencies/python"}
 
 
 def folders(function: Function, root: Path) -> tuple[Path, ...]:
-    """A folder a layer, in the template's order; the last words of a layer's name are its folder's in layers/."""
-    known = sorted(each.name for each in (root / "layers").glob("*") if each.is_dir())
-    found = []
+    """Return one folder for each layer, in the template's order; a layer's name ends with its folder's name in layers/.
+
+    Raises MissingLayerError.
+    """
+    known = sorted(folder.name for folder in (root / "layers").glob("*") if folder.is_dir())
+    result = []
     for layer in function.layers:
-        name = next((each for each in known if f"-{layer}".endswith(f"-{each}")), None)
+        name = next((name for name in known if f"-{layer}".endswith(f"-{name}")), None)
         if name is None:
             raise MissingLayerError(
                 f"{function.name}: layer {layer}: expected its name to end with a folder of {root / 'layers'}, "
@@ -30,7 +33,7 @@ def folders(function: Function, root: Path) -> tuple[Path, ...]:
         if not folder.is_dir():
             raise MissingLayerError(
                 f"{function.name}: layer {layer}: {folder} doesn't exist; "
-                f"install it for this Python: make {_INSTALLED.get(name, folder)}/.stamp"
+                f"to install the layer for this Python: make {_INSTALLED.get(name, folder)}/.stamp"
             )
-        found.append(folder.resolve())
-    return tuple(found)
+        result.append(folder.resolve())
+    return tuple(result)

@@ -1,4 +1,4 @@
-"""The instances of one function: idle ones are used again, more are started up to a limit."""
+"""The instances of one function: a call takes an idle instance, or starts another one up to a limit."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function
 
 _KEPT_LINES = 10_000
-_END_SECONDS = 10.0  # for killed instances to be cleared away
+_END_SECONDS = 10.0  # the longest that `stop` waits for killed instances
 
 
 class ExhaustedError(Exception):
-    """All instances that may be there are busy."""
+    """The limit of instances is reached, and all are busy."""
 
 
 class Pool:
-    """Safe to use from many threads; `limit` instances at most, one call each.
+    """At most `limit` instances, each with one call at a time; safe to use from many threads.
 
-    `surroundings` is asked for each new instance, whose keys are its own; what it raises ends the invocation.
+    `make_environment` is called for each new instance, so that each has keys of its own; its errors end the invocation.
     """
 
     def __init__(
-        self, function: Function, surroundings: Callable[[], InstanceEnvironment], limit: int, log_file: Path | None
+        self, function: Function, make_environment: Callable[[], InstanceEnvironment], limit: int, log_file: Path | None
     ) -> None:
         self.function = function
-        self._surroundings = surroundings
+        self._make_environment = make_environment
         self._limit = limit
         self._log_file = log_file
         self._log: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -44,7 +44,7 @@ class Pool:
         self._changed = threading.Condition()
 
     def invoke(self, event: bytes, request_id: str, wait: float = 0.0) -> InvocationOutcome:
-        """Call the function; ExhaustedError where no instance is free within `wait` seconds."""
+        """Call the function; ExhaustedError if no instance is free within `wait` seconds."""
         instance = self._take(wait)
         try:
             return instance.invoke(event, request_id)
@@ -55,12 +55,12 @@ class Pool:
             self._give_back(instance)
 
     def logs(self) -> list[str]:
-        """The last lines that the instances and the platform printed, oldest first."""
+        """Return the last lines that the instances and the platform printed, oldest first."""
         with self._changed:
             return list(self._log)
 
     def stop(self) -> None:
-        """Kill the busy instances, let the idle ones end by their pre-stop hook; none is left after it."""
+        """Kill the busy instances, and stop the idle ones with their pre-stop hook; wait until all have ended."""
         with self._changed:
             self._stopping = True
             idle, self._idle = self._idle, []
@@ -81,7 +81,9 @@ class Pool:
             if self._stopping or not free:
                 raise ExhaustedError
             instance = (
-                self._idle.pop() if self._idle else FunctionInstance(self.function, self._surroundings(), self._note)
+                self._idle.pop()
+                if self._idle
+                else FunctionInstance(self.function, self._make_environment(), self._add_log)
             )
             self._busy.add(instance)
             return instance
@@ -93,8 +95,8 @@ class Pool:
                 self._idle.append(instance)
             self._changed.notify_all()
 
-    def _note(self, log: bytes) -> None:
-        """Keep the lines, and add them to the log file where there is one."""
+    def _add_log(self, log: bytes) -> None:
+        """Keep the lines, and append them to the log file if there is one."""
         text = log.decode("utf-8", errors="replace")
         with self._changed:
             self._log.extend(text.splitlines())

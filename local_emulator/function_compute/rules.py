@@ -1,6 +1,6 @@
-"""What Function Compute asks of a function, checked here because fc3 deploys without checking.
+"""Checks a template's functions against Function Compute's rules, because fc3 deploys without checks.
 
-Figures: the service's quota and runtime pages of 2026 and fc3's schema (component 0.1.22).
+The limits come from the service's quota and runtime pages of 2026 and from fc3's schema (component 0.1.22).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENVIRONMENT_BYTES = 4096
 _INITIALIZER_SECONDS = 300
 _PRE_STOP_SECONDS = 90
 _TIMEOUT_SECONDS = 86_400
-_TRIGGERED_SECONDS = 300  # an EventBridge trigger cuts off there
+_TRIGGERED_SECONDS = 300  # an EventBridge trigger waits no longer for an invocation
 _MEMORY_STEP = 64
 _MEMORY_MB = range(128, 32_769, _MEMORY_STEP)
 _CPU = (0.05, 16.0)
@@ -30,13 +30,13 @@ _MB_PER_CPU = (1024, 4096)
 
 
 def of_document(document: Mapping[str, Any]) -> list[str]:
-    """Faults of the template around the functions."""
+    """Return the faults of the template outside of its functions."""
     faults = []
     if document.get("edition") != "3.0.0":
         faults.append(f"edition: expected 3.0.0, found {document.get('edition')}; `resources` need it")
     resources = document.get("resources")
     if not isinstance(resources, dict) or not resources:
-        return [*faults, "resources: expected at least one, found none; write one with component: fc3"]
+        return [*faults, "resources: expected at least one, found none; add a resource with component: fc3"]
     for name, resource in resources.items():
         if not isinstance(resource, dict) or resource.get("component") != "fc3":
             faults.append(f"resources.{name}.component: expected fc3; other components can't be run here")
@@ -46,7 +46,7 @@ def of_document(document: Mapping[str, Any]) -> list[str]:
 
 
 def of_function(props: Mapping[str, Any], where: str, folder: Path) -> list[str]:
-    """Faults of one function's resolved props; `folder` is the template's."""
+    """Return the faults of one function's resolved props; `folder` is the template's."""
     return [f"{where}.{fault}" for check in _CHECKS for fault in check(props, folder)]
 
 
@@ -54,7 +54,7 @@ def _identity(props: Mapping[str, Any], folder: Path) -> Iterator[str]:
     if not _NAME.fullmatch(str(props.get("functionName"))):
         yield f"functionName: expected 1-64 of A-Z a-z 0-9 _ -, no digit or - first; found {props.get('functionName')}"
     if not props.get("region"):
-        yield "region: expected one such as cn-hangzhou, found none"
+        yield "region: expected a region such as cn-hangzhou, found none"
     if props.get("runtime") not in RUNTIMES:
         yield f"runtime: expected {' or '.join(RUNTIMES)}, found {props.get('runtime')}"
     handler = str(props.get("handler"))
@@ -68,7 +68,7 @@ def _identity(props: Mapping[str, Any], folder: Path) -> Iterator[str]:
 
 def _time(props: Mapping[str, Any], _folder: Path) -> Iterator[str]:
     hooks = props.get("instanceLifecycleConfig", {})
-    triggered = any(each.get("triggerType") == "eventbridge" for each in props.get("triggers", []))
+    triggered = any(trigger.get("triggerType") == "eventbridge" for trigger in props.get("triggers", []))
     limits = {
         "timeout": (props.get("timeout", 1), _TRIGGERED_SECONDS if triggered else _TIMEOUT_SECONDS),
         "instanceLifecycleConfig.initializer.timeout": (
@@ -93,7 +93,7 @@ def _size(props: Mapping[str, Any], _folder: Path) -> Iterator[str]:
         if not isinstance(cpu, (int, float)) or not _CPU[0] <= cpu <= _CPU[1]:
             yield f"cpu: expected {_CPU[0]} to {_CPU[1]:g}, found {cpu!r}"
         elif not _MB_PER_CPU[0] <= memory / cpu <= _MB_PER_CPU[1]:
-            yield f"cpu: expected 1 to 4 GB of memory a core, found {memory} MB for {cpu}; change cpu or memorySize"
+            yield f"cpu: expected 1 to 4 GB of memory per core, found {memory} MB for {cpu}; change cpu or memorySize"
     if props.get("diskSize", 512) not in (512, 10_240):
         yield f"diskSize: expected 512 or 10240, found {props.get('diskSize')!r}"
 
@@ -111,7 +111,10 @@ def _environment(props: Mapping[str, Any], _folder: Path) -> Iterator[str]:
     variables = props.get("environmentVariables", {})
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name) or name.startswith("FC_"):
-            yield f"environmentVariables.{name}: expected letters, digits and _, not FC_ first; rename it"
+            yield (
+                f"environmentVariables.{name}: expected a name of letters, digits and _ that begins with a letter, "
+                "but not with FC_; rename the variable"
+            )
         if not isinstance(value, str):
             yield f"environmentVariables.{name}: expected text, found {type(value).__name__}; put it in quotes"
     size = sum(len(f"{name}{value}".encode()) for name, value in variables.items())
@@ -126,7 +129,10 @@ def _triggers(props: Mapping[str, Any], _folder: Path) -> Iterator[str]:
             if not trigger.get(key):
                 yield f"triggers[{index}].{key}: missing"
         if trigger.get("triggerType") == "eventbridge" and index != len(triggers) - 1:
-            yield f"triggers[{index}]: an eventbridge trigger has to be the last, for fc3 may skip the rest; move it"
+            yield (
+                f"triggers[{index}]: expected the eventbridge trigger as the last one, found triggers after it, which "
+                "fc3 may skip; move it to the end"
+            )
 
 
 _CHECKS = (_identity, _time, _size, _layers, _environment, _triggers)

@@ -1,6 +1,6 @@
-"""The invoke API of Function Compute over HTTP: FC 2.0 paths for aliyun-fc2, FC 3.0's for its own SDK.
+"""Function Compute's invoke API over HTTP: FC 2.0 paths for the SDK aliyun-fc2, FC 3.0 paths for the current SDK.
 
-FC 3.0 has no services: whatever service name a 2.0 path carries is accepted. Functions have the qualifier LATEST only.
+FC 3.0 has no services: a 2.0 path may carry any service name. Functions have only the qualifier LATEST.
 An asynchronous invocation waits for a free instance and runs once: the service's own retries aren't emulated.
 """
 
@@ -38,14 +38,14 @@ SYNC_BYTES = 32 * 1024 * 1024
 ASYNC_BYTES = 128 * 1024
 _TAIL_BYTES = 4096
 _START_SECONDS = 10.0
-_STOP_SECONDS = 2.0  # for a client that still sends what was refused; all calls have ended by then
+_STOP_SECONDS = 2.0  # for clients that still send a refused request; all calls have ended by then
 _QUALIFIER = "LATEST"
 _REQUEST_ID = web.RequestKey("request_id", str)
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class FunctionComputeServer(Stoppable):
-    """A running service; also a context manager that stops it."""
+    """A running service; `with` stops it at the end."""
 
     def __init__(self, pools: dict[str, Pool], credentials: Credentials | None, threads: int) -> None:
         self.endpoint = ""
@@ -59,11 +59,11 @@ class FunctionComputeServer(Stoppable):
         self._background: set[asyncio.Future[None]] = set()
 
     def logs(self, function: str) -> list[str]:
-        """The last lines that a function's instances printed, oldest first."""
+        """Return the last lines that a function's instances printed, oldest first."""
         return self._pools[function].logs()
 
     def stop(self) -> None:
-        """End all instances (idle ones by their pre-stop hook), then the server; the second call does nothing."""
+        """Stop all instances (idle ones with their pre-stop hook), then the server; a second call does nothing."""
         if self._thread.closed:
             return
         for pool in self._pools.values():
@@ -134,9 +134,10 @@ def start(
 ) -> FunctionComputeServer:
     """Serve a template's functions on 127.0.0.1; an instance starts with the first invocation that needs it.
 
-    `credentials` sign the calls (None: nobody has to sign), `role_credentials` makes those that an instance has of its
-    function's role, or raises FunctionComputeError (left out: the same ones), `instances` limits those of each
-    function, `log_folder` is made and gets a new FUNCTION.log. Raises MissingLayerError.
+    `credentials` is the key that has to sign calls (None: calls need no signature). `role_credentials` returns an
+    instance's keys of its function's role, or raises FunctionComputeError (None: instances get `credentials`).
+    `instances` is the limit for each function. `log_folder` is created and gets a new FUNCTION.log for each function.
+    Raises MissingLayerError.
     """
     keys = role_credentials or (lambda _: credentials or Credentials("", ""))
     pools = {}
@@ -144,17 +145,17 @@ def start(
         log_folder.mkdir(parents=True, exist_ok=True)
     for function in template.functions.values():
         folders = layers.folders(function, template.path.parent)
-        surroundings = partial(_surroundings, template.account_id, function, keys, folders)
+        make_environment = partial(_instance_environment, template.account_id, function, keys, folders)
         log_file = log_folder / f"{function.name}.log" if log_folder else None
         if log_file:
             log_file.write_text("", encoding="utf-8")
-        pools[function.name] = Pool(function, surroundings, instances, log_file)
+        pools[function.name] = Pool(function, make_environment, instances, log_file)
     service = FunctionComputeServer(pools, credentials, threads=instances * len(pools) + 1)
-    service._serve(port)  # noqa: SLF001 # the way to make one is this function
+    service._serve(port)  # noqa: SLF001 # only this function makes a server
     return service
 
 
-def _surroundings(
+def _instance_environment(
     account_id: str, function: Function, keys: Callable[[Function], Credentials], folders: tuple[Path, ...]
 ) -> InstanceEnvironment:
     return InstanceEnvironment(account_id, keys(function), folders)
@@ -164,7 +165,7 @@ def _surroundings(
 async def _answer_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Give each request its id, and errors the service's JSON: both spellings of the keys, for both APIs' clients."""
+    """Give each request its id, and answer errors as JSON with the keys of both APIs, for the clients of both."""
     request_id = request[_REQUEST_ID] = new_request_id()
     try:
         return await handler(request)
@@ -173,15 +174,15 @@ async def _answer_errors(
     except web.HTTPNotFound:
         status, code = 400, "PathNotSupported"
         message = f"'{request.method}' against '{request.path}' is not supported"
-    except Exception:  # noqa: BLE001 # a client expects JSON for a fault of the emulator too
-        _LOG.exception("%s %s failed in the emulator", request.method, request.path)
+    except Exception:  # noqa: BLE001 # a client expects JSON also for a bug of the emulator
+        _log.exception("%s %s failed in the emulator", request.method, request.path)
         status, code, message = 500, "InternalServerError", "an internal error has occurred. Please retry."
     body = {"ErrorCode": code, "ErrorMessage": message, "Code": code, "Message": message, "RequestId": request_id}
     return web.json_response(body, status=status, headers={"X-Fc-Request-Id": request_id})
 
 
 async def _body(request: web.Request, limit: int) -> bytes:
-    """The event; refused where it's too long, before it's read where its length is announced."""
+    """Return the event; FunctionComputeError if it exceeds the limit, before the read if Content-Length says so."""
     refusal = FunctionComputeError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
     if (request.content_length or 0) > limit:
         raise refusal
@@ -198,7 +199,7 @@ def _invoke_later(pool: Pool, event: bytes, request_id: str) -> None:
     try:
         pool.invoke(event, request_id, wait=float(pool.function.timeout))
     except ExhaustedError:
-        _LOG.warning("%s: asynchronous invocation %s dropped, no instance was free", pool.function.name, request_id)
+        _log.warning("%s: asynchronous invocation %s dropped, no instance was free", pool.function.name, request_id)
 
 
 def _answer(outcome: InvocationOutcome, request_id: str, *, tail: bool) -> web.Response:

@@ -1,4 +1,4 @@
-"""Who calls: the signature of the FC 2.0 API, and the key id that an FC 3.0 request names."""
+"""Checks who calls: by the signature of the FC 2.0 API, or by the key id in an FC 3.0 request."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
     from local_emulator.function_compute.instances import Credentials
 
-_CLOCK_SECONDS = 15 * 60  # the service's page on HTTP triggers: a signature lives 15 minutes
+_CLOCK_SECONDS = 15 * 60  # the service's page on HTTP triggers: a signature expires after 15 minutes
 _ACS3_KEY = re.compile(r"\bCredential=([^,\s]+)")
 
 
 def check(method: str, path: str, headers: Mapping[str, str], credentials: Credentials) -> None:
-    """Refuse a request that isn't signed with the key; `path` without escapes and query.
+    """Raise FunctionComputeError if a request isn't signed with the key; `path` is unescaped and has no query.
 
-    The 3.0 API's ACS3-HMAC-SHA256 is looked at for its key id only: its signature isn't computed here.
+    Of the 3.0 API's ACS3-HMAC-SHA256 only the key id is checked, not the signature.
     """
-    given = headers.get("authorization", "")
-    if given.startswith("FC "):
-        _check_fc(method, path, headers, credentials, given)
-    elif given.startswith("ACS3-HMAC-SHA256 "):
-        found = _ACS3_KEY.search(given)
-        _check_key(found[1] if found else "", credentials)
+    authorization = headers.get("authorization", "")
+    if authorization.startswith("FC "):
+        _check_fc(method, path, headers, credentials, authorization)
+    elif authorization.startswith("ACS3-HMAC-SHA256 "):
+        match = _ACS3_KEY.search(authorization)
+        _check_key(match[1] if match else "", credentials)
     else:
         raise FunctionComputeError(400, "MissingRequiredHeader", "required HTTP header Authorization was not specified")
 
 
 def sign(method: str, path: str, headers: Mapping[str, str], secret: str) -> str:
-    """The base64 HMAC-SHA256 of method, MD5, type, date, the x-fc- headers by name, and the path."""
+    """Return the FC 2.0 signature: base64 of the HMAC-SHA256 of method, MD5, type, date, sorted x-fc- headers, path."""
     named = sorted((name.lower(), value) for name, value in headers.items() if name.lower().startswith("x-fc-"))
     parts = [method, *(headers.get(name, "") for name in ("content-md5", "content-type", "date"))]
     parts += [*(f"{name}:{value}" for name, value in named), path]

@@ -1,4 +1,4 @@
-"""The functions of a template.yml (Serverless Devs edition 3.0.0, component fc3), resolved and checked as a whole."""
+"""Reads the functions of a template.yml (Serverless Devs edition 3.0.0, component fc3), resolves and checks them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# fc3 0.1.22's own default (3 s); its other defaults don't matter here.
+# The defaults of fc3 0.1.22 (seconds, MB).
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 512
 
@@ -30,7 +30,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What calls the function; `config` is its triggerConfig as written."""
+    """A trigger of a function; `config` is its triggerConfig as written."""
 
     name: str
     type: str
@@ -40,9 +40,9 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function; `code` is a folder, `timeout` in seconds, `memory` in MB, `layers` the names in their ARNs.
+    """One function; `code` is a folder, `timeout` in seconds, `memory` in MB, `layers` the names in the layers' ARNs.
 
-    `props` is all of it as the template has it, resolved.
+    `props` holds the template's props, resolved.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Function:
     props: Mapping[str, Any] = field(default_factory=dict)
 
     def trigger(self, kind: str = "eventbridge") -> Trigger:
-        """The first trigger of a type; KeyError names those there are."""
+        """Return the first trigger of a type; KeyError names the types of the function's triggers."""
         for trigger in self.triggers:
             if trigger.type == kind:
                 return trigger
@@ -72,7 +72,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A resolved template; `functions` by the name of their resource."""
+    """A resolved template; `functions` maps the names of resources to functions."""
 
     path: Path
     account_id: str
@@ -80,7 +80,7 @@ class Template:
 
 
 def load(path: Path, environment: Mapping[str, str], *, account_id: str = "1880000000000000") -> Template:
-    """Read and resolve a template; `environment` answers env(), `account_id` answers config('AccountID').
+    """Read and resolve a template: env() takes values from `environment`, config('AccountID') is `account_id`.
 
     Raises TemplateError with all faults at once.
     """
@@ -88,7 +88,7 @@ def load(path: Path, environment: Mapping[str, str], *, account_id: str = "18800
 
 
 def resolve(document: Mapping[str, Any], path: Path, environment: Mapping[str, str], *, account_id: str) -> Template:
-    """What `read` has returned of the path, resolved as `load` does; the document stays as it is."""
+    """Resolve a document that `read` returned, as `load` does; the document itself doesn't change."""
     resolver = Resolver(document, environment, {"AccountID": account_id, "AccessKeyID": "", "AccessKeySecret": ""})
     resolver.resolve(document.get("vars", {}), "vars")
     faults = rules.of_document(document)
@@ -98,9 +98,9 @@ def resolve(document: Mapping[str, Any], path: Path, environment: Mapping[str, s
         props = resolver.resolve(resource["props"], where, name)
         if resolver.faults:
             continue
-        wrong = rules.of_function(props, where, path.parent)
-        faults += wrong
-        if not wrong:
+        function_faults = rules.of_function(props, where, path.parent)
+        faults += function_faults
+        if not function_faults:
             functions[name] = _function(props, path.parent)
     if resolver.faults or faults:
         raise TemplateError(path, resolver.faults + faults)
@@ -108,15 +108,16 @@ def resolve(document: Mapping[str, Any], path: Path, environment: Mapping[str, s
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A template as it is written; TemplateError if it's none."""
+    """Return a template's document as written; TemplateError if the file holds none."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise TemplateError(path, [f"can't be read ({error.strerror}); name the template of the project"]) from error
+        raise TemplateError(path, [f"can't be read ({error.strerror}); give the path of a template.yml"]) from error
     except yaml.YAMLError as error:
         raise TemplateError(path, [f"isn't YAML: {error}"]) from error
     if not isinstance(document, dict):
-        raise TemplateError(path, ["expected a mapping with edition and resources at the top; found something else"])
+        kind = type(document).__name__
+        raise TemplateError(path, [f"expected a mapping with edition and resources at the top, found {kind}"])
     return document
 
 
@@ -140,8 +141,13 @@ def _function(props: Mapping[str, Any], folder: Path) -> Function:
         log_project=log.get("project", ""),
         log_store=log.get("logstore", ""),
         triggers=tuple(
-            Trigger(each["triggerName"], each["triggerType"], each.get("qualifier", "LATEST"), each["triggerConfig"])
-            for each in props.get("triggers", [])
+            Trigger(
+                trigger["triggerName"],
+                trigger["triggerType"],
+                trigger.get("qualifier", "LATEST"),
+                trigger["triggerConfig"],
+            )
+            for trigger in props.get("triggers", [])
         ),
         props=props,
     )
