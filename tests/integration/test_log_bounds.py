@@ -14,7 +14,7 @@ from kafka_maxcompute.brokers import absences, clients, log_bounds
 from kafka_maxcompute.brokers.absences import Absences
 from kafka_maxcompute.brokers.login import Login
 from kafka_maxcompute.brokers.topic_log import KafkaOriginals
-from kafka_maxcompute.errors import NowhereError, RefusedError, UnavailableError
+from kafka_maxcompute.errors import NoSuchTopicError, RefusedError, UnavailableError
 from kafka_maxcompute.ledger.operations import State
 from kafka_maxcompute.ledger.source_topics import SourceTopics
 from tests.deadlines import soon
@@ -131,12 +131,12 @@ def test_all_that_are_not_listed_share_one_question(broker: Broker, filled: str,
     nowhere = {(f"nowhere-{uuid.uuid4().hex[:8]}", number) for number in range(40)} | {(filled, 3)}
     with closing(clients.consumer(configuration(broker), "g")) as asking:
         told = asking.login.absences
-        with pytest.raises(NowhereError, match=r"the brokers have no .* and 40 more") as caught:
+        with pytest.raises(NoSuchTopicError, match=r"the brokers have no .* and 40 more") as caught:
             log_bounds.bounds(asking, [*nowhere, there], soon(), told)
         assert caught.value.places == nowhere
         assert set(patient) == {len(nowhere)}
         asked = len(patient)
-        with pytest.raises(NowhereError):
+        with pytest.raises(NoSuchTopicError):
             log_bounds.ends(asking, nowhere, soon(), told)
     assert len(patient) == asked + 1, "what has been missing for a while is believed at once"
 

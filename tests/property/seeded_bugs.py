@@ -149,7 +149,7 @@ DIVERTING = {
         "            services.ledger.append(Settle(id=claim.id), self.deadline)\n            write_letters(",
     ),
     "a letter of another record at the same offset": Change(
-        error_topic.ErrorTopic._of, "original = original if same else None", "pass"
+        error_topic.ErrorTopic._letters_of, "original = original if same else None", "pass"
     ),
     "a record without a time taken for another": Change(
         error_topic.Claimed.is_of, "None if contains(self.untimed.get(place, ()), offset) else ", ""
@@ -160,7 +160,7 @@ DIVERTING = {
         "if claim.id in state.pending or isinstance(claim, Divert)]",
     ),
     "letters for the first interval of a reason only": Change(
-        error_topic.ErrorTopic._of, "for first, last in intervals:", "for first, last in intervals[:1]:"
+        error_topic.ErrorTopic._letters_of, "for first, last in intervals:", "for first, last in intervals[:1]:"
     ),
     "no letters for elements that don't say which record they are": Change(
         exactly_once.deliver, "parts.services.errors.write_elements(", "zip("

@@ -90,8 +90,8 @@ def test_everything_that_lacks_is_told_at_once() -> None:
     found = faults({"CONNECTOR_CA_KAFKA": "none"}, **LOGIN, ssl_ca="env:CONNECTOR_CA_KAFKA", bootstrap_servers="")
     assert found == (
         "bootstrap_servers isn't set; set it to host:port of the brokers",
-        f"sasl_password: expected a password in the variable {SECRET}, found none; give it to the function",
-        "ssl_ca: expected PEM text in the variable CONNECTOR_CA_KAFKA, found none; give it to the function",
+        f"sasl_password: expected a password in the variable {SECRET}, found none; set it for the function",
+        "ssl_ca: expected PEM text in the variable CONNECTOR_CA_KAFKA, found none; set it for the function",
     )
 
 

@@ -172,9 +172,9 @@ def test_brokers_of_the_accounts_own_instance_as_the_control_plane_tells_them() 
     given = {**LOGIN, "bootstrap_servers": "b-1.example:9094", "sasl_password": "env:CONNECTOR_SECRET_KAFKA"}
     found = settings(given)
     told = "b-1.example:9092,b-2.example:9092,b-1.example:9094"
-    assert clients.configuration(found, ENVIRONMENT, told=told)["sasl.password"] == "hunter2"
+    assert clients.configuration(found, ENVIRONMENT, account_brokers=told)["sasl.password"] == "hunter2"
     with pytest.raises(ConfigurationError, match="bootstrap_servers: the function's keys"):
-        clients.configuration(found, ENVIRONMENT, told="b-1.example:9092")
+        clients.configuration(found, ENVIRONMENT, account_brokers="b-1.example:9092")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from kafka_maxcompute.dead_letters.error_topic import (
     ErrorTopic,
     is_delivered,
 )
-from kafka_maxcompute.errors import NowhereError, RefusedError
+from kafka_maxcompute.errors import NoSuchTopicError, RefusedError
 from kafka_maxcompute.ledger.operations import Divert
 from tests.deadlines import soon
 from tests.sink_delivery import Hooked, Timed
@@ -51,7 +51,7 @@ class Logs(MemoryOriginals):
     def read(self, wanted: Wanted, deadline: Deadline) -> Found:
         missing = wanted.keys() - self._there
         if missing:
-            raise NowhereError("the brokers have no such topic", code=NO_SUCH_TOPIC, places=missing)
+            raise NoSuchTopicError("the brokers have no such topic", code=NO_SUCH_TOPIC, places=missing)
         return super().read(wanted, deadline)
 
 
@@ -116,7 +116,7 @@ def test_what_neither_log_nor_delivery_has_is_an_empty_letter_and_an_error_that_
         assert (empty.record.key, empty.record.value, empty.form) == (None, None, "as-delivered")
         assert empty.cut == ("value", "headers", "key")
     first, second = caplog.records
-    assert "no longer has records that are diverted" in first.message
+    assert "no longer has diverted records" in first.message
     assert vars(first)["records"] == [f"orders-3-{offset}" for offset in range(8, 108)]
     assert vars(first)["count"] == 113
     assert (vars(second)["records"], vars(second)["count"]) == (["returns-7-11"], 1)
@@ -150,7 +150,7 @@ def test_topics_that_are_missed_one_after_the_other_take_no_log_from_the_others(
         def read(self, wanted: Wanted, deadline: Deadline) -> Found:
             missing = sorted(wanted.keys() - THERE)[:1]
             if missing:
-                raise NowhereError("the brokers have no such topic", code=NO_SUCH_TOPIC, places=missing)
+                raise NoSuchTopicError("the brokers have no such topic", code=NO_SUCH_TOPIC, places=missing)
             return super().read(wanted, deadline)
 
     gone = [("gone", 1), ("never", 0)]

@@ -12,7 +12,7 @@ from msgspec import structs
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
-from kafka_maxcompute.errors import NowhereError, UnavailableError
+from kafka_maxcompute.errors import NoSuchTopicError, UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.operations import Mark, Settle, State
@@ -52,7 +52,7 @@ class Partial(Timely):
         there = {where for where, _ in self.log}
         if missing := wanted.keys() - there:
             self.reads += 1
-            raise NowhereError("the brokers have no such topics", code=NO_SUCH_TOPIC, places=missing)
+            raise NoSuchTopicError("the brokers have no such topics", code=NO_SUCH_TOPIC, places=missing)
         return super().read(wanted, deadline)
 
 

@@ -17,7 +17,7 @@ from odps.tunnel.io.reader import TunnelArrowReader
 from fc_powertools import Metrics
 from kafka_maxcompute.brokers.log_bounds import NO_SUCH_TOPIC
 from kafka_maxcompute.brokers.originals import MemoryOriginals, Original
-from kafka_maxcompute.errors import NowhereError, RefusedError, UnavailableError
+from kafka_maxcompute.errors import NoSuchTopicError, RefusedError, UnavailableError
 from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.table import POSITION, expected
 from kafka_maxcompute.settings.settings import Settings
@@ -221,7 +221,7 @@ def test_a_topic_that_is_not_there_loses_only_its_own() -> None:
     class Some(MemoryOriginals):
         def stream(self, wanted: Any, deadline: Any) -> Any:
             if ("strange", 9) in wanted:
-                raise NowhereError("no such topic", code=NO_SUCH_TOPIC, places={("strange", 9)})
+                raise NoSuchTopicError("no such topic", code=NO_SUCH_TOPIC, places={("strange", 9)})
             return super().stream(wanted, deadline)
 
     sink = Sink({}, {"format": "BINARY"}, Some({(ORDERS, 1): original(LATIN)}))

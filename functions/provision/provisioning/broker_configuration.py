@@ -34,7 +34,7 @@ def configuration(settings: Settings, control: ControlPlane, environment: Mappin
     complete = replace(settings, bootstrap_servers=servers)
     try:
         addresses = network.every_server(instance)
-        return clients.configuration(complete, environment, control.credentials, told=addresses)
+        return clients.configuration(complete, environment, control.credentials, account_brokers=addresses)
     except ConfigurationError as error:
         raise RefusedError("; ".join(error.faults), code=NO_WAY) from None
 

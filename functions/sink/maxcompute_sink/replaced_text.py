@@ -20,7 +20,7 @@ import msgspec
 import pyarrow as pa
 
 from kafka_maxcompute.brokers.originals import is_of_one_time
-from kafka_maxcompute.errors import NowhereError
+from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.maxcompute.table import CONTENT
 from kafka_maxcompute.offsets import intervals
 from maxcompute_sink.records import BinaryRecord, TextRecord
@@ -179,7 +179,7 @@ def _read(
     """What the log has; nothing of a topic-partition that isn't there, which an element can name."""
     try:
         yield from originals.stream(wanted, deadline)
-    except NowhereError as error:
+    except NoSuchTopicError as error:
         there = {place: offsets for place, offsets in wanted.items() if place not in error.places}
         if there:
             yield from _read(originals, there, deadline)

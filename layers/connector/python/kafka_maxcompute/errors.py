@@ -10,7 +10,7 @@
     │   ├── TableChangedError       retryable: the table isn't the one that the batch was prepared for
     │   ├── ProbeError              retryable: a probe's record asks for a failure, to see what comes of it
     │   ├── RefusedError            terminal: a service understood and said no
-    │   │   └── NowhereError        terminal: brokers have no such topic-partitions
+    │   │   └── NoSuchTopicError        terminal: brokers have no such topic-partitions
     │   └── LedgerError             terminal: the ledger is gone, unreadable, or about something else by now
     └── RecordError                 one record · terminal: where it is and why it can't be written
 
@@ -129,7 +129,7 @@ class RefusedError(BatchError):
         super().__init__(message)
 
 
-class NowhereError(RefusedError):
+class NoSuchTopicError(RefusedError):
     """The brokers have none of `places`, which are topic-partitions that were asked for."""
 
     def __init__(self, message: str, *, code: str, places: Collection[TopicPartition]) -> None:

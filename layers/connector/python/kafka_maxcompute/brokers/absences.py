@@ -1,7 +1,7 @@
-"""Since when the brokers haven't listed a topic-partition that was asked for.
+"""Remembers since when the brokers' answers lack a topic-partition.
 
-A broker that has just started doesn't list all topics for a moment. So nothing is taken for gone by one answer, but
-only if all answers have been the same for a while. Clients of one configuration share what they were told.
+A broker that has just started doesn't list all topics for a moment. So a topic-partition doesn't count as gone after
+one answer, but only if all answers have lacked it for a while. Clients of one configuration share the answers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import TopicPartition
 
 GONE_SECONDS = 3.0
-"""After so long without being listed a topic-partition counts as gone."""
+"""Time without being listed after which a topic-partition counts as gone."""
 KEPT_SECONDS = 60.0
-"""How long an answer counts after which nobody has asked again."""
+"""How long an answer counts if no client asks again."""
 
 
 class Absences:
-    """What was missing in answers: since when, and in which answer last (monotonic seconds)."""
+    """The missing topic-partitions, each with the times (monotonic seconds) of its first and last missing answer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -30,14 +30,18 @@ class Absences:
         self._noted: dict[TopicPartition, tuple[float, float]] = {}
 
     def note(self, asked: Collection[TopicPartition], missing: Collection[TopicPartition]) -> frozenset[TopicPartition]:
-        """Take note of an answer; which of the missing ones count as gone by now."""
+        """Take note of an answer, and return the missing topic-partitions that count as gone by now."""
         now = self._clock()
         with self._lock:
-            kept = {at: times for at, times in self._noted.items() if now - times[1] < KEPT_SECONDS and at not in asked}
-            kept |= {at: (self._since(at, now), now) for at in missing}
+            kept = {
+                place: times
+                for place, times in self._noted.items()
+                if now - times[1] < KEPT_SECONDS and place not in asked
+            }
+            kept |= {place: (self._since(place, now), now) for place in missing}
             self._noted = kept
-            return frozenset(at for at in missing if now - kept[at][0] >= GONE_SECONDS)
+            return frozenset(place for place in missing if now - kept[place][0] >= GONE_SECONDS)
 
-    def _since(self, at: TopicPartition, now: float) -> float:
-        first, last = self._noted.get(at, (now, now))
+    def _since(self, place: TopicPartition, now: float) -> float:
+        first, last = self._noted.get(place, (now, now))
         return first if now - last < KEPT_SECONDS else now

@@ -1,4 +1,4 @@
-"""Records appended to topics and awaited, each with what became of it."""
+"""Appends records to topics, and returns the outcome of each record."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     OnDelivery = Callable[[KafkaError | None, Message | None], None]
 
 MOST_BYTES = 16_777_216
-"""Above what ApsaraMQ for Kafka lets an instance take (10 MB), so that the broker's own limit decides."""
+"""More than ApsaraMQ for Kafka accepts on any instance (10 MB), so that the broker's own limit decides."""
 APPENDING: dict[str, int] = {
     "linger.ms": 5,
     "message.max.bytes": MOST_BYTES,
-    # Every call has a deadline of its own; this only bounds what a caller that is gone has left behind.
+    # Every call has its own deadline; this limit is only for records that a finished caller has left behind.
     "message.timeout.ms": 300_000,
 }
 ALONE: dict[str, int] = {"batch.num.messages": 1, "linger.ms": 0}
-"""A request for each record: a topic's limit counts for the batch, so a small record can fail for its neighbours."""
+"""One request for each record: a topic's limit counts for the whole batch, so a small record can fail for its size."""
 POLL_SECONDS = 0.1
 NOW = 0
-"""librdkafka's word for the current time, so the very instant 0 can't be kept; nor can one before it."""
+"""librdkafka's value for the current time. So the timestamp 0 can't be kept, and neither can an earlier one."""
 
 _UNKNOWN = {
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - its public name
@@ -48,7 +48,7 @@ _UNKNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """A record and where it goes."""
+    """A record and its destination."""
 
     topic: str
     partition: int
@@ -56,13 +56,13 @@ class Append:
 
 
 Outcome: TypeAlias = "int | KafkaError"
-"""The offset that a record got, or why it got none."""
+"""The record's offset, or the error."""
 
 
 class Appender:
-    """Producers for the brokers that a configuration of `brokers.configuration` leads to, made when they are needed.
+    """Producers for the brokers of a configuration of `brokers.configuration`, created at first use.
 
-    They are kept, since librdkafka takes half a second until a new one has its id.
+    Producers are kept, since librdkafka takes half a second until a new producer has its id.
     """
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
@@ -71,17 +71,17 @@ class Appender:
         self._producers: dict[bool, Producer] = {}
 
     def append(self, appends: Sequence[Append], deadline: Deadline, *, alone: bool = False) -> list[Outcome]:
-        """Append them all, in this order within a topic-partition; the outcomes, when every one is known.
+        """Append the records, in this order within a topic-partition, and return all outcomes.
 
-        `alone`: a request for each. Raises `DeadlineError` if some outcomes aren't known in time, `RefusedError` if the
-        brokers refuse the login, and `UnavailableError` if the producer broke: those records may be in the log or not,
-        but none of them is sent any more.
+        With `alone`, each record has its own request. Raises `DeadlineError` if some outcomes aren't known in time,
+        `RefusedError` if the brokers refuse the login, and `UnavailableError` if the producer broke. Then the records
+        may be in the log or not, but none is sent any more.
         """
         producer, outcomes = self._producer(alone), dict[int, Outcome]()
-        topics = ", ".join(sorted({one.topic for one in appends}))
+        topics = ", ".join(sorted({append.topic for append in appends}))
         try:
-            for index, one in enumerate(appends):
-                _hand_over(producer, one, partial(_learnt, outcomes, index), deadline)
+            for index, append in enumerate(appends):
+                _hand_over(producer, append, partial(_note_outcome, outcomes, index), deadline)
             login.flush(producer, self._login, f"appending to {topics}", deadline)
             if len(outcomes) < len(appends):
                 producer.purge()
@@ -97,36 +97,40 @@ class Appender:
             self._producers.clear()
         known = [outcome for outcome in outcomes.values() if not _is_unknown(outcome)]
         if len(known) < len(appends):
-            found = f"expected {len(appends)} records for {topics} to be acknowledged in time, found {len(known)}"
-            raise DeadlineError(f"{found}; give the function more time, or see whether the brokers answer")
+            raise DeadlineError(
+                f"expected {len(appends)} records for {topics} to be acknowledged in time, found {len(known)}; give "
+                "the function more time, or check whether the brokers answer"
+            )
         return [outcomes[index] for index in range(len(appends))]
 
     def count_partitions(self, topics: Iterable[str], deadline: Deadline) -> dict[str, int]:
-        """How many topic-partitions each topic has; raises `RefusedError` for one that isn't there."""
-        found = until(deadline)(self._topics, deadline)
+        """Return the number of topic-partitions of each topic; raises `RefusedError` for a missing topic."""
+        counts = until(deadline)(self._topics, deadline)
         for topic in topics:
-            if not found.get(topic):
+            if not counts.get(topic):
                 code = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART).name()
-                raise RefusedError(f"expected a topic {topic}, found none; provisioning's apply makes it", code=code)
-        return {topic: found[topic] for topic in topics}
+                raise RefusedError(
+                    f"expected a topic {topic}, found none; run the action apply, which creates it", code=code
+                )
+        return {topic: counts[topic] for topic in topics}
 
     def close(self) -> None:
-        """End the producers; what isn't acknowledged may be in the log or not, and isn't sent any more."""
+        """Close the producers; unacknowledged records may be in the log or not, and aren't sent any more."""
         for producer in self._producers.values():
             producer.purge()
             producer.close()
         self._producers.clear()
 
     def _topics(self, deadline: Deadline) -> dict[str, int]:
-        """How many topic-partitions each topic has; all are asked for, since a question for one may create it."""
+        """Return the number of topic-partitions of all topics, since a request for one topic may create it."""
         producer, began = self._producer(alone=False), time.monotonic()
         try:
-            found = producer.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics
+            topics = producer.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics
         except KafkaException as error:
             producer.poll(0)  # librdkafka calls error_cb from here
             self._login.check("asking for the topics", since=began)
             raise fault(error.args[0], "asking for the topics") from error
-        return {name: len(topic.partitions) for name, topic in found.items()}
+        return {name: len(topic.partitions) for name, topic in topics.items()}
 
     def _producer(self, alone: bool) -> Producer:
         if alone not in self._producers:
@@ -138,23 +142,23 @@ class Appender:
         return self._producers[alone]
 
 
-def _hand_over(producer: Producer, one: Append, on_delivery: OnDelivery, deadline: Deadline) -> None:
-    """Give a record to the producer, which sends it in the background; waits while its queue is full."""
-    while not _handed_over(producer, one, on_delivery) and not deadline.expired:
+def _hand_over(producer: Producer, append: Append, on_delivery: OnDelivery, deadline: Deadline) -> None:
+    """Give a record to the producer, which sends it in the background; wait while the producer's queue is full."""
+    while not _handed_over(producer, append, on_delivery) and not deadline.expired:
         producer.poll(POLL_SECONDS)
     producer.poll(0)
 
 
-def _handed_over(producer: Producer, one: Append, on_delivery: OnDelivery) -> bool:
-    """Whether the producer had room for a record, or said at once that it can't be sent."""
+def _handed_over(producer: Producer, append: Append, on_delivery: OnDelivery) -> bool:
+    """Try to give a record to the producer; return False if its queue is full. An immediate refusal is an outcome."""
     try:
         producer.produce(
-            one.topic,
-            value=one.record.value,
-            key=one.record.key,
-            partition=one.partition,
-            timestamp=NOW if one.record.timestamp is None else one.record.timestamp,
-            headers=cast("list[tuple[str, str | bytes | None]]", list(one.record.headers)),
+            append.topic,
+            value=append.record.value,
+            key=append.record.key,
+            partition=append.partition,
+            timestamp=NOW if append.record.timestamp is None else append.record.timestamp,
+            headers=cast("list[tuple[str, str | bytes | None]]", list(append.record.headers)),
             on_delivery=on_delivery,
         )
     except BufferError:
@@ -164,14 +168,14 @@ def _handed_over(producer: Producer, one: Append, on_delivery: OnDelivery) -> bo
     return True
 
 
-def _learnt(outcomes: dict[int, Outcome], index: int, error: KafkaError | None, message: Message | None) -> None:
-    """What librdkafka says of a record, once and for all."""
+def _note_outcome(outcomes: dict[int, Outcome], index: int, error: KafkaError | None, message: Message | None) -> None:
+    """Note the outcome that librdkafka reports for a record."""
     offset = None if message is None else message.offset()
     outcomes[index] = error or (offset if offset is not None else KafkaError(KafkaError._NO_OFFSET))  # noqa: SLF001
 
 
 def _ends_producer(outcome: Outcome) -> bool:
-    """Whether a producer shouldn't be used again: it has a gap in its numbers, or is broken for good."""
+    """Whether a producer can't be used again: it has a gap in its sequence numbers, or is broken for good."""
     return _is_unknown(outcome) or (isinstance(outcome, KafkaError) and is_fatal(outcome))
 
 

@@ -1,4 +1,4 @@
-"""What a broker's or librdkafka's error means: no answer now, or a no."""
+"""Translates errors of brokers and librdkafka: either the brokers can't answer now, or they refuse."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _REMEDIES = {
     KafkaError._INVALID_ARG: "fix the settings of the brokers",  # noqa: SLF001
     KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
 }
-"""Errors that asking again doesn't fix, each with what does."""
+"""Errors that repetition doesn't fix, each with its remedy."""
 BROKEN = (KafkaException, SystemError)
-"""What a producer's flush or poll raises when it's broken for good: confluent-kafka raises a fatal error out of the
-call that learns of it, whatever error_cb says; a callback that is called while it does makes a SystemError of it."""
+"""Errors of flush or poll of a producer that is broken for good. confluent-kafka raises a fatal error from the call
+that receives it, whatever error_cb does. If a callback runs at this moment, the error becomes a SystemError."""
 
 
 def fault(error: KafkaError, doing: str) -> BatchError:
-    """The error to raise for one of Kafka's; `doing` says what was tried and where, such as "reading orders-3"."""
+    """Return the error to raise for a Kafka error; `doing` says what was tried, such as "reading orders-3"."""
     remedy = _REMEDIES.get(error.code())
     if remedy is None:
-        return UnavailableError(f"{doing}: the brokers didn't do it: {error.name()}: {error.str()}")
+        return UnavailableError(f"{doing}: failed with {error.name()}: {error.str()}")
     return RefusedError(f"{doing}: the brokers refused: {error.str()}; {remedy}", code=error.name())
 
 
 def is_fatal(error: KafkaError) -> bool:
-    """Whether the client that says so is of no use any more: a producer whose numbers and the broker's don't match.
+    """Whether the client is unusable after this error: a producer whose sequence numbers differ from the broker's.
 
-    What is said to everything that it's given from then on has just this code.
+    Every later record of this producer fails with the code `_FATAL`.
     """
     return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - its public name

@@ -1,4 +1,4 @@
-"""JSON documents out of the records of a topic: anybody who may write there can have written them."""
+"""Reads JSON documents from the records of a topic, which anybody with write access can have written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 SHOWN_CHARACTERS = 200
-"""How much of a fault's text is repeated: it may quote a word of the document."""
+"""Most characters of an error's text that are repeated: the text may quote the document."""
 
 FAULTS = (
     msgspec.MsgspecError,
@@ -18,17 +18,17 @@ FAULTS = (
     AttributeError,
     RecursionError,
 )
-"""What reading a document of the wrong form can raise, in msgspec or in Python code that takes its parts."""
+"""Errors that a document of the wrong form can raise, in msgspec or in Python code that reads its parts."""
 
 DocumentT = TypeVar("DocumentT")
 
 
 class DocumentError(ValueError):
-    """A record's value isn't the document that was expected; the message says what was found."""
+    """A record's value isn't the expected document; the message says what was found."""
 
 
 def read(value: bytes | None, shape: type[DocumentT]) -> DocumentT:
-    """The document in a record's value; raises `DocumentError` for anything else, whatever it is."""
+    """Return the document in a record's value; raises `DocumentError` for anything else."""
     if not value:
         raise DocumentError("a record without a value")
     try:
@@ -38,7 +38,7 @@ def read(value: bytes | None, shape: type[DocumentT]) -> DocumentT:
 
 
 def described(error: Exception) -> str:
-    """What was found, in a few words."""
+    """Return a short description of the fault in a document."""
     if isinstance(error, RecursionError):
         return "JSON that nests too deeply to be read"
     if isinstance(error, UnicodeDecodeError):
@@ -47,8 +47,8 @@ def described(error: Exception) -> str:
 
 
 def number(document: dict[str, Any], name: str) -> int:
-    """A member that is a whole number; raises `DocumentError` if there is none."""
-    found = document.get(name)
-    if type(found) is not int:
+    """Return a member that is a whole number; raises `DocumentError` if it's missing or something else."""
+    value = document.get(name)
+    if type(value) is not int:
         raise DocumentError(f"no number in its member {name!r}")
-    return found
+    return value

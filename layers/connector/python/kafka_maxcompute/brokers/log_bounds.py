@@ -1,13 +1,13 @@
-"""Where the logs of topic-partitions begin and end, as their leaders say now, and how far a group has come in them.
+"""The starts and ends of logs, requested from their leaders, and a group's committed offsets.
 
 An end is the high watermark for a client with `isolation.level` read_uncommitted, which `brokers.consumer` sets. For a
-client with read_committed it's the last stable offset: what an open transaction has appended lies beyond it.
+client with read_committed it's the last stable offset: records of an open transaction lie beyond it.
 
-Not by `Consumer.get_watermark_offsets`: librdkafka asks both of its questions at once, and where the one for the start
-fails just before the other is answered, it gives the end for the start as well, as if nothing had failed.
+`Consumer.get_watermark_offsets` isn't used: librdkafka requests start and end at once, and if the request for the start
+fails just before the answer for the end arrives, it returns the end for both, without an error.
 
-Topic-partitions that aren't listed are a `NowhereError` at once. With `absences`, they are asked for again until they
-count as gone: for whoever goes on without them.
+Topic-partitions that the brokers don't list are a `NoSuchTopicError` at once. With `absences`, the brokers are asked
+again until the topic-partitions count as gone; this is for callers that go on without them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from confluent_kafka import TopicPartition as Place
 
 from kafka_maxcompute.brokers.broker_errors import fault
 from kafka_maxcompute.brokers.login import check_after_failure
-from kafka_maxcompute.errors import NowhereError, UnavailableError
+from kafka_maxcompute.errors import NoSuchTopicError, UnavailableError
 from kafka_maxcompute.retrying import until
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import TopicPartition
 
 QUESTION_SECONDS = 10.0
-"""How long the brokers may take to answer one question; it's asked again while there is time."""
+"""How long the brokers may take to answer one question; a question is repeated as long as there is time."""
 NO_SUCH_TOPIC = "NoSuchTopic"
-"""The code of a `NowhereError`, which goes by the brokers' list of all topics."""
+"""The code of a `NoSuchTopicError`, which is raised after a look at the brokers' list of all topics."""
 _NAME = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
-"""What Kafka takes for the name of a topic."""
+"""The names that Kafka accepts for a topic."""
 
 _UNKNOWN = {
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - its public name
@@ -48,9 +48,10 @@ _UNKNOWN = {
 
 
 def starts(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
-    """The first offset of each log; asked again until the deadline where the brokers can't answer.
+    """Return the first offset of each log; asks again until the deadline if the brokers can't answer.
 
-    Raises `UnavailableError`, and `NowhereError` with all those that they don't list, or that can't be.
+    Raises `UnavailableError`, and `NoSuchTopicError` with all topic-partitions that the brokers don't list or whose
+    topic has an impossible name.
     """
     return _ask(client, places, OFFSET_BEGINNING, deadline)
 
@@ -58,36 +59,39 @@ def starts(client: Consumer, places: Iterable[TopicPartition], deadline: Deadlin
 def ends(
     client: Consumer, places: Iterable[TopicPartition], deadline: Deadline, absences: Absences | None = None
 ) -> dict[TopicPartition, int]:
-    """The offset that the next record of each log will get; asked, and raises, as for `starts`."""
+    """Return the offset that the next record of each log will get; asks and raises as `starts` does."""
     return _ask(client, places, OFFSET_END, deadline, absences)
 
 
 def bounds(
     client: Consumer, places: Iterable[TopicPartition], deadline: Deadline, absences: Absences | None = None
 ) -> dict[TopicPartition, tuple[int, int]]:
-    """The start of each log and then its end; asked, and raises, as for `starts`."""
-    first = _ask(client, places, OFFSET_BEGINNING, deadline, absences)
-    after = ends(client, first, deadline, absences)
-    return {place: (offset, after[place]) for place, offset in first.items()}
+    """Return the start and the end of each log, requested in this order; asks and raises as `starts` does."""
+    log_starts = _ask(client, places, OFFSET_BEGINNING, deadline, absences)
+    log_ends = ends(client, log_starts, deadline, absences)
+    return {place: (start, log_ends[place]) for place, start in log_starts.items()}
 
 
 def offsets_at(
     client: Consumer, places: Iterable[TopicPartition], milliseconds: int, deadline: Deadline
 ) -> dict[TopicPartition, int]:
-    """The first offset of each log whose record is of that time or later, its end where there is none; as `starts`."""
-    found = _ask(client, places, milliseconds, deadline)
-    none = ends(client, [place for place, offset in found.items() if offset < 0], deadline)
-    return found | none
+    """Return each log's first offset whose record has that time (epoch ms) or a later one, else the log's end.
+
+    Asks and raises as `starts` does.
+    """
+    offsets = _ask(client, places, milliseconds, deadline)
+    log_ends = ends(client, [place for place, offset in offsets.items() if offset < 0], deadline)
+    return offsets | log_ends
 
 
 def committed(client: Consumer, places: Iterable[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
-    """The next offset of the client's group, of those where it has committed one; asked, and raises, as `starts`."""
-    asked = sorted(places)
-    return until(deadline)(_committed, client, asked, deadline) if asked else {}
+    """Return the committed offset of the client's group, for topic-partitions with one; asks and raises as `starts`."""
+    ordered = sorted(places)
+    return until(deadline)(_committed, client, ordered, deadline) if ordered else {}
 
 
 def _committed(client: Consumer, places: Sequence[TopicPartition], deadline: Deadline) -> dict[TopicPartition, int]:
-    doing, began = f"asking what the group has committed of {_described(places)}", monotonic()
+    doing, began = f"asking for the group's committed offsets of {_described(places)}", monotonic()
     try:
         answers = client.committed([Place(*place) for place in places], timeout=_seconds(deadline))
     except KafkaException as error:
@@ -106,13 +110,13 @@ def _ask(
     deadline: Deadline,
     absences: Absences | None = None,
 ) -> dict[TopicPartition, int]:
-    """Kafka's ListOffsets for all places: a time in ms, or the name of an end, which librdkafka passes on."""
-    asked = sorted(places)
-    if impossible := [place for place in asked if not _NAME.fullmatch(place[0])]:
-        # Brokers aren't asked: Apache Kafka leaves the question for all of them unanswered.
-        what = f"asking for the offsets of {_described(impossible)}: there can be no topic of that name"
-        raise NowhereError(what, code=NO_SUCH_TOPIC, places=impossible)
-    return until(deadline)(_answers, client, asked, time, deadline, absences) if asked else {}
+    """Kafka's ListOffsets for all places; `time` is in epoch ms, or librdkafka's constant for a log's start or end."""
+    ordered = sorted(places)
+    if impossible := [place for place in ordered if not _NAME.fullmatch(place[0])]:
+        # Brokers aren't asked: with one impossible name Apache Kafka answers for none of the topics.
+        message = f"asking for the offsets of {_described(impossible)}: Kafka allows no topic of this name"
+        raise NoSuchTopicError(message, code=NO_SUCH_TOPIC, places=impossible)
+    return until(deadline)(_answers, client, ordered, time, deadline, absences) if ordered else {}
 
 
 def _answers(
@@ -141,22 +145,22 @@ def _explained(
     *,
     absences: Absences | None,
 ) -> Exception:
-    """What an error means; librdkafka calls topic-partitions unknown whose brokers are gone, too."""
+    """Return the error to raise: librdkafka also reports topic-partitions as unknown if their brokers are gone."""
     if error.code() not in _UNKNOWN:
         return fault(error, doing)
     try:
-        # All topics are asked for: a question for one may create it.
-        there = client.list_topics(timeout=_seconds(deadline)).topics
+        # The request is for all topics: a request for one topic may create it.
+        topics = client.list_topics(timeout=_seconds(deadline)).topics
     except KafkaException as unanswered:
         return fault(unanswered.args[0], doing)
-    missing = [place for place in places if place[0] not in there or place[1] not in there[place[0]].partitions]
+    missing = [place for place in places if place[0] not in topics or place[1] not in topics[place[0]].partitions]
     gone = missing if absences is None else absences.note(places, missing)
     if not missing:
-        return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just come to know it")
+        return UnavailableError(f"{doing}: the brokers don't reach the leader now, or have only just learnt of it")
     if len(gone) < len(missing):
-        return UnavailableError(f"{doing}: the brokers don't list {_described(missing)} now; that may pass")
-    what = f"{doing}: the brokers have no {_described(missing)}; create the topic, or fix its name"
-    return NowhereError(what, code=NO_SUCH_TOPIC, places=missing)
+        return UnavailableError(f"{doing}: the brokers don't list {_described(missing)} now, perhaps only for a moment")
+    message = f"{doing}: the brokers have no {_described(missing)}; create the topic, or fix its name"
+    return NoSuchTopicError(message, code=NO_SUCH_TOPIC, places=missing)
 
 
 def _described(places: Sequence[TopicPartition]) -> str:

@@ -1,8 +1,8 @@
-"""What the brokers say of the login of the clients that are made with one configuration.
+"""Watches whether the brokers refuse the login of the clients of one configuration.
 
-librdkafka never fails a request because a login is refused: it tells the client's `error_cb`, connects again and again,
-and the request times out. So whoever waits for the brokers looks here meanwhile, and stops when waiting is no use. If
-the password was changed, only new clients, created with the secret's current value, are let in.
+librdkafka never fails a request because a login is refused: it calls the client's `error_cb`, connects again and again,
+and the request times out. So code that waits for the brokers checks the login meanwhile, and stops waiting if it was
+refused. After a change of the password, only new clients, created with the secret's current value, can log in.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline
 
 REFUSED = "LoginRefused"
-"""The code of the error that says so."""
+"""The code of the error for a refused login."""
 PATIENCE_SECONDS = 2.0
-"""How long a wait goes on at least although a login was refused: another broker, or the next try, may let us in."""
+"""Least time that a wait goes on after a refused login: another broker, or the next attempt, may accept the login."""
 SLICE_SECONDS = 0.5
-"""How often a wait looks at what the brokers have said."""
+"""Time between two checks of the login during a wait."""
 LOG_SECONDS = 10.0
-"""How often at most the same error of the clients is logged: librdkafka tells it several times a second."""
+"""Least time between two log lines of the same client error: librdkafka reports it several times a second."""
 
 _REFUSALS = {
     KafkaError._AUTHENTICATION,  # noqa: SLF001 - its public name
@@ -41,9 +41,9 @@ _log = logging.getLogger(__name__)
 
 
 class Login:
-    """The `error_cb` of some clients; `refused` is what the brokers said, "" if they refused nobody.
+    """The `error_cb` of some clients; `refused` is the brokers' message, "" if they refused no login.
 
-    `absences` are the topic-partitions that the brokers haven't listed to these clients.
+    `absences` remembers the topic-partitions that the brokers' answers lacked.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Login:
         self._logged: dict[str, float] = {}
 
     def __call__(self, error: KafkaError) -> None:
-        """Take note of an error that librdkafka tells; called by a client's poll or flush."""
+        """Take note of an error that librdkafka reports; called by a client's poll or flush."""
         now, name = time.monotonic(), error.name()
         if error.code() in _REFUSALS:
             self.refused, self._refused_at = error.str(), now
@@ -62,11 +62,14 @@ class Login:
             _log.warning("brokers", extra={"error": name, "message_of_client": error.str()})
 
     def forget(self) -> None:
-        """Begin again as if nobody had been refused."""
+        """Forget that a login was refused."""
         self.refused = ""
 
     def check(self, doing: str, *, since: float, patience: float = 0.0) -> None:
-        """Raise `RefusedError` if a login was refused since then (monotonic seconds), and so long a wait is over."""
+        """Raise `RefusedError` if a login was refused after `since`, and `patience` seconds have passed after `since`.
+
+        `since` is in monotonic seconds.
+        """
         if self.refused and self._refused_at >= since and time.monotonic() >= since + patience:
             raise RefusedError(
                 f"{doing}: the brokers refused the login: {self.refused}; fix sasl_username, sasl_mechanism or the "
@@ -76,7 +79,7 @@ class Login:
 
 
 class LoginConsumer(Consumer):
-    """A consumer that knows what its brokers say of its login."""
+    """A consumer with the state of its login."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__({**configuration})
@@ -84,7 +87,7 @@ class LoginConsumer(Consumer):
 
 
 class LoginAdmin(AdminClient):
-    """An admin client that knows what its brokers say of its login; a context manager that ends it."""
+    """An admin client with the state of its login; a context manager that closes the client."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__({**configuration})
@@ -92,22 +95,22 @@ class LoginAdmin(AdminClient):
 
 
 def of(configuration: Mapping[str, Any]) -> Login:
-    """The login of the clients of a configuration; one that nobody tells anything, if it has none."""
-    found = configuration.get("error_cb")
-    return found if isinstance(found, Login) else Login()
+    """Return the login of a configuration's clients; without an `error_cb`, a login that is never refused."""
+    callback = configuration.get("error_cb")
+    return callback if isinstance(callback, Login) else Login()
 
 
 def check_after_failure(client: Consumer, doing: str, *, since: float) -> None:
-    """Raise `RefusedError` if a question of a consumer that reads nothing failed because its login was refused."""
+    """Raise `RefusedError` if a question failed because the login was refused; for a consumer that reads nothing."""
     if isinstance(client, LoginConsumer):
         client.poll(0)  # librdkafka calls error_cb from here
         client.login.check(doing, since=since)
 
 
 def flush(producer: Producer, login: Login, doing: str, deadline: Deadline) -> None:
-    """Wait until all that a producer holds is acknowledged or refused, or until the deadline.
+    """Wait until all records of a producer are acknowledged or refused, or until the deadline.
 
-    Raises `RefusedError` if the brokers refuse the login; what becomes of the records isn't known then.
+    Raises `RefusedError` if the brokers refuse the login; the records may be in the log or not then.
     """
     began = time.monotonic()
     while producer.flush(min(SLICE_SECONDS, deadline.remaining())) and not deadline.expired:

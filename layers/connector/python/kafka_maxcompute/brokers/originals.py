@@ -1,8 +1,8 @@
 """Records as a topic's log holds them, byte for byte, read by topic-partition and offset.
 
-An event of the stream is lossy (its key is a string, the shape of its headers isn't documented), so whoever needs a
-record's bytes reads it again. An offset that the log doesn't hold any more - deleted, compacted, or a transaction's
-marker - is absent from the answer; a log that can't be read is an error, never an absence.
+An event of the stream is lossy (its key is a string, the shape of its headers isn't documented), so a record's bytes
+are read from the log. An offset without a record (deleted, compacted, or a transaction's marker) is missing in the
+result. A log that can't be read is an error.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Interval, TopicPartition
 
 NO_TIMESTAMP = -1
-"""Kafka's word for none, which an event may have, too."""
+"""Kafka's value for a missing timestamp, which an event may have, too."""
 
 Header: TypeAlias = tuple[str, bytes | None]
-"""A header may have no value, and a name may come more than once; their order counts."""
+"""Name and value. A header may have no value, a name may come more than once, and the order of headers counts."""
 Wanted: TypeAlias = "Mapping[TopicPartition, Sequence[Interval]]"
 Found: TypeAlias = "dict[tuple[TopicPartition, int], Original]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """A record without its place; `timestamp` is epoch milliseconds, None where the topic keeps none."""
+    """A record without its place; `timestamp` is in epoch milliseconds, None if the topic keeps none."""
 
     key: bytes | None
     value: bytes | None
@@ -36,55 +36,55 @@ class Original:
     timestamp: int | None = None
 
 
-def is_of_one_time(one: int | None, other: object) -> bool:
-    """Whether two times (epoch ms) can be those of one record; Kafka's -1 for none, or no time, says nothing."""
+def is_of_one_time(left: int | None, right: object) -> bool:
+    """Whether two times (epoch ms) can be of the same record; a missing time (None or Kafka's -1) equals any."""
     unknown = (None, NO_TIMESTAMP)
-    return one in unknown or other in unknown or one == other
+    return left in unknown or right in unknown or left == right
 
 
 def digest(record: Original) -> str:
-    """Key, value and headers in one short text; the timestamp isn't in it, since a topic may set its own."""
+    """Return a digest of key, value and headers; the timestamp isn't in it, since a topic may set its own."""
     parts = [record.key, record.value]
     for name, value in record.headers:
         parts += [name.encode(), value]
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for part in parts:
-        found.update(b"-" if part is None else b"%d:" % len(part))
-        found.update(part or b"")
-    return found.hexdigest()
+        hashed.update(b"-" if part is None else b"%d:" % len(part))
+        hashed.update(part or b"")
+    return hashed.hexdigest()
 
 
 class Originals(Protocol):
-    """The logs of topics."""
+    """The interface for reading the logs of topics."""
 
     def read(self, wanted: Wanted, deadline: Deadline) -> Found:
-        """The records at the wanted offsets that the log still holds, by topic-partition and offset.
+        """Return the records at the wanted offsets that the log still holds, by topic-partition and offset.
 
-        Raises `UnavailableError` where the log can't be read now, `DeadlineError` where not all of it was read in time.
+        Raises `UnavailableError` if the log can't be read now, and `DeadlineError` if the time was too short.
         """
 
     def stream(self, wanted: Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
-        """The same records one by one, so that memory holds few of them; raises the same."""
+        """Yield the same records one by one, so that memory holds few of them; raises the same errors."""
 
     def passed(
         self, wanted: Wanted, deadline: Deadline, *, committed: bool
     ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
-        """How a reading of the wanted offsets goes on, step by step; those of a topic-partition rise.
+        """Yield the steps of a reading of the wanted offsets; the offsets of a topic-partition rise.
 
-        A step is an offset and the record there, or None where the reading has only come as far as that offset. No
-        wanted offset between two steps holds a record now. With `committed` records of aborted transactions aren't
-        shown, and a reading ends at the first record of an open one. Raises as `read` does.
+        A step is an offset and its record, or an offset and None: then everything before this offset was read. No
+        wanted offset between two steps holds a record now. With `committed`, records of aborted transactions are
+        skipped, and the reading ends at the first record of an open transaction. Raises as `read` does.
         """
 
 
 class MemoryOriginals:
-    """Logs in memory: `log` may be filled, and offsets taken out of it, at any time."""
+    """Logs in memory; records may be added to `log` and removed from it at any time."""
 
     def __init__(self, log: Found | None = None) -> None:
         self.log: Found = {} if log is None else log
 
     def read(self, wanted: Wanted, deadline: Deadline) -> Found:  # noqa: ARG002 # it never waits
-        """The records among those that are wanted which the log holds."""
+        """Return the records at the wanted offsets that the log holds."""
         return {
             (place, offset): record
             for (place, offset), record in self.log.items()
@@ -92,8 +92,8 @@ class MemoryOriginals:
         }
 
     def stream(self, wanted: Wanted, deadline: Deadline) -> Iterator[tuple[TopicPartition, int, Original]]:
-        """The same, one by one."""
-        for (place, offset), record in sorted(self.read(wanted, deadline).items(), key=lambda found: found[0]):
+        """Yield the same records, one by one."""
+        for (place, offset), record in sorted(self.read(wanted, deadline).items(), key=lambda located: located[0]):
             yield place, offset, record
 
     def passed(
@@ -103,9 +103,9 @@ class MemoryOriginals:
         *,
         committed: bool,  # noqa: ARG002 # it has no transactions
     ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
-        """The records, and where the last wanted offset of a topic-partition is behind."""
-        for place, found in wanted.items():
-            for offset in sorted(offset for where, offset in self.log if where == place):
-                if any(first <= offset <= last for first, last in found):
+        """Yield the records, and after each topic-partition the offset behind its last wanted one."""
+        for place, wanted_intervals in wanted.items():
+            for offset in sorted(offset for log_place, offset in self.log if log_place == place):
+                if any(first <= offset <= last for first, last in wanted_intervals):
                     yield place, offset, self.log[place, offset]
-            yield place, found[-1][1] + 1, None
+            yield place, wanted_intervals[-1][1] + 1, None

@@ -1,7 +1,7 @@
-"""What the connector last did, by topic-partition, in the status topic (D12): for people and monitors, not for us.
+"""The connector's last status by topic-partition, in the status topic (D12), for people and monitors.
 
-A record's key is the connector's name, or name/topic-partition, so compaction keeps the last of each; its value is a
-JSON object of version 1. Nothing depends on these records, so nothing fails for want of them.
+A record's key is the connector's name, or name/topic-partition, so compaction keeps the last status of each. Its value
+is a JSON object of version 1. The connector doesn't read these records, so it never fails if one isn't written.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 VERSION = 1
 EVERY_SECONDS = 10.0
-"""How often at most one topic-partition's status is written; what came in between is in the next."""
+"""Least time between two records of one topic-partition's status; later news is in the next record."""
 WRITE_SECONDS = 2.0
-"""How long a batch may wait for it: a first producer takes half a second until it has its id."""
+"""How long a batch may wait for the writing: a first producer takes half a second until it has its id."""
 ERROR_CHARACTERS = 500
 BY_KEY = -1
-"""librdkafka's word for the topic-partition that a key belongs to."""
+"""librdkafka's value for the topic-partition that a key belongs to."""
 
 _log = logging.getLogger(__name__)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One topic-partition of the source topic, or, with topic "" and partition -1, the connector as a whole.
+    """The status of a topic-partition of the source topic, or (topic "", partition -1) of the whole connector.
 
-    `offset` is the last that was dealt with (in the table or in the error topic), None where that isn't known; `error`
-    the last error's text, "" where the last thing went well; `at` is in epoch milliseconds.
+    `offset` is the last offset that was dealt with (in the table or in the error topic), None if it isn't known.
+    `error` is the last error's text, "" after a success. `at` is the time of writing in epoch milliseconds.
     """
 
     connector: str
@@ -54,14 +54,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def key(self) -> bytes:
-        """By what compaction knows it."""
+        """The record's key."""
         return (f"{self.connector}/{self.topic}-{self.partition}" if self.topic else self.connector).encode()
 
 
 class StatusTopic:
-    """The status topic of one connector; keeps what it has written, to leave out what isn't new.
+    """The status topic of one connector; remembers what was written, so that an unchanged status isn't written again.
 
-    What is new too soon after it is held, and written as soon as it may be: with the next call, or by `write_held`.
+    A new status that comes too soon after the last one is held back, and written with a later call or by `write_held`.
     """
 
     def __init__(self, appender: Appender, topic: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +72,7 @@ class StatusTopic:
         self._held: dict[bytes, Status] = {}
 
     def write(self, statuses: Iterable[Status], deadline: Deadline) -> None:
-        """Write those that say something new, none twice within ten seconds; failures are logged and nothing else."""
+        """Write the changed statuses, none twice within ten seconds; failures are only logged."""
         for status in statuses:
             _, before = self._written.get(status.key, (0.0, None))
             if status == before:
@@ -82,7 +82,7 @@ class StatusTopic:
         self.write_held(deadline)
 
     def write_held(self, deadline: Deadline) -> None:
-        """Write those that were new too soon, and may be written now."""
+        """Write the held statuses whose time has come."""
         now = self._clock()
         new = [status for key, status in self._held.items() if self._may_write(key, now)]
         if not new:
@@ -105,19 +105,19 @@ class StatusTopic:
 
 
 def encode(status: Status) -> Original:
-    """The status as a record of the topic."""
+    """Return the status as a record of the topic."""
     short = msgspec.structs.replace(status, error=status.error[:ERROR_CHARACTERS])
     return Original(key=status.key, value=msgspec.json.encode(short))
 
 
 def latest(records: Iterable[Original], connector: str) -> Mapping[bytes, Status]:
-    """The last status of each of a connector's keys, from records in the order of their logs; others are left out."""
-    found: dict[bytes, Status] = {}
+    """Return the last status of each key of a connector, from records in log order; other records are skipped."""
+    statuses: dict[bytes, Status] = {}
     for record in records:
         try:
             status = documents.read(record.value, Status)
         except DocumentError:
             continue
         if status.connector == connector and status.v == VERSION:
-            found[status.key] = status
-    return found
+            statuses[status.key] = status
+    return statuses

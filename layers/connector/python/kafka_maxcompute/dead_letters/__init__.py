@@ -1,1 +1,1 @@
-"""Dead letters: what they are, and how they are written into the error topics."""
+"""Dead letters: their form, and the writing into the error topics."""

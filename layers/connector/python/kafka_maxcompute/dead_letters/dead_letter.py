@@ -1,8 +1,8 @@
 """Dead letters: records that can't be written into the table, kept with their reason.
 
-A letter is the record itself - key, value and headers byte for byte - and after its headers some of our own, the first
-of which is `VERSION_HEADER`; so whatever headers the record had, those before the last `VERSION_HEADER` are its own. An
-element that is no record at all is kept as the JSON text it was.
+A dead letter is the record itself: key, value and headers byte for byte. The connector's own headers follow the
+record's headers and begin with `VERSION_HEADER`. So the headers before the last `VERSION_HEADER` are the record's. An
+element that isn't a record is kept as its JSON text.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 PREFIX = "__kafka_maxcompute."
 VERSION_HEADER = f"{PREFIX}letter"
 VERSION = b"1"
-"""Raised when a reader of the version before would misread a letter."""
+"""Increased if a reader of the earlier version would misread a letter."""
 
 Form: TypeAlias = Literal["original", "as-delivered", "event"]
-"""`original`: as the log had it; `as-delivered`: the log no longer had it, so key and value are the event's and headers
-are missing; `event`: no record but the element's JSON text."""
+"""`original`: the record of the log; `as-delivered`: the log no longer had the record, so key and value are the event's
+and headers are missing; `event`: the element's JSON text."""
 Part: TypeAlias = Literal["value", "headers", "key"]
 
 RECORD_OVERHEAD = 128
-"""Bytes that a record takes besides its key, value and headers: a batch's header has 61, the rest are lengths."""
+"""Bytes that a record takes besides its key, value and headers: 61 for the batch's header, the rest for lengths."""
 HEADER_OVERHEAD = 10
-"""Bytes for the two lengths of a header, at most five each."""
+"""Bytes for the two lengths of a header, at most five for each."""
 REASONS = (
     "malformed-event",
     "unexpected-event",
@@ -46,18 +46,18 @@ REASONS = (
 )
 """The reasons that the sink gives, as docs/OPERATIONS.md explains them."""
 MESSAGE_CHARACTERS = 2_000
-"""So much of a reason's text is kept: it has to fit where the record doesn't."""
+"""Most characters of the message that are kept: it has to fit into the topic even if the record doesn't."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One record that can't be written, or one element that is no record.
+    """One record that can't be written, or one element that isn't a record.
 
-    `topic`, `partition` and `offset` are where the record is in the source topic, None where an element doesn't say it;
-    `reason` is the word of `RecordError.reason`, the error's class; `path` its JSON path in the event. `cut` names the
-    parts that were shortened to fit into the topic, `size` the bytes that the whole had. `generation` is the ledger's
-    when the record was diverted: since a reset, a topic-partition's offsets can be those of other records. It's None
-    without a ledger, and in letters that earlier releases have written.
+    `topic`, `partition` and `offset` are the record's place in the source topic, None if an element doesn't name its
+    place. `reason` is `RecordError.reason`, `path` the error's JSON path in the event. `cut` names the parts that were
+    shortened to fit into the topic, `size` the bytes of the uncut letter. `generation` is the ledger's generation when
+    the record was diverted, because after a reset other records can have the same offsets. It's None without a ledger,
+    and in letters of earlier releases.
     """
 
     connector: str
@@ -76,19 +76,19 @@ class DeadLetter:
 
     @property
     def truncated(self) -> bool:
-        """Whether a part of it was cut off."""
+        """Whether a part of the record was cut off."""
         return bool(self.cut)
 
 
 class DeadLetters(Protocol):
-    """Where dead letters go."""
+    """The interface for writing dead letters."""
 
     def write(self, letters: Sequence[DeadLetter], deadline: Deadline) -> None:
-        """Write all of them; returns when every one is acknowledged by all in-sync replicas.
+        """Write all letters; returns when all in-sync replicas have acknowledged every letter.
 
-        A letter that is too large is cut and says so. A letter written again is another copy: its identity is where
-        the record came from. Raises `UnavailableError`, `DeadlineError` or `RefusedError` where any isn't known to be
-        written; then others of them may be.
+        A letter that is too large is cut, and names the cut parts. A letter may be written twice: copies are identified
+        by the record's place. Raises `UnavailableError`, `DeadlineError` or `RefusedError` if a letter isn't known to
+        be written; other letters may be written then.
         """
 
 
@@ -100,18 +100,18 @@ class MemoryDeadLetters:
         self._most_bytes = most_bytes
 
     def write(self, letters: Sequence[DeadLetter], deadline: Deadline) -> None:  # noqa: ARG002 # it never waits
-        """Keep them."""
+        """Keep the letters."""
         self.messages += [encode(fitted(letter, self._most_bytes)) for letter in letters]
 
     @property
     def letters(self) -> list[DeadLetter]:
-        """What a reader makes of the messages."""
+        """The letters in the messages, as a reader parses them."""
         return [letter for message in self.messages if (letter := parse(message)) is not None]
 
 
 def encode(letter: DeadLetter) -> Original:
-    """The letter as a record of the error topic, without a timestamp: that is when it's written."""
-    given: dict[str, str | int | None] = {
+    """Return the letter as a record of the error topic; it has no timestamp, so Kafka sets the time of writing."""
+    fields: dict[str, str | int | None] = {
         "connector": letter.connector,
         "topic": letter.topic,
         "partition": letter.partition,
@@ -126,13 +126,13 @@ def encode(letter: DeadLetter) -> Original:
         "size": letter.size,
         "generation": letter.generation,
     }
-    own = [(f"{PREFIX}{name}", str(value).encode()) for name, value in given.items() if value is not None]
+    own = [(f"{PREFIX}{name}", str(value).encode()) for name, value in fields.items() if value is not None]
     headers = (*letter.record.headers, (VERSION_HEADER, VERSION), *own)
     return Original(key=letter.record.key, value=letter.record.value, headers=headers)
 
 
 def parse(message: Original) -> DeadLetter | None:
-    """The letter that a record of the error topic holds; None where it's none that this version can read."""
+    """Return the letter in a record of the error topic; None if this version can't read the record as a letter."""
     marks = [index for index, (name, _) in enumerate(message.headers) if name == VERSION_HEADER]
     if not marks or message.headers[marks[-1]][1] != VERSION:
         return None
@@ -159,25 +159,24 @@ def parse(message: Original) -> DeadLetter | None:
 
 
 def fitted(letter: DeadLetter, most_bytes: int) -> DeadLetter:
-    """The letter so that its message has `most_bytes` at most: the value is cut first, then headers, then the key."""
-    whole = size(encode(letter))
-    if whole <= most_bytes:
+    """Return the letter, cut to a message of at most `most_bytes`: first the value, then the headers, then the key."""
+    uncut = size(encode(letter))
+    if uncut <= most_bytes:
         return letter
-    known = whole if letter.size is None else letter.size
-    made = replace(letter, cut=("value",), size=known)
-    kept = most_bytes - size(encode(_with_value(made, None)))
-    if kept >= 0:
-        return _with_value(made, (letter.record.value or b"")[:kept])
-    made = replace(made, cut=("value", "headers"), record=replace(letter.record, value=None, headers=()))
-    if size(encode(made)) <= most_bytes:
-        return made
-    made = replace(made, cut=("value", "headers", "key"))
-    kept = most_bytes - size(encode(replace(made, record=replace(made.record, key=None))))
-    return replace(made, record=replace(made.record, key=(letter.record.key or b"")[: max(0, kept)]))
+    cut = replace(letter, cut=("value",), size=uncut if letter.size is None else letter.size)
+    room = most_bytes - size(encode(_with_value(cut, None)))
+    if room >= 0:
+        return _with_value(cut, (letter.record.value or b"")[:room])
+    cut = replace(cut, cut=("value", "headers"), record=replace(letter.record, value=None, headers=()))
+    if size(encode(cut)) <= most_bytes:
+        return cut
+    cut = replace(cut, cut=("value", "headers", "key"))
+    room = most_bytes - size(encode(replace(cut, record=replace(cut.record, key=None))))
+    return replace(cut, record=replace(cut.record, key=(letter.record.key or b"")[: max(0, room)]))
 
 
 def size(message: Original) -> int:
-    """The bytes that a record takes in a batch of its own, a few more rather than fewer."""
+    """Return the bytes that a record takes in a batch of its own, rounded up a little."""
     headers = sum(len(name.encode()) + len(value or b"") + HEADER_OVERHEAD for name, value in message.headers)
     return RECORD_OVERHEAD + len(message.key or b"") + len(message.value or b"") + headers
 

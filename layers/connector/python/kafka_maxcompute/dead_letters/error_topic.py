@@ -1,8 +1,8 @@
-"""Writes the dead letters of records that are diverted: bound for the error topic, by a claim of the ledger or without.
+"""Writes the dead letters of diverted records, with a claim of the ledger or without.
 
-A record's bytes are read from the source topic's log, since an event of the stream is lossy. Where the log no longer
-has them, the letter holds what the delivery has, if there's one at hand, and says so. A record of another time, or one
-of another log, isn't the one that was delivered: the topic was created again, and its offsets began again.
+A record's bytes are read from the source topic's log, since an event of the stream is lossy. If the log no longer has
+the record, the letter holds the delivered event's bytes, if a delivery has them, and its form says so. A record of
+another time or of another log isn't the delivered one: the topic was created again, and its offsets began again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kafka_maxcompute.brokers.originals import Original, is_of_one_time
 from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
-from kafka_maxcompute.errors import NowhereError
+from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.offsets import contains
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import Divert
     from kafka_maxcompute.offsets import Offsets, TopicPartition
 
-JUDGED_EARLIER = "an earlier delivery found that it can't be written; that delivery's log has the details"
+JUDGED_EARLIER = "an earlier delivery found that the record can't be written; the log of that delivery has the details"
 UNLOGGED = "not-in-log"
-"""The reason of settled records that came again, but are in no log that is there: their topic is gone, or another."""
+"""The reason of settled records that came again and are in no log: their topic is gone, or was created again."""
 UNLOGGED_MESSAGE = (
     "the ledger has this offset as written, but the record that was delivered isn't in the topic's log any more, so "
-    "nothing proves that it's the one written; look for its row before you send it again"
+    "nothing proves that this record is the one written; look for its row before you send it again"
 )
 REPLACED = "\ufffd".encode()
-"""What an event has instead of bytes that aren't UTF-8; a key with it can't be compared."""
+"""The character that an event has instead of bytes that aren't UTF-8; a key with it can't be compared."""
 _GONE = Original(key=None, value=None)
 
 _log = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveredRecord:
-    """What a delivery knows of a record: its bytes as the event has them, and why it can't be written, if it's judged.
+    """A record as a delivery knows it: the event's bytes, and why the record can't be written, if that is known.
 
-    `form` is "event" where the record is the element's JSON text.
+    `form` is "event" if the record is the element's JSON text.
     """
 
     record: Original
@@ -55,21 +55,21 @@ class DeliveredRecord:
 
 
 Known: TypeAlias = "Callable[[TopicPartition, int], DeliveredRecord | None]"
-"""What a delivery knows of the record at an offset."""
+"""Returns the delivery's record at an offset, None if the delivery has none."""
 
 
-def nothing(place: TopicPartition, offset: int) -> DeliveredRecord | None:  # noqa: ARG001 # it's one of `Known`
-    """What is known where there is no delivery at hand."""
+def nothing(place: TopicPartition, offset: int) -> DeliveredRecord | None:  # noqa: ARG001 # a `Known`
+    """Return None: the `Known` of a process that has no delivery."""
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What the ledger knows of diverted records.
+    """The ledger's facts about diverted records.
 
-    `generation` is that of their claim; `timestamps` has the highest record timestamp (epoch ms) of each
-    topic-partition, but for the records of `untimed`, whose timestamps aren't known. The logs in `others` aren't those
-    that the records are from.
+    `generation` is the generation of their claim. `timestamps` has each topic-partition's highest record timestamp
+    (epoch ms), without the records at `untimed` offsets, whose timestamps aren't known. The topic-partitions in
+    `other_logs` have another log than the records' own.
     """
 
     generation: int | None = None
@@ -79,11 +79,11 @@ class Claimed:
 
     @classmethod
     def by(cls, divert: Divert) -> Claimed:
-        """What a divert says."""
+        """Return the facts that a divert holds."""
         return cls(generation=divert.generation, timestamps=divert.timestamps, untimed=divert.untimed)
 
     def is_of(self, place: TopicPartition, offset: int, original: Original) -> bool:
-        """Whether the record that the log has at an offset can be one of them."""
+        """Whether the log's record at an offset can be one of the diverted records."""
         latest = None if contains(self.untimed.get(place, ()), offset) else self.timestamps.get(place)
         later = latest is not None and original.timestamp is not None and original.timestamp > latest
         return place not in self.other_logs and not later
@@ -94,7 +94,7 @@ UNCLAIMED = Claimed()
 
 @dataclass(frozen=True, slots=True)
 class ErrorTopic:
-    """Where one connector's dead letters go, on behalf of one request."""
+    """The error topic of one connector, written on behalf of one request."""
 
     letters: DeadLetters
     originals: Originals
@@ -108,22 +108,22 @@ class ErrorTopic:
         known: Known = nothing,
         claimed: Claimed = UNCLAIMED,
     ) -> None:
-        """Write a letter for each offset of each reason; returns when all are acknowledged.
+        """Write a dead letter for each offset of each reason; returns when all are acknowledged.
 
         Raises what reading originals and writing letters raise.
         """
         letters = [
             letter
             for reason, offsets in reasons.items()
-            for letter in self._of(reason, offsets, deadline, known, claimed)
+            for letter in self._letters_of(reason, offsets, deadline, known, claimed)
         ]
         if letters:
             self.letters.write(letters, deadline)
 
     def write_elements(self, elements: Sequence[tuple[RecordError, bytes]], deadline: Deadline) -> None:
-        """Write a letter for each element that doesn't say which record it is, with its JSON text.
+        """Write a dead letter with the JSON text of each element that doesn't name its record's place.
 
-        Nothing tells one that has been written before, so a delivery that comes again writes it again.
+        Without a place, an earlier letter of the same element can't be recognised. So a redelivery writes it again.
         """
         letters = [
             DeadLetter(
@@ -140,17 +140,17 @@ class ErrorTopic:
         if letters:
             self.letters.write(letters, deadline)
 
-    def _of(
+    def _letters_of(
         self, reason: str, offsets: Offsets, deadline: Deadline, known: Known, claimed: Claimed
     ) -> Iterator[DeadLetter]:
-        """The letters of one reason."""
-        found = self._originals(offsets, deadline, known)
+        """Yield the dead letters of one reason."""
+        originals = self._originals(offsets, deadline, known)
         for place, intervals in offsets.items():
             gone = []
             for first, last in intervals:
                 for offset in range(first, last + 1):
                     delivered = known(place, offset)
-                    original = found.get((place, offset))
+                    original = originals.get((place, offset))
                     if original is not None:
                         same = is_delivered(original, delivered) and claimed.is_of(place, offset, original)
                         original = original if same else None
@@ -161,24 +161,25 @@ class ErrorTopic:
             if gone:
                 fields = {"records": [f"{place[0]}-{place[1]}-{offset}" for offset in gone[:100]], "count": len(gone)}
                 _log.error(
-                    "the source topic no longer has records that are diverted; their letters are empty", extra=fields
+                    "the source topic no longer has diverted records; their dead letters are empty", extra=fields
                 )
 
     def _originals(self, offsets: Offsets, deadline: Deadline, known: Known) -> Found:
-        """What the log has; nothing of a topic-partition that isn't there, if the delivery knows all its records.
+        """Return the log's records.
 
-        An element can name any, and would be refused for ever, with what is pending for it.
+        Topic-partitions that don't exist are left out if the delivery knows all their records: an element can name any
+        topic-partition, and otherwise the divert of its record would stay pending for ever.
         """
         try:
             return self.originals.read(offsets, deadline)
-        except NowhereError as error:
+        except NoSuchTopicError as error:
             for place in error.places:
                 wanted = (offset for first, last in offsets[place] for offset in range(first, last + 1))
                 if None in (known(place, offset) for offset in wanted):
                     raise
             _log.warning("dead letters hold what was delivered: %s", error)
-            there = {place: intervals for place, intervals in offsets.items() if place not in error.places}
-            return self._originals(there, deadline, known) if there else {}
+            existing = {place: intervals for place, intervals in offsets.items() if place not in error.places}
+            return self._originals(existing, deadline, known) if existing else {}
 
     def _letter(
         self,
@@ -188,15 +189,15 @@ class ErrorTopic:
         original: Original | None,
         delivered: DeliveredRecord | None,
     ) -> DeadLetter:
-        told = delivered or DeliveredRecord(_GONE)
-        form: Form = told.form if original is None else "original"
+        judged = delivered or DeliveredRecord(_GONE)
+        form: Form = judged.form if original is None else "original"
         return DeadLetter(
             connector=self.connector,
             request_id=self.request_id,
             reason=reason,
-            message=told.message,
-            path=told.path,
-            record=told.record if original is None else original,
+            message=judged.message,
+            path=judged.path,
+            record=judged.record if original is None else original,
             form=form,
             topic=place[0],
             partition=place[1],
@@ -206,9 +207,10 @@ class ErrorTopic:
 
 
 def is_delivered(original: Original, delivered: DeliveredRecord | None) -> bool:
-    """Whether the record that the log has at an offset can be the one delivered, by time and key.
+    """Whether the log's record at an offset can be the delivered one, by time and key.
 
-    Events have a key as text. Whether those with binary values have it in base64, as the value, isn't documented.
+    Events have a key as text. Whether events with binary values have the key in base64, like the value, isn't
+    documented.
     """
     if delivered is None:
         return True

@@ -1,8 +1,8 @@
-"""Which generation of the ledger a dead letter is of.
+"""Which generation of the ledger a dead letter belongs to.
 
-A reset can begin a topic-partition's offsets again, since its topic was deleted and created again, or for its records
-to be written again. Letters and rows of before stay. A letter says its generation, but one that an earlier release has
-written says none; a row never says it.
+A reset can start a topic-partition's offsets again: because its topic was created again, or because its records are to
+be written again. Dead letters and rows from before the reset stay. A letter has its generation, except letters of
+earlier releases; a row has none.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
     from kafka_maxcompute.ledger.state import State
 
 Era: TypeAlias = Literal["now", "before", "unknown"]
-"""Whether a letter is of a generation since the last reset that concerns its offset, or of one before, or which of the
-two isn't known."""
+"""Whether a letter was written since the last reset of its offset, before that reset, or in an unknown generation."""
 
 
 def era(letter: DeadLetter, state: State | None) -> Era:
-    """That of a letter that says where its record is from; `state` is None without a ledger, which no reset begins."""
+    """Return the era of a letter that names its record's place; `state` is None without a ledger."""
     place = letter.topic or "", -1 if letter.partition is None else letter.partition
     start = None if state is None else state.starts.get(place)
     if state is None or start is None or letter.offset is None or letter.offset < start:
         return "now"
-    begun = state.begun.get(place)
-    if begun is None or letter.generation is None:
+    first_generation = state.begun.get(place)
+    if first_generation is None or letter.generation is None:
         return "unknown"
-    return "now" if letter.generation >= begun else "before"
+    return "now" if letter.generation >= first_generation else "before"

@@ -1,4 +1,4 @@
-"""Dead letters in the error topics: one for records that can't be written, one for elements that are no records."""
+"""Dead letters in the error topics: one topic for records that can't be written, one for elements without a record."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import TopicPartition
 
 DEFAULT_BYTES = 1_048_588
-"""What a topic takes at most where nobody has set its max.message.bytes (Apache Kafka's default)."""
+"""Apache Kafka's default of a topic's max.message.bytes."""
 
 
 class KafkaDeadLetters:
-    """The error topics of one connector, on the brokers that an appender writes to."""
+    """The error topics of one connector, on the appender's brokers."""
 
     def __init__(
         self,
@@ -39,25 +39,27 @@ class KafkaDeadLetters:
         self._most_bytes = most_bytes
 
     def write(self, letters: Sequence[DeadLetter], deadline: Deadline) -> None:
-        """Write them; see `DeadLetters.write`.
+        """Write the letters; see `DeadLetters.write`.
 
-        What a topic takes isn't asked for but found out: a letter that is refused for its size is sent by itself, and
-        then cut to half its size until it's taken.
+        A topic's limit isn't requested but tried: a letter that is refused for its size is sent by itself, and then cut
+        to half its size until the topic accepts it.
         """
         if not letters:
             return
         topics = sorted({self._topic(letter) for letter in letters})
         partitions = self._appender.count_partitions(topics, deadline)
-        left = [(*self._place(letter, partitions), fitted(letter, self._most_bytes)) for letter in letters]
+        pending = [(*self._place(letter, partitions), fitted(letter, self._most_bytes)) for letter in letters]
         alone = False
-        while left:
-            appends = [Append(topic, partition, encode(letter)) for topic, partition, letter in left]
+        while pending:
+            appends = [Append(topic, partition, encode(letter)) for topic, partition, letter in pending]
             outcomes = self._appender.append(appends, deadline, alone=alone)
             failed = [
-                (*to, outcome) for to, outcome in zip(left, outcomes, strict=True) if isinstance(outcome, KafkaError)
+                (*sent, outcome)
+                for sent, outcome in zip(pending, outcomes, strict=True)
+                if isinstance(outcome, KafkaError)
             ]
-            left = [
-                (topic, partition, _next(letter, error, topic, alone=alone))
+            pending = [
+                (topic, partition, _shortened(letter, error, topic, alone=alone))
                 for topic, partition, letter, error in failed
             ]
             alone = True
@@ -71,24 +73,24 @@ class KafkaDeadLetters:
 
 
 def place(letter: DeadLetter, partitions: int) -> int:
-    """The topic-partition that a letter goes to: the same for each of its copies, and for what is noted about it."""
+    """Return the number of a letter's topic-partition: its copies and the redrive's notes about it have the same."""
     if letter.partition is None:
         return zlib.crc32(letter.record.value or b"") % partitions
     return letter.partition % partitions
 
 
-def _next(letter: DeadLetter, error: KafkaError, topic: str, *, alone: bool) -> DeadLetter:
-    """What to send instead of a letter that was refused for its size; raises for any other refusal.
+def _shortened(letter: DeadLetter, error: KafkaError, topic: str, *, alone: bool) -> DeadLetter:
+    """Return the letter to send instead of one that was refused for its size; raises for any other refusal.
 
-    Sent among others, it may have been their size. By itself, it's cut to what topics take by default, or, where it was
-    smaller already, to half.
+    If the letter was sent along with others, their size may be the cause, so it stays as it is. If it was sent `alone`,
+    it's cut to the default limit of topics, or to half its size if it's smaller already.
     """
     if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
         raise fault(error, f"writing a dead letter to {topic}")
     if not alone:
         return letter
-    whole = size(encode(letter))
-    cut = fitted(letter, DEFAULT_BYTES if whole > DEFAULT_BYTES else whole // 2)
+    uncut = size(encode(letter))
+    cut = fitted(letter, DEFAULT_BYTES if uncut > DEFAULT_BYTES else uncut // 2)
     if cut == letter:
-        raise fault(error, f"writing a dead letter to {topic}, of which nothing was left to cut")
+        raise fault(error, f"writing a dead letter to {topic} that can't be cut any shorter")
     return cut

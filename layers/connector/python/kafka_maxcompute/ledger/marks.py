@@ -34,7 +34,7 @@ from msgspec.structs import replace
 from kafka_maxcompute.brokers import documents
 from kafka_maxcompute.brokers import originals as logs
 from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
-from kafka_maxcompute.errors import NowhereError
+from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import has_id, is_claimed, taken
 from kafka_maxcompute.offsets import contains, difference, intervals, union, within
@@ -236,7 +236,7 @@ def present(
         return {}, frozenset()
     try:
         return originals.read(wanted, deadline), frozenset()
-    except NowhereError as error:
+    except NoSuchTopicError as error:
         existing = {place: offsets for place, offsets in wanted.items() if place not in error.places}
         records, gone = present(originals, existing, deadline)
         return records, gone | error.places
@@ -249,7 +249,7 @@ def _streamed(
     try:
         for _, offset, record in originals.stream({place: offsets}, deadline):
             yield offset, record
-    except NowhereError:
+    except NoSuchTopicError:
         return
 
 

@@ -14,7 +14,7 @@ from kafka_maxcompute.brokers.clients import consumer
 from kafka_maxcompute.brokers.log_bounds import QUESTION_SECONDS
 from kafka_maxcompute.brokers.login import LoginAdmin
 from kafka_maxcompute.dead_letters.error_topic import nothing
-from kafka_maxcompute.errors import NowhereError
+from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed
 
@@ -99,7 +99,7 @@ def _ends(client: LoginConsumer, places: Sequence[TopicPartition], deadline: Dea
     """Return the logs' ends, for the topic-partitions that the brokers know."""
     try:
         return log_bounds.ends(client, places, deadline, client.login.absences)
-    except NowhereError as error:
+    except NoSuchTopicError as error:
         return _ends(client, [place for place in places if place not in error.places], deadline)
 
 
