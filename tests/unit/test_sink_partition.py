@@ -133,8 +133,8 @@ def test_every_zone_keeps_to_five_minutes_from_the_first_time_that_settings_allo
 @pytest.mark.parametrize(
     ("time", "reason", "said"),
     [
-        (None, ABSENT, "expected milliseconds since 1970, found none; have the producer set the record's time"),
-        (-1, ABSENT, "found -1, which is Kafka's word for none; have the producer set the record's time"),
+        (None, ABSENT, "expected milliseconds since 1970, found none; make the producer set the record's time"),
+        (-1, ABSENT, "found -1, which is Kafka's value for none; make the producer set the record's time"),
         (EARLIEST - 1, ABSURD, "expected a time from 2000-01-01 00:00:00+00:00 to 2100-01-01 00:00:00+00:00, found "),
     ],
 )

@@ -1,1 +1,1 @@
-"""One batch of Kafka events becomes committed rows of a MaxCompute table."""
+"""Writes a batch of Kafka events as committed rows of a MaxCompute table."""

@@ -1,4 +1,4 @@
-"""Decoded records become the blocks to write: one for each partition value, complete before anything is opened."""
+"""Makes blocks of decoded records: one for each partition value, complete before any session is opened."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from maxcompute_sink.rejected import Rejected
 
 SLICE_BYTES = 1024 * 1024
-"""About how much of the payload is in Arrow at a time; smaller slices cost time, larger ones memory."""
+"""About how many bytes of the payload are in Arrow at a time; smaller slices cost time, larger ones memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Where records are from: their offsets and their highest timestamps (epoch ms) by topic-partition."""
+    """Where records are from: their offsets and their highest timestamp (epoch ms) by topic-partition."""
 
     offsets: dict[TopicPartition, Intervals]
     timestamps: dict[TopicPartition, int]
 
     @classmethod
     def of(cls, records: Iterable[AnyRecord]) -> Coverage:
-        """That of decoded records; those without a timestamp have none to be the highest."""
-        # Nested, for a key of two costs more than all the rest.
-        found: defaultdict[str, defaultdict[int, list[AnyRecord]]] = defaultdict(lambda: defaultdict(list))
+        """Return the coverage of decoded records; records without a timestamp don't count for the highest one."""
+        # Nested, because a key of topic and partition costs more than all the rest.
+        by_topic: defaultdict[str, defaultdict[int, list[AnyRecord]]] = defaultdict(lambda: defaultdict(list))
         for record in records:
-            found[record.topic][record.partition].append(record)
+            by_topic[record.topic][record.partition].append(record)
         offsets, timestamps = {}, {}
-        for topic, partitions in sorted(found.items()):
+        for topic, partitions in sorted(by_topic.items()):
             for partition, members in sorted(partitions.items()):
                 offsets[topic, partition] = intervals([record.offset for record in members])
                 times = [time for record in members if isinstance(time := record.timestamp, int)]
@@ -56,10 +56,10 @@ class Coverage:
         return cls(offsets, timestamps)
 
     def joined(self, other: Coverage) -> Coverage:
-        """That of both."""
+        """Return the coverage of the records of both."""
         if not other.offsets:
             return self
-        offsets = {place: union(found, other.offsets.get(place, ())) for place, found in self.offsets.items()}
+        offsets = {place: union(own, other.offsets.get(place, ())) for place, own in self.offsets.items()}
         timestamps = {**other.timestamps, **self.timestamps}
         for place in self.timestamps.keys() & other.timestamps.keys():
             timestamps[place] = max(self.timestamps[place], other.timestamps[place])
@@ -70,7 +70,7 @@ class Coverage:
 class Block:
     """The rows of one partition value, framed and compressed.
 
-    `columns` are the table's, `source` the decoded records that the rows were made of.
+    `columns` are the table's; `source` has the decoded records of the rows.
     """
 
     partition_value: str
@@ -83,9 +83,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """All rows of some records, and what can't be one.
+    """All rows of some records, and the records that can't be rows.
 
-    `replaced` says that a text among the rows may have been other bytes; see `replaced_text`.
+    `replaced` is true if a text in the rows may stand for other bytes; see `replaced_text`.
     """
 
     blocks: tuple[Block, ...]
@@ -94,21 +94,21 @@ class Blocks:
 
     @property
     def records(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return sum(block.records for block in self.blocks)
 
 
 @dataclass(slots=True)
 class _Sighting:
-    """Whether something was seen."""
+    """Whether U+FFFD was seen in any rows."""
 
     seen: bool = False
 
 
 class Preparation:
-    """Everything that turns one connector's batches into blocks; made once for a table's columns.
+    """Turns one connector's batches into blocks; made once for a table's columns.
 
-    Times of CSV that name no zone are told in `value_zone`.
+    `value_zone` is the zone of CSV times without a zone.
     """
 
     def __init__(self, settings: Settings, columns: Sequence[Column], value_zone: tzinfo = timezone.utc) -> None:
@@ -121,14 +121,14 @@ class Preparation:
         self._mapper = Mapper(columns, settings=settings, zone=value_zone)
 
     def decode(self, payload: bytes) -> Decoded:
-        """The records of a batch; raises `MalformedBatchError`."""
+        """Decode a batch; raises `MalformedBatchError`."""
         return self._decoder.decode(payload)
 
     def blocks(self, decoded: Decoded, *, now: int, coverage: Coverage | None = None) -> Blocks:
-        """The blocks of records; `now` is in milliseconds since 1970, for the latest time that is believed.
+        """Return the blocks of records; `now` is in milliseconds since 1970 and bounds the accepted times.
 
-        What was rejected before is among what is rejected now. A partition value that no record is left for has no
-        block. `coverage` is that of all records, where it's known.
+        The rejections include those of the decoded batch. A partition value without good records has no block.
+        `coverage` is that of all records, or None if it isn't known.
         """
         latest = now + self._settings.latest_timestamp * 1_000
         grouped = self._partitioner.group(decoded.records, earliest=self._settings.earliest_timestamp, latest=latest)
@@ -140,7 +140,7 @@ class Preparation:
             body = block_body(self._rows(records, at_once, rejected, replaced), self._settings.compression)
             good = records
             if len(rejected) > known:
-                unwritten = {id(one.record) for one in rejected[known:]}
+                unwritten = {id(rejection.record) for rejection in rejected[known:]}
                 good = [record for record in records if id(record) not in unwritten]
             if good:
                 covered = coverage if coverage is not None and good is decoded.records else Coverage.of(good)
@@ -150,7 +150,7 @@ class Preparation:
     def _rows(
         self, records: Sequence[AnyRecord], at_once: int, rejected: list[Rejected], replaced: _Sighting
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of all records, so many at once; records that have none are added to those rejected."""
+        """Yield the rows of records, `at_once` of them together; records that can't be rows are added to `rejected`."""
         for start in range(0, len(records), at_once):
             rows = self._mapper.rows(records[start : start + at_once])
             rejected += rows.rejected

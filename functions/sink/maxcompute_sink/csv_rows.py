@@ -1,10 +1,10 @@
-"""One CSV line a record, as RFC 4180 has it, becomes one value a column (format CSV of the connector document).
+"""Reads a record's line of CSV (RFC 4180) into values of the table's columns (format CSV of the connector document).
 
 Fields are separated by commas and may be enclosed in double quotes; a quote inside is doubled; a line feed inside
 quotes belongs to the field, as do blanks. A quote within a field that doesn't begin with one is taken as it is. An
 empty field is an empty string in a column of text, NULL in any other.
 
-docs/CONFIGURATION.md lists the forms that each type takes; a reason repeats them, and never the field.
+docs/CONFIGURATION.md lists the forms of each type. A reason repeats these forms, and never the field.
 """
 
 from __future__ import annotations
@@ -46,37 +46,37 @@ _OTHER_FORM = "text of another form"
 _OUTSIDE = "a number outside of that range"
 _NO_DAY = "a day that no calendar has"
 _MARK = "\ufeff"
-"""A byte order mark, which some programs begin a file with."""
+"""A byte order mark, with which some programs begin a file."""
 _FIELD = re.compile(r'"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|')
-"""A field, or nothing where one begins with a quote that isn't closed."""
+"""A field; matches the empty text if a quote at the field's beginning isn't closed."""
 _BREAKS = ("\r", "\n")
 _NUL, _STAND_IN = "\0", "\ud800"
-"""Half a surrogate pair stands in for NUL: no text that was decoded has one."""
+"""Half a surrogate pair stands in for NUL: decoded text never has half a pair."""
 
 # The reader's own limit of 128 KB would refuse what a table takes, and a limit in characters isn't one in bytes.
 csv.field_size_limit(2**31 - 1)
 
 
 class UnfitError(ValueError):
-    """A field is no value of its column's type; the message says what was found, without repeating the field."""
+    """A field isn't a value of its column's type; the message describes the field without repeating it."""
 
 
 _REFUSALS = (ValueError, ArithmeticError, TypeError, LookupError, RecursionError)
-"""What a conversion of Python may raise for a text: a fault of that one field, whichever it is."""
+"""What a conversion of Python may raise for a text; each of these is a fault of the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a column takes: `expected` says it, `convert` makes a value of a field; use `read` to call it.
+    """The form of a column's fields: `expected` describes it, `read` converts a field with `convert`.
 
-    Values are as `pyarrow.array` takes them for the column's Arrow type. `convert` None: any text is a value.
+    Values are such as `pyarrow.array` takes for the column's Arrow type. If `convert` is None, any text is a value.
     """
 
     expected: str
     convert: Callable[[str], object] | None = None
 
     def read(self, text: str) -> object:
-        """The value of a field; raises `UnfitError`, whatever the conversion raises."""
+        """Return the value of a field; raises `UnfitError` for any error of the conversion."""
         try:
             return text if self.convert is None else self.convert(text)
         except UnfitError:
@@ -88,22 +88,22 @@ class Form:
 
 
 def fields(line: str) -> list[str]:
-    """The fields of one line; raises ValueError, without repeating what the line holds."""
+    """Return the fields of one line; raises ValueError, whose message doesn't repeat the line."""
     try:
         return _row(line)
     except csv.Error:
         pass
     if _NUL in line:
-        # The reader of Python 3.10 takes no NUL; later ones do.
+        # The reader of Python 3.10 doesn't take NUL; later ones do.
         try:
             return [field.replace(_STAND_IN, _NUL) for field in _row(line.replace(_NUL, _STAND_IN))]
         except csv.Error:
             pass
-    raise ValueError(f"expected one line of CSV, found {_fault(line)}{marked(line)}")
+    raise ValueError(f"expected one line of CSV, found {_fault(line)}{byte_order_mark(line)}")
 
 
-def marked(line: str) -> str:
-    """What is said besides of a line that begins with a byte order mark: a quote after it begins no quoted field."""
+def byte_order_mark(line: str) -> str:
+    """Return a remark if a line begins with a byte order mark: a quote after the mark doesn't begin a quoted field."""
     return ", and a byte order mark (U+FEFF) before the first field" if line.startswith(_MARK) else ""
 
 
@@ -112,7 +112,7 @@ def _row(line: str) -> list[str]:
 
 
 def _fault(line: str) -> str:
-    """What keeps a line from being one line of CSV, in words that are the same with every version of Python."""
+    """Describe why a line isn't one line of CSV, in words that don't depend on the version of Python."""
     place, number = 0, 1
     while True:
         end = _FIELD.match(line, place).end()  # type: ignore[union-attr] # it matches an empty text, too
@@ -128,9 +128,9 @@ def _fault(line: str) -> str:
 
 
 def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
-    """The form of the fields of a column of one of `kafka_maxcompute.maxcompute.table.FIELD_TYPES`.
+    """Return the form of fields of a type among `kafka_maxcompute.maxcompute.table.FIELD_TYPES`.
 
-    Times without an offset of their own are told in `zone`, except those of TIMESTAMP_NTZ, which has none.
+    `zone` is the zone of times without an offset; TIMESTAMP_NTZ has no zone.
     """
     name, _, arguments = type_name.upper().partition("(")
     name = name.strip()
@@ -148,7 +148,7 @@ def form(type_name: str, arrow_type: pa.DataType, zone: tzinfo) -> Form:
 
 
 def _whole(name: str) -> Form:
-    # MaxCompute's documents disagree whether BIGINT holds -2**63; in some of them it stands for NULL.
+    # MaxCompute's documents disagree whether BIGINT holds -2**63; in some of them -2**63 stands for NULL.
     most = 2 ** (_BITS[name] - 1) - 1
     least = -most if name == "BIGINT" else -most - 1
 
@@ -176,7 +176,7 @@ def _short(type_name: str, most: int) -> Form:
 
 
 def _float(name: str, largest: float) -> Form:
-    """A number of at most a size; without the bound a larger one would become infinite."""
+    """Return the form of floats up to `largest`; without this bound, larger numbers would become infinite."""
 
     def read(text: str) -> float:
         if not _NUMBER.fullmatch(text):
@@ -200,7 +200,7 @@ def _decimal(type_name: str, precision: int, scale: int) -> Form:
         try:
             value = Decimal(text)
         except InvalidOperation:
-            # Python's numbers have exponents of up to 18 digits, those of a field as many as it likes.
+            # Exponents of Python's numbers have up to 18 digits; a field can have more.
             raise UnfitError("a number with an exponent of too many digits") from None
         try:
             exact = value.quantize(step, context=_EXACT)
@@ -233,10 +233,10 @@ def _date(text: str) -> date:
 
 
 def _moment(text: str, zone: tzinfo | None) -> tuple[int, int]:
-    """Seconds since 1970 and nanoseconds of what the text says; `zone` None: no offset is taken, and none added.
+    """Return a text's time as seconds since 1970 and nanoseconds; with `zone` None, an offset is refused.
 
-    Read by parts, because what `fromisoformat` takes differs between versions of Python, and reckoned in whole numbers,
-    because the first and the last day of the calendar have hours that Python's times can't express in UTC.
+    The text is read by parts, because versions of Python differ in what `fromisoformat` takes. The time is computed in
+    whole numbers, because Python's times can't express some hours of the calendar's first and last day in UTC.
     """
     parts = _MOMENT.fullmatch(text)
     if parts is None:
@@ -255,8 +255,8 @@ def _moment(text: str, zone: tzinfo | None) -> tuple[int, int]:
 
 
 def _local(day: str, hour: str, minute: str, second: str) -> tuple[int, datetime]:
-    """A local time as seconds since 1970 by its own clock, and as a time without a zone."""
-    # Said here, since versions of Python differ: some take 24:00 for the next day's midnight.
+    """Return a local time as seconds since 1970 by its own clock, and as a time without a zone."""
+    # Checked here, because some versions of Python take 24:00 for the next day's midnight.
     if hour > "23":
         raise UnfitError("an hour above 23; midnight is 00:00 of the next day")
     if minute > "59" or second > "59":
@@ -269,16 +269,16 @@ def _local(day: str, hour: str, minute: str, second: str) -> tuple[int, datetime
 
 
 def _offset(sign: str | None, parts: list[str | None]) -> int:
-    """The seconds of an offset such as +08:00, or of Z."""
+    """Return the seconds of an offset such as +08:00, or of Z."""
     hours, minutes, seconds = (int(part or 0) for part in parts)
-    found = hours * _HOUR + minutes * _MINUTE + seconds
-    if minutes >= _MINUTE or seconds >= _MINUTE or found > _LONGEST_OFFSET:
+    offset = hours * _HOUR + minutes * _MINUTE + seconds
+    if minutes >= _MINUTE or seconds >= _MINUTE or offset > _LONGEST_OFFSET:
         raise UnfitError("an offset that no zone has")
-    return -found if sign == "-" else found
+    return -offset if sign == "-" else offset
 
 
 def _offset_in(zone: tzinfo, local: datetime) -> int:
-    """The seconds by which a local time is ahead of UTC; of a time that comes twice, at its first coming."""
+    """Return the seconds by which a local time is ahead of UTC; for a time that occurs twice, the first occurrence."""
     first = zone.utcoffset(local)
     second = zone.utcoffset(local.replace(fold=1))
     if first is None or second is None or first < second:
@@ -287,7 +287,7 @@ def _offset_in(zone: tzinfo, local: datetime) -> int:
 
 
 def _datetime(zone: tzinfo) -> Form:
-    # What counts is the day that a reader in that zone sees.
+    # The bounds are days in that zone.
     first = _moment("0001-01-01 00:00", zone)[0]
     end = _moment("9999-12-31 23:59:59", zone)[0] + 1
 
@@ -327,7 +327,7 @@ def _timestamp_ntz(_: tzinfo) -> Form:
 
 
 def _nanoseconds(seconds: int, nanoseconds: int) -> int:
-    """Nanoseconds since 1970, as they travel: in 64 bits."""
+    """Return nanoseconds since 1970, which are sent as 64 bits."""
     value = seconds * _NANOSECONDS + nanoseconds
     if not -(2**63) < value < 2**63:
         raise UnfitError("a time outside of that range")

@@ -1,8 +1,8 @@
-"""The bytes of one invocation become Kafka records; what can't be read is set aside with its reason.
+"""Decodes the bytes of one invocation into Kafka records; elements that can't be decoded are rejected with a reason.
 
-Common path: one typed decode of the whole array, with no Python call for a record. It costs less than `json.loads`,
-since all fields that no row needs are skipped. Only when it finds a fault is the array cut into its elements and each
-decoded alone, so that one malformed element can't take the good ones with it.
+On the common path, one typed decode reads the whole array, with no Python call for a record. It costs less than
+`json.loads`, because it skips all fields that no row needs. Only if this decode fails, the array is cut into elements
+and each element is decoded alone, so that a malformed element doesn't affect the good ones.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MALFORMED = "malformed-event"
-"""The reason of an element that is no JSON."""
+"""The reason of an element that isn't JSON."""
 UNEXPECTED = "unexpected-event"
-"""The reason of an element that is JSON, but no Kafka event of the stream's value type."""
+"""The reason of an element that is JSON, but isn't a Kafka event of the stream's value type."""
 
 ALONE = 1_000
-"""So many elements of a batch that don't say which record they are get a letter each; later ones share letters."""
+"""How many elements of a batch that don't say which record they are get a dead letter each; later ones share."""
 JOINED_BYTES = 65_536
-"""The size from which on a letter takes no more elements."""
+"""The size from which a shared dead letter takes no more elements."""
 MOST_NAMED = 400
-"""Characters of coordinates that a message repeats; a topic's name has 249 at most, an offset 19."""
+"""The most characters of coordinates in a message; a topic's name has 249 at most, an offset 19."""
 
 _HINTS = {
     "Text": "; if the stream delivers parsed JSON, set value_type to Json",
@@ -46,13 +46,13 @@ RecordT = TypeVar("RecordT")
 
 
 class _Event(msgspec.Struct, Generic[RecordT], gc=False):
-    """A CloudEvents element; of its attributes only `data` matters to a row."""
+    """A CloudEvents element; a row needs only its attribute `data`."""
 
     data: RecordT
 
 
 class _Probe(msgspec.Struct):
-    """Tells the schema CloudEvents (the record is in `data`) from RawData (the element is the record)."""
+    """Distinguishes the schema CloudEvents (the record is in `data`) from RawData (the element is the record)."""
 
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     topic: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -60,9 +60,9 @@ class _Probe(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The records of a batch in its order, and what can't be one; `size` is that of the batch in bytes.
+    """The good records of a batch in its order, and the rejected ones; `size` is the batch's size in bytes.
 
-    `records` are of one value type; their timestamps are numbers or None.
+    All `records` have one value type; their timestamps are numbers or None.
     """
 
     records: list[AnyRecord]
@@ -71,15 +71,15 @@ class Decoded:
 
     @property
     def elements(self) -> int:
-        """How many elements the batch has."""
-        return len(self.records) + sum(one.error.count for one in self.rejected)
+        """The number of elements in the batch."""
+        return len(self.records) + sum(rejection.error.count for rejection in self.rejected)
 
 
 class Decoder:
-    """Decodes batches of one value type ("Text", "Json" or "Binary": as the stream was told to deliver values)."""
+    """Decodes batches of one value type ("Text", "Json" or "Binary": how the stream is set to deliver values)."""
 
     def __init__(self, value_type: str) -> None:
-        # Types that are known at run time only; those of the decoders say what they share.
+        # These types are known only at run time; the annotations of the decoders say what the types have in common.
         record: Any = RECORD_TYPES[value_type]
         event: Any = _Event[record]
         self._hint = _HINTS[value_type]
@@ -89,10 +89,10 @@ class Decoder:
         self._record: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(record)
 
     def decode(self, payload: bytes) -> Decoded:
-        """The records in `payload`: an array of elements, or a lone one.
+        """Return the records in `payload`, an array of elements or a single element.
 
-        An element is a CloudEvents object or a string that holds one; of the schema RawData it's the record alone.
-        Raises `MalformedBatchError` where the elements can't be told apart.
+        An element is a CloudEvents object or a string with such an object; with the schema RawData, the element is the
+        record itself. Raises `MalformedBatchError` if the elements can't be separated.
         """
         opening = payload.lstrip(SPACE)[:1]
         if opening in {b"{", b'"'}:
@@ -109,11 +109,11 @@ class Decoder:
         return Decoded(_with_times(records, rejected), rejected, len(payload))
 
     def _at_once(self, payload: bytes) -> list[AnyRecord]:
-        """All records by one call; raises one of `FAULTS` where any element needs a closer look."""
+        """Decode all records with one call; raises one of `FAULTS` if an element has to be decoded alone."""
         try:
             elements = self._batch.decode(payload)
         except msgspec.ValidationError:
-            # A batch of RawData fails at its first element, so the second try costs other batches nothing.
+            # For RawData, the first try fails at the first element and costs little; good CloudEvents need one try.
             return self._raw_batch.decode(payload)
         if _are_events(elements):
             return [event.data for event in elements]
@@ -138,7 +138,7 @@ class Decoder:
         return records
 
     def _decoded(self, element: bytes) -> AnyRecord:
-        """The record of an element; raises one of `FAULTS`."""
+        """Decode the record of an element; raises one of `FAULTS`."""
         text: bytes | str = msgspec.json.decode(element, type=str) if element[:1] == b'"' else element
         try:
             return self._event.decode(text).data
@@ -161,10 +161,10 @@ class Decoder:
 
 @dataclass(slots=True)
 class _Aside:
-    """Sets aside what is no record of one batch, in the batch's order.
+    """Rejects the bad elements of one batch, in the batch's order.
 
-    Many adjacent elements that are wrong in one way, and don't say which record they are, become one after the first
-    `ALONE`: a real batch has 10,000 elements at most, and a payload of other bytes has room for millions.
+    After the first `ALONE` elements that don't say which record they are, adjacent ones with the same fault are joined
+    into one rejection: a real batch has 10,000 elements at most, but a payload of other bytes can have millions.
     """
 
     _hint: str
@@ -176,29 +176,29 @@ class _Aside:
     _bytes: int = 0
 
     def add(self, index: int, element: bytes, fault: Exception, *, after: int) -> None:
-        """Set an element aside; `after` counts the good records before it."""
+        """Reject an element; `after` counts the good records before it."""
         text = unquoted(element) if element[:1] == b'"' else element
-        found = fault_in(text, fault)
-        message = found.message
+        described = fault_in(text, fault)
+        message = described.message
         reason = UNEXPECTED if isinstance(fault, msgspec.ValidationError) else MALFORMED
-        if reason == UNEXPECTED and found.path in _VALUE_PATHS:
+        if reason == UNEXPECTED and described.path in _VALUE_PATHS:
             message += self._hint
         at = coordinates(text)
         if at is None or not at.possible:
             where = None if at is None or len(str(at)) > MOST_NAMED else f"{at.topic}-{at.partition}-{at.offset}"
-            self._add_unplaced(index, text, (reason, message, found.path, after), where)
+            self._add_unplaced(index, text, (reason, message, described.path, after), where)
             return
-        error = RecordError(reason, message, where=f"{at.topic}-{at.partition}-{at.offset}", path=found.path)
+        error = RecordError(reason, message, where=f"{at.topic}-{at.partition}-{at.offset}", path=described.path)
         timestamp = at.timestamp if type(at.timestamp) is int else None
         self.add_record(Rejected(error, (at.topic, at.partition), at.offset, timestamp, element=text, after=after))
 
     def add_record(self, rejected: Rejected) -> None:
-        """Set aside what says which record it is."""
+        """Reject a record whose coordinates are known."""
         self.end()
         self._rejected.append(rejected)
 
     def end(self) -> None:
-        """Set aside what was kept to become one."""
+        """Reject the elements that were kept to be joined."""
         if self._alike is not None:
             reason, message, path, after = self._alike
             where = f"elements {self._first} to {self._first + len(self._elements) - 1}"
@@ -226,7 +226,7 @@ def _are_events(elements: Sequence[_Event[AnyRecord] | str]) -> TypeGuard[Sequen
 
 
 def _with_times(records: list[AnyRecord], rejected: list[Rejected]) -> list[AnyRecord]:
-    """The records with timestamps that came as digits turned into numbers; on the common path there are none."""
+    """Turn timestamps of digits into numbers and return the records; the common path has no such timestamps."""
     if str not in set(map(type, [record.timestamp for record in records])):
         return records
     faults = [_read_time(record) for record in records]
@@ -235,7 +235,7 @@ def _with_times(records: list[AnyRecord], rejected: list[Rejected]) -> list[AnyR
 
 
 def _read_time(record: AnyRecord) -> Rejected | None:
-    """Turn a timestamp of digits into a number; why it can't be, else None."""
+    """Turn a record's timestamp of digits into a number; return a rejection if the text isn't a number."""
     if isinstance(record.timestamp, str):
         if not _WHOLE_NUMBER.fullmatch(record.timestamp):
             message = "expected milliseconds since 1970 as a number or its digits, found other text"

@@ -1,7 +1,7 @@
 """The elements of a batch as bytes: where each begins and ends, which record it is, and what is wrong with it.
 
-All of this works on text that is no JSON: of JSON's syntax only strings, brackets, colons and commas matter here. Each
-scan is linear in the text, keeps no call for a level of nesting, and takes no copy of the text.
+This works on text that isn't valid JSON: only the strings, brackets, colons and commas of JSON's syntax are read. Each
+scan takes linear time, doesn't recurse into nested values, and doesn't copy the text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for text that it can't decode."""
+"""The errors that msgspec raises for text that it can't decode."""
 SPACE = b" \t\r\n"
 MOST_AT_ONCE = 3_000_000
-"""Elements, by the commas of a batch, that one call of msgspec tells apart; it keeps some 70 bytes for each."""
+"""The most commas of a batch whose elements one call of msgspec separates; msgspec keeps some 70 bytes for each."""
 MOST_READ = 4
-"""How often, at most, the whole payload's length is read in search of the next good element after broken ones."""
+"""The search for the next good elements after broken ones reads at most this many times the payload's length."""
 MOST_REPEATED = 16
-"""Members of one name that are compared; with so many of them an element isn't clear."""
+"""With this many members of one name, the value of a name is taken as unclear."""
 
 _NAMES = frozenset({b"data", b"topic", b"partition", b"offset", b"timestamp", b"headers", b"key", b"value"})
 _QUOTE, _COLON, _ARRAY_END, _OBJECT, _OBJECT_END = b'":]{}'
@@ -48,7 +48,7 @@ _HIGH, _LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)
 
 
 class Coordinates(msgspec.Struct, frozen=True):
-    """Which record an element is; `timestamp` is epoch milliseconds where the element says them as a number."""
+    """Which record an element is; `timestamp` is in epoch milliseconds if the element has it as a number."""
 
     topic: str
     partition: int
@@ -57,7 +57,7 @@ class Coordinates(msgspec.Struct, frozen=True):
 
     @property
     def possible(self) -> bool:
-        """Whether Kafka can have such a record."""
+        """Whether a record of Kafka can have these coordinates."""
         return self.partition in PARTITIONS and self.offset in OFFSETS
 
 
@@ -67,7 +67,7 @@ class _Event(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with an element, and the JSON path of the member that it's in."""
+    """What is wrong with an element, and the JSON path of the member with the fault."""
 
     message: str
     path: str = "$"
@@ -75,10 +75,10 @@ class Fault:
 
 @dataclass(slots=True)
 class _Members:
-    """The members of an element's two outer objects: by JSON path, from where to where the values are.
+    """The members of an element's two outer objects.
 
-    `unfinished` are those whose value doesn't end, and where it begins; `deepest` is how many brackets are open at
-    most.
+    `spans` has the start and end of each value, by the member's JSON path. `unfinished` has the start of each value
+    that doesn't end. `deepest` is the largest number of open brackets.
     """
 
     spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
@@ -86,13 +86,13 @@ class _Members:
     deepest: int = 0
 
     def note(self, path: str, start: int, end: int) -> None:
-        """Keep where a value is; of a member that is there very often only the first ones."""
+        """Add the span of a value; further spans of a very frequent member are ignored."""
         spans = self.spans.setdefault(path, [])
         if len(spans) < MOST_REPEATED:
             spans.append((start, end))
 
     def of(self, text: bytes, path: str) -> bytes | None:
-        """A member's value; None if there is none, or if the element has several that differ."""
+        """Return a member's value; None if the element has no such member, or several with different values."""
         spans = self.spans.get(path, [])
         values = {text[start:end].strip(SPACE) for start, end in spans}
         is_clear = len(values) == 1 and len(spans) < MOST_REPEATED
@@ -100,17 +100,17 @@ class _Members:
         return values.pop() if is_clear else None
 
     def around(self, at: int) -> str:
-        """The path of the innermost member that a position is in."""
+        """Return the path of the innermost member around a position."""
         inside = [path for path, spans in self.spans.items() for start, end in spans if start <= at < end]
         inside += [path for path, start in self.unfinished.items() if start <= at]
         return max(inside, key=len, default="$")
 
 
 def cut(payload: bytes, is_event: Callable[[bytes], bool]) -> Iterator[bytes]:
-    """The elements of a batch, which begins with a bracket, without surrounding blanks.
+    """Yield the elements of a batch, which begins with a bracket, without surrounding blanks.
 
-    `is_event` says whether bytes are one whole event: after an element whose end can't be told, the next event is
-    searched for. Raises `MalformedBatchError` if the array doesn't end, or the elements can't be told apart.
+    `is_event` returns whether bytes are one whole event: after an element whose end isn't clear, the next event is
+    searched. Raises `MalformedBatchError` if the array doesn't end, or if the elements can't be separated.
     """
     if payload.count(b",") < MOST_AT_ONCE:
         try:
@@ -134,11 +134,11 @@ def _cut_by_signs(payload: bytes, is_event: Callable[[bytes], bool]) -> Iterator
     while True:
         end, _ = _element_end(payload, start)
         if end is None or not _is_json(payload[start:end]):
-            # Two broken elements can look like a broken one, with all that is between them.
-            found = search.next_event(start, closing if end is None else end)
-            if found is not None:
-                yield payload[start:found].rstrip(SPACE).removesuffix(b",").strip(SPACE)
-                start = found
+            # Two broken elements and the elements between them can look like a single broken element.
+            following = search.next_event(start, closing if end is None else end)
+            if following is not None:
+                yield payload[start:following].rstrip(SPACE).removesuffix(b",").strip(SPACE)
+                start = following
                 continue
             end = closing if end is None else end
         if payload[end] == _ARRAY_END and end != closing:
@@ -161,9 +161,9 @@ def _is_json(element: bytes) -> bool:
 
 @dataclass(slots=True)
 class _Search:
-    """Looks for the next event of a batch after an element whose end can't be told, or may be another one's.
+    """Searches for the next event of a batch after an element whose end isn't clear.
 
-    `read` counts the bytes that were read for it, of all elements together.
+    `read` counts the bytes that all searches in this batch have read.
     """
 
     payload: bytes
@@ -172,18 +172,16 @@ class _Search:
     read: int = 0
 
     def next_event(self, start: int, end: int) -> int | None:
-        """Where the first event begins after an element that begins at `start`, before `end`; None if none does.
+        """Return where the first event after the element at `start` begins, before `end`; None if there is no event.
 
-        An event inside the broken element (a value can be an array of events) isn't taken for one of the batch: after
-        it an array ends that isn't the batch.
+        An event inside the broken element isn't an element of the batch (a value can be an array of events): the array
+        that ends after such an event isn't the batch.
         """
-        for found in _NEXT.finditer(self.payload, start + 1, end):
-            if self._begins(found.end()):
-                return found.end()
+        for candidate in _NEXT.finditer(self.payload, start + 1, end):
+            if self._begins(candidate.end()):
+                return candidate.end()
             if self.read > MOST_READ * len(self.payload):
-                refuse(
-                    self.payload, "expected elements that can be told apart, found quotes or brackets without a pair"
-                )
+                refuse(self.payload, "expected elements that can be separated, found quotes or brackets without a pair")
         return None
 
     def _begins(self, start: int) -> bool:
@@ -198,9 +196,9 @@ class _Search:
 
 
 def _element_end(payload: bytes, start: int) -> tuple[int | None, int]:
-    """Where the comma after an element is, or the bracket that ends its array; None if its brackets don't match.
+    """Return the position of the comma after an element, or of its array's closing bracket.
 
-    The other number is how far the payload was read.
+    The position is None if the element's brackets don't match. The second number is how far the payload was read.
     """
     opened, at = bytearray(), start
     while (sign := _SIGN.search(payload, at)) is not None:
@@ -217,9 +215,9 @@ def _element_end(payload: bytes, start: int) -> tuple[int | None, int]:
 
 
 def _string_end(text: bytes, start: int) -> int:
-    """Where a string whose text begins at `start` ends, after its closing quote; the text's end if nothing closes it.
+    """Return the position after the closing quote of the string that begins at `start`, or the text's end.
 
-    No regular expression: one takes some hundred bytes of memory for each escape in a string.
+    This doesn't use a regular expression, which takes some hundred bytes of memory for each escape in a string.
     """
     while (quote := text.find(b'"', start)) >= 0:
         before = text[start:quote]
@@ -229,16 +227,16 @@ def _string_end(text: bytes, start: int) -> int:
     return len(text)
 
 
-def refuse(payload: bytes, found: str) -> NoReturn:
-    """Raise the error of a batch whose elements can't be told apart."""
+def refuse(payload: bytes, fault: str) -> NoReturn:
+    """Raise the error of a batch whose elements can't be separated."""
     raise MalformedBatchError(
-        f"expected a JSON array of CloudEvents elements, found {len(payload)} bytes that are none: {found}; "
+        f"expected a JSON array of CloudEvents elements, found {len(payload)} bytes that are none: {fault}; "
         "check that the function is invoked by the connector's event stream"
     ) from None
 
 
 def unquoted(element: bytes) -> bytes:
-    """The text in an element that is a string, as far as it can be read: an escape that is none stays as it is."""
+    """Return the text in an element that is a string; an invalid escape in it stays unchanged."""
     try:
         return msgspec.json.decode(element, type=str).encode()
     except FAULTS:
@@ -249,19 +247,19 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
     if escape[1] is None:
         return _SIMPLE_ESCAPES.get(escape[0][1:], escape[0][1:])
     number = int(escape[1], 16)
-    # Half a pair stays an escape: what is in the string is JSON, and there it's an escape again.
+    # Half a surrogate pair stays an escape: the text is JSON, where the escape has the same meaning.
     return escape[0] if number in _HIGH or number in _LOW else chr(number).encode()
 
 
 def coordinates(text: bytes) -> Coordinates | None:
-    """Which record an element is, whatever else is wrong with it; None if it doesn't say so, or says two things."""
+    """Return which record an element is, even if it is broken; None if its coordinates are absent or ambiguous."""
     shapes: tuple[type[_Event | Coordinates], ...] = (_Event, Coordinates)
     for shape in shapes:
         try:
-            found = msgspec.json.decode(text, type=shape)
+            decoded = msgspec.json.decode(text, type=shape)
         except FAULTS:
             continue
-        return found.data if isinstance(found, _Event) else found
+        return decoded.data if isinstance(decoded, _Event) else decoded
     return _scanned(text)
 
 
@@ -281,13 +279,13 @@ def _scanned(text: bytes) -> Coordinates | None:
         return None
     if not _WHOLE_NUMBER.fullmatch(partition) or not _WHOLE_NUMBER.fullmatch(offset):
         return None
-    said = _DIGITS.fullmatch(time or b"") or _WHOLE_NUMBER.fullmatch(time or b"")
-    return Coordinates(name, int(partition), int(offset), int(said[said.re.groups]) if said else None)
+    number = _DIGITS.fullmatch(time or b"") or _WHOLE_NUMBER.fullmatch(time or b"")
+    return Coordinates(name, int(partition), int(offset), int(number[number.re.groups]) if number else None)
 
 
 def _members(text: bytes) -> _Members:
-    """The members of an element's two outer objects, as far as its brackets match."""
-    found, opened, at, string = _Members(), bytearray(), 0, b""
+    """Return the members of an element's two outer objects, up to a bracket that doesn't match."""
+    members, opened, at, string = _Members(), bytearray(), 0, b""
     # By depth: the path of the object, the member whose value is being read, and where that value begins.
     objects, names, began = ["", "$", ""], ["", "", ""], [0, 0, 0]
     while (sign := _MEMBER_SIGN.search(text, at)) is not None:
@@ -299,7 +297,7 @@ def _members(text: bytes) -> _Members:
             continue
         if char in _OPENING:
             opened.append(char)
-            found.deepest = max(found.deepest, len(opened))
+            members.deepest = max(members.deepest, len(opened))
             if depth == 1:
                 objects[2] = "$.data" if char == _OBJECT and names[1] == "$.data" else ""
         elif char == _COLON:
@@ -310,15 +308,15 @@ def _members(text: bytes) -> _Members:
             if char in _PAIRS and (not opened or opened.pop() != _PAIRS[char]):
                 break
             if is_outer and names[depth]:
-                found.note(names[depth], began[depth], sign.start())
+                members.note(names[depth], began[depth], sign.start())
                 names[depth] = ""
         string = b""
-    found.unfinished = {name: start for name, start in zip(names, began, strict=True) if name}
-    return found
+    members.unfinished = {name: start for name, start in zip(names, began, strict=True) if name}
+    return members
 
 
 def fault_in(text: bytes, fault: Exception) -> Fault:
-    """Why msgspec couldn't decode an element, in words that are true of it; nothing of its contents is repeated."""
+    """Describe why msgspec couldn't decode an element; the description repeats nothing of the element's contents."""
     if isinstance(fault, msgspec.ValidationError):
         return _invalid(text, fault)
     members = _members(text)
@@ -338,12 +336,12 @@ def fault_in(text: bytes, fault: Exception) -> Fault:
     return _malformed(members, str(fault))
 
 
-def _malformed(members: _Members, said: str) -> Fault:
-    told = _AT_BYTE.match(said)
-    if told is None:
-        return Fault(f"expected JSON text, found text that ends too early or isn't JSON: {said}")
-    message = f"expected JSON text, found text that isn't: {told[1]} at byte {told[2]} of the element"
-    return Fault(message, members.around(int(told[2])))
+def _malformed(members: _Members, error: str) -> Fault:
+    at_byte = _AT_BYTE.match(error)
+    if at_byte is None:
+        return Fault(f"expected JSON text, found text that ends too early or isn't JSON: {error}")
+    message = f"expected JSON text, found text that isn't: {at_byte[1]} at byte {at_byte[2]} of the element"
+    return Fault(message, members.around(int(at_byte[2])))
 
 
 def _invalid(text: bytes, fault: msgspec.ValidationError) -> Fault:
@@ -353,13 +351,13 @@ def _invalid(text: bytes, fault: msgspec.ValidationError) -> Fault:
         number = _members(text).of(text, path) or b""
         if message.endswith("out of range"):
             message = "Expected a number of 64 bits"
-        # The path is that of a coordinate or a time: what is there is no secret.
+        # The path is that of a coordinate or a time, whose value isn't secret.
         message += f", found {number.decode()}" if _NUMBER.fullmatch(number) else f", found {len(number)} characters"
     return Fault(message, path)
 
 
 def _half_pair(text: bytes) -> int | None:
-    """Where the first half of a surrogate pair is that has no other half."""
+    """Return the position of the first half of a surrogate pair without its other half; None if all are whole."""
     if not _HALF.search(text):
         return None
     high: re.Match[bytes] | None = None

@@ -1,12 +1,12 @@
-"""Row batches become the body of a Tunnel block: Arrow messages in checked chunks, compressed as a whole.
+"""Writes row batches as the body of a Tunnel block: Arrow messages in checked chunks, compressed as a whole.
 
 The format, from PyODPS 0.13.2 (odps/tunnel/io/writer.py and reader.py): a 4-byte big-endian chunk size; then the data,
 cut into chunks of that size, each followed by its CRC32C; the last chunk, shorter and possibly empty, is followed by
 the CRC32C of all data instead. The data are the IPC messages of record batches, with no schema before and no end mark
-after them. Compression is announced as Content-Encoding.
+after them. The header Content-Encoding names the compression.
 
-Written here and not by PyODPS, because its Arrow writers need pandas, spend half of the sink's CPU time on checksums,
-and cut compressed streams short (0.13.2). A test reads every body back with PyODPS.
+The body isn't written by PyODPS, because PyODPS's Arrow writers need pandas, spend half of the sink's CPU time on
+checksums, and cut compressed streams short (0.13.2). A test reads every body back with PyODPS.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 CHUNK_BYTES = 65_536
-"""What both of the service's SDKs send."""
+"""The size that both of the service's SDKs send."""
 
 ENCODINGS: dict[str, str | None] = {"deflate": "deflate", "lz4": "x-odps-lz4-frame", "zstd": "zstd", "none": None}
 """The setting `compression` to the Content-Encoding of Arrow blocks."""
 
-# Level 1 of isal packs like level 1 of zlib, which every SDK sends, in a quarter of its time.
+# Level 1 of isal packs like level 1 of zlib, which every SDK uses, in a quarter of the time.
 _DEFLATE_LEVEL = 1
 
 
@@ -34,13 +34,13 @@ class _Compressor(Protocol):
     def write(self, data: bytes | memoryview) -> object: ...
 
     def finish(self) -> bytes:
-        """All that was written, compressed."""
+        """Return all written data, compressed."""
 
 
 def block_body(batches: Iterable[pa.RecordBatch], compression: str) -> bytes:
-    """The body of a PUT of one block with `arrow`, and Content-Encoding `ENCODINGS[compression]`.
+    """Return the body of a PUT of one block with `arrow` and the Content-Encoding `ENCODINGS[compression]`.
 
-    Batches are taken one at a time, so only one of them needs to be in memory.
+    Batches are read one at a time, so only one of them has to be in memory.
     """
     out = _COMPRESSORS[compression]()
     out.write(CHUNK_BYTES.to_bytes(4, "big"))
@@ -61,7 +61,7 @@ def block_body(batches: Iterable[pa.RecordBatch], compression: str) -> bytes:
 
 
 def empty_body(encoding: str | None) -> bytes:
-    """The body of a block without rows, with that Content-Encoding."""
+    """Return the body of a block without rows, with a Content-Encoding of `ENCODINGS`."""
     return next(block_body([], compression) for compression, known in ENCODINGS.items() if known == encoding)
 
 
@@ -77,7 +77,7 @@ class _Plain:
 
 
 class _Deflate:
-    """The zlib container, made by Intel's library."""
+    """The zlib container, written by Intel's library."""
 
     def __init__(self) -> None:
         self._packer = isal_zlib.compressobj(_DEFLATE_LEVEL)
@@ -91,7 +91,7 @@ class _Deflate:
 
 
 class _Framed:
-    """An LZ4 or Zstandard frame, made by the codecs that come with pyarrow."""
+    """An LZ4 or Zstandard frame, written by pyarrow's codecs."""
 
     def __init__(self, codec: str) -> None:
         self._sink = pa.BufferOutputStream()

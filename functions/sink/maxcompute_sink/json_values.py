@@ -1,7 +1,7 @@
-r"""Undoes in `Json` values the escapes that the stream's serializer makes of signs which HTML gives a meaning.
+r"""Undoes the escapes that the stream's serializer writes into `Json` values for characters with a meaning in HTML.
 
-The stream parses a value and prints it again, and then `=`, `&`, `<`, `>`, `'` are `\u003d`, `\u0026` and so on. In
-JSON both are the same character of a string, and nothing but a string has a backslash, so no value changes.
+The stream parses a value and prints it again, with `=`, `&`, `<`, `>`, `'` as `\u003d`, `\u0026` and so on. In JSON
+the escape and the character mean the same, and only strings have backslashes, so undoing the escapes changes no value.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _ESCAPE = re.compile(rb"\\(?:u(00(?:2[67]|3[c-eC-E]))|.)", re.DOTALL)
 
 
 def could_hold_escapes(payload: bytes) -> bool:
-    """Whether a batch may hold such an escape; costs a batch without a backslash one search for a byte."""
+    """Return whether a batch may have such an escape; a batch without a backslash costs one search for a byte."""
     return b"\\" in payload and _HTML.search(payload) is not None
 
 
 def undo_escapes(records: Iterable[JsonRecord]) -> None:
-    """Put the signs into the values of records."""
+    """Replace the escapes in the values of records with their characters."""
     for record in records:
         text = bytes(record.value)
         if b"\\u00" in text:
-            record.value = msgspec.Raw(_undone(text))
+            record.value = msgspec.Raw(_without_escapes(text))
 
 
-def _undone(text: bytes) -> bytes:
+def _without_escapes(text: bytes) -> bytes:
     if b"\\\\" in text:
-        # Two backslashes are one character, after which a `u` is no escape: only reading from the left tells.
-        return _ESCAPE.sub(_sign, text)
-    for code, sign in _ESCAPED.items():
-        text = text.replace(b"\\u" + code, sign)
+        # Two backslashes are one character, and a `u` after them isn't an escape, so the text is read from the left.
+        return _ESCAPE.sub(_character, text)
+    for code, character in _ESCAPED.items():
+        text = text.replace(b"\\u" + code, character)
     return text
 
 
-def _sign(escape: re.Match[bytes]) -> bytes:
+def _character(escape: re.Match[bytes]) -> bytes:
     return escape[0] if escape[1] is None else _ESCAPED[escape[1]]

@@ -1,10 +1,10 @@
-"""Records become rows of the table: mode and format of the connector document (D22, D23) against the actual columns.
+"""Maps records to rows of the table, by mode and format of the connector document (D22, D23) and the actual columns.
 
 Topic, partition and offset always fill the first three columns. With TEXT and BINARY, the key and the value fill the
-columns of these names, as far as the mode asks for them; with CSV, the fields of the key or the value fill the columns
-after the third by their order. All other columns are NULL. Null keys and values stay NULL.
+columns of these names, if the mode includes them; with CSV, the fields of the key or the value fill the columns after
+the third in their order. All other columns are NULL. Null keys and values stay NULL.
 
-Columns are built whole, and only a column that turns out to be wrong is searched for the records to blame.
+Each column is built as a whole. Only if a column has a fault, its values are searched for the records to blame.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from maxcompute_sink.records import AnyRecord, JsonRecord
 
 NOT_TEXT = "not-utf-8"
-"""The reason of keys and values that aren't UTF-8 where the column is STRING."""
+"""The reason of keys and values that aren't UTF-8 if the column is STRING."""
 NOT_CSV = "not-csv"
-"""The reason of lines that aren't CSV, or have another number of fields than the table has columns for them."""
+"""The reason of lines that aren't CSV, or whose number of fields isn't that of the table's columns for fields."""
 WRONG_TYPE = "csv-field-type"
-"""The reason of CSV fields that are no value of their column's type."""
+"""The reason of CSV fields that aren't values of their column's type."""
 REQUIRED = "null-in-required-column"
-"""The reason of nulls for which the table has no room."""
+"""The reason of nulls in a column that is NOT NULL."""
 TOO_LONG = "field-too-long"
-"""The reason of keys and values above what a MaxCompute field holds."""
+"""The reason of keys and values that are longer than a MaxCompute field."""
 OF_THE_TABLE = frozenset({NOT_TEXT, NOT_CSV, WRONG_TYPE, REQUIRED, TOO_LONG})
 """The reasons that depend on the table's definition: with another one, the same record may become a row."""
 
@@ -50,7 +50,7 @@ FIELD_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of the good records in their order, and an error for each of the others."""
+    """Rows of the good records in their order, and a rejection for each of the other records."""
 
     batch: pa.RecordBatch
     rejected: list[Rejected]
@@ -58,7 +58,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A column, the part of the record that fills it ("" for none), and the form of a CSV field for it."""
+    """A column, the part of the record that fills it ("" for none), and the form of its CSV fields."""
 
     column: Column
     type: pa.DataType
@@ -67,14 +67,14 @@ class _Target:
 
 
 class _Faults:
-    """What is wrong with the records of one call: the first fault of each, by its position."""
+    """The first fault of each bad record of one call, by the record's position."""
 
     def __init__(self, records: Sequence[AnyRecord]) -> None:
         self._records = records
         self.by_position: dict[int, Rejected] = {}
 
     def add(self, position: int, reason: str, message: str, part: str) -> None:
-        """Note a record's fault, unless it has one already."""
+        """Add a record's fault, unless the record already has a fault."""
         if position not in self.by_position:
             record = self._records[position]
             self.by_position[position] = Rejected.of(record, reason, message, path=f"$.data.{part}")
@@ -86,8 +86,8 @@ class Mapper:
     def __init__(self, columns: Sequence[Column], *, settings: Settings, zone: tzinfo) -> None:
         """Take columns that `kafka_maxcompute.maxcompute.table.check` has passed.
 
-        Times of CSV that name no zone are told in `zone`. Raises `ConfigurationError` where a column has a type that
-        Tunnel doesn't take as Arrow.
+        `zone` is the zone of CSV times without a zone. Raises `ConfigurationError` if a column has a type that Tunnel
+        doesn't take as Arrow.
         """
         self._is_csv = settings.format == "CSV"
         kept = CONTENT[settings.mode]
@@ -112,17 +112,17 @@ class Mapper:
         self.schema = pa.schema([pa.field(target.column.name, target.type) for target in self._targets])
 
     def rows(self, records: Sequence[AnyRecord]) -> Rows:
-        """The rows of records of the mapper's value type."""
+        """Return the rows of records of the mapper's value type."""
         faults = _Faults(records)
         fields = self._csv_fields(records, faults) if self._is_csv else iter(())
         arrays = []
         for target in self._targets:
             if target.form is not None:
-                array = _read(target, target.form, next(fields), faults)
+                array = _field_column(target, target.form, next(fields), faults)
             elif target.part in _READERS:
                 array = pa.array(_READERS[target.part](records), target.type)
             elif target.part:
-                array = _taken(target, _content(target.part, records), faults)
+                array = _content_column(target, _content(target.part, records), faults)
             else:
                 array = pa.nulls(len(records), target.type)
             if array.null_count and not target.column.nullable:
@@ -134,7 +134,7 @@ class Mapper:
         return Rows(self.rows(good).batch, [error for _, error in sorted(faults.by_position.items())])
 
     def _csv_fields(self, records: Sequence[AnyRecord], faults: _Faults) -> Iterator[Sequence[str | None]]:
-        """The fields of all records, a column after the other; a record at fault has empty ones."""
+        """Yield the fields of all records, column by column; the fields of a bad record are None."""
         part, width = self._targets[-1].part, len(self._targets) - len(POSITION)
         rows: list[list[str] | list[None]] = []
         for position, line in enumerate(_content(part, records)):
@@ -158,32 +158,32 @@ _READERS: dict[str, Callable[[Sequence[AnyRecord]], Sequence[str | int]]] = {
 
 
 def _content(part: str, records: Sequence[AnyRecord]) -> _Content:
-    """The keys or values of all records."""
+    """Return the keys or values of all records."""
     if part == "key":
         return [record.key for record in records]
     return _json_texts(records) if are_json(records) else [record.value for record in records]
 
 
 def _json_texts(records: Sequence[JsonRecord]) -> _Content:
-    """The values' JSON texts; absent and null are one."""
+    """Return the JSON texts of values; None if a value is absent or null."""
     texts = [bytes(record.value) for record in records]
     if b"" in texts or b"null" in texts:
         return [None if text in {b"", b"null"} else text for text in texts]
     return texts
 
 
-def _taken(target: _Target, values: _Content, faults: _Faults) -> pa.Array:
-    """A column of keys or values as they are; bytes go into a column of text only where they are UTF-8."""
+def _content_column(target: _Target, values: _Content, faults: _Faults) -> pa.Array:
+    """Return a column of unchanged keys or values; bytes that aren't UTF-8 are a fault in a column of text."""
     try:
         array = pa.array(values, target.type)
     except pa.ArrowInvalid:
         array = pa.array(values, pa.binary())
         _blame_bytes(target, values, faults)
-    return _fitting(target, array, values, faults)
+    return _checked_length(target, array, values, faults)
 
 
-def _fitting(target: _Target, array: pa.Array, values: _Content, faults: _Faults) -> pa.Array:
-    """The array, made of these values; those above a field's limit are faults."""
+def _checked_length(target: _Target, array: pa.Array, values: _Content, faults: _Faults) -> pa.Array:
+    """Return the array, which is made of these values; values above a field's limit are faults."""
     if array.nbytes > FIELD_BYTES:
         _blame_length(target, values, faults)
     return array
@@ -205,16 +205,16 @@ def _blame_length(target: _Target, values: _Content, faults: _Faults) -> None:
     for position, value in enumerate(values):
         size = len(value.encode() if isinstance(value, str) else value or b"")
         if size > FIELD_BYTES:
-            found = f"expected at most {FIELD_BYTES} bytes, which is what a field of a table holds, found {size}"
-            message = f"column {target.column.name} ({target.column.type}): {found}"
+            fault = f"expected at most {FIELD_BYTES} bytes, which is what a field of a table holds, found {size}"
+            message = f"column {target.column.name} ({target.column.type}): {fault}"
             faults.add(position, TOO_LONG, message, target.part)
 
 
 def _blame_nulls(target: _Target, array: pa.Array, faults: _Faults) -> None:
     for position in range(len(array)):
         if not array[position].is_valid:
-            column, found = target.column, "null" if target.form is None else "null: an empty field, or no line at all"
-            message = f"column {column.name}: expected a {column.type}, since it is NOT NULL; found {found}"
+            column, null = target.column, "null" if target.form is None else "null: an empty field, or no line at all"
+            message = f"column {column.name}: expected a {column.type}, since it is NOT NULL; found {null}"
             faults.add(position, REQUIRED, message, target.part)
 
 
@@ -222,15 +222,15 @@ def _csv_row(line: str | bytes, width: int) -> list[str]:
     text = line if isinstance(line, str) else line.decode()
     row = csv_rows.fields(text)
     if len(row) != width:
-        found = f"{len(row)}{csv_rows.marked(text)}"
-        raise ValueError(f"expected {width} fields, one for each column after offset, found {found}")
+        number = f"{len(row)}{csv_rows.byte_order_mark(text)}"
+        raise ValueError(f"expected {width} fields, one for each column after offset, found {number}")
     return row
 
 
-def _read(target: _Target, form: csv_rows.Form, texts: Sequence[str | None], faults: _Faults) -> pa.Array:
-    """A column of CSV fields."""
+def _field_column(target: _Target, form: csv_rows.Form, texts: Sequence[str | None], faults: _Faults) -> pa.Array:
+    """Return a column of CSV fields."""
     if form.convert is None:
-        return _fitting(target, pa.array(texts, target.type), texts, faults)
+        return _checked_length(target, pa.array(texts, target.type), texts, faults)
     empty = "" if target.type == pa.utf8() else None
     values: list[object] = []
     for position, text in enumerate(texts):

@@ -1,8 +1,8 @@
-"""The time of a record decides its partition value: `pt` of the connector document, such as `11-17-2020 14`.
+"""Groups records by partition value, which depends on a record's time: `pt` of the connector document.
 
-Times are compared as whole slots of milliseconds, and a text is made once for each slot: five minutes, since every
-zone's distance from UTC has been a multiple of it since 1972 (of a quarter of an hour, save for one island until 1979),
-or a minute where partitions are minutes. Only times that were found sensible reach `datetime`.
+A partition value is a text such as `11-17-2020 14`, made once for each slot of time. A slot is a minute if partitions
+are minutes, else five minutes: every zone's distance from UTC has been a multiple of five minutes since 1972 (of a
+quarter of an hour, except for one island until 1979). Only times within the allowed range are passed to `datetime`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ABSENT = "timestamp-absent"
 """The reason of records without a time (null, absent, or Kafka's own -1)."""
 ABSURD = "timestamp-out-of-range"
-"""The reason of records that say they are from before or after all that the settings allow."""
+"""The reason of records whose time is outside of the range that the settings allow."""
 
 _SLOT, _SLOT_OF_MINUTES = 300_000, 60_000  # milliseconds
 _NO_TIMESTAMP = -1
@@ -30,7 +30,7 @@ _NO_TIMESTAMP = -1
 
 @dataclass(frozen=True, slots=True)
 class Partitioned:
-    """Records by partition value, each value's in the order of the batch, and an error for each that has no value."""
+    """Records by partition value, in the order of the batch, and a rejection for each record without a value."""
 
     by_value: dict[str, list[AnyRecord]]
     rejected: list[Rejected]
@@ -38,7 +38,7 @@ class Partitioned:
 
 @dataclass(frozen=True, slots=True)
 class Partitioner:
-    """Names partition values: `window` DAY, HOUR or MINUTE; `names` "document" or "iso"; `zone` that of the names."""
+    """Groups records: `window` is DAY, HOUR or MINUTE; `names` is "document" or "iso"; `zone` is that of the names."""
 
     window: str
     names: str
@@ -47,8 +47,8 @@ class Partitioner:
     def group(self, records: list[AnyRecord], *, earliest: int, latest: int) -> Partitioned:
         """Group records by the partition value of their time.
 
-        `earliest` and `latest` (milliseconds since 1970, both included, within the years 1972 to 9998) bound the times
-        that are believed. The records' timestamps are numbers or None.
+        `earliest` and `latest` (milliseconds since 1970, both included, within the years 1972 to 9998) bound the
+        accepted times. The records' timestamps are numbers or None.
         """
         times = _times(records)
         rejected: list[Rejected] = []
@@ -73,16 +73,16 @@ class Partitioner:
 
 
 def _times(records: list[AnyRecord]) -> list[int]:
-    """The times of those that have one."""
+    """Return the times of the records that have a time."""
     return [time for record in records if isinstance(time := record.timestamp, int)]
 
 
 def _fault(record: AnyRecord, earliest: int, latest: int) -> Rejected | None:
-    """Why a record's time gives no partition value, or None."""
+    """Return a rejection if a record's time gives no partition value, else None."""
     time, path = record.timestamp, "$.data.timestamp"
     if not isinstance(time, int) or time == _NO_TIMESTAMP:
-        found = "-1, which is Kafka's word for none" if time == _NO_TIMESTAMP else "none"
-        message = f"expected milliseconds since 1970, found {found}; have the producer set the record's time"
+        absent = "-1, which is Kafka's value for none" if time == _NO_TIMESTAMP else "none"
+        message = f"expected milliseconds since 1970, found {absent}; make the producer set the record's time"
         return Rejected.of(record, ABSENT, message, path=path)
     if earliest <= time <= latest:
         return None

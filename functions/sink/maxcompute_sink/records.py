@@ -1,8 +1,8 @@
-"""Kafka records as EventBridge delivers them: one msgspec Struct for each way in which a value can travel.
+"""Kafka records as EventBridge delivers them: a msgspec Struct for each value type.
 
-Only the fields that a row needs are declared, so that the decoder skips the rest (headers among them, whose shape
-isn't documented). `gc=False`: a batch is some ten thousand of these, they hold no references to each other, and the
-cycle collector would walk them all.
+Only the fields that a row needs are declared, so that the decoder skips all others (such as headers, whose shape isn't
+documented). With `gc=False`, the cycle collector skips the records: a batch has some ten thousand of them, and they
+hold no references to each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PARTITIONS, OFFSETS = range(2**31), range(2**63)
-"""Kafka's partition is an int32, its offset an int64, as its timestamp; the first two become BIGINT."""
+"""Kafka's partition is an int32, its offset and timestamp are int64; partition and offset become BIGINT."""
 
 _Partition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=PARTITIONS[-1])]
 _Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=OFFSETS[-1])]
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     _Text: TypeAlias = str | bytes | None
     _Json: TypeAlias = msgspec.Raw | bytes
 else:
-    # What the decoder makes of an event. The bytes come later, from `replaced_text`.
+    # The types that the decoder produces; `replaced_text` sets bytes later.
     _Text, _Json = str | None, msgspec.Raw
 
 
 class Record(msgspec.Struct, gc=False):
-    """What is common to all records.
+    """The fields that all records have.
 
-    `timestamp` is milliseconds since the epoch; documents say string, samples show a number, so both are read. An
-    absent key or value and a JSON null are the same (Kafka's null); an empty string is another thing. If a text
-    stands for bytes that aren't UTF-8, `replaced_text` puts these bytes in its place.
+    `timestamp` is in milliseconds since the epoch; documents say string, samples show a number, so both are read. An
+    absent key or value and a JSON null both stand for Kafka's null; an empty string doesn't. If a text stands for bytes
+    that aren't UTF-8, `replaced_text` replaces it with these bytes.
     """
 
     topic: str
@@ -45,7 +45,7 @@ class Record(msgspec.Struct, gc=False):
 
     @property
     def where(self) -> str:
-        """topic-partition-offset, the name of the record in messages."""
+        """The record's name in messages: topic-partition-offset."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
@@ -58,7 +58,7 @@ class TextRecord(Record, gc=False):
 class JsonRecord(Record, gc=False):
     """The value is JSON of any kind (value type Json).
 
-    It stays the text it was: parsing and printing it again could change numbers and the order of keys.
+    The value is kept as text: parsing and printing it again could change numbers and the order of keys.
     """
 
     value: _Json = msgspec.Raw(b"")
@@ -71,7 +71,7 @@ class BinaryRecord(Record, gc=False):
 
 
 AnyRecord: TypeAlias = TextRecord | JsonRecord | BinaryRecord
-"""A record of some value type; those of a batch are of one."""
+"""A record of any value type; all records of a batch have the same value type."""
 
 RECORD_TYPES: dict[str, type[AnyRecord]] = {
     "Text": TextRecord,
@@ -81,5 +81,5 @@ RECORD_TYPES: dict[str, type[AnyRecord]] = {
 
 
 def are_json(records: Sequence[AnyRecord]) -> TypeGuard[Sequence[JsonRecord]]:
-    """Whether records of one batch are of value type Json; their first tells it."""
+    """Return whether the records of a batch are of value type Json; only the first record is checked."""
     return bool(records) and isinstance(records[0], JsonRecord)

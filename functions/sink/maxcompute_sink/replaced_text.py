@@ -1,9 +1,9 @@
-"""Keys and values whose bytes the event doesn't tell: the stream has replaced what isn't UTF-8 by U+FFFD.
+"""Restores keys and values in which the stream has replaced bytes that aren't UTF-8 by U+FFFD.
 
-Such a record is read again in the source topic's log. Bytes that aren't UTF-8 take the place of the text, and from
-there on the column decides: BINARY holds them, STRING refuses them. If the log has U+FFFD itself, the text stays. If
-there are no brokers, or the log no longer has the record, the text is written as it was delivered, counted, and named
-in the function's log: most texts with U+FFFD are what the producer sent, and nothing tells the others from them.
+A record with U+FFFD is read again from the source topic's log. If its bytes aren't UTF-8, they replace the text, and
+then the column decides: BINARY holds the bytes, STRING refuses them. If the log itself has U+FFFD, the text stays. If
+there are no brokers, or the log no longer has the record, the text is written as delivered, counted, and named in the
+function's log: most texts with U+FFFD are what the producer sent, and the others can't be distinguished from them.
 
 A batch without U+FFFD costs one search in C through the columns of its rows.
 """
@@ -48,16 +48,16 @@ _log = logging.getLogger(__name__)
 
 
 def could_be_in(rows: pa.RecordBatch, *, escaped: bool) -> bool:
-    """Whether a text of these rows may hold U+FFFD: as a character or, `escaped`, as an escape of JSON."""
+    """Return whether a text of these rows may have U+FFFD, as a character or, with `escaped`, as an escape of JSON."""
     return any(
-        _holds_it(data.to_pybytes(), escaped=escaped)
+        _may_hold(data.to_pybytes(), escaped=escaped)
         for column in rows.columns
         if column.type in _TEXT and (data := column.buffers()[2]) is not None
     )
 
 
-def _holds_it(data: bytes, *, escaped: bool) -> bool:
-    # A copy and a search for one byte cost a third of what a search for all three costs, or one without the copy.
+def _may_hold(data: bytes, *, escaped: bool) -> bool:
+    # A copy and a search for one byte cost a third of a search for all three bytes, or of a search without the copy.
     if _FIRST in data and _ENCODED in data:
         return True
     return escaped and b"\\" in data and _ESCAPED.search(data) is not None
@@ -65,9 +65,9 @@ def _holds_it(data: bytes, *, escaped: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReplacedText:
-    """Looks for the bytes of one delivery's records; each record is looked for once.
+    """Reads the bytes of one delivery's records from the log; each record is read once.
 
-    `originals` is None if there are no brokers. `judged` has the records that were looked for, by their identity.
+    `originals` is None if there are no brokers. `judged` has the records that were handled, by their `id`.
     """
 
     settings: Settings
@@ -76,7 +76,7 @@ class ReplacedText:
     judged: dict[int, AnyRecord] = field(default_factory=dict)
 
     def restore(self, records: Iterable[AnyRecord], deadline: Deadline) -> bool:
-        """Put the bytes that aren't UTF-8 into the records; whether there were any.
+        """Put bytes that aren't UTF-8 into the records; return whether there were any.
 
         Raises `UnavailableError` if the log can't be read now, `DeadlineError` if it wasn't read in time.
         """
@@ -85,58 +85,60 @@ class ReplacedText:
             return False
         self.judged.update((id(record), record) for record in doubtful)
         if self.originals is None:
-            self._tell("unread", doubtful)
+            self._log_as_delivered("unread", doubtful)
             return False
         outcomes: Counter[str] = Counter()
-        left: defaultdict[tuple[TopicPartition, int], list[AnyRecord]] = defaultdict(list)
+        missing: defaultdict[tuple[TopicPartition, int], list[AnyRecord]] = defaultdict(list)
         for record in doubtful:
-            left[(record.topic, record.partition), record.offset].append(record)
-        wanted = _wanted(left)
+            missing[(record.topic, record.partition), record.offset].append(record)
+        wanted = _wanted_offsets(missing)
         for place, offset, original in _read(self.originals, wanted, deadline.within(READ_SECONDS)):
-            for record in left.pop((place, offset), ()):
-                outcome = self._settled(record, original)
+            for record in missing.pop((place, offset), ()):
+                outcome = self._restore(record, original)
                 outcomes[outcome] += 1
                 if outcome == "lost":
-                    left[place, offset].append(record)
-        lost = [record for records in left.values() for record in records]
+                    missing[place, offset].append(record)
+        lost = [record for records in missing.values() for record in records]
         del outcomes["lost"]
         for outcome, count in outcomes.items():
             self.metrics.count(f"replaced:{outcome}", count)
         if lost:
-            self._tell("lost", lost)
+            self._log_as_delivered("lost", lost)
         return outcomes["restored"] > 0
 
     def _is_doubtful(self, record: AnyRecord) -> bool:
-        return any(_holds(getattr(record, part)) for part in self._parts)
+        return any(_holds_replaced(getattr(record, part)) for part in self._parts)
 
     @property
     def _parts(self) -> tuple[str, ...]:
-        """What of a record becomes a row."""
+        """The parts of a record that become a row."""
         return CONTENT[self.settings.mode]
 
-    def _settled(self, record: AnyRecord, original: Original) -> str:
-        """What becomes of a record, of which the log has something at its offset."""
+    def _restore(self, record: AnyRecord, original: Original) -> str:
+        """Put the original's bytes into a record if they aren't UTF-8; return "restored", "genuine" or "lost"."""
         if not self._is_same(record, original):
             return "lost"
         outcome = "genuine"
         for part in self._parts:
-            real = getattr(original, part)
-            if _holds(getattr(record, part)) and not _is_text(real):
-                setattr(record, part, real)
+            content = getattr(original, part)
+            if _holds_replaced(getattr(record, part)) and not _is_text(content):
+                setattr(record, part, content)
                 outcome = "restored"
         return outcome
 
     def _is_same(self, record: AnyRecord, original: Original) -> bool:
-        """Whether the log's record is the delivered one as far as the event tells: topics are recreated."""
-        if not is_of_one_time(original.timestamp, record.timestamp) or not _is_told_by(original.key, record.key):
+        """Return whether the log's record can be the delivered one: the topic may have been created again."""
+        if not is_of_one_time(original.timestamp, record.timestamp) or not _could_be_delivered_as(
+            original.key, record.key
+        ):
             return False
         if isinstance(record, TextRecord):
-            return _is_told_by(original.value, record.value)
+            return _could_be_delivered_as(original.value, record.value)
         if isinstance(record, BinaryRecord):
             return (original.value or b"") == (record.value or b"")
         return original.value is not None or bytes(record.value) in {b"", b"null"}
 
-    def _tell(self, outcome: str, records: Sequence[AnyRecord]) -> None:
+    def _log_as_delivered(self, outcome: str, records: Sequence[AnyRecord]) -> None:
         self.metrics.count(f"replaced:{outcome}", len(records))
         why = "there are no brokers to read them from" if outcome == "unread" else "the log no longer has them"
         for start in range(0, len(records), LOGGED_TOGETHER):
@@ -144,42 +146,42 @@ class ReplacedText:
             _log.warning("records with U+FFFD are written as delivered: %s", why, extra={"records": some})
 
 
-def _holds(delivered: object) -> bool:
-    """Whether a key or value as delivered holds U+FFFD; bytes of a value of type Binary are the record's own."""
+def _holds_replaced(delivered: object) -> bool:
+    """Return whether a delivered key or value has U+FFFD; a value of type Binary has the record's own bytes."""
     if isinstance(delivered, msgspec.Raw):
-        return _holds_it(bytes(delivered), escaped=True)
+        return _may_hold(bytes(delivered), escaped=True)
     return isinstance(delivered, str) and "\ufffd" in delivered
 
 
-def _is_text(real: bytes | None) -> bool:
+def _is_text(content: bytes | None) -> bool:
     try:
-        (real or b"").decode()
+        (content or b"").decode()
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _is_told_by(real: bytes | None, delivered: str | bytes | None) -> bool:
-    """Whether a text is what a stream makes of some bytes. How many U+FFFD there are for a fault isn't compared."""
-    told = delivered if isinstance(delivered, str) else ""
-    text = (real or b"").decode("utf-8", "replace")
-    return _RUN.sub("\ufffd", text) == _RUN.sub("\ufffd", told)
+def _could_be_delivered_as(content: bytes | None, delivered: str | bytes | None) -> bool:
+    """Return whether a stream delivers these bytes as that text; the length of runs of U+FFFD isn't compared."""
+    delivered_text = delivered if isinstance(delivered, str) else ""
+    text = (content or b"").decode("utf-8", "replace")
+    return _RUN.sub("\ufffd", text) == _RUN.sub("\ufffd", delivered_text)
 
 
-def _wanted(left: Iterable[tuple[TopicPartition, int]]) -> dict[TopicPartition, Intervals]:
+def _wanted_offsets(missing: Iterable[tuple[TopicPartition, int]]) -> dict[TopicPartition, Intervals]:
     offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
-    for place, offset in left:
+    for place, offset in missing:
         offsets[place].append(offset)
-    return {place: intervals(found) for place, found in offsets.items()}
+    return {place: intervals(numbers) for place, numbers in offsets.items()}
 
 
 def _read(
     originals: Originals, wanted: dict[TopicPartition, Intervals], deadline: Deadline
 ) -> Iterator[tuple[TopicPartition, int, Original]]:
-    """What the log has; nothing of a topic-partition that isn't there, which an element can name."""
+    """Yield the log's records at the wanted offsets; an absent topic-partition, which an element can name, has none."""
     try:
         yield from originals.stream(wanted, deadline)
     except NoSuchTopicError as error:
-        there = {place: offsets for place, offsets in wanted.items() if place not in error.places}
-        if there:
-            yield from _read(originals, there, deadline)
+        present = {place: offsets for place, offsets in wanted.items() if place not in error.places}
+        if present:
+            yield from _read(originals, present, deadline)

@@ -1,8 +1,8 @@
-"""The table that an instance writes: its definition as it was last read, and what prepares batches for it.
+"""The table that an instance writes: its definition as last read, and the preparation of batches for it.
 
-A table can be altered while the sink runs. The definition is read when an instance starts, and again when something
-speaks against the one that is known: records that don't fit it, or an upload session with other columns. A delivery
-reads it again at most once, so that a stream of bad records costs one reading (two requests) a batch.
+A table can be altered while the sink runs. The definition is read at an instance's first batch, and again if something
+contradicts it: records that don't fit it, or an upload session with other columns. A delivery reads the definition
+again at most once, so that a stream of bad records costs one reading (two requests) a batch.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 LOOK_SECONDS = 15.0
-"""How long a delivery may wait for the definition, so that time is left to write the batch."""
+"""The longest time that a delivery waits for the definition, so that time is left to write the batch."""
 TIMED = frozenset({"DATETIME", "TIMESTAMP"})
-"""Types whose values are points in time: a text without a zone needs one. TIMESTAMP_NTZ and DATE have none."""
+"""Types whose values are points in time: a text without a zone needs a zone. TIMESTAMP_NTZ and DATE need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class TargetTable:
         self._project_zone: tzinfo | None = None
 
     def known(self, service: Service, deadline: Deadline) -> Prepared:
-        """The table as it was last read; read now if it isn't known.
+        """Return the table as it was last read; read it now if it isn't known.
 
-        Raises `ConfigurationError` if the table doesn't fit the settings, and what reading a definition raises.
+        Raises `ConfigurationError` if the table doesn't fit the settings, and the errors of reading a definition.
         """
         if self._prepared is None:
             self._looked = self._clock()
@@ -67,7 +67,7 @@ class TargetTable:
         return self._prepared
 
     def _value_zone(self, definition: TableDefinition, service: Service, deadline: Deadline) -> tzinfo:
-        """The zone of times in values; the project's is asked for once, if the table has columns for times."""
+        """Return the zone of times in values; the project's zone is read once, if the table has columns of times."""
         if self._settings.value_time_zone:
             return time_zone.parse(self._settings.value_time_zone)
         timed = self._settings.format == "CSV" and any(column.type in TIMED for column in definition.columns)
@@ -76,9 +76,9 @@ class TargetTable:
         return self._project_zone or timezone.utc
 
     def renewed(self, service: Service, deadline: Deadline, *, since: float) -> bool:
-        """Read the definition again, unless that was done after `since` (seconds of the clock); whether it differs.
+        """Read the definition again, unless it was read after `since` (clock's seconds); return whether it differs.
 
-        Raises `TableChangedError` if another table has the name now, else as `known` does.
+        Raises `TableChangedError` if another table has the name now, and the errors of `known`.
         """
         if self._looked >= since:
             return False
@@ -89,10 +89,10 @@ class TargetTable:
         if before.definition.created != after.definition.created:
             raise TableChangedError(
                 f"table {self._settings.table} was dropped and created again while the batch was being written; "
-                "nothing of what is left was written, and the batch has to be delivered again"
+                "the rest of the batch wasn't written, and the batch has to be delivered again"
             )
         return True
 
     def forget(self) -> None:
-        """Have the next delivery read the definition."""
+        """Make the next delivery read the definition."""
         self._prepared = None
