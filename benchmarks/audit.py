@@ -27,7 +27,7 @@ from fc_powertools import Credentials, Deadline  # noqa: E402
 from kafka_maxcompute.maxcompute.service import Service  # noqa: E402
 from kafka_maxcompute.maxcompute.sql import Statement  # noqa: E402
 from kafka_maxcompute.maxcompute.statements import run_sql, select  # noqa: E402
-from kafka_maxcompute.settings.destinations import Vouched  # noqa: E402
+from kafka_maxcompute.settings.destinations import TrustedAddress  # noqa: E402
 from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.maxcompute import server  # noqa: E402
 from provisioning.audit.table_runs import Run, runs  # noqa: E402
@@ -102,7 +102,7 @@ def main() -> int:
     options = parser.parse_args()
     with server.start("connector_test", insecure=True) as local:
         settings = Settings.from_mapping({**SETTINGS, "endpoint": local.endpoint})
-        service = Service(Vouched(local.endpoint), settings.project, Credentials("ak", "sk"))
+        service = Service(TrustedAddress(local.endpoint), settings.project, Credentials("ak", "sk"))
         run_sql(service, Statement(f"{TABLE} PARTITIONED BY (pt STRING);"), Deadline.after(60))
         wanted = made(options.rows)
         rows = fill(ODPS("ak", "sk", settings.project, endpoint=local.endpoint), wanted)

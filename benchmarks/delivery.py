@@ -49,7 +49,7 @@ from kafka_maxcompute.maxcompute.sql import Statement  # noqa: E402
 from kafka_maxcompute.maxcompute.statements import run_sql, select  # noqa: E402
 from kafka_maxcompute.maxcompute.table import create_statement, expected  # noqa: E402
 from kafka_maxcompute.offsets import count  # noqa: E402
-from kafka_maxcompute.settings.destinations import Vouched  # noqa: E402
+from kafka_maxcompute.settings.destinations import TrustedAddress  # noqa: E402
 from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
 from local_emulator.function_compute import instances, server, template  # noqa: E402
@@ -174,7 +174,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     given = {"name": name, "source_topic": TOPIC, "endpoint": endpoint, "project": PROJECT, "delivery": delivery}
     given |= {"table": name.replace("-", "_"), "bootstrap_servers": broker.bootstrap_servers if broker else ""}
     settings = Settings.from_mapping({key: value for key, value in given.items() if value})
-    maxcompute = Service(Vouched(endpoint), PROJECT, Credentials(KEY, SECRET))
+    maxcompute = Service(TrustedAddress(endpoint), PROJECT, Credentials(KEY, SECRET))
     run_sql(maxcompute, create_statement(settings), soon())
     if broker:
         create_topics(broker, settings)

@@ -26,7 +26,7 @@ from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_sql, select
 from kafka_maxcompute.maxcompute.table import create_statement
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.producer import produce
@@ -85,7 +85,7 @@ class Connector:
             told = probe_records.Announcement(connector=name, nonce="1" * 32, began=HOUR_14, until=HOUR_14)
             announced = Record(0, HOUR_14, told.key, probe_records.encode(told))
             produce(broker.bootstrap_servers, settings.config_topic, [announced])
-        service = Service(Vouched(endpoint), PROJECT, Credentials("ak", "sk"))
+        service = Service(TrustedAddress(endpoint), PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings, FIELDS if settings.format == "CSV" else ()), soon())
         created = table_definition.look(service, settings.table, soon()).created
         log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)

@@ -33,7 +33,7 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.service import Service
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_secret
 from local_emulator.kafka.apache import ApacheBroker
@@ -163,7 +163,7 @@ def _prepared(kafka: SecuredKafka) -> Iterator[Rotating]:
         odps.execute_sql(f"CREATE TABLE t({COLUMNS}) PARTITIONED BY (pt STRING);")
         made = Rotating(kafka, plane, tables, odps, "")
         created = table_definition.look(
-            Service(Vouched(tables.endpoint), PROJECT, Credentials(*OWNER)), "t", soon()
+            Service(TrustedAddress(tables.endpoint), PROJECT, Credentials(*OWNER)), "t", soon()
         ).created
         log = KafkaLog({"bootstrap.servers": kafka.broker.bootstrap_servers}, "connect-offset-c")
         LogLedger(log).append(identity.genesis("c", f"{PROJECT}.t", created, {}), soon())

@@ -27,7 +27,7 @@ from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_sql
 from kafka_maxcompute.maxcompute.table import create_statement
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
 from provisioning.audit.audit import Sources, audit
@@ -145,7 +145,7 @@ def started(broker: Broker) -> Iterator[Place]:
             broker.create_topic(name, partitions)
         ledger = LogLedger(MemoryLog())
         ledger.append(Genesis(identity=Identity(connector="orders", table="p.t", table_created=0)), soon())
-        service = Service(Vouched(tables.endpoint), PROJECT, Credentials("ak", "sk"))
+        service = Service(TrustedAddress(tables.endpoint), PROJECT, Credentials("ak", "sk"))
         run_sql(service, create_statement(settings), soon())
         yield Place(settings, service, ledger, configuration(settings, deployed(settings)), broker)
 

@@ -17,7 +17,7 @@ from kafka_maxcompute.maxcompute.sql import Statement
 from kafka_maxcompute.maxcompute.statements import run_sql
 from kafka_maxcompute.maxcompute.table import create_statement
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from tests.deadlines import soon
 from tests.local_cloud import await_rows, client, command, up
@@ -52,13 +52,13 @@ def around(embedded_kafka: EmbeddedBroker) -> Iterator[Surrounding]:
 
 
 def service(around: Surrounding) -> Service:
-    return Service(Vouched(around.tables.endpoint), PROJECT, Credentials("ak", "sk"))
+    return Service(TrustedAddress(around.tables.endpoint), PROJECT, Credentials("ak", "sk"))
 
 
 def staged(around: Surrounding) -> UploadSession:
     """A session that holds a row of offset 1 and isn't committed."""
     settings = Settings.from_mapping(around.settings)
-    sessions = TunnelUploadSessions(service(around).at(Vouched(around.tables.tunnel_endpoint)), settings)
+    sessions = TunnelUploadSessions(service(around).at(TrustedAddress(around.tables.tunnel_endpoint)), settings)
     session = sessions.open(PT, soon())
     sessions.put_block(session, 0, body("v"), None, soon())
     return session

@@ -29,7 +29,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim as LedgerClaim
 from kafka_maxcompute.ledger.operations import Genesis, Identity, Settle
 from kafka_maxcompute.maxcompute.service import Service
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from provisioning.cloud import Cloud
 from provisioning.redrive import action, delivered, sending
 from provisioning.redrive.action import redrive
@@ -110,7 +110,7 @@ class Topics:
             request=read(json.dumps(event).encode(), environment),
             account="1",
             control=ControlPlane("cn-hangzhou", keys, until, {}),
-            maxcompute=Service(Vouched("http://127.0.0.1:1/api"), "p", keys),
+            maxcompute=Service(TrustedAddress("http://127.0.0.1:1/api"), "p", keys),
             deadline=until,
             environment=environment,
         )

@@ -26,7 +26,7 @@ from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.row_counts import SqlRowCounts
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.upload_sessions import commit
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.maxcompute import server
 from maxcompute_sink.connections import Connections
@@ -126,7 +126,7 @@ class Connector:
 
     def begin(self) -> None:
         """What provisioning does: the first operation of the ledger."""
-        service = Service(Vouched(self.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
+        service = Service(TrustedAddress(self.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
         created = table_definition.look(service, self.table, soon()).created
         assert created is not None
         log = KafkaLog({"bootstrap.servers": self.broker.bootstrap_servers}, self.offset_topic)
@@ -312,7 +312,7 @@ def test_a_table_made_anew_is_not_taken_for_the_one_that_was_written(connector: 
     connector.odps.execute_sql(f"DROP TABLE {connector.table}")
     # Times of creation are told in whole seconds.
     created = connector.state.identity.table_created  # type: ignore[union-attr] # it was just set
-    service = Service(Vouched(connector.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
+    service = Service(TrustedAddress(connector.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
     while True:
         connector.odps.execute_sql(CREATE.format(name=connector.table))
         if table_definition.look(service, connector.table, soon()).created != created:
@@ -355,7 +355,7 @@ def test_an_instance_that_stops_tells_what_it_held_back(connector: Connector, mo
 def test_rows_are_counted_by_sql(connector: Connector) -> None:
     connector.handle(payload(*map(element, (1, 2, 5)), element(2, partition=1)))
     instance = connector.instance()
-    service = Service(Vouched(connector.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
+    service = Service(TrustedAddress(connector.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
     counts = SqlRowCounts(service, instance.settings)
     assert counts.count(PT, {("orders", 0): ((1, 2), (5, 9)), ("orders", 1): ((0, 1),)}, soon()) == 3
     assert counts.count(PT, {("orders", 0): tuple((n, n) for n in range(1, 900, 2))}, soon()) == 2

@@ -20,7 +20,7 @@ from kafka_maxcompute.errors import ConfigurationError, RefusedError, RejectedRe
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.maxcompute.upload_sessions import SessionStatus, commit
-from kafka_maxcompute.settings.destinations import Destinations, Vouched
+from kafka_maxcompute.settings.destinations import Destinations, TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
 from maxcompute_sink.framing import block_body
@@ -109,7 +109,7 @@ class TestTunnel(UploadSessionsContract):
     def sessions(self, emulator: MaxComputeServer, table: str) -> TunnelUploadSessions:
         given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}
         settings = Settings.from_mapping({name: v for name, v in given.items() if not name.startswith("alibaba")})
-        service = Service(Vouched(emulator.endpoint), PROJECT, KEYS)
+        service = Service(TrustedAddress(emulator.endpoint), PROJECT, KEYS)
         return TunnelUploadSessions(
             service.at(tunnel_endpoint(service, Destinations.of({}), Deadline.after(20))), settings
         )
@@ -357,7 +357,9 @@ def test_the_emulator_refuses_what_no_calendar_has_and_no_bigint_is(
     table = make_table(DOCUMENT_TABLE.replace("key STRING,value STRING", "at DATETIME, day DATE"))
     given = {name.removeprefix("CONNECTOR_").lower(): v for name, v in settings_of(emulator, table).items()}
     settings = Settings.from_mapping({name: v for name, v in given.items() if not name.startswith("alibaba")})
-    sessions = TunnelUploadSessions(Service(Vouched(emulator.endpoint.removesuffix("/api")), PROJECT, KEYS), settings)
+    sessions = TunnelUploadSessions(
+        Service(TrustedAddress(emulator.endpoint.removesuffix("/api")), PROJECT, KEYS), settings
+    )
     least = -(2**63) + 1
     for at, day, offset, taken in (
         (253_402_271_999_999, 2_932_896, 2**63 - 1, True),

@@ -27,7 +27,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.source_topics import ids, open_consumer
 from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.service import Service
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from local_emulator.maxcompute import server
 from maxcompute_sink.instance import Instance
@@ -157,7 +157,7 @@ class Connector:
             consumer.commit(offsets=[TopicPartition(*self.place, offset)], asynchronous=False)
 
     def audit(self) -> Report:
-        service = Service(Vouched(self.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
+        service = Service(TrustedAddress(self.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
         with closing(KafkaLog(self.properties, f"connect-offset-{self.name}")) as log:
             settings = Settings.from_environment(self.environment)
             with closing(BrokerClients(self.properties, settings.group)) as clients:
@@ -181,7 +181,7 @@ def connector(emulator: MaxComputeServer, apache_kafka: ApacheBroker) -> Connect
     ledger = NewTopic(f"connect-offset-{made.name}", 1, 1, config={"cleanup.policy": "compact"})
     admin = AdminClient({"bootstrap.servers": made.servers})
     admin.create_topics([ledger])[ledger.topic].result(20)
-    service = Service(Vouched(emulator.endpoint), PROJECT, Credentials("ak", "sk"))
+    service = Service(TrustedAddress(emulator.endpoint), PROJECT, Credentials("ak", "sk"))
     created = table_definition.look(service, made.name, soon()).created
     topics = ids(admin, [made.topic], soon())
     with closing(KafkaLog(made.properties, f"connect-offset-{made.name}")) as log:

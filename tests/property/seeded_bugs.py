@@ -132,7 +132,7 @@ ROLLING_FORWARD = {
         "rows = claim.rows",
     ),
     "a commit asked for blindly, a refusal taken for done": Change(
-        upload_sessions._ask,
+        upload_sessions._request_commit,
         "status = sessions.look(session, deadline).status\n        if",
         "status = SessionStatus.CLOSED\n        if",
     ),

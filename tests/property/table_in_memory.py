@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fc_powertools import Deadline
-    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, _Held
+    from kafka_maxcompute.maxcompute.upload_sessions import UploadSession, _StoredSession
     from kafka_maxcompute.offsets import TopicPartition
     from tests.property.source_topic import Id
 
@@ -125,16 +125,16 @@ class TableInMemory(InMemoryUploadSessions):
 
     def forget(self) -> int:
         """Know nothing more of sessions that have lived their time; how many there were."""
-        gone = [id_ for id_, held in self._held.items() if self._clock() >= held.opened + LIFE_SECONDS]
+        gone = [id_ for id_, held in self._sessions.items() if self._clock() >= held.opened + LIFE_SECONDS]
         gone = [id_ for id_ in gone if id_ not in self._under_way and id_ not in self._forgotten]
         self._forgotten.update(gone)
         return len(gone)
 
     def cancel(self, choose: Callable[[list[str]], str]) -> None:
         """Somebody cancels an open session."""
-        alive = [id_ for id_, held in self._held.items() if held.status is SessionStatus.NORMAL]
+        alive = [id_ for id_, held in self._sessions.items() if held.status is SessionStatus.NORMAL]
         if alive:
-            self._held[choose(alive)].status = SessionStatus.CANCELED
+            self._sessions[choose(alive)].status = SessionStatus.CANCELED
 
     def counted(self) -> Iterator[tuple[str, TopicPartition, int]]:
         """For `MemoryRowCounts`."""
@@ -142,17 +142,17 @@ class TableInMemory(InMemoryUploadSessions):
 
     def is_gone(self, session: str) -> bool:
         """Whether a session can't be committed any more."""
-        return session in self._forgotten or self._held[session].status in {
+        return session in self._forgotten or self._sessions[session].status in {
             SessionStatus.EXPIRED,
             SessionStatus.CANCELED,
         }
 
     def _close(self, session: str) -> None:
         del self._under_way[session]
-        self._held[session].status = SessionStatus.CLOSED
+        self._sessions[session].status = SessionStatus.CLOSED
         self.rows += self.staged.get(session, [])
 
-    def _current(self, session: UploadSession) -> _Held:
+    def _current(self, session: UploadSession) -> _StoredSession:
         if session.id in self._forgotten:
             raise RefusedError(f"there is no session {session.id}", code="NoSuchUpload")
         return super()._current(session)

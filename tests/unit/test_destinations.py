@@ -152,9 +152,9 @@ def test_the_roles_keys_cross_the_internet_with_tls_only_unless_the_deployment_s
     own = ENVIRONMENT | {"CONNECTOR_ENDPOINT": public}
     assert settings({}, own).endpoint == public
     tunnel = "http://dt.cn-hangzhou.maxcompute.aliyun.com"
-    assert Destinations.of(own).told_tunnel(tunnel, public) == tunnel
+    assert Destinations.of(own).returned_tunnel(tunnel, public) == tunnel
     with pytest.raises(ConfigurationError, match="isn't a host of MaxCompute"):
-        Destinations.of(ENVIRONMENT).told_tunnel(tunnel, VPC)
+        Destinations.of(ENVIRONMENT).returned_tunnel(tunnel, VPC)
 
 
 def test_an_endpoint_of_the_deployment_with_tls_isnt_taken_away() -> None:

@@ -11,7 +11,7 @@ from fc_powertools import Credentials
 from kafka_maxcompute.errors import ConfigurationError, UnavailableError
 from kafka_maxcompute.maxcompute import project
 from kafka_maxcompute.maxcompute.service import Service
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.target_table import TargetTable
 from tests.deadlines import soon
@@ -32,7 +32,7 @@ def told(**properties: str) -> Answer:
 
 
 def service(scripted: ScriptedService) -> Service:
-    return Service(Vouched(f"{scripted.endpoint}/api"), "p", Credentials("a", "b"))
+    return Service(TrustedAddress(f"{scripted.endpoint}/api"), "p", Credentials("a", "b"))
 
 
 def zone(*answers: Answer) -> tzinfo:

@@ -9,7 +9,7 @@ import pytest
 from fc_powertools import Credentials, Deadline
 from kafka_maxcompute.control.control_plane import ControlPlane
 from kafka_maxcompute.errors import DeadlineError, RefusedError, UnavailableError
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from provisioning.operations import (
     CREATE_STREAM,
     CREATE_TOPIC,
@@ -32,7 +32,7 @@ def refused(status: int, code: str, **more: object) -> Answer:
 
 def client(service: ScriptedService, seconds: float = 30.0) -> ControlPlane:
     keys = Credentials("ak", "sk")
-    return ControlPlane("cn-hangzhou", keys, Deadline.after(seconds), NAMES, Vouched(service.endpoint))
+    return ControlPlane("cn-hangzhou", keys, Deadline.after(seconds), NAMES, TrustedAddress(service.endpoint))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from kafka_maxcompute.errors import (
     UnavailableError,
 )
 from kafka_maxcompute.maxcompute.service import Service
-from kafka_maxcompute.settings.destinations import Vouched
+from kafka_maxcompute.settings.destinations import TrustedAddress
 from maxcompute_sink import rejected as rejected_module
 from maxcompute_sink.instance import Instance
 from tests.deadlines import soon
@@ -293,7 +293,7 @@ def test_a_table_that_was_created_again_fails_the_delivery_so_that_the_next_one_
     with scripted(created(20, TABLE_COLUMNS), TUNNEL, session("NORMAL", columns=WIDER), created(21, WIDER)) as service:
         given = environment(service)
         instance = Instance(given)
-        instance._table.known(Service(Vouched(given["CONNECTOR_ENDPOINT"]), "p", Credentials("a", "b")), soon())
+        instance._table.known(Service(TrustedAddress(given["CONNECTOR_ENDPOINT"]), "p", Credentials("a", "b")), soon())
         with pytest.raises(TableChangedError, match="dropped and created again"):
             handle(instance, payload(element(1)), given)
 

@@ -18,7 +18,7 @@ from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.table import TableDefinition
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions, tunnel_endpoint
 from kafka_maxcompute.maxcompute.upload_sessions import SessionState, SessionStatus, UploadSession
-from kafka_maxcompute.settings.destinations import Destinations, Vouched
+from kafka_maxcompute.settings.destinations import Destinations, TrustedAddress
 from kafka_maxcompute.settings.settings import Settings
 from tests.deadlines import soon
 from tests.kafka_events import HOUR_14
@@ -47,7 +47,7 @@ NOTHING_ALLOWED = Destinations.of({})
 
 
 def service(scripted: ScriptedService, token: str = "") -> Service:
-    return Service(Vouched(scripted.endpoint), "p", Credentials("key-id", "key-secret", token))
+    return Service(TrustedAddress(scripted.endpoint), "p", Credentials("key-id", "key-secret", token))
 
 
 def sessions(scripted: ScriptedService) -> TunnelUploadSessions:
@@ -179,9 +179,7 @@ def test_a_no_is_a_no_and_keeps_the_services_word(
 def test_messages_say_what_to_do_and_keep_secrets() -> None:
     answers = (refusal(403, "NoPermission", "no Update"), refusal(401, "SignatureNotMatch", SECRET))
     with ScriptedService(*answers) as scripted:
-        with pytest.raises(
-            RefusedError, match=r"could not open an upload session for .*: no Update; grant whoever asks"
-        ):
+        with pytest.raises(RefusedError, match=r"could not open an upload session for .*: no Update; grant the caller"):
             sessions(scripted).open(PT, soon())
         with pytest.raises(RefusedError) as caught:
             sessions(scripted).open(PT, soon())
@@ -222,7 +220,9 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
 def test_a_service_that_is_silent_or_not_there_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        tunnel = TunnelUploadSessions(Service(Vouched(endpoint), "p", Credentials("key-id", "key-secret")), SETTINGS)
+        tunnel = TunnelUploadSessions(
+            Service(TrustedAddress(endpoint), "p", Credentials("key-id", "key-secret")), SETTINGS
+        )
         with pytest.raises(UnavailableError, match=r"no answer from .*ReadTimeout"):
             tunnel.commit(OPENED, Deadline.after(0.2))
     with pytest.raises(UnavailableError, match=r"no answer from .*ConnectionError"):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline, Invocation, Metrics
     from kafka_maxcompute.ledger.state import State
     from kafka_maxcompute.probe_records import Sighting
-    from kafka_maxcompute.settings.destinations import Vouched
+    from kafka_maxcompute.settings.destinations import TrustedAddress
     from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.connections import Connections
     from maxcompute_sink.decode import Decoded
@@ -235,7 +235,7 @@ class Instance:
                 offset_topic.check(client, self.settings.offset_topic, deadline)
             self._checked = True
 
-    def _named_tunnel(self) -> Vouched | None:
+    def _named_tunnel(self) -> TrustedAddress | None:
         named = self.settings.tunnel_endpoint
         return self._destinations.service(named) if named else None
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Credentials, Deadline
     from kafka_maxcompute.control.operation import Operation
-    from kafka_maxcompute.settings.destinations import Vouched
+    from kafka_maxcompute.settings.destinations import TrustedAddress
 
 CALL_SECONDS = 60.0
 """The longest that one call is repeated; the invocation's deadline makes it shorter."""
@@ -53,7 +53,7 @@ class ControlPlane:
     credentials: Credentials = field(repr=False)
     deadline: Deadline
     names: Mapping[str, str]
-    endpoint: Vouched | Literal[""] = ""
+    endpoint: TrustedAddress | Literal[""] = ""
     grantee: str = "whoever provisions"
 
     def knowing(self, **names: str) -> ControlPlane:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; the type as MaxCompute writes it, such as STRING or DECIMAL(10,2)."""
+    """A column of a table; `type` is MaxCompute's text of a type, such as STRING or DECIMAL(10,2)."""
 
     name: str
     type: str

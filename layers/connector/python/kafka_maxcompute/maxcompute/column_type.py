@@ -1,4 +1,4 @@
-"""MaxCompute's scalar types, parsed: a name with exactly the parameters that it has.
+"""Parses MaxCompute's scalar types: a name and its parameters.
 
 Bounds are those of MaxCompute's document "Data type editions" (2.0): DECIMAL has 1 to 38 digits, 0 to 18 of them after
 the point; VARCHAR 1 to 65535 and CHAR 1 to 255 characters. DECIMAL alone is DECIMAL(38,18).
@@ -17,14 +17,14 @@ PARAMETERS: dict[str, tuple[tuple[int, int], ...]] = {
     "CHAR": ((1, 255),),
     **dict.fromkeys(("BINARY", "DATE", "DATETIME", "TIMESTAMP", "TIMESTAMP_NTZ"), ()),
 }
-"""The types, each with the least and the most of its parameters."""
+"""The types, each with the least and the greatest value of its parameters."""
 
 _TYPE = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(\s*([0-9]{1,5})\s*(?:,\s*([0-9]{1,5})\s*)?\))?\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """A type; its text is as MaxCompute writes it, such as DECIMAL(10,2)."""
+    """A type; as text it has MaxCompute's form, such as DECIMAL(10,2)."""
 
     name: str
     parameters: tuple[int, ...] = ()
@@ -34,7 +34,7 @@ class ColumnType:
 
 
 def parse(text: str) -> ColumnType:
-    """The type that a text names, in upper or lower case; raises ValueError, which says what was expected."""
+    """Return the type that a text names, in upper or lower case; raises ValueError, which says what was expected."""
     match = _TYPE.fullmatch(text)
     name = match[1].upper() if match else ""
     if match is None or name not in PARAMETERS:

@@ -1,9 +1,9 @@
-"""What the address of a MaxCompute service says about where the service is (D19).
+"""Reads region and network from the address of a MaxCompute service (D19).
 
 Hosts are `service.<region>.maxcompute.aliyun.com` for the Internet and, within the cloud's network,
 `service.<region>[-vpc | -intranet].maxcompute.aliyun-inc.com` (MaxCompute's document "Endpoints", 2026; the form
-without a suffix is the older one that the connector document shows). Other hosts, such as a local emulator's, say
-nothing.
+without a suffix is the older one that the connector document shows). Other hosts, such as a local emulator's, have
+neither.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HOST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an endpoint leads: `region` is "" and `network` is "unknown" where its host doesn't say."""
+    """The region and the network of an endpoint; "" and "unknown" if its host doesn't show them."""
 
     region: str
     network: Network
@@ -34,7 +34,7 @@ NOWHERE = Place("", "unknown")
 
 
 def locate(endpoint: str) -> Place:
-    """The region and the network of an endpoint."""
+    """Return the region and the network of an endpoint."""
     match = _HOST.fullmatch((urlsplit(endpoint).hostname or "").lower())
     if match is None or not REGION.allows(match["region"]):
         return NOWHERE

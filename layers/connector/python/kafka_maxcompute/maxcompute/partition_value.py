@@ -20,13 +20,13 @@ _FORMATS = {
 
 
 def partition_value(milliseconds: int, window: str, names: str, zone: tzinfo) -> str:
-    """The partition value of a time in milliseconds since 1970; `window` and `names` as the settings of these names."""
+    """Return the partition value of a time in epoch ms; `window` and `names` are settings."""
     moment = EPOCH + timedelta(milliseconds=milliseconds)
     return moment.astimezone(zone).strftime(_FORMATS[window, names])
 
 
 def is_partition_value(text: str, window: str, names: str) -> bool:
-    """Whether a partition can have that name with these settings."""
+    """Whether a partition can have this name with these settings."""
     try:
         return datetime.strptime(text, _FORMATS[window, names]).strftime(_FORMATS[window, names]) == text  # noqa: DTZ007
     except ValueError:

@@ -1,4 +1,4 @@
-"""What MaxCompute tells of a project: the time zone in which its SQL reads and shows times."""
+"""Reads a MaxCompute project's time zone, in which its SQL reads and shows times."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 PROPERTY = "odps.sql.timezone"
 DEFAULT = "Asia/Shanghai"
-"""The zone of a project that doesn't have the property (MaxCompute's pages on time zones, 2026: UTC+8)."""
-_REMEDY = "set value_time_zone to the zone that the times in your records are told in"
+"""The zone of a project without the property (MaxCompute's pages on time zones, 2026: UTC+8)."""
+_REMEDY = "set value_time_zone to the zone of the times in your records"
 
 
 def zone(service: Service, deadline: Deadline) -> tzinfo:
-    """The project's time zone; asked again until the deadline if the service can't answer.
+    """Return the project's time zone; asks again until the deadline if the service can't answer.
 
-    Raises `ConfigurationError` if the project may not be read or its zone isn't known here, and `UnavailableError`.
+    Raises `ConfigurationError` if the project may not be read or this machine doesn't know its zone, and
+    `UnavailableError`.
     """
     doing = f"read the time zone of project {service.project}"
     try:
@@ -37,15 +38,15 @@ def zone(service: Service, deadline: Deadline) -> tzinfo:
     except RefusedError as error:
         raise ConfigurationError([f"{error}; {_REMEDY}, or grant Read on the project"]) from error
     except ValueError as error:
-        found = f"project {service.project}: expected {PROPERTY} to be a known time zone"
-        raise ConfigurationError([f"{found}: {error}; {_REMEDY}"]) from error
+        fault = f"project {service.project}: expected {PROPERTY} to be a known time zone, found another: {error}"
+        raise ConfigurationError([f"{fault}; {_REMEDY}"]) from error
 
 
 def _property(answer: bytes, doing: str) -> str:
     try:
         document = ET.fromstring(answer)  # noqa: S314 # the service that gets our data
     except ET.ParseError:
-        message = f"could not {doing}: expected XML of a project, found {len(answer)} bytes that aren't"
+        message = f"could not {doing}: expected XML of a project, found {len(answer)} other bytes"
         raise UnavailableError(message) from None
-    pairs = {found.findtext("Name"): found.findtext("Value") for found in document.iterfind("Properties/Property")}
+    pairs = {node.findtext("Name"): node.findtext("Value") for node in document.iterfind("Properties/Property")}
     return pairs.get(PROPERTY) or DEFAULT

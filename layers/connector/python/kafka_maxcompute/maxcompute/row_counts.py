@@ -1,4 +1,4 @@
-"""How many rows of some offsets a partition holds: asked only where an upload session can't tell any more."""
+"""Counts a partition's rows of some offsets; needed only if an upload session's outcome is unknown for ever."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 AT_ONCE = 200
-"""Intervals that one statement names; parsers of SQL have their trouble with thousands of conditions."""
+"""Most intervals in one statement; SQL parsers have trouble with thousands of conditions."""
 
 
 class RowCounts(Protocol):
-    """The rows of one table."""
+    """The interface for counting rows of one table."""
 
     def count(self, partition_value: str, offsets: Offsets, deadline: Deadline) -> int:
-        """The rows of these offsets in a partition, those that are there twice counted twice.
+        """Return the number of rows of these offsets in a partition; doubled rows count twice.
 
-        Raises `RefusedError` where the table may not be read, `UnavailableError`, `DeadlineError`.
+        Raises `RefusedError` if the table may not be read, `UnavailableError`, `DeadlineError`.
         """
 
 
@@ -42,8 +42,8 @@ class SqlRowCounts:
     def count(self, partition_value: str, offsets: Offsets, deadline: Deadline) -> int:
         """As `RowCounts` has it."""
         listed = list(_listed(offsets))
-        some = (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))
-        return sum(self._count(partition_value, ranges, deadline) for ranges in some)
+        chunks = (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))
+        return sum(self._count(partition_value, ranges, deadline) for ranges in chunks)
 
     def _count(
         self, partition_value: str, ranges: Iterable[tuple[TopicPartition, Interval]], deadline: Deadline
@@ -58,7 +58,7 @@ class SqlRowCounts:
 
 
 class MemoryRowCounts:
-    """Counts of rows in memory: `rows` gives each as its partition value, topic-partition and offset."""
+    """Counts rows in memory: `rows` returns partition value, topic-partition and offset of each row."""
 
     def __init__(self, rows: Callable[[], Iterable[tuple[str, TopicPartition, int]]]) -> None:
         self._rows = rows
@@ -66,10 +66,10 @@ class MemoryRowCounts:
     def count(self, partition_value: str, offsets: Offsets, deadline: Deadline) -> int:  # noqa: ARG002 # it never waits
         """As `RowCounts` has it."""
         return sum(
-            value == partition_value and contains(offsets.get(where, ()), offset)
-            for value, where, offset in self._rows()
+            value == partition_value and contains(offsets.get(place, ()), offset)
+            for value, place, offset in self._rows()
         )
 
 
 def _listed(offsets: Offsets) -> Iterator[tuple[TopicPartition, Interval]]:
-    return ((where, interval) for where, intervals in offsets.items() for interval in intervals)
+    return ((place, interval) for place, intervals in offsets.items() for interval in intervals)

@@ -1,4 +1,4 @@
-"""Statements for MaxCompute, built out of parsed parts: the one place where their text is made.
+"""Builds the statements for MaxCompute from checked parts; no other module writes SQL.
 
 A `Statement` is always exactly one statement. Its parts are names that keep `names.MAXCOMPUTE`, types that
 `column_type.parse` has read, whole numbers, and literals that are escaped here; anything else raises
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Interval, TopicPartition
 
 PRIVILEGES = ("CreateInstance", "Describe", "Alter", "Update", "Select")
-"""What is granted and revoked here."""
+"""The privileges that can be granted and revoked."""
 _PRINCIPAL = re.compile(r"RAM\$(?P<account>[^:]+):role/(?P<role>.+)")
 
 
@@ -37,42 +37,42 @@ class Statement:
 
 
 def create_table(table: str, columns: Sequence[Column], partition_columns: Sequence[Column]) -> Statement:
-    """Make a table unless it is there."""
-    listed, partitions = (", ".join(map(_column, some)) for some in (columns, partition_columns))
+    """Create a table unless it exists."""
+    listed, partitions = (", ".join(map(_column, group)) for group in (columns, partition_columns))
     return Statement(f"CREATE TABLE IF NOT EXISTS {identifier(table)} ({listed}) PARTITIONED BY ({partitions});")
 
 
 def drop_table(table: str) -> Statement:
-    """Remove a table with its rows, if it is there."""
+    """Drop a table with its rows, if it exists."""
     return Statement(f"DROP TABLE IF EXISTS {identifier(table)};")
 
 
 def count_rows(
     table: str, partition_column: str, partition_value: str, ranges: Iterable[tuple[TopicPartition, Interval]]
 ) -> Statement:
-    """The rows of these offsets in a partition, as one row with the column `found`."""
-    wanted = " OR ".join(
+    """Count the rows of these offsets in a partition; the result is one row with the column `found`."""
+    conditions = " OR ".join(
         f"(`topic` = {literal(topic)} AND `partition` = {number:d} AND `offset` BETWEEN {first:d} AND {last:d})"
         for (topic, number), (first, last) in ranges
     )
-    where = f"{identifier(partition_column)} = {literal(partition_value)} AND ({wanted})"
+    where = f"{identifier(partition_column)} = {literal(partition_value)} AND ({conditions})"
     return Statement(f"SELECT COUNT(*) AS found FROM {identifier(table)} WHERE {where};")  # noqa: S608 # parsed parts
 
 
 def runs_of_offsets(
     table: str, partition_column: str, topic: str, after: tuple[int, int] | None, page: int
 ) -> Statement:
-    """The rows of a topic as runs of offsets, ordered; the first `page` of them after a topic-partition's offset.
+    """Select the rows of a topic as ordered runs of offsets: the first `page` runs after a topic-partition's offset.
 
     Columns: partition, lowest and highest (partition values), copies, first_offset, last_offset.
     """
-    # Rows of one offset become one line first, so that repeats form runs of their own. Within equal partition values
-    # and numbers of copies, offset minus row number is the same for neighbours and for nobody else. The condition on
-    # the partition column is for projects that refuse to scan a whole table without one.
-    column, further = identifier(partition_column), ""
+    # The inner query makes one row of all rows of an offset, so that repeated rows form runs of their own. Among rows
+    # with equal partition values and copies, only neighbours have the same offset minus row number. The condition on
+    # the partition column is for projects that refuse to scan a whole table without such a condition.
+    column, condition = identifier(partition_column), ""
     if after is not None:
         partition, offset = after
-        further = f" AND (`partition` > {partition:d} OR (`partition` = {partition:d} AND `offset` > {offset:d}))"
+        condition = f" AND (`partition` > {partition:d} OR (`partition` = {partition:d} AND `offset` > {offset:d}))"
     return Statement(
         f"""\
 SELECT `partition`, lowest, highest, copies, MIN(`offset`) AS first_offset, MAX(`offset`) AS last_offset
@@ -82,7 +82,7 @@ FROM (
   FROM (
     SELECT `partition`, `offset`, MIN({column}) AS lowest, MAX({column}) AS highest, COUNT(*) AS copies
     FROM {identifier(table)}
-    WHERE {column} > '' AND topic = {literal(topic)} AND `offset` >= 0{further}
+    WHERE {column} > '' AND topic = {literal(topic)} AND `offset` >= 0{condition}
     GROUP BY `partition`, `offset`
   ) AS offsets
 ) AS numbered
@@ -92,42 +92,42 @@ ORDER BY `partition`, first_offset LIMIT {page:d};"""  # noqa: S608 # parsed par
 
 
 def add_user(principal: str) -> Statement:
-    """Let a RAM role be a user of the project."""
+    """Add a RAM role to the project's users."""
     return Statement(f"add user {user(principal)};")
 
 
 def remove_user(principal: str) -> Statement:
-    """Take a user out of the project."""
+    """Remove a user from the project."""
     return Statement(f"remove user {user(principal)};")
 
 
 def grant_admin(principal: str) -> Statement:
-    """Let a user administer the project."""
+    """Give a user the project's role admin."""
     return Statement(f"grant admin to {user(principal)};")
 
 
 def show_grants(principal: str) -> Statement:
-    """What a user may do."""
+    """Show the privileges of a user."""
     return Statement(f"show grants for {user(principal)};")
 
 
 def grant(privileges: Sequence[str], kind: str, name: str, principal: str) -> Statement:
-    """Allow a user these of `PRIVILEGES` on a "project" or a "table"."""
+    """Grant a user some of `PRIVILEGES` on a "project" or a "table"."""
     return Statement(f"grant {_privileges(privileges)} on {_object(kind, name)} to user {user(principal)};")
 
 
 def revoke(privileges: Sequence[str], kind: str, name: str, principal: str) -> Statement:
-    """Take them back."""
+    """Revoke a user's privileges on a "project" or a "table"."""
     return Statement(f"revoke {_privileges(privileges)} on {_object(kind, name)} from user {user(principal)};")
 
 
 def identifier(name: str) -> str:
-    """The name of a table or column, in back quotes."""
+    """Return the name of a table or column in back quotes."""
     return f"`{_checked(name, MAXCOMPUTE, 'a name')}`"
 
 
 def literal(value: str) -> str:
-    """A string of MaxCompute's SQL; a backslash begins an escape there, and a line may end within quotes."""
+    """Return a string literal; in MaxCompute's SQL a backslash begins an escape, and line feeds are allowed."""
     if "\0" in value:
         raise ConfigurationError(["a text for SQL: expected no NUL character, found one"])
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
@@ -135,7 +135,7 @@ def literal(value: str) -> str:
 
 
 def user(principal: str) -> str:
-    """A RAM role as statements of access control name it, in back quotes: RAM$<account>:role/<role>."""
+    """Return a RAM role as statements of access control name it: RAM$<account>:role/<role>, in back quotes."""
     match = _PRINCIPAL.fullmatch(principal)
     if match is None:
         raise ConfigurationError([f"a user: expected RAM$<account>:role/<role>, found {principal[:80]!r}"])
@@ -156,7 +156,7 @@ def _privileges(privileges: Sequence[str]) -> str:
 
 
 def _object(kind: str, name: str) -> str:
-    """Statements of access control take names without back quotes, as the connector document writes them."""
+    """Return an object's kind and name without back quotes, as the connector document writes grants."""
     if kind not in {"project", "table"}:
         raise ConfigurationError([f"an object of a grant: expected project or table, found {kind!r}"])
     return f"{kind} {_checked(name, MAXCOMPUTE, f'a {kind}')}"
@@ -164,5 +164,5 @@ def _object(kind: str, name: str) -> str:
 
 def _checked(name: str, rule: NameRule, what: str) -> str:
     if not rule.allows(name):
-        raise ConfigurationError([f"{what}: expected {rule.expected}, found {name[:80]!r}; take another"])
+        raise ConfigurationError([f"{what}: expected {rule.expected}, found {name[:80]!r}; choose another"])
     return name

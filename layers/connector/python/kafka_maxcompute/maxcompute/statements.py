@@ -1,7 +1,7 @@
-"""Statements run on MaxCompute: SQL as a job, and statements of access control, both watched until they end.
+"""Runs statements on MaxCompute, SQL as a job and statements of access control, and waits for their end.
 
-The wire is PyODPS 0.13.2's (odps/core.py, odps/models/instances.py, odps/models/project.py), without its own waiting,
-which has no end.
+The requests are those of PyODPS 0.13.2 (odps/core.py, odps/models/instances.py, odps/models/project.py), without
+PyODPS's own waiting, which has no time limit.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _OK = 200
 
 
 def run_sql(service: Service, statement: Statement, deadline: Deadline) -> None:
-    """Run a statement that answers no rows; must do no harm if it is run twice.
+    """Run a statement that returns no rows; it has to be harmless if it's run twice.
 
-    Raises `RefusedError` where it fails, `UnavailableError` where its end isn't seen before the deadline.
+    Raises `RefusedError` if it fails, and `UnavailableError` if it hasn't ended before the deadline.
     """
     _run(service, statement, deadline)
 
 
 def select(service: Service, statement: Statement, deadline: Deadline) -> list[dict[str, str | None]]:
-    r"""The rows of a query that has few, by their columns' names; values as the service's CSV has them, NULL as None.
+    r"""Return the few rows of a query, by column name; values are the text of the service's CSV, NULL is None.
 
-    A text that is just `\N` can't be told from NULL. Raises as `run_sql` does.
+    The text `\N` can't be distinguished from NULL. Raises as `run_sql` does.
     """
     path = _run(service, statement, deadline)
     doing = f"read the answer of {_shown(statement)}"
@@ -54,7 +54,7 @@ def select(service: Service, statement: Statement, deadline: Deadline) -> list[d
 
 
 def _run(service: Service, statement: Statement, deadline: Deadline) -> str:
-    """Run a statement to its good end; the path of its job."""
+    """Run a statement until it has succeeded; return the path of its job."""
     doing = f"run {_shown(statement)}"
     job = ET.Element("Instance")
     root = ET.SubElement(job, "Job")
@@ -72,14 +72,14 @@ def _run(service: Service, statement: Statement, deadline: Deadline) -> str:
 
 
 def _result(service: Service, path: str, doing: str, deadline: Deadline) -> str:
-    """What a job says at its end, which may come in Base64."""
+    """Return the result of a job that has ended, decoded if it's in Base64."""
     result = _get(service, path, {"result": ""}, doing, deadline).find(".//Result")
     text = "" if result is None else result.text or ""
     return base64.b64decode(text).decode() if result is not None and result.get("Transform") == "Base64" else text
 
 
 def run_security(service: Service, statement: Statement, deadline: Deadline) -> str:
-    """Run a statement of access control, such as a grant; its answer as JSON or text, whatever the service has.
+    """Run a statement of access control, such as a grant, and return its result, JSON or text.
 
     Raises as `run_sql` does.
     """
@@ -95,9 +95,9 @@ def run_security(service: Service, statement: Statement, deadline: Deadline) -> 
 
     def look() -> str:
         nonlocal ended
-        found = _get(service, path, {}, doing, deadline)
-        ended = found.findtext("Result") or ""
-        return found.findtext("Status") or ""
+        answer = _get(service, path, {}, doing, deadline)
+        ended = answer.findtext("Result") or ""
+        return answer.findtext("Status") or ""
 
     status = _watched(look, doing, deadline)
     if status == "FAILED":
@@ -111,7 +111,7 @@ def _task_status(service: Service, path: str, doing: str, deadline: Deadline) ->
 
 
 def _watched(look: Callable[[], str], doing: str, deadline: Deadline) -> str:
-    """The status in which it ended."""
+    """Call `look` until the status is final, and return the status."""
     waiting = Retrying(
         retry=retry_if_result(lambda status: status.upper() in {"", "RUNNING", "WAITING", "SUSPENDED"}),
         wait=wait_exponential(FIRST_LOOK_SECONDS, LONGEST_PAUSE_SECONDS) + wait_random(0, FIRST_LOOK_SECONDS),
@@ -120,7 +120,7 @@ def _watched(look: Callable[[], str], doing: str, deadline: Deadline) -> str:
     try:
         return waiting(look)
     except RetryError:
-        raise UnavailableError(f"could not {doing} in time: it still runs; call again to see its end") from None
+        raise UnavailableError(f"could not {doing} in time: it still runs; call again to get its result") from None
 
 
 def _post(service: Service, path: str, body: ET.Element, doing: str, deadline: Deadline) -> Answer:

@@ -1,14 +1,14 @@
-"""The table that a connector writes: which columns it has to have, by mode and format (D21-D23).
+"""The columns that a connector's table must have, by mode and format (D21-D23).
 
-Every record keeps where it came from in the first three columns: topic, partition, offset. What follows depends:
+The first three columns hold the record's place: topic, partition, offset. Further columns depend on the format:
 
     format   further columns
     TEXT     key and value as STRING
     BINARY   key and value as BINARY; as STRING only for bytes that are UTF-8
     CSV      one column of a scalar type for each field, by index and under any name
 
-Mode KEY needs no value column, mode VALUE no key column. Any other column stays NULL, such as the value column of the
-document's own table in mode KEY. Names are compared as MaxCompute does, without regard to case.
+Mode KEY needs no value column, mode VALUE no key column. Other columns stay NULL, such as the value column of the
+connector document's table in mode KEY. Names are compared like in MaxCompute, without regard to case.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TableDefinition:
-    """A table as MaxCompute has it.
+    """A table of MaxCompute.
 
-    `created` is its creation time in epoch milliseconds, None if the service doesn't tell it; `primary_key` has the
+    `created` is its creation time in epoch milliseconds, None if the service doesn't return it. `primary_key` has the
     names of its key columns, in the key's order.
     """
 
@@ -47,18 +47,18 @@ POSITION = (Column("topic", "STRING"), Column("partition", "BIGINT"), Column("of
 """The first three columns of every table, in this order."""
 
 CONTENT = {"DEFAULT": ("key", "value"), "KEY": ("key",), "VALUE": ("value",)}
-"""What of a record each mode keeps, besides its position."""
+"""The parts of a record that each mode keeps, besides its position."""
 
 CONTENT_TYPES = {"TEXT": ("STRING",), "BINARY": ("BINARY", "STRING")}
-"""The types that a key or value column may have, the best one first."""
+"""The types that a key or value column may have, the best type first."""
 
 
 FIELD_TYPES = tuple(column_type.PARAMETERS)
-"""What a field of a CSV line can be read as."""
+"""The types of a column for a field of a CSV line."""
 
 
 def expected(settings: Settings) -> tuple[Column, ...]:
-    """The columns that these settings need; with CSV only those before the fields, which are the user's own."""
+    """Return the columns that these settings need; with CSV without the fields' columns, which the user chooses."""
     if settings.format == "CSV":
         return POSITION
     best = CONTENT_TYPES[settings.format][0]
@@ -66,14 +66,14 @@ def expected(settings: Settings) -> tuple[Column, ...]:
 
 
 def create_statement(settings: Settings, fields: Sequence[Column] = ()) -> Statement:
-    """The statement that makes the table, as in the connector document, with names in back quotes.
+    """Return the statement that creates the table, as in the connector document, with names in back quotes.
 
-    `fields` are the columns of a CSV line. Raises `ConfigurationError` if they are missing or can't be.
+    `fields` are the columns of a CSV line. Raises `ConfigurationError` if they are missing or not allowed.
     """
     columns = (*expected(settings), *fields)
     partition = (Column(settings.partition_column, "STRING"),)
     faults = [
-        f"column {column.name!r}: expected a name of {MAXCOMPUTE.expected}; take another"
+        f"column {column.name!r}: expected a name of {MAXCOMPUTE.expected}; choose another name"
         for column in fields
         if not MAXCOMPUTE.allows(column.name)
     ]
@@ -83,57 +83,57 @@ def create_statement(settings: Settings, fields: Sequence[Column] = ()) -> State
     return sql.create_table(settings.table, columns, partition)
 
 
-def check(settings: Settings, found: TableDefinition) -> None:
+def check(settings: Settings, definition: TableDefinition) -> None:
     """Compare an existing table with what the settings need; raises `ConfigurationError` with every difference."""
     faults = [
         f"table {settings.project}.{settings.table}: {fault}"
-        for fault in (*_key_faults(found), *_faults(settings, found.columns, found.partition_columns))
+        for fault in (*_key_faults(definition), *_faults(settings, definition.columns, definition.partition_columns))
     ]
     if faults:
         raise ConfigurationError(faults)
 
 
 def _faults(settings: Settings, columns: Sequence[Column], partition_columns: Sequence[Column]) -> Iterator[str]:
-    """Every difference, in the table's order."""
+    """Yield every difference, in the table's order."""
     yield from _position_faults(columns)
     further = columns[len(POSITION) :]
     yield from _field_faults(further) if settings.format == "CSV" else _content_faults(further, settings)
     yield from _partition_faults(partition_columns, settings.partition_column)
 
 
-def _key_faults(found: TableDefinition) -> Iterator[str]:
-    """A table with a primary key takes upsert sessions, not the upload sessions that the ledger of claims is about."""
-    if found.primary_key:
-        key = ", ".join(found.primary_key)
+def _key_faults(definition: TableDefinition) -> Iterator[str]:
+    """Yield a fault for a primary key: such a table takes upsert sessions, but the ledger needs upload sessions."""
+    if definition.primary_key:
+        key = ", ".join(definition.primary_key)
         yield f"expected an append table, found the primary key {key}; name a table without a primary key"
 
 
 def _position_faults(columns: Sequence[Column]) -> Iterator[str]:
-    """What is wrong with the first three columns."""
-    for index, wanted in enumerate(POSITION):
-        found = columns[index] if index < len(columns) else None
-        if found is None or (found.name.lower(), _plain(found.type)) != (wanted.name, wanted.type):
-            shown = "none" if found is None else _text(found)
-            yield f"column {index + 1}: expected {_text(wanted)}, found {shown}; create the table again"
+    """Yield the faults of the first three columns."""
+    for index, required in enumerate(POSITION):
+        column = columns[index] if index < len(columns) else None
+        if column is None or (column.name.lower(), _plain(column.type)) != (required.name, required.type):
+            shown = "none" if column is None else _text(column)
+            yield f"column {index + 1}: expected {_text(required)}, found {shown}; create the table again"
 
 
 def _content_faults(further: Sequence[Column], settings: Settings) -> Iterator[str]:
-    """What is wrong with the columns for key and value."""
+    """Yield the faults of the columns for key and value."""
     types, needed = CONTENT_TYPES[settings.format], CONTENT[settings.mode]
     by_name = {column.name.lower(): column for column in further}
     for name in needed:
         if name not in by_name:
             yield f"expected a column {name} {types[0]} for mode {settings.mode}, found none; add it or change the mode"
         elif _plain(by_name[name].type) not in types:
-            wanted = f"{name} {' or '.join(types)} for format {settings.format}"
-            yield f"expected {wanted}, found {_text(by_name[name])}; create the table again or change the format"
+            required = f"{name} {' or '.join(types)} for format {settings.format}"
+            yield f"expected {required}, found {_text(by_name[name])}; create the table again or change the format"
     for name, column in by_name.items():
         if name not in needed and not column.nullable:
             yield f"column {_text(column)} is NOT NULL, but nothing is written there; drop it or allow NULL"
 
 
 def _field_faults(further: Sequence[Column]) -> Iterator[str]:
-    """What is wrong with the columns for the fields of a CSV line."""
+    """Yield the faults of the columns for the fields of a CSV line."""
     if not further:
         yield "expected a column for each field of a CSV line after offset, found none; add them"
     for column in further:
@@ -143,7 +143,7 @@ def _field_faults(further: Sequence[Column]) -> Iterator[str]:
 
 
 def type_fault(text: str) -> str:
-    """Why a column of this type can't hold a field of a CSV line; "" if it can."""
+    """Return why a column of this type can't hold a field of a CSV line; "" if it can."""
     try:
         column_type.parse(text)
     except ValueError as error:
@@ -151,19 +151,19 @@ def type_fault(text: str) -> str:
     return ""
 
 
-def _partition_faults(found: Sequence[Column], wanted: str) -> Iterator[str]:
-    """What is wrong with the partition columns."""
-    if [(column.name.lower(), _plain(column.type)) for column in found] != [(wanted.lower(), "STRING")]:
-        shown = ", ".join(map(_text, found)) or "none"
+def _partition_faults(columns: Sequence[Column], name: str) -> Iterator[str]:
+    """Yield a fault if the partition columns aren't the expected one."""
+    if [(column.name.lower(), _plain(column.type)) for column in columns] != [(name.lower(), "STRING")]:
+        shown = ", ".join(map(_text, columns)) or "none"
         remedy = "create the table again, or set partition_column if only the name differs"
-        yield f"expected one partition column, {wanted} STRING, found {shown}; {remedy}"
+        yield f"expected one partition column, {name} STRING, found {shown}; {remedy}"
 
 
 def _plain(type_name: str) -> str:
-    """A type's name in upper case and without blanks."""
+    """Return a type's name in upper case and without blanks."""
     return "".join(type_name.split()).upper()
 
 
 def _text(column: Column) -> str:
-    """A column in a message."""
+    """Return a column's text for a message."""
     return f"{column.name} {_plain(column.type)}"

@@ -1,4 +1,4 @@
-"""The table as it is, read from MaxCompute."""
+"""Reads the definition of a table from MaxCompute."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Schema(msgspec.Struct):
 
 
 class _Extended(msgspec.Struct):
-    """The same document of the request `extended`; `reserved` is the text of another JSON document."""
+    """The element Schema in the answer to `extended`; `reserved` is the text of another JSON document."""
 
     reserved: str = msgspec.field(name="Reserved", default="")
 
@@ -46,7 +46,7 @@ class _Reserved(msgspec.Struct):
 
 
 def look(service: Service, table: str, deadline: Deadline) -> TableDefinition:
-    """A table as it is now; asked again until the deadline where the service can't answer.
+    """Return the definition of a table; asks again until the deadline if the service can't answer.
 
     Raises `RefusedError` (such as NoSuchTable) and `UnavailableError`.
     """
@@ -66,7 +66,7 @@ def look(service: Service, table: str, deadline: Deadline) -> TableDefinition:
 
 
 def _parsed(answer: bytes, shape: type[_Shape], doing: str) -> tuple[ET.Element, _Shape]:
-    """An answer about a table, and the JSON document in its element Schema."""
+    """Return the XML of an answer about a table, and the JSON document in its element Schema."""
     try:
         document = ET.fromstring(answer)  # noqa: S314 # the service that gets our data
         return document, msgspec.json.decode(document.findtext("Schema") or "", type=shape)
@@ -79,17 +79,17 @@ def _primary_key(extended: _Extended, doing: str) -> tuple[str, ...]:
     try:
         return tuple(msgspec.json.decode(extended.reserved or "{}", type=_Reserved).primary_key or ())
     except msgspec.DecodeError:
-        found = f"{len(extended.reserved)} characters of another form"
-        raise UnavailableError(f"could not {doing}: expected a JSON document in Reserved, found {found}") from None
+        text = f"{len(extended.reserved)} characters of another form"
+        raise UnavailableError(f"could not {doing}: expected a JSON document in Reserved, found {text}") from None
 
 
 def _milliseconds(time: str) -> int | None:
-    """A time of HTTP, such as "Tue, 17 Nov 2020 06:20:00 GMT", in epoch milliseconds; None where it's none."""
+    """Return a time of HTTP, such as "Tue, 17 Nov 2020 06:20:00 GMT", in epoch milliseconds; None for another text."""
     try:
         return round(parsedate_to_datetime(time).timestamp() * 1_000)
     except ValueError:
         return None
 
 
-def _columns(found: list[_Column]) -> tuple[Column, ...]:
-    return tuple(Column(column.name, column.type.upper(), column.nullable) for column in found)
+def _columns(columns: list[_Column]) -> tuple[Column, ...]:
+    return tuple(Column(column.name, column.type.upper(), column.nullable) for column in columns)

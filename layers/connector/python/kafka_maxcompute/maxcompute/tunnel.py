@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fc_powertools import Deadline
     from kafka_maxcompute.maxcompute.service import Service
-    from kafka_maxcompute.settings.destinations import Destinations, Vouched
+    from kafka_maxcompute.settings.destinations import Destinations, TrustedAddress
     from kafka_maxcompute.settings.settings import Settings
 
 _HEADERS = {
@@ -33,7 +33,7 @@ class _Block(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """What the service says of a session; it says more, such as the table's columns."""
+    """The service's answer about a session, as far as it's needed."""
 
     id: str = msgspec.field(name="UploadID")
     status: str = msgspec.field(name="Status")
@@ -50,16 +50,16 @@ class _Schema(msgspec.Struct):
 
 
 class _Opened(_Answer, kw_only=True):
-    """The answer to the request for a session, which has to tell the columns that its blocks must have."""
+    """The answer to the request for a new session; it has the columns that the session's blocks must have."""
 
     schema: _Schema = msgspec.field(name="Schema")
 
 
-Told = TypeVar("Told", bound=_Answer)
+AnswerT = TypeVar("AnswerT", bound=_Answer)
 
 
-def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Deadline) -> Vouched:
-    """The address of the project's Tunnel service, as MaxCompute's endpoint names it.
+def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Deadline) -> TrustedAddress:
+    """Return the address of the project's Tunnel service, as MaxCompute's endpoint returns it.
 
     Raises `ConfigurationError` if requests with the role's keys may not go there.
     """
@@ -70,14 +70,14 @@ def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Dead
             if not _ADDRESS.fullmatch(answer):
                 raise UnavailableError(f"could not {doing}: expected host:port, found {len(answer)} other bytes")
     address = f"{service.endpoint.partition('://')[0]}://{answer.decode()}"
-    return destinations.told_tunnel(address, by=service.endpoint)
+    return destinations.returned_tunnel(address, service.endpoint)
 
 
 class TunnelUploadSessions:
-    """The sessions of a connector's table, by a service at the Tunnel endpoint.
+    """The upload sessions of a connector's table at the Tunnel endpoint.
 
-    Opening, writing and looking are asked for again until the deadline, because doing so twice has the effect of once
-    (an empty session that nobody commits expires). The commit is sent once.
+    Requests to open, write and read are repeated until the deadline, because they are idempotent (an unused session
+    expires). The commit is sent once.
     """
 
     def __init__(self, service: Service, settings: Settings) -> None:
@@ -86,7 +86,7 @@ class TunnelUploadSessions:
         self._column = settings.partition_column
 
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:
-        """A new session for a partition, which is created if need be."""
+        """Open a session for a partition; the service creates the partition if it's missing."""
         params = {"uploads": "1", "reload": "False", "create_partition": "true", **self._partition(partition_value)}
         doing = f"open an upload session for {partition_value!r}"
         answer = self._repeated("POST", params, doing, deadline, _Opened)
@@ -96,7 +96,7 @@ class TunnelUploadSessions:
     def put_block(
         self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
     ) -> None:
-        """Write a block of Arrow data, replacing what a failed attempt may have left."""
+        """Write a block of Arrow data; it replaces a block that a failed attempt may have left."""
         params = {
             "uploadid": session.id,
             "blockid": str(block_id),
@@ -121,41 +121,41 @@ class TunnelUploadSessions:
                 )
 
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
-        """The session as the service has it now."""
+        """Read the session's present state."""
         params = {"uploadid": session.id, "reload": "True", **self._partition(session.partition_value)}
         answer = self._repeated("GET", params, f"look at upload session {session.id}", deadline, _Answer)
         return SessionState(_status(answer), frozenset(block.id for block in answer.blocks))
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
-        """Ask once for the session's commit."""
+        """Request the session's commit once."""
         params = {"uploadid": session.id, **self._partition(session.partition_value)}
         return _status(self._once("POST", params, f"commit upload session {session.id}", deadline, _Answer))
 
     def _partition(self, value: str) -> dict[str, str]:
-        """The partition as Tunnel wants it: without quotes, whatever the value holds."""
+        """Return the partition in Tunnel's form: the value is never quoted."""
         return {"partition": f"{self._column}={value}"}
 
     def _repeated(
-        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[Told]
-    ) -> Told:
+        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[AnswerT]
+    ) -> AnswerT:
         for attempt in until(deadline):
             with attempt:
                 answer = self._once(method, params, doing, deadline, expected)
         return answer
 
     def _once(
-        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[Told]
-    ) -> Told:
+        self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[AnswerT]
+    ) -> AnswerT:
         body = self._service.request(
             method, self._path, params=params, headers=_HEADERS, doing=doing, deadline=deadline
         )
         try:
             return msgspec.json.decode(body, type=expected)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            message = f"could not {doing}: expected JSON of a session, found {len(body)} bytes that aren't"
+            message = f"could not {doing}: expected JSON of a session, found {len(body)} other bytes"
             raise UnavailableError(message) from None
 
 
 def _status(answer: _Answer) -> SessionStatus:
-    """The status, UNKNOWN where the service has a word that the SDKs don't know."""
+    """Return the status; UNKNOWN for a word that the SDKs don't know."""
     return SessionStatus.__members__.get(answer.status.upper(), SessionStatus.UNKNOWN)

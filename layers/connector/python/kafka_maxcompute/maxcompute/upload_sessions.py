@@ -1,8 +1,8 @@
-"""Upload sessions of a MaxCompute table: what is written in one is invisible until its commit, which is atomic.
+"""Upload sessions of a MaxCompute table: a session's rows are invisible until its commit, which is atomic.
 
-`UploadSessions` is what the sink needs of them. `kafka_maxcompute.maxcompute.tunnel` has the real ones; those here live
-in memory and behave like the service (MaxCompute's documents on Tunnel and the SDKs' sources; docs/DESIGN.md says what
-is assumed of it).
+`UploadSessions` is the interface that the sink uses. `kafka_maxcompute.maxcompute.tunnel` implements it with the
+service, this module in memory, after MaxCompute's documents on Tunnel and the SDKs' sources (docs/DESIGN.md lists the
+assumptions about the service).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from kafka_maxcompute.maxcompute.column import Column
 
 LIFE_SECONDS = 24 * 3600
-"""How long a session lives from its opening."""
+"""Lifetime of a session from its opening."""
 BLOCK_IDS = range(20_000)
 COMMIT_SECONDS = 10.0
-"""The least time in which a commit is begun: it takes seconds, and its outcome should still be learnt."""
+"""Least remaining time for a commit: it takes seconds, and its outcome should still become known."""
 
 
 class SessionStatus(str, Enum):
-    """What a session is in; COMMITTING is named by the Java SDK only."""
+    """The status of a session; only the Java SDK has COMMITTING."""
 
     UNKNOWN = "UNKNOWN"
     NORMAL = "NORMAL"
@@ -44,9 +44,9 @@ class SessionStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """A session by its id, and the partition value that its rows are for.
+    """A session's id, and the partition value of its rows.
 
-    `columns` are those that its blocks must have, () where that isn't known: whoever commits needn't know them.
+    `columns` are the columns that its blocks must have, () if they aren't known: a commit doesn't need them.
     """
 
     id: str
@@ -56,7 +56,7 @@ class UploadSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What the service says of a session: its status and the blocks that it holds."""
+    """A session's status and the ids of its blocks."""
 
     status: SessionStatus
     blocks: frozenset[int]
@@ -66,53 +66,56 @@ class UploadSessions(Protocol):
     """The sessions of one table. All calls can raise `UnavailableError`, `RefusedError` and `DeadlineError`."""
 
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:
-        """A new session for a partition, which is created if need be."""
+        """Open a session for a partition; the service creates the partition if it's missing."""
 
     def put_block(
         self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
     ) -> None:
-        """Write a block (see `maxcompute_sink.framing`); a block of the same id that is there is replaced."""
+        """Write a block (see `maxcompute_sink.framing`); it replaces a block of the same id."""
 
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
-        """The session as it is now."""
+        """Read the session's present state."""
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
-        """Ask once for the session's commit; after an error its status decides whether it took place."""
+        """Request the session's commit once; after an error the session's status shows whether it was committed."""
 
 
 def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline, *, look_first: bool = False) -> None:
-    """Commit a session; returns when the service says that it's closed, however that came to be.
+    """Commit a session; returns once the service reports it as closed, whichever request closed it.
 
-    After an answer that was lost or was no, the status is read, and the commit is asked for again only where that says
-    that it hasn't taken place. Never is the work done again in another session. With `look_first` the status is read
-    before anything is asked for. Raises `RefusedError` where the session can't be committed, `UnavailableError` where
-    it's still open when the time is up.
+    After a lost answer or a refusal the status is read, and the commit is requested again only if the status shows that
+    it hasn't taken place. The rows are never written again in another session. With `look_first` the status is read
+    before the first request. Raises `RefusedError` if the session can't be committed, and `UnavailableError` if it's
+    still open at the deadline.
     """
-    asked = look_first
+    is_asked = look_first
     for attempt in until(deadline):
         with attempt:
-            status = sessions.look(session, deadline).status if asked else SessionStatus.NORMAL
-            asked = True
+            status = sessions.look(session, deadline).status if is_asked else SessionStatus.NORMAL
+            is_asked = True
             if status is SessionStatus.NORMAL:
-                status = _ask(sessions, session, deadline)
+                status = _request_commit(sessions, session, deadline)
             if status is SessionStatus.CLOSED:
                 return
             if status in {SessionStatus.CANCELED, SessionStatus.EXPIRED, SessionStatus.CRITICAL}:
-                found = f"expected upload session {session.id} to be closed by its commit, found it {status.value}"
-                raise RefusedError(f"{found}; the batch has to be delivered again", code=status.value)
+                raise RefusedError(
+                    f"expected upload session {session.id} to be closed by its commit, found it {status.value}; the "
+                    "batch has to be delivered again",
+                    code=status.value,
+                )
             raise UnavailableError(
                 f"upload session {session.id} is {status.value}, so its commit isn't known to be done"
             )
 
 
-def _ask(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -> SessionStatus:
-    """Ask for the commit once; the status after it."""
+def _request_commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -> SessionStatus:
+    """Request the commit once, and return the status after it."""
     try:
         return sessions.commit(session, deadline)
     except UnavailableError:
         return sessions.look(session, deadline).status
     except RefusedError:
-        # It may say no because it's done already.
+        # The service may refuse the commit because the session is committed already.
         status = sessions.look(session, deadline).status
         if status is SessionStatus.NORMAL:
             raise
@@ -120,7 +123,7 @@ def _ask(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -
 
 
 @dataclass(slots=True)
-class _Held:
+class _StoredSession:
     """A session in memory."""
 
     opened: float
@@ -129,19 +132,19 @@ class _Held:
 
 
 class InMemoryUploadSessions:
-    """The sessions of a table in memory; `committed` is what a reader of the table sees, by partition value."""
+    """The sessions of a table in memory; `committed` has the visible blocks by partition value."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.committed: dict[str, list[bytes]] = {}
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._sessions: dict[str, _StoredSession] = {}
 
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:  # noqa: ARG002 # it never waits
-        """A new session; the partition is there from now on."""
+        """Open a session; the partition exists from now on."""
         with self._lock:
-            session = UploadSession(f"session-{len(self._held)}", partition_value)
-            self._held[session.id] = _Held(self._clock())
+            session = UploadSession(f"session-{len(self._sessions)}", partition_value)
+            self._sessions[session.id] = _StoredSession(self._clock())
             self.committed.setdefault(partition_value, [])
         return session
 
@@ -155,34 +158,34 @@ class InMemoryUploadSessions:
     ) -> None:
         """Keep a block until the commit."""
         with self._lock:
-            held = self._current(session)
-            if held.status is not SessionStatus.NORMAL:
-                raise RefusedError(f"session {session.id} is {held.status.value}", code="StatusConflict")
+            stored = self._current(session)
+            if stored.status is not SessionStatus.NORMAL:
+                raise RefusedError(f"session {session.id} is {stored.status.value}", code="StatusConflict")
             if block_id not in BLOCK_IDS:
                 raise RefusedError(f"block id {block_id} is not in 0 to {BLOCK_IDS[-1]}", code="InvalidBlockID")
-            held.blocks[block_id] = body
+            stored.blocks[block_id] = body
 
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:  # noqa: ARG002 # it never waits
-        """Status and blocks."""
+        """Return status and blocks."""
         with self._lock:
-            held = self._current(session)
-            return SessionState(held.status, frozenset(held.blocks))
+            stored = self._current(session)
+            return SessionState(stored.status, frozenset(stored.blocks))
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:  # noqa: ARG002 # it never waits
-        """Show all blocks at once."""
+        """Make all blocks visible at once."""
         with self._lock:
-            held = self._current(session)
-            if held.status is not SessionStatus.NORMAL:
-                raise RefusedError(f"session {session.id} is {held.status.value}", code="StatusConflict")
-            self.committed[session.partition_value] += [held.blocks[block] for block in sorted(held.blocks)]
-            held.status = SessionStatus.CLOSED
-            return held.status
+            stored = self._current(session)
+            if stored.status is not SessionStatus.NORMAL:
+                raise RefusedError(f"session {session.id} is {stored.status.value}", code="StatusConflict")
+            self.committed[session.partition_value] += [stored.blocks[block] for block in sorted(stored.blocks)]
+            stored.status = SessionStatus.CLOSED
+            return stored.status
 
-    def _current(self, session: UploadSession) -> _Held:
-        """The session after what time has done to it."""
-        held = self._held.get(session.id)
-        if held is None:
+    def _current(self, session: UploadSession) -> _StoredSession:
+        """Return the session, expired if its lifetime is over."""
+        stored = self._sessions.get(session.id)
+        if stored is None:
             raise RefusedError(f"there is no session {session.id}", code="NoSuchUpload")
-        if held.status is SessionStatus.NORMAL and self._clock() >= held.opened + LIFE_SECONDS:
-            held.status = SessionStatus.EXPIRED
-        return held
+        if stored.status is SessionStatus.NORMAL and self._clock() >= stored.opened + LIFE_SECONDS:
+            stored.status = SessionStatus.EXPIRED
+        return stored
