@@ -338,7 +338,7 @@ def test_a_redrive_that_was_killed_is_finished_by_a_later_one_and_not_doubled(
     early = either.redrive()
     assert early["state"] == "unchanged"
     assert rows(early)[0][2].startswith("claimed by a redrive that could send until ")
-    monkeypatch.setattr(sending, "LEFT_MILLISECONDS", -sending.CLAIM_MILLISECONDS - 1)
+    monkeypatch.setattr(sending, "ABANDONED_MILLISECONDS", -sending.CLAIM_MILLISECONDS - 1)
     reply = either.redrive()
 
     assert reply["state"] == ("unchanged" if sent else "redriven")
@@ -351,7 +351,7 @@ def test_a_claim_whose_record_may_have_been_deleted_stays(topics: Topics, monkey
     redrive_and_die(topics, monkeypatch, sent=True)
     topics.fill([RECORD], partition=1)
     topics.broker.delete_records(SOURCE, 1, 1)  # type: ignore[attr-defined] # the embedded broker's own
-    monkeypatch.setattr(sending, "LEFT_MILLISECONDS", -sending.CLAIM_MILLISECONDS - 1)
+    monkeypatch.setattr(sending, "ABANDONED_MILLISECONDS", -sending.CLAIM_MILLISECONDS - 1)
 
     assert topics.redrive()["state"] == "unchanged"
 
@@ -365,7 +365,7 @@ def test_a_claim_that_took_too_long_is_given_back_and_nothing_is_sent(
         reply = topics.redrive()
 
     assert (reply["state"], reply["redriven"], topics.log()) == ("incomplete", 0, [])
-    assert reply["faults"] == ["claiming letters took as long as they may take to be sent, so none of them was"]
+    assert reply["faults"] == ["claiming dead letters took the time for sending them, so none was sent; call again"]
     assert topics.redrive()["redriven"] == 1
 
 
@@ -375,7 +375,7 @@ def test_a_redrive_ends_in_time_and_says_what_is_left(topics: Topics, monkeypatc
 
     reply = topics.redrive(Deadline.after(SECONDS - 1))
 
-    assert (reply["state"], reply["faults"]) == ("incomplete", ["the time is up with 2 letters left; call again"])
+    assert (reply["state"], reply["faults"]) == ("incomplete", ["the time is up, 2 dead letters remain; call again"])
 
 
 def test_many_letters_are_sent_in_groups(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_deep_states_cover_nothing() -> None:
 @hostile
 def test_in_the_error_topic_it_is_no_letter_and_a_broken_note_is_named_as_such(value: bytes) -> None:
     assert dead_letter.parse(Original(key=None, value=value, headers=((dead_letter.VERSION_HEADER, value),))) is None
-    with pytest.raises(RefusedError, match="that says to be one, found") as raised:
+    with pytest.raises(RefusedError, match="with a note's header, found") as raised:
         catalogue.note(Catalogue(), Original(key=b"k", value=value, headers=((NOTE_HEADER, VERSION),)))
     assert "version that wrote it" not in str(raised.value)
 

@@ -78,7 +78,7 @@ def judged(
         catalogue._take(found, SETTINGS, selection, LetterPlace(("connect-error-c", 0), offset), encode(letter))
     for note in notes:
         found.notes.take(note)
-    catalogue.leave_out_copies(found, state)
+    catalogue.remove_copies(found, state)
     entries = found.entries.values()
     around = SourceFacts(
         6,
@@ -124,7 +124,7 @@ def test_both_letters_are_sent_once_each() -> None:
 
 def test_a_record_that_a_reset_has_delivered_again_is_not_sent_beside_that() -> None:
     ((_, do, why),) = judged(OLD, logged="same")
-    assert (do, why) == ("skip", "since a reset its record is delivered again, for the topic has it")
+    assert (do, why) == ("skip", "a reset delivers its record again, because the topic still has the record")
     # If it became a letter again, that one is sent.
     assert done(replace(OLD, generation=2), logged="same") == [(b"old", "redrive")]
     assert done(OLD, replace(OLD, generation=2), logged="same") == [(b"old", "redrive")]

@@ -1,1 +1,1 @@
-"""The audit: whether every record is in the table or in the error topic, once."""
+"""The audit: checks that the table or the error topic has every record, once."""

@@ -1,4 +1,4 @@
-"""An audit of one connector: everything that is asked for, in its order, and what was found."""
+"""An audit of one connector: reads table, ledger, error topic and log, in the order that `comparison` needs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What an audit asks: the table's service, the brokers, and the ledger where the connector has one.
+    """The sources of an audit: the table's service, the brokers, and the ledger, if the connector has one.
 
-    `starts` are the offsets, by topic-partition, at which the connector was told to begin.
+    `starts` are the first offsets, by topic-partition, that the connector was applied with.
     """
 
     settings: Settings
@@ -49,16 +49,17 @@ class Sources:
     starts: Mapping[int, int] = field(default_factory=dict)
 
     def ends(self, topic: str, deadline: Deadline) -> dict[int, Ends]:
-        """The ends of a topic's logs now."""
+        """Return the present ends of a topic's logs, by topic-partition."""
         return topic_ends(self.clients.asking, topic, deadline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """A topic-partition, and what came out of it; all numbers are of offsets.
+    """The result for one topic-partition; all numbers count offsets.
 
-    `unverifiable` should be somewhere, are nowhere, and the log has no record of them (any more): expired, compacted,
-    a transaction's marker or aborted with it, or a probe's. `waiting` have yet to be delivered.
+    `unverifiable` offsets should be in the table or the error topic, are in neither, and the log has no record at them
+    (any more): the record expired, was compacted or aborted, or is a transaction's marker or a probe's record.
+    `waiting` offsets have yet to be delivered.
     """
 
     known: Known
@@ -69,9 +70,10 @@ class Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What an audit found; `times_compared` is how many records' times were held against their partition values.
+    """The result of an audit.
 
-    `pending` are the ids of claims that weren't settled at the end.
+    `times_compared` is the number of records whose times were compared with their partition values. `pending` are the
+    ids of claims that were still pending at the end.
     """
 
     topic: str
@@ -82,21 +84,28 @@ class Report:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All of them."""
-        return tuple(finding for one in self.topic_partitions for finding in one.findings)
+        """Return the findings of all topic-partitions."""
+        return tuple(finding for examined in self.topic_partitions for finding in examined.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Letters:
-    """The source topic's offsets that have a letter, by topic-partition; `doubtful` ones may be of before a reset."""
+    """The source topic's offsets that have a dead letter, by topic-partition.
+
+    The letters of `doubtful` offsets may be from before a reset.
+    """
 
     sure: Mapping[int, Intervals]
     doubtful: Mapping[int, Intervals]
 
 
 @dataclass(frozen=True, slots=True)
-class _Gathered:
-    """What was asked for, by topic-partition; `before` and `after` the table was read, None without a ledger."""
+class _Observed:
+    """Everything that was read.
+
+    `before` and `after` are the ledger's states before and after the table was read, None without a ledger. `committed`
+    and `ends` are the topic's ends at the begin and at the end of the reading.
+    """
 
     committed: dict[int, Ends]
     before: State | None
@@ -107,38 +116,38 @@ class _Gathered:
 
 
 def audit(sources: Sources, deadline: Deadline) -> Report:
-    """Compare everything; changes nothing. Raises a `BatchError` where a source can't be asked, `LedgerError` too."""
+    """Read and compare the sources; change nothing. Raises a `BatchError` or `LedgerError` if one can't be read."""
     settings = sources.settings
-    gathered = _gathered(sources, deadline)
-    partitions = sorted({*gathered.ends, *(run.partition for run in gathered.rows)})
-    everything = {partition: _known(partition, gathered, sources) for partition in partitions}
-    doubted = {partition: suspects(known) for partition, known in everything.items()}
-    existing = _existing(sources, doubted, deadline)
-    times = _times(sources, samples(gathered.rows), deadline)
-    wrong = misplaced(gathered.rows, times, settings)
+    observed = _read(sources, deadline)
+    partitions = sorted({*observed.ends, *(run.partition for run in observed.rows)})
+    known_by_partition = {partition: _known(partition, observed, sources) for partition in partitions}
+    missing = {partition: suspects(known) for partition, known in known_by_partition.items()}
+    existing = _existing(sources, missing, deadline)
+    times = _times(sources, samples(observed.rows), deadline)
+    wrong = misplaced(observed.rows, times, settings)
     return Report(
         topic=settings.source_topic,
         statement=str(statement(settings)),
         topic_partitions=tuple(
             Examined(
                 known=known,
-                unverifiable=count(doubted[partition]) - count(existing.get(partition, ())),
+                unverifiable=count(missing[partition]) - count(existing.get(partition, ())),
                 waiting=waiting(known),
                 findings=tuple(findings(known, existing.get(partition, ()), wrong.get(partition, ()))),
             )
-            for partition, known in everything.items()
+            for partition, known in known_by_partition.items()
         ),
-        pending=tuple(gathered.after.pending) if gathered.after else (),
+        pending=tuple(observed.after.pending) if observed.after else (),
         times_compared=len(times),
     )
 
 
-def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
-    """Everything that is compared, asked for in the order that `comparison` needs."""
+def _read(sources: Sources, deadline: Deadline) -> _Observed:
+    """Read the sources in the order that `comparison` needs."""
     settings, ledger = sources.settings, sources.ledger
     committed = sources.ends(settings.source_topic, deadline)
     before = ledger.read(deadline) if ledger else None
-    return _Gathered(
+    return _Observed(
         committed=committed,
         before=before,
         letters=_letters(sources, before, deadline),
@@ -149,7 +158,7 @@ def _gathered(sources: Sources, deadline: Deadline) -> _Gathered:
 
 
 def _letters(sources: Sources, state: State | None, deadline: Deadline) -> _Letters:
-    """The dead letters of this connector, without those of records that may have a row as well."""
+    """Return the offsets of the connector's dead letters, except for letters whose records may have a row, too."""
     settings = sources.settings
     topics = {settings.error_topic, settings.dead_letter_topic}
     wanted = {(topic, partition): WHOLE_LOG for topic in topics for partition in sources.ends(topic, deadline)}
@@ -161,64 +170,64 @@ def _letters(sources: Sources, state: State | None, deadline: Deadline) -> _Lett
         if letter.partition is not None and letter.offset is not None and letter.reason != UNLOGGED:
             offsets[era(letter, state)][letter.partition].append(letter.offset)
     sure, doubtful = (
-        {partition: intervals(found) for partition, found in offsets[which].items()} for which in ("now", "unknown")
+        {partition: intervals(listed) for partition, listed in offsets[age].items()} for age in ("now", "unknown")
     )
     return _Letters(sure, doubtful)
 
 
-def _known(partition: int, gathered: _Gathered, sources: Sources) -> Known:
-    place, ends = (sources.settings.source_topic, partition), gathered.ends.get(partition, Ends(0, 0))
-    committed, before, after = gathered.committed.get(partition), gathered.before, gathered.after
+def _known(partition: int, observed: _Observed, sources: Sources) -> Known:
+    place, ends = (sources.settings.source_topic, partition), observed.ends.get(partition, Ends(0, 0))
+    committed, before, after = observed.committed.get(partition), observed.before, observed.after
     known = Known(
         partition=partition,
         begin=ends.begin,
         end=ends.end,
-        runs=tuple(run for run in gathered.rows if run.partition == partition),
-        letters=gathered.letters.sure.get(partition, ()),
-        doubtful=gathered.letters.doubtful.get(partition, ()),
+        runs=tuple(run for run in observed.rows if run.partition == partition),
+        letters=observed.letters.sure.get(partition, ()),
+        doubtful=observed.letters.doubtful.get(partition, ()),
         former=former(after, place) if after else (),
         committed=committed.committed if committed else None,
         settled=before.settled.get(place, ()) if before else None,
         claimed=taken(after).get(place, ()) if after else None,
     )
-    told = after.starts.get(place) if after else None
-    told = sources.starts.get(partition) if told is None else told
-    return replace(known, start=_start(known, told, sources.settings))
+    start = after.starts.get(place) if after else None
+    start = sources.starts.get(partition) if start is None else start
+    return replace(known, start=_start(known, start, sources.settings))
 
 
-def _start(known: Known, told: int | None, settings: Settings) -> int:
-    """The first offset that was the connector's to deliver: what it was told, else where it has begun, as it seems."""
-    if told is not None:
-        return told
-    somewhere = [found[0][0] for found in (known.visible, known.letters, known.settled) if found]
+def _start(known: Known, given: int | None, settings: Settings) -> int:
+    """Return the first offset that the connector has to deliver: the given one, else the first that was delivered."""
+    if given is not None:
+        return given
+    delivered = [offsets[0][0] for offsets in (known.visible, known.letters, known.settled) if offsets]
     if settings.consumer_offset == "earliest":
-        somewhere.append(known.begin)
-    return min(somewhere, default=known.end)
+        delivered.append(known.begin)
+    return min(delivered, default=known.end)
 
 
-def _existing(sources: Sources, doubted: Mapping[int, Intervals], deadline: Deadline) -> dict[int, Intervals]:
-    """Those of the offsets that the log has records for; an announced probe's aren't meant to be anywhere else."""
+def _existing(sources: Sources, missing: Mapping[int, Intervals], deadline: Deadline) -> dict[int, Intervals]:
+    """Return the missing offsets that the log has records at, without the records of announced probes."""
     settings, announced = sources.settings, None
-    wanted = {(sources.settings.source_topic, partition): found for partition, found in doubted.items() if found}
+    wanted = {(settings.source_topic, partition): offsets for partition, offsets in missing.items() if offsets}
     existing: dict[int, list[Interval]] = defaultdict(list)
-    # Whether aborted records are delivered is for the stream to know; nobody can miss them.
+    # An aborted record counts as nonexistent, whether the stream delivers it or not.
     for (_, partition), offset, record in sources.clients.logs(committed=True).stream(wanted, deadline):
         if probe_records.may_be_one(record):
-            # Asked for once, if there is a mark at all: anybody can write one.
+            # Any producer can write a probe's mark, so the config topic decides; it's read only if there is a mark.
             announced = _announced(sources, deadline) if announced is None else announced
-            if any(one.holds(settings.source_topic, partition, offset) for one in announced):
+            if any(probe.holds(settings.source_topic, partition, offset) for probe in announced):
                 continue
-        # They come in the log's order. A list of every offset would take a gigabyte for ten million.
-        found = existing[partition]
-        if found and found[-1][1] == offset - 1:
-            found[-1] = found[-1][0], offset
+        # Records come in the log's order. A list of every offset would take a gigabyte for ten million.
+        spans = existing[partition]
+        if spans and spans[-1][1] == offset - 1:
+            spans[-1] = spans[-1][0], offset
         else:
-            found.append((offset, offset))
-    return {partition: tuple(found) for partition, found in existing.items()}
+            spans.append((offset, offset))
+    return {partition: tuple(offsets) for partition, offsets in existing.items()}
 
 
 def _announced(sources: Sources, deadline: Deadline) -> tuple[Announcement, ...]:
-    """The connector's probes, as the config topic has them; none without that topic."""
+    """Return the connector's probes that the config topic announces; none if the topic doesn't exist."""
     place = sources.settings.config_topic, 0
     try:
         log = [record for _, _, record in sources.clients.logs().stream({place: WHOLE_LOG}, deadline)]
@@ -230,9 +239,9 @@ def _announced(sources: Sources, deadline: Deadline) -> tuple[Announcement, ...]
 
 
 def _times(sources: Sources, wanted: Mapping[int, Intervals], deadline: Deadline) -> dict[tuple[int, int], int | None]:
-    """The times (ms) of records that the log still has, by topic-partition and offset."""
+    """Return the times (epoch ms) of records that the log still has, by topic-partition and offset."""
     topic = sources.settings.source_topic
-    places = {(topic, partition): found for partition, found in wanted.items()}
+    places = {(topic, partition): offsets for partition, offsets in wanted.items()}
     return {
         (partition, offset): record.timestamp
         for (_, partition), offset, record in sources.clients.logs().stream(places, deadline)

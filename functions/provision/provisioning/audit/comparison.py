@@ -1,8 +1,8 @@
-"""What table, ledger, error topic and log say of one topic-partition, compared; pure.
+"""Compares table, ledger, error topic and log for one topic-partition. Pure.
 
-The parts are asked one after the other while the connector may be at work. So each comparison is of what was asked for
-in an order in which work that goes on can't look like a fault: what the ledger had settled before the table was read
-has to be visible, and what was visible has to be settled or claimed in the ledger as it was read afterwards.
+The sources are read one after the other while the connector may be at work. They are read in an order in which ongoing
+work can't look like a fault: offsets that the ledger had settled before the table was read have to be visible, and
+visible offsets have to be settled or claimed in the ledger as it was read afterwards.
 """
 
 from __future__ import annotations
@@ -28,23 +28,26 @@ Kind: TypeAlias = Literal[
     "beyond-the-log",
     "unclear",
 ]
-"""`missing`: the group has committed past it, and it is nowhere; `settled-not-visible`: the ledger says that it's
-somewhere. `beyond-the-log`: the topic ends before it, so it was created again or cut off. `unclear`: since a reset,
-nobody can tell its rows and letters from those of before, so nothing can be said of it."""
+"""Kinds of findings about an offset.
+
+`missing`: the group has committed past the offset, but neither table nor error topic has the record.
+`settled-not-visible`: the same for an offset that the ledger has settled. `beyond-the-log`: the topic ends before the
+offset, so it was created again or has lost records. `unclear`: rows and dead letters at the offset may be from before a
+reset, so nothing can be proven."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a topic-partition; offsets as intervals, ends and positions as the next offset.
+    """The facts about a topic-partition; offsets are intervals, ends and positions are the next offset.
 
-    `begin` is the log's start, `end` its end after all else was asked for. `runs` are the table's, `letters` the error
-    topic's. `committed` is the group's, None where it has none. `settled` is what the ledger had before the table was
-    read, `claimed` what it had settled or pending afterwards, both None without a ledger. Records before `start` aren't
-    the connector's to deliver (a reset put them behind it, or its group began there).
+    `begin` is the log's start, `end` its end, read last. `runs` are the table's, `letters` the offsets of dead letters.
+    `committed` is the group's offset, None if it has none. `settled` are the offsets that the ledger had settled before
+    the table was read, `claimed` the offsets that were settled or pending afterwards; both are None without a ledger.
+    The connector doesn't have to deliver records before `start`, where a reset or its group began.
 
-    At the offsets in `former` there may be rows of a generation before the last reset, and the letters in `doubtful`
-    may be of one; letters that surely are of one aren't among `letters`.
+    At the offsets in `former`, rows may be from a generation before the last reset, and so may the letters at
+    `doubtful` offsets. Letters that are certainly from an earlier generation are in neither.
     """
 
     partition: int
@@ -61,13 +64,13 @@ class Known:
 
     @property
     def visible(self) -> Intervals:
-        """The offsets that have rows."""
+        """Return the offsets that have rows."""
         return _joined((run.first, run.last) for run in self.runs)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Offsets of a topic-partition that aren't as they should be."""
+    """Offsets of a topic-partition with a fault or a doubt."""
 
     kind: Kind
     partition: int
@@ -75,27 +78,30 @@ class Finding:
 
 
 def suspects(known: Known) -> Intervals:
-    """The offsets that should be somewhere and are nowhere: only the log can say whether there are such records."""
+    """Return the offsets that should be in the table or the error topic, but are in neither.
+
+    Only the log shows whether they have records.
+    """
     done = _from(known.settled or (), known.start)
     if known.committed is not None and known.committed > known.start:
         done = union(done, ((known.start, known.committed - 1),))
-    # A claim that is pending may have moved the group on already, by a batch that was delivered again.
-    somewhere = union(union(known.visible, known.letters), known.doubtful)
-    return difference(difference(done, somewhere), _pending(known))
+    # The group may have committed past a pending claim, by a batch that was delivered again.
+    present = union(union(known.visible, known.letters), known.doubtful)
+    return difference(difference(done, present), _pending(known))
 
 
 def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterator[Finding]:
-    """Everything that is wrong.
+    """Yield every finding.
 
-    `existing` are those of the `suspects` that the log has records for, `misplaced` the offsets that are in a partition
-    value which isn't that of their record's time.
+    `existing` are the `suspects` that the log has records at, `misplaced` the offsets whose partition value doesn't fit
+    the time of their record.
     """
-    # Rows of before a reset may be at these offsets, whatever they are: of another topic, or written again.
+    # Rows at `former` offsets may be from before a reset, so they prove nothing.
     visible = difference(known.visible, known.former)
-    said = intersection(existing, known.settled or ())
-    found: dict[Kind, Intervals] = {
-        "missing": difference(existing, said),
-        "settled-not-visible": said,
+    settled = intersection(existing, known.settled or ())
+    offsets: dict[Kind, Intervals] = {
+        "missing": difference(existing, settled),
+        "settled-not-visible": settled,
         "duplicate": difference(_joined((run.first, run.last) for run in known.runs if run.copies > 1), known.former),
         "in-table-and-error-topic": intersection(visible, known.letters),
         "outside-partition-value": difference(misplaced, known.former),
@@ -103,24 +109,24 @@ def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterato
         "unclear": _unclear(known),
     }
     if known.claimed is not None:
-        found["visible-not-settled"] = difference(visible, known.claimed)
-        found["dead-letter-not-settled"] = difference(known.letters, known.claimed)
-    yield from (Finding(kind, known.partition, found[kind]) for kind in KINDS if found.get(kind))
+        offsets["visible-not-settled"] = difference(visible, known.claimed)
+        offsets["dead-letter-not-settled"] = difference(known.letters, known.claimed)
+    yield from (Finding(kind, known.partition, offsets[kind]) for kind in KINDS if offsets.get(kind))
 
 
 def _unclear(known: Known) -> Intervals:
-    """What is somewhere only by rows or letters that may be of before a reset, or by a letter beside such a row."""
+    """Return the offsets that only rows or letters from before a reset may have, or a letter beside such a row."""
     rows = intersection(known.visible, known.former)
     sure = difference(union(difference(known.visible, known.former), known.letters), intersection(rows, known.letters))
-    here = difference(union(rows, known.doubtful), sure)
-    return intersection(here, known.claimed) if known.claimed is not None else here
+    unclear = difference(union(rows, known.doubtful), sure)
+    return intersection(unclear, known.claimed) if known.claimed is not None else unclear
 
 
 def waiting(known: Known) -> int:
-    """How many offsets of the log are nowhere, and nobody has said that they were delivered."""
+    """Return the number of offsets in the log that are in neither table nor error topic and that nobody has claimed."""
     log = ((max(known.begin, known.start), known.end - 1),) if known.end > max(known.begin, known.start) else ()
-    somewhere = union(union(difference(known.visible, known.former), known.letters), known.claimed or ())
-    return count(difference(difference(log, somewhere), suspects(known)))
+    present = union(union(difference(known.visible, known.former), known.letters), known.claimed or ())
+    return count(difference(difference(log, present), suspects(known)))
 
 
 def _pending(known: Known) -> Intervals:
@@ -128,14 +134,14 @@ def _pending(known: Known) -> Intervals:
 
 
 def _from(offsets: Intervals, start: int) -> Intervals:
-    """Those from the start on."""
+    """Return the offsets from `start` on."""
     return intersection(offsets, ((start, offsets[-1][1]),)) if offsets and offsets[-1][1] >= start else ()
 
 
-def _joined(several: Iterable[tuple[int, int]]) -> Intervals:
-    """The fewest intervals for those given, which rise and don't overlap."""
+def _joined(spans: Iterable[tuple[int, int]]) -> Intervals:
+    """Join adjacent intervals; the given ones rise and don't overlap."""
     joined: list[tuple[int, int]] = []
-    for first, last in several:
+    for first, last in spans:
         if joined and joined[-1][1] + 1 == first:
             joined[-1] = joined[-1][0], last
         else:

@@ -1,8 +1,8 @@
-"""Which rows are in a partition value that isn't theirs.
+"""Finds rows in a wrong partition value.
 
-The table keeps no time of its records, so a partition value can be held against three things only: the form that the
-settings give it, which every row is checked for; the values of an offset that has several rows, which can't all be
-right; and the time of the record in the log, which is asked for at both ends of runs, as far as the log still has them.
+The table doesn't have its records' times, so a partition value can be compared with three things only: the form that
+the settings define, for every row; the other values of an offset with several rows, which can't all be right; and the
+record's time in the log, for the first and the last offset of runs, if the log still has the records.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from provisioning.audit.table_runs import Run
 
 SAMPLES = 400
-"""Offsets whose times are asked for in one audit: each may cost a fetch of its own."""
+"""The most offsets whose times one audit reads: each may need its own fetch."""
 
 
 def samples(runs: Sequence[Run], most: int = SAMPLES) -> dict[int, Intervals]:
-    """Both ends of runs by topic-partition; of evenly chosen ones where there are more than so many ends."""
+    """Return first and last offsets of runs, by topic-partition; of evenly chosen runs if they are more than `most`."""
     every = max(1, -(-2 * len(runs) // most))
     ends: dict[int, list[int]] = {}
     for run in runs[::every]:
@@ -36,24 +36,24 @@ def samples(runs: Sequence[Run], most: int = SAMPLES) -> dict[int, Intervals]:
 def misplaced(
     runs: Sequence[Run], times: Mapping[tuple[int, int], int | None], settings: Settings
 ) -> dict[int, Intervals]:
-    """The offsets that are in a wrong partition value, by topic-partition.
+    """Return the offsets in a wrong partition value, by topic-partition.
 
-    `times` has the records' (ms) by topic-partition and offset, where they are known. Of a run that is wrong at an end,
-    that end is told.
+    `times` has the known times (epoch ms) of records by topic-partition and offset. If the time of a run's first or
+    last offset is wrong, the result has only this offset of the run.
     """
     window, names, zone = settings.partition, settings.partition_names, time_zone.parse(settings.time_zone)
     wrong: dict[int, Intervals] = {}
     for run in runs:
         values = {run.lowest, run.highest}
         if len(values) > 1 or not all(is_partition_value(value, window, names) for value in values):
-            found: Intervals = ((run.first, run.last),)
+            offsets: Intervals = ((run.first, run.last),)
         else:
-            found = intervals(
+            offsets = intervals(
                 offset
                 for offset in (run.first, run.last)
                 if (time := times.get((run.partition, offset))) is not None
                 and partition_value(time, window, names, zone) not in values
             )
-        if found:
-            wrong[run.partition] = union(wrong.get(run.partition, ()), found)
+        if offsets:
+            wrong[run.partition] = union(wrong.get(run.partition, ()), offsets)
     return wrong

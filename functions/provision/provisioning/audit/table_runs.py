@@ -1,4 +1,4 @@
-"""The rows of a table as runs of offsets, made inside MaxCompute, so that millions of rows answer with a few lines."""
+"""The rows of a table as runs of offsets: MaxCompute joins the rows, so that millions of rows become a few lines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 PAGE = 5_000
-"""Runs that one query answers with; the service cuts a job's result at 10,000 rows (READ_TABLE_MAX_ROW) or 10 MB."""
+"""Runs in the result of one query; the service cuts results at 10,000 rows (READ_TABLE_MAX_ROW) or 10 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Offsets from `first` to `last` without a gap, each of which is in `copies` rows.
+    """Offsets from `first` to `last` without a gap; each offset has `copies` rows.
 
-    `lowest` and `highest` are the partition values of an offset's rows; they differ only where there are copies.
+    `lowest` and `highest` are the partition values of an offset's rows; they differ only if there are several copies.
     """
 
     partition: int
@@ -35,22 +35,22 @@ class Run:
 
 
 def statement(settings: Settings, after: tuple[int, int] | None = None, page: int = PAGE) -> sql.Statement:
-    """The query for the first runs of the source topic, or the first after a topic-partition's offset."""
+    """Return the query for the first runs of the source topic, or for the first after (topic-partition, offset)."""
     return sql.runs_of_offsets(settings.table, settings.partition_column, settings.source_topic, after, page)
 
 
 def runs(service: Service, settings: Settings, deadline: Deadline, *, page: int = PAGE) -> Iterator[Run]:
-    """The table's runs by topic-partition and offset.
+    """Yield the table's runs in the order of topic-partition and offset.
 
-    Each further page is a query of its own, over what the ones before haven't answered. Raises as `select` does.
+    Each page is a separate query, for the runs after the page before. Raises what `select` raises.
     """
     after = None
     while True:
-        found = [_run(row) for row in select(service, statement(settings, after, page), deadline)]
-        yield from found
-        if len(found) < page:
+        page_runs = [_run(row) for row in select(service, statement(settings, after, page), deadline)]
+        yield from page_runs
+        if len(page_runs) < page:
             return
-        after = found[-1].partition, found[-1].last
+        after = page_runs[-1].partition, page_runs[-1].last
 
 
 def _run(row: dict[str, str | None]) -> Run:

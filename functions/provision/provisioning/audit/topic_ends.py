@@ -1,4 +1,4 @@
-"""Where the log of a topic begins and ends, and how far a group has committed."""
+"""The first and next offsets of a topic's logs, and a group's committed offsets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """A topic-partition's first offset and the one after its last; `committed` is the group's, None where none is."""
+    """A topic-partition's first and next offset; `committed` is the group's committed offset, None if it has none."""
 
     begin: int
     end: int
@@ -28,18 +28,18 @@ class Ends:
 
 
 def topic_ends(client: Consumer, topic: str, deadline: Deadline) -> dict[int, Ends]:
-    """The ends of all topic-partitions of a topic, and what the client's group has committed of them.
+    """Return the ends of all topic-partitions of a topic, and the committed offsets of the client's group.
 
     Raises `UnavailableError` and `RefusedError`.
     """
     try:
-        # All topics are asked for: a question for one may create it.
-        found = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
-        if found is None or not found.partitions:
+        # List all topics: a request for a single topic may create the topic.
+        metadata = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
+        if metadata is None or not metadata.partitions:
             raise RefusedError(
-                f"expected a topic {topic}, the brokers know none; fix its name, or create it", code=NO_SUCH_TOPIC
+                f"expected a topic {topic}, found none at the brokers; fix its name, or create it", code=NO_SUCH_TOPIC
             )
-        places = [(topic, partition) for partition in found.partitions]
+        places = [(topic, partition) for partition in metadata.partitions]
         committed = log_bounds.committed(client, places, deadline.within(QUESTION_SECONDS))
         bounds = log_bounds.bounds(client, places, deadline)
         return {place[1]: Ends(*ends, committed.get(place)) for place, ends in bounds.items()}

@@ -1,1 +1,1 @@
-"""Dead letters go back to the source topic, each once."""
+"""Sends dead letters to the source topic again, each once."""

@@ -1,4 +1,4 @@
-"""The action `redrive`: dead letters are produced to the source topic again, each once, or it's said what would be."""
+"""The action `redrive`: sends dead letters to the source topic again, each once; a dry run only reports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kafka_maxcompute.brokers import topic_log
 from kafka_maxcompute.brokers.originals import Original, digest, is_of_one_time
-from kafka_maxcompute.brokers.topic_log import place
 from kafka_maxcompute.dead_letters.generations import era
 from kafka_maxcompute.errors import BatchError
 from kafka_maxcompute.ledger.state import taken
@@ -33,74 +33,74 @@ _log = logging.getLogger(__name__)
 
 
 def redrive(cloud: Cloud) -> dict[str, Any]:
-    """Say what would become of each dead letter, or, where it isn't a dry run, do it."""
+    """Return what is to be done with each dead letter; do it unless the request is a dry run."""
     return _Redrive.of(cloud).run(dry=cloud.request.dry_run)
 
 
 @dataclass(frozen=True, slots=True)
 class _Redrive:
-    """One run."""
+    """One run of the action."""
 
     cloud: Cloud
     sender: Sender
 
     @classmethod
     def of(cls, cloud: Cloud) -> _Redrive:
-        """Read what there is; raises a `BatchError` where something of it can't be read."""
+        """Read the dead letters, the notes and the ledger; raises a `BatchError` if one of them can't be read."""
         settings, selection, deadline = cloud.request.settings, cloud.request.letters, cloud.deadline
         appender, logs = cloud.clients.appender, cloud.clients.logs()
         topics = {settings.error_topic, settings.dead_letter_topic, selection.queue_topic} - {""}
         partitions = appender.count_partitions(topics, deadline)
         ends = topic_ends(cloud.clients.asking, settings.source_topic, deadline)
-        found = catalogue.read(logs, settings, selection, partitions, deadline)
-        state = _state(cloud)
-        catalogue.leave_out_copies(found, state)
+        letters = catalogue.read(logs, settings, selection, partitions, deadline)
+        state = _ledger_state(cloud)
+        catalogue.remove_copies(letters, state)
         return cls(
-            cloud, Sender(settings, found, appender, logs, partitions[settings.error_topic], ends, deadline, state)
+            cloud, Sender(settings, letters, appender, logs, partitions[settings.error_topic], ends, deadline, state)
         )
 
     @property
-    def found(self) -> Catalogue:
-        """What there is."""
-        return self.sender.found
+    def letters(self) -> Catalogue:
+        """Return the catalogue of dead letters and notes."""
+        return self.sender.catalogue
 
     def run(self, *, dry: bool) -> dict[str, Any]:
-        """The reply."""
+        """Send the dead letters unless the run is `dry`; return the reply."""
         if not dry:
-            self.sender.clear_up()
-        judged = self._judged()
-        wanted = [one.entry for one in judged if one.do == "redrive"]
-        reply = {"dry_run": dry, "faults": [], "unreadable": self.found.unreadable}
+            self.sender.resolve_abandoned_claims()
+        verdicts = self._verdicts()
+        wanted = [judged.entry for judged in verdicts if judged.do == "redrive"]
+        reply = {"dry_run": dry, "faults": [], "unreadable": self.letters.unreadable}
         if dry or not wanted:
-            return {**reply, "state": "planned" if wanted else "unchanged", "letters": table(judged)}
-        sent, faults = self._sent(wanted)
-        after = [_after(one, sent) for one in judged]
+            return {**reply, "state": "planned" if wanted else "unchanged", "letters": table(verdicts)}
+        sent, faults = self._send(wanted)
+        outcomes = [_outcome(judged, sent) for judged in verdicts]
         state = "incomplete" if faults else "redriven"
-        return {**reply, "state": state, "faults": faults, "redriven": len(sent), "letters": table(after)}
+        return {**reply, "state": state, "faults": faults, "redriven": len(sent), "letters": table(outcomes)}
 
-    def _judged(self) -> list[Verdict]:
+    def _verdicts(self) -> list[Verdict]:
         settings, selection = self.cloud.request.settings, self.cloud.request.letters
-        entries = self.found.entries.values()
+        entries = self.letters.entries.values()
         state, digests = self.sender.state, defaultdict[str, set[str]](set)
         for entry in entries:
             digests[place_of(entry.id)].add(entry.digest)
-        around = SourceFacts(
+        facts = SourceFacts(
             len(self.sender.ends),
-            self._in_log(entries),
+            self._lossy_in_log(entries),
             {} if state is None else taken(state),
             state,
             self._logged(entries),
-            {where: frozenset(found) for where, found in digests.items()},
+            {place: frozenset(listed) for place, listed in digests.items()},
         )
-        return [verdict(entry, settings, selection, self.found.notes, around) for entry in entries]
+        return [verdict(entry, settings, selection, self.letters.notes, facts) for entry in entries]
 
-    def _sent(self, wanted: list[LetterEntry]) -> tuple[frozenset[str], list[str]]:
-        """Which letters were sent, and what stood against others."""
+    def _send(self, wanted: list[LetterEntry]) -> tuple[frozenset[str], list[str]]:
+        """Send letters; return the ids of those that were sent, and the faults of the others."""
         sent: set[str] = set()
         faults: list[str] = []
         for group in groups(wanted):
             if self.cloud.deadline.remaining() < SEND_SECONDS:
-                faults.append(f"the time is up with {len(wanted) - len(sent)} letters left; call again")
+                faults.append(f"the time is up, {len(wanted) - len(sent)} dead letters remain; call again")
                 break
             try:
                 places = {entry.id: int(entry.letter.partition or 0) for entry in group}
@@ -114,17 +114,21 @@ class _Redrive:
         return frozenset(sent), faults
 
     def _records(self, group: list[LetterEntry]) -> dict[str, Original]:
-        """What to send for each letter: its own record, the original from the log, or what stands for it."""
+        """Return the record to send for each letter, by the letter's id.
+
+        That is the record in the letter, the original in the log, or, if the request allows it, a lossy copy. A letter
+        without such a record is left out.
+        """
         settings, deadline = self.cloud.request.settings, self.cloud.deadline
-        at = [(entry.place.topic_partition, entry.place.offset) for entry in group if entry.place.topic_partition]
-        letters = self.sender.logs.read(_intervals(at), deadline)
+        places = [(entry.place.topic_partition, entry.place.offset) for entry in group if entry.place.topic_partition]
+        letters = self.sender.logs.read(_intervals(places), deadline)
         lossy = [entry for entry in group if not entry.whole]
         originals = self.sender.logs.read(_intervals(map(_origin, lossy)), deadline)
         records = {}
         for entry in group:
-            where = entry.place.topic_partition
-            brought = Original(key=None, value=entry.place.message)
-            message = brought if where is None else letters.get((where, entry.place.offset))
+            partition = entry.place.topic_partition
+            from_request = Original(key=None, value=entry.place.message)
+            message = from_request if partition is None else letters.get((partition, entry.place.offset))
             letter = None if message is None else catalogue.whole_letter(entry, message, settings)
             if letter is None:
                 continue
@@ -139,35 +143,38 @@ class _Redrive:
                 records[entry.id] = event.record
         return records
 
-    def _in_log(self, entries: Iterable[LetterEntry]) -> frozenset[str]:
-        """The letters without all bytes of their records whose records the source topic still holds."""
+    def _lossy_in_log(self, entries: Iterable[LetterEntry]) -> frozenset[str]:
+        """Return the ids of lossy letters whose records the source topic still has."""
         lossy = {
             _origin(entry): entry
             for entry in entries
-            if not entry.whole and entry.where[0] == self.cloud.request.settings.source_topic
+            if not entry.whole and entry.record_partition[0] == self.cloud.request.settings.source_topic
         }
-        inside = [origin for origin in lossy if origin[0][1] in self.sender.ends]
-        messages = self.sender.logs.messages(_intervals(inside), self.cloud.deadline)
-        found = ((lossy[place(message), int(message.offset() or 0)], message.timestamp()[1]) for message in messages)
-        return frozenset(entry.id for entry, timestamp in found if self._is_same(entry, timestamp))
+        existing = [origin for origin in lossy if origin[0][1] in self.sender.ends]
+        messages = self.sender.logs.messages(_intervals(existing), self.cloud.deadline)
+        pairs = (
+            (lossy[topic_log.place(message), int(message.offset() or 0)], message.timestamp()[1])
+            for message in messages
+        )
+        return frozenset(entry.id for entry, timestamp in pairs if self._is_same(entry, timestamp))
 
     def _is_same(self, entry: LetterEntry, timestamp: int | None) -> bool:
-        """Whether a record in the log is that of a letter without all its bytes; a reset makes it unknown."""
+        """Return whether a record in the log is certainly the record of a lossy letter; after a reset it never is."""
         return era(entry.letter, self.sender.state) == "now" and entry.letter.record.timestamp in {None, timestamp}
 
     def _logged(self, entries: Iterable[LetterEntry]) -> dict[str, Logged]:
-        """What the log holds at the places of letters that may be of before a reset."""
-        old = [one for one in entries if one.where[1] in self.sender.ends and self._is_old(one)]
-        found = self.sender.logs.read(_intervals(map(_origin, old)), self.cloud.deadline)
-        return {entry.id: _compared(entry, found.get(_origin(entry))) for entry in old}
+        """Return what the log has at the places of letters that may be from before a reset, by the letters' ids."""
+        old = [entry for entry in entries if entry.record_partition[1] in self.sender.ends and self._may_be_old(entry)]
+        records = self.sender.logs.read(_intervals(map(_origin, old)), self.cloud.deadline)
+        return {entry.id: _compared(entry, records.get(_origin(entry))) for entry in old}
 
-    def _is_old(self, entry: LetterEntry) -> bool:
-        is_ours = entry.where[0] == self.cloud.request.settings.source_topic
-        return is_ours and era(entry.letter, self.sender.state) != "now"
+    def _may_be_old(self, entry: LetterEntry) -> bool:
+        is_of_source = entry.record_partition[0] == self.cloud.request.settings.source_topic
+        return is_of_source and era(entry.letter, self.sender.state) != "now"
 
 
-def _state(cloud: Cloud) -> State | None:
-    """The ledger's state, None where there's no ledger."""
+def _ledger_state(cloud: Cloud) -> State | None:
+    """Return the ledger's state, None without a ledger."""
     settings = cloud.request.settings
     if settings.delivery != "exactly-once":
         return None
@@ -176,7 +183,7 @@ def _state(cloud: Cloud) -> State | None:
 
 
 def _compared(entry: LetterEntry, record: Original | None) -> Logged:
-    """What a record in the log, or none, is to a letter of its place."""
+    """Compare a letter with the record at the record's place in the log; None if the log has none there."""
     if record is None:
         return "none"
     if not is_of_one_time(entry.letter.record.timestamp, record.timestamp):
@@ -186,22 +193,22 @@ def _compared(entry: LetterEntry, record: Original | None) -> Logged:
     return "same" if digest(record) == entry.digest else "other"
 
 
-def _after(judged: Verdict, sent: frozenset[str]) -> Verdict:
-    """What became of a letter."""
+def _outcome(judged: Verdict, sent: frozenset[str]) -> Verdict:
+    """Return the verdict after the run; `sent` are the ids of the letters that were sent."""
     if judged.do == "skip":
         return judged
     if judged.entry.id in sent:
         return Verdict(judged.entry, "redriven", judged.why)
-    return Verdict(judged.entry, "skip", "it wasn't sent by this redrive: see the faults, or another was faster")
+    return Verdict(judged.entry, "skip", "this redrive didn't send it: see the faults, or another redrive was faster")
 
 
 def _origin(entry: LetterEntry) -> tuple[TopicPartition, int]:
-    """Where a letter's record was; the letter is one that says so."""
-    return entry.where, -1 if entry.letter.offset is None else entry.letter.offset
+    """Return the place of a letter's record; the letter has to name an offset."""
+    return entry.record_partition, -1 if entry.letter.offset is None else entry.letter.offset
 
 
 def _intervals(offsets: Iterable[tuple[TopicPartition, int]]) -> dict[TopicPartition, Intervals]:
     by_place: dict[TopicPartition, list[int]] = {}
-    for where, offset in offsets:
-        by_place.setdefault(where, []).append(offset)
-    return {where: intervals(found) for where, found in by_place.items()}
+    for place, offset in offsets:
+        by_place.setdefault(place, []).append(offset)
+    return {place: intervals(listed) for place, listed in by_place.items()}

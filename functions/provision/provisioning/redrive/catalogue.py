@@ -1,4 +1,4 @@
-"""All dead letters that a redrive could be about, without their bytes, and what is noted about them."""
+"""All dead letters that a redrive may send, without their bytes, and the notes about them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LetterPlace:
-    """Where a letter's bytes are: at an offset of a topic, or in a message that the invocation brought along.
+    """The place of a letter's bytes: an offset of a topic, or a message in the request.
 
-    `element` says which of a queue's message, since one may hold a batch; a letter of ours is a message of its own.
+    `element` is the index within a message of EventBridge's dead-letter queue, which may hold a batch; None for a
+    letter of the sink, which is always a message of its own.
     """
 
     topic_partition: TopicPartition | None
@@ -42,10 +43,10 @@ class LetterPlace:
 
 @dataclass(frozen=True, slots=True)
 class LetterEntry:
-    """One letter: `letter` lacks key, value and headers; `size` is what it takes in memory, `written` when it was.
+    """One letter. `letter` lacks key, value and headers.
 
-    `rebuilt` says whether a record can be made of its JSON text, if it's one; `digest` is that of its record, if it has
-    all of it.
+    `size` is the letter's size in memory in bytes, `written` the time when it was written (epoch ms). `rebuilt`: the
+    letter is an event, whose JSON has a readable record. `digest` is the digest of the record, if the letter is whole.
     """
 
     id: str
@@ -57,32 +58,32 @@ class LetterEntry:
     digest: str = ""
 
     @property
-    def where(self) -> TopicPartition:
-        """The topic-partition that its record was in; one that none can be if the letter doesn't say it."""
+    def record_partition(self) -> TopicPartition:
+        """Return the topic-partition of the letter's record; ("", -1) in place of what the letter doesn't name."""
         return self.letter.topic or "", -1 if self.letter.partition is None else self.letter.partition
 
     @property
     def whole(self) -> bool:
-        """Whether it has all bytes of its record."""
+        """Return whether the letter has all bytes of its record."""
         return self.letter.form == "original" and not self.letter.truncated
 
     @property
     def lossy(self) -> Lossy:
-        """What its bytes are instead, where it isn't whole."""
+        """Return what the bytes of a letter are that isn't whole."""
         return "truncated" if self.letter.truncated else "as-delivered"
 
     @property
     def empty(self) -> bool:
-        """Whether the letter has no bytes of its record: the log had lost the record, and no event was at hand."""
+        """Return whether the letter has no bytes of its record: log and delivery had lost the record."""
         return self.letter.truncated and self.letter.size is None
 
 
 @dataclass(slots=True)
 class Catalogue:
-    """What was found: letters that the selection takes, by identity, and every note.
+    """The letters that the selection takes, by identity, and every note.
 
-    `position` is the next offset of each topic-partition of the error topic; `unreadable` counts records that are
-    neither letters nor notes.
+    `position` is the next offset to read of each topic-partition of the error topic; `unreadable` counts records that
+    are neither letters nor notes.
     """
 
     entries: dict[str, LetterEntry] = field(default_factory=dict)
@@ -94,34 +95,33 @@ class Catalogue:
 def read(
     logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
 ) -> Catalogue:
-    """Read the error topics, and the queue; `partitions` counts the topic-partitions of each topic.
+    """Return the letters and notes of the error topics and the queue; `partitions` has each topic's topic-partitions.
 
-    Raises what reading logs raises, and `RefusedError` for a note that a later version has written.
+    Raises the errors of reading logs, and `RefusedError` for a note that a later version has written.
     """
-    found = Catalogue()
+    catalogue = Catalogue()
     wanted = {
         (topic, number): WHOLE_LOG
         for topic in {settings.error_topic, settings.dead_letter_topic}
         for number in range(partitions[topic])
     }
     for topic_partition, offset, record in logs.stream(wanted, deadline):
-        _take(found, settings, selection, LetterPlace(topic_partition, offset), record)
+        _take(catalogue, settings, selection, LetterPlace(topic_partition, offset), record)
         if topic_partition[0] == settings.error_topic:
-            found.position[topic_partition[1]] = offset + 1
+            catalogue.position[topic_partition[1]] = offset + 1
     for entry in _queued(logs, settings, selection, partitions, deadline):
-        _add(found, selection, entry)
-    return found
+        _add(catalogue, selection, entry)
+    return catalogue
 
 
-def note(found: Catalogue, record: Original) -> bool:
-    """Take a record of the error topic for a note, if it is one."""
+def note(catalogue: Catalogue, record: Original) -> bool:
+    """Add a record of the error topic to the notes, if it is a note; return whether it is."""
     try:
-        made = notes.parse(record)
+        parsed = notes.parse(record)
     except DocumentError as error:
         raise RefusedError(
-            f"expected a note in a record of the error topic that says to be one, found {error}; nothing of this "
-            "package writes such a record: stop what does, and redrive again after "
-            "the topic's retention has removed it",
+            f"expected a note in a record of the error topic with a note's header, found {error}; this package writes "
+            "no such record: stop the program that does, and redrive again after the topic's retention has removed it",
             code="WrongRecord",
         ) from None
     except notes.UnknownVersionError as error:
@@ -130,31 +130,31 @@ def note(found: Catalogue, record: Original) -> bool:
             "redrive with the version that wrote it",
             code="UnknownVersion",
         ) from None
-    if made is not None:
-        found.notes.take(made)
-    return made is not None
+    if parsed is not None:
+        catalogue.notes.take(parsed)
+    return parsed is not None
 
 
 def whole_letter(entry: LetterEntry, record: Original, settings: Settings) -> DeadLetter | None:
-    """The letter of an entry with its bytes, out of the record at its place."""
+    """Return the letter of an entry with its bytes; `record` is the record at the letter's place."""
     if entry.place.element is None:
         return dead_letter.parse(record)
     parts = list(delivered.elements(record.value or b""))
     return delivered.letter(parts[entry.place.element], settings.name, settings.value_type)
 
 
-def _take(found: Catalogue, settings: Settings, selection: Selection, place: LetterPlace, record: Original) -> None:
+def _take(catalogue: Catalogue, settings: Settings, selection: Selection, place: LetterPlace, record: Original) -> None:
     letter = dead_letter.parse(record)
     if letter is not None:
-        _add(found, selection, _entry(letter, place, dead_letter.size(record), record.timestamp, settings))
-    elif not note(found, record):
-        found.unreadable += 1
+        _add(catalogue, selection, _entry(letter, place, dead_letter.size(record), record.timestamp, settings))
+    elif not note(catalogue, record):
+        catalogue.unreadable += 1
 
 
 def _queued(
     logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
 ) -> Iterable[LetterEntry]:
-    """The letters in EventBridge's dead-letter queue."""
+    """Yield the letters in EventBridge's dead-letter queue."""
     bodies = [
         (LetterPlace(None, message=text.encode()), Original(key=None, value=text.encode()))
         for text in selection.messages
@@ -162,7 +162,10 @@ def _queued(
     topic = selection.queue_topic
     if topic:
         wanted = {(topic, number): WHOLE_LOG for number in range(partitions[topic])}
-        bodies += [(LetterPlace(at, offset), record) for at, offset, record in logs.stream(wanted, deadline)]
+        bodies += [
+            (LetterPlace(topic_partition, offset), record)
+            for topic_partition, offset, record in logs.stream(wanted, deadline)
+        ]
     for place, record in bodies:
         for index, element in enumerate(delivered.elements(record.value or b"")):
             letter = delivered.letter(element, settings.name, settings.value_type)
@@ -176,41 +179,41 @@ def _entry(letter: DeadLetter, place: LetterPlace, size: int, written: int | Non
     return replace(entry, digest=originals.digest(letter.record)) if entry.whole else entry
 
 
-def _add(found: Catalogue, selection: Selection, entry: LetterEntry) -> None:
-    """Keep a letter that the selection takes; of several copies the first, but with the latest generation."""
+def _add(catalogue: Catalogue, selection: Selection, entry: LetterEntry) -> None:
+    """Add a letter that the selection takes; of several copies the first stays, with the latest generation."""
     if selection.takes(entry.letter, entry.written):
-        known = found.entries.setdefault(entry.id, entry)
+        known = catalogue.entries.setdefault(entry.id, entry)
         if (entry.letter.generation or 0) > (known.letter.generation or 0):
             letter = replace(known.letter, generation=entry.letter.generation)
-            found.entries[entry.id] = replace(known, letter=letter)
+            catalogue.entries[entry.id] = replace(known, letter=letter)
 
 
-def leave_out_copies(found: Catalogue, state: State | None) -> None:
-    """Leave out letters without all bytes of a record of which there is another letter, as surely as that is known.
+def remove_copies(catalogue: Catalogue, state: State | None) -> None:
+    """Remove lossy letters if another letter is certainly of the same record.
 
-    A topic-partition that no reset has named has one record at an offset, else only letters of one generation are known
-    to be of one record. `state` is the ledger's, None without a ledger.
+    A topic-partition that no reset has named has one record at an offset; else only letters of the same generation are
+    certainly of the same record. `state` is the ledger's, None without a ledger.
     """
     by_place: dict[str, list[LetterEntry]] = defaultdict(list)
-    for entry in found.entries.values():
+    for entry in catalogue.entries.values():
         by_place[place_of(entry.id)].append(entry)
-    for alike in by_place.values():
+    for entries in by_place.values():
         kept: list[LetterEntry] = []
-        for entry in sorted(alike, key=lambda one: (not one.whole, one.letter.generation is None, one.id)):
+        for entry in sorted(entries, key=lambda entry: (not entry.whole, entry.letter.generation is None, entry.id)):
             if not entry.whole and any(_is_copy(entry, other, state) for other in kept):
-                del found.entries[entry.id]
+                del catalogue.entries[entry.id]
             else:
                 kept.append(entry)
 
 
 def _is_copy(entry: LetterEntry, other: LetterEntry, state: State | None) -> bool:
-    """Whether two letters of one place are of one record."""
+    """Return whether two letters of the same place are certainly of the same record."""
     generation = entry.letter.generation
-    one_generation = generation is not None and generation == other.letter.generation
+    same_generation = generation is not None and generation == other.letter.generation
     times = (entry.letter.record.timestamp, other.letter.record.timestamp)
-    return is_of_one_time(*times) and (one_generation or not was_reset(entry, state))
+    return is_of_one_time(*times) and (same_generation or not was_reset(entry, state))
 
 
 def was_reset(entry: LetterEntry, state: State | None) -> bool:
-    """Whether a reset has named the topic-partition of a letter, so that it can have other records at its offsets."""
-    return state is not None and entry.where in state.starts
+    """Return whether a reset has named a letter's topic-partition, which may have other records at its offsets now."""
+    return state is not None and entry.record_partition in state.starts

@@ -1,8 +1,8 @@
-"""Events as EventBridge delivered them, out of a dead letter or of its own dead-letter queue.
+"""Events as EventBridge delivered them, in a dead letter or in EventBridge's own dead-letter queue.
 
-What the service puts into its queue isn't settled by its documents (one message a record or a batch, wrapped or not),
-so all shapes are read: an array, an object, either as a string inside an array or another object's `data`, and base64
-of any of them, as queues that hold only text have it.
+The documents leave open what the service puts into its queue (one message for a record or for a batch, wrapped or not),
+so all shapes are read: an array, an object, either as a string within an array or within another object's `data`, and
+base64 of any of these, which a queue of text needs.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 QUEUE = "eventbridge-dead-letter"
-"""The reason of what EventBridge gave up: it doesn't say why."""
+"""The reason of a dead letter from EventBridge's queue, which doesn't report the cause."""
 DEEPEST = 6
-"""Wrappings that are opened; the documents' shapes have three at most."""
+"""The most levels of wrapping that are opened; the documents' shapes have three at most."""
 
 
 class _Data(msgspec.Struct):
-    """A Kafka record in an event; see `maxcompute_sink.records`."""
+    """The fields of a Kafka record in an event; see `maxcompute_sink.records`."""
 
     topic: str
     partition: Annotated[int, msgspec.Meta(ge=0)]
@@ -47,7 +47,7 @@ class _Wrapped(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """A record as an event has it: where it was, and its key and value without its headers."""
+    """A record in an event: its place, key, value and time, without headers."""
 
     topic: str
     partition: int
@@ -56,7 +56,7 @@ class EventRecord:
 
 
 def read(element: bytes, value_type: str) -> EventRecord | None:
-    """The record in an element of a batch, values being of the stream's value type; None where it isn't one."""
+    """Return the record in an element of a batch, with a value of the stream's value type; None if there is none."""
     try:
         return _record(_data(element), value_type)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -64,7 +64,7 @@ def read(element: bytes, value_type: str) -> EventRecord | None:
 
 
 def _data(element: bytes) -> _Data:
-    """The part of an element that is the record; of the schema RawData it's the element itself."""
+    """Return the part of an element with the record; for the schema RawData it's the whole element."""
     try:
         return msgspec.json.decode(element, type=_Event).data
     except msgspec.ValidationError:
@@ -79,34 +79,34 @@ def _record(data: _Data, value_type: str) -> EventRecord:
 
 
 def elements(body: bytes, depth: int = 0) -> Iterator[bytes]:
-    """The elements in the body of one message of the queue; what can't be opened any further is one."""
-    inside = _opened(body) if depth < DEEPEST else None
-    if inside is None:
+    """Yield the elements in the body of one message of the queue; a body that can't be unwrapped is one element."""
+    parts = _unwrapped(body) if depth < DEEPEST else None
+    if parts is None:
         yield body
     else:
-        for part in inside:
+        for part in parts:
             yield from elements(part, depth + 1)
 
 
 def letter(element: bytes, connector: str, value_type: str) -> DeadLetter:
-    """A dead letter for an element of the queue."""
-    found = read(element, value_type)
+    """Return a dead letter for an element of the queue."""
+    event = read(element, value_type)
     return DeadLetter(
         connector=connector,
         request_id="",
         reason=QUEUE,
-        message="EventBridge gave its batch up",
+        message="EventBridge gave up its batch",
         path="$",
-        record=Original(key=None, value=element, timestamp=None if found is None else found.record.timestamp),
+        record=Original(key=None, value=element, timestamp=None if event is None else event.record.timestamp),
         form="event",
-        topic=None if found is None else found.topic,
-        partition=None if found is None else found.partition,
-        offset=None if found is None else found.offset,
+        topic=None if event is None else event.topic,
+        partition=None if event is None else event.partition,
+        offset=None if event is None else event.offset,
     )
 
 
-def _opened(body: bytes) -> list[bytes] | None:
-    """What is inside of a wrapping; None where there's none."""
+def _unwrapped(body: bytes) -> list[bytes] | None:
+    """Return the content of a wrapping; None if the body isn't a wrapping."""
     first = body.lstrip()[:1]
     try:
         if first == b"[":
@@ -124,7 +124,7 @@ def _opened(body: bytes) -> list[bytes] | None:
 
 
 def _value(raw: msgspec.Raw, value_type: str) -> bytes | None:
-    """The bytes of a value; of value type Json they are the text in the event, which may not be the producer's."""
+    """Return the bytes of a value; for value type Json the text in the event, which may differ from the producer's."""
     if bytes(raw) == b"null":
         return None
     if value_type == "Json":

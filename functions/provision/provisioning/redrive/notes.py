@@ -1,14 +1,15 @@
-"""What is noted in the error topic about letters that are redriven: the first claim of a letter in the log wins.
+"""The notes in the error topic about redriven letters; a letter's first claim in the log counts.
 
-A letter's notes all go to one topic-partition of the error topic, the one that the letter is in, so that everybody who
-reads it sees them in one order, and retention never keeps a letter longer than its notes.
+All notes of a letter go to the letter's topic-partition of the error topic, so that all readers see them in the same
+order, and retention never keeps a letter longer than its notes.
 
-    claim     a redrive is about to send the letter: no effect while another claim of it counts
-    done      it was sent, and got this offset
-    release   it wasn't sent: the letter is free again
+    claim     a redrive is about to send the letter; no effect while another claim of the letter counts
+    done      the letter was sent, to this offset
+    release   the letter wasn't sent; it may be claimed again
 
-Nobody sends a letter whose claim it hasn't read back as the one that counts. A claim that was left - its redrive was
-killed between the claim and `done` - says from where on the source topic would hold the record, and what it looks like.
+A redrive sends a letter only after it has read its own claim back as the claim that counts. A claim whose redrive was
+killed before `done` is abandoned. It says from which offset on the source topic would have the record, and the record's
+digest and timestamp.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 
 NOTE_HEADER = f"{PREFIX}redrive"
-"""Marks a record of the error topic that is no letter but a note."""
+"""The header of a record in the error topic that is a note, not a letter."""
 VERSION = b"1"
 WHOLE, OF_GENERATION = "#", "@"
-"""What follows the place in a letter's identity: a digest of the record, or the generation."""
+"""The signs after the place in a letter's identity: a digest of the record follows, or the generation."""
 
 
 class RedriveClaim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="do", omit_defaults=True):
-    """A redrive of a letter: `id` is its own.
+    """A claim of a letter; `id` is the claim's own.
 
     `partition` of the source topic gets the record, at offset `begin` or later; `digest` and `timestamp` are the
-    record's. After `until` (epoch milliseconds) it isn't sent any more. `generation` is the ledger's at that time.
+    record's. The record isn't sent after `until` (epoch milliseconds). `generation` is the ledger's when the claim is
+    made.
     """
 
     letter: str
@@ -52,7 +54,7 @@ class RedriveClaim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_f
 
 
 class RedriveDone(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"):
-    """The record of a claim is at this place of the source topic."""
+    """A note that the record of a claim is at this offset of the source topic."""
 
     letter: str
     id: str
@@ -61,7 +63,7 @@ class RedriveDone(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_fie
 
 
 class RedriveRelease(msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_field="do"):
-    """The record of a claim isn't in the source topic, and won't be."""
+    """A note that the record of a claim isn't in the source topic, and won't be."""
 
     letter: str
     id: str
@@ -71,14 +73,14 @@ Note: TypeAlias = "RedriveClaim | RedriveDone | RedriveRelease"
 
 
 class UnknownVersionError(ValueError):
-    """A note of another version; the message is that version."""
+    """A note of another version; the message is the version."""
 
 
 @dataclass(slots=True)
 class Notes:
-    """What counts for each letter, after all notes so far.
+    """The claims and `done` notes that count, by letter, after all notes so far.
 
-    `sent` has the claims of letters that are done, `of_place` the letters with notes by where their records were.
+    `sent` has the claims of letters that are done, `of_place` the letters with notes by the places of their records.
     """
 
     claims: dict[str, RedriveClaim] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Notes:
     of_place: dict[str, set[str]] = field(default_factory=dict, compare=False)
 
     def take(self, note: Note) -> None:
-        """Go on by one note."""
+        """Apply the next note."""
         self.of_place.setdefault(place_of(note.letter), set()).add(note.letter)
         claim = self.claims.get(note.letter)
         if isinstance(note, RedriveClaim):
@@ -103,11 +105,11 @@ class Notes:
 
 
 def identity(letter: DeadLetter) -> str:
-    """What a letter is known by, whichever copy of it is looked at.
+    """Return a letter's identity, which is the same for all copies of the letter.
 
-    A letter with all bytes of its record: where that was, and a digest of it, for another record can be at the offset
-    since. One without: where it was, and the ledger's generation. One of an element that says no place: its text.
-    Earlier releases noted the place alone, whatever the letter had.
+    A letter with all bytes of its record has the record's place and digest, since another record can be at the same
+    offset later. A lossy letter has the place and the ledger's generation. A letter of an element without a place has a
+    digest of the element's text. Earlier releases noted only the place.
     """
     if letter.offset is None:
         return hashlib.sha256(letter.record.value or b"").hexdigest()
@@ -118,19 +120,19 @@ def identity(letter: DeadLetter) -> str:
 
 
 def place_of(letter: str) -> str:
-    """The place in a letter's identity; no topic's name has the signs that follow it."""
+    """Return the place in a letter's identity; no topic's name has the signs that follow the place."""
     return letter.partition(WHOLE)[0].partition(OF_GENERATION)[0]
 
 
 def encode(note: Note) -> Original:
-    """The note as a record of the error topic."""
+    """Return a note as a record of the error topic."""
     return Original(key=note.letter.encode(), value=msgspec.json.encode(note), headers=((NOTE_HEADER, VERSION),))
 
 
 def parse(record: Original) -> Note | None:
-    """The note that a record of the error topic is; None if it's none.
+    """Return the note in a record of the error topic; None if the record isn't a note.
 
-    Raises `UnknownVersionError`, and `DocumentError` for a record that says to be a note and isn't.
+    Raises `UnknownVersionError`, and `DocumentError` for a record with a note's header but without a note.
     """
     if not record.headers or record.headers[0][0] != NOTE_HEADER:
         return None

@@ -1,4 +1,4 @@
-"""Which dead letters an invocation is about."""
+"""The selection of dead letters in a request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Lossy: TypeAlias = Literal["as-delivered", "truncated"]
 LAST_TOPIC_PARTITION = 2**31 - 1
-"""Kafka's own number of a topic-partition has 32 bits, signed."""
+"""The largest number of a topic-partition: Kafka's protocol has 32 bits, signed."""
 UNCLEAR = "unclear"
-"""Allows letters whose records may have been written or sent since, which nobody can tell."""
+"""Allows letters whose records may have been written or sent meanwhile, which can't be proven."""
 ALLOWED: tuple[str, ...] = (*get_args(Lossy), UNCLEAR)
 KNOWN_REASONS = (*REASONS, QUEUE)
-"""Those of letters, and that of what is in EventBridge's own queue."""
+"""The reasons of the sink's dead letters, and the reason of letters from EventBridge's own queue."""
 
 EXPECTED = (
     'filters such as {"reasons": ["not-csv"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
@@ -32,13 +32,12 @@ EXPECTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Filters; one that isn't given lets everything through.
+    """Filters of letters; a filter that isn't given accepts every letter.
 
-    `since` and `until` (epoch milliseconds, the latter excluded) are of the time when a letter was written,
-    `topic_partitions` those of the source topic. `allow` lets letters through whose bytes aren't the record's, or whose
-    records may have been written or sent since.
-    `queue_topic` and `messages` are where EventBridge's own dead-letter queue is read besides: a Kafka topic, and the
-    bodies of messages that were taken out of a queue of another kind.
+    `since` and `until` (epoch milliseconds, the latter excluded) apply to the time when a letter was written,
+    `topic_partitions` to the source topic. `allow` accepts letters whose bytes aren't the record's, or whose records
+    may have been written or sent meanwhile. `queue_topic` and `messages` add the letters of EventBridge's own
+    dead-letter queue: a Kafka topic, and the bodies of messages that were taken out of a queue of another kind.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -50,7 +49,7 @@ class Selection:
     messages: tuple[str, ...] = ()
 
     def takes(self, letter: DeadLetter, written: int | None) -> bool:
-        """Whether a letter that was written at that time is one of those."""
+        """Return whether the filters accept a letter that was written at a time (epoch ms, None if unknown)."""
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topic_partitions or letter.partition in self.topic_partitions)
@@ -60,10 +59,10 @@ class Selection:
 
 
 def read(value: object) -> Selection:
-    """The selection that a JSON object stands for; TypeError for anything else, `ConfigurationError` for filters."""
+    """Return the selection in a JSON object; raises TypeError for another type, `ConfigurationError` for its faults."""
     if not isinstance(value, dict):
         raise TypeError(value)
-    found: dict[str, Any] = {}
+    filters: dict[str, Any] = {}
     faults = []
     for name, given in value.items():
         kind = _FILTERS.get(name)
@@ -71,12 +70,12 @@ def read(value: object) -> Selection:
             faults.append(f"{name}: no such filter; known are {', '.join(_FILTERS)}")
             continue
         try:
-            found[name] = kind.read(given)
+            filters[name] = kind.read(given)
         except UNREADABLE:
             faults.append(f"{kind.fault(name, given)}; fix it")
     if faults:
         raise ConfigurationError(faults)
-    return Selection(**found)
+    return Selection(**filters)
 
 
 def _texts(value: object) -> tuple[str, ...]:

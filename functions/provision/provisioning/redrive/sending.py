@@ -1,8 +1,8 @@
-"""Letters are claimed, sent and noted as sent, a few at a time; and claims that were left are cleared up.
+"""Claims letters, sends them and notes the outcome, a group at a time; and resolves abandoned claims.
 
-The order is that of `notes`: append the claims, read them back, send what counts, note what became of it. Whoever is
-killed in between leaves claims. These are looked into once nobody can be sending for them any more: the source topic
-either holds a record with the claim's bytes, after the end that it had then, or it doesn't.
+The order is that of `notes`: append the claims, read them back, send the letters whose claim counts, note the outcome.
+A redrive that is killed in between abandons its claims. They are resolved when no redrive can send for them any more:
+the source topic either has a record with the claim's digest, at the claim's first offset or later, or it doesn't.
 """
 
 from __future__ import annotations
@@ -40,26 +40,27 @@ if TYPE_CHECKING:
     from provisioning.redrive.notes import Note
 
 SEND_SECONDS = 30.0
-"""How long the letters of one claim may take to be sent, which is within the claim's own time."""
+"""The longest time for sending a claimed group of letters; it's within the time of the claims."""
 CLAIM_MILLISECONDS = 60_000
-"""How long after it was made a claim may be sent for."""
-LEFT_MILLISECONDS = 900_000
-"""How long after that it's looked into: clocks differ, and a process may have slept with a record in its queue."""
+"""How long after a claim was made its letter may be sent."""
+ABANDONED_MILLISECONDS = 900_000
+"""How long after its end a claim counts as abandoned: clocks differ, and a process may sleep with a queued record."""
 TOGETHER, TOGETHER_BYTES = 500, 8_388_608
-"""Letters that are claimed and sent together: a few round trips for each such group, and its bytes in memory."""
+"""The most letters, and bytes in memory, of a group that is claimed and sent together in a few round trips."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What a redrive works with; `ends` are those of the source topic before its first claim.
+    """The topics and clients of a redrive.
 
-    `state` is the ledger's, None without a ledger.
+    `error_partitions` is the number of the error topic's topic-partitions, `ends` are the source topic's ends before
+    the first claim, `state` is the ledger's, None without a ledger.
     """
 
     settings: Settings
-    found: Catalogue
+    catalogue: Catalogue
     appender: Appender
     logs: KafkaOriginals
     error_partitions: int
@@ -68,36 +69,39 @@ class Sender:
     state: State | None = None
 
     def send(self, records: Mapping[str, Original], places: Mapping[str, int]) -> tuple[list[str], list[str]]:
-        """Send the records of some letters to topic-partitions of the source topic, both by the letters' identities.
+        """Send the records of letters to topic-partitions of the source topic; both by the letters' identities.
 
-        Returns which were sent, and why others were refused; the rest are somebody else's by now. Raises
-        `DeadlineError` or `UnavailableError` where an outcome isn't known; the claims stay then.
+        Returns the letters that were sent, and the faults of letters that the brokers refused; other redrives have
+        claimed the rest. Raises `DeadlineError` or `UnavailableError` if an outcome isn't known; then the claims stay.
         """
-        mine = self._claimed(records, places)
-        if mine and _now() > mine[0].until - int(SEND_SECONDS * 1_000):
-            self._note([(claim, RedriveRelease(letter=claim.letter, id=claim.id)) for claim in mine])
-            raise DeadlineError("claiming letters took as long as they may take to be sent, so none of them was")
-        appends = [Append(self.settings.source_topic, claim.partition, records[claim.letter]) for claim in mine]
-        outcomes = self._appended(appends, self.deadline.within(SEND_SECONDS)) if mine else []
-        known = list(zip(mine, outcomes, strict=True))
-        self._note([(claim, _noted(claim, outcome)) for claim, outcome in known])
-        sent = [claim.letter for claim, outcome in known if not isinstance(outcome, KafkaError)]
-        refused = [(claim, outcome) for claim, outcome in known if isinstance(outcome, KafkaError)]
+        claims = self._claim(records, places)
+        if claims and _now() > claims[0].until - int(SEND_SECONDS * 1_000):
+            self._note([(claim, RedriveRelease(letter=claim.letter, id=claim.id)) for claim in claims])
+            raise DeadlineError("claiming dead letters took the time for sending them, so none was sent; call again")
+        appends = [Append(self.settings.source_topic, claim.partition, records[claim.letter]) for claim in claims]
+        outcomes = self._append(appends, self.deadline.within(SEND_SECONDS)) if claims else []
+        attempts = list(zip(claims, outcomes, strict=True))
+        self._note([(claim, _note_of(claim, outcome)) for claim, outcome in attempts])
+        sent = [claim.letter for claim, outcome in attempts if not isinstance(outcome, KafkaError)]
+        refused = [(claim, outcome) for claim, outcome in attempts if isinstance(outcome, KafkaError)]
         return sent, [str(fault(outcome, f"sending {claim.letter} again")) for claim, outcome in refused]
 
-    def clear_up(self) -> None:
-        """Find out what became of the claims that were left, and note it."""
+    def resolve_abandoned_claims(self) -> None:
+        """Find out whether the letters of abandoned claims were sent, and note the outcome."""
         now = _now()
-        left = [claim for claim in self.found.notes.claims.values() if claim.until + LEFT_MILLISECONDS < now]
-        # What the log doesn't hold any more may have been sent and deleted since: such a claim stays.
-        sure = [one for one in left if self._can_tell(one)]
-        sent = self._sent(sure)
-        self._note([(claim, sent.get(claim.id) or RedriveRelease(letter=claim.letter, id=claim.id)) for claim in sure])
-        if sure:
-            _log.info("claims that were left", extra={"sent": len(sent), "free again": len(sure) - len(sent)})
+        claims = self.catalogue.notes.claims.values()
+        abandoned = [claim for claim in claims if claim.until + ABANDONED_MILLISECONDS < now]
+        # A record that the log doesn't have any more may have been sent and deleted since: such a claim stays.
+        certain = [claim for claim in abandoned if self._has_log_since(claim)]
+        sent = self._find_sent(certain)
+        self._note(
+            [(claim, sent.get(claim.id) or RedriveRelease(letter=claim.letter, id=claim.id)) for claim in certain]
+        )
+        if certain:
+            _log.info("claims that were left", extra={"sent": len(sent), "free again": len(certain) - len(sent)})
 
-    def _can_tell(self, claim: RedriveClaim) -> bool:
-        """Whether the source topic still has all that it got since a claim, and is the topic of then."""
+    def _has_log_since(self, claim: RedriveClaim) -> bool:
+        """Return whether the source topic is the topic of the claim, and still has all records since the claim."""
         ends, place = self.ends.get(claim.partition), (self.settings.source_topic, claim.partition)
         if ends is None or not ends.begin <= claim.begin <= ends.end:
             return False
@@ -106,8 +110,8 @@ class Sender:
         begun = self.state.begun.get(place)
         return begun is not None and claim.generation is not None and claim.generation >= begun
 
-    def _appended(self, appends: Sequence[Append], deadline: Deadline) -> list[Outcome]:
-        """What became of records; one that was refused for its size among others is sent by itself, too."""
+    def _append(self, appends: Sequence[Append], deadline: Deadline) -> list[Outcome]:
+        """Append records; a record that was refused for its size among others is appended alone, too."""
         outcomes = self.appender.append(appends, deadline)
         large = [
             index
@@ -119,8 +123,8 @@ class Sender:
             outcomes[index] = outcome
         return outcomes
 
-    def _claimed(self, records: Mapping[str, Original], places: Mapping[str, int]) -> list[RedriveClaim]:
-        """Claims of the letters, those of them that count."""
+    def _claim(self, records: Mapping[str, Original], places: Mapping[str, int]) -> list[RedriveClaim]:
+        """Claim the letters; return the claims that count."""
         until = _now() + CLAIM_MILLISECONDS
         claims = [
             RedriveClaim(
@@ -136,48 +140,49 @@ class Sender:
             for letter, record in records.items()
         ]
         self._note([(claim, claim) for claim in claims])
-        counting = {claim.id for claim in self.found.notes.claims.values()}
+        counting = {claim.id for claim in self.catalogue.notes.claims.values()}
         return [claim for claim in claims if claim.id in counting]
 
     def _note(self, notes: Sequence[tuple[RedriveClaim, Note]]) -> None:
-        """Append notes, each to the topic-partition of its claim's letter, and take in all that's there by then."""
+        """Append notes, each to the topic-partition of its claim's letter; then read all notes up to them."""
         topic, through = self.settings.error_topic, dict[int, int]()
         appends = [Append(topic, claim.partition % self.error_partitions, encode(note)) for claim, note in notes]
-        for one, outcome in zip(appends, self.appender.append(appends, self.deadline) if appends else [], strict=True):
+        outcomes = self.appender.append(appends, self.deadline) if appends else []
+        for append, outcome in zip(appends, outcomes, strict=True):
             if isinstance(outcome, KafkaError):
-                raise fault(outcome, f"writing into {topic}-{one.partition}")
-            through[one.partition] = max(outcome, through.get(one.partition, -1))
-        position = self.found.position
+                raise fault(outcome, f"writing into {topic}-{append.partition}")
+            through[append.partition] = max(outcome, through.get(append.partition, -1))
+        position = self.catalogue.position
         wanted = {(topic, number): ((position.get(number, 0), last),) for number, last in through.items()}
         for (_, number), offset, record in self.logs.stream(wanted, self.deadline):
-            catalogue.note(self.found, record)
+            catalogue.note(self.catalogue, record)
             position[number] = offset + 1
 
-    def _sent(self, claims: Sequence[RedriveClaim]) -> dict[str, RedriveDone]:
-        """Where the records of claims are in the source topic, by the claims' ids."""
+    def _find_sent(self, claims: Sequence[RedriveClaim]) -> dict[str, RedriveDone]:
+        """Return the places of the claims' records in the source topic, by the claims' ids."""
         topic, begins = self.settings.source_topic, dict[int, int]()
         wanted: dict[tuple[int, str], list[RedriveClaim]] = defaultdict(list)
         for claim in claims:
             begins[claim.partition] = min(claim.begin, begins.get(claim.partition, claim.begin))
             wanted[claim.partition, claim.digest].append(claim)
-        others = {(done.partition, done.offset) for done in self.found.notes.done.values()}
-        found: dict[str, RedriveDone] = {}
+        known = {(done.partition, done.offset) for done in self.catalogue.notes.done.values()}
+        sent: dict[str, RedriveDone] = {}
         places = {(topic, number): ((begin, 2**62),) for number, begin in begins.items()}
         for message in self.logs.messages(places, self.deadline):
             partition, offset = topic_log.place(message)[1], int(message.offset() or 0)
-            alike = wanted.get((partition, digest(topic_log.record(message))), [])
-            match = next((one for one in alike if one.begin <= offset and _may_be(one, message)), None)
-            if match is not None and (partition, offset) not in others:
-                alike.remove(match)
-                found[match.id] = RedriveDone(letter=match.letter, id=match.id, partition=partition, offset=offset)
-        return found
+            candidates = wanted.get((partition, digest(topic_log.record(message))), [])
+            match = next((claim for claim in candidates if claim.begin <= offset and _may_be(claim, message)), None)
+            if match is not None and (partition, offset) not in known:
+                candidates.remove(match)
+                sent[match.id] = RedriveDone(letter=match.letter, id=match.id, partition=partition, offset=offset)
+        return sent
 
 
 def groups(entries: Sequence[LetterEntry]) -> Iterator[list[LetterEntry]]:
-    """The letters in the order of the source topic's offsets, as many together as are sent together."""
+    """Yield the letters in groups that are sent together, in the order of the source topic's offsets."""
     together: list[LetterEntry] = []
     size = 0
-    for entry in sorted(entries, key=lambda one: (one.letter.partition or 0, one.letter.offset or 0)):
+    for entry in sorted(entries, key=lambda entry: (entry.letter.partition or 0, entry.letter.offset or 0)):
         if together and (len(together) == TOGETHER or size + entry.size > TOGETHER_BYTES):
             yield together
             together, size = [], 0
@@ -187,15 +192,15 @@ def groups(entries: Sequence[LetterEntry]) -> Iterator[list[LetterEntry]]:
         yield together
 
 
-def _noted(claim: RedriveClaim, outcome: Outcome) -> Note:
-    """What is noted of an attempt to send."""
+def _note_of(claim: RedriveClaim, outcome: Outcome) -> Note:
+    """Return the note of an attempt to send a claim's record."""
     if isinstance(outcome, KafkaError):
         return RedriveRelease(letter=claim.letter, id=claim.id)
     return RedriveDone(letter=claim.letter, id=claim.id, partition=claim.partition, offset=outcome)
 
 
 def _may_be(claim: RedriveClaim, message: Message) -> bool:
-    """Whether a message with a claim's bytes can be its record: it kept the timestamp, or the topic sets its own."""
+    """Return whether a message with a claim's digest may be its record: by the timestamp, unless the topic sets it."""
     kind, timestamp = message.timestamp()
     return claim.timestamp is None or kind == TIMESTAMP_LOG_APPEND_TIME or timestamp == claim.timestamp
 
