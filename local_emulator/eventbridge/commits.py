@@ -1,4 +1,4 @@
-"""Which offsets may be committed when batches finish out of order: only what has nothing unfinished before it."""
+"""The offsets to commit if batches finish out of order: only offsets with no unfinished batch before them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class _Range:
 
 
 class CommitTracker:
-    """Follows the batches of one consumer, which are numbered and handed over in the order of their offsets."""
+    """Tracks the batches of one consumer, which are numbered and dispatched in the order of their offsets."""
 
     def __init__(self) -> None:
         self._open: dict[TopicPartition, deque[_Range]] = {}
 
     def dispatched(self, batch: int, ranges: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """A batch with these records (first offset, next offset) is on its way."""
+        """Note a dispatched batch with these records (first offset, next offset)."""
         for topic_partition, (_, following) in ranges.items():
             self._open.setdefault(topic_partition, deque()).append(_Range(batch, following))
 
     def finished(self, batch: int) -> dict[TopicPartition, int]:
-        """A batch is settled: the next offsets that may be committed now, of the topic-partitions that got further."""
+        """Note a settled batch; return the next offsets to commit, of topic-partitions whose next offset changed."""
         ready: dict[TopicPartition, int] = {}
         for topic_partition, ranges in self._open.items():
-            for one in ranges:
-                if one.batch == batch:
-                    one.done = True
+            for dispatched in ranges:
+                if dispatched.batch == batch:
+                    dispatched.done = True
             while ranges and ranges[0].done:
                 ready[topic_partition] = ranges.popleft().following
         return ready

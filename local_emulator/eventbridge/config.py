@@ -1,8 +1,8 @@
 """The stream's settings, read from the `triggerConfig` of an eventbridge trigger in template.yml.
 
-Serverless Devs passes a trigger's configuration on unchecked, and the service finds its faults at deployment at best:
-here everything is checked, and every fault is reported at once. Key names and ranges: docs of the Function Compute 3.0
-trigger API, of the fc3 component and of its advanced features (batch window, concurrency).
+Serverless Devs doesn't check a trigger's configuration, and the service reports its faults at deployment at best. Here
+everything is checked, and all faults are reported at once. Key names and ranges are from the documents of the Function
+Compute 3.0 trigger API, of the fc3 component and of its advanced features (batch window, concurrency).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VALUE_TYPES = {"Text": "Text", "Json": "Json", "JSON": "Json", "Binary": "Binary"}
-"""`ValueDataType` of EventBridge's own API; its two sources spell JSON differently. Function Compute's trigger has no
-such key, and delivers Text by every sample; it is accepted here so that the other forms can be tried."""
+"""`ValueDataType` of EventBridge's own API, whose two sources spell JSON differently. Function Compute's trigger has no
+such key and delivers Text in every sample; here the key is accepted, so that the other types can be tried."""
 
 DEAD_LETTER_ARN = re.compile(r"acs:mns:[\w-]*:\d*:/?queues/[\w-]+|acs:mq:[\w-]*:\d*:/instances/[\w-]+/topic/[\w%-]+")
-"""The forms of a dead-letter target that are documented: Simple Message Queue (both spellings), RocketMQ."""
+"""The documented forms of a dead-letter target: Simple Message Queue (both spellings), RocketMQ."""
 
 TRIGGER_KEYS = (
     "asyncInvocationType",
@@ -47,7 +47,7 @@ SOURCE_KEYS = (
 
 
 class KafkaSource(TypedDict):
-    """The fields of a `StreamConfig` that say what it reads."""
+    """The fields of a `StreamConfig` that describe its source."""
 
     topic: str
     group: str
@@ -59,14 +59,14 @@ class KafkaSource(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """One event stream: what it reads, how it batches, delivers, retries, and what it does when all retries fail."""
+    """The settings of an event stream: its source, batches, deliveries, retries, and what follows the last retry."""
 
     topic: str
     group: str
     region: str
     instance_id: str
     offset_reset: str
-    """earliest or latest: where a group without a committed offset begins."""
+    """earliest or latest: the offset at which a group without a committed offset begins."""
     value_type: str
     """Text, Json or Binary."""
     event_schema: str
@@ -74,13 +74,13 @@ class StreamConfig:
     batch_count: int
     """Events that close a batch, 1-10000."""
     batch_seconds: int
-    """Seconds after its first event that close a batch, 0-15; 0: whatever is there goes at once."""
+    """Seconds after its first event that close a batch, 0-15; with 0, available events are sent at once."""
     retry_strategy: str
     """BACKOFF_RETRY or EXPONENTIAL_DECAY_RETRY, see retry.py."""
     errors_tolerance: str
-    """NONE: the stream stops when retries are used up. ALL: it goes on, and the batch is a dead letter or dropped."""
+    """NONE: the stream stops after the last retry. ALL: it goes on, and the batch is a dead letter or dropped."""
     concurrency: int
-    """Invocations at one time, 1-300."""
+    """Invocations at the same time, 1-300."""
     maximum_tasks: int
     """Consumers in the group; those beyond the topic's topic-partitions stay idle."""
     dead_letter_arn: str | None
@@ -88,11 +88,11 @@ class StreamConfig:
 
     @classmethod
     def from_trigger(cls, trigger: Mapping[str, object]) -> StreamConfig:
-        """Read a `triggerConfig`; StreamConfigError lists every fault: its key, what is allowed, what was found."""
+        """Read a `triggerConfig`; StreamConfigError lists every fault: the key, the allowed values, the value found."""
         faults: list[str] = []
         root = Section("triggerConfig", trigger, faults)
         root.known(*TRIGGER_KEYS)
-        _refuse_what_is_not_emulated(root)
+        _refuse_unemulated(root)
         kafka, delivery, run = _kafka(root), _delivery(root), _run(root)
         window, retry = _window(run), _retry(run)
         config = cls(
@@ -113,7 +113,7 @@ class StreamConfig:
 
 
 def kafka_section(parent: Section, key: str) -> Section:
-    """The source's section, its keys and network checked; a trigger and EventBridge's own API write it alike."""
+    """Return the source's section, with its keys and network checked; triggers and EventBridge's API both have it."""
     kafka = parent.section(key)
     kafka.known(*SOURCE_KEYS)
     if kafka.choice("Network", ("Default", "PublicNetwork"), default="Default") == "PublicNetwork":
@@ -123,7 +123,7 @@ def kafka_section(parent: Section, key: str) -> Section:
 
 
 def kafka_source(kafka: Section) -> KafkaSource:
-    """What the source's section says."""
+    """Read the source's section."""
     return KafkaSource(
         topic=kafka.text("Topic"),
         group=kafka.text("ConsumerGroup"),
@@ -134,7 +134,7 @@ def kafka_source(kafka: Section) -> KafkaSource:
     )
 
 
-def _refuse_what_is_not_emulated(root: Section) -> None:
+def _refuse_unemulated(root: Section) -> None:
     if root.boolean("asyncInvocationType", default=False):
         root.fault(
             "asyncInvocationType",
@@ -177,7 +177,7 @@ def _window(run: Section) -> Section:
 
 
 def _retry(run: Section) -> Section:
-    """Function Compute 2.0 alone has two further keys, with texts that don't say what they do; its sample sets 0."""
+    """Return the section of retries; two keys are from Function Compute 2.0, where only 0 has a known meaning."""
     retry = run.section("retryStrategy")
     retry.known("PushRetryStrategy", "MaximumEventAgeInSeconds", "MaximumRetryAttempts")
     for key in ("MaximumEventAgeInSeconds", "MaximumRetryAttempts"):

@@ -1,4 +1,4 @@
-"""Delivers one batch: invoke, retry by the strategy, and at the end do what the stream's tolerance says."""
+"""Delivers one batch: invokes, retries by the strategy, and after the last failure follows the stream's tolerance."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from local_emulator.eventbridge.config import StreamConfig
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class StreamHalt(Exception):  # noqa: N818 - a decision, not an error of ours
-    """The stream must stand still, in this state and for this reason."""
+class StreamHalt(Exception):  # noqa: N818 - a decision, not an error of the emulator
+    """The stream has to stop, with this state and this reason."""
 
     def __init__(self, state: StreamStatus, reason: str) -> None:
         super().__init__(reason)
@@ -31,12 +31,12 @@ class StreamHalt(Exception):  # noqa: N818 - a decision, not an error of ours
 
 
 class InterruptedDelivery(Exception):  # noqa: N818 - nothing is wrong with the batch
-    """The stream was stopped, or lost the topic-partitions, while a batch waited for its next try."""
+    """The stream was stopped, or the consumer lost the topic-partitions, while a batch waited for its next try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How batches of one stream are delivered."""
+    """Delivers batches of one stream."""
 
     config: StreamConfig
     invoke: Callable[[bytes], object]
@@ -46,9 +46,9 @@ class Delivery:
     time_scale: float
 
     def deliver(self, batch: Batch, cancelled: threading.Event) -> None:
-        """Return when the batch is settled: delivered, or given up by tolerance ALL.
+        """Return when the batch is settled: delivered, or given up with tolerance ALL.
 
-        Raises StreamHalt when the stream mustn't go on, InterruptedDelivery when `cancelled` is set between tries.
+        Raises StreamHalt if the stream has to stop, InterruptedDelivery if `cancelled` is set between tries.
         """
         if len(batch.body) > BODY_BYTES:
             self._give_up(batch, f"its body of {len(batch.body):,} bytes is over the {BODY_BYTES:,} that are allowed")
@@ -60,7 +60,7 @@ class Delivery:
 
         def warn(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            _LOG.warning("try %d of %s failed: %s", state.attempt_number, batch, error)
+            _log.warning("try %d of %s failed: %s", state.attempt_number, batch, error)
 
         attempts = retrying(self.config.retry_strategy, sleep=sleep, before_sleep=warn, time_scale=self.time_scale)
         try:
@@ -82,10 +82,10 @@ class Delivery:
             raise
 
     def _give_up(self, batch: Batch, reason: str) -> None:
-        """Tolerance NONE: the stream falls back to READY. ALL: dead letter, or nowhere if no queue is set."""
+        """Stop the stream with tolerance NONE; with ALL, make the batch a dead letter, or drop it without a queue."""
         if self.config.errors_tolerance == "NONE":
             raise StreamHalt(StreamStatus.READY, f"{batch} couldn't be delivered and isn't committed: {reason}")
         if self.dead_letter:
             self.dead_letter(batch, reason)
-        _LOG.error("%s %s: %s", batch, "became a dead letter" if self.dead_letter else "was dropped", reason)
+        _log.error("%s %s: %s", batch, "became a dead letter" if self.dead_letter else "was dropped", reason)
         self.meter.settled(batch, as_dead_letter=True)

@@ -1,10 +1,10 @@
-"""What goes wrong with an event stream, its settings, its invocations and its recordings."""
+"""The errors of an event stream, its settings, its invocations and its recordings."""
 
 from __future__ import annotations
 
 
 class StreamConfigError(Exception):
-    """A trigger that can't work; `faults` holds every fault, to be fixed in one round."""
+    """A trigger's configuration has faults; `faults` has all of them, so that they can be fixed together."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         self.faults = faults
@@ -13,7 +13,7 @@ class StreamConfigError(Exception):
 
 
 class InvocationError(Exception):
-    """An invocation failed; `retryable` says whether the same batch may succeed later without anyone's doing."""
+    """An invocation failed; `retryable` says whether the same batch may succeed later without a change."""
 
     def __init__(self, text: str, *, retryable: bool) -> None:
         super().__init__(text)
@@ -21,8 +21,8 @@ class InvocationError(Exception):
 
 
 class RecordingError(Exception):
-    """A file holds no batch, or can't be written."""
+    """A file doesn't hold a batch, or can't be written."""
 
 
 class StreamError(Exception):
-    """The stream stands still, couldn't start, or didn't get as far as was waited for."""
+    """The stream has stopped, couldn't start, or didn't reach the awaited offsets in time."""

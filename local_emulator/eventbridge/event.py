@@ -1,9 +1,9 @@
 """A Kafka record as the element of a batch: the JSON that EventBridge's Kafka source gives to a function.
 
-Attributes and data fields: Function Compute's page on event formats and captured samples. What no source settles is
-assumed, and named here: a null key or a tombstone leaves its field out (the samples look like Gson, which omits nulls);
-a header is {"key": name, "value": list of signed bytes}; Text of invalid UTF-8 has replacement characters; a value that
-is no JSON is a string under Json; keys are text under every value type; a record without a usable timestamp gets the
+Attributes and data fields follow Function Compute's page on event formats and captured samples. No source says the
+following, so it is assumed: the field of a null key or value is absent (the samples look like Gson, which omits nulls);
+a header is {"key": name, "value": list of signed bytes}; Text of invalid UTF-8 has replacement characters; with Json, a
+value that isn't JSON is a string; keys are text with every value type; a record without a valid timestamp gets the
 current time in the attribute `time`.
 """
 
@@ -31,10 +31,10 @@ TYPE = "alikafka:Topic:Message"
 CONTENT_TYPE = "application/json; charset=utf-8"
 
 ESCAPES = tuple((sign.encode(), f"\\u{ord(sign):04x}".encode()) for sign in "'=<>&\u2028\u2029")
-"""What Gson escapes beyond JSON's needs: the samples show ' and =; the others belong to the same list of Gson's."""
+"""Characters that Gson escapes although JSON doesn't need it: the samples show ' and =; Gson's list has the others."""
 
 LATEST_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999, where `datetime` ends."""
+"""The last millisecond of the year 9999, the latest of `datetime`."""
 
 
 class Header(msgspec.Struct):
@@ -45,14 +45,14 @@ class Header(msgspec.Struct):
 
 
 class HeaderList(msgspec.Struct, rename="camel"):
-    """The object around the headers; `isReadOnly` is documented as meaningless."""
+    """The object around the headers; the documents say that `isReadOnly` has no meaning."""
 
     headers: list[Header]
     is_read_only: bool = False
 
 
 class Data(msgspec.Struct):
-    """The record: Kafka's own fields, key and value only where they aren't null."""
+    """The record: Kafka's own fields, with key and value only if they aren't null."""
 
     topic: str
     partition: int
@@ -81,16 +81,16 @@ NO_HEADERS = HeaderList([])
 
 
 def new_id() -> str:
-    """A UUID, as the captured samples have it."""
+    """Return a UUID, which the captured samples have as id."""
     return str(uuid.uuid4())
 
 
 def element_encoder(
     config: StreamConfig, account_id: str, *, as_strings: bool = False, make_id: Callable[[], str] = new_id
 ) -> EncodeElement:
-    """A function (topic, partition, offset, timestamp, key, value, headers) -> the element's JSON.
+    """Return a function (topic, partition, offset, timestamp, key, value, headers) -> the element's JSON.
 
-    `as_strings`: the element is a JSON string that holds the object, as older captures of the service show.
+    With `as_strings`, the element is a JSON string that holds the object, as in older captures of the service.
     """
     encode = msgspec.json.Encoder().encode
     value_form = {"Text": _text, "Json": _json, "Binary": _binary}[config.value_type]
@@ -129,10 +129,10 @@ def element_encoder(
 
 
 def _escape(text: bytes) -> bytes:
-    """These signs occur only inside JSON strings, so replacing them changes no value."""
-    for sign, escaped in ESCAPES:
-        if sign in text:
-            text = text.replace(sign, escaped)
+    """Escape the characters of `ESCAPES`: they occur only inside JSON strings, so no value changes."""
+    for character, escaped in ESCAPES:
+        if character in text:
+            text = text.replace(character, escaped)
     return text
 
 
@@ -159,7 +159,7 @@ def _headers(headers: Headers) -> HeaderList:
 
 
 def _time(timestamp: int) -> str:
-    """ISO 8601 in UTC with milliseconds and Z, as in the samples, where it is the record's timestamp."""
+    """Return a record's timestamp in ISO 8601, in UTC with milliseconds and Z, as in the samples."""
     if not 0 <= timestamp <= LATEST_MS:
         timestamp = time.time_ns() // 1_000_000
     seconds, milliseconds = divmod(timestamp, 1000)

@@ -1,4 +1,4 @@
-"""Invokes a function synchronously with aliyun-fc2, and sorts its failures into those worth a retry and the others."""
+"""Invokes a function synchronously with aliyun-fc2; separates retryable failures from the others."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ LONGEST_SECONDS = 300.0
 """An EventBridge trigger's invocation runs for five minutes at most, whatever the function's own timeout."""
 
 SPARE_SECONDS = 60.0
-"""For a new instance and its initializer, beyond the function's own timeout."""
+"""Time for a new instance and its initializer, in addition to the function's timeout."""
 
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
 TEXT_LENGTH = 4_000
-"""Enough for every fault of a configuration, which are all reported at once."""
+"""Long enough for all faults of a configuration, which are reported together."""
 
 
 class Invoker:
-    """Calls one function at an endpoint of Function Compute (API 2016-08-15, which names a service too).
+    """Calls one function at an endpoint of Function Compute (API 2016-08-15, which also names a service).
 
-    It waits for an answer as long as the function may take; a stream for LONGEST_SECONDS of that at most.
+    A call waits as long as the function may take; a stream's function takes at most LONGEST_SECONDS.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Invoker:
         )
 
     def __call__(self, body: bytes) -> bytes:
-        """Deliver one batch and return what the function returned; InvocationError if it failed."""
+        """Deliver one batch and return the function's result; raises InvocationError if the invocation failed."""
         try:
             answer = self._client.invoke_function(
                 self._service, self._name, payload=body, headers={"x-fc-invocation-type": "Sync"}
@@ -61,7 +61,7 @@ class Invoker:
             raise self._failure(error) from error
         except requests.exceptions.JSONDecodeError as error:
             raise InvocationError(
-                f"{self._endpoint} answered with an error that isn't JSON, so it isn't Function Compute that answered",
+                f"{self._endpoint} answered with an error that isn't JSON, so Function Compute isn't at this address",
                 retryable=True,
             ) from error
         except requests.RequestException as error:
@@ -72,7 +72,7 @@ class Invoker:
         return result
 
     def _failure(self, error: FcError) -> InvocationError:
-        """A function's own error comes with status 200 and may pass; a refusal of the request won't by itself."""
+        """Return the error of an invocation: a function's error (status 200) is retryable, most refusals aren't."""
         status: int = error.status_code
         try:
             fields = json.loads(error.message)
@@ -82,14 +82,14 @@ class Invoker:
             text = f"function {self._name} failed with {fields.get('errorType', 'an error')}: "
             return InvocationError(text + str(fields.get("errorMessage", ""))[:TEXT_LENGTH], retryable=True)
         retryable = status in (REQUEST_TIMEOUT, TOO_MANY_REQUESTS) or status >= SERVER_ERROR
-        said = f"{fields.get('ErrorCode', '')} {fields.get('ErrorMessage', '')}".strip()[:TEXT_LENGTH]
+        refusal = f"{fields.get('ErrorCode', '')} {fields.get('ErrorMessage', '')}".strip()[:TEXT_LENGTH]
         return InvocationError(
-            f"Function Compute answered {status} for function {self._name}: {said}", retryable=retryable
+            f"Function Compute answered {status} for function {self._name}: {refusal}", retryable=retryable
         )
 
 
 class _ClientRecords(logging.Filter):
-    """Drops what fc2 logs through the root logger: with request headers, so with signatures and tokens."""
+    """Drops the log records of fc2, which contain request headers and so signatures and tokens."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.pathname != str(fc2.client.__file__)
@@ -99,5 +99,5 @@ _CLIENT_RECORDS = _ClientRecords()
 
 
 def _silence_client() -> None:
-    """Adding the same filter again does nothing."""
+    """Drop fc2's log records; repeated calls have no further effect."""
     logging.getLogger().addFilter(_CLIENT_RECORDS)

@@ -1,4 +1,4 @@
-"""Where a consumer begins: at its group's commit, or where the stream's OffsetReset says."""
+"""The offsets at which a consumer begins: its group's committed ones, or those of the stream's OffsetReset."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 REQUEST_SECONDS = 10.0
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: str) -> list[TopicPartition]:
-    """The assigned topic-partitions with the offsets to begin at.
+    """Return the assigned topic-partitions with the offsets to begin at.
 
-    StreamHalt if the log of one begins after what its group has committed: records were lost before their delivery.
+    Raises StreamHalt if a log begins after the group's committed offset: records were lost before their delivery.
     """
     positions = []
     ends = log_ends(consumer, assigned, REQUEST_SECONDS)
@@ -31,22 +31,22 @@ def resolve(consumer: Consumer, assigned: list[TopicPartition], offset_reset: st
         if offset < 0:
             offset = low if offset_reset == "earliest" else high
             if 0 < offset == low:
-                _LOG.warning("the log of %s-%d begins at offset %d: earlier records are gone", topic, partition, low)
+                _log.warning("the log of %s-%d begins at offset %d: earlier records are gone", topic, partition, low)
         elif offset < low:
             raise StreamHalt(
-                StreamStatus.RUNNING_FAILED, lost(topic, partition, f"offsets {offset} to {low - 1} are gone")
+                StreamStatus.RUNNING_FAILED, lost_records(topic, partition, f"offsets {offset} to {low - 1} are gone")
             )
         positions.append(TopicPartition(topic, partition, offset))
     if offset_reset == "latest" and positions:
-        # Or a rebalance before the first commit would ask for the latest again, and skip what came in between.
+        # Without a commit, a rebalance would resolve the latest offset again and skip the records sent meanwhile.
         consumer.commit(offsets=positions, asynchronous=False)
     return positions
 
 
-def lost(topic: str, partition: int, what: str) -> str:
-    """What to say when the broker has dropped records that weren't delivered yet."""
+def lost_records(topic: str, partition: int, detail: str) -> str:
+    """Return the message for records that the broker has dropped before their delivery."""
     return (
-        f"the log of {topic}-{partition} begins after what the stream has delivered ({what}): the broker has dropped "
-        "records too early. Send no faster than the stream delivers, or keep more; to go on without them, reset the "
+        f"the log of {topic}-{partition} begins after the stream's next offset ({detail}): the broker dropped "
+        "records too early. Send no faster than the stream delivers, or keep more; to go on without these, reset the "
         "group's offsets to the earliest"
     )

@@ -1,4 +1,4 @@
-"""How far a stream has got, and the states it goes through."""
+"""The progress of a stream, and its states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StreamStatus(str, Enum):
-    """EventBridge's words. READY: not running, could be started; PAUSED: the same, on request."""
+    """EventBridge's names. READY: not running, can be started; PAUSED: the same, on request."""
 
     READY = "READY"
     STARTING = "STARTING"
@@ -28,24 +28,24 @@ class StreamStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One moment of a stream."""
+    """The state of a stream at one moment."""
 
     state: StreamStatus
     reason: str
-    """Why the stream stands still, if it does so unasked; else empty."""
+    """Why the stream stopped, if nobody requested it; else empty."""
     delivered: Mapping[TopicPartition, int]
-    """The next offset of each topic-partition: everything before it is delivered (or a dead letter) and committed."""
+    """The next offset of each topic-partition: the records before it are delivered (or given up) and committed."""
     batches: int
     events: int
     failed_invocations: int
-    """All of them, those that a retry has fixed included."""
+    """All failed invocations, including those whose retry succeeded."""
     dead_letters: int
-    """Batches given up with tolerance ALL."""
+    """Batches that were given up with tolerance ALL."""
 
 
 @dataclass(slots=True)
 class Meter:
-    """The changing side of `Progress`; safe for threads, and tells those who wait."""
+    """Collects the `Progress` of a stream; threads can write into it, and wait for changes."""
 
     state: StreamStatus = StreamStatus.READY
     reason: str = ""
@@ -54,32 +54,32 @@ class Meter:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def enter(self, state: StreamStatus, reason: str = "") -> None:
-        """Go into a state."""
+        """Enter a state."""
         with self.changed:
             self.state, self.reason = state, reason
             self.changed.notify_all()
 
-    def count(self, what: str, by: int = 1) -> None:
+    def count(self, name: str, by: int = 1) -> None:
         """Add to a count."""
         with self.changed:
-            self.counts[what] += by
+            self.counts[name] += by
             self.changed.notify_all()
 
     def settled(self, batch: Batch, *, as_dead_letter: bool) -> None:
-        """A batch is delivered or given up."""
+        """Count a batch that is delivered or given up."""
         with self.changed:
             self.counts["dead_letters" if as_dead_letter else "batches"] += 1
             self.counts["events"] += 0 if as_dead_letter else batch.count
             self.changed.notify_all()
 
     def advanced(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Topic-partitions got further."""
+        """Set the next offsets of topic-partitions."""
         with self.changed:
             self.delivered.update(offsets)
             self.changed.notify_all()
 
     def read(self) -> Progress:
-        """This moment."""
+        """Return the progress at this moment."""
         with self.changed:
             return Progress(
                 state=self.state,

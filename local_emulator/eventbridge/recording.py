@@ -1,4 +1,4 @@
-"""Batches as files: the JSON array of one invocation, byte for byte, to look at and to replay."""
+"""Batches as files: the JSON array of one invocation, byte for byte, to read and to replay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def recorder(folder: Path) -> Callable[[Batch], None]:
-    """A function that writes each batch it is given into a file of its own: number, topic-partition, first offset."""
+    """Return a function that writes each batch into a file, named by number, topic-partition and first offset."""
     numbers = itertools.count(1)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -29,7 +29,7 @@ def recorder(folder: Path) -> Callable[[Batch], None]:
 
 
 def write(path: Path, batch: Batch) -> None:
-    """Save a batch; a reader never sees half a file. RecordingError if it can't be written."""
+    """Write a batch into a file; a reader never sees half a file. Raises RecordingError if this isn't possible."""
     if not path.name:
         raise RecordingError(f"expected the name of a file, found {str(path)!r}, which is a folder")
     try:
@@ -41,12 +41,12 @@ def write(path: Path, batch: Batch) -> None:
 
 
 def count(body: bytes) -> int:
-    """How many elements a batch has, whatever they are."""
+    """Return the number of elements of a batch, which can be of any type."""
     return len(msgspec.json.decode(body, type=list[msgspec.Raw]))
 
 
 def read(path: Path) -> bytes:
-    """The bytes to invoke a function with; RecordingError if they aren't a JSON array."""
+    """Read a batch from a file; raises RecordingError if the file isn't a JSON array."""
     try:
         body = path.read_bytes()
         msgspec.json.decode(body, type=list[msgspec.Raw])

@@ -1,6 +1,6 @@
-"""EventBridge's two retry strategies, as tenacity carries them out.
+"""EventBridge's two retry strategies, with tenacity.
 
-Schedules: EventBridge's page on retry policies and dead-letter queues.
+The schedules are from EventBridge's page on retry policies and dead-letter queues.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RETRIES = {"BACKOFF_RETRY": 3, "EXPONENTIAL_DECAY_RETRY": 176}
 
 WAITS = {
     "BACKOFF_RETRY": wait_random(10, 20),
-    # 1, 2, 4, ... 512 s, then 512 s: a day in all. The half second is ours, to spread batches.
+    # 1, 2, 4, ... 512 s, then 512 s: a day in all. The half second isn't documented; it spreads batches.
     "EXPONENTIAL_DECAY_RETRY": wait_exponential(max=512) + wait_random(0, 0.5),
 }
 
@@ -32,9 +32,9 @@ def retrying(
     before_sleep: Callable[[RetryCallState], None],
     time_scale: float = 1.0,
 ) -> Retrying:
-    """A caller that invokes until it succeeds, fails for good, or has used up the strategy's retries.
+    """Return a caller that invokes until success, an error that no retry helps, or the strategy's last retry.
 
-    Waits are multiplied by `time_scale`. The last error is raised as it is.
+    Waits are multiplied by `time_scale`. The last error is raised unchanged.
     """
     wait = WAITS[strategy]
 

@@ -1,4 +1,4 @@
-"""One mapping of a configuration, read key by key; what is wrong is collected, not raised."""
+"""A mapping of a configuration, read key by key; faults are collected, not raised."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A mapping, the path it has in the configuration, and the list that its faults go to.
+    """A mapping, its path in the configuration, and the list of faults.
 
-    A reader that finds a fault adds it and returns something harmless of the right type.
+    A method that finds a fault adds the fault and returns a valid value of the right type.
     """
 
     path: str
@@ -19,15 +19,15 @@ class Section:
     faults: list[str]
 
     def fault(self, key: str, text: str) -> None:
-        """Note a fault of a key."""
+        """Add a fault of a key."""
         self.faults.append(f"{self.path}.{key} {text}")
 
     def has(self, key: str) -> bool:
-        """Whether the key is there with a value."""
+        """Return whether the key has a value."""
         return self.fields.get(key) is not None
 
     def known(self, *keys: str) -> None:
-        """Note every key that isn't among these."""
+        """Add a fault for every key that isn't among these."""
         for key in self.fields:
             if key not in keys:
                 close = difflib.get_close_matches(str(key).lower(), [known.lower() for known in keys], n=1)
@@ -36,35 +36,35 @@ class Section:
                 self.fault(str(key), f"isn't a key that the service knows; {hint}")
 
     def section(self, key: str) -> Section:
-        """The mapping under a key; an empty one, with its fault noted, if it is absent or no mapping."""
+        """Return the mapping under a key; if it is absent or no mapping, add a fault and return an empty section."""
         value = self.fields.get(key)
         if isinstance(value, Mapping):
             return Section(f"{self.path}.{key}", value, self.faults)
-        self.fault(key, f"must be a mapping; {_found(value)}")
+        self.fault(key, f"must be a mapping; {_described(value)}")
         return Section(f"{self.path}.{key}", {}, [])
 
     def text(self, key: str, *, default: str | None = None) -> str:
-        """Text that isn't empty; required if there is no default."""
+        """Return text that isn't empty; required if there is no default."""
         value = self.fields.get(key)
         if value is None and default is not None:
             return default
         if isinstance(value, str) and value:
             return value
-        self.fault(key, f"must be text that isn't empty; {_found(value)}")
+        self.fault(key, f"must be text that isn't empty; {_described(value)}")
         return ""
 
     def choice(self, key: str, allowed: tuple[str, ...], *, default: str | None = None) -> str:
-        """One of the allowed texts, in exactly that spelling; required if there is no default."""
+        """Return an allowed text, in exactly this spelling; required if there is no default."""
         value = self.fields.get(key)
         if value is None and default is not None:
             return default
         if isinstance(value, str) and value in allowed:
             return value
-        self.fault(key, f"must be {' or '.join(allowed)}; {_found(value)}")
+        self.fault(key, f"must be {' or '.join(allowed)}; {_described(value)}")
         return allowed[0]
 
     def integer(self, key: str, low: int, high: int | None, *, default: int | None = None) -> int:
-        """A number (not its text) from low to high, both included; required if there is no default."""
+        """Return a number (not its text) from low to high, both included; required if there is no default."""
         value = self.fields.get(key)
         if value is None and default is not None:
             return default
@@ -73,21 +73,21 @@ class Section:
         wanted = (
             f"{low}" if low == high else f"a number from {low} up" if high is None else f"a number from {low} to {high}"
         )
-        self.fault(key, f"must be {wanted}; {_found(value)}")
+        self.fault(key, f"must be {wanted}; {_described(value)}")
         return low
 
     def boolean(self, key: str, *, default: bool) -> bool:
-        """True or false, not their texts."""
+        """Return true or false, not their texts."""
         value = self.fields.get(key, default)
         if isinstance(value, bool):
             return value
-        self.fault(key, f"must be true or false; {_found(value)}")
+        self.fault(key, f"must be true or false; {_described(value)}")
         return default
 
 
-def _found(value: object) -> str:
+def _described(value: object) -> str:
     if value is None:
-        return "it is absent"
+        return "found no value"
     if isinstance(value, Mapping):
         return "found a mapping"
     return f"found {value!r} ({type(value).__name__})" if not isinstance(value, str) else f"found the text {value!r}"

@@ -1,4 +1,4 @@
-"""The event stream: consumers of one group that feed one function, with a state that can be watched and waited for."""
+"""The event stream: consumers of one group that deliver to one function, with a state to read and to wait for."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from local_emulator.eventbridge.window import Batch
     from local_emulator.kafka.topics import TopicPartition
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-STANDING = (StreamStatus.READY, StreamStatus.PAUSED, StreamStatus.STARTING_FAILED, StreamStatus.RUNNING_FAILED)
+STOPPED = (StreamStatus.READY, StreamStatus.PAUSED, StreamStatus.STARTING_FAILED, StreamStatus.RUNNING_FAILED)
 
 
-SILENT_SECONDS = 60.0
-"""Between two warnings that no broker answers: each of the consumers reports it, and again and again."""
+WARNING_PAUSE_SECONDS = 60.0
+"""The time between two warnings that no broker answers: each consumer reports this repeatedly."""
 
 
 class EventStream:
     """Reads `config.topic` as group `config.group` and delivers batches through `invoke`.
 
-    `invoke` takes the body of a batch and raises InvocationError (see invocation.py). `record` is given each batch
-    after its delivery; `dead_letter` each batch that was given up, with the reason. `account_id` goes into the events;
-    `as_strings` makes their elements JSON strings. `time_scale` shortens the waits between retries.
+    `invoke` takes the body of a batch and raises InvocationError (see invocation.py). `record` is called with each
+    delivered batch, `dead_letter` with each batch that was given up and the reason. `account_id` is written into the
+    events; with `as_strings`, elements are JSON strings. `time_scale` shortens the waits between retries.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class EventStream:
         self._threads: list[threading.Thread] = []
         self._assigned: dict[Task, int] = {}
         self._topic_partitions = 0
-        self._broker_missed = -SILENT_SECONDS
+        self._last_warning = -WARNING_PAUSE_SECONDS
 
     def start(self) -> None:
-        """Start, or start again, from the group's commits; returns at once, in state STARTING."""
+        """Start, or start again, at the group's committed offsets; returns at once, in state STARTING."""
         if not self._config.enabled:
             raise StreamError("the trigger has triggerEnable: false, so its stream doesn't start")
-        if self._meter.state not in STANDING:
+        if self._meter.state not in STOPPED:
             return
         self._join()
         try:
@@ -106,44 +106,44 @@ class EventStream:
             thread.start()
 
     def await_start(self, seconds: float) -> None:
-        """Return when every topic-partition has its consumer; StreamError if that takes longer.
+        """Return when every topic-partition has a consumer; raises StreamError after so many seconds.
 
-        Records that are sent after it meet no rebalance of the group, so none of them is delivered twice.
+        The group doesn't rebalance after this, so records that are sent later aren't delivered twice.
         """
         deadline = time.monotonic() + seconds
         while (progress := self._meter.read()).state is not StreamStatus.RUNNING:
-            _raise_if_standing(progress)
+            _raise_if_stopped(progress)
             if time.monotonic() > deadline:
                 raise StreamError(f"the stream's consumers had no topic-partitions after {seconds:.0f} s")
             with self._meter.changed:
                 self._meter.changed.wait(0.1)
 
     def stop(self) -> None:
-        """Stop; invocations under way may finish and are committed, everything else is delivered at the next start."""
-        self._stand(StreamStatus.READY)
+        """Stop; running invocations finish and are committed, all other records are delivered after the next start."""
+        self._stop_in(StreamStatus.READY)
 
     def pause(self) -> None:
-        """The same as `stop`, in state PAUSED."""
-        self._stand(StreamStatus.PAUSED)
+        """Stop, in state PAUSED."""
+        self._stop_in(StreamStatus.PAUSED)
 
     def progress(self) -> Progress:
-        """How far the stream is."""
+        """Return the stream's progress."""
         return self._meter.read()
 
     def delivered(self) -> Mapping[TopicPartition, int]:
-        """The next offset to deliver of each topic-partition; StreamError if the stream stands still."""
+        """Return the next offset to deliver of each topic-partition; raises StreamError if the stream has stopped."""
         progress = self._meter.read()
-        _raise_if_standing(progress)
+        _raise_if_stopped(progress)
         return progress.delivered
 
     def await_delivery(
         self, targets: Mapping[TopicPartition, int], seconds: float, report: Callable[[Progress], None] | None = None
     ) -> None:
-        """Return when every topic-partition has got to its target, the offset after the last record of interest.
+        """Return when every topic-partition has reached its target, the offset after the last record of interest.
 
-        StreamError if the stream stops before, or after so many seconds without any progress.
+        Raises StreamError if the stream stops before, or after so many seconds without progress.
         """
-        reached = -1
+        last_missing = -1
         deadline = time.monotonic() + seconds
         while True:
             progress = self._meter.read()
@@ -152,9 +152,9 @@ class EventStream:
             missing = sum(max(0, target - progress.delivered.get(key, 0)) for key, target in targets.items())
             if not missing:
                 return
-            _raise_if_standing(progress)
-            if missing != reached:
-                reached, deadline = missing, time.monotonic() + seconds
+            _raise_if_stopped(progress)
+            if missing != last_missing:
+                last_missing, deadline = missing, time.monotonic() + seconds
             elif time.monotonic() > deadline:
                 raise StreamError(
                     f"the stream delivered nothing for {seconds:.0f} s, and {missing:,} records are still to come "
@@ -163,7 +163,7 @@ class EventStream:
             with self._meter.changed:
                 self._meter.changed.wait(0.1)
 
-    def _stand(self, state: StreamStatus) -> None:
+    def _stop_in(self, state: StreamStatus) -> None:
         self._stopping.set()
         self._join()
         if self._meter.state in (StreamStatus.STARTING, StreamStatus.RUNNING):
@@ -175,34 +175,34 @@ class EventStream:
         self._threads = []
 
     def _halt(self, state: StreamStatus, reason: str) -> None:
-        """Called by a task or a delivery: the first reason counts, and all tasks stop."""
+        """Stop all tasks, called by a task or a delivery; the first reason is kept."""
         if self._meter.state in (StreamStatus.STARTING, StreamStatus.RUNNING):
-            _LOG.error("the stream of %s stands still (%s): %s", self._config.topic, state.value, reason)
+            _log.error("the stream of %s stands still (%s): %s", self._config.topic, state.value, reason)
             self._meter.enter(state, reason)
         self._stopping.set()
 
     def _broker_error(self, error: KafkaError) -> None:
-        """Called by every task's consumer: say once in a while that no broker answers; the consumers go on trying."""
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - so is the name of librdkafka's own code
+        """Warn at times that no broker answers, called by each task's consumer; the consumers go on trying."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own code has such a name
             return
         now = time.monotonic()
-        if now - self._broker_missed > SILENT_SECONDS:
-            self._broker_missed = now
-            _LOG.warning(
+        if now - self._last_warning > WARNING_PAUSE_SECONDS:
+            self._last_warning = now
+            _log.warning(
                 "no broker answers at %s; the stream of %s goes on when one does",
                 self._bootstrap_servers,
                 self._config.topic,
             )
 
     def _task_assigned(self, task: Task, count: int) -> None:
-        """Called by a task: the stream runs when each has a share, for one that joins later takes from others."""
+        """Note a task's topic-partitions; the stream runs when each task has some, as a late task takes from others."""
         self._assigned[task] = count
         shares = self._assigned.values()
-        whole = len(shares) == len(self._threads) and all(shares) and sum(shares) == self._topic_partitions
-        if self._meter.state is StreamStatus.STARTING and whole:
+        is_complete = len(shares) == len(self._threads) and all(shares) and sum(shares) == self._topic_partitions
+        if self._meter.state is StreamStatus.STARTING and is_complete:
             self._meter.enter(StreamStatus.RUNNING)
 
 
-def _raise_if_standing(progress: Progress) -> None:
-    if progress.state in STANDING:
+def _raise_if_stopped(progress: Progress) -> None:
+    if progress.state in STOPPED:
         raise StreamError(f"the stream stands still ({progress.state.value}): {progress.reason or 'it was stopped'}")

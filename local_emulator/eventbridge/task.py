@@ -1,4 +1,4 @@
-"""One consumer of the stream's group, on a thread of its own: records -> window -> batch -> delivery -> commit."""
+"""A consumer of the stream's group, on a thread of its own: records -> window -> batch -> delivery -> commit."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
     from local_emulator.eventbridge.window import Batch
     from local_emulator.kafka.topics import TopicPartition
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 POLL_RECORDS = 1000
 PATIENCE_SECONDS = 1.0
-"""How long a task waits for a free invocation before it pauses its consumer, so that the group goes on meanwhile."""
+"""How long a task waits for a free invocation before it pauses its consumer and polls it, to stay in the group."""
 
 DRAIN_SECONDS = 30.0
 """How long batches in flight may take to finish before their topic-partitions are given back."""
 
 SETTINGS = {
     "enable.auto.commit": False,
-    # No document of the service says which one its consumers have; this is what librdkafka's have by default.
+    # No document of the service names the isolation level of its consumers; this is librdkafka's default.
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",  # positions are always explicit: a reset would hide lost records
     "fetch.wait.max.ms": 50,
     "queued.max.messages.kbytes": 16 * 1024,
-    # Kafka's least. The embedded broker lets a group wait nearly so long after its last member has left.
+    # Kafka's smallest. After a group's last member has left, the embedded broker waits nearly as long.
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 1_000,
     "allow.auto.create.topics": False,
     "log_level": 0,
 }
 
-PASSING = {
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - so are the names of librdkafka's own codes
+TRANSIENT = {
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes have such names
     KafkaError._TRANSPORT,  # noqa: SLF001
     KafkaError._RESOLVE,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001
@@ -70,7 +70,7 @@ LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the tasks of one run of a stream have in common."""
+    """What all tasks of one run of a stream share."""
 
     config: StreamConfig
     bootstrap_servers: str
@@ -78,16 +78,16 @@ class Shared:
     delivery: Delivery
     meter: Meter
     invocations: threading.Semaphore
-    """As many as may be under way at once."""
+    """Has a permit for each invocation that may run at once."""
     stopping: threading.Event
     leaving: threading.Barrier
-    """Where the tasks wait for one another, all having committed, before any leaves the group."""
+    """Here the tasks wait until all have committed, before any of them leaves the group."""
     halt: Callable[[StreamStatus, str], None]
-    """Makes the whole stream stand still, in a state and for a reason."""
+    """Stops the whole stream, with a state and a reason."""
     assigned: Callable[[Task, int], None]
-    """Told how many topic-partitions a task has from now on."""
+    """Called with the number of topic-partitions that a task has from now on."""
     broker_error: Callable[[KafkaError], None]
-    """Told what a consumer's connections meet."""
+    """Called with the errors of a consumer's connections."""
 
 
 class Task:
@@ -104,12 +104,12 @@ class Task:
             }
         )
         self._numbers = itertools.count()
-        self._early: list[Message] = []
+        self._polled_early: list[Message] = []
         self._closing = False
         self._begin_assignment()
 
     def _begin_assignment(self) -> None:
-        """Forget what belonged to the topic-partitions before; a new window object is the sign of it."""
+        """Drop the state of the former topic-partitions; a new window object shows that they changed."""
         self._window = Window(self._shared.config.batch_count, self._shared.config.batch_seconds)
         self._commits = CommitTracker()
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -131,45 +131,45 @@ class Task:
             self._shared.halt(
                 StreamStatus.RUNNING_FAILED, f"Kafka refused the stream's consumer: {error.args[0].str()}"
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the stream must not run on without this task
-            _LOG.exception("a task of the stream failed")
+        except Exception as error:  # noqa: BLE001 - after any error, the stream mustn't run on without this task
+            _log.exception("a task of the stream failed")
             self._shared.halt(StreamStatus.RUNNING_FAILED, f"a task failed: {type(error).__name__}: {error}")
         finally:
             self._drain()
             self._closing = True
-            # The first to leave makes the group rebalance, and then the others' last commits would be refused.
+            # When the first task leaves, the group rebalances, and the other tasks' last commits would be refused.
             with contextlib.suppress(threading.BrokenBarrierError):
                 self._shared.leaving.wait(DRAIN_SECONDS)
             self._close()
 
     def _close(self) -> None:
-        """Leave the group; a client that was about to ask the broker something says so, and is closed all the same."""
+        """Leave the group; an error of a client with a request under way is logged, and the client is closed."""
         try:
             self._consumer.close()
         except KafkaException as error:
-            _LOG.info("the stream's consumer, while it closed: %s", error.args[0].str())
-        except:  # noqa: E722 # confluent-kafka raises a KafkaError as well, whose type is no exception's
+            _log.info("the stream's consumer, while it closed: %s", error.args[0].str())
+        except:  # noqa: E722 # confluent-kafka also raises KafkaError, which isn't an exception
             raised: object = sys.exc_info()[1]
             if not isinstance(raised, KafkaError):
                 raise
-            _LOG.info("the stream's consumer, while it closed: %s", raised.str())
+            _log.info("the stream's consumer, while it closed: %s", raised.str())
 
     def _step(self) -> None:
         self._commit_finished()
         if self._window.is_due(time.monotonic()):
             self._dispatch()
-        early, self._early = self._early, []
-        messages = early or self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
+        polled_early, self._polled_early = self._polled_early, []
+        messages = polled_early or self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
         window = self._window
         for message in messages:
-            self._take(message)
+            self._add_to_window(message)
             if self._window is not window:
-                return  # a rebalance came in between: the rest is fetched again by whoever has it now
+                return  # after a rebalance, the present owner of the topic-partitions fetches the rest again
 
-    def _take(self, message: Message) -> None:
+    def _add_to_window(self, message: Message) -> None:
         error, topic, partition, offset = message.error(), message.topic(), message.partition(), message.offset()
         if error is not None or topic is None or partition is None or offset is None:
-            self._judge(error, topic, partition)
+            self._handle_error(error, topic, partition)
             return
         _, timestamp = message.timestamp()
         headers = cast("Headers | None", message.headers())  # a list of pairs, whatever its annotation allows
@@ -182,18 +182,18 @@ class Task:
             if window.has_count():
                 self._dispatch()
 
-    def _judge(self, error: KafkaError | None, topic: str | None, partition: int | None) -> None:
-        """Raise StreamHalt for an error that won't pass by itself."""
-        if error is None or error.code() in PASSING or error.retriable():
-            _LOG.warning("the stream's consumer: %s", error)
+    def _handle_error(self, error: KafkaError | None, topic: str | None, partition: int | None) -> None:
+        """Log an error that passes by itself; raise StreamHalt for any other error."""
+        if error is None or error.code() in TRANSIENT or error.retriable():
+            _log.warning("the stream's consumer: %s", error)
         elif error.code() in LOST:
-            reason = positions.lost(topic or self._shared.config.topic, partition or 0, error.str())
+            reason = positions.lost_records(topic or self._shared.config.topic, partition or 0, error.str())
             raise StreamHalt(StreamStatus.RUNNING_FAILED, reason)
         else:
             raise StreamHalt(StreamStatus.RUNNING_FAILED, f"the broker refused the stream's consumer: {error.str()}")
 
     def _dispatch(self) -> None:
-        """Close the batch and hand it to a thread, once one of the concurrent invocations is free."""
+        """Close the batch and pass it to a thread, as soon as one of the concurrent invocations is free."""
         if not self._acquire_invocation():
             return
         batch, number = self._window.take(), next(self._numbers)
@@ -204,25 +204,25 @@ class Task:
         ).start()
 
     def _acquire_invocation(self) -> bool:
-        """Whether an invocation is ours now; not if the stream stops or the topic-partitions go meanwhile.
+        """Wait for a free invocation; return False if the stream stops or the topic-partitions change meanwhile.
 
-        A consumer that waits long is paused and still polled: the group would otherwise take it for dead.
+        A consumer that waits long is paused and polled, or the group would remove it.
         """
         window, paused, acquired = self._window, False, False
-        patience = time.monotonic() + PATIENCE_SECONDS
+        pause_at = time.monotonic() + PATIENCE_SECONDS
         while self._window is window and not self._shared.stopping.is_set():
             if self._shared.invocations.acquire(timeout=POLL_SECONDS):
-                acquired = not self._shared.stopping.is_set()  # a failed batch halts the stream before it lets go
+                acquired = not self._shared.stopping.is_set()  # a failed batch stops the stream before it releases
                 if not acquired:
                     self._shared.invocations.release()
                 break
             self._commit_finished()
-            if not paused and time.monotonic() > patience:
+            if not paused and time.monotonic() > pause_at:
                 self._consumer.pause(self._consumer.assignment())
                 paused = True
             message = self._consumer.poll(0) if paused else None
             if message is not None:  # an error, or a record of new topic-partitions, which aren't paused
-                self._early.append(message)
+                self._polled_early.append(message)
         if paused:
             self._consumer.resume(self._consumer.assignment())
         return acquired
@@ -234,7 +234,7 @@ class Task:
         cancelled: threading.Event,
         finished: queue.SimpleQueue[tuple[int, bool]],
     ) -> None:
-        """On a thread of its own: deliver, and tell the task's thread, which alone commits."""
+        """Deliver on a thread of its own, and pass the outcome to the task's thread, which commits."""
         settled = False
         try:
             self._shared.delivery.deliver(batch, cancelled)
@@ -242,9 +242,9 @@ class Task:
         except StreamHalt as halt:
             self._shared.halt(halt.state, str(halt))
         except InterruptedDelivery:
-            _LOG.info("%s stays undelivered: the stream stops, or the topic-partitions moved", batch)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing after this batch may be committed
-            _LOG.exception("delivering %s failed in a way that isn't the function's", batch)
+            _log.info("%s stays undelivered: the stream stops, or the topic-partitions moved", batch)
+        except Exception as error:  # noqa: BLE001 - after any error, nothing after this batch may be committed
+            _log.exception("delivering %s failed in a way that isn't the function's", batch)
             self._shared.halt(
                 StreamStatus.RUNNING_FAILED, f"delivering {batch} failed: {type(error).__name__}: {error}"
             )
@@ -253,7 +253,7 @@ class Task:
             self._shared.invocations.release()
 
     def _commit_finished(self, wait_seconds: float = 0.0) -> None:
-        """Commit what batches have settled since the last time, waiting so long for the first of them."""
+        """Commit the offsets of batches that were settled since the last call; wait at most so long for a first one."""
         wait = wait_seconds > 0
         try:
             while True:
@@ -270,14 +270,14 @@ class Task:
         try:
             results = self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            _LOG.warning("a commit failed and is tried again: %s", error.args[0].str())
+            _log.warning("a commit failed and is tried again: %s", error.args[0].str())
             return
-        failed = {(one.topic, one.partition) for one in results or () if one.error is not None}
+        failed = {(place.topic, place.partition) for place in results or () if place.error is not None}
         self._shared.meter.advanced({key: at for key, at in self._uncommitted.items() if key not in failed})
         self._uncommitted = {key: at for key, at in self._uncommitted.items() if key in failed}
 
     def _drain(self) -> None:
-        """Let invocations under way finish, start no further tries, and commit what has settled."""
+        """Let running invocations finish, start no further tries, and commit settled batches."""
         self._cancelled.set()
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._in_flight and time.monotonic() < deadline:
@@ -287,7 +287,7 @@ class Task:
     def _assign(self, consumer: Consumer, assigned: list[Place]) -> None:
         begin = positions.resolve(consumer, assigned, self._shared.config.offset_reset)
         consumer.assign(begin)
-        self._shared.meter.advanced({(one.topic, one.partition): one.offset for one in begin})
+        self._shared.meter.advanced({(place.topic, place.partition): place.offset for place in begin})
         self._shared.assigned(self, len(begin))
 
     def _revoke(self, _consumer: Consumer, _revoked: list[Place]) -> None:
@@ -297,7 +297,7 @@ class Task:
             self._begin_assignment()
 
     def _lose(self, _consumer: Consumer, _lost: list[Place]) -> None:
-        """Another consumer has them already: what is under way will be delivered twice, and commits nothing here."""
+        """Drop topic-partitions that another consumer has; it delivers their open batches again."""
         self._cancelled.set()
         self._shared.assigned(self, 0)
         self._begin_assignment()

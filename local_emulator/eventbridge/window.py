@@ -1,4 +1,4 @@
-"""The batch window: events gather until their count, their age or the body's size closes the batch."""
+"""The batch window: collects events until their count, their age or the body's size closes the batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODY_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One invocation's events: the JSON array, and which records it holds."""
+    """The events of one invocation: the JSON array, and the offsets of its records."""
 
     body: bytes
     count: int
@@ -32,7 +32,7 @@ class Batch:
 
 
 class Window:
-    """Gathers events into one batch at a time; the caller tells the time (seconds of a monotonic clock)."""
+    """Collects events into one batch at a time; the caller gives the time (seconds of a monotonic clock)."""
 
     def __init__(self, count: int, seconds: float, body_bytes: int = BODY_BYTES) -> None:
         self._limit_count = count
@@ -50,14 +50,14 @@ class Window:
         return len(self._events)
 
     def fits(self, event: bytes) -> bool:
-        """Whether the body stays within its limit with this event; an event alone always fits.
+        """Return whether the body stays within its limit with this event; a first event always fits.
 
-        One beyond the limit makes a batch by itself, which the function's service then refuses.
+        An event beyond the limit becomes a batch by itself, which Function Compute then refuses.
         """
         return not self._events or self._bytes + len(event) + 1 <= self._limit_bytes
 
     def add(self, event: bytes, topic_partition: TopicPartition, offset: int, now: float) -> None:
-        """Take one more event, the record at an offset."""
+        """Add the event of the record at an offset."""
         if not self._events:
             self._opened = now
         self._events.append(event)
@@ -66,11 +66,11 @@ class Window:
         self._ranges[topic_partition] = first, offset + 1
 
     def is_due(self, now: float) -> bool:
-        """Whether count or age closes the batch."""
+        """Return whether the batch is complete by count or age."""
         return bool(self._events) and (self.has_count() or now - self._opened >= self._limit_seconds)
 
     def has_count(self) -> bool:
-        """Whether the batch holds as many events as it may."""
+        """Return whether the batch has its largest number of events."""
         return len(self._events) >= self._limit_count
 
     def take(self) -> Batch:

@@ -65,7 +65,7 @@ def test_the_service_s_answers_are_told_apart_and_never_retried_by_the_client(
 @pytest.mark.parametrize("status", [404, 502])
 def test_an_error_that_is_no_json_is_somebody_else_s(function: FakeFunction, status: int) -> None:
     function.answer = lambda _: Answer(status, b"<html>Bad Gateway</html>")
-    with pytest.raises(InvocationError, match="isn't Function Compute that answered") as caught:
+    with pytest.raises(InvocationError, match="so Function Compute isn't at this address") as caught:
         invoker(function.endpoint)(b"[1]")
     assert caught.value.retryable
 
