@@ -1,1 +1,1 @@
-"""Who may do what: users, roles and grants of a project, the statements that change them, and the check itself."""
+"""Access control: users, roles, grants and policies, the statements that change them, and the check of permissions."""

@@ -1,8 +1,7 @@
-"""What statements of access control answer, as JSON values and as the text that the command line client prints.
+"""The answers to statements of access control, as JSON values and as the text that the command line client prints.
 
-The text forms of ``show grants`` and ``show acl`` are the service's documented ones; the JSON forms use the words of
-its policy language. What the service answers to a statement that only changes something is not documented: here it's
-"OK".
+The texts of ``show grants`` and ``show acl`` follow the service's documentation; their JSON uses the words of the
+policy language. The service's answer to a statement without a result is not documented; the emulator answers "OK".
 """
 
 from __future__ import annotations
@@ -31,54 +30,54 @@ DONE = Answer(DONE_TEXT, DONE_TEXT)
 
 
 def listed(names: Sequence[str]) -> Answer:
-    """Names, one a line."""
+    """Return names, each on its own line."""
     return Answer(list(names), "\n".join(names))
 
 
-def users(found: Iterable[tuple[str, str]]) -> Answer:
-    """Pairs of id and name."""
-    pairs = list(found)
+def users(id_names: Iterable[tuple[str, str]]) -> Answer:
+    """Return users, from pairs of id and name."""
+    pairs = list(id_names)
     return Answer([{"ID": key, "DisplayName": name} for key, name in pairs], "\n".join(name for _, name in pairs))
 
 
 def whoami(key: str, name: str) -> Answer:
-    """Who asks."""
+    """Return the sender's identity."""
     return Answer({"ID": key, "DisplayName": name}, f"Name: {name}\nID: {key}")
 
 
-def grants(roles: Sequence[str], found: Mapping[str, Sequence[Grant]], made: Sequence[Securable]) -> Answer:
-    """A user's roles, the grants by who holds them (``user/<name>`` or ``role/<name>``), and what the user made."""
+def grants(roles: Sequence[str], by_holder: Mapping[str, Sequence[Grant]], own_objects: Sequence[Securable]) -> Answer:
+    """Return a user's roles, the grants by holder (``user/<name>`` or ``role/<name>``), and the user's own objects."""
     lines = ["[roles]", ", ".join(roles), "", "Authorization Type: ACL"]
-    for holder, held in found.items():
+    for holder, held_grants in by_holder.items():
         lines.append(f"[{holder}]")
-        lines += [f"A\t{grant.securable.path}: {' | '.join(grant.actions)}" for grant in held]
-    lines += ["", "Authorization Type: ObjectCreator", *(f"AG\t{securable.path}: All" for securable in made)]
+        lines += [f"A\t{grant.securable.path}: {' | '.join(grant.actions)}" for grant in held_grants]
+    lines += ["", "Authorization Type: ObjectCreator", *(f"AG\t{securable.path}: All" for securable in own_objects)]
     value = {
         "Roles": list(roles),
-        "ACL": {holder: [_statement(grant) for grant in held] for holder, held in found.items()},
-        "ObjectCreator": [securable.resource for securable in made],
+        "ACL": {holder: [_statement(grant) for grant in held_grants] for holder, held_grants in by_holder.items()},
+        "ObjectCreator": [securable.resource for securable in own_objects],
     }
     return Answer(value, "\n".join(lines))
 
 
-def role_grants(holders: Sequence[str], found: Mapping[str, Sequence[Grant]]) -> Answer:
-    """A role's users and grants, by ``role/<name>``."""
+def role_grants(holders: Sequence[str], by_holder: Mapping[str, Sequence[Grant]]) -> Answer:
+    """Return a role's users, and its grants by ``role/<name>``."""
     lines = ["[users]", ", ".join(holders), "", "Authorization Type: ACL"]
-    for held in found.values():
-        lines += [f"A\t{grant.securable.path}: {' | '.join(grant.actions)}" for grant in held]
+    for held_grants in by_holder.values():
+        lines += [f"A\t{grant.securable.path}: {' | '.join(grant.actions)}" for grant in held_grants]
     value = {
         "Users": list(holders),
-        "ACL": {holder: [_statement(grant) for grant in held] for holder, held in found.items()},
+        "ACL": {holder: [_statement(grant) for grant in held_grants] for holder, held_grants in by_holder.items()},
     }
     return Answer(value, "\n".join(lines))
 
 
-def acl(found: Sequence[tuple[str, Grant]]) -> Answer:
-    """Who (``user/<name>`` or ``role/<name>``) may do what with one object."""
+def acl(holder_grants: Sequence[tuple[str, Grant]]) -> Answer:
+    """Return an object's grants, from pairs of holder (``user/<name>`` or ``role/<name>``) and grant."""
     lines = ["Authorization Type: ACL"]
-    for holder, grant in found:
+    for holder, grant in holder_grants:
         lines += [f"[{holder}]", f"A\t{grant.securable.path}: {' | '.join(grant.actions)}"]
-    return Answer({"ACL": {holder: [_statement(grant)] for holder, grant in found}}, "\n".join(lines))
+    return Answer({"ACL": {holder: [_statement(grant)] for holder, grant in holder_grants}}, "\n".join(lines))
 
 
 def _statement(grant: Grant) -> dict[str, Any]:

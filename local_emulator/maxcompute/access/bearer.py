@@ -1,7 +1,7 @@
-"""Bearer tokens: made for someone with a policy and an end, and good by themselves in place of a signature.
+"""Bearer tokens: credentials that replace a signature, with a policy and a time of expiry.
 
-Nothing is kept of a token: it says what it was made with, under a seal that only this run of the emulator can make.
-Clients see an opaque text of letters, digits, ``-``, ``_`` and ``.``, which can stand in an address.
+The emulator stores no tokens: a token contains its claims, with a seal by a key of this run of the emulator. For
+clients a token is an opaque text of letters, digits, ``-``, ``_`` and ``.``, which is valid in a URL.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from datetime import datetime, timedelta, timezone
 
 from local_emulator.maxcompute.errors import ServiceError, invalid
 
-# The most that can be asked for; the service's own bound is not documented.
+# The longest life of a token; the service's limit is not documented.
 MAX_HOURS = 24 * 365
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: who signed it, the policy that it is limited to, when it ends (aware)."""
+    """A token's claims: the signing identity's name, the policy, and the (aware) time of expiry."""
 
     name: str
     policy: str
@@ -30,18 +30,18 @@ class Claims:
 
 
 class BearerSeal:
-    """Makes and opens tokens; those of an earlier run aren't known."""
+    """Signs and opens the tokens of this run of the emulator."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def sign(self, claims: Claims) -> str:
-        """A token."""
+        """Return a token with these claims."""
         payload = _encoded(json.dumps([claims.name, claims.policy, claims.expires.timestamp()]).encode())
         return f"{payload}.{_encoded(self._seal(payload))}"
 
     def open(self, token: str) -> Claims:
-        """What a token says, be it over or not; ServiceError Unauthorized if it isn't one of this run's."""
+        """Return the claims of a token, expired or not; ServiceError Unauthorized for a token of another run."""
         payload, _, seal = token.partition(".")
         if not token.isascii() or not hmac.compare_digest(_encoded(self._seal(payload)), seal):
             raise ServiceError(
@@ -55,17 +55,17 @@ class BearerSeal:
 
 
 def parse_request(body: bytes) -> tuple[str, timedelta]:
-    """The policy (a JSON text) and the life that a client asks for; ServiceError InvalidArgument if it doesn't."""
+    """Return the requested policy (a JSON text) and life; ServiceError InvalidArgument for an invalid request."""
     try:
-        asked = json.loads(body)
+        document = json.loads(body)
     except ValueError as error:
         raise invalid(f"expected a JSON object with policy and expires_in_hours: {error}") from None
-    if not isinstance(asked, dict) or not isinstance(asked.get("policy"), dict):
+    if not isinstance(document, dict) or not isinstance(document.get("policy"), dict):
         raise invalid("expected a JSON object with an object policy, found none")
-    hours = asked.get("expires_in_hours")
+    hours = document.get("expires_in_hours")
     if not isinstance(hours, (int, float)) or isinstance(hours, bool) or not 0 < hours <= MAX_HOURS:
         raise invalid(f"expected expires_in_hours above 0 and up to {MAX_HOURS}, found {hours!r}")
-    return json.dumps(asked["policy"]), timedelta(hours=hours)
+    return json.dumps(document["policy"]), timedelta(hours=hours)
 
 
 def _encoded(data: bytes) -> str:

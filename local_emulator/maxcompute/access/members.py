@@ -1,4 +1,4 @@
-"""Users and roles of projects. A role is one of a project; a RAM role is a user here."""
+"""Users and roles of projects. A role belongs to a project; a RAM role counts as a user."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.database import Database
 
 ADMIN, SUPER_ADMINISTRATOR = "admin", "super_administrator"
-# Every project has them; they may do everything with its objects, and manage its users and grants.
+# The roles of every project, which may do everything with its objects, and manage its users and grants.
 BUILT_IN_ROLES = (ADMIN, SUPER_ADMINISTRATOR)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectUser:
-    """Someone who was added to a project; ``name`` as it was written then."""
+    """A user of a project; ``name`` as written in the statement that added the user."""
 
     id: str
     name: str
@@ -29,9 +29,9 @@ class ProjectUser:
 
 
 class Members:
-    """All projects' users and roles; every project name is the catalog's own, in lower case.
+    """The users and roles of all projects; project names are in lower case, as in the catalog.
 
-    `exists` says of a RAM user's or RAM role's name whether there is one; alone, the emulator takes any.
+    `exists` returns whether a RAM user or RAM role exists; without a RAM service, the emulator accepts every name.
     """
 
     def __init__(self, database: Database, account: Account) -> None:
@@ -42,28 +42,28 @@ class Members:
         self._holders = StoredRelation(database, "role_holders", ["project", "role", "user_key"])
 
     def parse(self, name: str) -> PrincipalName:
-        """A name taken apart; see `parse_name`."""
+        """Return the parts of a name; see `parse_name`."""
         return parse_name(name, self.account)
 
     # Users
 
     def users(self, project: str) -> list[ProjectUser]:
-        """A project's users by their names."""
+        """Return a project's users, sorted."""
         return [ProjectUser(self.parse(name).id, name, key) for owner, key, name in self._users if owner == project]
 
     def find(self, project: str, key: str) -> ProjectUser | None:
-        """The user whose name has that key, or None."""
+        """Return the user of a key, or None."""
         return next((user for user in self.users(project) if user.key == key), None)
 
     def user(self, project: str, name: str) -> ProjectUser:
-        """A user by name; ServiceError NoSuchObject if it wasn't added."""
-        found = self.find(project, self.parse(name).key)
-        if found is None:
+        """Return a user by name; ServiceError NoSuchObject if the project has no such user."""
+        user = self.find(project, self.parse(name).key)
+        if user is None:
             raise missing("NoSuchObject", f"the user {name} does not exist in project {project}; add it by: add user")
-        return found
+        return user
 
     def add_user(self, project: str, name: str) -> None:
-        """Let someone in; ServiceError if it's there, or a RAM identity that isn't the project's account's."""
+        """Add a user; ServiceError for a user that exists, or a RAM identity of another account."""
         parsed = self.parse(name)
         if parsed.member and parsed.account != self.account.id:
             raise ServiceError(
@@ -80,11 +80,14 @@ class Members:
         self._users.change(add=[(project, parsed.key, name)])
 
     def remove_user(self, project: str, name: str) -> None:
-        """Let someone go; grants stay and count again when the user is added again, roles have to be revoked first."""
+        """Remove a user without roles. Grants stay, and count again if the user is added again.
+
+        ServiceError InvalidStateSetting if the user has roles.
+        """
         user = self.user(project, name)
-        held = self.roles_of(project, user.key)
-        if held:
-            roles = ", ".join(held)
+        roles_held = self.user_roles(project, user.key)
+        if roles_held:
+            roles = ", ".join(roles_held)
             raise ServiceError(
                 409, "InvalidStateSetting", f"the user {name} still has roles; first: revoke {roles} from {name}"
             )
@@ -93,23 +96,23 @@ class Members:
     # Roles
 
     def roles(self, project: str) -> list[str]:
-        """A project's roles, those that every project has first."""
+        """Return a project's roles, first the built-in ones."""
         return [*BUILT_IN_ROLES, *(role for owner, role in self._roles if owner == project)]
 
     def role(self, project: str, name: str) -> str:
-        """A role by its name in any case of letters; ServiceError NoSuchObject if there is none."""
+        """Return a role's name in lower case; ServiceError NoSuchObject if the role doesn't exist."""
         if name.lower() not in self.roles(project):
             raise missing("NoSuchObject", f"the role {name} does not exist in project {project}")
         return name.lower()
 
     def add_role(self, project: str, name: str) -> None:
-        """Make a role; ServiceError ObjectAlreadyExists if it's there."""
+        """Add a role; ServiceError ObjectAlreadyExists if it exists."""
         if name.lower() in self.roles(project):
             raise ServiceError(409, "ObjectAlreadyExists", f"the role {name} already exists in project {project}")
         self._roles.change(add=[(project, name.lower())])
 
     def remove_role(self, project: str, name: str) -> None:
-        """Delete a role that nobody has."""
+        """Remove a role without users; ServiceError for a role with users, or a built-in role."""
         role = self.role(project, name)
         if role in BUILT_IN_ROLES:
             raise ServiceError(400, "InvalidArgument", f"the role {name} is built in and can't be dropped")
@@ -119,20 +122,20 @@ class Members:
             )
         self._roles.change(remove=[(project, role)])
 
-    def roles_of(self, project: str, key: str) -> list[str]:
-        """The roles that a user has."""
+    def user_roles(self, project: str, key: str) -> list[str]:
+        """Return the roles of a user."""
         return [role for owner, role, holder in self._holders if (owner, holder) == (project, key)]
 
     def holders(self, project: str, role: str) -> list[ProjectUser]:
-        """The users that have a role."""
+        """Return the users of a role."""
         return [user for user in self.users(project) if (project, role, user.key) in self._holders]
 
     def give_roles(self, project: str, names: list[str], user: ProjectUser) -> None:
-        """Let a user have roles."""
+        """Grant roles to a user."""
         self._holders.change(add=[(project, self.role(project, name), user.key) for name in names])
 
     def take_roles(self, project: str, names: list[str], user: ProjectUser) -> None:
-        """Take roles from a user; ServiceError NoSuchObject for one that the user hasn't got."""
+        """Revoke roles from a user; ServiceError NoSuchObject for a role that the user doesn't have."""
         rows = [(project, self.role(project, name), user.key) for name in names]
         for row, name in zip(rows, names, strict=True):
             if row not in self._holders:

@@ -1,6 +1,6 @@
 """Names of identities: ``ALIYUN$<account>``, ``RAM$<account>:<user>``, ``RAM$<account>:role/<role>``.
 
-An account is written as its id or its name; names are the same in any case of letters.
+An account is written as its id or its name. Names don't depend on upper and lower case.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ ROLE_PREFIX = "role/"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The cloud account that owns the projects: its id, and the name that statements may use in its place."""
+    """The cloud account that owns the projects: its id, and a name that statements may use for the id."""
 
     id: str
     name: str = ""
 
     @property
     def principal(self) -> str:
-        """The account's own identity."""
+        """The name of the account's identity."""
         return f"{OWNER_PROVIDER}${self.id}"
 
     def owns(self, text: str) -> bool:
-        """Whether a text is its id or its name."""
+        """Return whether a text is the account's id or name."""
         return text.lower() in {self.id.lower(), self.name.lower()} - {""}
 
 
 @dataclass(frozen=True, slots=True)
 class PrincipalName:
-    """An identity's name taken apart; ``member`` is a RAM user's name or ``role/<role>``, empty for an account."""
+    """The parts of an identity's name; ``member`` is a RAM user's name or ``role/<role>``, empty for an account."""
 
     account: str
     member: str = ""
 
     @property
     def key(self) -> str:
-        """The one spelling by which names are compared and kept."""
+        """The normal form of the name, for comparison and storage."""
         provider = MEMBER_PROVIDER if self.member else OWNER_PROVIDER
         return f"{provider}${self.account}:{self.member}".rstrip(":").lower()
 
     @property
     def id(self) -> str:
-        """The number that the service knows the identity by: an account's own, else one made of the name."""
+        """The identity's number: an account's id, or a number computed from the name."""
         if not self.member and self.account.isdecimal():
             return self.account
         return str(2 * 10**17 + int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:7], "big"))
 
 
 def parse_name(text: str, account: Account) -> PrincipalName:
-    """A name as a statement has it; ServiceError InvalidArgument if it isn't one of the three forms.
+    """Parse a name in one of the three forms; ServiceError InvalidArgument for other text.
 
-    ``RAM$<user>`` without an account means the owner's account, as does the account's name in the place of its id.
+    ``RAM$<user>`` means a user of ``account``. The account's name may replace its id.
     """
-    provider, found, rest = text.strip().partition("$")
-    if not found:
+    provider, separator, rest = text.strip().partition("$")
+    if not separator:
         raise invalid(f"lack of account provider, principalName {text}; expected ALIYUN$... or RAM$...")
     if provider.upper() not in PROVIDERS or not rest:
         raise invalid(f"Invalid account Name {text}; expected ALIYUN$<account>, RAM$<account>:<user or role/role>")

@@ -1,4 +1,4 @@
-"""What can be granted: the kinds of objects, the actions on each, and how messages and grants name an object."""
+"""The kinds of objects, the actions that can be granted on them, and their names in messages and grants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_emulator.maxcompute.entities import DEFAULT_SCHEMA, Project, Table
 PROJECT, TABLE, INSTANCE = "project", "table", "instance"
 ALL = "All"
 
-# The service's page "MaxCompute permissions": what its ACL can grant, by kind of object.
+# The actions that an ACL can grant, by kind of object, from the service's page "MaxCompute permissions".
 ACTIONS = MappingProxyType(
     {
         PROJECT: (
@@ -31,9 +31,9 @@ ACTIONS = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Securable:
-    """An object of a project that actions are allowed on; ``id`` outlives a new name, and ends with the object.
+    """An object of a project on which actions can be granted; ``id`` stays if the object gets another name.
 
-    ``owner`` is the name of who made it, and may do everything with it.
+    ``owner`` is the name of the object's creator, who may do everything with the object.
     """
 
     project: str
@@ -44,27 +44,27 @@ class Securable:
 
     @property
     def resource(self) -> str:
-        """How messages and policies name it."""
+        """The object's name in messages and policies."""
         return f"acs:odps:*:{self.path}"
 
 
-def of_project(project: Project) -> Securable:
-    """A project as a whole."""
+def project_securable(project: Project) -> Securable:
+    """Return the securable of a project."""
     return Securable(project.name, PROJECT, "", f"projects/{project.name}", project.owner)
 
 
-def of_table(table: Table) -> Securable:
-    """A table; one of another schema than the default one is named with it."""
+def table_securable(table: Table) -> Securable:
+    """Return the securable of a table; its path has the schema, unless this is the default one."""
     schema = "" if table.schema == DEFAULT_SCHEMA else f"schemas/{table.schema}/"
     path = f"projects/{table.project}/{schema}tables/{table.name}"
     return Securable(table.project, TABLE, table.id, path, table.owner)
 
 
-def of_instance(project: str, instance_id: str, owner: str) -> Securable:
-    """A job that somebody submitted."""
+def instance_securable(project: str, instance_id: str, owner: str) -> Securable:
+    """Return the securable of an instance; ``owner`` submitted the job."""
     return Securable(project, INSTANCE, instance_id, f"projects/{project}/instances/{instance_id}", owner)
 
 
-def action_named(kind: str, text: str) -> str | None:
-    """The action of that name in any case of letters, as the service spells it; None if the kind hasn't got it."""
+def find_action(kind: str, text: str) -> str | None:
+    """Return the action of a name (in any case), as the service spells it; None if the kind has no such action."""
     return next((action for action in ACTIONS[kind] if action.lower() == text.lower()), None)

@@ -1,8 +1,8 @@
 """Policies of projects, roles and bearer tokens: JSON documents that allow or deny actions on objects by patterns.
 
-The language is that of the service's page "Policy-based access control": ``*`` and ``?`` in actions and resources;
-Deny is stronger than Allow; a project's policy names principals, a role's is about the role's users, a bearer token's
-about who has the token.
+The language is described on the service's page "Policy-based access control". Actions and resources may have ``*`` and
+``?``. Deny is stronger than Allow. A project's policy names principals; a role's policy applies to the role's users,
+and a bearer token's policy to requests with the token.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.database import Database
 
 EVERYONE = "*"
-# The holder of a project's own policy; a role's is held by its name.
+# The holder of a project's policy; the holder of a role's policy is the role's name.
 PROJECT_HOLDER = ""
 _KNOWN = frozenset({"Effect", "Action", "Resource", "Principal"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One statement of a policy; ``principals`` are keys of names, or `EVERYONE`."""
+    """One statement of a policy; ``principals`` has keys of names, or `EVERYONE`."""
 
     allow: bool
     actions: tuple[re.Pattern[str], ...]
@@ -39,7 +39,7 @@ class Rule:
     principals: frozenset[str]
 
     def matches(self, key: str, action: str, resource: str) -> bool:
-        """Whether it is about this."""
+        """Return whether the rule applies to a user's action on a resource."""
         return (
             not self.principals.isdisjoint({key, EVERYONE})
             and any(pattern.fullmatch(f"odps:{action}") for pattern in self.actions)
@@ -55,18 +55,18 @@ class Policies:
         self._texts = StoredRelation(database, "policies", ["project", "holder", "text"])
 
     def text(self, project: str, holder: str = PROJECT_HOLDER) -> str:
-        """A policy as it was written; empty if there is none."""
+        """Return a policy's text as it was written; empty without a policy."""
         return next((text for owner, who, text in self._texts if (owner, who) == (project, holder)), "")
 
     def write(self, project: str, text: str, holder: str = PROJECT_HOLDER) -> None:
-        """Replace a policy, an empty one takes it away; ServiceError InvalidArgument if it isn't one."""
+        """Replace a policy, or delete it (empty text); ServiceError InvalidArgument for an invalid policy."""
         if text.strip():
             _rules(text, self._account, of_role=holder != PROJECT_HOLDER)
         before = [row for row in self._texts if row[:2] == (project, holder)]
         self._texts.change(add=[(project, holder, text)] if text.strip() else [], remove=before)
 
     def verdict(self, securable: Securable, action: str, key: str, roles: Iterable[str]) -> bool | None:
-        """Whether policies allow (True) or deny (False) someone with these roles an action; None: they don't say."""
+        """Return whether policies allow (True) or deny (False) a user with roles an action; None: no rule applies."""
         texts = [(self.text(securable.project, holder), holder) for holder in (PROJECT_HOLDER, *roles)]
         rules = [
             rule
@@ -78,13 +78,13 @@ class Policies:
 
 
 def judge(rules: Iterable[Rule], securable: Securable, action: str, key: str) -> bool | None:
-    """Whether rules allow (True) or deny (False) someone an action; None: they don't say."""
-    found = [rule.allow for rule in rules if rule.matches(key, action, securable.resource)]
-    return all(found) if found else None
+    """Return whether rules allow (True) or deny (False) an action to a user; None: no rule applies."""
+    effects = [rule.allow for rule in rules if rule.matches(key, action, securable.resource)]
+    return all(effects) if effects else None
 
 
 def token_rules(text: str, account: Account) -> tuple[Rule, ...]:
-    """The rules of a bearer token's policy, which names no principal; ServiceError InvalidArgument if it isn't one."""
+    """Return the rules of a bearer token's policy, which has no principals; ServiceError InvalidArgument if invalid."""
     return _rules(text, account, of_role=True)
 
 
@@ -129,10 +129,10 @@ def _rule(statement: Any, account: Account, *, of_role: bool) -> Rule:
 
 def _texts(statement: dict[str, Any], name: str) -> list[str]:
     value = statement.get(name)
-    found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not found or not all(isinstance(text, str) for text in found):
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise _malformed(f"expected a text or a list of texts in {name}")
-    return found
+    return texts
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -140,5 +140,5 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _malformed(detail: str) -> ServiceError:
-    # The service's own words.
+    # The service's words.
     return invalid(f"failed to check policy format: {detail}")

@@ -1,4 +1,4 @@
-"""Runs statements of access control for someone, at once or, where the service does so, answered later by an id."""
+"""Runs statements of access control. The answer comes at once, or later for an id, as the service may do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from local_emulator.maxcompute.access import answers, statements
 from local_emulator.maxcompute.access.grants import role_grantee, user_grantee
 from local_emulator.maxcompute.access.members import BUILT_IN_ROLES
 from local_emulator.maxcompute.access.names import PROVIDERS
-from local_emulator.maxcompute.access.objects import PROJECT, TABLE, of_instance, of_project, of_table
+from local_emulator.maxcompute.access.objects import (
+    PROJECT,
+    TABLE,
+    instance_securable,
+    project_securable,
+    table_securable,
+)
 from local_emulator.maxcompute.errors import ServiceError, invalid, missing
 
 if TYPE_CHECKING:
@@ -27,12 +33,12 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.store import Store
 
 RUNNING, TERMINATED, FAILED = "RUNNING", "TERMINATED", "FAILED"
-REMEMBERED = 1000  # answers given later; the oldest go first
+REMEMBERED = 1000  # later answers; the oldest are dropped first
 
 
 @dataclass(slots=True)
 class Pending:
-    """An answer that is asked for by an id: how often it is still to say RUNNING, then how it ended."""
+    """A later answer: its final status and result, and how many polls get RUNNING before."""
 
     project: str
     status: str
@@ -41,11 +47,11 @@ class Pending:
 
 
 class Queries:
-    """See the module.
+    """Runs statements of access control (see the module).
 
-    ``later``: answer every statement later, as clients must expect of the service. ``running_polls``: how often a later
-    answer says RUNNING first. ``done``: what a statement that only changes something answers, for a client that must
-    not depend on it (JSON "OK" unless set to another text, such as an empty one).
+    ``later``: answer every statement later, as clients must expect of the service. ``running_polls``: how many polls
+    get RUNNING first. ``done``: the answer to a statement without a result (None: JSON "OK"), to test that a client
+    doesn't depend on this answer.
     """
 
     def __init__(self, store: Store, access: Access, instances: Instances) -> None:
@@ -58,7 +64,10 @@ class Queries:
         self._pending: OrderedDict[str, Pending] = OrderedDict()
 
     def submit(self, principal: Principal, project: Project, text: str, *, as_json: bool) -> tuple[str, bool]:
-        """Run a statement: its result and True, or an id for `poll` and False. ServiceError if it's refused at once."""
+        """Run a statement; return its result and True, or an id for `poll` and False.
+
+        ServiceError if the statement is refused at once.
+        """
         statement = statements.parse(text)
         if not self.later and not isinstance(statement, statements.PackageChange):
             return self._result(principal, project, statement, as_json=as_json), True
@@ -73,7 +82,7 @@ class Queries:
         return query_id, False
 
     def poll(self, project: Project, query_id: str) -> tuple[str, str]:
-        """The status and result of a statement answered later; ServiceError NoSuchObject for an unknown id."""
+        """Return the status and result of a later answer; ServiceError NoSuchObject for an unknown id."""
         pending = self._pending.get(query_id)
         if pending is None or pending.project != project.name:
             raise missing(
@@ -103,8 +112,8 @@ class Queries:
         if isinstance(statement, statements.Listing):
             return self._list(project, statement)
         if isinstance(statement, statements.ShowAcl):
-            found = self._access.grants.on(self._find(project, statement.place))
-            return answers.acl([(self._holder(project, grant), grant) for grant in found])
+            grants = self._access.grants.on(self._find(project, statement.place))
+            return answers.acl([(self._holder(project, grant), grant) for grant in grants])
         if isinstance(statement, statements.PackageChange):
             raise missing("NoSuchObject", f"the package {statement.package} does not exist")
         return self._change_members(principal, project, statement)
@@ -165,16 +174,16 @@ class Queries:
         if statement.of_role:
             role = members.role(project.name, name)
             holders = [user.name for user in members.holders(project.name, role)]
-            found = {f"role/{role}": access.grants.held_by(project, role_grantee(role))}
-            return answers.role_grants(holders, found)
+            grants = {f"role/{role}": access.grants.grants_to(project, role_grantee(role))}
+            return answers.role_grants(holders, grants)
         key = own if not statement.name else self._user_key(project, name)
-        roles = members.roles_of(project.name, key)
-        found = {f"role/{role}": access.grants.held_by(project, role_grantee(role)) for role in roles}
-        found[f"user/{name}"] = access.grants.held_by(project, user_grantee(key))
-        return answers.grants(roles, found, access.made_by(project, key))
+        roles = members.user_roles(project.name, key)
+        grants = {f"role/{role}": access.grants.grants_to(project, role_grantee(role)) for role in roles}
+        grants[f"user/{name}"] = access.grants.grants_to(project, user_grantee(key))
+        return answers.grants(roles, grants, access.tables_created_by(project, key))
 
     def _user_key(self, project: Project, name: str) -> str:
-        """A user's key; the owner needn't have been added."""
+        """Return the key of a user, or of the owner, who needs no entry as a user."""
         members = self._access.members
         key = members.parse(name).key
         return key if key == members.parse(project.owner).key else members.user(project.name, name).key
@@ -185,18 +194,18 @@ class Queries:
         return f"{kind}/{user.name if user else key}"
 
     def _find(self, project: Project, place: Place) -> Securable:
-        """An object of the project in which the statement runs; ServiceError NoSuchTable, or what else is amiss."""
+        """Return an object of the statement's project; ServiceError NoSuchTable, NoSuchObject or InvalidArgument."""
         if place.kind == PROJECT:
             if place.name.lower() != project.name:
                 raise invalid(f"expected the current project, {project.name}, found {place.name}")
-            return of_project(project)
+            return project_securable(project)
         if place.kind == TABLE:
-            return of_table(self._table(project, place.name))
+            return table_securable(self._table(project, place.name))
         instance = self._instances.get(project.name, place.name)
-        return of_instance(project.name, instance.id, instance.owner.name)
+        return instance_securable(project.name, instance.id, instance.owner.name)
 
     def _table(self, project: Project, name: str) -> Table:
-        """A table by ``table``, ``project.table`` or ``project.schema.table``."""
+        """Return a table by its name: ``table``, ``project.table`` or ``project.schema.table``."""
         owner, schema = project.name, ""
         match name.split("."):
             case [table]:

@@ -1,4 +1,4 @@
-"""Sets of rows of text: read from memory, written through to the database so that the next start has them."""
+"""Sets of rows of text, in memory for reading, and in the database for the next start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = tuple[str, ...]
 
 
 class StoredRelation:
-    """One such set; readers never wait, and see a change once it is committed."""
+    """A set of rows; readers never wait, and see a change after its commit."""
 
     def __init__(self, database: Database, name: str, columns: Sequence[str]) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class StoredRelation:
         return iter(sorted(self._rows))
 
     def change(self, *, add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-        """Take rows out and put rows in, in one transaction; it's no fault if they're out or in already."""
+        """Remove and add rows in one transaction; absent rows to remove and present rows to add have no effect."""
         with self._lock:
             removed = self._rows & frozenset(remove)
             added = frozenset(add) - (self._rows - removed)

@@ -1,4 +1,4 @@
-"""The statements of access control, read from their text."""
+"""The statements of access control, and their parser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from local_emulator.maxcompute.access.objects import ACTIONS, action_named
+from local_emulator.maxcompute.access.objects import ACTIONS, find_action
 from local_emulator.maxcompute.errors import ServiceError, invalid
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class RoleChange:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An object as a statement names it: its kind, and its name, perhaps with the project's before it."""
+    """An object in a statement: its kind, and its name, which may contain the project."""
 
     kind: str
     name: str
@@ -73,7 +73,7 @@ class HolderChange:
 
 @dataclass(frozen=True, slots=True)
 class ShowGrants:
-    """``show grants [for [user|role] NAME]`` or ``describe role NAME``; without a name, of who asks."""
+    """``show grants [for [user|role] NAME]`` or ``describe role NAME``; without a name, the sender's grants."""
 
     name: str = ""
     of_role: bool = False
@@ -88,7 +88,7 @@ class ShowAcl:
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """``install package NAME`` or ``uninstall package NAME``, which the service answers later."""
+    """``install package NAME`` or ``uninstall package NAME``; the service answers these statements later."""
 
     package: str
 
@@ -99,7 +99,7 @@ Statement: TypeAlias = (
 
 
 def parse(text: str) -> Statement:
-    """One statement, with or without its semicolon; ServiceError ParseError says where it stops making sense."""
+    """Parse a statement, with or without semicolon; ServiceError ParseError has the position of the fault."""
     return _Parser(text).statement()
 
 
@@ -129,11 +129,11 @@ class _Parser:
         ]
         for words, rule in rules:
             if self._accept(words):
-                found = rule()
+                statement = rule()
                 self._accept(";")
                 if self._at < len(self._tokens):
                     raise self._unexpected("the end of the statement")
-                return found
+                return statement
         raise self._unexpected("a statement of access control")
 
     def _listing(self) -> Listing:
@@ -187,7 +187,7 @@ class _Parser:
         raise self._unexpected(f"one of {', '.join(ACTIONS)}")
 
     def _principal(self) -> str:
-        """A user; a RAM role's name has to be in back quotes, as the service asks."""
+        """Read a user; a RAM role's name must be in back quotes, as on the service."""
         quoted = self._at < len(self._tokens) and self._tokens[self._at][0].startswith("`")
         name = self._name("a user")
         if "/" in name and not quoted:
@@ -220,18 +220,18 @@ class _Parser:
         return self._at >= len(self._tokens) or self._tokens[self._at][0] == ";"
 
     def _unexpected(self, expected: str) -> ServiceError:
-        found, offset = self._tokens[self._at] if self._at < len(self._tokens) else ("", len(self._text))
+        token, offset = self._tokens[self._at] if self._at < len(self._tokens) else ("", len(self._text))
         before = self._text[:offset]
         place = f"[{before.count(chr(10)) + 1},{offset - before.rfind(chr(10))}]"
-        what = f"invalid token '{found}'" if found else "unexpected end"
-        return ServiceError(400, "ParseError", f"ODPS-0130161:{place} Parse exception - {what}, expect {expected}")
+        problem = f"invalid token '{token}'" if token else "unexpected end"
+        return ServiceError(400, "ParseError", f"ODPS-0130161:{place} Parse exception - {problem}, expect {expected}")
 
 
 def _actions(kind: str, words: list[str]) -> tuple[str, ...]:
-    found = []
+    actions = []
     for word in words:
-        action = action_named(kind, word.removeprefix("odps:"))
+        action = find_action(kind, word.removeprefix("odps:"))
         if action is None:
             raise invalid(f"invalid Action value - odps:{word}; a {kind} has {', '.join(ACTIONS[kind])}")
-        found.append(action)
-    return tuple(dict.fromkeys(found))
+        actions.append(action)
+    return tuple(dict.fromkeys(actions))

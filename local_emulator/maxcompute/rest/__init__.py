@@ -1,1 +1,1 @@
-"""The REST side: projects, tables, partitions, instances and security, all under ``/api``."""
+"""The REST API under ``/api``: projects, tables, partitions, instances and security."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def submit_query(request: web.Request) -> web.Response:
-    """``POST``: 200 with the result of a statement, or 202 with an id to ask for it."""
+    """``POST``: run a statement; 200 with the result, or 202 with an id for `poll_query`."""
     if "sign_bearer_token" in request.query:
         return await _sign_bearer_token(request)
     project = request.app[STORE].project(request.match_info["project"])
@@ -32,14 +32,14 @@ async def submit_query(request: web.Request) -> web.Response:
 
 
 async def poll_query(request: web.Request) -> web.Response:
-    """``GET /ID``: whether a statement has ended, and with what."""
+    """``GET /ID``: return a statement's status and result."""
     project = request.app[STORE].project(request.match_info["project"])
     status, result = request.app[QUERIES].poll(project, request.match_info["query"])
     return reply(element("AuthorizationQuery", None, element("Result", result), element("Status", status)))
 
 
 async def _sign_bearer_token(request: web.Request) -> web.Response:
-    """``POST ?sign_bearer_token``: a token for what a policy allows of the caller's own rights, at the time of use."""
+    """``POST ?sign_bearer_token``: return a token with the sender's permissions at the time of use, within a policy."""
     project = request.app[STORE].project(request.match_info["project"])
     access, principal = request.app[ACCESS], request[PRINCIPAL]
     access.require_member(principal, project)

@@ -1,10 +1,10 @@
-"""Functions that users register: there are none, which clients that draw a project's tree ask for."""
+"""Registered functions: none; clients that show a project's tree request the list."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.rest.projects import project_of
+from local_emulator.maxcompute.rest.projects import requested_project
 from local_emulator.maxcompute.rest.xml import element, reply
 
 if TYPE_CHECKING:
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 async def functions(request: web.Request) -> web.Response:
-    """The list of none."""
-    project_of(request, "List")
+    """Return the empty list."""
+    requested_project(request, "List")
     return reply(element("Functions", None, element("Marker", ""), element("MaxItems", 0)))

@@ -1,4 +1,4 @@
-"""Instances: submit a job, watch it, read what it gave, stop it."""
+"""Instances: submit a job, get its status and result, stop it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
-from local_emulator.maxcompute.access.objects import of_instance
+from local_emulator.maxcompute.access.objects import instance_securable
 from local_emulator.maxcompute.entities import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import ServiceError, invalid
 from local_emulator.maxcompute.instances import Instance, Job, TaskStatus, parse_settings
 from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.rest.listing import page
-from local_emulator.maxcompute.rest.projects import project_of
+from local_emulator.maxcompute.rest.projects import requested_project
 from local_emulator.maxcompute.rest.xml import element, http_time, read, reply
 from local_emulator.maxcompute.result_text import csv_text
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from xml.etree.ElementTree import Element
 
-# How long ?instancestatus, which waits at the server's side, waits for the end.
+# How long a request with ?instancestatus waits for the instance's end.
 WAIT_SECONDS = 5.0
-RESULT_ROWS = 10_000  # the service's own bound of ?result
+RESULT_ROWS = 10_000  # the service's limit of ?result
 TASK_TYPE = "SQL"
 
 
 async def submit(request: web.Request) -> web.Response:
-    """POST of a job; its id is in the Location header."""
-    project = project_of(request, "CreateInstance").name
+    """POST: submit a job; the answer's Location header has the instance's id."""
+    project = requested_project(request, "CreateInstance").name
     root = await read(request, "Instance")
     job = _job(root)
     request.app[STORE].limits.check_sql(job.query)
@@ -45,15 +45,15 @@ async def submit(request: web.Request) -> web.Response:
 
 
 async def instances(request: web.Request) -> web.Response:
-    """A project's instances, by status, time, owner or job's name."""
-    project = project_of(request, "List").name
+    """List a project's instances, filtered by status, time, owner or job's name."""
+    project = requested_project(request, "List").name
     query = request.query
     low, _, high = query.get("daterange", "").partition(":")
     try:
         begin, end = (float(text) if text else None for text in (low, high))
     except ValueError:
         raise invalid(f"expected seconds:seconds in daterange, found {query['daterange']!r}") from None
-    found = [
+    matching = [
         instance
         for instance in request.app[INSTANCES].list(project)
         if query.get("status") in (None, "", _status(instance))
@@ -62,7 +62,7 @@ async def instances(request: web.Request) -> web.Response:
         and (query.get("onlyowner") != "yes" or instance.owner == request[PRINCIPAL])
         and query.get("jobname") in (None, instance.job.task)
     ]
-    chosen, marker, size = page(found, query, lambda instance: instance.id)
+    chosen, marker, size = page(matching, query, lambda instance: instance.id)
     items = [
         element(
             "Instance",
@@ -79,54 +79,54 @@ async def instances(request: web.Request) -> web.Response:
 
 
 async def instance(request: web.Request) -> web.Response:
-    """GET of an instance, in all its variants."""
-    found, query = _found(request, "Read"), request.query
-    if "instancestatus" in query and not found.terminated:
-        with contextlib.suppress(asyncio.TimeoutError):  # it is still Running, which is the answer
-            await asyncio.wait_for(found.finished.wait(), WAIT_SECONDS)
+    """GET: an instance's status, result or other details, by the query's keys."""
+    instance, query = _requested(request, "Read"), request.query
+    if "instancestatus" in query and not instance.terminated:
+        with contextlib.suppress(asyncio.TimeoutError):  # the answer is then Running
+            await asyncio.wait_for(instance.finished.wait(), WAIT_SECONDS)
     for name in ("info", "instancequota", "log", "workers"):
         if name in query:
             raise invalid(f"?{name} of an instance is not emulated")
     if "result" in query:
-        return reply(await in_thread(request, lambda: _result(found)))
+        return reply(await in_thread(request, lambda: _result(instance)))
     for name, variant in _VARIANTS.items():
         if name in query:
-            return variant(found)
+            return variant(instance)
     headers = {
-        "x-odps-owner": found.owner.name,
-        "x-odps-start-time": http_time(found.started),
-        # Empty while it runs: the Java SDK takes its absence for a fault, and PyODPS knows of empty ones.
-        "x-odps-end-time": http_time(found.ended) if found.ended is not None and found.terminated else "",
+        "x-odps-owner": instance.owner.name,
+        "x-odps-start-time": http_time(instance.started),
+        # Empty while the instance runs: the Java SDK fails without the header, and PyODPS accepts an empty one.
+        "x-odps-end-time": http_time(instance.ended) if instance.ended is not None and instance.terminated else "",
     }
-    return reply(element("Instance", None, element("Status", _status(found))), headers=headers)
+    return reply(element("Instance", None, element("Status", _status(instance))), headers=headers)
 
 
 async def stop(request: web.Request) -> web.Response:
-    """PUT of status Terminated; ServiceError InvalidStateSetting if it has ended."""
-    found = _found(request, "Write")
+    """PUT of status Terminated: stop an instance; ServiceError InvalidStateSetting if the instance has ended."""
+    instance = _requested(request, "Write")
     root = await read(request, "Instance")
     if root.findtext("Status") != "Terminated":
         raise invalid(f"expected Status Terminated, found {root.findtext('Status')!r}", "InvalidStateSetting")
-    request.app[INSTANCES].stop(found)
+    request.app[INSTANCES].stop(instance)
     return web.Response()
 
 
-def _found(request: web.Request, action: str) -> Instance:
-    found = request.app[INSTANCES].get(project_of(request).name, request.match_info["instance"])
-    securable = of_instance(found.project, found.id, found.owner.name)
+def _requested(request: web.Request, action: str) -> Instance:
+    instance = request.app[INSTANCES].get(requested_project(request).name, request.match_info["instance"])
+    securable = instance_securable(instance.project, instance.id, instance.owner.name)
     request.app[ACCESS].require(request[PRINCIPAL], action, securable)
-    return found
+    return instance
 
 
 def _job(root: Element) -> Job:
     source = root.find("Job")
     tasks = list(source.findall("Tasks/*")) if source is not None else []
     if source is None or len(tasks) != 1 or tasks[0].tag != TASK_TYPE:
-        found = ", ".join(task.tag for task in tasks) or "none"
+        types = ", ".join(task.tag for task in tasks) or "none"
         raise ServiceError(
             400,
             "InvalidParameter",
-            f"ODPS-0420061: Invalid parameter in HTTP request - the emulator runs jobs of one SQL task, found: {found}",
+            f"ODPS-0420061: Invalid parameter in HTTP request - the emulator runs jobs of one SQL task, found: {types}",
         )
     task = tasks[0]
     name, query = task.findtext("Name"), task.findtext("Query")
@@ -136,61 +136,61 @@ def _job(root: Element) -> Job:
     return Job(source, name, query, parse_settings(properties.get("settings", "")))
 
 
-def _status(found: Instance) -> str:
-    return "Terminated" if found.terminated else "Running"
+def _status(instance: Instance) -> str:
+    return "Terminated" if instance.terminated else "Running"
 
 
-def _task_status(found: Instance) -> web.Response:
+def _task_status(instance: Instance) -> web.Response:
     task = element(
         "Task",
         None,
-        element("Name", found.job.task),
-        element("StartTime", http_time(found.started)),
-        element("EndTime", http_time(found.ended) if found.ended and found.terminated else None),
-        element("Status", found.status.value),
+        element("Name", instance.job.task),
+        element("StartTime", http_time(instance.started)),
+        element("EndTime", http_time(instance.ended) if instance.ended and instance.terminated else None),
+        element("Status", instance.status.value),
         element("Histories"),
         Type=TASK_TYPE,
     )
-    return reply(element("Instance", None, element("Status", _status(found)), element("Tasks", None, task)))
+    return reply(element("Instance", None, element("Status", _status(instance)), element("Tasks", None, task)))
 
 
 async def queue(request: web.Request) -> web.Response:
-    """What runs in a project now."""
-    project, query = project_of(request, "List").name, request.query
-    found = [
-        known
-        for known in request.app[INSTANCES].list(project)
-        if not known.terminated and (query.get("onlyowner") != "yes" or known.owner == request[PRINCIPAL])
+    """List a project's running instances."""
+    project, query = requested_project(request, "List").name, request.query
+    running = [
+        instance
+        for instance in request.app[INSTANCES].list(project)
+        if not instance.terminated and (query.get("onlyowner") != "yes" or instance.owner == request[PRINCIPAL])
     ]
-    chosen, marker, size = page(found, query, lambda known: known.id)
-    content = json.dumps([_queueing(known) for known in chosen])
+    chosen, marker, size = page(running, query, lambda instance: instance.id)
+    content = json.dumps([_queueing(instance) for instance in chosen])
     parts = (element("Marker", marker), element("MaxItems", size), element("Content", content))
     return reply(element("Instances", None, *parts))
 
 
-def _queueing(found: Instance) -> dict[str, object]:
-    """An instance as the queue shows it; nothing once it has ended."""
-    if found.terminated:
+def _queueing(instance: Instance) -> dict[str, object]:
+    """Return a running instance's entry in the queue; empty for an ended instance."""
+    if instance.terminated:
         return {}
     return {
-        "instanceId": found.id,
+        "instanceId": instance.id,
         "instancePriority": 9,
         "instanceProcess": 0.0,
-        "jobName": found.job.task,
-        "projectName": found.project,
+        "jobName": instance.job.task,
+        "projectName": instance.project,
         "skynetId": "",
-        "startTime": found.started.strftime("%Y-%m-%d %H:%M:%S"),
+        "startTime": instance.started.strftime("%Y-%m-%d %H:%M:%S"),
         "taskType": TASK_TYPE,
-        "taskName": found.job.task,
-        "userAccount": found.owner.name,
+        "taskName": instance.job.task,
+        "userAccount": instance.owner.name,
         "status": "Running",
         "subStatusHistory": [],
     }
 
 
-def _result(found: Instance) -> Element:
-    outcome = found.outcome
-    task = element("Task", None, element("Name", found.job.task), Type=TASK_TYPE)
+def _result(instance: Instance) -> Element:
+    outcome = instance.outcome
+    task = element("Task", None, element("Name", instance.job.task), Type=TASK_TYPE)
     if outcome.rows is not None:
         text = csv_text(outcome.columns, outcome.rows.slice(0, RESULT_ROWS), outcome.zone)
         task.append(_encoded(text, "csv"))
@@ -202,45 +202,47 @@ def _result(found: Instance) -> Element:
             "Schema": {"Columns": columns},
         }
         task.append(element("ResultDescriptor", json.dumps(descriptor)))
-    elif found.terminated:
+    elif instance.terminated:
         task.append(_encoded(outcome.text, "text"))
-    task.append(element("Status", found.status.value))
+    task.append(element("Status", instance.status.value))
     return element("Instance", None, element("Tasks", None, task))
 
 
 def _encoded(text: str, form: str) -> Element:
-    """In Base64: XML can't carry every character of a value."""
+    """Return a result in Base64, because XML can't contain every character of a value."""
     body = base64.b64encode(text.encode()).decode("ascii")
     return ET.fromstring(f'<Result Transform="Base64" Format="{form}">{body}</Result>')  # noqa: S314 - made here
 
 
-def _summary(found: Instance) -> web.Response:
-    headers = {"x-odps-task-finalized": str(found.terminated).lower()}
-    if not found.terminated:
+def _summary(instance: Instance) -> web.Response:
+    headers = {"x-odps-task-finalized": str(instance.terminated).lower()}
+    if not instance.terminated:
         return web.json_response({}, headers=headers)
-    written = dict(found.outcome.written)
+    written = dict(instance.outcome.written)
     lines = ["resource cost: cpu 0.00 Core * Min, memory 0.00 GB * Min", "outputs:"]
     text = "\n".join([*lines, *(f"\t{table}: {count}" for table, count in written.items())]) + "\n"
-    # The JDBC driver takes the first number of each output for its rows; bytes aren't counted.
+    # The JDBC driver reads the first number of each output as its rows; the emulator doesn't count the bytes.
     outputs = {table: [count, 0] for table, count in written.items()}
     json_summary = json.dumps({"Cost": {"CPU": 0, "Memory": 0, "Input": 0}, "Outputs": outputs})
     body = {"Instance": {"JsonSummary": json_summary, "Summary": text}}
     return web.json_response(body, headers=headers)
 
 
-def _detail(found: Instance) -> web.Response:
-    return web.json_response({"Instance": {"Name": found.id, "Status": _status(found), "Tasks": [found.job.task]}})
+def _detail(instance: Instance) -> web.Response:
+    return web.json_response(
+        {"Instance": {"Name": instance.id, "Status": _status(instance), "Tasks": [instance.job.task]}}
+    )
 
 
-def _progress(found: Instance) -> web.Response:
-    done = found.status is TaskStatus.SUCCESS
+def _progress(instance: Instance) -> web.Response:
+    done = instance.status is TaskStatus.SUCCESS
     counts = {
         "BackupWorkers": 0,
-        "TerminatedWorkers": int(found.terminated),
-        "RunningWorkers": int(not found.terminated),
+        "TerminatedWorkers": int(instance.terminated),
+        "RunningWorkers": int(not instance.terminated),
         "TotalWorkers": 1,
         "InputRecords": 0,
-        "OutputRecords": found.outcome.rows.num_rows if found.outcome.rows is not None else 0,
+        "OutputRecords": instance.outcome.rows.num_rows if instance.outcome.rows is not None else 0,
         "FinishedPercentage": 100 if done else 0,
     }
     children = [element(name, value) for name, value in counts.items()]

@@ -1,4 +1,4 @@
-"""Lists in pages: a marker says where the next page begins, an empty one that there is none."""
+"""Lists in pages: a marker is the start of the next page; the last page's marker is empty."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ PAGE = 1000
 
 
 def page(items: Sequence[T], query: Mapping[str, str], key: Callable[[T], str]) -> tuple[list[T], str, int]:
-    """The page that a request asks for with ``marker`` and ``maxitems``.
+    """Return the page that a request selects with ``marker`` and ``maxitems``.
 
     Args:
-        items: all of them, in the order of their keys or in another that doesn't change.
+        items: all items, in the order of their keys or in another constant order.
         query: the request's parameters.
-        key: what the marker names an item by.
+        key: returns an item's marker.
 
     Returns:
-        The page, the next one's marker, the number of items asked for.
+        The page, the next page's marker, the requested number of items.
     """
     try:
         size = min(int(query.get("maxitems") or PAGE), PAGE)
@@ -31,7 +31,7 @@ def page(items: Sequence[T], query: Mapping[str, str], key: Callable[[T], str]) 
     marker, start = query.get("marker", ""), 0
     if marker:
         keys = [key(item) for item in items]
-        # What the marker names may have gone since; then the list goes on behind its place.
+        # If the marker's item was dropped, the page starts at the marker's place.
         start = keys.index(marker) if marker in keys else sum(known < marker for known in keys)
     chosen = list(items[start : start + size])
     following = items[start + size : start + size + 1]

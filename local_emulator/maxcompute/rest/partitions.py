@@ -1,4 +1,4 @@
-"""Partitions: existence, times and sizes, and the list."""
+"""Partitions: their times and sizes, and their list."""
 
 from __future__ import annotations
 
@@ -19,63 +19,63 @@ if TYPE_CHECKING:
 
 
 async def partition(request: web.Request, table: Table) -> web.Response:
-    """``?partition=pt='v'``: times and sizes, or with ``&extended`` the rest; ServiceError NoSuchPartition."""
+    """``?partition=pt='v'``: get times and size, or with ``&extended`` other details; ServiceError NoSuchPartition."""
     store = request.app[STORE]
-    found = store.partition(table, whole_spec(table, request.query["partition"]))
+    partition = store.partition(table, whole_spec(table, request.query["partition"]))
 
     def count() -> int:
         with store.snapshot(table) as snapshot:
-            return snapshot.count(found.spec)
+            return snapshot.count(partition.spec)
 
     rows = await in_thread(request, count)
-    # Never both: PyODPS takes a partition whose times it has for one that it has loaded.
+    # Never both: PyODPS doesn't load the details of a partition whose times it knows.
     if "extended" in request.query:
         schema: dict[str, object] = {
             "IsArchived": False,
             "IsExstore": False,
             "LifeCycle": table.lifecycle or -1,
-            "PhysicalSize": found.size,
+            "PhysicalSize": partition.size,
             "FileNum": int(rows > 0),
             "Reserved": "{}",
         }
     else:
         schema = {
-            "createTime": epoch(found.created),
-            "lastDDLTime": epoch(found.altered),
-            "lastModifiedTime": epoch(found.modified),
-            "lastAccessTime": epoch(found.modified),
-            "partitionSize": found.size,
+            "createTime": epoch(partition.created),
+            "lastDDLTime": epoch(partition.altered),
+            "lastModifiedTime": epoch(partition.modified),
+            "lastAccessTime": epoch(partition.modified),
+            "partitionSize": partition.size,
             "partitionRecordNum": rows,
         }
     return reply(element("Partition", None, element("Schema", json.dumps(schema))))
 
 
 async def partition_list(request: web.Request, table: Table) -> web.Response:
-    """``?partitions``: all, or those that have the values of some columns; ``&name``: names alone (Java)."""
+    """``?partitions``: list all partitions, or those with the given values; ``&name``: only names (Java SDK)."""
     query, store = request.query, request.app[STORE]
     wanted = parse_spec(query["partition"]) if query.get("partition") else {}
-    found = [known for known in store.partitions(table) if matches(table, wanted, known.spec)]
+    matching = [partition for partition in store.partitions(table) if matches(table, wanted, partition.spec)]
     if "reverse" in query:
-        found.reverse()
-    # Neither a comma nor a slash says where a value ends, but a list of JSON does.
-    chosen, marker, size = page(found, query, lambda known: json.dumps(known.spec, ensure_ascii=False))
+        matching.reverse()
+    # JSON, because a value may contain any separator.
+    chosen, marker, size = page(matching, query, lambda partition: json.dumps(partition.spec, ensure_ascii=False))
     if "name" in query:
-        items = [element("Partition", None, element("Name", table.describe(known.spec))) for known in chosen]
+        items = [element("Partition", None, element("Name", table.describe(partition.spec))) for partition in chosen]
     else:
         counts = await in_thread(request, lambda: store.counts(table))
-        items = [_item(table, known, counts.get(known.spec, 0)) for known in chosen]
+        items = [_item(table, partition, counts.get(partition.spec, 0)) for partition in chosen]
     return reply(element("Partitions", None, element("Marker", marker), element("MaxItems", size), *items))
 
 
-def _item(table: Table, known: Partition, rows: int) -> Element:
-    pairs = zip(table.partition_columns, known.spec, strict=True)
+def _item(table: Table, partition: Partition, rows: int) -> Element:
+    pairs = zip(table.partition_columns, partition.spec, strict=True)
     return element(
         "Partition",
         None,
         *(element("Column", Name=column.name, Value=value) for column, value in pairs),
-        element("CreationTime", epoch(known.created)),
-        element("LastDDLTime", epoch(known.altered)),
-        element("LastModifiedTime", epoch(known.modified)),
-        element("PartitionSize", known.size),
+        element("CreationTime", epoch(partition.created)),
+        element("LastDDLTime", epoch(partition.altered)),
+        element("LastModifiedTime", epoch(partition.modified)),
+        element("PartitionSize", partition.size),
         element("PartitionRecordCount", rows),
     )

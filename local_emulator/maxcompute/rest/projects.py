@@ -1,4 +1,4 @@
-"""Projects, the tenant, and what else clients ask for at the root."""
+"""Projects, the tenant, and other requests of clients at the root."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Project
 
 REGION = "local"
-# What odpscmd and the SDKs look at.
+# The properties that odpscmd and the SDKs read.
 _PROPERTIES = {
     "odps.sql.type.system.odps2": "true",
     "odps.sql.timezone": PROJECT_ZONE.key,
@@ -30,27 +30,27 @@ _PROPERTIES = {
 }
 
 
-def project_of(request: web.Request, action: str = "") -> Project:
-    """The project of a path, for who is in it, and may do that with it.
+def requested_project(request: web.Request, action: str = "") -> Project:
+    """Return the project of a path, after a check that the sender is in the project and may do the action.
 
     Raises:
         ServiceError: NoSuchProject, NoPermission.
     """
     access, principal = request.app[ACCESS], request[PRINCIPAL]
-    found = request.app[STORE].project(request.match_info["project"])
-    access.require_member(principal, found)
+    project = request.app[STORE].project(request.match_info["project"])
+    access.require_member(principal, project)
     if action:
-        access.require(principal, action, found)
-    return found
+        access.require(principal, action, project)
+    return project
 
 
 async def host(request: web.Request) -> web.Response:
-    """Where logview would be."""
+    """Return the address of the service's web pages, which the emulator doesn't have."""
     return web.Response(text=f"http://{request.app[ADDRESS]}", content_type="text/plain")
 
 
 async def tenant(request: web.Request) -> web.Response:
-    """The one account that the emulator has."""
+    """Return the emulator's only account."""
     owner = request.app[ACCOUNTS].owner
     now = epoch(request.app[CLOCK].now())
     body = {
@@ -67,66 +67,66 @@ async def tenant(request: web.Request) -> web.Response:
 
 
 async def projects(request: web.Request) -> web.Response:
-    """The list of projects that the caller is in."""
+    """List the projects that the sender may read."""
     wanted = request.query.get("name", "").lower()
     owner = request.query.get("owner")
-    found = [
+    matching = [
         project
         for project in request.app[STORE].projects()
         if project.name.startswith(wanted)
         and owner in (None, project.owner)
         and request.app[ACCESS].shows(request[PRINCIPAL], project)
     ]
-    chosen, marker, size = page(found, request.query, lambda project: project.name)
+    chosen, marker, size = page(matching, request.query, lambda project: project.name)
     items = [_project(request, project, extended=False) for project in chosen]
     return reply(element("Projects", None, element("Marker", marker), element("MaxItems", size), *items))
 
 
 async def project(request: web.Request) -> web.Response:
-    """One project; clients can't do without the three headers."""
-    found = project_of(request)
-    request.app[ACCESS].require_token(request[PRINCIPAL], "Read", found)
+    """GET: a project, its policy or its security configuration; clients require the three headers."""
+    project = requested_project(request)
+    request.app[ACCESS].require_token(request[PRINCIPAL], "Read", project)
     headers = {
-        "x-odps-owner": found.owner,
-        "x-odps-creation-time": http_time(found.created),
-        "Last-Modified": http_time(found.modified),
+        "x-odps-owner": project.owner,
+        "x-odps-creation-time": http_time(project.created),
+        "Last-Modified": http_time(project.modified),
     }
     if "policy" in request.query:
-        return await get_policy(request, found)
+        return await get_policy(request, project)
     if "security_configuration" in request.query:
-        return await get_configuration(request, found)
+        return await get_configuration(request, project)
     if "quotas" in request.query:
         raise invalid("?quotas of a project is not emulated")
-    return reply(_project(request, found, extended="extended" in request.query), headers=headers)
+    return reply(_project(request, project, extended="extended" in request.query), headers=headers)
 
 
 async def tunnel_service(request: web.Request) -> web.Response:
-    """``?service``: host and port of the Tunnel endpoint."""
-    project_of(request)
+    """``?service``: return host and port of the Tunnel endpoint."""
+    requested_project(request)
     if "service" not in request.query:
         raise missing("NoSuchPath", "expected ?service")
     return web.Response(text=request.app[ADDRESS], content_type="text/plain")
 
 
 async def logs(request: web.Request) -> web.Response:
-    """What clients tell about their own use; nobody reads it here."""
-    project_of(request)
+    """Accept clients' reports of their use, and ignore them."""
+    requested_project(request)
     return web.Response()
 
 
-def _project(request: web.Request, found: Project, *, extended: bool) -> Element:
-    used = sum(table.size for table in request.app[STORE].tables(found.name)) if extended else 0
+def _project(request: web.Request, project: Project, *, extended: bool) -> Element:
+    used = sum(table.size for table in request.app[STORE].tables(project.name)) if extended else 0
     return element(
         "Project",
         None,
-        element("Name", found.name),
+        element("Name", project.name),
         element("Type", "managed"),
         element("Comment", ""),
-        element("Owner", found.owner),
+        element("Owner", project.owner),
         element("State", "AVAILABLE"),
         element("ProjectGroupName", ""),
-        element("CreationTime", http_time(found.created)),
-        element("LastModifiedTime", http_time(found.modified)),
+        element("CreationTime", http_time(project.created)),
+        element("LastModifiedTime", http_time(project.modified)),
         element("Properties", None, *_pairs(_PROPERTIES)),
         element("ExtendedProperties", None, *(_pairs({"usedQuotaPhysicalSize": str(used)}) if extended else [])),
         element("Clusters"),

@@ -1,4 +1,4 @@
-"""The REST side's paths."""
+"""The paths of the REST API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREFIX = "/api"
 _PROJECT = "/projects/{project}"
 _SCHEMA = f"{_PROJECT}/schemas/{{schema}}"
 _INSTANCES = f"{_PROJECT}/instances"
-# The first word of each is its operation's name; `operations` tells the variants of some by their query.
+# Operation's name, method, path and handler; `operations` has the variants of some operations, by their query.
 _ROUTES = (
     ("host.get", "GET", "/logview/host", host),
     ("host.get", "GET", "/webconsole/host", host),
@@ -56,6 +56,6 @@ OPERATIONS = MappingProxyType({(method, PREFIX + path): name for name, method, p
 
 
 def add_routes(app: web.Application) -> None:
-    """Serve everything below `PREFIX`."""
+    """Add all routes, below `PREFIX`."""
     for _, method, path, handler in _ROUTES:
         app.router.add_route(method, PREFIX + path, handler)

@@ -1,4 +1,4 @@
-"""Schemas: every project has one, ``default``; paths that name it are taken."""
+"""Schemas: each project has only the schema ``default``, which paths may name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from local_emulator.maxcompute.entities import DEFAULT_SCHEMA
 from local_emulator.maxcompute.errors import missing
 from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL
-from local_emulator.maxcompute.rest.projects import project_of
+from local_emulator.maxcompute.rest.projects import requested_project
 from local_emulator.maxcompute.rest.xml import element, http_time, reply
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Project
 
 
-def schema_of(request: web.Request) -> str:
-    """The schema that a path or the query names.
+def requested_schema(request: web.Request) -> str:
+    """Return the schema that a path or the query names.
 
-    The JDBC driver takes a project of two tiers for a schema of its own name: that is the default one.
+    For a project without schemas, the JDBC driver sends the project's name as schema; this means the default schema.
     """
     named = request.match_info.get("schema") or request.query.get("curr_schema") or request.query.get("schema_name")
     schema = (named or DEFAULT_SCHEMA).lower()
@@ -29,18 +29,18 @@ def schema_of(request: web.Request) -> str:
 
 
 async def schemas(request: web.Request) -> web.Response:
-    """The list of the one schema."""
-    project, query = project_of(request, "List"), request.query
+    """Return the list of schemas, which has only the default schema."""
+    project, query = requested_project(request, "List"), request.query
     wanted = DEFAULT_SCHEMA.startswith(query.get("name", "").lower()) and query.get("owner") in (None, project.owner)
     items = [_schema(project)] if wanted else []
     return reply(element("Schemas", None, element("Marker", ""), element("MaxItems", len(items)), *items))
 
 
 async def schema(request: web.Request) -> web.Response:
-    """One schema; ServiceError NoSuchObject for any but the default one."""
-    project = project_of(request)
+    """Return the default schema; ServiceError NoSuchObject for any other."""
+    project = requested_project(request)
     request.app[ACCESS].require_token(request[PRINCIPAL], "Read", project)
-    if schema_of(request) != DEFAULT_SCHEMA:
+    if requested_schema(request) != DEFAULT_SCHEMA:
         raise missing("NoSuchObject", f"Schema not found - {project.name}.{request.match_info['schema']}")
     headers = {
         "x-odps-owner": project.owner,

@@ -19,14 +19,14 @@ _PROTECTION = "ProjectProtection"
 
 
 async def get_policy(request: web.Request, project: Project, holder: str = PROJECT_HOLDER) -> web.Response:
-    """``GET ?policy``: the document as it was written; empty if there is none."""
+    """``GET ?policy``: return a policy as it was written; empty without a policy."""
     access = request.app[ACCESS]
     access.require_administrator(request[PRINCIPAL], project, "read policies")
     return web.Response(text=access.policies.text(project.name, holder), content_type="application/json")
 
 
 async def put_policy(request: web.Request, project: Project, holder: str = PROJECT_HOLDER) -> web.Response:
-    """``PUT ?policy``: another document, or none."""
+    """``PUT ?policy``: replace a policy, or delete it (empty body)."""
     access = request.app[ACCESS]
     access.require_appointer(request[PRINCIPAL], project, "write policies")
     try:
@@ -38,7 +38,7 @@ async def put_policy(request: web.Request, project: Project, holder: str = PROJE
 
 
 async def get_configuration(request: web.Request, project: Project) -> web.Response:
-    """``GET ?security_configuration``: all parameters."""
+    """``GET ?security_configuration``: return all parameters."""
     access = request.app[ACCESS]
     access.require_administrator(request[PRINCIPAL], project, "read the security configuration")
     values = ((name, str(access.configurations.is_on(project.name, name)).lower()) for name in DEFAULTS)
@@ -53,7 +53,7 @@ async def get_configuration(request: web.Request, project: Project) -> web.Respo
 
 
 async def put_project(request: web.Request) -> web.Response:
-    """``PUT`` of a project, in its variants."""
+    """``PUT`` of a project: replace its policy or its security configuration."""
     project = request.app[STORE].project(request.match_info["project"])
     if "policy" in request.query:
         return await put_policy(request, project)
@@ -69,10 +69,10 @@ async def _put_configuration(request: web.Request, project: Project) -> web.Resp
     protection = root.find(_PROTECTION)
     if protection is not None and protection.get("Protected", "false").lower() == "true":
         raise invalid("the protection of a project's data is not emulated")
-    given = {child.tag: (child.text or "").strip().lower() for child in root if child.tag != _PROTECTION}
-    wrong = [name for name, text in given.items() if text not in {"true", "false"}]
+    texts = {child.tag: (child.text or "").strip().lower() for child in root if child.tag != _PROTECTION}
+    wrong = [name for name, text in texts.items() if text not in {"true", "false"}]
     if wrong:
         raise invalid(f"expected true or false in {', '.join(wrong)}")
-    values = {name: text == "true" for name, text in given.items()}
+    values = {name: text == "true" for name, text in texts.items()}
     await in_thread(request, lambda: access.configurations.write(project.name, values))
     return web.Response()

@@ -1,4 +1,4 @@
-"""Tables: existence, shape, list, and the first rows."""
+"""Tables: their definitions, their list, and a preview of the first rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.partition_spec import matches, parse_spec
 from local_emulator.maxcompute.rest import partitions
 from local_emulator.maxcompute.rest.listing import page
-from local_emulator.maxcompute.rest.projects import project_of
-from local_emulator.maxcompute.rest.schemas import schema_of
+from local_emulator.maxcompute.rest.projects import requested_project
+from local_emulator.maxcompute.rest.schemas import requested_schema
 from local_emulator.maxcompute.rest.xml import element, epoch, http_time, reply
 from local_emulator.maxcompute.result_text import csv_text
 
@@ -26,157 +26,157 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Column, Table, TruncatedTime
     from local_emulator.maxcompute.store import Store
 
-PREVIEW_ROWS = 10_000  # the service's own bound of ?data
+PREVIEW_ROWS = 10_000  # the service's limit of ?data
 
 
-def table_of(request: web.Request) -> Table:
-    """The table of a path; ServiceError NoSuchTable."""
+def requested_table(request: web.Request) -> Table:
+    """Return the table of a path; ServiceError NoSuchTable."""
     path = request.match_info
-    return request.app[STORE].table(path["project"], schema_of(request), path["table"])
+    return request.app[STORE].table(path["project"], requested_schema(request), path["table"])
 
 
 async def table(request: web.Request) -> web.Response:
-    """GET of a table, in all its variants."""
-    found, query = table_of(request), request.query
-    request.app[ACCESS].require(request[PRINCIPAL], "Select" if "data" in query else "Describe", found)
+    """GET: a table's definition, partitions or first rows, by the query's keys."""
+    table, query = requested_table(request), request.query
+    request.app[ACCESS].require(request[PRINCIPAL], "Select" if "data" in query else "Describe", table)
     if "partitions" in query:
-        return await partitions.partition_list(request, found)
+        return await partitions.partition_list(request, table)
     if "data" in query:
-        return await _preview(request, found)
+        return await _preview(request, table)
     if "partition" in query:
-        return await partitions.partition(request, found)
+        return await partitions.partition(request, table)
     store = request.app[STORE]
-    count = await in_thread(request, lambda: _count(store, found))
-    return reply(_table(found, count, extended="extended" in query))
+    count = await in_thread(request, lambda: _count(store, table))
+    return reply(_table(table, count, extended="extended" in query))
 
 
 async def tables(request: web.Request) -> web.Response:
-    """A project's tables, by name's beginning, owner or type."""
+    """List a project's tables, filtered by the name's beginning, owner or type."""
     query, store = request.query, request.app[STORE]
     prefix, owner, kind = query.get("name", "").lower(), query.get("owner"), query.get("type")
-    found = [
-        known
-        for known in store.tables(project_of(request, "List").name, schema_of(request))
-        if known.name.startswith(prefix) and owner in (None, known.owner) and kind in (None, "MANAGED_TABLE")
+    matching = [
+        table
+        for table in store.tables(requested_project(request, "List").name, requested_schema(request))
+        if table.name.startswith(prefix) and owner in (None, table.owner) and kind in (None, "MANAGED_TABLE")
     ]
-    chosen, marker, size = page(found, query, lambda known: known.name)
+    chosen, marker, size = page(matching, query, lambda table: table.name)
     if "extended" in query:
-        counts = await in_thread(request, lambda: [_count(store, known) for known in chosen])
-        items = [_table(known, count, extended=True) for known, count in zip(chosen, counts, strict=True)]
+        counts = await in_thread(request, lambda: [_count(store, table) for table in chosen])
+        items = [_table(table, count, extended=True) for table, count in zip(chosen, counts, strict=True)]
     else:
-        # What the service tells of a table in a list; a client asks for the rest when it needs it.
-        items = [element("Table", None, element("Name", known.name), element("Owner", known.owner)) for known in chosen]
+        # The service's list has only names and owners; a client requests the rest when it needs it.
+        items = [element("Table", None, element("Name", table.name), element("Owner", table.owner)) for table in chosen]
     return reply(element("Tables", None, element("Marker", marker), element("MaxItems", size), *items))
 
 
-def _count(store: Store, found: Table) -> int:
-    with store.snapshot(found) as snapshot:
+def _count(store: Store, table: Table) -> int:
+    with store.snapshot(table) as snapshot:
         return snapshot.count()
 
 
-async def _preview(request: web.Request, found: Table) -> web.Response:
+async def _preview(request: web.Request, table: Table) -> web.Response:
     query = request.query
     try:
         limit = min(int(query.get("linenum", PREVIEW_ROWS)), PREVIEW_ROWS)
     except ValueError:
         raise invalid(f"expected a number in linenum, found {query['linenum']!r}") from None
-    names = query["cols"].split(",") if query.get("cols") else [column.name for column in found.all_columns]
-    columns = [column for name in names if (column := found.column(name)) is not None]
+    names = query["cols"].split(",") if query.get("cols") else [column.name for column in table.all_columns]
+    columns = [column for name in names if (column := table.column(name)) is not None]
     if len(columns) != len(names):
-        raise invalid(f"expected names of columns of {found.name} in cols, found {query['cols']}")
+        raise invalid(f"expected names of columns of {table.name} in cols, found {query['cols']}")
     specs: Iterable[tuple[str, ...] | None] = [None]
     store = request.app[STORE]
     if query.get("partition"):
         wanted = parse_spec(query["partition"])
-        specs = [known.spec for known in store.partitions(found) if matches(found, wanted, known.spec)]
+        specs = [partition.spec for partition in store.partitions(table) if matches(table, wanted, partition.spec)]
 
     def read() -> str:
-        with store.snapshot(found) as snapshot:
+        with store.snapshot(table) as snapshot:
             rows: list[pa.Table] = []
             for spec in specs:
-                left = limit - sum(part.num_rows for part in rows)
-                if left <= 0:
+                rows_left = limit - sum(part.num_rows for part in rows)
+                if rows_left <= 0:
                     break
-                rows.append(snapshot.read(spec, [column.name for column in columns], count=left))
+                rows.append(snapshot.read(spec, [column.name for column in columns], count=rows_left))
         schema = pa.schema([(column.name, column.type.arrow_type()) for column in columns])
         return csv_text(columns, pa.concat_tables(rows) if rows else schema.empty_table(), PROJECT_ZONE)
 
     return web.Response(text=await in_thread(request, read), content_type="text/csv")
 
 
-def _table(found: Table, count: int, *, extended: bool) -> Element:
-    schema = _schema(found, count) | (_extended(found, count) if extended else {})
-    root = _summary(found)
+def _table(table: Table, count: int, *, extended: bool) -> Element:
+    schema = _schema(table, count) | (_extended(table, count) if extended else {})
+    root = _summary(table)
     root.append(element("Schema", json.dumps(schema, ensure_ascii=False), format="Json"))
     return root
 
 
-def _summary(found: Table) -> Element:
+def _summary(table: Table) -> Element:
     return element(
         "Table",
         None,
-        element("Name", found.name),
-        element("TableId", found.id),
-        element("Project", found.project),
-        element("SchemaName", found.schema),
-        element("Comment", found.comment),
-        element("Owner", found.owner),
+        element("Name", table.name),
+        element("TableId", table.id),
+        element("Project", table.project),
+        element("SchemaName", table.schema),
+        element("Comment", table.comment),
+        element("Owner", table.owner),
         element("TableLabel", ""),
-        element("CreationTime", http_time(found.created)),
-        element("LastModifiedTime", http_time(found.modified)),
-        element("LastAccessTime", http_time(found.modified)),
+        element("CreationTime", http_time(table.created)),
+        element("LastModifiedTime", http_time(table.modified)),
+        element("LastAccessTime", http_time(table.modified)),
         element("Type", "MANAGED_TABLE"),
         format="Json",
     )
 
 
-def _schema(found: Table, count: int) -> dict[str, Any]:
+def _schema(table: Table, count: int) -> dict[str, Any]:
     return {
-        "tableName": found.name,
-        "comment": found.comment,
-        "owner": found.owner,
-        "createTime": epoch(found.created),
-        "lastModifiedTime": epoch(found.modified),
-        "lastDDLTime": epoch(found.altered),
-        "lastAccessTime": epoch(found.modified),
-        "columns": [_column(column, found) for column in found.columns],
-        "partitionKeys": [_column(column, found) for column in found.partition_columns],
+        "tableName": table.name,
+        "comment": table.comment,
+        "owner": table.owner,
+        "createTime": epoch(table.created),
+        "lastModifiedTime": epoch(table.modified),
+        "lastDDLTime": epoch(table.altered),
+        "lastAccessTime": epoch(table.modified),
+        "columns": [_column(column, table) for column in table.columns],
+        "partitionKeys": [_column(column, table) for column in table.partition_columns],
         "isVirtualView": False,
         "isMaterializedView": False,
-        "lifecycle": found.lifecycle or -1,
-        "size": found.size,
+        "lifecycle": table.lifecycle or -1,
+        "size": table.size,
         "tableLabel": "",
-        "shardExist": "shard_num" in found.properties,
+        "shardExist": "shard_num" in table.properties,
         "shardInfo": {
-            "ShardNum": int(found.properties.get("shard_num", 0)),
-            "HubLifecycle": int(found.properties.get("hub_lifecycle", 0)),
+            "ShardNum": int(table.properties.get("shard_num", 0)),
+            "HubLifecycle": int(table.properties.get("hub_lifecycle", 0)),
             "DistributeCols": [],
             "SortCols": [],
         },
-        "tableProperties": json.dumps(dict(found.properties)),
+        "tableProperties": json.dumps(dict(table.properties)),
         "recordNum": count,
     }
 
 
-def _extended(found: Table, count: int) -> dict[str, Any]:
+def _extended(table: Table, count: int) -> dict[str, Any]:
     return {
         "IsArchived": False,
-        "PhysicalSize": found.size,
+        "PhysicalSize": table.size,
         "FileNum": int(count > 0),
         "serDeProperties": "{}",
-        "Reserved": json.dumps(_reserved(found)),
+        "Reserved": json.dumps(_reserved(table)),
     }
 
 
-def _reserved(found: Table) -> dict[str, Any]:
+def _reserved(table: Table) -> dict[str, Any]:
     reserved: dict[str, Any] = {
-        "schema_version": str(found.schema_version),
+        "schema_version": str(table.schema_version),
         "StoredAs": "AliOrc",
-        "Transactional": str(found.transactional).lower(),
+        "Transactional": str(table.transactional).lower(),
     }
-    if found.primary_key:
-        reserved["PrimaryKey"] = list(found.primary_key)
-        reserved["acid.data.retain.hours"] = found.properties.get("acid.data.retain.hours", "24")
+    if table.primary_key:
+        reserved["PrimaryKey"] = list(table.primary_key)
+        reserved["acid.data.retain.hours"] = table.properties.get("acid.data.retain.hours", "24")
     return reserved
 
 
@@ -194,7 +194,7 @@ def _column(column: Column, table: Table) -> dict[str, Any]:
 
 
 def _expression(generated: TruncatedTime, table: Table) -> list[dict[str, Any]]:
-    """An expression as the SDKs read it: what it is about, then what is done with it."""
+    """Return an expression in the SDKs' form: first the arguments, then the function."""
     source = table.column(generated.column)
     reference = {"reference": {"name": generated.column}, "type": str(source.type) if source else ""}
     return [

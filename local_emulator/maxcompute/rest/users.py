@@ -1,4 +1,4 @@
-"""``/projects/P/users`` and ``/projects/P/roles``: who is in a project, and which roles it has."""
+"""``/projects/P/users`` and ``/projects/P/roles``: a project's users and roles."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 async def list_users(request: web.Request) -> web.Response:
-    """``GET /users``: all users."""
+    """``GET /users``: list all users."""
     project, members = _managed(request)
     return _users(members.users(project.name))
 
 
 async def get_user(request: web.Request) -> web.Response:
-    """``GET /users/U``: one user, by its number or, with ``type=displayname``, by its name; ``?roles``: its roles."""
+    """``GET /users/U``: get a user by number or, with ``type=displayname``, by name; ``?roles``: the user's roles."""
     project, members = _managed(request)
     user = _user(request, project, members)
     if "roles" in request.query:
-        return _roles(members.roles_of(project.name, user.key))
+        return _roles(members.user_roles(project.name, user.key))
     return reply(_user_element(user))
 
 
 async def list_roles(request: web.Request) -> web.Response:
-    """``GET /roles``: all roles."""
+    """``GET /roles``: list all roles."""
     project, members = _managed(request)
     return _roles(members.roles(project.name))
 
 
 async def get_role(request: web.Request) -> web.Response:
-    """``GET /roles/R``: one role; ``?users``: who has it."""
+    """``GET /roles/R``: get a role; ``?users``: its users; ``?policy``: its policy."""
     project, members = _managed(request)
     role = members.role(project.name, request.match_info["role"])
     if "policy" in request.query:
@@ -52,7 +52,7 @@ async def get_role(request: web.Request) -> web.Response:
 
 
 async def put_role(request: web.Request) -> web.Response:
-    """``PUT /roles/R?policy``: the role's policy."""
+    """``PUT /roles/R?policy``: write a role's policy."""
     project, members = _managed(request)
     if "policy" not in request.query:
         raise invalid("expected ?policy; nothing else of a role can be put")
@@ -60,7 +60,7 @@ async def put_role(request: web.Request) -> web.Response:
 
 
 def _managed(request: web.Request) -> tuple[Project, Members]:
-    """The project and its members, for who may manage them."""
+    """Return the project and its members; ServiceError NoPermission unless the sender may manage them."""
     project = request.app[STORE].project(request.match_info["project"])
     access = request.app[ACCESS]
     access.require_administrator(request[PRINCIPAL], project, "list users and roles")
@@ -71,14 +71,14 @@ def _user(request: web.Request, project: Project, members: Members) -> ProjectUs
     text = request.match_info["user"]
     if request.query.get("type", "").lower() == "displayname" and "$" in text:
         return members.user(project.name, text)
-    found = next((user for user in members.users(project.name) if user.id == text), None)
-    if found is None:
+    user = next((user for user in members.users(project.name) if user.id == text), None)
+    if user is None:
         raise missing("NoSuchObject", f"the user {text} does not exist in project {project.name}")
-    return found
+    return user
 
 
-def _users(found: Iterable[ProjectUser]) -> web.Response:
-    return reply(element("Users", None, *map(_user_element, found)))
+def _users(users: Iterable[ProjectUser]) -> web.Response:
+    return reply(element("Users", None, *map(_user_element, users)))
 
 
 def _roles(names: Iterable[str]) -> web.Response:

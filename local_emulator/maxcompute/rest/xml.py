@@ -1,4 +1,4 @@
-"""XML as the REST side reads and writes it; times in the two forms that clients expect."""
+"""Reading and writing the XML of the REST API, and times in the two forms that clients expect."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ BODY_BYTES = 8 << 20
 
 
 def element(tag: str, text: object = None, *children: ET.Element, **attributes: str) -> ET.Element:
-    """An element with a text or children."""
-    made = ET.Element(tag, attributes)
-    made.text = None if text is None else str(text)
-    made.extend(children)
-    return made
+    """Return an element with a text or children."""
+    new_element = ET.Element(tag, attributes)
+    new_element.text = None if text is None else str(text)
+    new_element.extend(children)
+    return new_element
 
 
 def reply(root: ET.Element, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An answer with an XML body."""
+    """Return an answer with an XML body."""
     text = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return web.Response(status=status, body=text, content_type="application/xml", headers=headers)
 
 
 async def body(request: web.Request) -> bytes:
-    """A request's whole body; ServiceError InvalidArgument if it's too long."""
-    found = await request.content.read(BODY_BYTES + 1)
-    while len(found) <= BODY_BYTES and (more := await request.content.read(BODY_BYTES)):
-        found += more
-    if len(found) > BODY_BYTES:
+    """Return a request's whole body; ServiceError InvalidArgument for a body that is too long."""
+    data = await request.content.read(BODY_BYTES + 1)
+    while len(data) <= BODY_BYTES and (more := await request.content.read(BODY_BYTES)):
+        data += more
+    if len(data) > BODY_BYTES:
         raise invalid(f"the body is longer than {BODY_BYTES} bytes")
-    return found
+    return data
 
 
 async def read(request: web.Request, root: str) -> ET.Element:
-    """A request's XML body, which has to have that root; ServiceError InvalidArgument if not."""
+    """Return a request's XML body; ServiceError InvalidArgument for other text or another root element."""
     text = await body(request)
     try:
-        # Written by the client on this machine; expat has no network and bounds entities by itself.
-        found = ET.fromstring(text)  # noqa: S314
+        # The client on this machine writes the body; expat doesn't use the network, and limits entities.
+        root_element = ET.fromstring(text)  # noqa: S314
     except ET.ParseError as error:
         raise invalid(f"expected an XML body with root {root}: {error}") from error
-    if found.tag != root:
-        raise invalid(f"expected an XML body with root {root}, found {found.tag}")
-    return found
+    if root_element.tag != root:
+        raise invalid(f"expected an XML body with root {root}, found {root_element.tag}")
+    return root_element
 
 
 def http_time(time: datetime) -> str:
-    """RFC 822, as in ``Tue, 17 Nov 2020 06:00:00 GMT``."""
+    """Return a time in RFC 822's form, as in ``Tue, 17 Nov 2020 06:00:00 GMT``."""
     return format_datetime(time, usegmt=True)
 
 
 def epoch(time: datetime) -> int:
-    """Whole seconds."""
+    """Return the whole seconds since 1970."""
     return int(time.timestamp())

@@ -1,10 +1,10 @@
-"""The requests of download sessions on instances: what a query gave."""
+"""The request handlers of download sessions on instances, for a query's result."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator.maxcompute.access.objects import of_instance
+from local_emulator.maxcompute.access.objects import instance_securable
 from local_emulator.maxcompute.keys import ACCESS, INSTANCES, PRINCIPAL
 from local_emulator.maxcompute.tunnel.answers import flag, session_answer
 from local_emulator.maxcompute.tunnel.download_requests import DOWNLOADS, rows_answer
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.tunnel.downloads import DownloadSession
 
-LIMITED_ROWS = 10_000  # of a session that asks for the limit, as of ?result
+LIMITED_ROWS = 10_000  # rows of a session with the limit, as in ?result
 
 
 async def create(request: web.Request) -> web.Response:
-    """``POST ?downloads``: a new session; ServiceError InstanceTypeNotSupported for what has no rows."""
+    """``POST ?downloads``: open a session; ServiceError InstanceTypeNotSupported for an instance without rows."""
     resource = _resource(request)
     columns, rows = request.app[INSTANCES].result(*resource)
     if flag(request, "instance_tunnel_limit_enabled"):
@@ -28,12 +28,12 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """``GET ?downloadid``: a session as it was opened."""
+    """``GET ?downloadid``: return a session."""
     return session_answer(request, describe(_session(request)))
 
 
 async def data(request: web.Request) -> web.StreamResponse:
-    """``GET ?data&downloadid&rowrange``: rows, as records or Arrow."""
+    """``GET ?data&downloadid&rowrange``: return rows, as records or Arrow."""
     return await rows_answer(request, _session(request), structs=True)
 
 
@@ -42,9 +42,9 @@ def _session(request: web.Request) -> DownloadSession:
 
 
 def _resource(request: web.Request) -> tuple[str, str]:
-    """Project and id of the instance that the path names; ServiceError NoSuchObject or NoPermission."""
+    """Return project and id of the path's instance; ServiceError NoSuchObject or NoPermission."""
     project, instance_id = request.match_info["project"], request.match_info["instance"]
-    found = request.app[INSTANCES].get(project, instance_id)
-    securable = of_instance(found.project, found.id, found.owner.name)
+    instance = request.app[INSTANCES].get(project, instance_id)
+    securable = instance_securable(instance.project, instance.id, instance.owner.name)
     request.app[ACCESS].require(request[PRINCIPAL], "Read", securable)
-    return found.project, found.id
+    return instance.project, instance.id
