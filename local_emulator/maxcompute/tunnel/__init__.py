@@ -1,1 +1,1 @@
-"""Tunnel: rows in and out of tables in bulk, by upload, download, stream and upsert sessions."""
+"""Tunnel: upload, download, stream and upsert sessions, which move many rows into and out of tables."""

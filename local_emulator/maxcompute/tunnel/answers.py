@@ -15,12 +15,12 @@ from local_emulator.maxcompute.tunnel.errors import tunnel_error
 if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Table
 
-# Tells the Java SDK that datetimes are milliseconds since 1970 UTC, as the record stream has them.
+# Says to the Java SDK that datetimes are milliseconds since 1970 UTC, as in the record stream.
 SESSION_HEADERS = {"odps-tunnel-date-transform": "true"}
 
 
 def session_answer(request: web.Request, session: dict[str, Any]) -> web.Response:
-    """A session's description, with the quota that the request names: any is taken, and makes no difference."""
+    """Return a session's JSON with the request's quota; the emulator accepts any quota, and ignores it."""
     quota = request.query.get("quotaName", "")
     return web.Response(
         text=json.dumps({**session, "QuotaName": quota, "quota_name": quota}, ensure_ascii=False),
@@ -30,14 +30,14 @@ def session_answer(request: web.Request, session: dict[str, Any]) -> web.Respons
 
 
 def requested_table(request: web.Request) -> Table:
-    """The table that the path names, as it is now; ServiceError NoSuchProject or NoSuchTable."""
+    """Return the current state of the path's table; ServiceError NoSuchProject or NoSuchTable."""
     path = request.match_info
     schema = path.get("schema") or request.query.get("curr_schema", "")
     return request.app[STORE].table(path["project"], schema, path["table"])
 
 
 async def body(request: web.Request) -> list[bytes]:
-    """A request's whole body in the pieces that came; ServiceError IncompleteBody or MaxMessageLengthExceeded."""
+    """Return a request's body in received pieces; ServiceError IncompleteBody or MaxMessageLengthExceeded."""
     pieces: list[bytes] = []
     size = 0
     try:
@@ -52,14 +52,14 @@ async def body(request: web.Request) -> list[bytes]:
 
 
 def joined(pieces: list[bytes]) -> bytes:
-    """A body's pieces as one, which are let go, so that a large body isn't in memory twice."""
+    """Return a body's joined pieces, and clear the list, so that a large body isn't in memory twice."""
     whole = b"".join(pieces)
     pieces.clear()
     return whole
 
 
 def number(request: web.Request, name: str, default: int | None = None) -> int:
-    """A whole number from the query; ServiceError InvalidArgument if it isn't one, or absent without a default."""
+    """Return a whole number from the query; ServiceError InvalidArgument for other text, or a missing parameter."""
     text = request.query.get(name)
     if text is None and default is not None:
         return default
@@ -70,5 +70,5 @@ def number(request: web.Request, name: str, default: int | None = None) -> int:
 
 
 def flag(request: web.Request, name: str) -> bool:
-    """Whether the query switches something on; PyODPS sends some switches without a value."""
+    """Return whether the query has a flag that isn't false; PyODPS sends some flags without a value."""
     return request.query.get(name, "false").lower() in {"", "true", "1"}

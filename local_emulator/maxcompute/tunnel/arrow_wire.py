@@ -1,8 +1,9 @@
-"""Tunnel's Arrow stream: record batch messages, without a schema message, cut into chunks that carry checksums.
+"""Tunnel's Arrow stream: record batch messages, without a schema message, in chunks with checksums.
 
-A chunk size of 4 bytes, then chunks of that many bytes, each with its CRC32C, the last one (shorter, often empty) with
-the CRC32C of all data; all big-endian. The emulator's inner Arrow types have the layout that PyODPS (datetime as
-milliseconds, timestamps as nanoseconds) and the Java SDK (datetime as Date(MILLISECOND)) send, so nothing is converted.
+The stream starts with the chunk size in 4 bytes. Chunks of this size follow, each with its CRC32C. The last chunk is
+shorter, often empty, and has the CRC32C of all data. All numbers are big-endian. The emulator's inner Arrow types have
+the layout of PyODPS (datetime as milliseconds, timestamps as nanoseconds) and of the Java SDK (datetime as
+Date(MILLISECOND)), so no conversion is needed.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from local_emulator.maxcompute.tunnel.errors import corrupted, malformed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-CHUNK_BYTES = 65536  # what both SDKs use
+CHUNK_BYTES = 65536  # as in both SDKs
 _WORD = 4
 _LARGEST_CHUNK = 64 << 20
 _BATCH_BYTES = 8 << 20
 
 
 def decode(body: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The record batches of a whole stream; all checksums are verified before the first one is given.
+    """Yield the record batches of a whole stream, after a check of all checksums.
 
-    ServiceError CorruptedDataStream, or MalformedDataStream where the data isn't batches of that schema.
+    ServiceError CorruptedDataStream, or MalformedDataStream if the data isn't batches of the schema.
     """
     data = pa.py_buffer(b"".join(_chunks(body)))
     number = 1
@@ -43,17 +44,17 @@ def decode(body: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 def _read_batch(message: pa.ipc.Message, schema: pa.Schema) -> pa.RecordBatch:
     if message.type != "record batch":
         raise pa.ArrowInvalid(f"it is a {message.type}")
-    # Arrow reads as many columns as it is asked for, and takes no notice of more.
-    found, expected = _fields(message.metadata), sum(map(_fields_of, schema.types))
-    if found != expected:
-        raise pa.ArrowInvalid(f"it has {found} columns and inner fields, not {expected}")
+    # Arrow reads the schema's columns, and ignores further columns.
+    node_count, expected = _count_nodes(message.metadata), sum(map(_count_fields, schema.types))
+    if node_count != expected:
+        raise pa.ArrowInvalid(f"it has {node_count} columns and inner fields, not {expected}")
     batch = pa.ipc.read_record_batch(message, schema)
     batch.validate(full=True)
     return batch
 
 
-def _fields(metadata: pa.Buffer) -> int:
-    """How many nodes a record batch's description has: Message.header (field 2), RecordBatch.nodes (field 1)."""
+def _count_nodes(metadata: pa.Buffer) -> int:
+    """Return the number of nodes in a record batch's metadata: Message.header (field 2) and in it nodes (field 1)."""
     data = memoryview(metadata)
     header = _follow(data, struct.unpack_from("<I", data, 0)[0], 2)
     count: int = struct.unpack_from("<I", data, _follow(data, header, 1))[0]
@@ -61,20 +62,20 @@ def _fields(metadata: pa.Buffer) -> int:
 
 
 def _follow(data: memoryview, table: int, field: int) -> int:
-    """Where the offset in a field of a flatbuffer's table leads."""
+    """Return the target of the offset in a field of a flatbuffer's table."""
     names = table - struct.unpack_from("<i", data, table)[0]
     at = table + struct.unpack_from("<H", data, names + 4 + 2 * field)[0]
     target: int = at + struct.unpack_from("<I", data, at)[0]
     return target
 
 
-def _fields_of(type_: pa.DataType) -> int:
-    return 1 + sum(_fields_of(type_.field(index).type) for index in range(type_.num_fields))
+def _count_fields(type_: pa.DataType) -> int:
+    return 1 + sum(_count_fields(type_.field(index).type) for index in range(type_.num_fields))
 
 
 def _chunks(body: bytes) -> Iterator[pa.Buffer]:
-    """The data of a body's chunks."""
-    # A writer that was given nothing ends its stream before it has begun it: a checksum of nothing, which is 0.
+    """Yield the data of a body's chunks."""
+    # A writer without rows writes the end of the stream alone: the checksum of no data, which is 0.
     if body == bytes(_WORD):
         return
     if len(body) < 2 * _WORD:
@@ -82,7 +83,7 @@ def _chunks(body: bytes) -> Iterator[pa.Buffer]:
     size = _number(body, 0)
     if not 0 < size <= _LARGEST_CHUNK:
         raise malformed(f"Its chunk size is {size}; expected 1 to {_LARGEST_CHUNK} bytes.")
-    # Arrow's buffers, because the C function takes no memoryview.
+    # Arrow's buffers, because the C function accepts no memoryview.
     view, at, whole = pa.py_buffer(body), _WORD, 0
     while len(body) - at >= size + _WORD:
         data = view.slice(at, size)
@@ -103,13 +104,13 @@ def _number(body: bytes, at: int) -> int:
     return number
 
 
-def _check(found: int, expected: int, where: str) -> None:
-    if found != expected:
-        raise corrupted(f"The checksum of {where} is {found}; the data has {expected}.")
+def _check(carried: int, expected: int, where: str) -> None:
+    if carried != expected:
+        raise corrupted(f"The checksum of {where} is {carried}; the data has {expected}.")
 
 
 def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-    """A whole stream of some batches, in pieces of about 8 MB."""
+    """Yield a whole stream of some batches, in pieces of about 8 MB."""
     yield struct.pack(">I", CHUNK_BYTES)
     whole, rest = 0, b""
     for batch in batches:
@@ -127,7 +128,7 @@ def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
 
 
 def slices(batch: pa.RecordBatch, most_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Pieces of a batch of about so many bytes, one row at least."""
+    """Yield slices of a batch with at most about ``most_bytes`` bytes, but at least one row."""
     rows = max(1, batch.num_rows * most_bytes // max(1, batch.nbytes))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)

@@ -1,7 +1,7 @@
-"""The blocks of upload sessions as files: decoded once, when they arrive, and read by the commit without being copied.
+"""The blocks of upload sessions as files: decoded at their arrival, and read by the commit without a copy.
 
-A block is written under another name first, so that it is there whole or not at all; where it has to outlive the
-emulator, it is on the disk before its request is answered.
+A block is written under a temporary name first, so that it exists whole or not at all. If blocks outlive the emulator,
+a block is on the disk before its request is answered.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block that was taken in whole."""
+    """A block that was received as a whole."""
 
     path: Path
 
 
 def write_block(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, durable: bool) -> Block:
-    """Keep a block's rows in a file that appears only once it is whole; nothing is left of it if ``batches`` raises."""
+    """Write a block's rows into a file with a temporary name; remove the file if ``batches`` raises."""
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         with part.open("wb", buffering=0) as file:
@@ -42,7 +42,7 @@ def write_block(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 
 
 def keep_block(block: Block, path: Path, *, durable: bool) -> Block:
-    """Give a written block its name, in the place of an older one."""
+    """Give a written block its name, and replace an older block."""
     block.path.replace(path)
     if durable:
         sync_directory(path.parent)
@@ -50,13 +50,13 @@ def keep_block(block: Block, path: Path, *, durable: bool) -> Block:
 
 
 def read_block(path: Path) -> Iterator[pa.RecordBatch]:
-    """A block's rows, out of the file's own pages."""
+    """Yield a block's rows from the mapped file, without a copy."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
         yield from reader
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory last."""
+    """Sync a directory, so that its files' names last."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -1,6 +1,6 @@
-"""What a cell may hold beyond its Arrow type: sizes of texts, the calendar's days, BIGINT's range, no null in NOT NULL.
+"""The checks of cells beyond their Arrow types: sizes of texts, the calendar's range, BIGINT's range, NOT NULL.
 
-And what is given out of a CHAR, which always has its whole length.
+Also the padding of CHAR values, which a download returns in their full length.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.entities import Column
 
-MAX_FIELD_SIZE = 8 << 20  # bytes; the service's limit of a cell
+MAX_FIELD_SIZE = 8 << 20  # bytes of a cell; the service's limit
 _SIZED = frozenset({"string", "binary", "json", "varchar", "char"})
 _YEARS = "the years 1 to 9999"
 _RANGES = MappingProxyType(
@@ -30,19 +30,19 @@ _RANGES = MappingProxyType(
         "bigint": (BIGINT_RANGE, pa.int64(), "{} to {}".format(*BIGINT_RANGE)),
     }
 )
-"""The first and the last value of a type, what holds them, and how they are called."""
+"""The first and last value of a type, the Arrow type that represents them, and a name of the range."""
 
 
 def checked(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-    """The same batches; ServiceError MalformedDataStream at the first cell that its column can't hold."""
+    """Yield the same batches; ServiceError MalformedDataStream at the first cell that its column can't hold."""
     for batch in batches:
         for values, column in zip(batch.columns, columns, strict=True):
             _check(values, column)
         yield batch
 
 
-def filled(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-    """The same batches, with blanks behind each text of a CHAR column up to its length in characters."""
+def padded(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    """Yield the same batches, with the values of CHAR columns padded with blanks to the column's length."""
     for batch in batches:
         arrays = [
             pc.utf8_rpad(values, column.type.arguments[0]) if column.type.name == "char" else values
@@ -58,7 +58,7 @@ def _check(values: pa.Array, column: Column) -> None:
         _check_range(values, column)
     if column.type.name not in _SIZED or not values.nbytes:
         return
-    # A column whose whole data is smaller than one cell may be needs no look at its cells.
+    # If all data of a column is smaller than the limit of a cell, each cell is.
     if values.nbytes > MAX_FIELD_SIZE:
         longest = pc.max(pc.binary_length(values)).as_py() or 0
         if longest > MAX_FIELD_SIZE:
@@ -73,8 +73,8 @@ def _check(values: pa.Array, column: Column) -> None:
 
 
 def _check_range(values: pa.Array, column: Column) -> None:
-    (first, last), holder, called = _RANGES[column.type.name]
-    found = pc.min_max(values.view(holder)).as_py()
-    for value in (found["min"], found["max"]):
+    (first, last), holder, range_name = _RANGES[column.type.name]
+    extremes = pc.min_max(values.view(holder)).as_py()
+    for value in (extremes["min"], extremes["max"]):
         if value is not None and not first <= value <= last:
-            raise malformed(f"Column '{column.name}': a {column.type} is outside of {called}.")
+            raise malformed(f"Column '{column.name}': a {column.type} is outside of {range_name}.")

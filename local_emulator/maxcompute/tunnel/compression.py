@@ -1,4 +1,4 @@
-"""The compressions of Tunnel's bodies, by every name that its clients give them. A body is one compressed stream."""
+"""The compressions of Tunnel's bodies, with all names that clients use. A body is one compressed stream."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from local_emulator.maxcompute.tunnel.errors import malformed, tunnel_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-# What one request may unfold to in memory. The service takes blocks of up to 100 GB; a laptop doesn't.
+# The largest decompressed body in memory. The service accepts blocks of up to 100 GB; a laptop can't.
 LARGEST_BODY = 2 << 30
 _PIECE = 4 << 20
-# isal's annotations take its error's class for an instance.
+# isal's annotations declare its error's class as an instance.
 _CORRUPT = (OSError, cast("type[Exception]", isal_zlib.IsalError), cramjam.DecompressionError)
 _ZLIB_BITS, _GZIP_BITS = 15, 31
 
@@ -37,16 +37,16 @@ _NAMES = MappingProxyType(
 
 
 def algorithm(name: str) -> str:
-    """The algorithm that a Content-Encoding names ("" for none); ServiceError NotImplemented if it is unknown."""
-    found = _NAMES.get(name.strip().lower())
-    if found is None:
+    """Return the algorithm of a Content-Encoding ("" for none); ServiceError NotImplemented for an unknown name."""
+    known_algorithm = _NAMES.get(name.strip().lower())
+    if known_algorithm is None:
         known = ", ".join(filter(None, _NAMES))
         raise tunnel_error("NotImplemented", f"Content-Encoding is '{name}'; expected one of {known}.")
-    return found
+    return known_algorithm
 
 
 def accepted(header: str) -> str:
-    """The first name in an Accept-Encoding header that the emulator can write, as the client spelt it; "" for none."""
+    """Return the first name in an Accept-Encoding header that the emulator can write; "" for none."""
     for choice in header.split(","):
         name = choice.partition(";")[0].strip()
         if _NAMES.get(name.lower()):
@@ -55,7 +55,7 @@ def accepted(header: str) -> str:
 
 
 def decompress(body: bytes, name: str, most: int = LARGEST_BODY) -> bytes:
-    """A body's plain bytes; ServiceError MalformedDataStream or MaxMessageLengthExceeded."""
+    """Return a body's plain bytes; ServiceError MalformedDataStream or MaxMessageLengthExceeded."""
     method = algorithm(name)
     if not method:
         return body
@@ -95,7 +95,7 @@ def _arrow(codec: str) -> Callable[[bytes, int], bytes]:
 
 
 def _snappy(body: bytes, most: int) -> bytes:
-    # A frame of snappy unfolds at most some twentyfold, so that its whole is bounded by the body.
+    # Snappy expands a body at most about twentyfold, so the body's size is limit enough.
     del most
     return bytes(cramjam.snappy.decompress(body))
 
@@ -110,12 +110,12 @@ _DECOMPRESS: dict[str, Callable[[bytes, int], bytes]] = {
 
 
 def compress(body: bytes, name: str) -> bytes:
-    """A body compressed by the algorithm of that name."""
+    """Return a compressed body."""
     return b"".join(compressed([body], name))
 
 
 def compressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The pieces of a body as those of one compressed stream, each of which can be sent at once."""
+    """Compress a body's pieces as one stream; each yielded piece can be sent at once."""
     method = algorithm(name)
     if not method:
         yield from pieces
@@ -133,7 +133,7 @@ class _Stream(Protocol):
 
 
 class _Deflate:
-    """zlib's container or gzip's, at the level that clients of the service use."""
+    """zlib's or gzip's container, at the compression level of the service's clients."""
 
     def __init__(self, bits: int) -> None:
         self._stream = isal_zlib.compressobj(1, isal_zlib.DEFLATED, bits)
@@ -146,7 +146,7 @@ class _Deflate:
 
 
 class _Cramjam:
-    """One of cramjam's compressors, whose own output waits to be asked for."""
+    """A compressor of cramjam, which returns its output only at a flush."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -163,7 +163,7 @@ _STREAMS: dict[str, Callable[[], _Stream]] = {
     "deflate": lambda: _Deflate(_ZLIB_BITS),
     "gzip": lambda: _Deflate(_GZIP_BITS),
     "zstd": lambda: _Cramjam(cramjam.zstd.Compressor(level=1)),
-    # The Java SDK's reader (lz4-java) takes no frame whose blocks refer to earlier ones.
+    # The Java SDK's reader (lz4-java) can't read frames with blocks that refer to earlier blocks.
     "lz4": lambda: _Cramjam(cramjam.lz4.Compressor(block_linked=False)),
     "snappy": lambda: _Cramjam(cramjam.snappy.Compressor()),
 }

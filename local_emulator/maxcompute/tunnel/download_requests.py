@@ -1,4 +1,4 @@
-"""The requests of download sessions on tables, and the preview of a table's first rows."""
+"""The request handlers of download sessions on tables, and of the preview of a table's first rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from local_emulator.foundation.injection import WHOLE
 from local_emulator.maxcompute.keys import STORE, in_thread
 from local_emulator.maxcompute.tunnel import preview as previews
 from local_emulator.maxcompute.tunnel.answers import number, requested_table, session_answer
-from local_emulator.maxcompute.tunnel.cells import filled
+from local_emulator.maxcompute.tunnel.cells import padded
 from local_emulator.maxcompute.tunnel.downloads import (
     Downloads,
     DownloadSession,
-    batches_of,
-    chosen_columns,
     describe,
+    requested_columns,
+    row_batches,
     row_range,
     table_resource,
 )
@@ -24,12 +24,12 @@ from local_emulator.maxcompute.tunnel.partition_parameter import parse_spec, req
 from local_emulator.maxcompute.tunnel.wires import wanted_wire
 
 DOWNLOADS = web.AppKey("DOWNLOADS", Downloads)
-# A stream's start or rows, its end, and a compression's end.
+# The start or rows of a stream, the stream's end, and the compression's end.
 PIECES_OF_A_SHORT_ANSWER = 4
 
 
 async def create(request: web.Request) -> web.Response:
-    """``POST ?downloads``: a new session; it is ready at once, ``asyncmode`` or not."""
+    """``POST ?downloads``: open a session; the session is ready at once, also with ``asyncmode``."""
     table = requested_table(request)
     spec = requested_spec(table, request.query)
     downloads = request.app[DOWNLOADS]
@@ -37,24 +37,24 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """``GET ?downloadid``: a session as it was opened."""
+    """``GET ?downloadid``: return a session."""
     return session_answer(request, describe(_session(request)))
 
 
 async def data(request: web.Request) -> web.StreamResponse:
-    """``GET ?data&downloadid&rowrange``: rows, as records or Arrow."""
+    """``GET ?data&downloadid&rowrange``: return rows, as records or Arrow."""
     return await rows_answer(request, _session(request))
 
 
 async def rows_answer(request: web.Request, session: DownloadSession, *, structs: bool = False) -> web.StreamResponse:
-    """The rows that a request asks a session for; ``structs``: Arrow has timestamps as pairs.
+    """Return a session's requested rows; with ``structs``, Arrow data has timestamps as pairs.
 
-    A short answer is sent as one; of a long one no more is in memory than the client is slow to take.
+    A short answer is sent at once. A long answer is sent in pieces, of which only the current piece is in memory.
     """
     wire = wanted_wire(request.query, request.headers)
     start, count = row_range(session, request.query.get("rowrange", f"(0,{session.count})"))
-    columns = chosen_columns(session, request.query.get("columns", ""), in_order=wire.arrow)
-    batches = filled(batches_of(session, [column.name for column in columns], start, count), columns)
+    columns = requested_columns(session, request.query.get("columns", ""), in_order=wire.arrow)
+    batches = padded(row_batches(session, [column.name for column in columns], start, count), columns)
     if wire.arrow and structs:
         batches = map(previews.timestamps_as_structs, batches)
     pieces = wire.encode(batches, columns)
@@ -73,7 +73,7 @@ async def rows_answer(request: web.Request, session: DownloadSession, *, structs
 
 
 async def preview(request: web.Request) -> web.Response:
-    """``GET /preview?limit``: the first rows of a table or partition as an Arrow stream with a schema."""
+    """``GET /preview?limit``: return the first rows of a table or partition as an Arrow stream with a schema."""
     table = requested_table(request)
     text = request.query.get("partition", "")
     spec = parse_spec(table, text) if text else ()

@@ -1,7 +1,7 @@
-"""Download sessions: the rows of a table, a partition or a query's result as they were when the session was opened.
+"""Download sessions: the rows of a table, a partition or a query's result at the time of the session's start.
 
-A session on a table holds a view of the database open. So that forgotten ones don't pile up, only the most recently
-used ones are kept; the service keeps each for 24 hours.
+A session on a table holds a view of the database open. To limit the number of open views, the emulator keeps only the
+most recently used sessions; the service keeps each session for 24 hours.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _ROW_RANGE = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)\Z")
 
 
 class Rows(Protocol):
-    """Rows that don't change while they are read."""
+    """Rows that don't change during a download."""
 
     def batches(self, columns: Sequence[str], start: int, count: int) -> Iterator[pa.RecordBatch]:
-        """Some columns of ``count`` rows from number ``start`` on."""
+        """Yield some columns of ``count`` rows from index ``start`` on."""
 
     def close(self) -> None:
-        """Let go of them."""
+        """Release the rows."""
 
 
 @dataclass(slots=True)
 class DownloadSession:
-    """One session; ``resource`` tells what it is on: the path of a table and partition, or of an instance."""
+    """One session; ``resource`` is the path of its table and partition, or of its instance."""
 
     id: str
     resource: tuple[str, ...]
@@ -65,14 +65,14 @@ class Downloads:
         self._sessions: OrderedDict[str, DownloadSession] = OrderedDict()
 
     def close(self) -> None:
-        """Let go of all views."""
+        """Release all views."""
         with self._lock:
             for session in self._sessions.values():
                 session.rows.close()
             self._sessions.clear()
 
     def open_table(self, table: Table, spec: tuple[str, ...]) -> DownloadSession:
-        """A new session; ServiceError NoSuchPartition if a spec is given that isn't there."""
+        """Return a new session on a table or partition; ServiceError NoSuchPartition for an unknown partition."""
         if spec:
             self._store.partition(table, spec)
         snapshot = self._store.snapshot(table)
@@ -82,11 +82,11 @@ class Downloads:
         )
 
     def open_result(self, resource: tuple[str, ...], columns: tuple[Column, ...], result: pa.Table) -> DownloadSession:
-        """A new session on a query's result."""
+        """Return a new session on a query's result."""
         return self._open(resource, columns, (), result.num_rows, _TableRows(result))
 
     def get(self, session_id: str, resource: tuple[str, ...]) -> DownloadSession:
-        """A session by its id; ServiceError NoSuchDownload, StatusConflict if it's too old, or InvalidResourceSpec."""
+        """Return the session of an id; ServiceError NoSuchDownload, InvalidResourceSpec, StatusConflict (too old)."""
         with self._lock:
             session = self._sessions.get(session_id)
             if session is None:
@@ -119,22 +119,22 @@ class Downloads:
         return session
 
 
-def batches_of(session: DownloadSession, columns: Sequence[str], start: int, count: int) -> Iterator[pa.RecordBatch]:
-    """Some columns of ``count`` rows from number ``start`` on.
+def row_batches(session: DownloadSession, columns: Sequence[str], start: int, count: int) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of ``count`` rows from index ``start`` on.
 
-    They are read some at a time, so that a client that stops reading keeps nobody else from the session's rows.
+    The rows are read in parts, so that a client that stops reading doesn't block the session's other readers.
     """
     for first in range(start, start + count, ROWS_AT_A_TIME):
         yield from list(session.rows.batches(columns, first, min(ROWS_AT_A_TIME, start + count - first)))
 
 
 def table_resource(table: Table) -> tuple[str, ...]:
-    """What a session on a table is on."""
+    """Return the resource of a session on a table."""
     return (table.project, table.schema, table.name)
 
 
 def describe(session: DownloadSession) -> dict[str, Any]:
-    """A session as JSON."""
+    """Return a session as JSON."""
     return {
         "DownloadID": session.id,
         "Status": "NORMAL",
@@ -150,9 +150,9 @@ def describe(session: DownloadSession) -> dict[str, Any]:
 
 
 def row_range(session: DownloadSession, text: str) -> tuple[int, int]:
-    """First row and number of rows of ``(start,count)``; ServiceError InvalidRowRange if they aren't all there.
+    """Return the first index and the number of rows of ``(start,count)``; ServiceError InvalidRowRange beyond the end.
 
-    Clients ask for any number of first rows without a look at how many there are; of none, the service gives none.
+    Clients request a number of first rows without a look at the count; if there are no rows, the service returns none.
     """
     match = _ROW_RANGE.match(text)
     if not match:
@@ -165,10 +165,10 @@ def row_range(session: DownloadSession, text: str) -> tuple[int, int]:
     return start, count
 
 
-def chosen_columns(session: DownloadSession, text: str, *, in_order: bool) -> tuple[Column, ...]:
-    """The columns that a comma-separated list names (all if it's empty); ServiceError InvalidColumnSpec.
+def requested_columns(session: DownloadSession, text: str, *, in_order: bool) -> tuple[Column, ...]:
+    """Return the columns of a comma-separated list (all for an empty list); ServiceError InvalidColumnSpec.
 
-    ``in_order``: in the table's order, as PyODPS reads Arrow; it reads records in the order that it asked for.
+    ``in_order``: in the table's order, in which PyODPS reads Arrow. PyODPS reads records in the list's order.
     """
     if not text:
         return session.columns

@@ -1,6 +1,6 @@
-"""Tunnel's error codes with the service's own sentences; each message ends with what was found, and where.
+"""Tunnel's error codes with the service's sentences; the emulator adds the found value, and its place.
 
-Codes and sentences: the service's page "Tunnel common errors" and its Java SDK; the statuses follow from HTTP's
+Codes and sentences are from the service's page "Tunnel common errors" and its Java SDK; the statuses follow HTTP's
 meaning.
 """
 
@@ -79,21 +79,21 @@ _SENTENCES = MappingProxyType(
 
 
 def tunnel_error(code: str, detail: str = "") -> ServiceError:
-    """The answer of that code; ``detail`` says what was expected and found, never a row's value."""
+    """Return the error of a code; ``detail`` says what was expected and found, never a row's value."""
     status, sentence = _SENTENCES[code]
     return ServiceError(status, code, f"{sentence} {detail}" if detail else sentence)
 
 
 def default_message(code: str) -> str:
-    """The service's sentence for a code; empty if none is known."""
+    """Return the service's sentence for a code; empty if none is known."""
     return _SENTENCES[code][1] if code in _SENTENCES else ""
 
 
 def malformed(detail: str) -> ServiceError:
-    """A body that isn't the format, or whose values don't fit the table's columns."""
+    """Return the error for a body in a wrong format, or with values that don't fit the table's columns."""
     return tunnel_error("MalformedDataStream", detail)
 
 
 def corrupted(detail: str) -> ServiceError:
-    """A body whose bytes don't have the checksum that it carries."""
+    """Return the error for a body with a wrong checksum."""
     return tunnel_error("CorruptedDataStream", detail)

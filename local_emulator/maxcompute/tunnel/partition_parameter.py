@@ -1,4 +1,4 @@
-"""Partition values as Tunnel's clients write them in a query: ``pt=2020-11-17 15:00,region=cn``, unquoted."""
+"""Partition values in the queries of Tunnel's clients: ``pt=2020-11-17 15:00,region=cn``, unquoted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def requested_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of the request's ``partition``, in the order of the table's partition columns; () if it has none.
+    """Return the values of the query's ``partition`` in the order of the table's partition columns.
 
-    ServiceError MissingPartitionSpec, or InvalidPartitionSpec if it doesn't name each partition column once.
+    A table without partition columns has (). ServiceError MissingPartitionSpec, or InvalidPartitionSpec if the
+    parameter doesn't name each partition column once.
     """
     text = query.get("partition", "")
     if not table.partition_columns:
@@ -31,25 +32,31 @@ def requested_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def named_spec(table: Table, query: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The values of the request's ``partition``; None if it names none, for its session has one."""
+    """Return the values of the query's ``partition``; None if the query has none, since the session has a partition."""
     text = query.get("partition", "")
     return parse_spec(table, text) if text and table.partition_columns else None
 
 
 def parse_spec(table: Table, text: str) -> tuple[str, ...]:
-    """The values of ``name=value`` pairs, parted by commas or slashes.
+    """Return the values of ``name=value`` pairs, separated by commas or slashes.
 
-    A value ends where the name of the next partition column begins, for nothing else tells a comma in a value from one
-    behind it; quotes around it are dropped.
+    A value ends before the name of the next partition column, since a comma may also be a part of a value. Quotes
+    around a value are dropped.
     """
     names = [column.name for column in table.partition_columns]
     pairs = re.compile(rf"(?:^|[,/])\s*({'|'.join(map(re.escape, names))})\s*=", re.IGNORECASE)
-    found = list(pairs.finditer(text))
+    matches = list(pairs.finditer(text))
     values: dict[str, str] = {}
-    for match, following in zip_longest(found, found[1:]):
+    for match, following in zip_longest(matches, matches[1:]):
         value = text[match.end() : following.start() if following else len(text)].strip()
         values[match[1].lower()] = _unquoted(value)
-    if not found or found[0].start() or len(found) != len(names) or set(values) != set(names) or "" in values.values():
+    if (
+        not matches
+        or matches[0].start()
+        or len(matches) != len(names)
+        or set(values) != set(names)
+        or "" in values.values()
+    ):
         expected = ",".join(f"{name}=value" for name in names)
         raise tunnel_error("InvalidPartitionSpec", f"Expected '{expected}', found '{text}'.")
     return tuple(values[name] for name in names)

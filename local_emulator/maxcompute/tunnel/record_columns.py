@@ -1,8 +1,8 @@
-"""How each type travels in Tunnel's record stream, and between the wire's values and the emulator's Arrow types.
+"""The form of each type in Tunnel's record stream, and the conversion from the stream's values to Arrow types.
 
-A column's *raw* array holds what the wire carries: int64 for integers, dates (days) and times (milliseconds for
-datetime, nanoseconds for timestamps), bytes for texts and JSON. Arrow's own checked casts lead from there to
-the table's types: they refuse numbers out of range, texts that aren't UTF-8 and decimals that don't fit.
+A column's *raw* array holds the stream's values: int64 for integers, dates (days) and times (milliseconds for
+datetime, nanoseconds for timestamps), bytes for texts and JSON. Arrow's checked casts convert raw arrays to the
+table's types; they refuse numbers out of range, texts that aren't UTF-8 and decimals that don't fit.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 VARINT, FIXED_64, DELIMITED, FIXED_32 = 0, 1, 2, 5
 END_RECORD, META_COUNT, META_CHECKSUM = 33553408, 33554430, 33554431
-LOW_BITS, MORE = 0x7F, 0x80  # of a varint's byte: its part of the number, and the mark that another one follows
+LOW_BITS, MORE = 0x7F, 0x80  # a varint's byte: the bits of the number, and the bit that says another byte follows
 NANOSECONDS = 1_000_000_000
 _BILLION, _ZERO = pa.scalar(NANOSECONDS, pa.int64()), pa.scalar(0, pa.int64())
 
-# How a value is written: signed varint, boolean varint, fixed words, length and bytes, or seconds and nanoseconds.
+# The forms of values: signed varint, boolean varint, fixed words, seconds and nanoseconds, or length and bytes.
 SIGNED, BOOLEAN, FLOAT, DOUBLE, SECONDS = "signed", "boolean", "float", "double", "seconds"
 BYTES, DECIMAL, NESTED = "bytes", "decimal", "nested"
 _FORM = MappingProxyType(
@@ -67,27 +67,27 @@ _RAW = MappingProxyType(
 
 
 def form(type_: DataType) -> str:
-    """How a value of the type is written (the names above)."""
+    """Return the form of a type's values, a name from above."""
     return _FORM[type_.name]
 
 
 def tag(index: int, type_: DataType) -> bytes:
-    """The varint before a value of the column number ``index``, counted from 1."""
+    """Return the varint before a value of the column number ``index``, counted from 1."""
     return varint(index << 3 | _WIRE_TYPE[form(type_)])
 
 
 def varint(value: int) -> bytes:
-    """Protobuf's varint of a number from 0 on."""
-    found = bytearray()
+    """Return protobuf's varint of a number that isn't negative."""
+    data = bytearray()
     while value >= MORE:
-        found.append(value & LOW_BITS | MORE)
+        data.append(value & LOW_BITS | MORE)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    data.append(value)
+    return bytes(data)
 
 
 def raw_type(type_: DataType) -> pa.DataType:
-    """The Arrow type of what the wire carries."""
+    """Return the Arrow type of a type's raw array."""
     return _tree(type_, lambda leaf: _RAW.get(form(leaf)) or leaf.arrow_type())
 
 
@@ -108,7 +108,7 @@ def _middle(leaf: DataType) -> pa.DataType:
 
 
 def from_raw(raw: pa.Array, column: Column) -> pa.Array:
-    """The table's values of a raw array; ServiceError MalformedDataStream if one doesn't fit the column's type."""
+    """Convert a raw array to the column's type; ServiceError MalformedDataStream if a value doesn't fit the type."""
     try:
         if column.type.name == "decimal" and pa.types.is_binary(raw.type):
             raw = raw.cast(pa.string())
@@ -118,12 +118,12 @@ def from_raw(raw: pa.Array, column: Column) -> pa.Array:
 
 
 def to_raw(values: pa.Array, type_: DataType) -> pa.Array:
-    """The raw array of a table's values."""
+    """Convert a column's values to a raw array."""
     return values.cast(_tree(type_, _middle)).cast(raw_type(type_))
 
 
 def decimal_texts(values: pa.Array) -> pa.BinaryArray:
-    """Decimals as text without an exponent, which Arrow writes for small ones."""
+    """Return decimals as text without an exponent, which Arrow writes for small numbers."""
     texts = values.cast(pa.string())
     if pc.any(pc.match_substring(texts, "E")).as_py():
         texts = pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
@@ -131,7 +131,7 @@ def decimal_texts(values: pa.Array) -> pa.BinaryArray:
 
 
 def split_seconds(nanoseconds: pa.Int64Array) -> tuple[pa.Int64Array, pa.Int64Array]:
-    """Whole seconds, rounded down, and the nanoseconds behind them."""
+    """Split nanoseconds into whole seconds, rounded down, and the remaining nanoseconds."""
     seconds = pc.divide(nanoseconds, _BILLION)
     borrows = pc.less(pc.subtract(nanoseconds, pc.multiply(seconds, _BILLION)), _ZERO).cast(pa.int64())
     seconds = pc.subtract(seconds, borrows)

@@ -1,7 +1,7 @@
-"""Tunnel's record stream in bulk: a window of records to columns and back, for tables without nested types.
+"""Tunnel's record stream in bulk: from a window of records to columns and back, for tables without nested types.
 
-All records of a window move on together, column by column, each at its own position. Where one doesn't end exactly at
-its end tag, IrregularError leaves the window to the reader of single rows.
+All records of a window are read together, column by column, each at its own position. If a record doesn't end exactly
+at its end tag, IrregularError leaves the window to the reader of single rows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Column
 
 END_TAG = varint(END_RECORD << 3 | VARINT)
-# A record's last position may be followed by a tag, a length and two varints that aren't there.
+# Behind a record's last position, a kernel may read a tag, a length and two varints that don't exist.
 PADDING = bytes(32)
 _I64, _U64 = pa.int64(), pa.uint64()
 _TAG_SIZE = pa.scalar(len(END_TAG), _I64)
@@ -53,9 +53,9 @@ _Written: TypeAlias = tuple[list[pa.Array], list[pa.Array]]
 
 
 def read_window(window: bytes, columns: Sequence[Column]) -> tuple[list[pa.Array], pa.UInt32Array]:
-    """The columns and checksums of a window's records, checksums verified; the window ends after a record's checksum.
+    """Return the columns and the verified checksums of a window's records; the window ends behind a record's checksum.
 
-    IrregularError if the records aren't as all known writers write them, or if a checksum is wrong.
+    IrregularError if the records differ from those of all known writers, or if a checksum is wrong.
     """
     buffer = pa.py_buffer(window + PADDING)
     data = pa.Array.from_buffers(pa.uint8(), len(window) + len(PADDING), [None, buffer])
@@ -90,7 +90,7 @@ def read_window(window: bytes, columns: Sequence[Column]) -> tuple[list[pa.Array
 
 
 def _boundaries(window: bytes, data: pa.UInt8Array) -> tuple[pa.Int64Array, pa.Int64Array, pa.UInt32Array]:
-    """Where each record starts, where its end tag is, and its checksum."""
+    """Return the start of each record, the position of its end tag, and its checksum."""
     offsets = pa.py_buffer(struct.pack("<qq", 0, len(window)))
     whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, data.buffers()[1]])
     sizes = pc.binary_length(pc.split_pattern(whole, END_TAG).values)
@@ -104,22 +104,22 @@ def _boundaries(window: bytes, data: pa.UInt8Array) -> tuple[pa.Int64Array, pa.I
 
 
 def _tagged(data: pa.UInt8Array, at: pa.Int64Array, mark: bytes) -> tuple[pa.BooleanArray | None, pa.Int64Array]:
-    """Which records have the tag at their position (None: all), and the positions after it."""
-    found = None
+    """Return which records have the tag at their position (None: all), and the positions behind the tag."""
+    matching = None
     for byte in mark:
         same = pc.equal(pc.take(data, at, boundscheck=False), pa.scalar(byte, pa.uint8()))
-        found = same if found is None else pc.and_(found, same)
+        matching = same if matching is None else pc.and_(matching, same)
         at = pc.add(at, _ONE)
-    if pc.all(found).as_py():
+    if pc.all(matching).as_py():
         return None, at
-    return found, pc.if_else(found, at, pc.subtract(at, pa.scalar(len(mark), _I64)))
+    return matching, pc.if_else(matching, at, pc.subtract(at, pa.scalar(len(mark), _I64)))
 
 
 def _joined(pieces: list[pa.Array | pa.Scalar], count: int) -> pa.BinaryArray:
-    """The pieces of each row side by side, without those that are null."""
+    """Return the joined pieces of each row, without nulls."""
     if not any(isinstance(piece, pa.Array) for piece in pieces):
         return pa.array([b"".join(piece.as_py() for piece in pieces)] * count, pa.binary())
-    # Arrow leaves out a row whose pieces are all null, so that one of them never is.
+    # Arrow omits a row whose pieces are all null, so each row gets empty pieces, too.
     return pc.binary_join_element_wise(_NOTHING, *pieces, _NOTHING, null_handling="skip")
 
 
@@ -187,7 +187,7 @@ _READ = {
 
 
 def write_window(arrays: Sequence[pa.Array], columns: Sequence[Column], count: int) -> tuple[bytes, pa.UInt32Array]:
-    """The records of ``count`` rows as bytes, and the checksum of each."""
+    """Return the records of ``count`` rows as bytes, and the checksum of each record."""
     written: list[pa.Array | pa.Scalar] = []
     checked: list[pa.Array | pa.Scalar] = []
     for index, (values, column) in enumerate(zip(arrays, columns, strict=True), 1):

@@ -1,4 +1,4 @@
-"""Tunnel's record stream row by row: nested types, whatever order a writer chose, and the exact reason of a refusal."""
+"""Tunnel's record stream row by row: for nested types, any order of fields, and the exact reason of a refusal."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 _MASK_32, _MASK_64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 _LAST_SHIFT = 63
 _END, _COUNT = END_RECORD << 3 | VARINT, META_COUNT << 3 | VARINT
-# A value's reader: data and position to value and next position; adds the bytes that the checksum covers to a list.
+# A reader of values: from data and position to value and next position; appends the checksummed bytes to the list.
 _Reader: TypeAlias = Callable[[bytes, int, list[bytes]], tuple[Any, int]]
-# A value's writer: adds the wire's bytes to the first list, the checksum's to the second.
+# A writer of values: appends the stream's bytes to the first list, the checksummed bytes to the second.
 _Writer: TypeAlias = Callable[[Any, list[bytes], list[bytes]], None]
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The varint at a position, and the position behind it; IndexError at the end of the data."""
+    """Return the varint at a position, and the position behind it; IndexError at the end of the data."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -62,9 +62,9 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_rows(data: bytes, at: int, columns: Sequence[Column], most: int) -> tuple[list[pa.Array], list[int], int]:
-    """Up to ``most`` records from a position on, as columns, their checksums, and the position behind them.
+    """Read up to ``most`` records at a position; return their columns and checksums, and the position behind them.
 
-    ServiceError CorruptedDataStream or MalformedDataStream, with the byte and the column at fault.
+    ServiceError CorruptedDataStream or MalformedDataStream, with the place of the fault (byte and column).
     """
     readers = [_reader(column.type) for column in columns]
     tags = {_number(tag(index, column.type)): index - 1 for index, column in enumerate(columns, 1)}
@@ -88,10 +88,10 @@ def read_rows(data: bytes, at: int, columns: Sequence[Column], most: int) -> tup
             covered.append(struct.pack("<i", index + 1))
             row[index], at = _value(readers[index], data, behind, covered, columns[index])
             number, behind = _before_end(read_varint, data, at)
-        found, at = _before_end(read_checksum, data, behind)
+        checksum, at = _before_end(read_checksum, data, behind)
         expected = crc32c(b"".join(covered))
-        if found != expected:
-            raise corrupted(f"The record before byte {at} carries checksum {found}; its fields have {expected}.")
+        if checksum != expected:
+            raise corrupted(f"The record before byte {at} carries checksum {checksum}; its fields have {expected}.")
         rows.append(row)
         checksums.append(expected)
     return _columns(rows, columns), checksums, at
@@ -105,11 +105,11 @@ def _before_end(read: Callable[[bytes, int], tuple[int, int]], data: bytes, at: 
 
 
 def read_checksum(data: bytes, at: int) -> tuple[int, int]:
-    """A checksum as it is compared, in either spelling (see `varints.low_32_bits`); IndexError at the data's end."""
-    found, at = read_varint(data, at)
-    if found >> 31 not in {0, 1, (1 << 33) - 1}:
+    """Read a checksum in either form (see `varints.low_32_bits`); IndexError at the end of the data."""
+    word, at = read_varint(data, at)
+    if word >> 31 not in {0, 1, (1 << 33) - 1}:
         raise corrupted(f"The checksum before byte {at} has more than 32 bits.")
-    return found & _MASK_32, at
+    return word & _MASK_32, at
 
 
 def _number(mark: bytes) -> int:
@@ -126,14 +126,14 @@ def _value(reader: _Reader, data: bytes, at: int, covered: list[bytes], column: 
 
 
 def _columns(rows: list[list[Any]], columns: Sequence[Column]) -> list[pa.Array]:
-    found = []
+    arrays = []
     for values, column in zip(zip(*rows, strict=True) if rows else ([] for _ in columns), columns, strict=True):
         try:
             raw = pa.array(values, raw_type(column.type))
         except (pa.ArrowException, OverflowError) as error:
             raise malformed(f"Column '{column.name}' of type {column.type}: {error}.") from None
-        found.append(from_raw(raw, column))
-    return found
+        arrays.append(from_raw(raw, column))
+    return arrays
 
 
 def _reader(type_: DataType) -> _Reader:
@@ -227,21 +227,21 @@ def _list_reader(element: _Reader) -> _Reader:
 
 def _map_reader(keys: _Reader, values: _Reader) -> _Reader:
     def read(data: bytes, at: int, covered: list[bytes]) -> tuple[list[tuple[Any, Any]], int]:
-        found_keys, at = keys(data, at, covered)
-        found_values, at = values(data, at, covered)
-        if len(found_keys) != len(found_values) or None in found_keys:
+        key_list, at = keys(data, at, covered)
+        value_list, at = values(data, at, covered)
+        if len(key_list) != len(value_list) or None in key_list:
             raise malformed(f"A map before byte {at} has keys that are null, or not one value for each key.")
-        return list(zip(found_keys, found_values, strict=True)), at
+        return list(zip(key_list, value_list, strict=True)), at
 
     return read
 
 
 def _struct_reader(names: tuple[str, ...], elements: list[_Reader]) -> _Reader:
     def read(data: bytes, at: int, covered: list[bytes]) -> tuple[dict[str, Any], int]:
-        found = {}
+        fields = {}
         for name, element in zip(names, elements, strict=True):
-            found[name], at = _nullable(element, data, at, covered)
-        return found, at
+            fields[name], at = _nullable(element, data, at, covered)
+        return fields, at
 
     return read
 
@@ -254,7 +254,7 @@ def _nullable(element: _Reader, data: bytes, at: int, covered: list[bytes]) -> t
 
 
 def write_rows(arrays: Sequence[pa.Array], columns: Sequence[Column], count: int) -> tuple[bytes, list[int]]:
-    """The records of ``count`` rows as bytes, and the checksum of each."""
+    """Return the records of ``count`` rows as bytes, and the checksum of each record."""
     writers = [(tag(index, c.type), struct.pack("<i", index), _writer(c.type)) for index, c in enumerate(columns, 1)]
     values = [_python_values(array, column.type) for array, column in zip(arrays, columns, strict=True)]
     end = varint(_END)

@@ -1,9 +1,9 @@
-"""Tunnel's record stream: records like protobuf's with a checksum each, then their count and a checksum of checksums.
+"""Tunnel's record stream: records like protobuf's, each with a checksum, then their count and a checksum of checksums.
 
-Windows of some megabytes go through Arrow's kernels (record_kernels); tables with nested types, and windows that hold
-anything unusual, go row by row (record_rows). PyODPS's compiled reader was measured beside it: with its rows turned
-into columns it takes 2.9 microseconds a record of 5 columns, needs pandas for timestamps, reads a stream without an end
-as a whole one, and as the same code writes the clients' bodies it would not notice a fault of theirs.
+Arrow's kernels process windows of some megabytes (record_kernels). Tables with nested types, and windows with unusual
+data, are read row by row (record_rows). PyODPS's compiled reader is no alternative: with the conversion to columns it
+takes 2.9 microseconds for a record of 5 columns (measured), needs pandas for timestamps, and accepts a stream without
+an end. As PyODPS also writes the clients' bodies, its reader would not detect its writer's faults.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
     from local_emulator.maxcompute.entities import Column
 
-# A window's columns stay in the processor's cache, and the cost of a kernel's call is spread over thousands of rows.
+# Small enough for the processor's cache, and large enough to divide the cost of a kernel's call by thousands of rows.
 _WINDOW_BYTES = 2 << 20
 _ROWS_AT_A_TIME = 4096
 _COUNT_TAG, _CHECKSUM_TAG = varint(META_COUNT << 3 | VARINT), varint(META_CHECKSUM << 3 | VARINT)
 
 
 def decode(body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-    """The rows of a whole stream in the table's Arrow types; they are sound only once the last batch was given.
+    """Yield the rows of a whole stream in the table's Arrow types; they are valid only if the last batch is reached.
 
     ServiceError MalformedDataStream or CorruptedDataStream.
     """
@@ -60,17 +60,17 @@ def decode(body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
 def _next_records(
     body: bytes, at: int, columns: Sequence[Column], *, regular: bool
 ) -> tuple[list[pa.Array], pa.UInt32Array, int]:
-    """The columns of some records, their checksums, and the position behind them."""
+    """Return the columns and checksums of some records, and the position behind them."""
     window = _window(body, at) if regular else b""
     if window:
         with suppress(IrregularError):
             return *read_window(window, columns), at + len(window)
-    arrays, found, at = read_rows(body, at, columns, _ROWS_AT_A_TIME)
-    return arrays, pa.array(found, pa.uint32()), at
+    arrays, checksums, at = read_rows(body, at, columns, _ROWS_AT_A_TIME)
+    return arrays, pa.array(checksums, pa.uint32()), at
 
 
 def _window(body: bytes, at: int) -> bytes:
-    """Whole records from a position on; empty if none of them ends within a window."""
+    """Return whole records from a position on; empty if the first record doesn't end within a window."""
     last = body.rfind(END_TAG, at, at + _WINDOW_BYTES)
     if last < 0:
         return b""
@@ -85,16 +85,16 @@ def _check_end(body: bytes, at: int, count: int, checksum: int) -> None:
     try:
         word, at = read_varint(body, at)
         marked = body.startswith(_CHECKSUM_TAG, at)
-        found, at = read_checksum(body, at + len(_CHECKSUM_TAG)) if marked else (0, at)
+        carried, at = read_checksum(body, at + len(_CHECKSUM_TAG)) if marked else (0, at)
     except IndexError:
         raise malformed(f"It ends at byte {len(body)} within its last two fields.") from None
     if not marked:
         raise malformed(f"Byte {at}: the checksum of checksums is expected behind the count.")
-    said = (word >> 1) ^ -(word & 1)
-    if said != count:
-        raise malformed(f"It says that it has {said} records; {count} were found.")
-    if found != checksum:
-        raise corrupted(f"Its checksum of checksums is {found}; the records have {checksum}.")
+    stated = (word >> 1) ^ -(word & 1)
+    if stated != count:
+        raise malformed(f"It says that it has {stated} records; {count} were found.")
+    if carried != checksum:
+        raise corrupted(f"Its checksum of checksums is {carried}; the records have {checksum}.")
     if at != len(body):
         raise malformed(f"It goes on behind its end: {len(body) - at} bytes more.")
 
@@ -111,7 +111,7 @@ def _empty(schema: pa.Schema, count: int) -> pa.RecordBatch:
 
 
 def encode(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[bytes]:
-    """A whole stream of the rows of some batches, in pieces of some megabytes."""
+    """Yield a whole stream of the rows of some batches, in pieces of some megabytes."""
     regular = not any(form(column.type) == NESTED for column in columns)
     count = checksum = 0
     for batch in batches:
@@ -119,8 +119,8 @@ def encode(batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iter
             if regular:
                 data, checksums = write_window(piece.columns, columns, piece.num_rows)
             else:
-                data, found = write_rows(piece.columns, columns, piece.num_rows)
-                checksums = pa.array(found, pa.uint32())
+                data, row_checksums = write_rows(piece.columns, columns, piece.num_rows)
+                checksums = pa.array(row_checksums, pa.uint32())
             count += piece.num_rows
             checksum = extend(checksum, _bytes(checksums))
             yield data

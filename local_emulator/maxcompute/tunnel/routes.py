@@ -1,4 +1,4 @@
-"""The Tunnel side's paths: one path serves many operations, which the method and the query's keys tell apart."""
+"""Tunnel's paths: one path serves many operations, which differ in the method and the query's keys."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _INSTANCE = "/projects/{project}/instances/{instance}"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a method with certain keys in the query does."""
+    """An operation: a method with certain keys in the query, and the handler."""
 
     name: str
     method: str
@@ -51,7 +51,7 @@ def _operation(name: str, method: str, keys: str, handler: Handler) -> Operation
     return Operation(name, method, frozenset(keys.split()), handler)
 
 
-# The first one whose keys are all there is meant.
+# A request's operation is the first one with the request's method whose keys are all in the query.
 _TABLE_OPERATIONS = (
     _operation("upload.create", "POST", "uploads", upload_requests.create),
     _operation("upload.commit", "POST", "uploadid", upload_requests.commit),
@@ -79,16 +79,16 @@ _UPSERT_OPERATIONS = (
     _operation("upsert.create", "POST", "", upsert_requests.create),
     _operation("upsert.status", "GET", "upsertid", upsert_requests.status),
 )
-# What one has to be granted on the table, by the first word of an operation's name.
+# The required permission on the table, by the first word of an operation's name.
 _ACTIONS = MappingProxyType(
     {"upload": "Update", "stream": "Update", "upsert": "Update", "download": "Select", "preview": "Select"}
 )
-# These make partitions where there are none.
+# The flags that create missing partitions.
 _MAKING = ("create_partition", "dynamic_partition")
 _PREVIEW_OPERATIONS = (_operation("preview", "GET", "", download_requests.preview),)
 
 
-# What a path's requests may be.
+# The operations of each path.
 _OPERATIONS = MappingProxyType(
     {
         **dict.fromkeys(_TABLES, _TABLE_OPERATIONS),
@@ -113,7 +113,7 @@ def add_routes(app: web.Application) -> None:
 
 
 def matched_operation(request: web.Request) -> Operation | None:
-    """What a request asks for, or None if it's nothing of Tunnel's."""
+    """Return a request's operation, or None if it isn't an operation of Tunnel."""
     resource = request.match_info.route.resource
     for operation in _OPERATIONS.get(resource.canonical, ()) if resource is not None else ():
         if operation.method == request.method and operation.keys <= request.query.keys():
@@ -126,13 +126,13 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
     if operation is None:
         keys = ", ".join(sorted(request.query)) or "none"
         raise tunnel_error("MethodNotAllowed", f"{request.method} with query keys {keys} is not emulated.")
-    if "table" in request.match_info:  # an instance's rows are asked for by who may read it
+    if "table" in request.match_info:  # the handlers for instances check their permission
         await _require(request, operation)
     return await operation.handler(request)
 
 
 async def _require(request: web.Request, operation: Operation) -> None:
-    """Let pass who may do this with the table; ServiceError NoPermission for anyone else."""
+    """Raise ServiceError NoPermission unless the sender may do the operation on the table."""
     table, access, principal = requested_table(request), request.app[ACCESS], request[PRINCIPAL]
     try:
         access.require(principal, _ACTIONS[operation.name.partition(".")[0]], table)

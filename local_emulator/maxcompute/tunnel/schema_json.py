@@ -1,4 +1,4 @@
-"""A table's columns as sessions describe them: for PyODPS (isNullable) and the Java SDK (nullable, column_id)."""
+"""A table's columns in a session's JSON, for PyODPS (isNullable) and the Java SDK (nullable, column_id)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def table_schema(table: Table) -> dict[str, Any]:
-    """The ``Schema`` of a session on a table."""
+    """Return the ``Schema`` of a session on a table."""
     return {
         "columns": columns_json(table.columns),
         "partitionKeys": columns_json(table.partition_columns),
@@ -20,7 +20,7 @@ def table_schema(table: Table) -> dict[str, Any]:
 
 
 def columns_json(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Columns in their order."""
+    """Return the JSON of columns, in their order."""
     return [
         {
             "column_id": str(index),

@@ -1,6 +1,6 @@
-"""The directories of sessions, one each: a session's description, and its rows in Arrow files beside it.
+"""The sessions' directories: each has the session's description and its rows in Arrow files.
 
-With a data directory they outlive the emulator; without one they are gone when it is closed.
+With a data directory they outlive the emulator; otherwise the emulator deletes them at its end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DESCRIPTION = "session.json"
 
 
 class SessionDirectories:
-    """Those of all sessions of a kind, in a directory of that name; ``durable``: they outlive the emulator."""
+    """The directories of a kind's sessions, in a directory of this name; ``durable``: they outlive the emulator."""
 
     def __init__(self, kind: str, data_dir: Path | None) -> None:
         self.durable = data_dir is not None
@@ -29,18 +29,18 @@ class SessionDirectories:
         self._root.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
-        """Delete what needn't outlive the emulator."""
+        """Delete the directories, unless they outlive the emulator."""
         if not self.durable:
             delete(self._root)
 
     def make(self, session_id: str) -> Path:
-        """An empty directory for a new session, which lasts once it has a description."""
+        """Create the directory of a new session; the directory outlives the emulator only with a description."""
         directory = self._root / session_id
         directory.mkdir()
         return directory
 
     def describe(self, directory: Path, description: Mapping[str, Any]) -> None:
-        """Keep, in the place of an older one, what a session is taken up from; nothing is kept unless durable."""
+        """Write, or replace, the description from which a session is restored; only if durable."""
         if not self.durable:
             return
         path = directory / _DESCRIPTION
@@ -53,27 +53,27 @@ class SessionDirectories:
         sync_directory(directory)
         sync_directory(self._root)
 
-    def left_behind(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Each session's directory and description, as an emulator on the same data directory left them."""
+    def saved_sessions(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Yield the directory and description of each session of an earlier emulator on the same data directory."""
         for directory in self._root.iterdir():
             try:
                 description = json.loads((directory / _DESCRIPTION).read_text("utf-8"))
             except (OSError, ValueError):
-                # The emulator ended before it had answered with the session's id.
+                # The emulator ended before it answered with the session's id.
                 delete(directory)
                 continue
             for path in directory.iterdir():
                 if path.suffix != ".arrow" and path.name != _DESCRIPTION:
-                    path.unlink()  # half a file: the emulator ended while it was written
+                    path.unlink()  # an incomplete file: the emulator ended while it wrote the file
             yield directory, description
 
 
 def delete_rows(directory: Path) -> None:
-    """Of a session that is over: what is being written right now is deleted by its writer, who is refused."""
+    """Delete the rows of an ended session; a writer at work is refused, and deletes its own file."""
     for path in directory.glob("*.arrow"):
         path.unlink(missing_ok=True)
 
 
 def delete(directory: Path) -> None:
-    """All of a session."""
+    """Delete a directory with its files."""
     shutil.rmtree(directory, ignore_errors=True)

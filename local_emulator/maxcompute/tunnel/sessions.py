@@ -1,4 +1,4 @@
-"""What upload and upsert sessions have in common: an id, a directory, a life, and a commit that happens once."""
+"""The common part of upload and upsert sessions: an id, a directory, a life, and a commit that happens once."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.tunnel.blocks import Block
 
 _REMEMBERED = 2
-"""How many times its life a session still says what became of it."""
+"""For how many times its life a session's status can be requested."""
 
 
 class Session(Protocol):
-    """One session; `lock` guards what changes. `table` is the table as it was when the session was opened."""
+    """One session; `lock` guards the changing fields. `table` is the table's state at the session's start."""
 
     id: str
     table: Table
@@ -45,7 +45,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What sessions of a kind are called, and their statuses; `unknown` is the code of an id that there isn't."""
+    """The names and statuses of a kind of sessions; `unknown` is the error code for an unknown id."""
 
     directory: str
     noun: str
@@ -60,7 +60,7 @@ S = TypeVar("S", bound=Session)
 
 
 class Sessions(Generic[S]):
-    """All sessions of a kind, in memory and in their directories; each kind's own class inherits it."""
+    """All sessions of a kind, in memory and in their directories; each kind has a subclass."""
 
     def __init__(self, kind: Kind, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
         self._kind = kind
@@ -70,13 +70,13 @@ class Sessions(Generic[S]):
         self._by_id: dict[str, S] = {}
 
     def close(self) -> None:
-        """Delete what needn't outlive the emulator."""
+        """Delete the sessions' files, unless they outlive the emulator."""
         self._directories.close()
 
     def restore(self, read: Callable[[Path, dict[str, Any]], S]) -> list[tuple[S, dict[str, Any]]]:
-        """Take up what an emulator on the same data directory left behind; those that were committed are returned."""
+        """Read the sessions that an earlier emulator left in the data directory; return the committed ones."""
         committed = []
-        for directory, description in self._directories.left_behind():
+        for directory, description in self._directories.saved_sessions():
             session = self._by_id[description["id"]] = read(directory, description)
             if self._store.has_mark(session.id):
                 session.status = self._kind.committed
@@ -84,8 +84,8 @@ class Sessions(Generic[S]):
                 committed.append((session, description))
         return committed
 
-    def begin(self, make: Callable[[str, datetime, Path], S]) -> S:
-        """A new session, of an id, a time and a directory; those whose time is over are forgotten first."""
+    def create(self, make: Callable[[str, datetime, Path], S]) -> S:
+        """Return a new session, made from an id, a time and a directory; first forget the old sessions."""
         self._forget_old()
         created = self._now()
         session_id = f"{created:%Y%m%d%H%M%S}{uuid.uuid4().hex}"
@@ -94,9 +94,10 @@ class Sessions(Generic[S]):
         return session
 
     def get(self, session_id: str, table: Table, spec: tuple[str, ...] | None) -> S:
-        """A session by its id; ServiceError of the kind's code, or InvalidResourceSpec if it belongs elsewhere.
+        """Return the session of an id.
 
-        `spec` None: the request names no partition.
+        `spec` None: the request names no partition. ServiceError with the kind's code for an unknown id, or
+        InvalidResourceSpec if the session is on another table or partition.
         """
         session = self._by_id.get(session_id)
         if session is None or self._now() - session.created > _REMEMBERED * session.life:
@@ -105,13 +106,13 @@ class Sessions(Generic[S]):
         return session
 
     def status(self, session: S) -> str:
-        """What has become of a session."""
+        """Return a session's status now."""
         if session.status == self._kind.normal and self._now() - session.created >= session.life:
             return self._kind.expired
         return session.status
 
-    def remember(self, session: S, **fields: Any) -> None:
-        """Write down what `restore` needs: `fields`, and what all sessions have."""
+    def save(self, session: S, **fields: Any) -> None:
+        """Save the description that `restore` reads: `fields`, and the fields of all sessions."""
         description = {
             "id": session.id,
             "table": table_to_json(session.table),
@@ -122,34 +123,37 @@ class Sessions(Generic[S]):
         self._directories.describe(session.directory, description)
 
     def require_open(self, session: S) -> None:
-        """ServiceError unless the session takes rows and its table is as it was."""
+        """Raise ServiceError unless the session accepts rows and its table is unchanged."""
         self.require_normal(session)
         require_unchanged(self._store, session.table, session.spec)
 
     def require_normal(self, session: S) -> None:
-        """ServiceError StatusConflict if the session is over."""
+        """Raise ServiceError StatusConflict if the session has ended."""
         status = self.status(session)
         if status != self._kind.normal:
             raise tunnel_error("StatusConflict", f"Expected status {self._kind.normal}, found {status}.")
 
     @contextmanager
-    def written(
+    def writing(
         self, session: S, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     ) -> Iterator[Callable[[Path], Block]]:
-        """Rows in a file of the session, which is locked meanwhile; what is given names the file that keeps them."""
+        """Write rows into a file of the session, and lock the session during the block.
+
+        Yields a function that gives the file its final name.
+        """
         durable = self._directories.durable
         block = blocks.write_block(session.directory / "rows", schema, batches, durable=durable)
         with session.lock:
             try:
                 self.require_normal(session)
             except ServiceError:
-                block.path.unlink(missing_ok=True)  # the end of the session may have taken it along
+                block.path.unlink(missing_ok=True)  # the end of the session may have deleted the file
                 raise
             yield lambda path: blocks.keep_block(block, path, durable=durable)
 
     @contextmanager
     def committing(self, session: S) -> Iterator[None]:
-        """Around a commit's work: the session is committed after it, and as it was if the work fails."""
+        """Run a commit's work in the block: afterwards the session is committed, or normal again if the work fails."""
         with session.lock:
             self.require_normal(session)
             session.status = self._kind.committing

@@ -1,4 +1,4 @@
-"""Slots: how many stream and upsert writes Tunnel takes in at once, over all of a project's clients."""
+"""Slots: the number of stream and upsert writes that Tunnel accepts at the same time, for all clients together."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Slots:
-    """Counted in the event loop's thread alone; ``most`` None: any number."""
+    """A counter of used slots, for the event loop's thread alone; ``most`` None: no limit."""
 
     def __init__(self, most: int | None) -> None:
         self.most = most
         self._taken = 0
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
-        """Hold a slot for the block; whether there was one left."""
+    def hold(self) -> Iterator[bool]:
+        """Hold a slot during the block; yield whether a slot was free."""
         free = self.most is None or self._taken < self.most
         self._taken += free
         try:
@@ -32,7 +32,7 @@ class Slots:
             self._taken -= free
 
     def require(self, count: int) -> None:
-        """ServiceError SlotExceeded if a session asks for more slots than there are."""
+        """Raise ServiceError SlotExceeded if a session requests more slots than exist."""
         if self.most is not None and count > self.most:
             raise tunnel_error("SlotExceeded", f"{count} slots are asked for; there are {self.most}.")
 
@@ -42,10 +42,10 @@ SLOTS = web.AppKey("SLOTS", Slots)
 
 @asynccontextmanager
 async def slotted_body(request: web.Request) -> AsyncIterator[bytes]:
-    """A write's whole body, and a slot for as long as the block takes; ServiceError SlotExceeded if none is left."""
+    """Yield a write's whole body and hold a slot during the block; ServiceError SlotExceeded without a free slot."""
     slots = request.app[SLOTS]
-    with slots.one() as free:
-        # Read in any case: a client that is still sending doesn't see an answer.
+    with slots.hold() as free:
+        # Read the body in any case: a client doesn't see an answer while it sends.
         pieces = await body(request)
         if not free:
             raise tunnel_error("SlotExceeded", f"All {slots.most} slots are taken.")

@@ -1,4 +1,4 @@
-"""The requests of stream sessions."""
+"""The request handlers of stream sessions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 STREAMS = web.AppKey("STREAMS", Streams)
 SLOT_HEADER, ROUTE_HEADER, BATCH_HEADER = "odps-tunnel-slot-num", "odps-tunnel-routed-server", "odps-tunnel-batch-id"
-# PyODPS names the wanted number of slots so; the Java SDK uses the header of the answers to writes.
+# PyODPS's header for the wanted number of slots; the Java SDK uses `SLOT_HEADER`, as the answers to writes do.
 _WANTED_HEADER = "odps-slot-num"
 
 
 async def create(request: web.Request) -> web.Response:
-    """``POST``: a new session."""
+    """``POST``: open a session."""
     table, dynamic = requested_table(request), flag(request, "dynamic_partition")
     _check_version(request, table)
     _check_zorder(request, table)
@@ -41,12 +41,12 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """``GET ?uploadid``: a session, its slots and its last batch."""
+    """``GET ?uploadid``: return a session, its slots and its last batch."""
     return _description(request, _session(request))
 
 
 async def write(request: web.Request) -> web.Response:
-    """``PUT ?uploadid&slotid``: one pack of rows."""
+    """``PUT ?uploadid&slotid``: write one pack of rows."""
     async with slotted_body(request) as data:
         session = _session(request)
         slot = number(request, "slotid")
@@ -70,7 +70,7 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def abort(request: web.Request) -> web.Response:
-    """``POST ?uploadid``: no more writes."""
+    """``POST ?uploadid``: end a session."""
     request.app[STREAMS].abort(_session(request))
     return web.Response()
 
@@ -85,14 +85,14 @@ def _session(request: web.Request) -> StreamSession:
 
 
 def _check_version(request: web.Request, table: Table) -> None:
-    """The emulator keeps no former columns: a version that is asked for has to be that of the table at hand."""
+    """Refuse any other schema version than the table's current one, since the emulator keeps no former columns."""
     wanted = request.query.get("schema_version", "")
     if wanted not in {"", str(table.schema_version)}:
         raise tunnel_error("NoSuchSchema", f"Version '{wanted}' of {table.name}; it is at {table.schema_version}.")
 
 
 def _check_zorder(request: web.Request, table: Table) -> None:
-    """Columns to lay rows out by, which makes no difference here."""
+    """Check the names of the columns for the rows' layout; the emulator ignores the layout."""
     names = [name for name in request.query.get("zorder_columns", "").split(",") if name]
     unknown = [name for name in names if table.column(name) is None]
     if unknown:

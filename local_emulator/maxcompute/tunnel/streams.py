@@ -1,8 +1,8 @@
-"""Stream sessions: what is written into them is in the table when the request is answered; nobody commits.
+"""Stream sessions: a write's rows are in the table when the request is answered; there is no commit.
 
-The service's facts: a session writes in the columns that it was opened with, while the table may get others, unless its
-client insists on the latest ones; a write that is sent twice is there twice. How long an idle session lives isn't
-documented; here it's as long as an upload session.
+The service's facts: a session writes with the columns of its start, although the table's columns may change, unless the
+client requires the latest columns. A write that is sent twice is in the table twice. The life of an idle session isn't
+documented; in the emulator it is the life of an upload session.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.tunnel.cells import checked
 from local_emulator.maxcompute.tunnel.errors import malformed, tunnel_error
 from local_emulator.maxcompute.tunnel.schema_json import table_schema
-from local_emulator.maxcompute.tunnel.targets import present, require_same
+from local_emulator.maxcompute.tunnel.targets import current_table, require_same
 from local_emulator.maxcompute.tunnel.uploads import LIFE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LATEST_VERSION_HEADER = "odps-tunnel-latest-schema-version"
 
 @dataclass(slots=True)
 class StreamSession:
-    """One session; ``table`` is the table as it was when the session was opened.
+    """One session; ``table`` is the table's state at the session's start.
 
     ``spec`` is () for a table without partitions, and for a ``dynamic`` session whose writes name their partitions.
     """
@@ -52,7 +52,7 @@ class StreamSession:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """The body of one write, and what its request says about it; ``count`` None: it doesn't say."""
+    """The body of one write, and its request's parameters; ``count``: the number of records, None if not given."""
 
     body: bytes
     wire: Wire
@@ -62,7 +62,7 @@ class Pack:
 
 
 class Streams:
-    """All stream sessions, in memory: what they wrote is in the table."""
+    """All stream sessions, in memory; their rows are in the table."""
 
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
@@ -72,7 +72,7 @@ class Streams:
     def open(
         self, table: Table, spec: tuple[str, ...], *, slots: int, dynamic: bool, create_partition: bool
     ) -> StreamSession:
-        """A new session on a partition; ServiceError NoSuchPartition if it isn't there and isn't to be made."""
+        """Return a new session; ServiceError NoSuchPartition if its partition neither exists nor shall be created."""
         self._forget_idle()
         if spec and (create_partition or dynamic):
             self._store.add_partition(table, spec, if_not_exists=True)
@@ -84,9 +84,11 @@ class Streams:
         return session
 
     def get(self, session_id: str, table: Table, spec: tuple[str, ...] | None) -> StreamSession:
-        """A session by its id; ServiceError StreamSessionNotFound, or InvalidResourceSpec if it belongs elsewhere.
+        """Return the session of an id.
 
-        ``spec`` None: the request names no partition; what it names for a dynamic session is that of one write.
+        ``spec`` None: the request names no partition. For a dynamic session, a request's partition is the partition of
+        its write. ServiceError StreamSessionNotFound, or InvalidResourceSpec if the session is on another table or
+        partition.
         """
         session = self._sessions.get(session_id)
         if session is None or self._now() - session.used >= LIFE:
@@ -95,8 +97,8 @@ class Streams:
         return session
 
     def write(self, session: StreamSession, pack: Pack) -> int:
-        """Put a pack's rows into the table; the number of this batch in its session. ServiceError: nothing was put."""
-        current = present(self._store, session.table)
+        """Put a pack's rows into the table; return the batch's number in its session. ServiceError: nothing was put."""
+        current = current_table(self._store, session.table)
         if pack.latest and current.schema_version != session.table.schema_version:
             raise _modified(current)
         columns = session.table.columns
@@ -113,14 +115,14 @@ class Streams:
             return session.batches
 
     def abort(self, session: StreamSession) -> None:
-        """End a session; its writes stay."""
+        """End a session; its rows stay in the table."""
         self._sessions.pop(session.id, None)
 
     def describe(self, session: StreamSession, address: str) -> dict[str, Any]:
-        """A session as JSON; ``address`` is that of the server that takes its writes."""
+        """Return a session as JSON; ``address`` is the address of the server that accepts its writes."""
         with session.lock:
             session.used = self._now()
-            found: dict[str, Any] = {
+            description: dict[str, Any] = {
                 "session_name": session.id,
                 "status": "normal",
                 "schema": table_schema(session.table),
@@ -128,9 +130,9 @@ class Streams:
                 "slots": [[str(slot), address] for slot in range(session.slots)],
             }
             if session.written is not None:
-                found["last_batch_id"] = session.batches
-                found["last_batch_commit_time"] = int(session.written.timestamp() * 1000)
-        return found
+                description["last_batch_id"] = session.batches
+                description["last_batch_commit_time"] = int(session.written.timestamp() * 1000)
+        return description
 
     def _forget_idle(self) -> None:
         now = self._now()
@@ -140,7 +142,7 @@ class Streams:
 
 
 def _fitted(batch: pa.RecordBatch, known: Table, current: Table) -> pa.RecordBatch:
-    """Rows of a table's former columns in its present ones: new ones are NULL, dropped ones are left out."""
+    """Return rows of a table's former columns with its current columns: new columns are NULL, dropped ones absent."""
     arrays = []
     for column in current.columns:
         before = known.column(column.name)
@@ -153,6 +155,6 @@ def _fitted(batch: pa.RecordBatch, known: Table, current: Table) -> pa.RecordBat
 
 
 def _modified(current: Table, detail: str = "") -> ServiceError:
-    """412, which tells the client the version to open a new session with."""
+    """Return a 412 with the schema version for a new session."""
     error = tunnel_error("SchemaModified", detail or f"The latest schema version is {current.schema_version}.")
     return ServiceError(error.status, error.code, error.message, {LATEST_VERSION_HEADER: str(current.schema_version)})

@@ -1,4 +1,4 @@
-"""The table and partition that a session is on, as they are now."""
+"""The current state of a session's table and partition."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.store import Store
 
 
-def present(store: Store, known: Table) -> Table:
-    """A session's table as it is now; ServiceError NoSuchTable, or TableModified if another one has its name now."""
+def current_table(store: Store, known: Table) -> Table:
+    """Return the current state of a session's table; ServiceError NoSuchTable, or TableModified for a new table."""
     current = store.table(known.project, known.schema, known.name)
     if current.id != known.id:
         raise tunnel_error("TableModified", "The table was dropped and created again.")
@@ -20,8 +20,8 @@ def present(store: Store, known: Table) -> Table:
 
 
 def require_unchanged(store: Store, known: Table, spec: tuple[str, ...]) -> None:
-    """As `present`; TableModified for other columns, too, and NoSuchPartition."""
-    current = present(store, known)
+    """Raise the errors of `current_table`, TableModified for changed columns, or NoSuchPartition."""
+    current = current_table(store, known)
     if current.schema_version != known.schema_version:
         raise tunnel_error("TableModified", "Its columns were changed.")
     if spec:
@@ -29,9 +29,9 @@ def require_unchanged(store: Store, known: Table, spec: tuple[str, ...]) -> None
 
 
 def require_same(own: Table, named: Table, spec: tuple[str, ...], named_spec: tuple[str, ...] | None) -> None:
-    """ServiceError InvalidResourceSpec if a request names another table or partition than its session is on.
+    """Raise ServiceError InvalidResourceSpec if a request names another table or partition than its session's.
 
-    ``named_spec`` None: it names no partition.
+    ``named_spec`` None: the request names no partition.
     """
     same_name = (own.project, own.schema, own.name) == (named.project, named.schema, named.name)
     if not same_name or (named_spec is not None and named_spec != spec):

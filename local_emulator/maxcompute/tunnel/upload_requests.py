@@ -1,4 +1,4 @@
-"""The requests of batch upload sessions."""
+"""The request handlers of batch upload sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UPLOADS = web.AppKey("UPLOADS", Uploads)
 
 
 async def create(request: web.Request) -> web.Response:
-    """``POST ?uploads``: a new session."""
+    """``POST ?uploads``: open a session."""
     table = requested_table(request)
     spec = requested_spec(table, request.query)
     overwrite, create_partition = flag(request, "overwrite"), flag(request, "create_partition")
@@ -27,13 +27,13 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """``GET ?uploadid``: what has become of a session."""
+    """``GET ?uploadid``: return a session and its status."""
     return session_answer(request, request.app[UPLOADS].describe(_session(request)))
 
 
 async def put_block(request: web.Request) -> web.Response:
-    """``PUT ?uploadid&blockid``: one block's rows."""
-    # Read first: a client that is still sending doesn't see an answer.
+    """``PUT ?uploadid&blockid``: store one block."""
+    # Read the body first: a client doesn't see an answer while it sends.
     pieces = await body(request)
     session, block_id, wire = _session(request), number(request, "blockid"), sent_wire(request.query, request.headers)
     if not pieces and not request.content_length:
@@ -43,7 +43,7 @@ async def put_block(request: web.Request) -> web.Response:
 
 
 async def commit(request: web.Request) -> web.Response:
-    """``POST ?uploadid``: put all blocks into the table."""
+    """``POST ?uploadid``: commit all blocks into the table."""
     session, uploads = _session(request), request.app[UPLOADS]
     await in_thread(request, lambda: uploads.commit(session))
     return session_answer(request, uploads.describe(session))

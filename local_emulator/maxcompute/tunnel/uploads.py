@@ -1,10 +1,10 @@
-"""Batch upload sessions: blocks that nobody sees until one commit puts them all into the table, and keeps a mark of it.
+"""Batch upload sessions: invisible blocks, which one commit puts into the table together.
 
-A session is a directory: its description and its blocks. With a data directory it outlives the emulator, and whether
-its commit happened is told by the mark that the commit's own transaction left in the database.
+A session is a directory with its description and its blocks. With a data directory a session outlives the emulator. The
+commit's transaction stores a mark in the database, which shows that the commit happened.
 
-The service's facts: a session lives 24 hours; block ids are 0 to 19,999; a block that is sent again replaces the former
-one.
+The service's facts: a session lives 24 hours; block ids are 0 to 19,999; a block that is sent again replaces the
+earlier block.
 """
 
 from __future__ import annotations
@@ -54,41 +54,41 @@ class UploadSession:
 
 
 class Uploads(Sessions[UploadSession]):
-    """All upload sessions. ``second_commit_conflicts``: a commit of a closed session is refused with StatusConflict."""
+    """All upload sessions. With ``second_commit_conflicts``, a second commit of a session fails with StatusConflict."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
         super().__init__(_KIND, store, now, data_dir)
         self.second_commit_conflicts = False
         for session, description in self.restore(_session):
-            # Its answers still list the blocks, whose rows are in the table.
+            # The session's answers still list the blocks, although their files are deleted.
             committed = description["committed"]
             session.blocks |= {block_id: Block(session.directory / f"{block_id}.arrow") for block_id in committed}
 
     def open(self, table: Table, spec: tuple[str, ...], *, overwrite: bool, create_partition: bool) -> UploadSession:
-        """A new session on a partition; ServiceError NoSuchPartition if it isn't there and isn't to be made."""
+        """Return a new session; ServiceError NoSuchPartition if its partition neither exists nor shall be created."""
         if spec:
             if create_partition:
                 self._store.add_partition(table, spec, if_not_exists=True)
             self._store.partition(table, spec)
-        session = self.begin(
+        session = self.create(
             lambda session_id, created, directory: UploadSession(session_id, table, spec, overwrite, created, directory)
         )
         self._describe(session)
         return session
 
     def put(self, session: UploadSession, block_id: int, body: bytes, wire: Wire) -> Block:
-        """Take in a block; ServiceError, and nothing kept, unless it is sound and the session takes it."""
+        """Store a block; ServiceError, and nothing is stored, if the block is invalid or the session has ended."""
         if not 0 <= block_id < BLOCK_IDS:
             raise tunnel_error("InvalidBlockID", f"Expected 0 to {BLOCK_IDS - 1}, found {block_id}.")
         self.require_open(session)
         table = session.table
         rows = checked(wire.decode(body, table.columns), table.columns)
-        with self.written(session, table.arrow_schema(), rows) as keep:
+        with self.writing(session, table.arrow_schema(), rows) as keep:
             session.blocks[block_id] = keep(session.directory / f"{block_id}.arrow")
             return session.blocks[block_id]
 
     def commit(self, session: UploadSession) -> None:
-        """Put all blocks into the table, once, however often it is asked for; ServiceError if that can't be done."""
+        """Put all blocks into the table; further commits have no effect. ServiceError if the commit fails."""
         with session.committing:
             if session.status == CLOSED:
                 if self.second_commit_conflicts:
@@ -102,7 +102,7 @@ class Uploads(Sessions[UploadSession]):
             session_directories.delete_rows(session.directory)
 
     def describe(self, session: UploadSession) -> dict[str, Any]:
-        """A session as JSON, as all its requests but those for blocks are answered."""
+        """Return a session as JSON, the answer to all its requests except those for blocks."""
         with session.lock:
             block_ids = sorted(session.blocks)
         return {
@@ -118,11 +118,11 @@ class Uploads(Sessions[UploadSession]):
 
     def _describe(self, session: UploadSession) -> None:
         committed = sorted(session.blocks) if session.status == CLOSED else []
-        self.remember(session, overwrite=session.overwrite, committed=committed)
+        self.save(session, overwrite=session.overwrite, committed=committed)
 
 
 def _session(directory: Path, description: dict[str, Any]) -> UploadSession:
-    """A session as its directory describes it."""
+    """Return the session of a directory and its description."""
     return UploadSession(
         description["id"],
         table_from_json(description["table"]),

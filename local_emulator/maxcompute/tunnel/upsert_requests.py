@@ -1,4 +1,4 @@
-"""The requests of upsert sessions."""
+"""The request handlers of upsert sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 async def create(request: web.Request) -> web.Response:
-    """``POST ?slotnum``: a new session."""
+    """``POST ?slotnum``: open a session."""
     table = requested_table(request)
     spec = requested_spec(table, request.query)
     slots, hours = number(request, "slotnum", 1), number(request, "lifecycle", LONGEST_LIFE)
@@ -30,12 +30,12 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """``GET ?upsertid``: what has become of a session."""
+    """``GET ?upsertid``: return a session and its status."""
     return _description(request, _session(request))
 
 
 async def write(request: web.Request) -> web.Response:
-    """``PUT ?upsertid&bucketid&slotid``: one pack of rows of a bucket."""
+    """``PUT ?upsertid&bucketid&slotid``: write one pack of rows of a bucket."""
     async with slotted_body(request) as data:
         session, wire = _session(request), sent_wire(request.query, request.headers)
         bucket, slot = number(request, "bucketid"), number(request, "slotid")
@@ -47,7 +47,7 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def commit(request: web.Request) -> web.Response:
-    """``POST ?upsertid``: write all packs; the answer may be that this goes on, and the client asks again."""
+    """``POST ?upsertid``: commit all packs; while the commit runs, the answer says so, and the client asks again."""
     session, upserts = _session(request), request.app[UPSERTS]
     if session.status == COMMITTING:
         return _description(request, session)
@@ -61,7 +61,7 @@ async def commit(request: web.Request) -> web.Response:
 
 
 async def abort(request: web.Request) -> web.Response:
-    """``DELETE ?upsertid``: give up what was written."""
+    """``DELETE ?upsertid``: abort a session and drop its packs."""
     session, upserts = _session(request), request.app[UPSERTS]
     await in_thread(request, lambda: upserts.abort(session))
     return web.Response()
@@ -77,6 +77,6 @@ def _session(request: web.Request) -> UpsertSession:
 
 
 def _log_failure(work: asyncio.Future[None]) -> None:
-    """The client hears of it when it asks for the commit again, which is then tried again."""
+    """Log a failure after the answer; the client requests the commit again, which then runs again."""
     if not work.cancelled() and (error := work.exception()) is not None:
         _log.warning("a commit failed after it was answered: %s", error)

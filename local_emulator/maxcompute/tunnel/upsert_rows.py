@@ -1,8 +1,8 @@
 """The rows of upsert sessions: a table's columns and five more, which say what each row does to its key.
 
-The five, as both SDKs append them: ``__version`` and ``__app_version``, which they leave empty; ``__operation``, the
-code of the letter U or D; ``__key_cols``, empty; ``__value_cols``, the numbers of the columns to set where a row isn't
-to be replaced as a whole.
+Both SDKs append these five columns: ``__version`` and ``__app_version``, which are empty; ``__operation``, the code of
+the letter U or D; ``__key_cols``, empty; ``__value_cols``, the numbers of the columns to set if only a part of the row
+is replaced.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ UPSERT, DELETE = ord("U"), ord("D")
 
 
 def changes(body: bytes, wire: Wire, table: Table) -> Iterator[pa.RecordBatch]:
-    """A pack's rows as changes by key, for `Store.upsert`; ServiceError, sound only once all batches were given."""
-    # What a deletion says of the other columns than the key doesn't matter.
+    """Yield a pack's rows as changes by key, for `Store.upsert`; valid only if no batch raises ServiceError."""
+    # In a deletion only the key's columns matter; the others may be NULL.
     own = [replace(column, nullable=column.name not in table.primary_key) for column in table.columns]
     columns = [*own, *EXTRA_COLUMNS]
     for batch in checked(wire.decode(body, columns), columns):
@@ -49,15 +49,15 @@ def changes(body: bytes, wire: Wire, table: Table) -> Iterator[pa.RecordBatch]:
             raise malformed(f"Column '__operation' has to be {UPSERT} (U) or {DELETE} (D) in each record.")
         if pc.max(pc.list_value_length(value_columns)).as_py():
             raise tunnel_error("NotImplemented", "Rows that set some columns only are not emulated.")
-        gone = pc.equal(operation, DELETE)
+        deleted = pc.equal(operation, DELETE)
         for column, values in zip(table.columns, batch.columns, strict=False):
-            if not column.nullable and pc.any(pc.and_not(values.is_null(), gone)).as_py():
+            if not column.nullable and pc.any(pc.and_not(values.is_null(), deleted)).as_py():
                 raise malformed(f"Column '{column.name}' is NOT NULL; a null was found.")
         yield pa.RecordBatch.from_arrays(
-            [*batch.columns[: len(own)], gone], names=[*(column.name for column in own), DELETED]
+            [*batch.columns[: len(own)], deleted], names=[*(column.name for column in own), DELETED]
         )
 
 
 def schema(table: Table) -> pa.Schema:
-    """The schema of `changes`."""
+    """Return the schema of `changes`."""
     return table.arrow_schema().append(pa.field(DELETED, pa.bool_()))

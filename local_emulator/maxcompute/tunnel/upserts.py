@@ -1,10 +1,10 @@
-"""Upsert sessions on tables with a primary key: packs of rows that nobody sees until one commit writes them by key.
+"""Upsert sessions on tables with a primary key: invisible packs of rows, which one commit writes by key.
 
-A session is a directory: its description and its packs in the order they came, of which the last row of a key counts.
-With a data directory it outlives the emulator, as an upload session does.
+A session is a directory with its description and its packs in the order of arrival; the last row of a key counts. With
+a data directory a session outlives the emulator, as an upload session does.
 
-The service's facts: the clients put a key's rows into one of the table's buckets, by a hash; a session lives 1 to 24
-hours, as its client asks.
+The service's facts: the clients assign a key's rows to a bucket of the table, by a hash; a session lives 1 to 24 hours,
+as its client requests.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class UpsertSession:
 
     @property
     def buckets(self) -> int:
-        """How many buckets the table's keys are spread over."""
-        return buckets_of(self.table)
+        """The number of buckets of the table's keys."""
+        return count_buckets(self.table)
 
 
 class Upserts(Sessions[UpsertSession]):
-    """All upsert sessions. ``patience``: seconds that a commit is waited for before it is called committing."""
+    """All upsert sessions. ``patience``: seconds to wait for a commit before the answer says that it still runs."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], data_dir: Path | None) -> None:
         super().__init__(_KIND, store, now, data_dir)
@@ -67,34 +67,34 @@ class Upserts(Sessions[UpsertSession]):
         self.restore(_session)
 
     def open(self, table: Table, spec: tuple[str, ...], *, slots: int, hours: int) -> UpsertSession:
-        """A new session on a partition; ServiceError NoSuchPartition, or InvalidArgument if the table has no key."""
+        """Return a new session on a partition; ServiceError NoSuchPartition, or InvalidArgument without a key."""
         if not (table.transactional and table.primary_key):
             raise tunnel_error("InvalidArgument", f"Table {table.name} isn't transactional with a PRIMARY KEY.")
         if not 1 <= hours <= LONGEST_LIFE:
             raise tunnel_error("InvalidArgument", f"'lifecycle' has to be 1 to {LONGEST_LIFE} hours, found {hours}.")
         if spec:
             self._store.partition(table, spec)
-        slots, life = max(1, min(slots, buckets_of(table))), timedelta(hours=hours)
-        session = self.begin(
+        slots, life = max(1, min(slots, count_buckets(table))), timedelta(hours=hours)
+        session = self.create(
             lambda session_id, created, directory: UpsertSession(
                 session_id, table, spec, slots, created, life, directory
             )
         )
-        self.remember(session, slots=slots, hours=life / timedelta(hours=1))
+        self.save(session, slots=slots, hours=life / timedelta(hours=1))
         return session
 
     def write(self, session: UpsertSession, body: bytes, wire: Wire, count: int | None) -> None:
-        """Take in a pack; ServiceError, and nothing kept, unless it is sound and the session takes it.
+        """Store a pack; ServiceError, and nothing is stored, if the pack is invalid or the session has ended.
 
-        ``count`` is what the request says that the pack has; None: it doesn't say.
+        ``count`` is the request's number of records; None: the request has none.
         """
         self.require_open(session)
         rows = _counted(upsert_rows.changes(body, wire, session.table), count)
-        with self.written(session, upsert_rows.schema(session.table), rows) as keep:
+        with self.writing(session, upsert_rows.schema(session.table), rows) as keep:
             session.packs.append(keep(session.directory / f"{len(session.packs):06d}.arrow").path)
 
     def commit(self, session: UpsertSession) -> None:
-        """Write all packs by key, once, however often it is asked for; ServiceError if that can't be done."""
+        """Write all packs by key; further commits have no effect. ServiceError if the commit fails."""
         with session.committing:
             if session.status == COMMITTED:
                 return
@@ -104,7 +104,7 @@ class Upserts(Sessions[UpsertSession]):
             session_directories.delete_rows(session.directory)
 
     def abort(self, session: UpsertSession) -> None:
-        """Give up what was written; ServiceError StatusConflict once it is being committed."""
+        """End a session and drop its packs; ServiceError StatusConflict if its commit has started."""
         with session.lock:
             if session.status == ABORTED:
                 return
@@ -113,7 +113,7 @@ class Upserts(Sessions[UpsertSession]):
         session_directories.delete(session.directory)
 
     def describe(self, session: UpsertSession, address: str) -> dict[str, Any]:
-        """A session as JSON; ``address`` is that of the server that takes its writes."""
+        """Return a session as JSON; ``address`` is the address of the server that accepts its writes."""
         slots = [
             {"slot_id": str(slot), "buckets": list(range(slot, session.buckets, session.slots)), "worker_addr": address}
             for slot in range(session.slots)
@@ -130,7 +130,7 @@ class Upserts(Sessions[UpsertSession]):
 
 
 def _session(directory: Path, description: dict[str, Any]) -> UpsertSession:
-    """A session as its directory describes it."""
+    """Return the session of a directory and its description."""
     return UpsertSession(
         description["id"],
         table_from_json(description["table"]),
@@ -143,16 +143,16 @@ def _session(directory: Path, description: dict[str, Any]) -> UpsertSession:
     )
 
 
-def buckets_of(table: Table) -> int:
-    """How many buckets a table's keys are spread over."""
+def count_buckets(table: Table) -> int:
+    """Return the number of buckets of a table's keys."""
     text = table.properties.get(_BUCKETS_PROPERTY, "")
     return int(text) if text.isdecimal() and int(text) else _BUCKETS
 
 
 def _counted(batches: Iterator[pa.RecordBatch], count: int | None) -> Iterator[pa.RecordBatch]:
-    found = 0
+    rows = 0
     for batch in batches:
-        found += batch.num_rows
+        rows += batch.num_rows
         yield batch
-    if count is not None and count != found:
-        raise malformed(f"Its request says that it has {count} records; {found} were found.")
+    if count is not None and count != rows:
+        raise malformed(f"Its request says that it has {count} records; {rows} were found.")

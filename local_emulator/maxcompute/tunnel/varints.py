@@ -1,8 +1,8 @@
 """Protobuf's variable-length integers, for many rows at once, with Arrow's compute kernels.
 
-A Python call for each value would cost more than the network does; a kernel costs some nanoseconds a row. Constants are
-made once, because turning a Python number into an Arrow scalar costs as much as a kernel over a thousand rows. Words
-are read as little-endian bytes, as all machines that have wheels of pyarrow store them.
+A Python call for each value would cost more than the network; a kernel costs some nanoseconds for each row. Constants
+are made once, because the conversion of a Python number into an Arrow scalar costs as much as a kernel over a thousand
+rows. Words are read as little-endian bytes, which is the order of all machines with wheels of pyarrow.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ _LOW_32, _LOW_33 = pa.scalar((1 << 32) - 1, _U64), pa.scalar((1 << 33) - 1, _U64
 
 
 class IrregularError(Exception):
-    """The rows can't be read column by column; reading them one after the other finds out why."""
+    """The rows can't be read column by column; reading them row by row finds the reason."""
 
 
 def read(
     data: pa.UInt8Array, at: pa.Int64Array, wanted: pa.BooleanArray | None
 ) -> tuple[pa.UInt64Array, pa.Int64Array]:
-    """The varints at some positions, and the positions after them.
+    """Return the varints at some positions, and the positions behind them.
 
-    ``wanted`` None: all rows have one; a row that it leaves out gets junk. ``data`` has 10 bytes behind each position.
+    ``wanted`` selects the rows that have a varint (None: all); the results of the other rows have no meaning. ``data``
+    has 10 bytes behind each position.
     """
     byte = pc.take(data, at, boundscheck=False)
     value = pc.bit_wise_and(byte, _LOW_BITS).cast(_U64)
@@ -58,7 +59,7 @@ def read(
 
 
 def read_fixed(data: pa.UInt8Array, at: pa.Int64Array, size: int) -> pa.UInt64Array:
-    """The little-endian words of ``size`` bytes at some positions."""
+    """Return the little-endian words of ``size`` bytes at some positions."""
     value = None
     for count in range(size):
         part = pc.shift_left(pc.take(data, at, boundscheck=False).cast(_U64), _SHIFT[8 * count])
@@ -68,20 +69,20 @@ def read_fixed(data: pa.UInt8Array, at: pa.Int64Array, size: int) -> pa.UInt64Ar
 
 
 def unzigzag(words: pa.UInt64Array) -> pa.Int64Array:
-    """Signed numbers from protobuf's zigzag form."""
+    """Return signed numbers from protobuf's zigzag form."""
     sign = pc.subtract(_ZERO, pc.bit_wise_and(words, _ONE_WORD).view(_I64))
     return pc.bit_wise_xor(pc.shift_right(words, _ONE_WORD).view(_I64), sign)
 
 
 def zigzag(values: pa.Int64Array) -> pa.UInt64Array:
-    """Protobuf's zigzag form of signed numbers."""
+    """Return protobuf's zigzag form of signed numbers."""
     words = values.view(_U64)
     sign = pc.subtract(_ZERO, pc.shift_right(words, _SHIFT[63]).view(_I64)).view(_U64)
     return pc.bit_wise_xor(pc.shift_left(words, _ONE_WORD), sign)
 
 
 def write(words: pa.UInt64Array) -> pa.BinaryArray:
-    """The varints of words; null where the word is."""
+    """Return the varints of words; the varint of a null is null."""
     if len(words) == words.null_count:
         return pa.nulls(len(words), pa.binary())
     valid = words.is_valid() if words.null_count else None
@@ -98,14 +99,14 @@ def write(words: pa.UInt64Array) -> pa.BinaryArray:
         part = pc.bit_wise_and(pc.shift_right(words, _SHIFT[PAYLOAD_BITS * index]), _LOW_WORD)
         packed = pc.bit_wise_or(packed, pc.shift_left(part, _SHIFT[8 * index]))
         size = pc.add(size, reaches.view(_I64))
-    found = word_slices(packed, size)
+    encoded = word_slices(packed, size)
     if largest >= _WORD_BYTES_ONLY:
-        found = pc.binary_join_element_wise(found, _last_bytes(words), b"")
-    return found if valid is None else pc.if_else(valid, found, pa.scalar(None, pa.binary()))
+        encoded = pc.binary_join_element_wise(encoded, _last_bytes(words), b"")
+    return encoded if valid is None else pc.if_else(valid, encoded, pa.scalar(None, pa.binary()))
 
 
 def _last_bytes(words: pa.UInt64Array) -> pa.BinaryArray:
-    """Bytes 9 and 10 of the varints of words that need them; empty for the others."""
+    """Return the bytes 9 and 10 of the words' varints; empty for shorter varints."""
     ninth = pc.shift_right(words, _SHIFT[56])
     tenth = pc.shift_right(words, _SHIFT[63])
     low = pc.bit_wise_or(pc.bit_wise_and(ninth, _LOW_WORD), pc.shift_left(tenth, _SHIFT[7]))
@@ -115,16 +116,16 @@ def _last_bytes(words: pa.UInt64Array) -> pa.BinaryArray:
 
 
 def word_slices(words: pa.Array, size: pa.Int64Array) -> pa.BinaryArray:
-    """The first ``size`` bytes of each 8-byte word."""
+    """Return the first ``size`` bytes of each 8-byte word."""
     start = pc.multiply(pa.arange(0, len(words), 1), _WORD_SIZE)
     return slices(words.buffers()[1].slice(8 * words.offset), start, pc.add(start, size))
 
 
 def slices(data: pa.Buffer, start: pa.Int64Array, stop: pa.Int64Array) -> pa.BinaryArray:
-    """The pieces of ``data`` (below 2 GiB) from ``start`` to ``stop``, which must never go back from row to row.
+    """Return the pieces of ``data`` (below 2 GiB) from ``start`` to ``stop``, which never decrease from row to row.
 
-    Start and stop, 32 bits each, side by side are the offsets of an array of pieces and gaps; every second one is a
-    piece.
+    The alternating starts and stops, of 32 bits each, are the offsets of an array of pieces and gaps; every second
+    element is a piece.
     """
     count = len(start)
     if not count:
@@ -145,16 +146,16 @@ def _evens(count: int) -> pa.Int64Array:
 
 
 def raw_bytes(values: pa.Array, width: int) -> pa.BinaryArray:
-    """The little-endian bytes of fixed-width numbers; null where the number is."""
+    """Return the little-endian bytes of fixed-width numbers; the bytes of a null are null."""
     validity, data = values.buffers()
     fixed = pa.Array.from_buffers(pa.binary(width), len(values), [validity, data], offset=values.offset)
     return fixed.cast(pa.binary())
 
 
 def low_32_bits(words: pa.UInt64Array) -> pa.UInt32Array:
-    """Checksums as they are compared: PyODPS's compiled writer sends those from 2^31 on with 32 more one bits.
+    """Return checksums of 32 bits; PyODPS's compiled writer sends checksums from 2^31 on with 32 additional 1 bits.
 
-    IrregularError if there is anything else above the lower 32 bits.
+    IrregularError if the upper 32 bits have any other value.
     """
     high = pc.shift_right(words, _SHIFT[31])
     plain = pc.less_equal(high, _ONE_WORD)
@@ -164,7 +165,7 @@ def low_32_bits(words: pa.UInt64Array) -> pa.UInt32Array:
 
 
 def checksums(pieces: pa.BinaryArray) -> pa.UInt32Array:
-    """CRC32C of each piece; none is null."""
+    """Return the CRC32C of each piece; the pieces have no nulls."""
     _, offsets_buffer, data_buffer = pieces.buffers()
     if not len(pieces) or data_buffer is None:
         return pa.array([0] * len(pieces), pa.uint32())

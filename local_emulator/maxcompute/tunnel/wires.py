@@ -1,4 +1,4 @@
-"""Tunnel's two formats of rows behind one face: a body to record batches, and record batches to a body."""
+"""Tunnel's two formats of rows with the same interface: from a body to record batches, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Wire:
     encoding: str
 
     def decode(self, body: bytes, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """The rows of a whole body; sound only once all batches were given. ServiceError as the formats raise it."""
+        """Yield the rows of a body, valid only if the last batch is reached; ServiceError as the formats raise it."""
         plain = compression.decompress(body, self.encoding)
         if self.arrow:
             schema = pa.schema([(column.name, column.type.arrow_type()) for column in columns])
@@ -31,18 +31,18 @@ class Wire:
         return record_wire.decode(plain, columns)
 
     def encode(self, batches: Iterable[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[bytes]:
-        """A whole body of rows, in pieces of some megabytes."""
+        """Yield a whole body of rows, in pieces of some megabytes."""
         pieces = arrow_wire.encode(batches) if self.arrow else record_wire.encode(batches, columns)
         return compression.compressed(pieces, self.encoding)
 
 
 def sent_wire(query: Mapping[str, str], headers: Mapping[str, str]) -> Wire:
-    """The wire of a request's body; ServiceError NotImplemented for an unknown compression."""
+    """Return the wire of a request's body; ServiceError NotImplemented for an unknown compression."""
     encoding = headers.get("Content-Encoding", "")
     compression.algorithm(encoding)
     return Wire("arrow" in query, encoding)
 
 
 def wanted_wire(query: Mapping[str, str], headers: Mapping[str, str]) -> Wire:
-    """The wire in which a client wants to be answered."""
+    """Return the wire that a client wants for the answer."""
     return Wire("arrow" in query, compression.accepted(headers.get("Accept-Encoding", "")))
