@@ -1,1 +1,1 @@
-"""A small cloud on a laptop: Kafka, EventBridge's stream, Function Compute and MaxCompute, to try the package on."""
+"""A local cloud to try the package on one computer: Kafka, EventBridge's stream, Function Compute and MaxCompute."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if (__name__ == "__main__" or Path(sys.argv[0]).name == "kafka-maxcompute") and (
     signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 ):
-    # The imports below take a second. Until they are done there is nothing to clear away: Ctrl-C ends the process.
+    # The imports below take a second. During the imports nothing has to be cleaned up, so Ctrl-C may end the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import shtab
@@ -29,107 +29,113 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # it has no other name
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # has no public name
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 EPILOG = (
-    "In a checkout of the project its template.yml is deployed, and addresses and logs are in .local there. Elsewhere "
-    f"what came with this command is deployed, and addresses and logs are in {installation.user_state()}."
+    "In a checkout of the project, the checkout's template.yml is deployed, and addresses and logs are in .local. "
+    "Elsewhere, the project that was installed with this command is deployed, and addresses and logs are in "
+    f"{installation.user_state()}."
 )
 LONGEST_NAMED = 60
-"""Characters of a wrong argument that a message repeats."""
-KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own"
+"""The most characters of a wrong argument that a message repeats."""
+KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own broker"
 
 ANY_BYTES = {("send", "key"), ("send", "value")}
-"""Options that take bytes as they are; others are text, or name a file."""
+"""Options (command, name) that take any bytes; other options have to be UTF-8."""
 
 
 def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
-    """The commands and their options."""
+    """Return the parser of all commands and their options."""
     top = argparse.ArgumentParser(prog=prog, description=__doc__, epilog=EPILOG, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"{installation.NAME} {installation.version()}")
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_records(subs)
     _add_connector(subs)
     _add_maxcompute(subs)
-    completion = subs.add_parser("completion", help=f"print what has a shell complete {installation.NAME}'s arguments")
+    completion = subs.add_parser("completion", help=f"print a script with which a shell completes {installation.NAME}")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     completion.set_defaults(run=print_completion)
     return top
 
 
 def print_completion(options: argparse.Namespace) -> int:
-    """Write a shell's own program: it runs nothing of this one when it completes."""
+    """Print a shell script that completes arguments without a call of this program; return 0."""
     print(shtab.complete(parser(installation.NAME), options.shell))
     return 0
 
 
-def _completed(argument: argparse.Action, kind: object = shtab.FILE) -> None:
+def _complete_paths(argument: argparse.Action, kind: object = shtab.FILE) -> None:
     """Let shells complete an argument with files or folders."""
-    argument.complete = kind  # type: ignore[attr-defined] # it's shtab's own
+    argument.complete = kind  # type: ignore[attr-defined] # shtab reads this attribute
 
 
 def _add_records(subs: Commands) -> None:
-    """What starts the cloud, and what goes through it."""
-    demo = subs.add_parser("demo", help="show the main job from end to end and check it (what `make run` does)")
+    """Add the commands that start the cloud, and those that send and record data."""
+    demo = subs.add_parser("demo", help="show the main job from end to end and check the rows (same as `make run`)")
     demo.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
     demo.set_defaults(run=commands.demo)
 
     up = subs.add_parser("up", help="start the local cloud and keep it running until Ctrl-C")
     up.add_argument("--kafka", default="embedded", metavar="BROKER", help=f"{KAFKA}; default: %(default)s")
     data = up.add_argument(
-        "--data-dir", type=Path, metavar="FOLDER", help="keep tables and account there; default: in memory"
+        "--data-dir", type=Path, metavar="FOLDER", help="keep tables and account in this folder; default: in memory"
     )
-    _completed(data, shtab.DIRECTORY)
+    _complete_paths(data, shtab.DIRECTORY)
     up.set_defaults(run=commands.up)
 
     send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")
     send.add_argument("--key", help="the message's key; default: none")
-    send.add_argument("--value", help="the message's content; default: none, which is a tombstone")
-    send.add_argument("--partition", type=_from(0), help="the topic-partition; default: by the key")
+    send.add_argument("--value", help="the message's value; default: none, which is a tombstone")
+    send.add_argument("--partition", type=_whole_number(0), help="the topic-partition; default: by the key")
     send.add_argument(
-        "--orders", type=_from(1), metavar="COUNT", help="send so many generated orders instead; takes no other option"
+        "--orders",
+        type=_whole_number(1),
+        metavar="COUNT",
+        help="send so many generated orders instead; excludes the other options",
     )
     send.set_defaults(run=commands.send)
 
-    replay = subs.add_parser("replay", help="give recorded batches straight to the function")
-    _completed(replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events"))
+    replay = subs.add_parser("replay", help="invoke the function with recorded batches")
+    _complete_paths(replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events"))
     replay.set_defaults(run=commands.replay)
 
-    record = subs.add_parser("record", help="write the topic's oldest records to a file, as a batch of the stream")
-    _completed(record.add_argument("file", type=Path, help="the file to write"))
-    record.add_argument("--count", type=_from(1), default=1000, help="records at most; default: %(default)s")
-    record.add_argument("--seconds", type=_from(1), default=5, help="how long to wait for more; default: %(default)s")
+    record = subs.add_parser("record", help="write the topic's oldest records to a file, as one batch of the stream")
+    _complete_paths(record.add_argument("file", type=Path, help="the file to write"))
+    record.add_argument("--count", type=_whole_number(1), default=1000, help="the most records; default: %(default)s")
+    record.add_argument(
+        "--seconds", type=_whole_number(1), default=5, help="end after so long without a record; default: %(default)s"
+    )
     record.set_defaults(run=commands.record)
 
 
 def _add_connector(subs: Commands) -> None:
-    """What becomes of the connector."""
+    """Add the commands that set up, check and repair the connector."""
     provision = subs.add_parser(
-        "provision", help="let the provisioning function plan, apply, look at or end the connector"
+        "provision", help="let the provisioning function plan, apply, check or remove the connector"
     )
     provision_command.add_arguments(provision)
     provision.set_defaults(run=provision_command.run)
 
-    audit = subs.add_parser("audit", help="say whether every record is in the table or the error topic, once")
+    audit = subs.add_parser("audit", help="check that every record is in the table or the error topic exactly once")
     audit_command.add_arguments(audit)
     audit.set_defaults(run=audit_command.run)
 
-    redrive = subs.add_parser("redrive", help="send dead letters to the source topic again, or say which it would be")
+    redrive = subs.add_parser("redrive", help="list dead letters, or send them to the source topic again")
     redrive_command.add_arguments(redrive)
     redrive.set_defaults(run=redrive_command.run)
 
-    policy = subs.add_parser("policy", help="print the least policy of whoever provisions, for RAM")
+    policy = subs.add_parser("policy", help="print the least RAM policy that provisioning needs")
     policy.set_defaults(run=provision_command.print_policy)
 
-    status = subs.add_parser("status", help="show where everything listens and how far the stream is")
+    status = subs.add_parser("status", help="show the services' addresses, the stream's lag and the table's row counts")
     status.set_defaults(run=commands.status)
 
 
 def _add_maxcompute(subs: Commands) -> None:
-    """What is asked of the local MaxCompute, and served without the rest."""
-    sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and draw its answer")
+    """Add the commands about the local MaxCompute."""
+    sql = subs.add_parser("sql", help="run a statement on the local MaxCompute and print its answer")
     sql.add_argument("statement", help='for example: "show partitions test_kafka"')
     sql.set_defaults(run=commands.sql)
 
@@ -137,26 +143,26 @@ def _add_maxcompute(subs: Commands) -> None:
     maxcompute.add_arguments(alone)
     alone.set_defaults(run=maxcompute.run)
 
-    fault = subs.add_parser("fault", help="let requests to the local MaxCompute go wrong")
+    fault = subs.add_parser("fault", help="make requests to the local MaxCompute or control plane fail")
     fault_command.add_arguments(fault)
     fault.set_defaults(run=fault_command.run)
 
 
-def _from(least: int) -> Callable[[str], int]:
-    """What reads an option's whole number, which is so much at least."""
+def _whole_number(least: int) -> Callable[[str], int]:
+    """Return a function that reads an option's whole number, `least` or more."""
 
     def read(text: str) -> int:
         number = int(text) if _DIGITS.fullmatch(text) else -1
         if number < least:
-            found = repr(text) if len(text) <= LONGEST_NAMED else f"text of {len(text)} characters"
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to 10^18, found {found}")
+            named = repr(text) if len(text) <= LONGEST_NAMED else f"text of {len(text)} characters"
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to 10^18, found {named}")
         return number
 
     return read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it did what it says, 1 if not, 2 for a wrong use, 130 after Ctrl-C."""
+    """Run one command; return 0 if it succeeded, 1 if not, 2 for wrong arguments, 130 after Ctrl-C."""
     output.prepare()
     return output.run_and_flush(lambda: _main(arguments))
 
@@ -168,30 +174,30 @@ def _main(arguments: Sequence[str] | None) -> int:
         if output.has_other_than_utf_8(value) and (options.command, name) not in ANY_BYTES:
             commandline.error(f"{name}: expected text in UTF-8, found other bytes")
     if options.command == "send" and options.orders and {options.key, options.value, options.partition} != {None}:
-        commandline.error("send --orders makes its own keys, values and topic-partitions; leave the other options out")
+        commandline.error("send --orders makes its own keys, values and topic-partitions; omit the other options")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         if options.command in variables.COMMANDS:
             variables.check(project.template(), os.environ)
         return int(options.run(options))
     except (KeyboardInterrupt, SystemError) as end:
-        # Ctrl-C in the middle of a callback of librdkafka's comes out of confluent-kafka as a SystemError.
+        # confluent-kafka raises SystemError for a Ctrl-C during one of librdkafka's callbacks.
         if not isinstance(end.__cause__ if isinstance(end, SystemError) else end, KeyboardInterrupt):
             raise
         print("\nstopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        raise  # of standard output: nobody is there to be told
+        raise  # standard output is closed: nobody would read a message
     except commands.FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
 def end_in_good_order() -> None:
-    """Let Ctrl-C, a plain kill and a closed terminal end a command through every `finally`, so that nothing is left.
+    """Let Ctrl-C, a plain kill and a closed terminal end a command through every `finally`, so that it cleans up.
 
-    What comes after the first of them is ignored: it would end the `finally`. In the background of a script and under
-    nohup, SIGINT and SIGHUP are ignored from the start, and stay so.
+    Later signals are ignored, because they would interrupt the `finally`. In the background of a script and under
+    nohup, SIGINT and SIGHUP are ignored from the start, and stay ignored.
     """
     ignored = {number for number in _ENDINGS if signal.getsignal(number) is signal.SIG_IGN}
 
@@ -203,7 +209,7 @@ def end_in_good_order() -> None:
     for number in set(_ENDINGS) - ignored:
         signal.signal(number, end)
     if signal.SIGINT in ignored:
-        # A handler isn't inherited, unlike SIG_IGN: functions and brokers have the usual signals.
+        # A child process inherits SIG_IGN, but no handler: so functions and brokers react to SIGINT as usual.
         signal.signal(signal.SIGINT, _ignore)
 
 
@@ -212,7 +218,7 @@ def _ignore(*_: object) -> None:
 
 
 def command() -> int:
-    """What runs as `kafka-maxcompute`, and as `python -m local_emulator`; the exit code."""
+    """Run `kafka-maxcompute`, or `python -m local_emulator`; return the exit code."""
     end_in_good_order()
     return main()
 

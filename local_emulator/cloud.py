@@ -1,4 +1,4 @@
-"""The local cloud as a whole: an account with a broker, MaxCompute, a control plane, and what template.yml deploys."""
+"""The local cloud as a whole: an account with a broker, MaxCompute, a control plane, and template.yml's functions."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ SINK, PROVISIONER = "sink", "provisioner"
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A running local cloud; a context manager that stops all of it, the streams first.
+    """A running local cloud; a context manager that stops every part, the streams first.
 
-    `bootstrapped` is the reply of the provisioning function to `bootstrap`, which came before the deployment; `paused`
-    says whether the trigger was found switched off.
+    `bootstrapped` is the provisioning function's reply to `bootstrap`, which ran before the deployment; `paused`
+    says whether the trigger was switched off when the cloud started.
     """
 
     endpoints: Endpoints
@@ -54,7 +54,7 @@ class Cloud:
 
     @property
     def stream(self) -> EventStream | None:
-        """The trigger's stream as it runs now, for each start makes another one; None while it was never started."""
+        """The trigger's current stream (each start makes another one); None if it was never started."""
         return self.account.plane.streams.stream(self.endpoints.stream)
 
     def __enter__(self) -> Self:
@@ -73,11 +73,11 @@ def start(
     data_dir: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
-    """Start every part and deploy the template; what the connector needs around it is for the provisioner to make.
+    """Start every part and deploy the template; the provisioner creates the connector's table, topics and ledger later.
 
-    `kafka` is embedded, apache or host:port; `environment` answers the template's env(); `say` is told of each part as
-    it stands. Raises what the parts raise when they can't start: BrokerError, TemplateError, StreamConfigError,
-    MissingLayerError, ProvisioningError, OSError.
+    `kafka` is embedded, apache or host:port; `environment` holds the values of the template's env(); `say` gets a line
+    for each part that has started. Raises BrokerError, TemplateError, StreamConfigError, MissingLayerError,
+    ProvisioningError or OSError if a part can't start.
     """
     with ExitStack() as parts:
         path = project.template()
@@ -113,7 +113,7 @@ def start(
 
 
 def template(environment: Mapping[str, str]) -> Template:
-    """The project's template as the local account sees it; TemplateError."""
+    """Return the project's template, resolved for the local account; raises TemplateError."""
     path = project.template()
     return _resolved(path, function_template.read(path), environment)
 
@@ -123,17 +123,17 @@ def _resolved(path: Path, document: Mapping[str, Any], environment: Mapping[str,
     return function_template.resolve(document, path, variables, account_id=ACCOUNT_ID)
 
 
-def _bootstrap(account: LocalAccount, wanted: Template) -> dict[str, Any]:
-    """What `make bootstrap` does, and then the project's owner: roles, and who may provision; the reply."""
-    function = wanted.functions[PROVISIONER]
-    folders = layers.folders(function, wanted.path.parent)
+def _bootstrap(account: LocalAccount, template: Template) -> dict[str, Any]:
+    """Create the roles, as `make bootstrap` does, and run the project owner's statements; return the reply."""
+    function = template.functions[PROVISIONER]
+    folders = layers.folders(function, template.path.parent)
     reply = provisioner.bootstrap(function, InstanceEnvironment(ACCOUNT_ID, account.keys, folders))
     sql_answers.admit(account.owner(), reply["for_the_projects_owner"])
     return reply
 
 
 def _invoker(endpoint: str, keys: Credentials, function: Function) -> Invoker:
-    """What a stream delivers through."""
+    """Return the invoker through which a stream delivers to a function."""
     return Invoker(
         endpoint,
         function.name,

@@ -1,4 +1,4 @@
-"""Where a running local cloud listens, written to a file so that the other commands find it."""
+"""The addresses of a running local cloud, in a file from which the other commands read them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FILE = "cloud.json"
 
 
 class NotRunningError(Exception):
-    """No local cloud is running that the file knows of."""
+    """There is no file of addresses, or its cloud has ended."""
 
 
 class AlreadyRunningError(Exception):
-    """A local cloud is running, and a second one would take its place in the file."""
+    """A local cloud is running, and a second one would overwrite its file of addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What a client needs to reach each part; the credentials are created again at each start and open nothing else."""
+    """What a client needs to reach each part; the credentials are new at each start and valid only for this cloud."""
 
     pid: int
     kafka: str
@@ -47,19 +47,19 @@ class Endpoints:
     access_id: str
     access_key: str
     retention_bytes: int | None
-    """What the broker keeps of a topic-partition, where that is little; see kafka/broker.py."""
+    """The size of a topic-partition that the broker keeps, if it is small; see kafka/broker.py."""
     stream: str
-    """The name of the stream that the trigger made."""
+    """The name of the trigger's stream."""
     trigger: dict[str, Any]
     """The `triggerConfig` that the stream was started with."""
 
     def stream_config(self) -> StreamConfig:
-        """The stream's settings."""
+        """Return the stream's settings."""
         return StreamConfig.from_trigger(self.trigger)
 
     def write(self) -> None:
         """Save to a file that only its owner can read."""
-        file = place()
+        file = path()
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{self.pid}")
         scratch.touch(mode=0o600)
@@ -67,44 +67,47 @@ class Endpoints:
         scratch.replace(file)
 
     def remove(self) -> None:
-        """Delete the file, unless another cloud has written its own since."""
-        file = place()
+        """Delete the file, unless another cloud has written its own meanwhile."""
+        file = path()
         if file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == self.pid:
             file.unlink()
 
 
-def place() -> Path:
-    """The file of the cloud that runs in this checkout, or outside of any."""
+def path() -> Path:
+    """Return the path of the file for this checkout, or for the user outside of a checkout."""
     return installation.state() / FILE
 
 
 def read() -> Endpoints:
-    """The endpoints of the running cloud; NotRunningError says how to start one."""
-    file = place()
+    """Return the endpoints of the running cloud; NotRunningError says how to start one."""
+    file = path()
     start = f"start one in another terminal: {installation.COMMAND} up"
     if not file.exists():
         raise NotRunningError(f"no local cloud is running (there is no {file}); {start}")
     try:
         endpoints = Endpoints(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
-        raise NotRunningError(f"{file} isn't one that this version wrote ({error}); delete it and {start}") from error
-    # `os.kill` takes 0 and negative numbers for groups of processes.
+        raise NotRunningError(f"{file} isn't a file of this version ({error}); delete it and {start}") from error
+    # For `os.kill`, 0 and negative numbers mean process groups.
     if type(endpoints.pid) is not int or not 0 < endpoints.pid < MOST_PROCESSES:
-        found = "its pid is no process's number"
-        raise NotRunningError(f"{file} isn't one that this version wrote ({found}); delete it and {start}")
+        raise NotRunningError(
+            f"{file} isn't a file of this version (expected the number of a process in pid, found something else); "
+            f"delete it and {start}"
+        )
     if not _alive(endpoints.pid):
         raise NotRunningError(f"the local cloud of {file} (process {endpoints.pid}) has ended; {start}")
     return endpoints
 
 
 def refuse_second() -> None:
-    """Raise AlreadyRunningError where the file names a cloud that is running."""
+    """Raise AlreadyRunningError if the file's cloud is running."""
     try:
         running = read()
     except NotRunningError:
         return
     raise AlreadyRunningError(
-        f"a local cloud is running already (process {running.pid}, says {place()}); use it, or end it with Ctrl-C first"
+        f"a local cloud is running already (process {running.pid}, according to {path()}); use this cloud, "
+        "or stop it with Ctrl-C first"
     )
 
 

@@ -1,7 +1,7 @@
-"""The project that is deployed: the checkout in the working directory, or what was installed with the command.
+"""The project that is deployed: the checkout in the working directory, or the project installed with the command.
 
-The latter is laid out as a checkout, of links, below the folder of the state: an installed package can't be written to,
-and the layer of dependencies has to hold what the functions need and nothing else of the environment.
+For the installed project, this module lays out links like a checkout, below the state folder: the installed package may
+be read-only, and the layer of dependencies may hold only what the functions need, not the whole environment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PARTS = ("template.yml", "functions", "layers")
 
 
 def template() -> Path:
-    """The template to deploy; what it names is beside it."""
+    """Return the path of the template to deploy; the files that the template names are beside it."""
     if installation.in_checkout():
         return Path("template.yml")
     folder = installation.state() / "project"
@@ -32,25 +32,25 @@ def template() -> Path:
     dependencies = folder / "build/layers/dependencies/python"
     for name, path in wanted.items():
         _link(dependencies / name, path)
-    for left in dependencies.iterdir():
-        # A name that begins with a dot is a link that another process is about to put in place.
-        if left.is_symlink() and left.name not in wanted and not left.name.startswith("."):
-            left.unlink()
+    for link in dependencies.iterdir():
+        # A name that begins with a dot is a link that another process is about to rename.
+        if link.is_symlink() and link.name not in wanted and not link.name.startswith("."):
+            link.unlink()
     return folder / PARTS[0]
 
 
 def _installed(name: str) -> dict[str, Path]:
-    """What a distribution has at the top of its folder; nothing if this Python doesn't need it."""
+    """Return the top-level names and paths of a distribution; none if this Python doesn't need the distribution."""
     try:
-        found = metadata.distribution(name)
+        distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return {}
-    tops = {file.parts[0] for file in found.files or () if file.parts[0] not in {"..", "__pycache__"}}
-    return {top: Path(str(found.locate_file(top))).resolve() for top in tops}
+    tops = {file.parts[0] for file in distribution.files or () if file.parts[0] not in {"..", "__pycache__"}}
+    return {top: Path(str(distribution.locate_file(top))).resolve() for top in tops}
 
 
 def _link(link: Path, target: Path) -> None:
-    """Have a link lead to a target; another process may do the same at once, and one that runs sees no gap."""
+    """Make `link` a link to `target`, atomically, because other processes may use or make the same link."""
     if link.is_symlink() and link.readlink() == target:
         return
     link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The provisioning function, used as its users do: before it is deployed with their own keys, then by invocations."""
+"""Uses the provisioning function as its users do: `bootstrap` with the owner's keys, then invocations."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 600.0
 """The function's own timeout, in template.yml."""
-UNDONE = frozenset({"blocked", "refused", "failed", "incomplete"})
-"""States of replies to what wasn't done, or not to its end."""
+FAILED_STATES = frozenset({"blocked", "refused", "failed", "incomplete"})
+"""States of replies to an action that wasn't done, or not completely."""
 _LOOK_SECONDS = 0.1
-_SAID = {"create": "created", "change": "changed", "wait": "ready"}
+_PAST = {"create": "created", "change": "changed", "wait": "ready"}
 
 
 class ProvisioningError(Exception):
-    """The provisioning function didn't do what it was asked for."""
+    """The provisioning function didn't do the requested action, or the request is wrong."""
 
 
-def bootstrap(function: Function, surroundings: InstanceEnvironment) -> dict[str, Any]:
-    """What `make bootstrap` does: the function's code with the owner's keys, for it has no role yet; the reply.
+def bootstrap(function: Function, environment: InstanceEnvironment) -> dict[str, Any]:
+    """Run the function's code with the owner's keys, as `make bootstrap` does, and return the reply.
 
-    ProvisioningError with every fault, where not all of it could be done.
+    The function's own role doesn't exist yet. Raises ProvisioningError with every fault of the reply.
     """
-    instance = FunctionInstance(function, surroundings)
+    instance = FunctionInstance(function, environment)
     try:
         outcome = instance.invoke(b'{"action": "bootstrap"}', new_request_id())
     finally:
@@ -46,12 +46,12 @@ def bootstrap(function: Function, surroundings: InstanceEnvironment) -> dict[str
         raise ProvisioningError(f"bootstrap failed: {json.loads(outcome.body).get('errorMessage')}")
     reply = _object(outcome.body)
     if faults := reply.get("faults"):
-        raise ProvisioningError(f"bootstrap has {len(faults)} fault(s):" + "".join(f"\n  - {one}" for one in faults))
+        raise ProvisioningError(f"bootstrap has {len(faults)} fault(s):" + "".join(f"\n  - {text}" for text in faults))
     return reply
 
 
 def invoke(at: Endpoints, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The running cloud's provisioning function's reply to an event; InvocationError where there is none."""
+    """Invoke the running cloud's provisioning function and return its reply; InvocationError if there is none."""
     invoker = Invoker(
         at.functions,
         at.provisioner,
@@ -62,23 +62,23 @@ def invoke(at: Endpoints, event: Mapping[str, Any]) -> dict[str, Any]:
     return _object(invoker(json.dumps(event).encode()))
 
 
-def undone(reply: Mapping[str, Any]) -> bool:
-    """Whether a reply says that something stood against what was asked for."""
-    return bool(reply.get("faults")) or reply.get("state") in UNDONE
+def has_failed(reply: Mapping[str, Any]) -> bool:
+    """Whether a reply reports faults, or an action that wasn't done completely."""
+    return bool(reply.get("faults")) or reply.get("state") in FAILED_STATES
 
 
 @contextmanager
-def following(at: Endpoints, show: Callable[[str], None]) -> Iterator[None]:
-    """Show each resource when the function's log says that it is done, while the block lasts."""
+def progress(at: Endpoints, show: Callable[[str], None]) -> Iterator[None]:
+    """During the `with`, show each resource as soon as the function's log reports that it is done."""
     log = installation.logs() / f"{at.provisioner}.log"
     begun = log.stat().st_size if log.exists() else 0
     ended = threading.Event()
 
     def follow() -> None:
-        place, last = begun, False
+        position, last = begun, False
         while not last:
             last = ended.wait(_LOOK_SECONDS)
-            place = _show_done(log, place, show)
+            position = _show_done(log, position, show)
 
     thread = threading.Thread(target=follow, name="provisioning-log", daemon=True)
     thread.start()
@@ -89,22 +89,22 @@ def following(at: Endpoints, show: Callable[[str], None]) -> Iterator[None]:
         thread.join()
 
 
-def _show_done(log: Path, place: int, show: Callable[[str], None]) -> int:
-    """Show what the log's whole lines from `place` on tell; where they end."""
+def _show_done(log: Path, position: int, show: Callable[[str], None]) -> int:
+    """Show the resources that whole lines of the log after `position` report as done; return these lines' end."""
     if not log.exists():
-        return place
+        return position
     with log.open("rb") as file:
-        file.seek(place)
+        file.seek(position)
         lines, _, _ = file.read().rpartition(b"\n")
     for line in lines.splitlines():
         if b'"resource done"' in line:
-            told = json.loads(line)
-            show(f"{told['resource']}: {_SAID.get(told['do'], told['do'])}")
-    return place + len(lines) + (1 if lines else 0)
+            step = json.loads(line)
+            show(f"{step['resource']}: {_PAST.get(step['do'], step['do'])}")
+    return position + len(lines) + (1 if lines else 0)
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    found = json.loads(body)
-    if not isinstance(found, dict):
-        raise InvocationError(f"expected a reply that is a JSON object, found {type(found).__name__}", retryable=False)
-    return found
+    reply = json.loads(body)
+    if not isinstance(reply, dict):
+        raise InvocationError(f"expected a reply that is a JSON object, found {type(reply).__name__}", retryable=False)
+    return reply

@@ -1,4 +1,4 @@
-"""The local account before anything is deployed: MaxCompute, a broker, and the control plane that knows of both."""
+"""The local account before the deployment: MaxCompute, a broker, and the control plane that manages both."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from local_emulator.kafka.broker import Broker
 
 ACCOUNT_ID = "1880000000000000"
-"""Sixteen digits as the cloud's accounts have, and nobody's."""
+"""An account number in the cloud's form, sixteen digits, that belongs to no real account."""
 INSTANCE_ID = "alikafka_local"
 TOPIC_PARTITIONS = 6
-"""Of the source topic, unless it is there."""
+"""The source topic's number of topic-partitions, if the topic doesn't exist yet."""
 ROLE_LIFE = timedelta(hours=36)
-"""Of the keys that Function Compute gives to an instance of a function."""
+"""The life of the temporary keys that Function Compute gives to an instance."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalAccount:
-    """What an account has before anything is deployed; `keys` are its owner's."""
+    """The account's services before the deployment; `keys` is the access key of the account's owner."""
 
     keys: Credentials
     project: str
@@ -54,7 +54,7 @@ class LocalAccount:
     plane: control_plane.ControlPlaneServer
 
     def variables(self) -> dict[str, str]:
-        """The template's variables that say where all of it is."""
+        """Return the template's variables with the services' addresses."""
         return {
             "CONNECTOR_ENDPOINT": self.store.endpoint,
             "CONNECTOR_TUNNEL_ENDPOINT": self.store.tunnel_endpoint,
@@ -63,14 +63,14 @@ class LocalAccount:
         }
 
     def owner(self) -> ODPS:
-        """A client of the project with the owner's keys."""
+        """Return a client of the MaxCompute project with the owner's keys."""
         keys, store = self.keys, self.store
         return sql_answers.client(
             keys.access_key_id, keys.access_key_secret, self.project, store.endpoint, store.tunnel_endpoint
         )
 
     def assume(self, function: Function) -> Credentials:
-        """Temporary keys of a function's role, which may do what is granted to it; raises FunctionComputeError."""
+        """Return temporary keys of a function's role; FunctionComputeError if the role can't be assumed."""
         role = function.role.rpartition("/")[2]
         try:
             key_id, key = self.plane.issue_to_service(role, "fc.aliyuncs.com", ROLE_LIFE)
@@ -84,10 +84,10 @@ class LocalAccount:
 def start(
     parts: ExitStack, kafka: str, sink: Function, *, data_dir: Path | None, say: Callable[[str], None]
 ) -> LocalAccount:
-    """Start the services, which end with `parts`, with the topic that the function's trigger reads.
+    """Start the services, and create the source topic of the function's trigger; `parts` stops the services.
 
-    The Kafka instance is the broker, in the VPC that the function's settings name, if they do. Raises BrokerError,
-    DatabaseBusyError, OSError.
+    The control plane lists the broker as a Kafka instance, in the VPC that the function's settings name, if they name
+    one. Raises BrokerError, DatabaseBusyError, OSError.
     """
     keys = Credentials(f"local{secrets.token_hex(8)}", secrets.token_hex(16))
     pair = keys.access_key_id, keys.access_key_secret
@@ -99,16 +99,16 @@ def start(
     broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
-    around = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]))
+    surroundings = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]))
     plane = parts.enter_context(
         control_plane.start(
             data_dir,
             access_id=pair[0],
             access_key=pair[1],
             account_id=ACCOUNT_ID,
-            # The broker has a topic as soon as it's asked for one.
+            # The broker creates a topic at once, so no poll finds it still being created.
             rules=Rules(region=sink.region, kafka=KafkaAssumptions(creating_polls=0)),
-            surroundings=around,
+            surroundings=surroundings,
         )
     )
     store.app[ACCESS].members.exists = directory(plane.state)
@@ -118,6 +118,6 @@ def start(
     try:
         add_instance(plane, instance)
     except ApiError as error:
-        raise BrokerError(f"{error.message}; remove {data_dir}, or take a broker that doesn't have it") from error
+        raise BrokerError(f"{error.message}; remove {data_dir}, or use a broker without this topic or group") from error
     say(f"Control plane     {plane.url}")
     return LocalAccount(keys, project, store, broker, plane)

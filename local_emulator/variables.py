@@ -1,6 +1,6 @@
-"""Variables that look like settings and are none, in the shell or in the file .env: nothing else would notice them.
+"""Reports variables of the shell or the file .env that look like settings but aren't, such as misspelt names.
 
-The template passes on the settings that it names, and no other variable. So a misspelt one has no effect.
+The template passes only the settings that it names to the functions, so nothing else would notice a misspelt name.
 """
 
 from __future__ import annotations
@@ -17,33 +17,35 @@ if TYPE_CHECKING:
 
 PREFIX = "CONNECTOR_"
 REFERENCES = ("CONNECTOR_SECRET_", "CONNECTOR_CA_")
-"""What variables begin with to which a setting refers; the user names them."""
+"""Prefixes of variables that hold secrets or certificates: a setting refers to them, and the user names them."""
 FILE = ".env"
-"""Beside the template; Serverless Devs and `make bootstrap` read it."""
+"""A file beside the template; Serverless Devs and `make bootstrap` read it."""
 COMMANDS = frozenset({"demo", "up", "provision", "policy"})
-"""The commands that are about the template's settings."""
+"""The commands that read the template's settings."""
 _ASSIGNED = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=", re.MULTILINE)
 
 
 class VariablesError(Exception):
-    """Variables whose names nothing knows; the message has each, and the nearest known name."""
+    """Variables with unknown names; the message lists each, with the nearest known name."""
 
 
 def check(template: Path, environment: Mapping[str, str]) -> None:
-    """Look at the names in the environment and in the file beside the template; raises VariablesError."""
+    """Check the names in the environment and in the file beside the template; raises VariablesError."""
     if not template.is_file():
-        return  # commands that need it say so
+        return  # the command itself reports a missing template
     known = sorted(_settings(template))
     file = template.with_name(FILE)
     assigned = _ASSIGNED.findall(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else []
     faults = [*_faults(environment, "the environment", known), *_faults(assigned, FILE, known)]
     if faults:
-        told = "".join(f"\n  - {fault}" for fault in faults)
-        raise VariablesError(f"names that begin with {PREFIX} and are no settings:{told}\nMend them, or remove them.")
+        listed = "".join(f"\n  - {fault}" for fault in faults)
+        raise VariablesError(
+            f"variables that begin with {PREFIX} but are no settings:{listed}\nCorrect or remove them."
+        )
 
 
 def _settings(template: Path) -> Iterator[str]:
-    """The settings that the template gives to its functions; what else is wrong with it is for others to say."""
+    """Yield the settings that the template passes to its functions; skip malformed parts, which `cloud` reports."""
     for resource in _mapping(function_template.read(template).get("resources")).values():
         variables = _mapping(_mapping(_mapping(resource).get("props")).get("environmentVariables"))
         yield from (name for name in map(str, variables) if name.startswith(PREFIX))
@@ -58,6 +60,6 @@ def _faults(names: Iterable[str], where: str, known: list[str]) -> Iterator[str]
         spelled = name.upper()
         if name in known or not spelled.startswith(PREFIX) or spelled.startswith(REFERENCES):
             continue
-        close = get_close_matches(spelled[len(PREFIX) :], [one[len(PREFIX) :] for one in known], n=1)
+        close = get_close_matches(spelled[len(PREFIX) :], [setting[len(PREFIX) :] for setting in known], n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else "docs/CONFIGURATION.md lists all settings"
         yield f"{name} in {where}: no such setting; {hint}"

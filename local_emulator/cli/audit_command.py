@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     output = [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply, sql=options.sql)
     for line in output:
         CONSOLE.print(line)
-    return int(provisioner.undone(reply))
+    return int(provisioner.has_failed(reply))
 
 
 def lines(reply: Mapping[str, Any], *, sql: bool = False) -> Iterator[str]:

@@ -66,12 +66,12 @@ def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False)
     if as_json:
         reply = provisioner.invoke(at, event)
         CONSOLE.print(json.dumps(reply, indent=2, ensure_ascii=False))
-        return int(provisioner.undone(reply))
-    with provisioner.following(at, lambda line: CONSOLE.print(f"  {line}")):
+        return int(provisioner.has_failed(reply))
+    with provisioner.progress(at, lambda line: CONSOLE.print(f"  {line}")):
         reply = provisioner.invoke(at, event)
     for line in lines(reply):
         CONSOLE.print(line)
-    return int(provisioner.undone(reply))
+    return int(provisioner.has_failed(reply))
 
 
 def print_policy(_: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.cli.text_table import draw
-from local_emulator.provisioner import undone
+from local_emulator.provisioner import has_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ def lines(reply: Mapping[str, Any]) -> Iterator[str]:
     if "lag" in reply:
         yield from _lag(reply["lag"])
     # The steps of an action that was done were printed already, one by one.
-    steps = reply.get("drift", reply.get("steps")) if undone(reply) or "done" not in reply else ()
+    steps = reply.get("drift", reply.get("steps")) if has_failed(reply) or "done" not in reply else ()
     if steps:
         yield from _steps(steps)
     for step in steps or ():

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     reply = provisioner.invoke(endpoints.read(), event(options))
     for line in [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply):
         CONSOLE.print(line)
-    return int(provisioner.undone(reply))
+    return int(provisioner.has_failed(reply))
 
 
 def event(options: argparse.Namespace) -> dict[str, Any]:

@@ -126,8 +126,8 @@ def test_ctrl_c_in_a_callback_of_librdkafkas_ends_it_too(monkeypatch: pytest.Mon
     ("words", "expected"),
     [
         (("send", "--orders", "0"), "whole number from 1 to 10^18, found '0'"),
-        (("send", "--orders", "3", "--key", "k"), "leave the other options out"),
-        (("send", "--orders", "3", "--partition", "0"), "leave the other options out"),
+        (("send", "--orders", "3", "--key", "k"), "omit the other options"),
+        (("send", "--orders", "3", "--partition", "0"), "omit the other options"),
         (("send", "--partition", "-1"), "whole number from 0 to 10^18, found '-1'"),
         (("record", "batch.json", "--count", "many"), "whole number from 1 to 10^18, found 'many'"),
     ],

@@ -98,8 +98,8 @@ def test_lists_of_objects_are_tables() -> None:
         ({"state": "incomplete"}, True),
     ],
 )
-def test_what_counts_as_undone(reply: dict[str, Any], expected: bool) -> None:  # a parameter of a test
-    assert provisioner.undone(reply) is expected
+def test_what_counts_as_failed(reply: dict[str, Any], expected: bool) -> None:  # a parameter of a test
+    assert provisioner.has_failed(reply) is expected
 
 
 def test_resources_are_shown_when_the_log_has_their_whole_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_resources_are_shown_when_the_log_has_their_whole_line(tmp_path: Path, m
         shown.append(text)
         seen.set()
 
-    with provisioner.following(at, show), log.open("a", encoding="utf-8") as file:
+    with provisioner.progress(at, show), log.open("a", encoding="utf-8") as file:
         file.write("FC Invoke Start\n" + line("topic a", "create") + line("topic b", "change")[:20])
         file.flush()
         assert seen.wait(30)
