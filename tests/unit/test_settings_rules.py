@@ -63,7 +63,7 @@ def test_within_a_region_all_endpoints_work(endpoint: str) -> None:
 
 def test_the_endpoint_has_to_be_of_the_tables_region() -> None:
     (fault,) = faults(endpoint=VPC.format("cn-beijing"))
-    assert fault == "endpoint: leads to cn-beijing, but table_region is cn-hangzhou; fix whichever of them is wrong"
+    assert fault == "endpoint: leads to cn-beijing, but table_region is cn-hangzhou; fix the one that is wrong"
 
 
 def test_the_tunnel_endpoint_has_to_be_of_the_tables_region() -> None:
@@ -135,7 +135,7 @@ def test_topics_that_are_created_need_names_that_the_service_creates() -> None:
 @pytest.mark.parametrize("column", ["topic", "PARTITION", "Offset", "key", "value"])
 def test_the_partition_column_is_no_other_column(column: str) -> None:
     (fault,) = faults(partition_column=column)
-    assert fault == f"partition_column: {column} is the name of another column; take another, such as pt"
+    assert fault == f"partition_column: {column} is the name of another column; choose another name, such as pt"
 
 
 def test_every_legal_name_gives_topics_and_a_group_that_can_be_created() -> None:

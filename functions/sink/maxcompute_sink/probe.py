@@ -157,7 +157,7 @@ def without_probes(
     if not own:
         return payload
     failing = [record for record in own if record.fails(known, now)]
-    recent = [record for record in own if known[record.mark.nonce].is_since(now, probe_records.TELLING_SECONDS)]
+    recent = [record for record in own if known[record.mark.nonce].is_since(now, probe_records.SIGHTING_SECONDS)]
     sightings = [
         Sighting(
             connector=known[record.mark.nonce].connector,

@@ -1,21 +1,22 @@
-"""Every error this project raises on purpose.
+"""Every error that this project raises on purpose.
 
     ConnectorError
-    ├── ConfigurationError          configuration · terminal: every fault found, at once
+    ├── ConfigurationError          configuration · terminal: all faults of the configuration at once
     ├── BatchError                  the batch as a whole
     │   ├── MalformedBatchError     terminal: the bytes are no JSON array of events
     │   ├── RejectedRecordsError    terminal: records that can't be written, each with its reason
     │   ├── DeadlineError           retryable: the invocation's remaining time is used up
-    │   ├── UnavailableError        retryable: a service didn't answer, or answered that it can't now
-    │   ├── TableChangedError       retryable: the table isn't the one that the batch was prepared for
-    │   ├── ProbeError              retryable: a probe's record asks for a failure, to see what comes of it
-    │   ├── RefusedError            terminal: a service understood and said no
-    │   │   └── NoSuchTopicError        terminal: brokers have no such topic-partitions
-    │   └── LedgerError             terminal: the ledger is gone, unreadable, or about something else by now
-    └── RecordError                 one record · terminal: where it is and why it can't be written
+    │   ├── UnavailableError        retryable: a service didn't answer, or can't serve the request now
+    │   ├── TableChangedError       retryable: the table was changed after the batch was prepared for it
+    │   ├── ProbeError              retryable: a probe's record requests a failure, to show the redelivery
+    │   ├── RefusedError            terminal: a service understood the request and refused it
+    │   │   └── NoSuchTopicError    terminal: the brokers have no such topic-partitions
+    │   └── LedgerError             terminal: the ledger is lost, unreadable, or about another topic or table
+    └── RecordError                 one record · terminal: its place, and why it can't be written
 
-Two questions decide what happens next: is it retryable, and is it about a record, a batch or the configuration.
-Messages name topic-partition-offset and the JSON path, what was expected and what was found; never a payload.
+What happens next depends on whether the error is retryable, and whether it's about a record, a batch or the
+configuration. Messages name topic-partition-offset and the JSON path, what was expected and what was found; never a
+payload.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class ConnectorError(Exception):
-    """The root of the tree; `retryable` says whether the same input can succeed later without anyone's doing."""
+    """Base of all errors; `retryable` says whether the same input can succeed later by itself."""
 
     retryable: ClassVar[bool] = False
 
 
 class ConfigurationError(ConnectorError):
-    """Settings, table or template that can't work; `faults` holds every fault, to be fixed in one round."""
+    """Settings, table or template that can't work; `faults` has every fault, so that all can be fixed at once."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
@@ -45,7 +46,7 @@ class ConfigurationError(ConnectorError):
 
 
 class BatchError(ConnectorError):
-    """The batch can't be written now; nothing of it is acknowledged."""
+    """The batch can't be written now; none of its records is acknowledged."""
 
 
 class MalformedBatchError(BatchError):
@@ -55,10 +56,10 @@ class MalformedBatchError(BatchError):
 class RecordError(ConnectorError):
     """One record can't be written.
 
-    `where` is topic-partition-offset, or the element's index where these can't be read; `path` the JSON path of the
-    fault in the event; `reason` a short constant word for metrics; the message says what was expected and found.
-    `said` is what a service said of the record. It may repeat what the record holds, so it's for the dead letter alone.
-    `count` is how many elements of the batch it is about.
+    `where` is topic-partition-offset, or the element's index if these can't be read. `path` is the JSON path of the
+    fault in the event, `reason` a short constant word for metrics. The message says what was expected and found.
+    `said` is a service's text about the record. It may repeat the record's content, so it's only for the dead letter.
+    `count` is the number of the batch's elements with this error.
     """
 
     __slots__ = ("count", "message", "path", "reason", "said", "where")
@@ -77,7 +78,7 @@ class RecordError(ConnectorError):
 
 
 class RejectedRecordsError(BatchError):
-    """Some records of the batch can't be written; `rejected` names each, `outcome` what became of the others."""
+    """Some records of the batch can't be written; `rejected` has their errors, `outcome` the fate of the rest."""
 
     SHOWN: ClassVar[int] = 10
 
@@ -94,33 +95,33 @@ class RejectedRecordsError(BatchError):
 
 
 class DeadlineError(BatchError):
-    """The invocation's remaining time doesn't suffice for what is left to do."""
+    """The invocation's remaining time is too short for the remaining work."""
 
     retryable = True
 
 
 class UnavailableError(BatchError):
-    """A service didn't answer, or said that it can't serve the request now."""
+    """A service didn't answer, or answered that it can't serve the request now."""
 
     retryable = True
 
 
 class TableChangedError(BatchError):
-    """The table was altered, or dropped and created again, since the batch was prepared for it."""
+    """The table was altered, or dropped and created again, after the batch was prepared for it."""
 
     retryable = True
 
 
 class ProbeError(BatchError):
-    """A probe's record asks for a failure; the redelivery it is there to show succeeds."""
+    """A probe's record requests a failure, so that its batch comes again; the redelivery succeeds."""
 
     retryable = True
 
 
 class RefusedError(BatchError):
-    """A service understood the request and refused it; `code` is the service's own word for why.
+    """A service understood the request and refused it; `code` is the service's error code.
 
-    `said` is its whole sentence. It may repeat what was sent, so it's for no log.
+    `said` is the service's whole text. It may repeat the request's content, so it must not be logged.
     """
 
     def __init__(self, message: str, *, code: str, said: str = "") -> None:
@@ -130,7 +131,7 @@ class RefusedError(BatchError):
 
 
 class NoSuchTopicError(RefusedError):
-    """The brokers have none of `places`, which are topic-partitions that were asked for."""
+    """The brokers have none of the requested topic-partitions in `places`."""
 
     def __init__(self, message: str, *, code: str, places: Collection[TopicPartition]) -> None:
         self.places = frozenset(places)
@@ -138,4 +139,4 @@ class NoSuchTopicError(RefusedError):
 
 
 class LedgerError(BatchError):
-    """The ledger of claims can't be relied on for this topic and table; the message says what to do."""
+    """The ledger of claims isn't reliable for this topic and table; the message says what to do."""

@@ -1,13 +1,13 @@
-"""What the provisioner's probe and the sink have between them: marks, announcements, and what is told of a record.
+"""The interface between the provisioner's probe and the sink: marks, announcements and sightings.
 
-A probe finds out what no document of the service says for sure: whether a batch comes again when the function raises,
-and what events of unusual records look like. Its records have a mark as their key or, between double quotes, as their
-value. The sink takes them out of a batch, so that they never become rows, tells of them in the status topic, and fails
-on one of them for a short while.
+A probe finds out what the service's documents leave open: whether a batch comes again if the function raises, and what
+events of unusual records look like. The probe's records have a mark as their key or, between double quotes, as their
+value. The sink takes these records out of a batch, so that they never become rows, writes a sighting of each into the
+status topic, and fails on one of them for a short while.
 
-Anybody who may write into the source topic can write a mark, so a mark proves nothing. The provisioner announces each
-probe in the config topic: first that it begins, then at which offsets its records are. A marked record at any other
-place is an ordinary record.
+Anybody with write access to the source topic can write a mark, so a mark proves nothing. The provisioner announces each
+probe in the config topic: first that it begins, then the offsets of its records. A marked record at any other place is
+an ordinary record.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 WORD = "kafka-maxcompute-probe"
 LONGEST_FAILURE_SECONDS = 40
-"""So long after a probe began nothing fails on it any more, whatever was announced."""
-TELLING_SECONDS = 900
-"""So long after a probe began its records are told of; a topic that is read again tells nothing."""
+"""Longest time after a probe's beginning in which the sink fails on it, whatever was announced."""
+SIGHTING_SECONDS = 900
+"""Longest time after a probe's beginning in which sightings are written; a topic that is read again gives none."""
 AHEAD_SECONDS = 5
-"""Nothing fails on a probe that begins further ahead than that: one of the clocks is wrong."""
+"""The sink doesn't fail on a probe that begins further in the future: one of the clocks is wrong."""
 MOST_IN_AN_HOUR = 5
-"""Nothing fails on further probes in the same hour, so all of them hold a stream for 200 seconds of it at most."""
+"""Most probes in an hour on which the sink fails, so together they hold a stream for at most 200 seconds an hour."""
 _HOUR = 3_600_000  # milliseconds
 VERSION = 1
 
 _SIGN = "U" * 96
-"""What every mark has in it, and next to nothing else. A search for the word would cost a batch six times as much: one
-for a letter over and over goes on by a whole sign where it finds any other. This letter is V in base64, wherever it
-stands, for its bits are 01010101."""
-_SIGNS = (_SIGN.encode(), b"V" * 120)  # of base64, what is its own whatever comes before and after
+"""A part of every mark that hardly any other text contains. It makes the search quick: a search for one repeated letter
+can skip the sign's whole length at any other letter, while a search for the word would take six times as long. The bits
+of U are 01010101, so in base64 it becomes the letter V at any position."""
+_SIGNS = (_SIGN.encode(), b"V" * 120)  # the second is the sign in base64, without the ends that depend on neighbours
 _MARK = re.compile(
     rf"{WORD}:{_SIGN}:(?P<nonce>[0-9a-f]{{32}}):(?P<kind>[a-z-]{{1,24}}):(?P<until>\d{{1,13}})", re.ASCII
 )
@@ -52,7 +52,7 @@ _MARK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ProbeMark:
-    """Which probe a record says to be of, its kind, and until when (epoch milliseconds) the sink is to fail on it."""
+    """A mark: the probe's nonce, the record's kind, and until when (epoch milliseconds) the sink is to fail on it."""
 
     nonce: str
     kind: str
@@ -65,8 +65,8 @@ class ProbeMark:
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """A probe, as the provisioner announces it in the config topic.
 
-    `began` and `until`, the end of its failures, are epoch milliseconds; `offsets` are its records', in the order of
-    their kinds, and empty as long as they aren't sent.
+    `began` and `until` (the end of its failures) are in epoch milliseconds. `offsets` are its records' offsets, in the
+    order of their kinds; they are empty until the records are sent.
     """
 
     connector: str
@@ -80,23 +80,23 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> bytes:
-        """Of its record in the config topic, which is kept for as long as the topic."""
+        """The key of its record in the config topic, which is kept as long as the topic."""
         return f"{self.connector}/{WORD}/{self.nonce}".encode()
 
     def holds(self, topic: object, partition: object, offset: object) -> bool:
-        """Whether the record there is one of this probe's."""
+        """Whether the record at this place is one of the probe's records."""
         return (topic, partition) == (self.topic, self.partition) and offset in self.offsets
 
     def is_since(self, now: int, seconds: int) -> bool:
-        """Whether it began within so many seconds before `now` (epoch milliseconds)."""
+        """Whether the probe began within `seconds` before `now` (epoch milliseconds)."""
         return -AHEAD_SECONDS * 1_000 <= now - self.began < seconds * 1_000
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery of a probe's record.
 
-    `element` is the JSON type of the batch's element, `data` its record as delivered; `at` is epoch milliseconds,
-    `failed` whether the function then raised.
+    `element` is the JSON type of the batch's element, `data` its record as delivered, `at` the time in epoch
+    milliseconds, `failed` whether the function raised then.
     """
 
     connector: str
@@ -110,17 +110,17 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> bytes:
-        """Of its record in the status topic: each delivery has its own."""
+        """The key of its record in the status topic: each delivery has its own."""
         return f"{self.connector}/{WORD}/{self.nonce}/{self.kind}/{self.at}".encode()
 
 
 def could_hold(payload: bytes) -> bool:
-    """Whether a batch may hold a mark; costs one pass in C for each way in which it can be written."""
+    """Whether a batch may hold a mark; costs one pass in C for each form of a mark (plain, base64)."""
     return any(sign in payload for sign in _SIGNS)
 
 
 def find(data: dict[str, Any]) -> ProbeMark | None:
-    """The mark of a record as delivered, in its key or its value, plain or in base64."""
+    """Return the mark in a delivered record's key or value, plain or in base64; None without one."""
     for part in (data.get("key"), data.get("value")):
         if isinstance(part, str) and len(part) <= 4 * _LONGEST:
             for text in (part, _unquoted(part), _unquoted(_decoded(part))):
@@ -130,7 +130,7 @@ def find(data: dict[str, Any]) -> ProbeMark | None:
 
 
 def may_be_one(record: Original) -> bool:
-    """Whether a record of the source topic has a probe's mark; only an announcement says whether it's one."""
+    """Whether a record of the source topic has a probe's mark; only an announcement proves that it's a probe's."""
     parts = {"key": record.key or b"", "value": record.value or b""}
     return any(map(could_hold, parts.values())) and bool(
         find({name: part[: 4 * _LONGEST + 1].decode(errors="replace") for name, part in parts.items()})
@@ -138,35 +138,35 @@ def may_be_one(record: Original) -> bool:
 
 
 def announcements(records: Iterable[Original], connector: str) -> dict[str, Announcement]:
-    """A connector's probes by their nonces, from the records of its config topic in the order of the log."""
-    found = {}
+    """Return a connector's probes by nonce, from the records of its config topic in log order."""
+    by_nonce = {}
     for record in records:
         try:
-            one = documents.read(record.value, Announcement)
+            announcement = documents.read(record.value, Announcement)
         except DocumentError:
             continue
-        if (one.connector, one.v, one.key) == (connector, VERSION, record.key):
-            found[one.nonce] = one
-    return found
+        if (announcement.connector, announcement.v, announcement.key) == (connector, VERSION, record.key):
+            by_nonce[announcement.nonce] = announcement
+    return by_nonce
 
 
-def may_fail(one: Announcement, others: Iterable[Announcement], now: int) -> bool:
-    """Whether the sink may fail on a probe now (epoch milliseconds): for a short while, and on a few an hour."""
-    earlier = sum(one.began - _HOUR < other.began < one.began for other in others)
-    return earlier < MOST_IN_AN_HOUR and one.is_since(now, LONGEST_FAILURE_SECONDS)
+def may_fail(announcement: Announcement, others: Iterable[Announcement], now: int) -> bool:
+    """Whether the sink may fail on a probe at `now` (epoch ms): for a short while, and on a few probes an hour."""
+    earlier = sum(announcement.began - _HOUR < other.began < announcement.began for other in others)
+    return earlier < MOST_IN_AN_HOUR and announcement.is_since(now, LONGEST_FAILURE_SECONDS)
 
 
 def parse(message: bytes | None) -> Sighting | None:
-    """A sighting out of the status topic, or None where the message is something else."""
+    """Return the sighting in a record of the status topic, or None if the record holds something else."""
     try:
         return documents.read(message, Sighting)
     except DocumentError:
         return None
 
 
-def encode(told: Sighting | Announcement) -> bytes:
-    """A sighting as the status topic's value, or an announcement as the config topic's."""
-    return msgspec.json.encode(told)
+def encode(message: Sighting | Announcement) -> bytes:
+    """Return a sighting as the status topic's value, or an announcement as the config topic's."""
+    return msgspec.json.encode(message)
 
 
 def _unquoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How long and how often a service that can't answer now is asked again."""
+"""Repeats requests to a service that can't answer now."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 10.0
 LEAST_SECONDS = 0.1
-"""Waits double from the first to the longest; each is a random part of that, so that instances don't come in step.
-An attempt with less than the least time left could learn nothing, and would hide why the one before failed."""
+"""Waits double from the first to the longest. Each wait is a random part of this time, so that instances don't repeat
+in step. With less than the least time left no attempt is made: it would fail, and hide the last attempt's error."""
 
 
 def until(deadline: Deadline) -> Retrying:
-    """Attempts as long as `UnavailableError` is raised and the next wait ends before the deadline; then that error."""
+    """Repeat while `UnavailableError` is raised and the next wait ends before the deadline; then raise this error."""
     return Retrying(
         retry=retry_if_exception_type(UnavailableError),
         wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),

@@ -1,9 +1,9 @@
-"""What the runtime tells about an invocation, read the same way on every Python runtime.
+"""The invocation's context, in the same form for every Python runtime.
 
-The runtimes differ (Function Compute's documents on the context, 2025): python3.10 and older give `credentials`,
-`service` (with the log project, the log store, the qualifier and the version) and `tracing`; python3.12 gives none of
-these, and puts `version_id` and `qualifier` on `function` and `log_project` and `log_store` on the context itself.
-Here each fact has one place, and what a runtime doesn't give reads as None.
+The runtimes differ (Function Compute's documents on the context, 2025): python3.10 and older have `credentials`,
+`service` (with the log project, the log store, the qualifier and the version) and `tracing`; python3.12 has none of
+these, but `version_id` and `qualifier` on `function`, and `log_project` and `log_store` on the context itself.
+Here each fact has one attribute, which is None if the runtime doesn't give it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """The tracing headers of python3.10 and older, where tracing is on."""
+    """The tracing headers of python3.10 and older, if tracing is on."""
 
     span_context: str | None = None
     jaeger_endpoint: str | None = None
@@ -36,7 +36,7 @@ class Tracing:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One invocation's context; `credentials` are those of this request, where the runtime gives them."""
+    """One invocation's context; `credentials` are the request's, if the runtime gives them."""
 
     request_id: str | None = None
     function: Function = field(default_factory=Function)
@@ -50,7 +50,7 @@ class Context:
 
     @classmethod
     def of(cls, runtime: object) -> Context:
-        """The view of a runtime's own context object; any attribute may be missing."""
+        """Read a runtime's own context object; any attribute may be missing."""
         if isinstance(runtime, Context):
             return runtime
         function, service = getattr(runtime, "function", None), getattr(runtime, "service", None)
@@ -82,14 +82,14 @@ class Context:
 
 
 def _text(holder: object, attribute: str) -> str | None:
-    """An attribute as text; None where it's missing or empty."""
+    """Return an attribute as text; None if it's missing or empty."""
     value = getattr(holder, attribute, None)
     return str(value) if value not in (None, "") else None
 
 
 def _number(holder: object, attribute: str) -> int | None:
-    """An attribute as a whole number, also where the runtime gives its digits; None where it's neither."""
+    """Return an attribute as a whole number, also from its digits; None for anything else."""
     try:
-        return int(getattr(holder, attribute, None))  # type: ignore[arg-type] # None and all else: below
+        return int(getattr(holder, attribute, None))  # type: ignore[arg-type] # None and other types raise TypeError
     except (TypeError, ValueError):
         return None

@@ -1,8 +1,8 @@
-"""The temporary keys of the function's role, looked up again for each invocation.
+"""The temporary keys of the function's role, read again for each invocation.
 
-The service may give them with the request (python3.10 and older), in the environment, in both or, with
-`disableInjectCredentials`, in neither. Those in the environment are as old as the instance and live 36 hours, so those
-of the request come first. Nothing here keeps them beyond the caller.
+The service may give the keys with the request (python3.10 and older), in the environment, in both or, with
+`disableInjectCredentials`, in neither. Keys in the environment are as old as the instance and valid for 36 hours, so
+the keys of the request have precedence. This module doesn't store keys.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CredentialsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key, with the token that makes it temporary ("" for a lasting key); printing it hides the secrets."""
+    """An access key, with the token of a temporary key ("" for a permanent key); its repr hides the secrets."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
@@ -33,22 +33,22 @@ class Credentials:
 
 
 def from_invocation(context: object, environment: Mapping[str, str] = os.environ) -> Credentials:
-    """The keys of this request, else those in the environment.
+    """Return the keys of this request, else the keys in the environment.
 
-    `context` is the runtime's own or a `Context`. Raises `CredentialsError` where there are none.
+    `context` is the runtime's own or a `Context`. Raises `CredentialsError` if there are none.
     """
-    found = in_context(context) or in_environment(environment)
-    if found is None:
+    keys = in_context(context) or in_environment(environment)
+    if keys is None:
         raise CredentialsError(
             "expected the keys of the function's role in the context or in "
             f"{ACCESS_KEY_ID} and {ACCESS_KEY_SECRET}, found neither; give the function a role, "
             "and leave disableInjectCredentials at None (or at the one source that isn't needed)"
         )
-    return found
+    return keys
 
 
 def in_context(context: object) -> Credentials | None:
-    """The keys that came with the request, or None."""
+    """Return the keys that came with the request, or None."""
     given = getattr(context, "credentials", None)
     return _complete(
         *(getattr(given, name, None) for name in ("access_key_id", "access_key_secret", "security_token")),
@@ -56,10 +56,10 @@ def in_context(context: object) -> Credentials | None:
 
 
 def in_environment(environment: Mapping[str, str]) -> Credentials | None:
-    """The keys that the environment holds, or None."""
+    """Return the keys in the environment, or None."""
     return _complete(*(environment.get(name) for name in (ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN)))
 
 
 def _complete(key_id: str | None, secret: str | None, token: str | None) -> Credentials | None:
-    """A key needs both its halves; the service sends empty text for what it doesn't inject."""
+    """Return the keys if id and secret are given; the service sends empty text for keys that it doesn't inject."""
     return Credentials(key_id, secret, token or "") if key_id and secret else None

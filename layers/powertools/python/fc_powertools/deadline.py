@@ -1,8 +1,8 @@
-"""The time that an invocation still has.
+"""The deadline of an invocation.
 
-The runtime's context holds the function's timeout but no point in time, so the invocation's start is taken when the
-handler is entered. Some callers wait for less than the timeout allows (EventBridge's triggers: 5 minutes, whatever the
-function's timeout is), so the time can be capped. A monotonic clock is read: a corrected wall clock changes nothing.
+The runtime's context has the function's timeout but no point in time, so the time counts from the handler's entry. Some
+callers wait for less time than the timeout (EventBridge's triggers 5 minutes, whatever the timeout is), so the time can
+be limited. The clock is monotonic: a corrected wall clock changes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EVENTBRIDGE_LIMIT_SECONDS = 300.0
 """How long EventBridge's triggers wait for a function (Function Compute, "advanced features of triggers", 2026)."""
 
 UNKNOWN_TIMEOUT_SECONDS = 60.0
-"""Assumed where the context names no timeout; the service's runtimes always name one, a hand-made context may not."""
+"""Assumed if the context has no timeout; the service's contexts always have one, a context made by hand may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,20 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, clock: Callable[[], float] = time.monotonic) -> Deadline:
-        """The deadline that many seconds from now."""
+        """Return the deadline `seconds` from now."""
         return cls(clock() + seconds, clock)
 
     @classmethod
     def of_invocation(
         cls, context: Context, *, limit_seconds: float | None = None, clock: Callable[[], float] = time.monotonic
     ) -> Deadline:
-        """The end of an invocation that starts now: the function's timeout, or `limit_seconds` where that is less."""
+        """Return the end of an invocation that starts now: after the timeout, or after `limit_seconds` if less."""
         timeout = context.function.timeout
-        known = [float(seconds) for seconds in (timeout, limit_seconds) if seconds is not None]
-        return cls.after(min(known, default=UNKNOWN_TIMEOUT_SECONDS), clock)
+        limits = [float(seconds) for seconds in (timeout, limit_seconds) if seconds is not None]
+        return cls.after(min(limits, default=UNKNOWN_TIMEOUT_SECONDS), clock)
 
     def remaining(self) -> float:
-        """Seconds left, never less than 0."""
+        """Return the remaining seconds, never less than 0."""
         return max(0.0, self.at - self.clock())
 
     @property
@@ -54,9 +54,9 @@ class Deadline:
         return self.clock() >= self.at
 
     def earlier(self, seconds: float) -> Deadline:
-        """The deadline that leaves so many seconds of this one for what comes after."""
+        """Return the deadline `seconds` before this one, which leaves this time for later work."""
         return Deadline(self.at - seconds, self.clock)
 
     def within(self, seconds: float) -> Deadline:
-        """The deadline so many seconds from now, or this one where it comes first."""
+        """Return the deadline `seconds` from now, or this one if it's earlier."""
         return Deadline(min(self.at, self.clock() + seconds), self.clock)

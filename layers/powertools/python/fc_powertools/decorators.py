@@ -42,7 +42,7 @@ _openings = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a function has at hand while one invocation lasts; `cold_start` marks the first of the instance."""
+    """The tools of a function during one invocation; `cold_start` marks the instance's first invocation."""
 
     context: Context
     deadline: Deadline
@@ -52,7 +52,7 @@ class Invocation:
 
     @property
     def credentials(self) -> Credentials:
-        """The keys for this invocation, looked up when asked for; raises `CredentialsError` where there are none."""
+        """The keys for this invocation, read at each access; raises `CredentialsError` if there are none."""
         return role.from_invocation(self.context, self.environment)
 
 
@@ -64,10 +64,10 @@ def opened(
     limit_seconds: float | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Iterator[Invocation]:
-    """One invocation as a block, for those who want no decorator.
+    """Open one invocation as a block, for functions without a decorator.
 
-    `context` is the runtime's own, or an `Invocation` that is already open and is then used as it is. `namespace` names
-    the metrics; `limit_seconds` is the time that the caller waits, where that can be less than the function's timeout.
+    `context` is the runtime's own, or an open `Invocation`, which is used as it is. `namespace` is the metrics'
+    namespace; `limit_seconds` is how long the caller waits, if this can be less than the function's timeout.
     """
     if isinstance(context, Invocation):
         yield context
@@ -80,8 +80,8 @@ def opened(
         cold_start=next(_openings) == 0,
         environment=environment,
     )
-    known = {"request_id": view.request_id, "function": view.function.name, "cold_start": current.cold_start or None}
-    with logger.bound(**{name: value for name, value in known.items() if value is not None}):
+    fields = {"request_id": view.request_id, "function": view.function.name, "cold_start": current.cold_start or None}
+    with logger.bound(**{name: value for name, value in fields.items() if value is not None}):
         try:
             yield current
         except Exception:
@@ -94,7 +94,7 @@ def opened(
 def invocation(
     *, namespace: str = "function", limit_seconds: float | None = None
 ) -> Callable[[Callable[[bytes, Invocation], Result]], Callable[[bytes, object], Result]]:
-    """Decorate a handler; see `opened` for what the arguments mean."""
+    """Decorate a handler; the arguments are those of `opened`."""
 
     def decorate(handler: Callable[[bytes, Invocation], Result]) -> Callable[[bytes, object], Result]:
         @functools.wraps(handler)
@@ -110,7 +110,7 @@ def invocation(
 def hook(
     *, namespace: str = "function", limit_seconds: float | None = None
 ) -> Callable[[Callable[[Invocation], Result]], Callable[[object], Result]]:
-    """Decorate an initializer or a pre-stop hook; see `opened` for what the arguments mean."""
+    """Decorate an initializer or a pre-stop hook; the arguments are those of `opened`."""
 
     def decorate(handler: Callable[[Invocation], Result]) -> Callable[[object], Result]:
         @functools.wraps(handler)

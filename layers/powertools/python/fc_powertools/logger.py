@@ -1,4 +1,4 @@
-r"""Structured log lines out of the standard logging module.
+r"""Structured log lines from the standard logging module.
 
     from fc_powertools import logger
     logger.configure()                               # once, when the instance starts
@@ -11,7 +11,7 @@ writes one JSON object a line:
      "request_id": "...", "function": "sink-orders", "connector": "orders", "records": 10000}
 
 An exception becomes `error` with type, message, the frames of its stack as "file:line function", and its cause; never
-a local variable. Bytes are written as their length, so that no payload comes into the log by an oversight.
+a local variable. Bytes are written as their length, so that no payload gets into the log by mistake.
 
 Bound fields belong to the current context (contextvars), so invocations that share an instance don't mix. A new thread
 starts without them; to keep them, run its work in `contextvars.copy_context().run`.
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 LEVEL_VARIABLE = "LOG_LEVEL"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MESSAGE_LIMIT = 8_192
-"""Characters of an exception's message that are kept; other libraries put whole responses there."""
+"""Most characters of an exception's message that are kept; some libraries put whole responses into the message."""
 CAUSES_LIMIT = 5
-"""How many causes of an exception are followed."""
+"""Most causes of an exception that are followed."""
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, object]] = ContextVar("fc_powertools_log_fields", default=_NOTHING)
@@ -46,10 +46,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Makes a log record one JSON object on one line."""
+    """Formats a log record as one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line without its line feed; text that is no Unicode is written as escapes."""
+        """Return the line without its line feed; lone surrogates are written as escapes."""
         own: dict[str, object] = {
             "time": _time(record.created),
             "level": record.levelname,
@@ -65,10 +65,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str | None = None, environment: Mapping[str, str] = os.environ) -> None:
-    """Give the root logger's handlers the JSON format, and the root logger a level; again does no harm.
+    """Give the root logger's handlers the JSON format, and the root logger a level; can be called again.
 
-    The runtime's own handler stays, since it knows where log lines go; where there is none, lines go to standard
-    output. The level is `level`, else LOG_LEVEL, else INFO; an unknown one is reported in the log and INFO is used.
+    The runtime's own handler stays, since it knows where log lines go; without a handler, lines go to standard output.
+    The level is `level`, else LOG_LEVEL, else INFO; for an unknown level INFO is used, and the log says so.
     """
     root = logging.getLogger()
     if not root.handlers:
@@ -76,10 +76,10 @@ def configure(level: str | None = None, environment: Mapping[str, str] = os.envi
     for handler in root.handlers:
         if not isinstance(handler.formatter, JsonFormatter):
             handler.setFormatter(JsonFormatter())
-    asked = (level or environment.get(LEVEL_VARIABLE) or "INFO").upper()
-    root.setLevel(asked if asked in LEVELS else "INFO")
-    if asked not in LEVELS:
-        root.warning("%s must be one of %s, found %s; INFO is used", LEVEL_VARIABLE, ", ".join(LEVELS), asked)
+    name = (level or environment.get(LEVEL_VARIABLE) or "INFO").upper()
+    root.setLevel(name if name in LEVELS else "INFO")
+    if name not in LEVELS:
+        root.warning("%s must be one of %s, found %s; INFO is used", LEVEL_VARIABLE, ", ".join(LEVELS), name)
 
 
 def bind(**fields: object) -> None:
@@ -88,18 +88,18 @@ def bind(**fields: object) -> None:
 
 
 def clear() -> None:
-    """Drop all bound fields of the current context."""
+    """Remove all bound fields of the current context."""
     _bound.set(_NOTHING)
 
 
 def fields() -> Mapping[str, object]:
-    """The fields that are bound in the current context."""
+    """Return the fields that are bound in the current context."""
     return _bound.get()
 
 
 @contextmanager
 def bound(**fields: object) -> Iterator[None]:
-    """Fields for the lines of a block; what is bound inside is dropped with them."""
+    """Bind fields for the lines of a block; at its end these fields and those bound inside are removed."""
     token = _bound.set(MappingProxyType({**_bound.get(), **fields}))
     try:
         yield
@@ -108,12 +108,12 @@ def bound(**fields: object) -> Iterator[None]:
 
 
 def describe(error: BaseException) -> dict[str, object]:
-    """An exception as fields: type, message, stack (innermost frame last) and, where there is one, its cause."""
+    """Return an exception as fields: type, message, stack (innermost frame last) and its cause, if it has one."""
     return _describe(error, CAUSES_LIMIT)
 
 
 def _describe(error: BaseException, causes: int) -> dict[str, object]:
-    """As `describe`, following so many causes more; chains can be circular."""
+    """As `describe`, with at most `causes` causes; chains can be circular."""
     message = str(error)
     described: dict[str, object] = {
         "type": type(error).__qualname__,
@@ -132,12 +132,12 @@ def _describe(error: BaseException, causes: int) -> dict[str, object]:
 
 
 def _time(seconds: float) -> str:
-    """UTC with milliseconds, as the service writes its own lines."""
+    """Return a time in UTC with milliseconds, in the form of the service's own lines."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _plain(value: object) -> object:
-    """What JSON has no form for: bytes as their length, collections as lists, all else as its text."""
+    """Return a form for values without JSON form: bytes as their length, sets as lists, anything else as its text."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"<{memoryview(value).nbytes} bytes>"
     if isinstance(value, (set, frozenset)):

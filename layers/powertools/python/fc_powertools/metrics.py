@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COUNT, BYTES, MILLISECONDS = "Count", "Bytes", "Milliseconds"
 
 _log = logging.getLogger(__name__)
-# Metrics are wanted whatever the level of the messages is.
+# Metrics are written at every level of the messages.
 _log.setLevel(logging.INFO)
 
 
@@ -45,7 +45,7 @@ class Timing:
 
 
 class Metrics:
-    """What one invocation counts and measures, until `flush` writes it."""
+    """The counts and measurements of one invocation, until `flush` writes them."""
 
     def __init__(self, namespace: str, dimensions: Mapping[str, str] | None = None) -> None:
         self.namespace = namespace
@@ -57,7 +57,7 @@ class Metrics:
         self._units: dict[str, str] = {}
 
     def dimension(self, name: str, value: str) -> None:
-        """Say by what the metrics of this invocation can be told apart."""
+        """Set a dimension that distinguishes the metrics of this invocation."""
         with self._lock:
             self._dimensions[name] = value
 
@@ -77,18 +77,18 @@ class Metrics:
         """Add one duration to a timing."""
         with self._lock:
             self._claim(self._timings, name, MILLISECONDS)
-            known = self._timings.get(name)
-            if known is None:
+            timing = self._timings.get(name)
+            if timing is None:
                 self._timings[name] = Timing(1, milliseconds, milliseconds, milliseconds)
             else:
-                known.count += 1
-                known.sum += milliseconds
-                known.min = min(known.min, milliseconds)
-                known.max = max(known.max, milliseconds)
+                timing.count += 1
+                timing.sum += milliseconds
+                timing.min = min(timing.min, milliseconds)
+                timing.max = max(timing.max, milliseconds)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Time a block, also one that fails."""
+        """Time a block, even if it fails."""
         start = time.perf_counter()
         try:
             yield
@@ -96,7 +96,7 @@ class Metrics:
             self.duration(name, (time.perf_counter() - start) * 1_000)
 
     def snapshot(self) -> dict[str, object]:
-        """What would be written, by the names of the log line; kinds without a name are left out."""
+        """Return the content of the log line; kinds without metrics are left out."""
         with self._lock:
             kinds: dict[str, object] = {
                 "dimensions": dict(self._dimensions),
@@ -111,7 +111,7 @@ class Metrics:
         return {"namespace": self.namespace} | {kind: values for kind, values in kinds.items() if values}
 
     def flush(self) -> None:
-        """Write the line and start again, keeping the dimensions; without a single metric nothing is written."""
+        """Write the log line and start again with the same dimensions; without any metric nothing is written."""
         line = self.snapshot()
         with self._lock:
             written = bool(self._units)
@@ -121,10 +121,10 @@ class Metrics:
             _log.info("metrics", extra={"metrics": line})
 
     def _claim(self, kind: Mapping[str, object], name: str, unit: str) -> None:
-        """Hold a name to its first kind and unit."""
-        known = self._units.setdefault(name, unit)
-        if known != unit or (name not in kind and any(name in other for other in self._kinds())):
-            raise ValueError(f"metric {name!r} is in use with another kind or unit ({known}); take another name")
+        """Register a name; raises ValueError if it has another kind or unit already."""
+        first_unit = self._units.setdefault(name, unit)
+        if first_unit != unit or (name not in kind and any(name in other for other in self._kinds())):
+            raise ValueError(f"metric {name!r} is in use with another kind or unit ({first_unit}); use another name")
 
     def _kinds(self) -> tuple[Mapping[str, object], ...]:
         return self._counters, self._gauges, self._timings

@@ -1,1 +1,1 @@
-"""The cloud's control plane: signed calls, and the secrets that KMS keeps."""
+"""The cloud's control plane: signed calls, and the secrets in KMS."""

@@ -1,7 +1,7 @@
-"""Calls to the cloud's control plane: signed, sent, judged, and repeated where it can't answer now.
+"""Signed calls to the cloud's control plane, repeated if it can't answer now.
 
-The services answer errors in three ways, all of which become the errors of `kafka_maxcompute.errors`: an HTTP status
-with Code and Message, an HTTP 200 with Success false, and no answer at all.
+Services report errors in three ways: an HTTP status with Code and Message, an HTTP 200 with Success false, and no
+answer at all. All become errors of `kafka_maxcompute.errors`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.destinations import TrustedAddress
 
 CALL_SECONDS = 60.0
-"""The longest that one call is repeated; the invocation's deadline makes it shorter."""
+"""The longest time that one call is repeated; the invocation's deadline can shorten it."""
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
 SHOWN_CHARACTERS = 300
 
 _OK, _REDIRECT, _FORBIDDEN, _TOO_MANY, _SERVER_ERRORS = 200, 300, 403, 429, 500
-# Codes with which the products ask for patience (docs/DESIGN.md, "Provisioning"); so does any with Throttling in it.
+# Codes of calls to be repeated later (docs/DESIGN.md, "Provisioning"), among them any with Throttling in it.
 _RETRYABLE = re.compile(
     r"Throttling|FLOW_CONTROL|ServiceUnavailable|TooManyRequests|ResourceExhausted|ResourceThrottled"
     r"|ONS_SYSTEM_ERROR|ONS_INIT_ENV_ERROR|ConcurrentUpdateError|InternalError"
@@ -45,8 +45,8 @@ _ABSENT_CODES = re.compile(r"NotExist|NotFound|NOT_FOUND|NOT_EXIST")
 class ControlPlane:
     """The control plane for the keys of one invocation.
 
-    `names` fills in the resources of operations, for messages, and `grantee` says who needs the permissions; `endpoint`
-    replaces the hosts of all products, as a local emulator needs it.
+    For messages, `names` fills in the resources of operations, and `grantee` names who needs the permissions.
+    `endpoint` replaces the hosts of all products, for a local emulator.
     """
 
     region: str
@@ -57,13 +57,13 @@ class ControlPlane:
     grantee: str = "whoever provisions"
 
     def knowing(self, **names: str) -> ControlPlane:
-        """The same with more names."""
+        """Return the same control plane with more names."""
         return replace(self, names={**self.names, **names})
 
     def call(self, operation: Operation, parameters: Mapping[str, object] | None = None, **body: object) -> Any:
-        """What the service answers, as JSON; repeated where it can't answer now.
+        """Return the service's answer, parsed from JSON; repeats the call if the service can't answer now.
 
-        `parameters` go where the product wants them, None being left out; `body` is for calls that take JSON.
+        `parameters` are sent in the product's style, without those that are None; `body` is for calls that take JSON.
         Raises `RefusedError`, `UnavailableError` or `DeadlineError`.
         """
         given = {name: text(value) for name, value in (parameters or {}).items() if value is not None}
@@ -73,7 +73,7 @@ class ControlPlane:
         return answer
 
     def find(self, operation: Operation, parameters: Mapping[str, object] | None = None) -> Any:
-        """As `call`; None where the service says that there is no such thing."""
+        """As `call`; return None if the service reports that the resource doesn't exist."""
         try:
             return self.call(operation, parameters)
         except RefusedError as error:
@@ -85,7 +85,7 @@ class ControlPlane:
         remaining = self.deadline.remaining()
         if not remaining:
             raise DeadlineError(
-                f"expected time left for {operation.name}, found none; call again, it goes on from here"
+                f"expected time left for {operation.name}, found none; call the action again, it continues from here"
             )
         base = urlsplit(self.endpoint or f"https://{operation.product.host_in(self.region)}")
         headers = {"accept": "application/json", "x-acs-action": operation.name}
@@ -100,43 +100,45 @@ class ControlPlane:
             headers["content-type"] = "application/x-www-form-urlencoded"
         else:
             query = encoded(given)
-        sent = signed(operation.method, base.netloc, path, query, data, headers=headers, credentials=self.credentials)
+        signed_headers = signed(
+            operation.method, base.netloc, path, query, data, headers=headers, credentials=self.credentials
+        )
         address = f"{base.scheme}://{base.netloc}{path}{query and '?'}{query}"
         timeout = min(CONNECT_SECONDS, remaining), min(READ_SECONDS, remaining)
         try:
-            # A session of its own without the environment: a proxy or .netrc there would spoil host and signature.
+            # The session ignores the environment: a proxy or .netrc there would spoil host and signature.
             with requests.Session() as session:
                 session.trust_env = False
                 answer = session.request(
-                    operation.method, address, headers=sent, data=data, timeout=timeout, allow_redirects=False
+                    operation.method, address, headers=signed_headers, data=data, timeout=timeout, allow_redirects=False
                 )
         except requests.RequestException as error:
-            # Its text holds the whole address; the type says enough.
+            # The error's text has the whole address, so only its type is shown.
             cause = type(error).__name__
             raise UnavailableError(f"could not {operation.name}: no answer from {base.netloc} ({cause})") from None
         return self._judged(operation, answer)
 
     def _judged(self, operation: Operation, answer: requests.Response) -> Any:
-        """The answer's JSON, or the error that it is."""
+        """Return the answer's JSON; raise the error that it reports."""
         status = answer.status_code
         try:
-            said = json.loads(answer.content or b"{}")
+            document = json.loads(answer.content or b"{}")
         except ValueError:
-            said = None
-        if not isinstance(said, dict):
+            document = None
+        if not isinstance(document, dict):
             message = f"could not {operation.name}: expected a JSON object, found {len(answer.content)} other bytes"
             raise UnavailableError(f"{message} (HTTP {status})")
-        failed = str(said.get("Success", "true")).lower() == "false"
+        failed = str(document.get("Success", "true")).lower() == "false"
         if _OK <= status < _REDIRECT and not failed:
-            return said
-        raise self._error(operation, status, said)
+            return document
+        raise self._error(operation, status, document)
 
-    def _error(self, operation: Operation, status: int, said: Mapping[str, Any]) -> BatchError:
-        code = str(said.get("Code") or said.get("code") or status)
-        request = said.get("RequestId") or said.get("requestId")
+    def _error(self, operation: Operation, status: int, document: Mapping[str, Any]) -> BatchError:
+        code = str(document.get("Code") or document.get("code") or status)
+        request = document.get("RequestId") or document.get("requestId")
         message = f"could not {operation.name}: {code} (HTTP {status}, request {request})"
-        reason = str(said.get("Message") or said.get("message") or "")[:SHOWN_CHARACTERS]
-        if "ignature" not in code:  # those repeat what was signed
+        reason = str(document.get("Message") or document.get("message") or "")[:SHOWN_CHARACTERS]
+        if "ignature" not in code:  # messages about signatures repeat the signed text
             message += f": {reason}"
         if status == _TOO_MANY or status >= _SERVER_ERRORS or _RETRYABLE.search(code):
             return UnavailableError(message)
@@ -147,7 +149,7 @@ class ControlPlane:
 
 
 def text(value: object) -> str:
-    """A parameter's value as the services read it; objects and lists are JSON."""
+    """Return a parameter's value in the services' form; objects and lists are JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list)):

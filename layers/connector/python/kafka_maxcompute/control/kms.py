@@ -1,6 +1,6 @@
-"""Secrets that Alibaba Cloud's Key Management Service keeps, read by their names.
+"""Reads secrets from Alibaba Cloud's Key Management Service by name.
 
-The call and its answer are those of the official SDK (alibabacloud_kms20160120 3.3.1).
+Call and answer have the form of the official SDK (alibabacloud_kms20160120 3.3.1).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ GET_SECRET_VALUE = Operation(
 
 
 def secret_name(reference: str) -> str:
-    """The secret that a setting refers to; "" where it refers to something else, or to nothing."""
+    """Return the name of the KMS secret that a reference names; "" for another kind of reference or none."""
     kind, _, name = reference.partition(":")
     return name if kind == "kms" else ""
 
 
 def secret(name: str, control: ControlPlane) -> str:
-    """The present value of a generic secret of text; raises the errors of `ControlPlane.call`."""
+    """Return the present value of a generic secret of text; raises the errors of `ControlPlane.call`."""
     answer = control.knowing(secret=name).call(GET_SECRET_VALUE, {"SecretName": name})
     kind, value = str(answer.get("SecretDataType", "text")), answer.get("SecretData")
     if kind != "text" or not isinstance(value, str) or not value:
-        found = f"expected the secret {name} to be text, found {kind if kind != 'text' else 'none'}"
-        raise RefusedError(f"{found}; store the password itself as a generic secret of text", code="WrongSecret")
+        fault = f"expected the secret {name} to be text, found {kind if kind != 'text' else 'none'}"
+        raise RefusedError(f"{fault}; store the password itself as a generic secret of text", code="WrongSecret")
     return value

@@ -1,4 +1,4 @@
-"""How a call to Alibaba Cloud's OpenAPI is signed: ACS3-HMAC-SHA256, the service's "V3 request signature" (2025)."""
+"""Signs calls to Alibaba Cloud's OpenAPI: ACS3-HMAC-SHA256, the service's "V3 request signature" (2025)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def encoded(parameters: Mapping[str, str]) -> str:
-    """Parameters as a query or a form, sorted, each byte but RFC 3986's unreserved ones escaped."""
+    """Return parameters as a query or a form, sorted; all bytes are escaped except RFC 3986's unreserved ones."""
     return "&".join(f"{_escaped(name)}={_escaped(value)}" for name, value in sorted(parameters.items()))
 
 
@@ -34,15 +34,15 @@ def signed(  # noqa: D417 # the rest is HTTP's own
     now: datetime | None = None,
     nonce: str = "",
 ) -> dict[str, str]:
-    """The headers of a request, complete with its signature.
+    """Return the headers of a request, including its signature.
 
     Args:
-        host: with its port, where it isn't the scheme's own
-        query: as `encoded` makes it
-        headers: lower-case names; those that say what is called, and the body's type
-        now, nonce: the present and a word never used before, unless given
+        host: with its port, unless it's the default port of the scheme
+        query: as `encoded` returns it
+        headers: with lower-case names; the action, the version and the body's type
+        now, nonce: by default the present time and a new random word
     """
-    sent = {
+    complete = {
         **headers,
         "host": host,
         "x-acs-date": (now or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -50,16 +50,16 @@ def signed(  # noqa: D417 # the rest is HTTP's own
         "x-acs-content-sha256": hashlib.sha256(body).hexdigest(),
     }
     if credentials.security_token:
-        sent["x-acs-security-token"] = credentials.security_token
-    names = ";".join(sorted(sent))
-    lines = "".join(f"{name}:{sent[name].strip()}\n" for name in sorted(sent))
-    canonical = "\n".join((method, path, query, lines, names, sent["x-acs-content-sha256"]))
+        complete["x-acs-security-token"] = credentials.security_token
+    names = ";".join(sorted(complete))
+    lines = "".join(f"{name}:{complete[name].strip()}\n" for name in sorted(complete))
+    canonical = "\n".join((method, path, query, lines, names, complete["x-acs-content-sha256"]))
     to_sign = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(credentials.access_key_secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    sent["authorization"] = (
+    complete["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signature}"
     )
-    return sent
+    return complete
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""One call to a product of the cloud's control plane, and the permission that it needs."""
+"""Describes the calls to products of the cloud's control plane, and the permissions that they need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Product:
     """A product of the cloud.
 
     `style` says where parameters go: into the query, into a form, or into the path with a body of JSON. `elsewhere` has
-    the hosts of regions where it isn't `host`.
+    the hosts of regions with another host than `host`.
     """
 
     version: str
@@ -26,13 +26,13 @@ class Product:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def host_in(self, region: str) -> str:
-        """Where it is called."""
+        """Return the product's host in a region."""
         return self.elsewhere.get(region) or self.host.format(region=region)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call. `permission` "" needs none; `resource` is what it's needed on, `path` that of a call of style path."""
+    """One call; it needs `permission` ("" for none) on `resource`. `path` is for products of the style path."""
 
     product: Product
     name: str
@@ -43,5 +43,5 @@ class Operation:
 
 
 def filled(pattern: str, names: Mapping[str, str]) -> str:
-    """A resource's name; "*" stands for what isn't known."""
+    """Return a resource's name; "*" stands for unknown parts."""
     return pattern.format_map(defaultdict(lambda: "*", {key: name for key, name in names.items() if name}))

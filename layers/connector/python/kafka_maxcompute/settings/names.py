@@ -1,4 +1,4 @@
-"""What things may be called: the connector, Kafka's topics and groups, MaxCompute's projects, tables and columns.
+"""Rules for names: of the connector, Kafka's topics and groups, MaxCompute's projects, tables and columns.
 
 Sources: the connector document (connector, group), Apache Kafka's topic rule (1-249 of letters, digits, '.', '_', '-',
 neither "." nor ".."), ApsaraMQ for Kafka's CreateTopic (3-64; the service's documents disagree on the dot, so none),

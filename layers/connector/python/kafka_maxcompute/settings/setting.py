@@ -1,4 +1,4 @@
-"""One setting: how its value is read, what it may be, and what it is where nothing is given."""
+"""One setting: how its value is read, which values are allowed, and its default."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.names import NameRule
 
 SHOWN_CHARACTERS = 80
-"""How much of a wrong value is repeated in a fault."""
+"""Most characters of a wrong value that a fault repeats."""
 
 SECRET_PREFIX, CERTIFICATE_PREFIX = "CONNECTOR_SECRET_", "CONNECTOR_CA_"
-"""How the names of variables begin that references may name; no other variable of the function is ever read."""
+"""Prefixes of variables that references may name; references never read another variable of the function."""
 SECRET_EXPECTED = f"env:{SECRET_PREFIX}... of a variable, or kms:NAME of a secret in KMS"
 
-# Keys of Alibaba Cloud accounts and of their temporary roles begin so; what stands before an @ may be a login, and the
-# query of an address a signature.
+# Prefixes of keys of Alibaba Cloud accounts and temporary roles; the text before an @ may be a login, and the query of
+# an address a signature.
 _SECRET = re.compile(r"\A(LTAI|STS\.)|@|//.*\?")
-# A host's name, an IPv4 or a bracketed IPv6 address; Kafka's clients take no more of RFC 3986.
+# A host's name, an IPv4 or a bracketed IPv6 address; Kafka's clients accept no other form of RFC 3986.
 _SERVER = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 _SERVERS = re.compile(rf"{_SERVER}(?:,{_SERVER})*")
 _LAST_PORT = 65_535
-# Nothing in it that parsers of addresses read in different ways: no login, escape, backslash, or letters beyond ASCII.
+# No part that parsers of addresses read in different ways: no login, escape, backslash, or letters beyond ASCII.
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/(?!\.{0,2}(?:/|\Z))[A-Za-z0-9._~-]+)*/?"
 )
 # KMS: a secret's name has 1 to 64 letters, digits and _ / + = . @ - (CreateSecret, 2016-01-20).
 _REFERENCE = re.compile(rf"env:{SECRET_PREFIX}[A-Za-z0-9_]+|kms:[A-Za-z0-9_/+=.@-]{{1,64}}")
 _CERTIFICATES = re.compile(rf"env:{CERTIFICATE_PREFIX}[A-Za-z0-9_]+")
-# What `datetime.fromisoformat` of Python 3.10 takes; later ones take more, and a setting means the same with each.
+# The forms that Python 3.10's `datetime.fromisoformat` accepts. Later versions accept more, but a setting has to mean
+# the same with each version.
 _ISO_TEXT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{3}(?:[0-9]{3})?)?)?(?:[zZ]|[+-][0-9]{2}:[0-9]{2})?)?"
@@ -43,15 +44,15 @@ _ISO_TEXT = re.compile(
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 UNREADABLE = (LookupError, TypeError, ValueError)
 LATEST = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z in epoch milliseconds, the latest time that Python can tell."""
+"""9999-12-31T23:59:59.999Z in epoch milliseconds, the latest time that Python can represent."""
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a value is read: `read` raises one of `UNREADABLE` for one that isn't as `expected` says.
+    """How a value is read: `read` raises one of `UNREADABLE` for a value that isn't as `expected` says.
 
-    `hidden`: a wrong value may be a secret, and is never shown.
+    If `hidden`, a wrong value may be a secret and is never shown.
     """
 
     expected: str
@@ -59,17 +60,17 @@ class Kind:
     hidden: bool = False
 
     def fault(self, name: str, value: object) -> str:
-        """What is said of a value that can't be read; without what to do about it."""
-        found = "something else, which isn't shown" if self.hidden else shown(value)
-        return f"{name}: expected {self.expected}, found {found}"
+        """Return the fault of a value that can't be read, without a remedy."""
+        shown_value = "something else, which isn't shown" if self.hidden else shown(value)
+        return f"{name}: expected {self.expected}, found {shown_value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting of a connector.
 
-    `item` is the part of the connector document that it serves, "" for none. `default` None means that it must be
-    given; `derived` is a default made of other settings that stand before it, such as "connect-{name}".
+    `item` is the setting's item of the connector document, "" if it has none. With `default` None the setting must be
+    given, unless `derived` is a default made of earlier settings, such as "connect-{name}".
     """
 
     item: str
@@ -111,7 +112,7 @@ def one_of(*allowed: str) -> Kind:
 
 
 def unseen(kind: Kind) -> Kind:
-    """The same, whose wrong values are never shown: a password may have been given in its place."""
+    """Return the kind with hidden values: a user may have written a password by mistake."""
     return replace(kind, hidden=True)
 
 
@@ -119,22 +120,22 @@ def number(*allowed: int) -> Kind:
     """One of a few whole numbers."""
 
     def read(value: object) -> int:
-        found = _whole(value)
-        if found not in allowed:
-            raise ValueError(found)
-        return found
+        parsed = _whole(value)
+        if parsed not in allowed:
+            raise ValueError(parsed)
+        return parsed
 
     return Kind(f"one of {', '.join(map(str, allowed))}", read)
 
 
 def whole(least: int, most: int, what: str = "a whole number") -> Kind:
-    """A whole number between two."""
+    """A whole number within two bounds."""
 
     def read(value: object) -> int:
-        found = _whole(value)
-        if not least <= found <= most:
-            raise ValueError(found)
-        return found
+        parsed = _whole(value)
+        if not least <= parsed <= most:
+            raise ValueError(parsed)
+        return parsed
 
     return Kind(f"{what} from {least} to {most}", read)
 
@@ -161,7 +162,7 @@ def listed(kind: Kind, expected: str) -> Kind:
 
 
 def content(expected: str = "text", fewest: int = 0) -> Kind:
-    """Text that is taken as it is, of so many characters at least; a number isn't made one."""
+    """Text that is kept as it is, of at least `fewest` characters; a number isn't converted to text."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or len(value) < fewest:
@@ -212,7 +213,7 @@ def servers() -> Kind:
 
 
 def login() -> Kind:
-    """A user's name; SCRAM and PLAIN take any characters but those that can't be seen."""
+    """A user's name, of any printable characters, as SCRAM and PLAIN accept them."""
 
     def read(value: object) -> str:
         text = _text(value)
@@ -224,7 +225,7 @@ def login() -> Kind:
 
 
 def secret() -> Kind:
-    """Where a secret is: never the secret itself."""
+    """A reference to a secret, never the secret itself."""
 
     def read(value: object) -> str:
         text = _text(value)
@@ -236,7 +237,7 @@ def secret() -> Kind:
 
 
 def certificates() -> Kind:
-    """Where certificates of authorities are."""
+    """A reference to certificates of authorities."""
 
     def read(value: object) -> str:
         text = _text(value)
@@ -252,7 +253,7 @@ def certificates() -> Kind:
 
 
 def zone() -> Kind:
-    """A time zone, kept as it's written."""
+    """A time zone, kept as text."""
 
     def read(value: object) -> str:
         text = _text(value)
@@ -263,20 +264,20 @@ def zone() -> Kind:
 
 
 def instant(earliest: str) -> Kind:
-    """A point in time, as epoch milliseconds; from text that is an ISO date or time (UTC if it says nothing else)."""
+    """A point in time as epoch milliseconds, from an ISO date or time (UTC unless it has an offset)."""
     floor = _epoch_ms(earliest)
 
     def read(value: object) -> int:
-        found = value if isinstance(value, int) and not isinstance(value, bool) else _epoch_ms(_text(value))
-        if not floor <= found <= LATEST:
-            raise ValueError(found)
-        return found
+        milliseconds = value if isinstance(value, int) and not isinstance(value, bool) else _epoch_ms(_text(value))
+        if not floor <= milliseconds <= LATEST:
+            raise ValueError(milliseconds)
+        return milliseconds
 
     return Kind(f"an ISO date or time such as 2000-01-01T00:00:00Z, not before {earliest}", read)
 
 
 def shown(value: object) -> str:
-    """A wrong value as a fault may show it: cut short, and not at all where it looks like a secret."""
+    """Return a wrong value for a fault's text: shortened, and hidden if it looks like a secret."""
     text = repr(value)
     if _SECRET.search(str(value)):
         return "a value that looks like a secret and isn't shown"
@@ -284,14 +285,14 @@ def shown(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """A value that has to be text; YAML and JSON make numbers of digits."""
+    """Return a value that has to be text; whole numbers count as text, since YAML and JSON read digits as numbers."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise TypeError(value)
     return str(value)
 
 
 def _whole(value: object) -> int:
-    """A whole number, or its digits."""
+    """Return a whole number, also from its digits."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise TypeError(value)
     if not _WHOLE.fullmatch(str(value)):
@@ -300,7 +301,7 @@ def _whole(value: object) -> int:
 
 
 def _epoch_ms(text: str) -> int:
-    """Epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
+    """Return the epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
     if text.isascii() and text.isdecimal():
         return int(text)
     if not _ISO_TEXT.fullmatch(text):

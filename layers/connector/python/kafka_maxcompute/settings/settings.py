@@ -1,7 +1,7 @@
-"""Everything that can be set for a connector: the connector document's surface, and the few things beyond it.
+"""All settings of a connector: those of the connector document, and a few more.
 
-Settings are read once, as a whole, before anything is touched; whatever is wrong with them is reported in one
-`ConfigurationError`. docs/CONFIGURATION.md explains each of them.
+Settings are read once, as a whole, before anything is changed. All faults are reported in one `ConfigurationError`.
+docs/CONFIGURATION.md explains each setting.
 """
 
 import json
@@ -36,7 +36,7 @@ from kafka_maxcompute.settings.setting import (
 
 PREFIX = "CONNECTOR_"
 MOST_UNKNOWN = 20
-"""Names that are no settings and are named one by one in the faults."""
+"""Most unknown names that the faults list one by one."""
 
 ConsumerOffset = Literal["earliest", "latest"]
 FailurePolicy = Literal["continue", "stop"]
@@ -53,12 +53,12 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 TEN_YEARS = 315_360_000
-"""Seconds; a wider bound on the future would let through what it is there to stop."""
+"""In seconds: the greatest `latest_timestamp`. A greater bound would accept wrong timestamps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One connector's settings, complete and checked; make them with one of the `from_` methods.
+    """One connector's settings, complete and checked; created by one of the `from_` methods.
 
     `earliest_timestamp` is in epoch milliseconds, `latest_timestamp` in seconds after the present.
     """
@@ -115,7 +115,7 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, object]) -> "Settings":
-        """Read settings by their names; None and "" mean that a setting isn't given. Raises `ConfigurationError`."""
+        """Read settings by name; None and "" stand for a setting that isn't given. Raises `ConfigurationError`."""
         return cls(**_read(given.items(), prefix=""))
 
     @classmethod
@@ -125,9 +125,9 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Settings":
-        """Read a JSON object of settings; a name that is there twice is a fault. Raises `ConfigurationError`."""
+        """Read a JSON object of settings; a repeated name is a fault. Raises `ConfigurationError`."""
         try:
-            # As tuples, so that a name given twice is seen and an object is told from an array.
+            # Tuples show repeated names, and distinguish an object from an array.
             pairs = json.loads(text, object_pairs_hook=tuple)
         except (ValueError, RecursionError) as error:
             raise ConfigurationError([f"expected a JSON object of settings, found no JSON: {error}"]) from error
@@ -139,11 +139,11 @@ class Settings:
 SETTINGS: Mapping[str, Setting] = {
     field: hint.__metadata__[0] for field, hint in get_type_hints(Settings, include_extras=True).items()
 }
-"""Every setting by its name, in the order in which they are read."""
+"""Every setting by name, in reading order."""
 
 
 def own_variables(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The variables of an environment that are settings; not those to which references among the settings lead."""
+    """Return the variables that are settings; variables of secrets and certificates are left out."""
     return [
         (name, value)
         for name, value in environment.items()
@@ -152,7 +152,7 @@ def own_variables(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]:
-    """Values by setting out of what is given, defaults filled in; raises `ConfigurationError` with all faults."""
+    """Return the values by setting, with defaults filled in; raises `ConfigurationError` with all faults."""
     faults: list[str] = []
     given = _given(pairs, prefix, faults)
     values: dict[str, Any] = {}
@@ -175,7 +175,7 @@ def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]
 
 
 def _given(pairs: Iterable[tuple[str, object]], prefix: str, faults: list[str]) -> dict[str, tuple[str, object]]:
-    """Key and value by setting; unknown settings and those given twice become faults that show no value."""
+    """Return key and value by setting; unknown and repeated settings become faults, which show no value."""
     given: dict[str, tuple[str, object]] = {}
     unknown = 0
     for key, value in pairs:
@@ -196,7 +196,7 @@ def _given(pairs: Iterable[tuple[str, object]], prefix: str, faults: list[str]) 
 
 
 def _default(field: str, setting: Setting, values: dict[str, Any]) -> None:
-    """Fill in a setting's default, unless it's made of a setting that is wrong."""
+    """Fill in a setting's default, unless the default is derived from a setting that is wrong."""
     if setting.derived:
         try:
             values[field] = setting.derived.format_map(values)
@@ -207,7 +207,7 @@ def _default(field: str, setting: Setting, values: dict[str, Any]) -> None:
 
 
 def _remedy(setting: Setting) -> str:
-    """What to do about a value that can't be read."""
+    """Return the remedy for a value that can't be read."""
     if setting.required:
         return "fix it"
     default = setting.derived or setting.default
@@ -215,5 +215,5 @@ def _remedy(setting: Setting) -> str:
 
 
 def _key(field: str, prefix: str) -> str:
-    """How a setting is spelled where the settings come from."""
+    """Return a setting's spelling in its source: a variable's name or a key."""
     return f"{prefix}{field.upper()}" if prefix else field

@@ -1,7 +1,7 @@
-"""The time zone in which partition values are told (D25).
+"""Parses the time zone of partition values (D25).
 
-The connector document's own form is `GMT 08:00`, which is `GMT+08:00` with its plus lost on the way through a form;
-both are read, and names of the IANA database such as `Asia/Shanghai`.
+The connector document has the form `GMT 08:00`: `GMT+08:00` whose plus was lost in a web form. Both forms are read, and
+names of the IANA database such as `Asia/Shanghai`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[ +-])(?P<hours>[0-9]{1,2})(?::?(?
 
 
 def parse(text: str) -> tzinfo:
-    """The zone that the text names; raises ValueError, saying what is expected."""
+    """Return the zone that the text names; raises ValueError."""
     offset = _OFFSET.fullmatch(text)
     return _named(text) if offset is None else _fixed(offset, text)
 
 
 def _fixed(match: re.Match[str], text: str) -> tzinfo:
-    """The zone of an offset; a space stands for a plus."""
+    """Return the zone of an offset; a space stands for a plus."""
     minutes = int(match["hours"] or 0) * 60 + int(match["minutes"] or 0)
     if match["sign"] == "-":
         minutes = -minutes
@@ -34,7 +34,7 @@ def _fixed(match: re.Match[str], text: str) -> tzinfo:
 
 
 def _named(text: str) -> tzinfo:
-    """The zone of an IANA name."""
+    """Return the zone of an IANA name."""
     # Imported here because the document's own forms, and so most connectors, don't need the database.
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
