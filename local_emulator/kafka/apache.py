@@ -39,7 +39,7 @@ advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
 log.dirs={data}
-# By the records' own time, which is what one tries out: those of 2020 would be gone in five minutes.
+# Retention goes by the records' own time: records of 2020 would be gone in five minutes.
 log.retention.ms=-1
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1
@@ -59,8 +59,8 @@ log.cleaner.dedupe.buffer.size=8388608
 class ApacheBroker(Stoppable):
     """One node; `topics` maps names to their count of topic-partitions. Needs the programs java and mvn.
 
-    With `security`, it has a listener of each protocol besides PLAINTEXT, and asks for the rights of whoever comes over
-    them; `servers` has their addresses by protocol.
+    With `security`, the node has a listener of each protocol besides PLAINTEXT, and checks the rights of a client that
+    connects to these. `servers` has the listeners' addresses by protocol.
     """
 
     retention_bytes: int | None = None
@@ -84,11 +84,11 @@ class ApacheBroker(Stoppable):
             raise
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """Create a topic of so many topic-partitions, unless it is there."""
+        """Create a topic with this number of topic-partitions, unless the topic exists."""
         kafka_topics.create_missing(self.bootstrap_servers, {name: partitions})
 
     def stop(self) -> None:
-        """Kill the JVM with its process group and remove its data. More than one call does no harm."""
+        """Kill the JVM with its process group and remove its data; further calls do nothing."""
         if self._process is not None:
             if self._process.stdin:
                 self._process.stdin.close()
@@ -99,7 +99,7 @@ class ApacheBroker(Stoppable):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _format(self, controller: int, security: Security | None) -> None:
-        """Write server.properties and format the storage, as KRaft wants before the first start."""
+        """Write server.properties and format the storage, as KRaft requires before the first start."""
         data = self._folder / "data"
         listeners = ",".join(f"{protocol}://{address}" for protocol, address in self.servers.items())
         text = PROPERTIES.format(listeners=listeners, controller=controller, data=data)
@@ -153,12 +153,12 @@ class ApacheBroker(Stoppable):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that were free a moment ago: Kafka can't be told to pick its own and to advertise it."""
+    """Return ports of 127.0.0.1 that were just free: Kafka can't choose a free port and advertise it."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [int(bound.getsockname()[1]) for bound in sockets]
     finally:
-        for one in sockets:
-            one.close()
+        for bound in sockets:
+            bound.close()

@@ -1,4 +1,4 @@
-"""Which Kafka the local cloud uses: `embedded`, `apache`, or the user's own at host:port."""
+"""The Kafka of the local cloud: `embedded`, `apache`, or the user's own broker at host:port."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ANSWER_SECONDS = 15.0
-"""How long a broker of the user's own may take to answer at all."""
+"""How long the user's own broker may take to answer the first request."""
 
 
 class Broker(Protocol):
-    """What the rest of the local cloud needs of a broker."""
+    """A broker as the rest of the local cloud uses it."""
 
     bootstrap_servers: str
     retention_bytes: int | None
-    """What a topic-partition keeps before it drops its oldest records; None: more than the local cloud sends."""
+    """The bytes that a topic-partition keeps before it drops its oldest records; None: more than are sent."""
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """Create a topic of so many topic-partitions."""
+        """Create a topic with this number of topic-partitions."""
 
     def stop(self) -> None:
-        """Leave nothing behind."""
+        """Stop the broker and remove its data."""
 
     def __enter__(self) -> Self: ...
 
@@ -44,35 +44,35 @@ class Broker(Protocol):
 
 @dataclass(slots=True)
 class OwnBroker(Stoppable):
-    """A broker that somebody else runs: topics are created if absent, and it is left alone at the end."""
+    """The user's own broker: absent topics are created, and the broker isn't stopped."""
 
     bootstrap_servers: str
     retention_bytes: int | None = None
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """Create a topic of so many topic-partitions, unless it is there."""
+        """Create a topic with this number of topic-partitions, unless the topic exists."""
         kafka_topics.create_missing(self.bootstrap_servers, {name: partitions})
 
     def stop(self) -> None:
-        """Do nothing: it isn't ours."""
+        """Do nothing: the user runs this broker."""
 
 
-def is_own(which: str) -> bool:
-    """Whether `which` names a broker of the user's own."""
-    return which not in {"embedded", "apache"}
+def is_own(setting: str) -> bool:
+    """Return whether the setting names the user's own broker."""
+    return setting not in {"embedded", "apache"}
 
 
-def open_broker(which: str, topics: Mapping[str, int]) -> Broker:
-    """Start, or connect to, the broker that `which` names, with these topics (name: count of topic-partitions).
+def open_broker(setting: str, topics: Mapping[str, int]) -> Broker:
+    """Start the broker that the setting names, or connect to it; create these topics (name: count of topic-partitions).
 
     Raises BrokerError, which says what to do.
     """
-    if which == "embedded":
+    if setting == "embedded":
         return EmbeddedBroker(topics)
-    if which == "apache":
+    if setting == "apache":
         return ApacheBroker(topics)
-    if not re.fullmatch(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*", which):
-        raise BrokerError(f"the broker must be embedded, apache, or host:port of a running one; found {which!r}")
-    kafka_topics.await_broker(which, ANSWER_SECONDS)
-    kafka_topics.create_missing(which, topics)
-    return OwnBroker(which)
+    if not re.fullmatch(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*", setting):
+        raise BrokerError(f"the broker must be embedded, apache, or host:port of a running one; found {setting!r}")
+    kafka_topics.await_broker(setting, ANSWER_SECONDS)
+    kafka_topics.create_missing(setting, topics)
+    return OwnBroker(setting)

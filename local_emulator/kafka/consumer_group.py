@@ -1,4 +1,4 @@
-"""What a group has committed: how another process than the stream's own sees how far the stream is."""
+"""The committed offsets of a group, by which another process can see the stream's progress."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ REQUEST_SECONDS = 10.0
 def committed_offsets(
     bootstrap_servers: str, group: str, topic: str
 ) -> Iterator[Callable[[], Mapping[TopicPartition, int]]]:
-    """A function that asks for the group's next offset of each (topic, partition); 0 where nothing is committed."""
+    """Yield a function that returns the group's next offset of each topic-partition; 0 if nothing is committed."""
     wanted = [Place(topic, number) for number in range(count_partitions(bootstrap_servers, topic))]
-    # It asks only, and never joins the group: that would take topic-partitions from the stream.
+    # The consumer never joins the group, because that would take topic-partitions from the stream.
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
 
-    def ask() -> Mapping[TopicPartition, int]:
+    def read() -> Mapping[TopicPartition, int]:
         try:
-            found = consumer.committed(wanted, timeout=REQUEST_SECONDS)
+            committed = consumer.committed(wanted, timeout=REQUEST_SECONDS)
         except KafkaException as error:
             raise BrokerError(
-                f"the broker didn't say what group {group} has committed: {error.args[0].str()}"
+                f"the broker didn't return the committed offsets of group {group}: {error.args[0].str()}"
             ) from error
-        return {(one.topic, one.partition): max(0, one.offset) for one in found}
+        return {(place.topic, place.partition): max(0, place.offset) for place in committed}
 
     try:
-        yield ask
+        yield read
     finally:
         consumer.close()

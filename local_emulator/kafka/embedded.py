@@ -1,7 +1,7 @@
 """The embedded broker: librdkafka's mock cluster, in this process, without a JVM.
 
-It speaks the protocol of Kafka to real clients: produce, fetch, groups with commits, watermarks. It can't create topics
-on request (CreateTopics), so they are made here, and it keeps little: see RETENTION_BYTES.
+The broker speaks Kafka's protocol to real clients: produce, fetch, groups with commits, watermarks. It doesn't have the
+request CreateTopics, so `create_topic` makes topics. It keeps few records: see RETENTION_BYTES.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 RETENTION_BYTES = 5 * 1024 * 1024
-"""What a topic-partition keeps before it drops its oldest records (measured: of 35 MB acknowledged some 5 MB a
-topic-partition stayed readable), hence the producers' and the stream's care."""
+"""The bytes that a topic-partition keeps before it drops its oldest records (measured: of 35 MB acknowledged, some 5 MB
+a topic-partition stayed readable); so the producer waits for the stream."""
 
 REBALANCE_DELAY_MS = 100
 """How long a new group waits for further members; the usual 3 s would only make a start slow."""
@@ -41,7 +41,7 @@ class EmbeddedBroker(Stoppable):
             raise BrokerError(
                 "librdkafka made no mock cluster; run with a real broker: KAFKA=apache or KAFKA=host:port"
             )
-        # Without a controller, clients look for one until they give up, where they could be told "unsupported" at once.
+        # Without a controller, clients search for one until a timeout; with one, the answer is "unsupported" at once.
         self._library.rd_kafka_mock_set_controller_id(self._cluster, 1)
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
         self.bootstrap_servers: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
@@ -53,16 +53,16 @@ class EmbeddedBroker(Stoppable):
             raise
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """Create a topic of so many topic-partitions; one that exists is an error."""
+        """Create a topic with this number of topic-partitions; an existing topic is an error."""
         if partitions < 1:  # librdkafka would make a topic that no client can use
-            raise BrokerError(f"topic {name} needs at least one topic-partition; {partitions} were asked for")
+            raise BrokerError(f"expected topic {name} to have at least one topic-partition, found {partitions}")
         self._check(
             self._library.rd_kafka_mock_topic_create(self._running(), name.encode(), partitions, 1),
             f"creating topic {name} with {partitions} topic-partitions",
         )
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic with its records and what groups have committed of it; one that isn't there is an error."""
+        """Delete a topic with its records and its groups' committed offsets; an absent topic is an error."""
         self._check(self._library.rd_kafka_mock_topic_delete(self._running(), name.encode()), f"deleting topic {name}")
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
@@ -73,14 +73,14 @@ class EmbeddedBroker(Stoppable):
         )
 
     def stop(self) -> None:
-        """Close the listeners and free everything; the records are gone. More than one call does no harm."""
+        """Close the listeners and free all memory; the records are gone. Further calls do nothing."""
         if self._cluster:
             self._library.rd_kafka_mock_cluster_destroy(self._cluster)
             self._library.rd_kafka_destroy(self._handle)
             self._cluster = None
 
     def _new_handle(self) -> int:
-        """A handle of librdkafka that logs nothing (it warns that it has no bootstrap servers, and needs none)."""
+        """Return a handle of librdkafka that doesn't log, because librdkafka would warn of absent bootstrap servers."""
         text = ctypes.create_string_buffer(_ERROR_TEXT_BYTES)
         configuration = self._library.rd_kafka_conf_new()
         self._library.rd_kafka_conf_set(configuration, b"log_level", b"0", text, _ERROR_TEXT_BYTES)

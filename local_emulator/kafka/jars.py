@@ -19,26 +19,26 @@ REPORT_LINES = 15
 
 
 def program(name: str, package: str) -> str:
-    """Where a program is; BrokerError says how to install it."""
-    found = shutil.which(name)
-    if found is None:
+    """Return the path of a program; raises BrokerError, which says how to install it."""
+    path = shutil.which(name)
+    if path is None:
         raise BrokerError(
             f"a real Apache Kafka needs the program {name}, which isn't on the PATH; install it (on Debian: "
             f"apt-get install {package}), or use the embedded broker: KAFKA=embedded"
         )
-    return found
+    return path
 
 
 def class_path(cache: Path | None = None) -> str:
-    """A class path of the jars, which are fetched first if this version of them isn't in the cache."""
-    wanted = (cache or installation.cache() / "kafka") / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    if not wanted.is_dir():
-        _fetch(wanted)
-    return f"{wanted}/*"
+    """Return a class path of the jars; fetch them first if the cache doesn't have this version."""
+    folder = (cache or installation.cache() / "kafka") / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    if not folder.is_dir():
+        _fetch(folder)
+    return f"{folder}/*"
 
 
 def _fetch(target: Path) -> None:
-    """Copy into a scratch folder and rename it: several processes may do this at once, and none sees half of it."""
+    """Copy the jars into a scratch folder and rename it, so that no concurrent process sees an incomplete folder."""
     maven = program("mvn", "maven")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -1,6 +1,6 @@
-"""The C library inside the confluent-kafka wheel, as ctypes sees it: only what the embedded broker needs.
+"""The C library inside the confluent-kafka wheel, by ctypes, with the functions that the embedded broker needs.
 
-librdkafka's mock cluster is a public, experimental C API (rdkafka_mock.h) that confluent-kafka doesn't show in Python.
+librdkafka's mock cluster is a public, experimental C API (rdkafka_mock.h) that confluent-kafka doesn't offer in Python.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import confluent_kafka
 from local_emulator.kafka.errors import BrokerError
 
 PRODUCER = 0
-"""RD_KAFKA_PRODUCER of rd_kafka_type_t; the mock cluster only needs some handle to live on."""
+"""RD_KAFKA_PRODUCER of rd_kafka_type_t; the mock cluster needs a handle of any type."""
 
 _POINTER = ctypes.c_void_p
 _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
@@ -40,7 +40,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
 
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL:
-    """The library that confluent-kafka itself has loaded, with the functions' types set; BrokerError if it can't."""
+    """Return the library that confluent-kafka has loaded, with the functions' types set; raises BrokerError."""
     candidates = _candidates()
     for path in candidates:
         library = ctypes.CDLL(str(path))
@@ -50,15 +50,15 @@ def load() -> ctypes.CDLL:
                 function.restype = result
                 function.argtypes = list(arguments)
             return library
-    looked = ", ".join(path.name for path in candidates) or "no library at all"
+    searched = ", ".join(path.name for path in candidates) or "no library at all"
     raise BrokerError(
-        f"no librdkafka with a mock cluster in confluent-kafka {confluent_kafka.__version__} (looked into: {looked}); "
+        f"no librdkafka with a mock cluster in confluent-kafka {confluent_kafka.__version__} (searched: {searched}); "
         "install its wheel from requirements.txt, or run with a real broker: KAFKA=apache or KAFKA=host:port"
     )
 
 
 def _candidates() -> list[Path]:
-    """Where wheels keep it: beside the package on Linux, inside it on macOS, or linked into the extension module."""
+    """Return the paths of the library in wheels: beside the package (Linux), inside it (macOS), or the extension."""
     package = Path(confluent_kafka.__file__).parent
     beside = package.parent / "confluent_kafka.libs"
     return [

@@ -1,4 +1,4 @@
-"""A program that ends when its standard input closes, which happens when the process that started it dies."""
+"""Makes a program end when its standard input closes, which happens when the process that started it dies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Its exit code is the program's. The program gets no standard input.
+# The shell's exit code is the program's. The program gets no standard input.
 _WATCH = """\
 exec 3<&0
 "$@" 3<&- & program=$!
@@ -19,5 +19,5 @@ exit $code
 
 
 def watched(command: Sequence[str]) -> list[str]:
-    """The command that runs a command in this way; its standard input has to be a pipe that nothing is written to."""
+    """Return a command that runs `command` in this way; its standard input has to be a pipe without data."""
     return ["/bin/sh", "-c", _WATCH, "sh", *command]

@@ -1,4 +1,4 @@
-"""Where the logs of topic-partitions begin and end."""
+"""The first and next offsets of the logs of topic-partitions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def log_ends(consumer: Consumer, places: Iterable[Place], seconds: float) -> dict[TopicPartition, tuple[int, int]]:
-    """The first and the next offset of each; raises KafkaException where one isn't told within so many seconds.
+    """Return the first and the next offset of each topic-partition; raises KafkaException after so many seconds.
 
-    The next offset is the last stable one for a consumer whose isolation.level is read_committed.
+    For a consumer whose isolation.level is read_committed, the next offset is the last stable offset.
 
-    The ends are asked for one after the other: `get_watermark_offsets` asks for both at once, and where the question
-    for the start fails, it can give the end for both without a word.
+    The two offsets are requested one after the other: `get_watermark_offsets` requests both at once, and if the request
+    for the first offset fails, it can return the next offset for both without an error.
     """
-    asked = [(place.topic, place.partition) for place in places]
-    found: list[dict[TopicPartition, int]] = []
+    wanted = [(place.topic, place.partition) for place in places]
+    offsets: list[dict[TopicPartition, int]] = []
     for end in (OFFSET_BEGINNING, OFFSET_END):
-        answers = consumer.offsets_for_times([Place(*place, end) for place in asked], timeout=seconds)
+        answers = consumer.offsets_for_times([Place(*place, end) for place in wanted], timeout=seconds)
         for answer in answers:
             if answer.error:
                 raise KafkaException(answer.error)
-        found.append({(answer.topic, answer.partition): answer.offset for answer in answers})
-    starts, ends = found
+        offsets.append({(answer.topic, answer.partition): answer.offset for answer in answers})
+    starts, ends = offsets
     return {place: (start, ends[place]) for place, start in starts.items()}

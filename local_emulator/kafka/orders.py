@@ -1,4 +1,4 @@
-"""Order messages to try the line with: the same for the same seed, with every oddity a topic may hold."""
+"""Made-up orders as records to try the local cloud with: equal for equal seeds, with all special cases of a topic."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ TEST_MESSAGE = Record(partition=0, timestamp=1_605_594_185_000, key=b"1", value=
 def orders(
     count: int, topic_partitions: int = 6, *, seed: int = 20201117, start_ms: int = START_MS, large: bool = True
 ) -> Iterator[Record]:
-    """`count` records, dealt to the topic-partitions in turn, in order of their time.
+    """Yield `count` records for the topic-partitions in turn, in order of their time.
 
-    Every tenth has a null key, every 97th is a tombstone (no value; it has a key), and the middle one, if `large`,
-    carries a value of over 200 KB. Values are JSON objects of some 250 bytes with Chinese text and characters that
+    Every tenth record has a null key, every 97th is a tombstone (a key without a value), and with `large`, the middle
+    record has a value of over 200 KB. Values are JSON objects of some 250 bytes with Chinese text and characters that
     serializers like to escape.
     """
     dice = random.Random(seed)  # noqa: S311 - made-up orders, no secrets

@@ -1,4 +1,4 @@
-"""Sends records with confluent-kafka, and waits for the stream where the broker can't keep what it hasn't delivered."""
+"""Sends records with confluent-kafka, and waits for the stream if the broker can't keep the undelivered records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from local_emulator.kafka.topics import TopicPartition
 
 SHARE_IN_FLIGHT = 0.75
-"""Of what a topic-partition keeps, the share that may wait for delivery: the log counts a little more than we do."""
+"""The share of a topic-partition's retention that may wait for delivery: the log's sizes are a little larger."""
 
 DELIVERY_SECONDS = 30.0
 POLL_EVERY = 256
@@ -30,7 +30,7 @@ POLL_EVERY = 256
 
 ANY_PARTITION = -1
 NOW = 0
-"""librdkafka's words for a topic-partition by key and for the current time (so it can't send the very instant 0)."""
+"""librdkafka's values for a topic-partition by key and for the current time (so the time 0 can't be sent)."""
 
 SETTINGS: dict[str, str | int] = {
     "acks": "all",
@@ -44,17 +44,17 @@ SETTINGS: dict[str, str | int] = {
 
 @dataclass(slots=True)
 class Sent:
-    """What one topic-partition received from a call of `produce`."""
+    """The records that one topic-partition received from a call of `produce`."""
 
     count: int = 0
     first: int = -1
-    """The offset of its first record; -1 if there was none."""
+    """The offset of the first record; -1 if there was none."""
     last: int = -1
 
 
 @dataclass(slots=True)
 class _Outstanding:
-    """What of a topic-partition is handed over but not known to be delivered by the stream."""
+    """The sent records of a topic-partition that the stream isn't known to have delivered."""
 
     size: int = 0
     acknowledged: deque[tuple[int, int]] = field(default_factory=deque)
@@ -75,12 +75,12 @@ def produce(
     stalled_seconds: float = 60.0,
     report: Callable[[int], None] | None = None,
 ) -> dict[int, Sent]:
-    """Send all records and return, for each topic-partition, how many it got and at which offsets.
+    """Send all records; return, for each topic-partition, how many it received and at which offsets.
 
-    With `retention_bytes` (a broker's own attribute) and `delivered` (the next offset to deliver of each (topic,
-    partition); it may raise when the stream has stopped) no topic-partition gets ahead of the stream by more than
-    its broker keeps. ProduceError when the broker refuses a record, or when nothing is delivered for `stalled_seconds`.
-    `report` is called now and then with the count of records handed over.
+    `retention_bytes` is the broker's attribute; `delivered` returns the next offset to deliver of each topic-partition,
+    and may raise if the stream has stopped. With both, no topic-partition gets ahead of the stream by more than its
+    broker keeps. Raises ProduceError if the broker refuses a record, or if nothing is delivered for `stalled_seconds`.
+    `report` is called at times with the count of records sent.
     """
     sending = _Sending(bootstrap_servers, topic, retention_bytes if delivered else None, delivered, stalled_seconds)
     count = 0
@@ -93,7 +93,7 @@ def produce(
                     report(count)
         sending.finish()
     except SystemError as error:
-        # What confluent-kafka 2.x makes of a Ctrl-C that comes while it calls back with delivery reports.
+        # confluent-kafka 2.x raises SystemError for a Ctrl-C during a callback with delivery reports.
         raise KeyboardInterrupt from error
     if report:
         report(count)
@@ -121,7 +121,7 @@ class _Sending:
         self._failure: str | None = None
 
     def send(self, record: Record) -> None:
-        """Hand one record over, after waiting for room if it needs any."""
+        """Send one record; wait before if the topic-partition has no room for it."""
         size = record.size if self._limit is not None else 0
         if self._limit is not None:
             self._make_room(record.partition, size)
@@ -147,21 +147,23 @@ class _Sending:
         return True
 
     def poll(self) -> None:
-        """Take what delivery reports there are; the first failure is raised."""
+        """Read available delivery reports; raise the first failure."""
         self._producer.poll(0)
         self._raise_failure()
 
     def finish(self) -> None:
-        """Wait until the broker has acknowledged everything."""
-        left = self._producer.flush(DELIVERY_SECONDS + 5)
+        """Wait until the broker has acknowledged all records."""
+        unacknowledged = self._producer.flush(DELIVERY_SECONDS + 5)
         self._raise_failure()
-        if left:
-            raise ProduceError(f"{left} records for {self._topic} weren't acknowledged within {DELIVERY_SECONDS:.0f} s")
+        if unacknowledged:
+            raise ProduceError(
+                f"{unacknowledged} records for {self._topic} weren't acknowledged within {DELIVERY_SECONDS:.0f} s"
+            )
 
     def _make_room(self, partition: int | None, size: int) -> None:
-        """Wait until the stream has delivered enough of this topic-partition; a lone record always passes."""
+        """Wait until the stream has delivered enough of this topic-partition; a single record is always sent."""
         if partition is None:
-            raise ProduceError("with a broker that keeps little, each record needs its topic-partition named")
+            raise ProduceError("with a broker that keeps few records, each record has to name its topic-partition")
         outstanding = self._outstanding.setdefault(partition, _Outstanding())
         seen = outstanding.size
         patience = time.monotonic() + self._stalled_seconds
@@ -185,7 +187,7 @@ class _Sending:
     def _acknowledged(self, size: int, error: KafkaError | None, message: Message) -> None:
         partition, offset = message.partition(), message.offset()
         if error is not None or partition is None or offset is None:
-            self._failure = self._failure or (error.str() if error else "it named no topic-partition")
+            self._failure = self._failure or (error.str() if error else "its report has no topic-partition or offset")
             return
         sent = self.sent.setdefault(partition, Sent(first=offset))
         sent.count += 1

@@ -1,4 +1,4 @@
-"""A Kafka record as the local cloud sends it."""
+"""A Kafka record that the local cloud sends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """Key and value are bytes or null; `partition` None lets the key choose, `timestamp` None means now."""
+    """Key and value are bytes or null; with `partition` None the key chooses, `timestamp` None means now."""
 
     partition: int | None
     timestamp: int | None
@@ -17,7 +17,7 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About what the record takes up in the broker's log, in bytes."""
+        """The record's approximate size in the broker's log, in bytes."""
         headers = sum(len(name.encode()) + len(value or b"") + 4 for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers + _FRAME_BYTES
 

@@ -25,10 +25,10 @@ ssl.keystore.location={key_store}
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Who may come, and how the broker shows who it is.
+    """The users of a broker, and the broker's key and certificate.
 
-    `users` are passwords by name; what a user may do is for whoever starts the broker to add, as ACLs. Who comes
-    without a login (PLAINTEXT, SSL) may do everything. `pem` is the broker's private key and its certificate.
+    `users` has passwords by name. Users have no rights until the caller adds ACLs; a client without a login (PLAINTEXT,
+    SSL) has all rights. `pem` is the broker's private key and its certificate.
     """
 
     users: Mapping[str, str] = field(repr=False)
@@ -36,7 +36,7 @@ class Security:
 
 
 def properties(security: Security, folder: Path) -> str:
-    """The lines of server.properties, and the key store that they name."""
+    """Write the key store; return the lines of server.properties, which name it."""
     key_store = folder / "broker.pem"
     key_store.touch(0o600)
     key_store.write_text(security.pem, encoding="ascii")
@@ -55,7 +55,7 @@ def properties(security: Security, folder: Path) -> str:
 
 
 def scram_users(security: Security) -> list[str]:
-    """Arguments of the storage tool, which makes SCRAM's users when it formats."""
+    """Return arguments of the storage tool, which creates SCRAM users while it formats."""
     return [
         word
         for name, password in security.users.items()

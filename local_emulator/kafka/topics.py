@@ -1,4 +1,4 @@
-"""Topics of a broker that speaks the admin protocol: wait for it, create what is missing, count topic-partitions."""
+"""Waits for a broker, creates missing topics and counts topic-partitions, with the admin protocol."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REQUEST_SECONDS = 10.0
 
 
 def client(bootstrap_servers: str) -> AdminClient:
-    """An admin client that keeps its connection warnings to itself: callers see its exceptions."""
+    """Return an admin client that doesn't log connection warnings: callers get its exceptions."""
     return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
 
 def await_broker(bootstrap_servers: str, seconds: float, while_waiting: Callable[[], None] | None = None) -> None:
-    """Return when the broker answers a metadata request; BrokerError after so many seconds.
+    """Return when the broker answers a metadata request; raises BrokerError after so many seconds.
 
-    `while_waiting` is called between attempts and may raise to end the wait, say when the broker's process has died.
+    `while_waiting` is called before each attempt and may raise to end the wait, such as when the broker's process died.
     """
     admin = client(bootstrap_servers)
     attempts = Retrying(
@@ -44,12 +44,12 @@ def await_broker(bootstrap_servers: str, seconds: float, while_waiting: Callable
     except KafkaException as error:
         raise BrokerError(
             f"no Kafka broker answered at {bootstrap_servers} within {seconds:.0f} s ({_reason(error)}); "
-            "check the address and that the broker advertises one that can be reached from here"
+            "check the address, and that the broker advertises an address that can be reached from here"
         ) from error
 
 
 def create_missing(bootstrap_servers: str, topics: Mapping[str, int]) -> None:
-    """Create the topics that aren't there, with so many topic-partitions; those that are there stay as they are."""
+    """Create the missing topics with these numbers of topic-partitions; existing topics stay unchanged."""
     if not topics:
         return
     admin = client(bootstrap_servers)  # kept until all futures are done: they end with their client
@@ -70,15 +70,15 @@ def create_missing(bootstrap_servers: str, topics: Mapping[str, int]) -> None:
 
 
 def count_partitions(bootstrap_servers: str, topic: str) -> int:
-    """How many topic-partitions a topic has; BrokerError if it isn't there."""
+    """Return the number of a topic's topic-partitions; raises BrokerError if the topic doesn't exist."""
     try:
-        # All topics are asked for: asking the embedded broker for one would create it.
-        found = client(bootstrap_servers).list_topics(timeout=REQUEST_SECONDS).topics.get(topic)
+        # All topics are requested: a request for one topic would create it in the embedded broker.
+        metadata = client(bootstrap_servers).list_topics(timeout=REQUEST_SECONDS).topics.get(topic)
     except KafkaException as error:
         raise BrokerError(f"the broker at {bootstrap_servers} didn't describe its topics ({_reason(error)})") from error
-    if found is None or not found.partitions:
+    if metadata is None or not metadata.partitions:
         raise BrokerError(f"there is no topic {topic} at {bootstrap_servers}; create it, or check its name")
-    return len(found.partitions)
+    return len(metadata.partitions)
 
 
 def _reason(error: KafkaException) -> str:
