@@ -87,7 +87,7 @@ def test_the_listener_of_another_protocol(secured_kafka: SecuredKafka) -> None:
     plain = secured_kafka.broker.servers["PLAINTEXT"]
     encrypted = refusal(secured_kafka, "SSL", bootstrap_servers=plain)
     assert "connecting to a PLAINTEXT broker listener?" in encrypted
-    assert encrypted.endswith("; set security_protocol to that of this listener")
+    assert encrypted.endswith("; set security_protocol to this listener's protocol")
     with_login = refusal(secured_kafka, "SASL_PLAINTEXT", bootstrap_servers=plain)
     assert "handshake failed" in with_login
     assert "security_protocol if this listener doesn't ask for a login" in with_login

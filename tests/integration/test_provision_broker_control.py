@@ -209,7 +209,7 @@ def test_by_hand_nothing_is_made_and_each_topic_is_described(around: Surrounding
 def test_the_stream_that_is_made_by_hand_is_not_paused_from_here(around: Surrounding) -> None:
     reply: dict[str, Any] = around.ask("pause")
     assert reply["state"] == "failed"
-    assert "paused and started by hand in EventBridge" in reply["faults"][0]
+    assert "pause and start it by hand in EventBridge" in reply["faults"][0]
 
 
 def test_with_three_brokers_an_append_needs_two_of_them() -> None:

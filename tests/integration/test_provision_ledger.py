@@ -218,7 +218,7 @@ def test_a_start_where_the_group_has_read_already_is_a_risk_without_a_ledger(apa
         around.ask("pause")
         refused = around.ask("apply", start={"0": 0})
         assert refused["state"] == "blocked"
-        assert "start: group connect-read-before has come to 0: 1, 1: 1" in refused["faults"][0]
+        assert "start: group connect-read-before has committed 0: 1, 1: 1" in refused["faults"][0]
         around.delivered.clear()
         assert around.ask("apply", start={"0": 0}, accept_risk=["again"])["state"] == "applied"
         assert eventually(lambda: offsets(around) == {(0, 0)})

@@ -96,9 +96,9 @@ def test_nothing_is_sent_where_nothing_would_come_of_it(running: Cloud) -> None:
         assert "is paused; resume starts it; nothing was sent" in reply["faults"][0]
     ask(running, "resume")
     reply = ask(running, "test", topic_partition=99)
-    assert "expected one from 0 to 5, which are those of maxcompute-test-input, found 99" in reply["faults"][0]
+    assert "expected 0 to 5, the topic-partitions of maxcompute-test-input, found 99" in reply["faults"][0]
     reply = ask(running, "test", stream="event_stream")
-    assert "event stream connect-kafka-maxcompute-sink isn't there" in reply["faults"][0]
+    assert "event stream connect-kafka-maxcompute-sink doesn't exist" in reply["faults"][0]
     assert all(one["end"] == 0 for one in ask(running, "status")["lag"]["topic_partitions"])
 
 

@@ -144,9 +144,11 @@ def test_the_ledger_stays_as_it_was_where_the_group_cannot_be_moved(around: Surr
 
 
 def test_it_needs_offsets_of_the_topic(around: Surrounding) -> None:
-    assert around.ask("reset", confirm="orders")["faults"] == [
-        "start: say where topic-partitions begin, by start or start_timestamp, or that all go on, by same_topic"
-    ]
+    (fault,) = around.ask("reset", confirm="orders")["faults"]
+    assert fault == (
+        "start: expected start or start_timestamp, where topic-partitions begin, or same_topic, with which all go on, "
+        "found none; set one of them"
+    )
     refused = around.ask("reset", start={"6": 0, "1": 4}, confirm="orders")
     assert [fault.partition(";")[0] for fault in refused["faults"]] == [
         "start: orders-in-1 ends at 3, before 4",
