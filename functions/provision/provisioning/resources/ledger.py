@@ -128,7 +128,7 @@ class ConnectorLedger(Resource[ObservedLedger]):
         try:
             identity.check(observed.state, current)
         except LedgerError as error:
-            wrong.append(Difference("identity", "another topic or table", "this one", "by hand", str(error)))
+            wrong.append(Difference("what it's about", "another topic or table", "this one", "by hand", str(error)))
         return (*wrong, *self._start_differences(observed.state))
 
     def make(self, cloud: Cloud) -> None:
