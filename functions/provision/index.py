@@ -1,4 +1,4 @@
-"""Entry points of the provisioning function: `handler` takes an action as JSON and answers with JSON."""
+"""Entry point of the provisioning function: `handler` takes an action as JSON and returns a reply as JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 @invocation(namespace=NAMESPACE)
 def handler(event: bytes, current: Invocation) -> str:
-    """Plan, apply, look at, pause, resume or destroy a connector; docs/CONFIGURATION.md lists the event's fields."""
+    """Do the event's action on a connector; docs/CONFIGURATION.md lists the actions and their fields."""
     logger.configure()
     if current.cold_start:
         _log.info("instance starts", extra={"version": __version__})
-    # PyODPS takes a third of a second, which belongs into the invocation: its faults can be told in a reply.
+    # The import of PyODPS takes a third of a second; within the invocation, the reply can report an error of it.
     from provisioning.invocation import answer  # noqa: PLC0415
 
     return json.dumps(answer(event, current), ensure_ascii=False)

@@ -109,7 +109,7 @@ def test_a_message_that_doesnt_arrive_is_looked_for(running: Cloud) -> None:
     reply = ask(running, "test", wait_seconds=10, topic_partition=0)
     assert (reply["state"], reply["topic_partition"], reply["offset"]) == ("missing", 0, 0)
     first, *rest = reply["faults"]
-    assert first.startswith("maxcompute-test-input-0-0 was sent, but the table can't be asked for it")
+    assert first.startswith("maxcompute-test-input-0-0 was sent, but the table can't be read")
     assert "Table not found" in first
     assert any("the stream hasn't delivered it" in line or "committed nothing" in line for line in rest), rest
 

@@ -72,7 +72,7 @@ def run(cloud: Cloud) -> dict[str, Any]:
             if becomes_true(lambda: rows.count(value, offsets, cloud.deadline) > 0, patience):
                 return {"state": "arrived", "faults": [], **place, "seconds": round(time.monotonic() - began, 1)}
         except BatchError as error:
-            missing = f"{sent} was sent, but the table can't be asked for it: {error}"
+            missing = f"{sent} was sent, but the table can't be read: {error}"
         return {"state": "missing", "faults": [missing, *reasons(cloud, sent, letters.wait(0))], **place}
 
 

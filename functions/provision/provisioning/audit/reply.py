@@ -19,9 +19,9 @@ SENTENCE_INTERVALS = 5
 """The most intervals of a finding in a sentence."""
 
 _SENTENCES: Mapping[Kind, str] = {
-    "missing": "the group has gone past them, but they are neither in the table nor in the error topic; with a ledger, "
-    "pause the stream, set the group's offset back to the first of them, and resume: what is settled isn't written "
-    "again; without one, all rows from there on have to be removed first, or they are doubled",
+    "missing": "the group has committed past them, but they are neither in the table nor in the error topic; with a "
+    "ledger, pause the stream, set the group's offset back to the first of them, and resume: settled records aren't "
+    "written again; without one, all rows from there on have to be removed first, or they are doubled",
     "settled-not-visible": "the ledger has settled them, but they are neither in the table nor in the error topic; "
     "find out whether somebody removed their rows; the action reset delivers them again, and with them all that comes "
     "after them, so remove the rows from there on first, or they are doubled",

@@ -185,7 +185,7 @@ class ConnectorLedger(Resource[ObservedLedger]):
         if not ALLOWED & self.named:
             advice = 'reset it, or give change: ["table"] if the connector is to go on with another table'
             return Difference("table", known.table, table, "by hand", advice)
-        advice = f"a new generation begins; what is settled in {known.table} isn't written again"
+        advice = f"a new generation begins; records that are settled in {known.table} aren't written again"
         return Difference("table", known.table, table, advice=advice)
 
     def _start_differences(self, state: State) -> Iterator[Difference]:
