@@ -223,7 +223,9 @@ def test_the_head_of_a_snapshot_tells_its_cover() -> None:
 
 
 def test_a_newer_version_stops_with_what_to_do() -> None:
-    with pytest.raises(LedgerError, match=r"expected operations of version 3 or before .* version 4; .* deploy that"):
+    with pytest.raises(
+        LedgerError, match=r"expected operations of version 3 or before .* version 4; .* deploy the newer"
+    ):
         decode(b'{"v":4,"op":"settle","id":"s"}')
 
 

@@ -37,7 +37,7 @@ def test_settled_records_that_are_in_no_log_are_kept_as_letters() -> None:
     assert connector.visible == places(1, 2, 3)
     (letter,) = connector.letters.letters
     assert (letter.offset, letter.reason, letter.form, letter.generation) == (2, "not-in-log", "as-delivered", 1)
-    assert "nothing proves that it's the one written" in letter.message
+    assert "nothing proves that this record is the one written" in letter.message
 
 
 def test_the_first_claim_of_a_topic_partition_marks_its_log_and_later_ones_move_the_mark() -> None:

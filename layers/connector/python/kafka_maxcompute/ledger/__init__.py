@@ -1,1 +1,1 @@
-"""The log of claims that decides which delivery writes a record: its operations, their fold, and where it's kept."""
+"""The log of claims that decides which delivery writes a record: its operations, their fold, and its storage."""

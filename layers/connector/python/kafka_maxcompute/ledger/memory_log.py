@@ -79,7 +79,7 @@ class MemoryLog:
             ]
 
     def delete_before(self, offset: int) -> None:
-        """Move the log's start, as retention or somebody's DeleteRecords does."""
+        """Move the log's start, as retention or a DeleteRecords request does."""
         with self._lock:
             self._start = max(self._start, min(offset, self._end))
             self._kept = [record for record in self._kept if record.offset >= self._start]

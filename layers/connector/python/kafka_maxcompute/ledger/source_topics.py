@@ -109,7 +109,7 @@ def open_consumer(configuration: Mapping[str, Any]) -> closing[LoginConsumer]:
 
 
 def ids(client: AdminClient, topics: Sequence[str], deadline: Deadline) -> dict[str, str]:
-    """Return the ids of those topics that have one.
+    """Return the ids of the topics, without topics that have no id.
 
     Brokers before Kafka 2.8 have no ids, and some don't answer at all: then nothing is returned.
     """

@@ -39,7 +39,7 @@ LAST_OFFSET = 2**63 - 2
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An operation where it lies in the log: its log offset, and the broker's timestamp (ms; -1 where unknown)."""
+    """An operation of the log with its log offset and the broker's timestamp (epoch ms; -1 if unknown)."""
 
     offset: int
     timestamp: int
