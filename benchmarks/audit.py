@@ -1,9 +1,9 @@
-"""How an audit reads a table of ten million rows from the local MaxCompute: `python benchmarks/audit.py`.
+"""Measure how an audit reads a table of ten million rows from the local MaxCompute: `python benchmarks/audit.py`.
 
-The rows are of six topic-partitions and 24 partition values; of every 50,000 offsets one is left out and one is there
-twice. A plain count of the same table is shown beside, which is the least that anything costs that looks at every row.
-The emulator runs in this process, so the peak of memory is of both. Exits with 1 if the runs aren't exactly those that
-were made, or if it takes longer than an invocation of the provisioning function lasts.
+The rows have six topic-partitions and 24 partition values. Of every 50,000 offsets one has no row and one has two rows.
+For comparison, the time of a plain count of the table is printed: nothing that reads every row is faster. The emulator
+runs in this process, so the memory's peak includes the emulator. The exit code is 1 if the audit's runs differ from the
+uploaded runs, or if the audit takes longer than an invocation of the provisioning function may last.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ if TYPE_CHECKING:
 ROWS = 10_000_000
 TOPIC_PARTITIONS, HOURS = 6, 24
 EVERY = 50_000
-"""Of so many offsets, one is left out and one is there twice."""
+"""Of so many offsets, one has no row and one has two rows."""
 SECONDS = 600.0
 """The timeout of the provisioning function in template.yml."""
 SETTINGS = {"name": "orders", "source_topic": "orders", "project": "connector_test", "table": "orders"}
-SETTINGS |= {"delivery": "at-least-once"}  # which needs no brokers
+SETTINGS |= {"delivery": "at-least-once"}  # needs no brokers
 TABLE = "CREATE TABLE orders (topic STRING, `partition` BIGINT, `offset` BIGINT, key STRING, value STRING)"
 
 
 def value(hour: int) -> str:
-    """The partition value of an hour."""
+    """Return the partition value of an hour."""
     return f"11-17-2020 {hour:02d}"
 
 
-def made(rows: int) -> list[Run]:
-    """The runs of the table."""
-    each = rows // TOPIC_PARTITIONS // HOURS
-    found: list[Run] = []
+def table_runs(rows: int) -> list[Run]:
+    """Return the runs of the table to upload."""
+    rows_per_hour = rows // TOPIC_PARTITIONS // HOURS
+    table: list[Run] = []
     for partition in range(TOPIC_PARTITIONS):
         for hour in range(HOURS):
-            found += _runs(partition, hour, hour * each, (hour + 1) * each)
-    return found
+            table += _runs(partition, hour, hour * rows_per_hour, (hour + 1) * rows_per_hour)
+    return table
 
 
 def _runs(partition: int, hour: int, begin: int, end: int) -> Iterator[Run]:
-    """Of one hour: up to a gap, up to a repeat, and on."""
+    """Yield the runs of one hour: a gap at the first offset, and a repeated offset in the middle, of every `EVERY`."""
     pt = value(hour)
     for start in range(begin, end, EVERY):
         stop = min(start + EVERY, end)
@@ -72,13 +72,13 @@ def _runs(partition: int, hour: int, begin: int, end: int) -> Iterator[Run]:
         yield Run(partition, middle + 1, stop - 1, pt, pt)
 
 
-def fill(client: ODPS, wanted: list[Run]) -> int:
-    """Upload what the runs say; the count of rows."""
+def fill(client: ODPS, table: list[Run]) -> int:
+    """Upload the rows of the runs; return the number of rows."""
     written, tunnel = 0, TableTunnel(client)
     for hour in range(HOURS):
         session = tunnel.create_upload_session("orders", partition_spec=f"pt={value(hour)}", create_partition=True)
         with session.open_arrow_writer(0) as writer:
-            for run in (one for one in wanted if one.lowest == value(hour)):
+            for run in (candidate for candidate in table if candidate.lowest == value(hour)):
                 offsets = pa.array([*range(run.first, run.last + 1)] * run.copies, pa.int64())
                 count = len(offsets)
                 columns = [
@@ -96,7 +96,7 @@ def fill(client: ODPS, wanted: list[Run]) -> int:
 
 
 def main() -> int:
-    """Print what was measured."""
+    """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
     options = parser.parse_args()
@@ -104,18 +104,18 @@ def main() -> int:
         settings = Settings.from_mapping({**SETTINGS, "endpoint": local.endpoint})
         service = Service(TrustedAddress(local.endpoint), settings.project, Credentials("ak", "sk"))
         run_sql(service, Statement(f"{TABLE} PARTITIONED BY (pt STRING);"), Deadline.after(60))
-        wanted = made(options.rows)
-        rows = fill(ODPS("ak", "sk", settings.project, endpoint=local.endpoint), wanted)
+        uploaded = table_runs(options.rows)
+        rows = fill(ODPS("ak", "sk", settings.project, endpoint=local.endpoint), uploaded)
         begun = time.perf_counter()
-        counted = select(service, Statement("SELECT COUNT(*) AS found FROM orders;"), Deadline.after(600))
+        answer = select(service, Statement("SELECT COUNT(*) AS row_count FROM orders;"), Deadline.after(600))
         count_seconds, begun = time.perf_counter() - begun, time.perf_counter()
-        found = list(runs(service, settings, Deadline.after(600)))
+        audited = list(runs(service, settings, Deadline.after(600)))
         seconds = time.perf_counter() - begun
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{rows:,} rows in {len(wanted):,} runs; counted in {count_seconds:.2f} s: {counted[0]['found']}")
+    print(f"{rows:,} rows in {len(uploaded):,} runs; counted in {count_seconds:.2f} s: {answer[0]['row_count']}")
     print(f"read as runs in {seconds:.1f} s ({rows / seconds / 1e6:.2f} million rows a second); peak {memory:,.0f} MiB")
-    correct = found == wanted
-    print("the runs are those that were made" if correct else "the runs are NOT those that were made")
+    correct = audited == uploaded
+    print("the audit's runs equal the uploaded runs" if correct else "the audit's runs DIFFER from the uploaded runs")
     return 0 if correct and seconds <= SECONDS else 1
 
 

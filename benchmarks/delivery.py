@@ -1,16 +1,17 @@
-"""What exactly-once costs, end to end, against its bars: `python benchmarks/delivery.py`.
+"""Measure the end-to-end costs of exactly-once delivery against limits: `python benchmarks/delivery.py`.
 
-Two functions of template.yml, one for each `delivery`, are invoked in turns over HTTP with batches of 10,000 records of
-823 bytes that no one has seen before; MaxCompute is the local one, in a process of its own. The hot path alone (bytes
-to block bodies, in this process) takes turns with them. Each time is the one that a tenth of the rounds are below,
-since noise only adds; beside it stands the median of the rounds' own ratios. CPU time is the kernel's, of the
-function's process with all its threads, from the invocation to its answer; the hot path's is that of its thread.
+Two functions of template.yml, one for each `delivery`, are invoked in turns over HTTP, with batches of 10,000 new
+records of 823 bytes. The local MaxCompute runs in a process of its own. In each round the hot path alone (from bytes to
+block bodies) runs in this process, too. A reported time is the tenth percentile of the rounds, because noise only adds
+time; beside it is the median of the ratios of single rounds. CPU time is the kernel's CPU time of the function's
+process, with all threads, from the invocation to the answer; for the hot path it is the CPU time of its thread.
 
-Then the exactly-once function gets many small batches, and its memory and its ledger are looked at. The source topic
-holds no records, since nobody reads them there while all goes well.
+Then the exactly-once function gets many small batches, and its memory and its ledger are measured. The source topic has
+no records, because nothing reads them unless something fails.
 
-The broker is the embedded one, in this process, or with --kafka apache a real one. Round trips are always counted by an
-embedded one, which can say what it was asked. Needs Linux's /proc. Exits with 1 if a bar isn't reached.
+The broker is embedded in this process, or Apache Kafka with --kafka apache. Round trips are always counted with an
+embedded broker, which reports the requests that it got. The benchmark needs Linux's /proc. The exit code is 1 if a
+limit isn't kept.
 """
 
 from __future__ import annotations
@@ -73,11 +74,11 @@ COUNTED = 30
 READS = 5
 TOPIC = "orders"
 SOURCE_PARTITIONS = 3
-"""What `benchmarks.hot_path.element` spreads its records over."""
+"""The topic-partitions of the records from `benchmarks.hot_path.element`."""
 TEXTS = 2_000
-"""Different values; a batch repeats them."""
+"""The number of different values, which a batch repeats."""
 NO_LIMIT = ("--limit", "sessions=off", "--limit", "blocks=off", "--limit", "commits=off")
-"""The service's limits a table are those of minutes; a thousand batches come within one or two."""
+"""The service's limits for a table are per minute; the benchmark sends a thousand batches in one or two minutes."""
 KEY, SECRET = "ak", "sk"
 
 EXACTLY, AT_LEAST = "exactly-once", "at-least-once"
@@ -86,15 +87,15 @@ BAR_ROUND_TRIPS = 3
 BAR_CPU = 1.4
 BAR_READ_SECONDS, BAR_READ_RECORDS = 0.3, 2_000
 BAR_GROWTH_MB = 2.0
-"""Noise of the allocators; a kilobyte that stays of each batch would be seen after two thousand."""
+"""Above the allocators' noise: a leak of a kilobyte for each batch exceeds it after two thousand batches."""
 
 FETCH = 1
 APIS = {0: "Produce", 1: "Fetch", 2: "ListOffsets", 3: "Metadata", 10: "FindCoordinator", 18: "ApiVersions"}
-"""Kafka's numbers of requests."""
+"""Names of requests by their API keys in Kafka's protocol."""
 
 
 class Batches:
-    """Makes batches, each of the offsets that follow the last one's."""
+    """Creates batches; the offsets of each follow those of the batch before."""
 
     def __init__(self) -> None:
         chance = random.Random(20201117)  # noqa: S311 # repeatable data, no secret
@@ -102,16 +103,16 @@ class Batches:
         self.sent = 0
 
     def next(self, records: int) -> bytes:
-        """The bytes of one invocation."""
+        """Return the body of one invocation."""
         numbers = range(self.sent, self.sent + records)
         self.sent += records
-        found = [element(number, self._texts[number % TEXTS]) for number in numbers]
-        return json.dumps(found, ensure_ascii=False).encode()
+        elements = [element(number, self._texts[number % TEXTS]) for number in numbers]
+        return json.dumps(elements, ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Seconds by the clock, and CPU seconds of the function's process."""
+    """Elapsed seconds, and CPU seconds of the function's process."""
 
     wall: float
     cpu: float
@@ -119,7 +120,7 @@ class Spent:
 
 @dataclass(slots=True)
 class DeployedFunction:
-    """One deployed function with its table, as a stream has it before it; the first batch starts its instance."""
+    """One deployed function with its table; the first batch starts the function's instance."""
 
     settings: Settings
     service: Service
@@ -129,7 +130,7 @@ class DeployedFunction:
     _pid: int = 0
 
     def deliver(self, records: int) -> Spent:
-        """One batch; raises where it fails."""
+        """Deliver one batch; raises if the invocation fails."""
         batch = self.batches.next(records)
         cpu, wall = self._cpu(), time.perf_counter()
         self.invoke(batch)
@@ -137,18 +138,18 @@ class DeployedFunction:
         return Spent(spent, self._cpu() - cpu)
 
     def memory(self) -> float:
-        """MB of the process's own memory."""
+        """Return the MB of the process's own memory."""
         status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
         (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
         return int(line.split()[1]) / 1024
 
     def rows(self) -> int:
-        """How many rows the table has."""
-        found = select(self.service, Statement(f"SELECT COUNT(*) AS n FROM {self.settings.table};"), soon())  # noqa: S608
-        return int(found[0]["n"] or 0)
+        """Return the number of the table's rows."""
+        answer = select(self.service, Statement(f"SELECT COUNT(*) AS n FROM {self.settings.table};"), soon())  # noqa: S608
+        return int(answer[0]["n"] or 0)
 
     def _cpu(self) -> float:
-        """CPU seconds so far, also of threads that have ended; 0 before there is an instance."""
+        """Return the CPU seconds so far, with those of ended threads; 0 before the instance starts."""
         if self._clock is None:
             self._pid = process(f"maxcompute-sink-{self.settings.name}")
             if self._pid:
@@ -159,21 +160,21 @@ class DeployedFunction:
 
 
 def process(function: str) -> int:
-    """The process of a function's instance, a child of this one; 0 where there is none."""
-    named = f"FC_FUNCTION_NAME={function}\0".encode()
+    """Return the process id of a function's instance, which is a child of this process; 0 if there is none."""
+    variable = f"FC_FUNCTION_NAME={function}\0".encode()
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in children.read_text(encoding="ascii").split():
-            if named in Path(f"/proc/{pid}/environ").read_bytes():
+            if variable in Path(f"/proc/{pid}/environ").read_bytes():
                 return int(pid)
     return 0
 
 
 @contextmanager
 def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> Iterator[DeployedFunction]:
-    """A function, and around it what the provisioner makes: table, topics, and the ledger's beginning."""
-    given = {"name": name, "source_topic": TOPIC, "endpoint": endpoint, "project": PROJECT, "delivery": delivery}
-    given |= {"table": name.replace("-", "_"), "bootstrap_servers": broker.bootstrap_servers if broker else ""}
-    settings = Settings.from_mapping({key: value for key, value in given.items() if value})
+    """Yield a deployed function with the provisioner's resources: table, topics, and the ledger's beginning."""
+    values = {"name": name, "source_topic": TOPIC, "endpoint": endpoint, "project": PROJECT, "delivery": delivery}
+    values |= {"table": name.replace("-", "_"), "bootstrap_servers": broker.bootstrap_servers if broker else ""}
+    settings = Settings.from_mapping({key: value for key, value in values.items() if value})
     maxcompute = Service(TrustedAddress(endpoint), PROJECT, Credentials(KEY, SECRET))
     run_sql(maxcompute, create_statement(settings), soon())
     if broker:
@@ -182,7 +183,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
         log = KafkaLog({"bootstrap.servers": broker.bootstrap_servers}, settings.offset_topic)
         LogLedger(log).append(genesis(name, f"{PROJECT}.{settings.table}", created, {}), soon())
         log.close()
-    loaded = template.load(ROOT / "template.yml", {f"CONNECTOR_{key.upper()}": value for key, value in given.items()})
+    loaded = template.load(ROOT / "template.yml", {f"CONNECTOR_{key.upper()}": value for key, value in values.items()})
     function = loaded.functions["sink"]
     sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
     with server.start(sink, credentials=instances.Credentials(KEY, SECRET), instances=1) as running_functions:
@@ -191,60 +192,62 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
 
 
 def create_topics(broker: Broker, settings: Settings) -> None:
-    """The connector's topics; a real broker compacts the ledger's."""
+    """Create the connector's topics; Apache Kafka compacts the ledger's topic."""
     if isinstance(broker, ApacheBroker):
-        _compacted(broker, settings.offset_topic)
+        _create_compacted(broker, settings.offset_topic)
     else:
         broker.create_topic(settings.offset_topic, 1)
     for topic in {settings.status_topic, settings.error_topic, settings.dead_letter_topic}:
         broker.create_topic(topic, 1)
 
 
-def _compacted(broker: Broker, topic: str) -> None:
-    wanted = NewTopic(topic, 1, 1, config={"cleanup.policy": "compact"})
+def _create_compacted(broker: Broker, topic: str) -> None:
+    new = NewTopic(topic, 1, 1, config={"cleanup.policy": "compact"})
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
-    for made in admin.create_topics([wanted]).values():
-        made.result(30)
+    for future in admin.create_topics([new]).values():
+        future.result(30)
 
 
 def measure_speed(report: Report, exactly: DeployedFunction, at_least: DeployedFunction, rounds: int) -> None:
-    """Throughput and CPU at full batches."""
-    both = {EXACTLY: exactly, AT_LEAST: at_least}
-    found: dict[str, list[Spent]] = {EXACTLY: [], AT_LEAST: []}
-    paths: list[float] = []
-    path = Preparation(exactly.settings, expected(exactly.settings))
+    """Measure throughput and CPU time with full batches."""
+    functions = {EXACTLY: exactly, AT_LEAST: at_least}
+    costs: dict[str, list[Spent]] = {EXACTLY: [], AT_LEAST: []}
+    hot_path_seconds: list[float] = []
+    hot_path = Preparation(exactly.settings, expected(exactly.settings))
     batches = Batches()
     for number in range(WARM_UP + rounds):
-        spent = {name: function.deliver(RECORDS) for name, function in both.items()}
+        round_costs = {name: function.deliver(RECORDS) for name, function in functions.items()}
         payload = batches.next(RECORDS)
         begun = time.thread_time()
-        path.blocks(path.decode(payload), now=HOUR_14)
+        hot_path.blocks(hot_path.decode(payload), now=HOUR_14)
         seconds = time.thread_time() - begun
         if number >= WARM_UP:
-            paths.append(seconds)
-            for name, one in spent.items():
-                found[name].append(one)
-    for name, spents in found.items():
-        middle = statistics.median(one.wall for one in spents)
+            hot_path_seconds.append(seconds)
+            for name, cost in round_costs.items():
+                costs[name].append(cost)
+    for name, function_costs in costs.items():
+        middle = statistics.median(cost.wall for cost in function_costs)
         report.line(
             f"{name}: records/s",
-            f"{RECORDS / quick(one.wall for one in spents):,.0f}",
+            f"{RECORDS / quick(cost.wall for cost in function_costs):,.0f}",
             note=f"median {RECORDS / middle:,.0f}",
         )
-    pairs = list(zip(found[AT_LEAST], found[EXACTLY], strict=True))
-    ratio = quick(one.wall for one, _ in pairs) / quick(other.wall for _, other in pairs)
+    ratio = quick(cost.wall for cost in costs[AT_LEAST]) / quick(cost.wall for cost in costs[EXACTLY])
+    round_ratios = [least.wall / exact.wall for least, exact in zip(costs[AT_LEAST], costs[EXACTLY], strict=True)]
     report.line(
         "throughput, exactly-once : at-least-once",
         f"{ratio:.2f}",
         f">= {BAR_THROUGHPUT:g}",
         good=ratio >= BAR_THROUGHPUT,
-        note=f"median of the rounds {statistics.median(one.wall / other.wall for one, other in pairs):.2f}",
+        note=f"median of the rounds {statistics.median(round_ratios):.2f}",
     )
-    report.line("hot path: CPU s per million records", f"{quick(paths) / RECORDS * 1e6:.2f}")
-    for name, spents in found.items():
-        best = quick(one.cpu for one in spents)
-        ratio = best / quick(paths)
-        middle = statistics.median(one.cpu / own for one, own in zip(spents, paths, strict=True))
+    report.line("hot path: CPU s per million records", f"{quick(hot_path_seconds) / RECORDS * 1e6:.2f}")
+    for name, function_costs in costs.items():
+        best = quick(cost.cpu for cost in function_costs)
+        ratio = best / quick(hot_path_seconds)
+        middle = statistics.median(
+            cost.cpu / seconds for cost, seconds in zip(function_costs, hot_path_seconds, strict=True)
+        )
         report.line(
             f"CPU of the whole function process : hot path, {name}",
             f"{ratio:.2f}",
@@ -255,29 +258,29 @@ def measure_speed(report: Report, exactly: DeployedFunction, at_least: DeployedF
 
 
 def quick(seconds: Iterable[float]) -> float:
-    """The time that a tenth of the rounds are below: the very best one is luck on a busy machine."""
-    found = sorted(seconds)
-    return found[len(found) // 10]
+    """Return the tenth percentile: on a busy machine, the best round alone is luck."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 10]
 
 
 def measure_round_trips(report: Report, endpoint: str) -> None:
-    """What a batch asks of the brokers."""
+    """Measure the round trips to the broker that a batch waits for."""
     with (
         EmbeddedBroker({TOPIC: SOURCE_PARTITIONS}) as broker,
         deployed("counted", EXACTLY, endpoint, broker) as function,
     ):
         function.deliver(SMALL_BATCH)
         requests = Requests(broker)
-        found = []
+        counts = []
         for _ in range(COUNTED):
             requests.clear()
             function.deliver(SMALL_BATCH)
-            found.append(requests.taken())
-    # A fetch is always on its way to the broker and waits there for what comes: a batch waits for the answer of one.
-    waited = [sum(times for api, times in one.items() if api != FETCH) + 1 for one in found]
-    asked = sum(found, Counter())
+            counts.append(requests.counts())
+    # A fetch request always waits in the broker for new records: a batch waits for the answer of one fetch.
+    waited = [sum(times for api, times in batch.items() if api != FETCH) + 1 for batch in counts]
+    total = sum(counts, Counter())
     kinds = ", ".join(
-        f"{APIS.get(api, api)} {times / COUNTED:.1f}" for api, times in sorted(asked.items()) if api != FETCH
+        f"{APIS.get(api, api)} {times / COUNTED:.1f}" for api, times in sorted(total.items()) if api != FETCH
     )
     middle = statistics.median(waited)
     report.line(
@@ -290,61 +293,61 @@ def measure_round_trips(report: Report, endpoint: str) -> None:
 
 
 class Requests:
-    """What an embedded broker was asked, by the number of the request's kind; librdkafka's functions for it."""
+    """The requests that an embedded broker got, counted by API key with librdkafka's functions."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
-        self._library, self._cluster = broker._library, ctypes.c_void_p(broker._cluster)  # noqa: SLF001 # nobody else asks
+        self._library, self._cluster = broker._library, ctypes.c_void_p(broker._cluster)  # noqa: SLF001 # only this benchmark needs them
         self._library.rd_kafka_mock_get_requests.restype = ctypes.POINTER(ctypes.c_void_p)
         self._library.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
 
     def clear(self) -> None:
-        """Forget what was asked."""
+        """Set all counts to 0."""
         self._library.rd_kafka_mock_clear_requests(self._cluster)
 
-    def taken(self) -> Counter[int]:
-        """What was asked since."""
+    def counts(self) -> Counter[int]:
+        """Return the number of requests since `clear`, by API key."""
         length = ctypes.c_size_t()
-        found = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(length))
-        asked = [ctypes.c_void_p(found[index]) for index in range(length.value)]
-        kinds = Counter(int(self._library.rd_kafka_mock_request_api_key(one)) for one in asked)
-        self._library.rd_kafka_mock_request_destroy_array(found, length)
-        return kinds
+        array = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(length))
+        requests = [ctypes.c_void_p(array[index]) for index in range(length.value)]
+        api_keys = Counter(int(self._library.rd_kafka_mock_request_api_key(request)) for request in requests)
+        self._library.rd_kafka_mock_request_destroy_array(array, length)
+        return api_keys
 
 
 def measure_history(report: Report, function: DeployedFunction, batches: int) -> None:
-    """Memory over many batches."""
-    found = []
+    """Measure the growth of the function's memory over many batches."""
+    sizes = []
     begun = time.perf_counter()
     for _ in range(batches):
         function.deliver(SMALL_BATCH)
-        found.append(function.memory())
+        sizes.append(function.memory())
     seconds = time.perf_counter() - begun
     tenth = max(1, batches // 10)
-    early, late = statistics.median(found[tenth : 2 * tenth]), statistics.median(found[-tenth:])
+    early, late = statistics.median(sizes[tenth : 2 * tenth]), statistics.median(sizes[-tenth:])
     report.line(
         f"memory of the function after {batches:,} batches, MB more than after {2 * tenth:,}",
         f"{late - early:.1f}",
         f"<= {BAR_GROWTH_MB:g}",
         good=late - early <= BAR_GROWTH_MB,
-        note=f"{early:.1f} to {late:.1f}, most {max(found):.1f}; {seconds / batches * 1_000:.0f} ms a batch",
+        note=f"{early:.1f} to {late:.1f}, most {max(sizes):.1f}; {seconds / batches * 1_000:.0f} ms a batch",
     )
 
 
 class CountingLog(KafkaLog):
-    """A ledger's log that counts what is read of it."""
+    """A ledger's log that counts the records that were read."""
 
     received = 0
 
     def records(self, start: int, deadline: Deadline) -> tuple[Sequence[LogRecord], int]:
-        """As the log's own."""
-        found, position = super().records(start, deadline)
-        self.received += len(found)
-        return found, position
+        """Return the log's records, and count them."""
+        log_records, position = super().records(start, deadline)
+        self.received += len(log_records)
+        return log_records, position
 
 
 def measure_cold_start(report: Report, function: DeployedFunction, broker: Broker) -> None:
-    """What a new instance reads of the ledger; its clients are made within the time."""
+    """Measure how a new instance reads the ledger; the time includes the start of its clients."""
     seconds, received = [], 0
     for _ in range(READS):
         begun = time.perf_counter()
@@ -373,12 +376,12 @@ def measure_cold_start(report: Report, function: DeployedFunction, broker: Broke
 
 
 def soon() -> Deadline:
-    """Enough for anything that isn't wrong."""
+    """Return a deadline that only a failure misses."""
     return Deadline.after(60)
 
 
 def main() -> int:
-    """Measure, print, and judge."""
+    """Measure and print; return 1 if a limit isn't kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kafka", default="embedded", choices=("embedded", "apache"), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="batches that are compared (%(default)s)")
@@ -398,9 +401,10 @@ def main() -> int:
         measure_history(report, exactly, arguments.batches)
         measure_cold_start(report, exactly, broker)
         for function in (exactly, at_least):
-            if (found := function.rows()) != function.batches.sent:
+            if (rows := function.rows()) != function.batches.sent:
                 raise RuntimeError(
-                    f"{function.settings.table}: sent {function.batches.sent} records, found {found} rows"
+                    f"{function.settings.table}: expected {function.batches.sent} rows, as many as sent records, "
+                    f"found {rows}"
                 )
     return 0 if report.reached else 1
 

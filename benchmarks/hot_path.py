@@ -1,13 +1,15 @@
-"""CPU and memory of the hot path, as ratios to plain code measured in the same run: `python benchmarks/hot_path.py`.
+"""Measure CPU time and memory of the hot path, compared with plain code in the same run: run `benchmarks/hot_path.py`.
 
-The path is what `maxcompute_sink.blocks` does: the bytes of one invocation become the bodies of Tunnel blocks. A batch
-is 10,000 records of 823 bytes with order-like values of 300, in three topic-partitions and one hour. Compared with
+The hot path is `maxcompute_sink.blocks`: the bytes of one invocation become the bodies of Tunnel blocks. A batch is
+10,000 records of 823 bytes with values like orders, of 300 bytes, in three topic-partitions and one hour. The hot path
+is compared with
 
-    json.loads   of the same payload, which does a part of the work
-    plain code   json.loads, and PyODPS's own record writer with a new record for each: what one writes first
+    json.loads   of the same payload, which is a part of the work
+    plain code   json.loads, and PyODPS's own record writer with a new record for each row: the simplest code
 
-All candidates take turns, each is timed several times in CPU seconds of the process, and the best time counts, since
-noise only adds. Memory is the growth of the peak in a process of its own. Exits with 1 if a bar isn't reached.
+All candidates run in turns. Each is timed several times, in CPU seconds of the process, and the best time counts,
+because noise only adds time. Memory is the growth of the peak, in a process of its own. The exit code is 1 if a limit
+isn't kept.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ SCHEMA = TableSchema.from_lists(
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A ratio to reach: what is measured over what it's measured by, at most or at least `limit`."""
+    """A limit of the ratio of two candidates' times, `measured` and `by`: at most, or at least, `limit`."""
 
     title: str
     measured: str
@@ -64,12 +66,12 @@ class Bar:
     at_least: bool = False
 
     def ratio(self, seconds: dict[str, float]) -> float:
-        """The ratio; for "at least" it's how many times faster."""
+        """Return the ratio of the times; if `at_least`, how many times faster `measured` is."""
         measured, by = seconds[self.measured], seconds[self.by]
         return by / measured if self.at_least else measured / by
 
     def reached(self, seconds: dict[str, float]) -> bool:
-        """Whether the ratio is within the limit."""
+        """Return whether the ratio keeps the limit."""
         ratio = self.ratio(seconds)
         return ratio >= self.limit if self.at_least else ratio <= self.limit
 
@@ -88,7 +90,7 @@ MEMORY_BAR_MB = 110.0
 
 
 def order(chance: random.Random) -> dict[str, Any]:
-    """An order message; its JSON text has some 300 bytes."""
+    """Return an order message; its JSON text has about 300 bytes."""
     return {
         "orderId": chance.randrange(10**12),
         "customer": f"customer-{chance.randrange(10**6)}",
@@ -102,7 +104,7 @@ def order(chance: random.Random) -> dict[str, Any]:
 
 
 def element(number: int, value: object) -> dict[str, Any]:
-    """One CloudEvents element as EventBridge delivers it."""
+    """Return one CloudEvents element as EventBridge delivers it."""
     time_ms = HOUR_14 + number
     return {
         "id": f"00000000-0000-4000-8000-{number:012}",
@@ -126,32 +128,32 @@ def element(number: int, value: object) -> dict[str, Any]:
 
 
 def payloads(records: int) -> dict[str, bytes]:
-    """The same records in every shape."""
+    """Return the same records in every shape."""
     chance = random.Random(20201117)  # noqa: S311 # repeatable data, no secret
     orders = [order(chance) for _ in range(records)]
-    texts = [json.dumps(one, ensure_ascii=False) for one in orders]
+    texts = [json.dumps(message, ensure_ascii=False) for message in orders]
     elements = [element(number, text) for number, text in enumerate(texts)]
-    broken = [
-        one | {"data": one["data"] | {"offset": "?"}} if number % 100 == 0 else one
-        for number, one in enumerate(elements)
+    with_bad_records = [
+        event | {"data": event["data"] | {"offset": "?"}} if number % 100 == 0 else event
+        for number, event in enumerate(elements)
     ]
     binary = [element(number, base64.b64encode(text.encode()).decode()) for number, text in enumerate(texts)]
     shapes: dict[str, list[Any]] = {
         "text": elements,
-        "json": [element(number, one) for number, one in enumerate(orders)],
-        "strings": [json.dumps(one, ensure_ascii=False) for one in elements],
+        "json": [element(number, message) for number, message in enumerate(orders)],
+        "strings": [json.dumps(event, ensure_ascii=False) for event in elements],
         "binary": binary,
-        "bad": broken,
+        "bad": with_bad_records,
     }
-    return {shape: json.dumps(found, ensure_ascii=False).encode() for shape, found in shapes.items()}
+    return {shape: json.dumps(batch, ensure_ascii=False).encode() for shape, batch in shapes.items()}
 
 
 def sink(shape: str, compression: str) -> Callable[[bytes], object]:
-    """The sink's own way for payloads of a shape."""
-    needed = {"name": "c", "source_topic": "orders", "endpoint": "http://localhost/api", "project": "p", "table": "t"}
+    """Return the sink's hot path for payloads of a shape."""
+    required = {"name": "c", "source_topic": "orders", "endpoint": "http://localhost/api", "project": "p", "table": "t"}
     value_type = {"json": "Json", "binary": "Binary"}.get(shape, "Text")
-    given = needed | {"compression": compression, "value_type": value_type, "delivery": "at-least-once"}
-    settings = Settings.from_mapping(given | ({"format": "BINARY"} if value_type == "Binary" else {}))
+    values = required | {"compression": compression, "value_type": value_type, "delivery": "at-least-once"}
+    settings = Settings.from_mapping(values | ({"format": "BINARY"} if value_type == "Binary" else {}))
     preparation = Preparation(settings, expected(settings))
 
     def run(payload: bytes) -> object:
@@ -161,12 +163,12 @@ def sink(shape: str, compression: str) -> Callable[[bytes], object]:
 
 
 def plain(option: CompressOption | None) -> Callable[[bytes], object]:
-    """What one writes first."""
+    """Return the plain code that the hot path is compared with."""
 
     def run(payload: bytes) -> object:
         groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for found in json.loads(payload):
-            data = (json.loads(found) if isinstance(found, str) else found)["data"]
+        for event in json.loads(payload):
+            data = (json.loads(event) if isinstance(event, str) else event)["data"]
             value = data.get("value")
             if value is not None and not isinstance(value, str):
                 data["value"] = json.dumps(value, ensure_ascii=False)
@@ -189,7 +191,7 @@ def plain(option: CompressOption | None) -> Callable[[bytes], object]:
 
 
 def measure(rounds: int, records: int) -> dict[str, float]:
-    """The best CPU seconds of every candidate, by name."""
+    """Return the best CPU seconds of every candidate, by name."""
     batches = payloads(records)
     candidates: dict[str, Callable[[], object]] = {}
     for shape, payload in batches.items():
@@ -210,17 +212,17 @@ def measure(rounds: int, records: int) -> dict[str, float]:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had, in MB."""
+    """Return the peak of this process's memory, in MB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # What getrusage says on Linux begins with the peak of the process that started this one.
+        # On Linux, getrusage's peak includes the peak of the parent process.
         (peak,) = (line.split()[1] for line in status.read_text(encoding="ascii").splitlines() if "VmHWM" in line)
         return int(peak) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024)
 
 
 def memory_of(path: Path, compression: str) -> float:
-    """By how many MB the peak grows for the payload in a file; for a process of its own."""
+    """Return by how many MB the peak grows for the payload in a file; call this in a new process."""
     run = sink("text", compression)
     run(json.dumps([element(0, "warm-up")]).encode())
     payload = path.read_bytes()
@@ -230,7 +232,7 @@ def memory_of(path: Path, compression: str) -> float:
 
 
 def measure_memory(compression: str) -> float:
-    """The growth for a payload of 32 MB."""
+    """Return the growth of the peak in MB for a payload of 32 MB."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batch.json"
         unit = payloads(1_000)["text"].strip(b"[]")
@@ -240,7 +242,7 @@ def measure_memory(compression: str) -> float:
 
 
 def report(seconds: dict[str, float], memory: dict[str, float], records: int) -> bool:
-    """Print everything; whether all bars are reached."""
+    """Print all numbers; return whether all limits are kept."""
     print(f"{'CPU, best of the run':<60}{'s per million':>14}{'records/s':>12}")
     for name, spent in sorted(seconds.items()):
         print(f"{name:<60}{spent / records * 1e6:>14.2f}{records / spent:>12,.0f}")
@@ -260,7 +262,7 @@ def report(seconds: dict[str, float], memory: dict[str, float], records: int) ->
 
 
 def main() -> int:
-    """Measure, print, and judge."""
+    """Measure and print; return 1 if a limit isn't kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each candidate is timed (%(default)s)")
     parser.add_argument("--records", type=int, default=RECORDS, help="records of a batch (%(default)s)")

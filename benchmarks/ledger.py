@@ -1,13 +1,13 @@
-"""How a ledger fares on topics whose offsets have gaps everywhere: `python benchmarks/ledger.py`.
+"""Measure a ledger on topics whose offsets have gaps everywhere: `python benchmarks/ledger.py`.
 
-Six instances deliver side by side, each with a ledger of its own over one log and an upkeep of its own; the source
-topic and the log are in memory, and seconds are of CPU, so they are those of the code alone. A scenario is a pattern of
-offsets: a record at every second one (transactions of one record: its marker follows), at every third and tenth, at a
-third of all at random, and at random ones of 200 topic-partitions. Each figure stands beside its bar; exits with 1 if
-one is missed.
+Six instances deliver side by side, each with its own ledger over one log, and its own upkeep. The source topic and the
+log are in memory, and times are CPU seconds, so they measure only the code. A scenario is a pattern of offsets: a
+record at every second offset (transactions of one record: a marker follows each), at every third, at every tenth, at a
+random third of all offsets, and the same in 200 topic-partitions. Each figure is printed beside its limit. The exit
+code is 1 if a limit isn't kept.
 
-With --apache N the log, the source topic and its group are those of a real Apache Kafka, with N transactions of one
-record, a tenth of them aborted; a tenth as many gaps are let be.
+With --apache N the log, the source topic and its group are in a real Apache Kafka, with N transactions of one record, a
+tenth of them aborted; the upkeep then tolerates N / 10 gaps.
 """
 
 from __future__ import annotations
@@ -59,22 +59,22 @@ if TYPE_CHECKING:
 
 INSTANCES = 6
 SNAPSHOT_BYTES, COLD_SECONDS, GROWTH = 200_000, 1.0, 1.5
-"""The bars. Growth is the cost of a batch in the last fifth of a run, compared with the second fifth."""
+"""The limits. Growth is the cost of a batch in the last fifth of a run divided by the cost in the second fifth."""
 COMPACT_EVERY = 20
-"""Rounds of the instances between two compactions of the log."""
+"""The number of rounds between two compactions of the log."""
 RECORD = Original(key=b"k", value=b"v" * 300)
 
 
 def soon() -> Deadline:
-    """As long as a batch's upkeep may take."""
+    """Return a deadline that only a failure misses."""
     return Deadline.after(60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A source topic: the offsets of a batch's records in one topic-partition, and where the next batch's begin.
+    """A source topic: a batch's offsets in one topic-partition, and the span from one batch to the next.
 
-    A batch has the same count of records of each of its `spread` topic-partitions.
+    A batch has the same number of records in each of its `spread` topic-partitions.
     """
 
     name: str
@@ -83,19 +83,19 @@ class Pattern:
     spread: int = 1
 
     def batch(self, number: int) -> dict[TopicPartition, list[int]]:
-        """The offsets of a batch."""
+        """Return the offsets of a batch."""
         return {
             ("orders", place): [number * self.span + offset for offset in self.offsets] for place in range(self.spread)
         }
 
 
 def every(step: int, records: int) -> Pattern:
-    """A record at every so many-th offset."""
+    """Return the pattern with a record at every `step`-th offset."""
     return Pattern(f"every {step}", range(0, records * step, step), records * step)
 
 
 def at_random(share: int, records: int, spread: int = 1) -> Pattern:
-    """A record at one of so many offsets, at random; the same for each batch."""
+    """Return a pattern with a record at one of `share` offsets on average, at random; it is the same in each batch."""
     drawn = random.Random(share)  # noqa: S311 - nothing is secret here
     steps = [drawn.randrange(1, 2 * share) for _ in range(records // spread)]
     offsets = [0, *accumulate(steps)]
@@ -103,19 +103,19 @@ def at_random(share: int, records: int, spread: int = 1) -> Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Made(MemoryOriginals):
-    """The source topic of a pattern, which takes no memory."""
+class PatternTopic(MemoryOriginals):
+    """The source topic of a pattern; its records are computed, so it needs no memory."""
 
     pattern: Pattern
 
     def passed(
         self,
         wanted: Wanted,
-        deadline: Deadline,  # noqa: ARG002 # it never waits
+        deadline: Deadline,  # noqa: ARG002 # reading never waits
         *,
-        committed: bool,  # noqa: ARG002 # it has no transactions
+        committed: bool,  # noqa: ARG002 # the topic has no transactions
     ) -> Iterator[tuple[TopicPartition, int, Original | None]]:
-        """Its records, topic-partition by topic-partition."""
+        """Yield the records of one topic-partition after the other."""
         offsets, span = self.pattern.offsets, self.pattern.span
         for place, windows in wanted.items():
             for first, last in windows:
@@ -127,7 +127,7 @@ class Made(MemoryOriginals):
 
 
 @dataclass(slots=True)
-class Delivering:
+class Deliveries:
     """The instances that deliver a topic's batches, round by round, with the services that they share."""
 
     batch: Callable[[int], dict[TopicPartition, list[int]]]
@@ -141,20 +141,22 @@ class Delivering:
     sizes: list[int] = field(default_factory=list)
 
     def begin(self) -> None:
-        """The ledger's beginning, and the instances."""
+        """Write the ledger's beginning, and create the instances."""
         self.ledgers = [LogLedger(log) for log in self.logs]
         self.ledgers[0].append(genesis("c", "p.t", 1, {}), soon())
         self.searches = [Gaps(ledger, self.originals, self.limits) for ledger in self.ledgers]
 
     def round(self, number: int) -> None:
-        """A batch of each instance: all claim, then all settle, then each does its upkeep and is acknowledged."""
+        """Deliver a batch by each instance: all claim, then all settle, then each does its upkeep and acknowledges."""
         begun = time.process_time()
         batches = [self.batch(number * len(self.ledgers) + index) for index in range(len(self.ledgers))]
         states = [self._claim(*pair) for pair in zip(self.ledgers, batches, strict=True)]
         size = len(encode(Snapshot(state=self.ledgers[0].read(soon())))) if number % 5 == 0 else 0
         for ledger, (name, state) in zip(self.ledgers, states, strict=True):
             if name not in state.pending:
-                raise SystemExit("a claim that nobody else has made wasn't accepted")
+                raise SystemExit(
+                    "expected each claim to be accepted, because no two claims share offsets; found one refused"
+                )
             ledger.append(Settle(id=name), soon())
         for ledger, search, (_, state) in zip(self.ledgers, self.searches, states, strict=True):
             ledger.maintain(soon())
@@ -166,7 +168,7 @@ class Delivering:
             self.acknowledge(batch)
 
     def _claim(self, ledger: Ledger, batch: dict[TopicPartition, list[int]]) -> tuple[str, State]:
-        """As a delivery does it; the state as read back."""
+        """Claim a batch as a delivery does; return the claim's id, and the state read back."""
         claim = Claim(
             id=uuid.uuid4().hex,
             partition_value="11-17-2020 14",
@@ -179,14 +181,14 @@ class Delivering:
         return claim.id, ledger.read(soon(), through=ledger.append(claim, soon()))
 
     def cold(self) -> float:
-        """Seconds of CPU until a new instance knows the state."""
+        """Return the CPU seconds until a new instance has read the state."""
         begun = time.process_time()
         LogLedger(self.logs[0]).read(soon())
         return time.process_time() - begun
 
 
-def of_memory(pattern: Pattern, log: MemoryLog) -> Delivering:
-    """Instances over a log in memory."""
+def in_memory(pattern: Pattern, log: MemoryLog) -> Deliveries:
+    """Return instances over a log in memory."""
     committed: dict[TopicPartition, int] = {}
 
     def acknowledge(batch: dict[TopicPartition, list[int]]) -> None:
@@ -195,37 +197,37 @@ def of_memory(pattern: Pattern, log: MemoryLog) -> Delivering:
     def limits(places: Iterable[TopicPartition], _: Deadline) -> Limits:
         return {place: (0, committed[place]) for place in places if place in committed}
 
-    return Delivering(pattern.batch, [log] * INSTANCES, Made(pattern), limits, acknowledge)
+    return Deliveries(pattern.batch, [log] * INSTANCES, PatternTopic(pattern), limits, acknowledge)
 
 
 def run(pattern: Pattern, batches: int) -> bool:
-    """One scenario; whether it keeps all bars."""
+    """Run and print one scenario; return whether it keeps all limits."""
     log = MemoryLog()
-    delivering = of_memory(pattern, log)
-    delivering.begin()
+    deliveries = in_memory(pattern, log)
+    deliveries.begin()
     rounds, colds = max(10, batches // INSTANCES), list[float]()
     for number in range(rounds):
-        delivering.round(number)
+        deliveries.round(number)
         if number % COMPACT_EVERY == COMPACT_EVERY - 1:
-            colds.append(delivering.cold())
+            colds.append(deliveries.cold())
             log.compact(tombstones=True)
-    colds.append(delivering.cold())
+    colds.append(deliveries.cold())
     fifth = max(1, rounds // 5)
-    early, late = (statistics.fmean(delivering.costs[part : part + fifth]) for part in (fifth, rounds - fifth))
-    held = [
-        told(max(delivering.sizes), SNAPSHOT_BYTES, "B"),
-        told(max(colds), COLD_SECONDS, "s"),
-        told(late / early, GROWTH, "x"),
+    early, late = (statistics.fmean(deliveries.costs[part : part + fifth]) for part in (fifth, rounds - fifth))
+    results = [
+        judged(max(deliveries.sizes), SNAPSHOT_BYTES, "B"),
+        judged(max(colds), COLD_SECONDS, "s"),
+        judged(late / early, GROWTH, "x"),
     ]
-    figures = " | ".join(told for told, _ in held)
+    figures = " | ".join(text for text, _ in results)
     print(f"| {pattern.name} | {rounds * INSTANCES:,} | {figures} | {late * 1e3:.0f} ms |", flush=True)
-    return all(fine for _, fine in held)
+    return all(kept for _, kept in results)
 
 
-def told(found: float, bar: float, unit: str) -> tuple[str, bool]:
-    """A figure beside its bar, and whether it keeps it."""
-    figures = f"{found:,.0f} < {bar:,.0f}" if unit == "B" else f"{found:.2f} < {bar:.1f}"
-    return f"{figures} {unit}{'' if found < bar else ', MISSED'}", found < bar
+def judged(figure: float, limit: float, unit: str) -> tuple[str, bool]:
+    """Return a text with a figure and its limit, and whether the figure keeps the limit."""
+    text = f"{figure:,.0f} < {limit:,.0f}" if unit == "B" else f"{figure:.2f} < {limit:.1f}"
+    return f"{text} {unit}{'' if figure < limit else ', MISSED'}", figure < limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +236,15 @@ class Transactions:
 
     properties: dict[str, Any]
     topic: str
-    there: list[int]
+    offsets: list[int]
 
     @property
     def place(self) -> TopicPartition:
-        """Its one topic-partition."""
+        """The topic's only topic-partition."""
         return self.topic, 0
 
     def fill(self, count: int) -> None:
-        """Write them, a tenth of them aborted; `there` has the offsets of the others."""
+        """Write so many transactions, and abort a tenth of them; `offsets` gets the offsets of the others."""
         writer = Producer({**self.properties, "transactional.id": self.topic, "linger.ms": 0})
         writer.init_transactions(30)
         for number in range(count):
@@ -251,15 +253,15 @@ class Transactions:
             writer.flush(30)
             (writer.abort_transaction if number % 10 == 9 else writer.commit_transaction)(30)
         logs = KafkaOriginals(self.properties, "reads", committed=True)
-        self.there.extend(offset for _, offset, _ in logs.stream({self.place: ((0, 10**12),)}, Deadline.after(60)))
+        self.offsets.extend(offset for _, offset, _ in logs.stream({self.place: ((0, 10**12),)}, Deadline.after(60)))
 
     def commit(self, batch: dict[TopicPartition, list[int]]) -> None:
-        """What the stream does when a batch is written."""
+        """Commit the group's offset after a batch, as the stream does."""
         with closing(Consumer({**self.properties, "group.id": "g"})) as group:
             group.commit(offsets=[Place(*self.place, batch[self.place][-1] + 1)], asynchronous=False)
 
     def limits(self, places: Iterable[TopicPartition], deadline: Deadline) -> Limits:
-        """As the sink's upkeep asks for them."""
+        """Return the topic-partitions' limits, as the sink's upkeep reads them."""
         with closing(consumer(self.properties, "g")) as client:
             committed = log_bounds.committed(client, places, deadline)
             starts = log_bounds.starts(client, committed, deadline)
@@ -267,7 +269,7 @@ class Transactions:
 
 
 def run_on_apache(count: int) -> bool:
-    """Transactions of one record on a real broker; whether the bars of the snapshot and of the cold start are kept."""
+    """Run transactions of one record on a real broker; return whether snapshot and cold start keep their limits."""
     gaps.MANY = count // 10
     with ApacheBroker({"ledger": 1, "orders": 1}) as broker:
         properties = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
@@ -275,37 +277,37 @@ def run_on_apache(count: int) -> bool:
         begun = time.perf_counter()
         source.fill(count)
         print(f"{count:,} transactions written in {time.perf_counter() - begun:.0f} s")
-        size = max(1, len(source.there) // (10 * INSTANCES))
+        size = max(1, len(source.offsets) // (10 * INSTANCES))
         logs = [KafkaLog(properties, "ledger") for _ in range(INSTANCES)]
-        delivering = Delivering(
-            lambda number: {source.place: source.there[number * size : (number + 1) * size]},
+        deliveries = Deliveries(
+            lambda number: {source.place: source.offsets[number * size : (number + 1) * size]},
             logs,
             KafkaOriginals(properties, "g"),
             source.limits,
             source.commit,
         )
-        delivering.begin()
+        deliveries.begin()
         for number in range(10):
-            delivering.round(number)
+            deliveries.round(number)
         cold = KafkaLog(properties, "ledger")
         begun = time.perf_counter()
         state = LogLedger(cold).read(soon())
         seconds = time.perf_counter() - begun
-        left = sum(len(settled) - 1 for settled in state.settled.values())
-        kept = [told(max(delivering.sizes), SNAPSHOT_BYTES, "B"), told(seconds, COLD_SECONDS, "s")]
+        gap_count = sum(len(settled) - 1 for settled in state.settled.values())
+        results = [judged(max(deliveries.sizes), SNAPSHOT_BYTES, "B"), judged(seconds, COLD_SECONDS, "s")]
         for log in (*logs, cold):
             log.close()
-    print(f"snapshot {kept[0][0]}; cold start {kept[1][0]}; {left:,} of {count:,} gaps are left")
-    return all(fine for _, fine in kept)
+    print(f"snapshot {results[0][0]}; cold start {results[1][0]}; {gap_count:,} of {count:,} gaps remain")
+    return all(kept for _, kept in results)
 
 
 def main() -> int:
-    """Print what was measured."""
+    """Measure and print; return 1 if a limit isn't kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=1_000, help="of each scenario")
-    parser.add_argument("--records", type=int, default=10_000, help="of each batch, 200 or more")
-    parser.add_argument("--only", default="", help="scenarios whose name begins so")
-    parser.add_argument("--apache", type=int, metavar="N", help="N transactions on a real broker instead")
+    parser.add_argument("--batches", type=int, default=1_000, help="batches in each scenario (%(default)s)")
+    parser.add_argument("--records", type=int, default=10_000, help="records in each batch, 200 or more (%(default)s)")
+    parser.add_argument("--only", default="", help="run only scenarios whose names begin with this text")
+    parser.add_argument("--apache", type=int, metavar="N", help="run N transactions on a real broker instead")
     options = parser.parse_args()
     if options.apache:
         return 0 if run_on_apache(options.apache) else 1

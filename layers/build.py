@@ -1,8 +1,8 @@
-"""Builds the three layers into dist/ (`make layers RUNTIME=python3.12`): archives that unpack to /opt/python.
+"""Build the three layers into dist/ (`make layers RUNTIME=python3.12`): archives that unpack to /opt/python.
 
-The same input gives the same bytes. Wheels are those of the runtime, whatever Python this runs on; they are pruned to
-what the functions use, and everything is compiled, because layers are read-only and without .pyc a cold start takes
-three times its CPU time (1.5 s instead of 0.5 s).
+The same input gives the same bytes. The wheels are for the runtime, independent of the Python that runs this program.
+They are pruned to what the functions use. All modules are compiled, because layers are read-only: without .pyc files a
+cold start takes three times the CPU time (1.5 s instead of 0.5 s).
 """  # noqa: INP001 # run as a file; `layers` is a folder of layers, not a package
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ ROOT = Path(__file__).resolve().parent.parent
 STAGE = ROOT / "build/layers"
 DIST = ROOT / "dist"
 RUNTIMES = ("python3.10", "python3.12")
-# python3.10 runs on Debian 10, whose glibc is 2.28, python3.12 on Debian 11; wheels name the oldest glibc they take.
+# python3.10 runs on Debian 10 (glibc 2.28), python3.12 on Debian 11; a wheel's platform has the oldest glibc it needs.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)] + ["manylinux2014_x86_64"]
 MB = 1_000_000
-# Quota page, April 2026: code and layers alike, in the regions that the page calls main ones and in the others.
+# The largest code or layer, by the quota page of April 2026: in the regions that the page calls main, and in others.
 MAIN_REGION_MB = 500
 OTHER_REGION_MB = 100
 
-# What pip leaves at the top of the folder by way of PyODPS's wheel, and the parts of it that nothing here imports.
+# Folders that PyODPS's wheel brings and that nothing here imports.
 JUNK = ("benchmarks", "bin", "docs", "examples", "misc", "notebooks", "odps_scripts", "odps/static")
 PYARROW_JUNK = ("pyarrow/include", "pyarrow/includes", "pyarrow/src", "pyarrow/tests")
-# Of confluent-kafka: a client of schema registries, Avro, tests, asyncio; none is imported unless asked for.
+# Parts of confluent-kafka that only their users import: a client of schema registries, Avro, tests, asyncio.
 KAFKA_JUNK = tuple(f"confluent_kafka/{name}" for name in ("aio", "avro", "kafkatest", "schema_registry"))
 SOURCES = {".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx"}
-# pyarrow.lib needs all of these, if only because libarrow_python is linked with them; flight, S3, Substrait's and the
-# other modules' own extensions can go. Wheels hold each library under up to three names: the linker wants lib*.so.NNNN.
+# pyarrow.lib needs all these libraries, because libarrow_python is linked with them. The extensions of flight, S3,
+# Substrait and other modules can be removed. Wheels have each library under up to three names: the linker needs
+# lib*.so.NNNN.
 PYARROW_BINARIES = re.compile(
     r"(lib|_compute)\.cpython-.*\.so|"
     r"lib(arrow|arrow_acero|arrow_compute|arrow_dataset|arrow_python|arrow_substrait|parquet)\.so\.\d+"
 )
-# Heavy, and nothing may need them: numpy alone adds up to 0.1 s to pyarrow's import.
+# Large packages that no dependency may need: numpy alone adds up to 0.1 s to pyarrow's import.
 UNWANTED = ("numpy", "pandas")
-# The marker that the pins use; pip would answer it for the Python that it runs on, not for the runtime's.
+# The environment marker of the pins; pip would evaluate it for its own Python, not for the runtime's.
 MARKER = re.compile(r" ; python_full_version (?P<than><|>=) '3\.(?P<minor>\d+)'")
 
 
@@ -59,27 +60,27 @@ class Layer:
 
     @property
     def published_name(self) -> str:
-        """As template.yml's ARNs have it."""
+        """The layer's name in template.yml's ARNs."""
         return f"kafka-maxcompute-{self.name}"
 
     @property
     def description(self) -> str:
-        """Which release a published version is of: the service counts versions by itself."""
+        """The release of a published version; the service's own version numbers don't tell the release."""
         return f"kafka-maxcompute-{version()}"
 
     @property
     def archive(self) -> Path:
-        """Where the archive goes."""
+        """The archive's path."""
         return DIST / f"{self.published_name}-{self.runtime}.zip"
 
     @property
     def stage(self) -> Path:
-        """The folder that holds what the archive holds."""
+        """The folder with the archive's files."""
         return STAGE / self.runtime / self.name
 
 
 def main() -> int:
-    """Build all three; the exit code."""
+    """Build all three layers; return the exit code."""
     parser = argparse.ArgumentParser(description="Build the functions' layers into dist/.")
     parser.add_argument("runtime", nargs="?", default=RUNTIMES[0], choices=RUNTIMES)
     runtime = parser.parse_args().runtime
@@ -87,16 +88,16 @@ def main() -> int:
         interpreter = find_interpreter(runtime)
         if interpreter is None:
             say(
-                f"WARNING: no {runtime} on this machine, so the layers go without compiled files: every cold start "
-                "will take about 1 s of CPU time longer, and the imports of the dependencies aren't checked. "
-                f"Install {runtime} (its minor version has to match) and run this again."
+                f"WARNING: expected {runtime} on this machine, found none: the layers have no compiled files. Every "
+                "cold start will take about 1 s of CPU time longer, and the imports of the dependencies aren't "
+                f"checked. Install {runtime} (the minor version has to match) and run this again."
             )
         layers = [Layer(name, runtime) for name in ("powertools", "connector", "dependencies")]
         for layer in layers:
             build(layer, interpreter)
         if interpreter:
             check_imports([layer.stage / "python" for layer in layers], interpreter)
-            say(f"checked: the sink's modules import with these layers alone on {runtime}")
+            say(f"checked: the sink's modules can be imported with only these layers on {runtime}")
     except BuildError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -113,7 +114,7 @@ def build(layer: Layer, interpreter: Path | None) -> None:
         say(f"{layer.name}: wheels for {layer.runtime} ...")
         install_wheels(target, layer.runtime)
         freed = prune(target)
-        say(f"{layer.name}: pruned {freed / MB:.0f} MB that nothing uses")
+        say(f"{layer.name}: removed {freed / MB:.0f} MB that no function uses")
     else:
         shutil.copytree(ROOT / "layers" / layer.name / "python", target, ignore=shutil.ignore_patterns("__pycache__"))
     if interpreter:
@@ -123,13 +124,16 @@ def build(layer: Layer, interpreter: Path | None) -> None:
     packed = layer.archive.stat().st_size
     say(f"{layer.name}: {layer.archive.relative_to(ROOT)}, {packed / MB:.1f} MB ({unpacked / MB:.1f} MB unpacked)")
     if packed > MAIN_REGION_MB * MB:
-        raise BuildError(f"{layer.archive} is larger than the {MAIN_REGION_MB} MB that the service takes; prune more")
+        raise BuildError(
+            f"{layer.archive}: expected at most {MAIN_REGION_MB} MB, which the service accepts, found "
+            f"{packed / MB:.0f} MB; prune more"
+        )
     if packed > OTHER_REGION_MB * MB:
-        say(f"{layer.name}: only the main regions take more than {OTHER_REGION_MB} MB; see the service's quota page")
+        say(f"{layer.name}: only the main regions accept more than {OTHER_REGION_MB} MB; see the service's quota page")
 
 
 def install_wheels(target: Path, runtime: str) -> None:
-    """Install the pinned wheels of a runtime, hashes checked."""
+    """Install the pinned wheels for a runtime, with a check of their hashes."""
     pins = target.parent / "requirements.txt"
     minor = int(runtime.rpartition(".")[2])
     source = ROOT / "layers/dependencies/requirements.txt"
@@ -138,39 +142,43 @@ def install_wheels(target: Path, runtime: str) -> None:
     command += ["--no-compile", "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(target)]
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
     command += ["--implementation", "cp", "--python-version", f"3.{minor}", "--requirement", str(pins)]
-    # --upgrade: where two wheels bring a folder bin, the second one replaces the first, and pip doesn't warn of it.
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # pip of this interpreter
+    # --upgrade: if two wheels have a folder bin, the second replaces the first, and pip prints no warning.
+    pip = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # pip of this interpreter
     pins.unlink()
-    if done.returncode:
-        raise BuildError(f"pip could not install the wheels for {runtime}:\n{done.stderr}")
+    if pip.returncode:
+        raise BuildError(f"pip could not install the wheels for {runtime}:\n{pip.stderr}")
 
 
 def pins_for(text: str, minor: int) -> str:
-    """The pins that are for Python 3.MINOR, without their markers; `text` is a requirements.txt."""
+    """Return the pins for Python 3.MINOR, without their markers; `text` is a requirements.txt."""
     kept = []
-    # A pin is its first line and the indented ones with its hashes.
+    # A pin is its first line and the indented lines with its hashes.
     for pin in re.split(r"^(?=\S)", text, flags=re.MULTILINE):
         marker = MARKER.search(pin)
         if " ; " in pin and not marker:
-            raise BuildError(f"layers/dependencies/requirements.txt: can't tell whether this is for 3.{minor}: {pin}")
+            raise BuildError(
+                "layers/dependencies/requirements.txt: expected a marker such as python_full_version < '3.11', "
+                f"found another; compile the pins again, or extend MARKER: {pin}"
+            )
         if marker is None or (minor < int(marker["minor"])) == (marker["than"] == "<"):
             kept.append(MARKER.sub("", pin))
     return "".join(kept)
 
 
 def prune(target: Path) -> int:
-    """Remove what isn't used at run time; how many bytes that freed."""
+    """Remove files that aren't used at run time; return the number of freed bytes."""
     before = size(target)
-    found = [name for name in UNWANTED if (target / name).exists()]
-    if found:
+    unwanted = [name for name in UNWANTED if (target / name).exists()]
+    if unwanted:
         raise BuildError(
-            f"{' and '.join(found)} came with the dependencies and would slow every cold start; pin without"
+            f"expected dependencies without {' and '.join(unwanted)}, which would slow every cold start; remove "
+            "them from the pins"
         )
     for name in (*JUNK, *PYARROW_JUNK, *KAFKA_JUNK):
         shutil.rmtree(target / name, ignore_errors=True)
     for file in [file for file in target.rglob("*") if file.is_file()]:
         binary = file.parent == target / "pyarrow" and ".so" in file.name
-        # RECORD lists files that are gone; REQUESTED and INSTALLER are pip's own.
+        # RECORD lists removed files, too; REQUESTED and INSTALLER are for pip only.
         if (
             file.suffix in SOURCES
             or (binary and not PYARROW_BINARIES.fullmatch(file.name))
@@ -181,24 +189,24 @@ def prune(target: Path) -> int:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files in a folder."""
+    """Return the number of bytes of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def compile_all(stage: Path, interpreter: Path) -> None:
-    """Write .pyc files that are used without a look at their source, with the paths that they have under /opt."""
+    """Write .pyc files that Python uses without a check of their source, with their paths under /opt."""
     command = [str(interpreter), "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(stage), "-p", "/opt", str(stage / "python")]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}  # the order of constant sets in the files depends on it
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 # Python
-    if done.returncode:
-        raise BuildError(f"{interpreter} can't compile what is in {stage}:\n{done.stdout}{done.stderr}")
+    compiler = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if compiler.returncode:
+        raise BuildError(f"{interpreter} can't compile the modules in {stage}:\n{compiler.stdout}{compiler.stderr}")
 
 
 def check_imports(folders: list[Path], interpreter: Path) -> None:
-    """Import every module of the sink with the layers in these folders and nothing else, and compress.
+    """Import every module of the sink with only the layers in these folders, and compress data.
 
-    What fails here has been pruned too much.
+    BuildError if this fails, because too much was pruned.
     """
     path = [str(folder) for folder in (ROOT / "functions/sink", *folders)]
     program = f"""
@@ -217,13 +225,13 @@ for codec in ("lz4", "zstd"):
     assert pyarrow.decompress(pyarrow.compress(b"a" * 99, codec), 99, codec) == b"a" * 99
 """
     command = [str(interpreter), "-I", "-S", "-B", "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # the runtime's Python
-    if done.returncode:
-        raise BuildError(f"what is left after pruning can't do what the functions need:\n{done.stderr}")
+    check = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # the runtime's Python
+    if check.returncode:
+        raise BuildError(f"the pruned layers lack something that the functions need; prune less:\n{check.stderr}")
 
 
 def pack(stage: Path, archive: Path) -> None:
-    """Zip a folder: sorted names, one date, one mode."""
+    """Zip a folder, with sorted names, and with fixed dates and modes."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     unfinished = archive.with_suffix(".part")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
@@ -236,7 +244,7 @@ def pack(stage: Path, archive: Path) -> None:
 
 
 def find_interpreter(runtime: str) -> Path | None:
-    """A Python of the runtime's minor version: this one, one on PATH, or one of pyenv's; None if there is none."""
+    """Return a Python of the runtime's minor version: this Python, or from PATH, or from pyenv; None without any."""
     minor = int(runtime.rpartition(".")[2])
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     folders = [*map(Path, os.get_exec_path()), *sorted(pyenv.glob("versions/*/bin"), reverse=True)]
@@ -247,17 +255,17 @@ def find_interpreter(runtime: str) -> Path | None:
 
 
 def _minor(python: Path) -> int | None:
-    """An interpreter's minor version; None where it's a shim without a Python behind it."""
-    asked = subprocess.run(  # noqa: S603 # it was found under a Python's name
+    """Return an interpreter's minor version; None if it is a shim without a Python."""
+    answer = subprocess.run(  # noqa: S603 # the file has the name of a Python
         [python, "-c", "import sys; print(sys.version_info[1])"], capture_output=True, text=True, check=False
     )
-    return int(asked.stdout) if asked.returncode == 0 else None
+    return int(answer.stdout) if answer.returncode == 0 else None
 
 
 def next_steps(layers: list[Layer]) -> str:
-    """How to publish what was built, and what to do with the versions that come back."""
+    """Return how to publish the layers, and how to use the version numbers that the service returns."""
     region = os.environ.get("CONNECTOR_REGION", "cn-hangzhou")
-    lines = ["", "Next, publish them (each command answers with a version number):", ""]
+    lines = ["", "Next, publish the layers (each command prints a version number):", ""]
     lines += [
         f"  s cli fc3 layer publish --region {region} --layer-name {layer.published_name} "
         f"--compatible-runtime {layer.runtime} --description {layer.description} "
@@ -272,14 +280,14 @@ def next_steps(layers: list[Layer]) -> str:
 
 
 def version() -> str:
-    """The release of what is built."""
+    """Return the release of the built package."""
     text = (ROOT / "layers/connector/python/kafka_maxcompute/__init__.py").read_text(encoding="utf-8")
     return re.findall(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)[0]
 
 
 def say(text: str) -> None:
-    """A line for whoever runs this, at once."""
-    print(text, flush=True)  # noqa: T201 # it's a command
+    """Print a line at once."""
+    print(text, flush=True)  # noqa: T201 # this program is a command
 
 
 if __name__ == "__main__":

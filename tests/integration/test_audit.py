@@ -292,7 +292,7 @@ def test_many_rows_become_the_runs_that_they_are() -> None:
         [sys.executable, program, "--rows", "500000"], capture_output=True, text=True, timeout=240, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "the runs are those that were made" in ran.stdout
+    assert "the audit's runs equal the uploaded runs" in ran.stdout
 
 
 def test_the_reply_has_a_sentence_and_a_document_for_each_finding(place: Place) -> None:

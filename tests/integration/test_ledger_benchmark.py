@@ -29,7 +29,7 @@ def test_sparse_topics_keep_the_bars(scenario: str) -> None:
 @pytest.mark.java
 @pytest.mark.xdist_group("apache_kafka")
 def test_transactions_of_one_record_keep_the_bars_on_a_real_broker() -> None:
-    left = re.search(r"cold start .*; (\d+) of 400 gaps are left", ran("--apache", "400"))
+    left = re.search(r"cold start .*; (\d+) of 400 gaps remain", ran("--apache", "400"))
     assert left is not None
-    # Those of the last round of batches, and so many as are let be.
+    # The gaps of the last round of batches, and as many gaps as the upkeep tolerates.
     assert int(left[1]) <= 40 + 40 + 10

@@ -58,7 +58,7 @@ def test_the_pins_are_those_of_the_runtime(minor: int, kept: str, left: str) -> 
 
 @pytest.mark.quick
 def test_a_marker_that_is_not_known_is_not_guessed() -> None:
-    with pytest.raises(build.BuildError, match="can't tell whether this is for"):
+    with pytest.raises(build.BuildError, match="expected a marker such as"):
         build.pins_for("one==1 ; sys_platform == 'win32' \\\n    --hash=sha256:aa\n", 10)
 
 
@@ -109,7 +109,7 @@ def test_pruning_keeps_what_runs(tmp_path: Path) -> None:
 @pytest.mark.quick
 def test_numpy_is_refused(tmp_path: Path) -> None:
     (tmp_path / "numpy").mkdir()
-    with pytest.raises(build.BuildError, match="numpy came with the dependencies"):
+    with pytest.raises(build.BuildError, match="expected dependencies without numpy"):
         build.prune(tmp_path)
 
 
