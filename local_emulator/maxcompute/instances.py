@@ -139,7 +139,7 @@ class Instances:
         if not instance.terminated:
             raise ServiceError(400, "InstanceNotTerminate", f"Instance {instance_id} is running")
         if instance.outcome.rows is None:
-            reason = "its result is kept no longer" if instance.expired else "it has no rows to download"
+            reason = "its result is no longer stored" if instance.expired else "it has no rows to download"
             raise ServiceError(400, "InstanceTypeNotSupported", f"Instance {instance_id}: {reason}")
         return instance.outcome.columns, instance.outcome.rows
 

@@ -82,8 +82,8 @@ def merge(
     return rows, incoming.bytes
 
 
-def kept(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield rows as changes by key that delete nothing."""
+def upserts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows as changes by key without deletions, for `merge`."""
     for batch in batches:
         yield batch.append_column(DELETED, pa.array([False]).take(pa.array([0] * batch.num_rows)))
 

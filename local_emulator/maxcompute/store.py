@@ -20,7 +20,7 @@ from local_emulator.maxcompute.limits import Limits
 from local_emulator.maxcompute.metadata import Change, Metadata
 from local_emulator.maxcompute.rows import delete as delete_rows
 from local_emulator.maxcompute.rows import insert as insert_rows
-from local_emulator.maxcompute.rows import kept, merge
+from local_emulator.maxcompute.rows import merge, upserts
 from local_emulator.maxcompute.rows import move as move_rows
 from local_emulator.maxcompute.snapshot import Snapshot, physical_name, physical_schema
 from local_emulator.maxcompute.types import quoted
@@ -296,7 +296,7 @@ class Store:
                     size -= partition.size if partition else size
                     delete_rows(change.cursor, current, spec)
                 if current.primary_key:
-                    added, added_bytes = merge(change.cursor, current, spec, kept(batches))
+                    added, added_bytes = merge(change.cursor, current, spec, upserts(batches))
                 else:
                     added, added_bytes = insert_rows(change.cursor, current, spec, batches)
                 rows, size = rows + added, size + added_bytes

@@ -199,14 +199,16 @@ class _Parser:
         if name == "decimal":
             if self._peek() != "(":
                 return _DECIMAL_DEFAULT
-            given = self._between("(", ")", self._number)
-            given = given if len(given) > 1 else (*given, 0)
+            arguments = self._between("(", ")", self._number)
+            arguments = arguments if len(arguments) > 1 else (*arguments, 0)
         else:
-            given = self._between("(", ")", self._number, 1)
-        if len(given) != len(bounds) or not all(low <= n <= high for n, (low, high) in zip(given, bounds, strict=True)):
+            arguments = self._between("(", ")", self._number, 1)
+        if len(arguments) != len(bounds) or not all(
+            low <= n <= high for n, (low, high) in zip(arguments, bounds, strict=True)
+        ):
             allowed = ", ".join(f"{low} to {high}" for low, high in bounds)
-            raise self._fault(f"{name}'s arguments within {allowed}", str(given))
-        return given
+            raise self._fault(f"{name}'s arguments within {allowed}", str(arguments))
+        return arguments
 
     def _field(self) -> tuple[str, DataType]:
         name = self._word()

@@ -40,7 +40,7 @@ def generated_column(reader: Reader, columns: Sequence[Column]) -> Column:
 
 
 def partition_value(generated: TruncatedTime, values: Mapping[str, Value]) -> Value:
-    """Return a generated partition column's value; ``values`` are the columns' values by name. SqlError without it."""
+    """Return a generated partition column's value, from the columns' values by name; SqlError for a missing column."""
     if generated.column not in values:
         raise semantic_error(f"cannot compute {generated}: there is no such column")
     length, rest = _UNITS[generated.unit]

@@ -86,7 +86,7 @@ class Reader:
             raise self.unexpected("the end of the statement")
 
     def name(self) -> str:
-        """Read a name, back-quoted or not, in lower case; it may be a keyword, as in ``partition BIGINT``."""
+        """Read a name, back-quoted or not, in lower case; also a keyword, as in ``partition BIGINT``."""
         text, _, kind = self._peek()
         if kind == "quoted" or (kind == "word" and (text[0].isalpha() or text[0] == "_")):
             self._at += 1

@@ -161,7 +161,7 @@ def row_range(session: DownloadSession, text: str) -> tuple[int, int]:
     if start == session.count == 0:
         return 0, 0
     if start + count > session.count:
-        raise tunnel_error("InvalidRowRange", f"Rows {start} to {start + count - 1} of {session.count} are asked for.")
+        raise tunnel_error("InvalidRowRange", f"Rows {start} to {start + count - 1} of {session.count} are requested.")
     return start, count
 
 

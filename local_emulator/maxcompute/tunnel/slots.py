@@ -34,7 +34,7 @@ class Slots:
     def require(self, count: int) -> None:
         """Raise ServiceError SlotExceeded if a session requests more slots than exist."""
         if self.most is not None and count > self.most:
-            raise tunnel_error("SlotExceeded", f"{count} slots are asked for; there are {self.most}.")
+            raise tunnel_error("SlotExceeded", f"{count} slots are requested; there are {self.most}.")
 
 
 SLOTS = web.AppKey("SLOTS", Slots)

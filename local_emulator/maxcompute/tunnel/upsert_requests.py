@@ -40,7 +40,7 @@ async def write(request: web.Request) -> web.Response:
         session, wire = _session(request), sent_wire(request.query, request.headers)
         bucket, slot = number(request, "bucketid"), number(request, "slotid")
         if not 0 <= bucket < session.buckets or slot != bucket % session.slots:
-            raise tunnel_error("InvalidArgument", f"Bucket {bucket} isn't one of slot {slot}.")
+            raise tunnel_error("InvalidArgument", f"Bucket {bucket} doesn't belong to slot {slot}.")
         count = number(request, "record_count") if "record_count" in request.query else None
         await in_thread(request, lambda: request.app[UPSERTS].write(session, data, wire, count))
     return web.Response()
