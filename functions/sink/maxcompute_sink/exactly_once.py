@@ -93,7 +93,7 @@ class Check(Protocol):
         """
 
     def unconfirmed(self, state: State, topics: Collection[str], /) -> frozenset[str]:
-        """Return the topics whose id is in the ledger, and isn't the one that the brokers report now, if any."""
+        """Return the topics for which the ledger has an id and the brokers now report another id or none."""
 
 
 class LaterMarks(Protocol):
@@ -238,7 +238,7 @@ class _Delivery:
     def _rolled_forward(self, covered: Coverage, generation: int | None) -> State:
         """Read the ledger and roll claims forward until no pending claim holds a covered offset; return the state.
 
-        Raises `UnavailableError` if a generation began after the one that this delivery, or its instance, has read.
+        Raises `UnavailableError` if the ledger was reset after this delivery, or its instance, had read its generation.
         """
         for _ in range(ROUNDS):
             state = self.parts.services.ledger.read(self.deadline)

@@ -43,5 +43,5 @@ class SourceCheck:
         return observed.unlogged
 
     def unconfirmed(self, state: State, topics: Collection[str]) -> frozenset[str]:
-        """Return the topics whose id is in the ledger, and isn't the one that the brokers report now, if any."""
+        """Return the topics for which the ledger has an id and the brokers now report another id or none."""
         return self.topics.unconfirmed(state, topics, self.deadline)

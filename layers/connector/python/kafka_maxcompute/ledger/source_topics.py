@@ -84,7 +84,7 @@ class SourceTopics:
         )
 
     def unconfirmed(self, state: State, topics: Collection[str], deadline: Deadline) -> frozenset[str]:
-        """Return the topics whose id is in the ledger, and isn't the one that the brokers report now, if any."""
+        """Return the topics for which the ledger has an id and the brokers now report another id or none."""
         known = state.identity.topics if state.identity else {}
         expected = {topic: id_ for topic, id_ in known.items() if topic in topics}
         reported = self._ids(sorted(expected), deadline) if expected else {}
