@@ -252,8 +252,8 @@ def _progress(instance: Instance) -> web.Response:
 _VARIANTS: Mapping[str, Callable[[Instance], web.Response]] = MappingProxyType(
     {
         "taskstatus": _task_status,
-        "cached": lambda found: web.json_response(_queueing(found)),
-        "source": lambda found: reply(found.job.source),
+        "cached": lambda instance: web.json_response(_queueing(instance)),
+        "source": lambda instance: reply(instance.job.source),
         "instancesummary": _summary,
         "instanceprogress": _progress,
         "detail": _detail,
