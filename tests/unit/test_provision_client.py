@@ -78,7 +78,7 @@ def test_what_is_refused_is_sent_once(answer: Answer, code: str) -> None:
 def test_a_missing_permission_is_named_with_its_resource() -> None:
     with ScriptedService(refused(403, "NoPermission")) as service, pytest.raises(RefusedError) as caught:
         client(service).call(GET_ROLE, {"RoleName": "Writer"})
-    assert "grant ram:GetRole on acs:ram:*:1880:role/Writer to whoever provisions" in str(caught.value)
+    assert "grant ram:GetRole on acs:ram:*:1880:role/Writer to the provisioning identity" in str(caught.value)
     assert "R7" in str(caught.value)
 
 

@@ -54,7 +54,7 @@ class ControlPlane:
     deadline: Deadline
     names: Mapping[str, str]
     endpoint: TrustedAddress | Literal[""] = ""
-    grantee: str = "whoever provisions"
+    grantee: str = "the provisioning identity"
 
     def knowing(self, **names: str) -> ControlPlane:
         """Return the same control plane with more names."""
