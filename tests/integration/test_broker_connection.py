@@ -57,7 +57,7 @@ def test_every_protocol_and_mechanism(secured_kafka: SecuredKafka, protocol: str
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_wrong_password(secured_kafka: SecuredKafka, mechanism: str) -> None:
     fault = refusal(secured_kafka, "SASL_SSL", mechanism, sasl_password="env:CONNECTOR_SECRET_OTHER")
-    assert fault.startswith(f"brokers {secured_kafka.broker.servers['SASL_SSL']}, by SASL_SSL: ")
+    assert fault.startswith(f"brokers {secured_kafka.broker.servers['SASL_SSL']}, with SASL_SSL: ")
     assert "SASL authentication error: Authentication failed" in fault
     assert "; fix sasl_username, sasl_password or sasl_mechanism" in fault
 
@@ -98,7 +98,7 @@ def test_the_listener_of_another_protocol(secured_kafka: SecuredKafka) -> None:
 @pytest.mark.parametrize("protocol", ["SSL", "SASL_PLAINTEXT"])
 def test_a_connection_that_comes_without_what_the_listener_asks_for(secured_kafka: SecuredKafka, protocol: str) -> None:
     settings = secured_kafka.settings("PLAINTEXT", bootstrap_servers=secured_kafka.broker.servers[protocol])
-    with pytest.raises(UnavailableError, match=r"by PLAINTEXT: .*check security_protocol too"):
+    with pytest.raises(UnavailableError, match=r"with PLAINTEXT: .*check security_protocol, too"):
         reach(clients.configuration(settings, deployed(settings)), Deadline.after(1.5))
 
 
@@ -106,7 +106,9 @@ def test_a_connection_that_comes_without_what_the_listener_asks_for(secured_kafk
 def test_nobody_there(servers: str) -> None:
     configuration = {"bootstrap.servers": servers, "security.protocol": "PLAINTEXT", "log_level": 0}
     said = "Failed to resolve" if "nowhere" in servers else "Connection refused"
-    with pytest.raises(UnavailableError, match=f"brokers {servers}, by PLAINTEXT: .*{said}.*; check bootstrap_servers"):
+    with pytest.raises(
+        UnavailableError, match=f"brokers {servers}, with PLAINTEXT: .*{said}.*; check bootstrap_servers"
+    ):
         reach(configuration, Deadline.after(1))
 
 

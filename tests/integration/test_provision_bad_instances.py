@@ -23,7 +23,7 @@ from tests.stream_clients import kafka
             "need local storage; the Standard edition has cloud storage only; take a Professional one",
         ),
         ({"series": "v3"}, "need local storage, which a serverless instance doesn't offer"),
-        ({"topic_limit": 3}, "expected room for 4 topics, found 2; raise it"),
+        ({"topic_limit": 3}, "expected room for 4 topics, found 2; raise"),
         ({"status": 3}, "expected it in service, found it stopped; start or renew it"),
     ],
 )
