@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.blocks import Blocks
     from maxcompute_sink.decode import Decoded
 
@@ -58,6 +58,7 @@ class Check:
 
     verify: Callable[[State, Coverage, Known], Offsets]
     unconfirmed: Callable[[State, Collection[str]], frozenset[str]] = lambda *_: frozenset()
+    differing: Callable[[State, Offsets, Known], frozenset[TopicPartition]] = lambda *_: frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ PLACE = ("orders", 0)
 SETTLED = tuple((2 * number, 2 * number) for number in range(MANY + 2))
 END = SETTLED[-1][1] + 1
 STATE = State(folded=0, generation=1, settled={PLACE: SETTLED})
-IDENTIFIED = structs.replace(STATE, identity=identity("c", "p.t", 1, {PLACE[0]: "id"}))
 
 
 class Quiet:
@@ -138,7 +137,7 @@ def test_brokers_that_do_not_answer_are_let_be_and_fail_no_batch(sink: Sink) -> 
 def test_marks_that_can_not_be_read_fail_no_batch_and_are_let_be_for_a_while(
     sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marked = structs.replace(IDENTIFIED, marks={PLACE: Mark(0, "d")})
+    marked = structs.replace(STATE, marks={PLACE: Mark(0, "d")})
     sink.log.append(b"snapshot", encode(Snapshot(state=structs.replace(marked, folded=1))), soon())
     reads: list[Wanted] = []
 
@@ -151,11 +150,6 @@ def test_marks_that_can_not_be_read_fail_no_batch_and_are_let_be_for_a_while(
     for now, asked in ((0.0, 1), (LOOK_SECONDS - 1, 1), (LOOK_SECONDS, 2)):
         sink.now = now
         assert sink.upkeep.later_marks(marked, covered, nothing, soon()) == {}
-        assert len(reads) == asked
-    without_id = structs.replace(marked, identity=None)
-    for asked in (3, 4):
-        with pytest.raises(UnavailableError):
-            sink.upkeep.later_marks(without_id, covered, nothing, soon())
         assert len(reads) == asked
 
 
@@ -191,20 +185,30 @@ def test_a_mark_with_a_beginning_is_read_for_each_batch_unless_the_topic_has_an_
             sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(replace(record, value=b"w")), soon())
             == {}
         )
-    identified = structs.replace(marked, identity=IDENTIFIED.identity)
+    about = identity("c", "p.t", 1, {PLACE[0]: "id"})
+    identified = structs.replace(marked, identity=about)
     assert sink.upkeep.later_marks(identified, covered, lambda *_: DeliveredRecord(record), soon()) == {}
 
 
-@pytest.mark.parametrize("has_id", [True, False])
-def test_a_mark_that_moves_is_told_with_later_batches_too_if_the_topic_has_an_id(sink: Sink, has_id: bool) -> None:
+def test_a_mark_that_moves_is_told_with_later_batches_too(sink: Sink) -> None:
     record = Original(key=b"k", value=b"v", timestamp=1)
-    state = IDENTIFIED if has_id else STATE
-    marked = structs.replace(state, folded=1, marks={PLACE: Mark(0, marks.digest(record), 0)})
+    marked = structs.replace(STATE, folded=1, marks={PLACE: Mark(0, marks.digest(record), 0)})
     sink.log.append(b"snapshot", encode(Snapshot(state=marked)), soon())
     sink.originals.log |= {(PLACE, offset): record for offset in (0, END)}
-    moved = {(1, PLACE): Mark(END, marks.digest(record))}
-    first, second = {PLACE: ((END, END),)}, {PLACE: ((END + 1, END + 9),)}
-    assert sink.upkeep.later_marks(marked, first, lambda *_: DeliveredRecord(record), soon()) == moved
-    # The log has none of these records.
-    later = sink.upkeep.later_marks(marked, second, lambda *_: DeliveredRecord(record), soon())
-    assert later == (moved if has_id else {})
+    for covered in ({PLACE: ((END, END),)}, {PLACE: ((END + 1, END + 9),)}):
+        told = sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(record), soon())
+        assert told == {(1, PLACE): Mark(END, marks.digest(record))}
+
+
+def test_each_topic_partition_has_its_own_turn(sink: Sink) -> None:
+    """The mark of one can be lost by retention while only the other one has batches."""
+    other = (PLACE[0], 1)
+    record = Original(key=b"k", value=b"v", timestamp=1)
+    settled = {PLACE: SETTLED, other: SETTLED}
+    marked = structs.replace(STATE, folded=1, settled=settled, marks={at: Mark(0, "lost") for at in settled})
+    sink.log.append(b"snapshot", encode(Snapshot(state=marked)), soon())
+    for now, place in ((0.0, other), (1.0, PLACE)):
+        sink.now = now
+        sink.originals.log |= {(place, offset): record for offset in range(END, END + 10)}
+        told = sink.upkeep.later_marks(marked, {place: ((END, END + 9),)}, lambda *_: DeliveredRecord(record), soon())
+        assert told[1, place] == Mark(END + 9, marks.digest(record), END)

@@ -233,6 +233,7 @@ class World:
             check=Check(
                 lambda state, dropped, known: self._verify(state, dropped, known, gate),
                 lambda state, topics: self._unconfirmed(state, topics, gate),
+                lambda state, covered, known: self._differing(state, covered, known, gate),
             ),
             marks=Marks(partial(self._later, delivery)),
             encoding=None,
@@ -260,20 +261,16 @@ class World:
             if delivery.looks:
                 instance.later = {}
                 state = instance.ledger.read(deadline)
-            else:
-                covered = {place: held for place, held in covered.items() if not has_id(state, place)}
-            told = marks.advanced(state, covered, known, originals, deadline)
-            instance.later |= {(state.generation, place): mark for place, mark in told.items() if has_id(state, place)}
-            told |= marks.confirmed(state, covered, known, originals, deadline)
+                moved = marks.advanced(state, covered, known, originals, deadline)
+                instance.later = {(state.generation, place): mark for place, mark in moved.items()}
+            own = marks.confirmed(state, covered, known, originals, deadline)
             if delivery.looks:
-                left = {place: held for place, held in covered.items() if place not in told}
+                left = {place: held for place, held in covered.items() if place not in moved and place not in own}
                 begun = marks.late_beginnings(state, left, known, originals, deadline)
         except ConnectorError:
-            if any(not has_id(state, place) for place in covered):
-                raise
             return instance.later
         self.begun_anew += len(begun)
-        return {**instance.later, **{(state.generation, place): mark for place, mark in (told | begun).items()}}
+        return {**instance.later, **{(state.generation, place): mark for place, mark in (own | begun).items()}}
 
     def _keep_up(self, delivery: Delivery, services: Services, done: Delivered, deadline: Deadline) -> None:
         """What `Upkeep` does after a batch; nothing fails for want of it."""
@@ -287,6 +284,16 @@ class World:
                 instance.gaps.settle(state, deadline)
         except ConnectorError:
             pass
+
+    def _differing(self, state: State, covered: Offsets, known: Known, gate: Gate) -> frozenset[TopicPartition]:
+        """What `Instance` compares right before a claim."""
+        topic, originals = gate.before(Bounds(self), "topic"), gate.before(self.topic, "originals")
+        without_id = {place: offsets for place, offsets in covered.items() if not has_id(state, place)}
+
+        def ends(places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+            return {place: end for place, end in topic.ends().items() if place in places}
+
+        return marks.differing(without_id, known, originals, ends, Deadline.after(60.0, lambda: self.ticks))
 
     def _unconfirmed(self, state: State, topics: Collection[str], gate: Gate) -> frozenset[str]:
         """What `Instance` asks the brokers before a mark begins."""

@@ -33,7 +33,6 @@ class Truth:
     reset: str = ""
     marks: Mapping[TopicPartition, Mark] = field(default_factory=dict)
     behind: Mapping[TopicPartition, int] = field(default_factory=dict)
-    identified: frozenset[str] = frozenset()
 
     @property
     def taken(self) -> frozenset[At]:
@@ -94,7 +93,7 @@ def every(offsets: Offsets) -> frozenset[At]:
 def _after(truth: Truth, operation: Operation | None) -> Truth:
     match operation:
         case Genesis() if not truth.generation:
-            return replace(truth, generation=1, identified=frozenset(operation.identity.topics))
+            return replace(truth, generation=1)
         case Claim() | Divert() if operation.generation == truth.generation and operation.id not in truth.pending:
             if not every(operation.offsets) & truth.taken:
                 return replace(truth, pending={**truth.pending, operation.id: operation})
@@ -120,7 +119,7 @@ def _ended(truth: Truth, operation: Settle | Release) -> Truth:
         truth,
         pending=pending,
         marks=marks,
-        behind={**kept, **_untold(truth, kept, marks, claim)},
+        behind={**kept, **_untold(kept, marks, claim)},
         settled=truth.settled | every(claim.offsets),
         timestamps={**truth.timestamps, **highest},
     )
@@ -133,19 +132,17 @@ def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
 
 
 def _untold(
-    truth: Truth, behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
+    behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
 ) -> dict[TopicPartition, int]:
-    """What marks don't vouch for, as the claim has offsets there and may be of another log.
-
-    A mark for all is a proof besides the topic's id, if there is one.
-    """
+    """What marks don't vouch for, as the claim has offsets there and may be of another log."""
     found: dict[TopicPartition, int] = {}
     for place, offset in every(claim.offsets):
         mark, begins, later = marks.get(place), claim.begins.get(place), claim.marks.get(place)
-        if mark is None or (mark.since == 0 and place[0] in truth.identified):
+        if mark is None:
             continue
         is_told = begins == mark if begins else later is not None and later.since == mark.since
-        if not is_told and offset >= mark.since:
+        is_of_the_log = place not in claim.differing and (is_told or not mark.since)
+        if not is_of_the_log and offset >= mark.since:
             found[place] = max(offset + 1, found.get(place, 0), behind.get(place, 0))
     return found
 
@@ -190,5 +187,4 @@ def _begun(truth: Truth, reset: Reset) -> Truth:
             for place, first in truth.behind.items()
             if place not in reset.starts and place not in reset.marks
         },
-        identified=frozenset(reset.identity.topics),
     )

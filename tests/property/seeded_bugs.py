@@ -59,9 +59,7 @@ MARKING = {
         "if place in marks and mark.offset > marks[place].offset and mark.since == marks[place].since:",
         "if True:",
     ),
-    "a mark moved into another log": Change(
-        marks._holds, "mark.offset in logged and digest(logged[mark.offset]) == mark.digest", "mark.offset in logged"
-    ),
+    "a mark moved into another log": Change(marks.advanced, "digest(records[mark.offset]) != mark.digest", "False"),
     "a mark of another log kept by a reset": Change(
         state._begun, "{**_unnamed(state.marks, starts), **reset.marks}", "{**reset.marks, **state.marks}"
     ),
@@ -73,7 +71,10 @@ MARKING = {
         state._vouches, "return all(last < mark.since for last in last_taken)", "return True"
     ),
     "a mark that vouches for claims that don't carry it": Change(
-        state._behind, "mark.since <= last and not _carries", "False and not _carries"
+        state._behind, "or (mark.since and not _carries(operation, place, mark))", ""
+    ),
+    "a mark that vouches for claims that differ from the log": Change(
+        state._behind, "place in operation.differing or", ""
     ),
 }
 READING = {

@@ -14,14 +14,13 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.errors import NoSuchTopicError, UnavailableError
 from kafka_maxcompute.ledger import marks
-from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.operations import Mark, Settle, State
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
 from tests.ledger_logs import Timely
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Container, Iterable
 
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers.originals import Found, Wanted
@@ -81,15 +80,16 @@ class TestBeginnings:
     def test_the_last_record_of_the_batch_that_the_log_has(self) -> None:
         assert self.begun(folded(GENESIS), log_of(range(12))) == {PLACE: Mark(9, marks.digest(record(9)))}
         assert self.begun(folded(GENESIS), {}) == {}
-        assert self.begun(folded(GENESIS), log_of([3, 7])) == {PLACE: Mark(7, marks.digest(record(7)))}
+        assert self.begun(folded(GENESIS), log_of([0, 7])) == {PLACE: Mark(7, marks.digest(record(7)))}
         assert self.begun(folded(GENESIS), log_of(range(40)), last=30) == {PLACE: Mark(30, marks.digest(record(30)))}
 
-    def test_it_is_looked_for_in_the_first_and_last_sixteen_offsets(self) -> None:
-        assert self.begun(folded(GENESIS), log_of([15]), last=30) == {PLACE: Mark(15, marks.digest(record(15)))}
-        assert self.begun(folded(GENESIS), log_of([15]), last=31) == {PLACE: Mark(15, marks.digest(record(15)))}
-        assert self.begun(folded(GENESIS), log_of([16]), last=32) == {}
-        assert self.begun(folded(GENESIS), log_of([0]), last=15) == {PLACE: Mark(0, marks.digest(record(0)))}
-        assert self.begun(folded(GENESIS), log_of([0]), last=16) == {PLACE: Mark(0, marks.digest(record(0)))}
+    def test_the_log_needs_the_first_record(self) -> None:
+        """A batch with records of two logs has those of the former one first, which this log may have lost."""
+        for there, last in (([0], 0), ([0, 7], 9), ([0, 15], 30), ([0, 15], 40), ([0, 14, 30], 30)):
+            mark = Mark(there[-1], marks.digest(record(there[-1])))
+            assert self.begun(folded(GENESIS), log_of(there), last=last) == {PLACE: mark}
+            assert self.begun(folded(GENESIS), log_of(there[1:]), last=last) == {}
+        assert self.begun(folded(GENESIS), log_of([0, 16]), last=40) == {PLACE: Mark(0, marks.digest(record(0)))}
 
     def test_none_in_a_log_of_other_records(self, caplog: pytest.LogCaptureFixture) -> None:
         log = {(PLACE, offset): replace(one, timestamp=5) for (_, offset), one in log_of(range(10)).items()}
@@ -138,22 +138,6 @@ class TestBeginnings:
         assert self.begun(folded(*claimed, Settle(id="s")), log_of(range(40))) == {}
         assert self.begun(folded(GENESIS, claim("s", 20, 29), Settle(id="s")), log_of(range(40))) == {}
 
-    def test_the_one_that_a_pending_claim_begins_if_the_batch_is_of_its_log(self) -> None:
-        begun = Mark(15, marks.digest(record(15)))
-        pending = structs.replace(claim("p", 10, 19), begins={PLACE: begun})
-        later = structs.replace(claim("q", 30, 39), begins={PLACE: Mark(39, "of another log")})
-        state, there = folded(GENESIS, pending, later), log_of(range(60))
-
-        def begun_by(log: Found, *offsets: tuple[int, int]) -> dict[TopicPartition, Mark]:
-            return marks.beginnings(state, {PLACE: offsets}, known, Timely(log), soon())
-
-        assert begun_by(there, (0, 9)) == begun_by(there, (40, 49)) == {PLACE: begun}
-        assert begun_by(log_of([0, 9, 15]), (0, 9)) == {PLACE: begun}
-        assert begun_by(log_of(range(15)), (0, 9)) == {}
-        assert begun_by(log_of([0, 15]), (0, 59)) == begun_by(log_of([15, 59]), (16, 59)) == {}
-        assert begun_by(there | log_of([15], value=b"other"), (0, 9)) == {}
-        assert begun_by(there | log_of([3], value=b"other"), (0, 9)) == {}
-
     def test_one_after_a_reset(self) -> None:
         assert PLACE in self.begun(folded(GENESIS, reset(start=5)), log_of(range(10)))
 
@@ -177,8 +161,6 @@ class TestLaterMarks:
         folded(GENESIS, claim("s", 0, 9), Settle(id="s")),
         marks={PLACE: Mark(9, marks.digest(record(9)))},
     )
-
-    UNIDENTIFIED = structs.replace(MARKED, identity=genesis("orders", "p.t", 1, {}).identity)
 
     def advanced(
         self, log: Found, state: State = MARKED, offsets: Intervals = ((10, 19),)
@@ -204,24 +186,11 @@ class TestLaterMarks:
         begun = structs.replace(self.MARKED, marks={PLACE: Mark(9, marks.digest(record(9)), 5)})
         assert self.advanced(log_of(range(25)), begun) == {}
 
-    @pytest.mark.parametrize("state", [MARKED, UNIDENTIFIED])
     @pytest.mark.parametrize("other", [30, 45, 84, 99])
-    def test_none_if_a_record_at_either_end_of_the_batch_is_another_one(self, state: State, other: int) -> None:
+    def test_none_if_a_record_at_either_end_of_the_batch_is_another_one(self, other: int) -> None:
         there = log_of(range(100))
-        assert self.advanced(there, state, ((30, 99),)) == {PLACE: Mark(99, marks.digest(record(99)))}
-        assert self.advanced(there | log_of([other], value=b"other"), state, ((30, 99),)) == {}
-
-    def test_none_if_the_log_has_nothing_at_one_end_of_the_batch(self) -> None:
-        last = {PLACE: Mark(99, marks.digest(record(99)))}
-        assert self.advanced(log_of([9, *range(84, 100)]), offsets=((30, 99),)) == {}
-        assert self.advanced(log_of([9, *range(30, 46)]), offsets=((30, 99),)) == {}
-        assert self.advanced(log_of([9, 45, 99]), offsets=((30, 99),)) == last
-        assert self.advanced(log_of([9, 46, 99]), offsets=((30, 99),)) == {}
-
-    def test_a_batch_before_the_mark_tells_it_as_it_is_if_the_ledger_has_no_id(self) -> None:
-        assert self.advanced(log_of(range(25)), self.UNIDENTIFIED, ((2, 5),)) == self.UNIDENTIFIED.marks
-        assert self.advanced(log_of(range(25)), self.UNIDENTIFIED, ((0, 9),)) == self.UNIDENTIFIED.marks
-        assert self.advanced(log_of(range(25)) | log_of([4], value=b"w"), self.UNIDENTIFIED, ((2, 5),)) == {}
+        assert self.advanced(there, offsets=((30, 99),)) == {PLACE: Mark(99, marks.digest(record(99)))}
+        assert self.advanced(there | log_of([other], value=b"other"), offsets=((30, 99),)) == {}
 
     def test_none_that_is_earlier(self) -> None:
         originals = Timely(log_of(range(25)))
@@ -229,6 +198,58 @@ class TestLaterMarks:
             assert marks.advanced(self.MARKED, {PLACE: ((0, last),)}, known, originals, soon()) == {}
         assert originals.reads == 0
         assert self.advanced(log_of([9])) == {}
+
+
+class TestABatchThatDiffersFromTheLog:
+    def differing(
+        self, log: Found, *offsets: tuple[int, int], end: int | None = 1_000, events: Container[int] = ()
+    ) -> frozenset[TopicPartition]:
+        self.asked: list[TopicPartition] = []
+
+        def ends(places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+            self.asked += places
+            return {} if end is None else dict.fromkeys(places, end)
+
+        def delivered(_: TopicPartition, offset: int) -> DeliveredRecord | None:
+            if offset in events:
+                return DeliveredRecord(replace(record(offset), key=None, value=b"{"), "event")
+            return DeliveredRecord(record(offset))
+
+        return marks.differing({PLACE: offsets}, delivered, Timely(log), ends, soon())
+
+    def test_a_batch_of_the_log(self) -> None:
+        assert self.differing(log_of(range(200)), (20, 99)) == frozenset()
+        assert self.differing(log_of(range(200)), (20, 20), (40, 99)) == frozenset()
+        assert self.asked == []
+
+    @pytest.mark.parametrize("other", [20, 35, 84, 99])
+    def test_the_first_and_the_last_sixteen_records_are_compared(self, other: int) -> None:
+        assert self.differing(log_of(range(200)) | log_of([other], value=b"other"), (20, 99)) == {PLACE}
+        assert self.differing(log_of(range(200)) | log_of([36, 83], value=b"other"), (20, 99)) == frozenset()
+
+    def test_an_event_that_is_no_record_is_not_one_of_the_sixteen(self) -> None:
+        other = log_of(range(200)) | log_of([50], value=b"other")
+        assert self.differing(other, (20, 99)) == frozenset()
+        assert self.differing(other, (20, 99), events=range(20, 50)) == {PLACE}
+        assert self.differing(other, (20, 99), events=range(51, 100)) == {PLACE}
+
+    def test_a_batch_of_such_events_is_compared_by_the_time_of_the_last(self) -> None:
+        assert self.differing(log_of(range(200)), (20, 99), events=range(200)) == frozenset()
+        later = {(PLACE, 99): replace(record(99), timestamp=5)}
+        assert self.differing(log_of(range(200)) | later, (20, 99), events=range(200)) == {PLACE}
+
+    def test_a_log_that_ends_before_the_batch(self) -> None:
+        assert self.differing(log_of(range(50)), (20, 99), end=99) == {PLACE}
+        assert self.differing(log_of(range(50)), (20, 99), end=100) == frozenset()
+        assert self.asked == [PLACE]
+
+    def test_a_topic_that_is_not_there(self) -> None:
+        assert self.differing({}, (20, 99), end=None) == {PLACE}
+
+    def test_each_topic_partition_is_compared_by_itself(self) -> None:
+        log = log_of(range(50)) | log_of(range(50), OTHER, value=b"other")
+        covered = {PLACE: ((0, 9),), OTHER: ((0, 9),)}
+        assert marks.differing(covered, known, Timely(log), lambda _: {}, soon()) == {OTHER}
 
 
 class TestALook:

@@ -86,13 +86,25 @@ def told(found: list[Any]) -> list[dict[tuple[int, int], tuple[str, object, obje
     ]
 
 
-def test_what_has_another_time_or_key_than_the_record_that_stays_is_no_repeat() -> None:
+def test_what_has_another_time_key_or_value_than_the_record_that_stays_is_no_repeat() -> None:
     given = decoded(
-        *(element(1), element(1, value="again"), element(2), element(4), element(1, partition=1, key="other")),
+        *(
+            element(1),
+            element(1),
+            element(3),
+            element(3, value="other"),
+            element(2),
+            element(4),
+            element(1, partition=1, key="other"),
+        ),
         *(element(1, key="other"), element(1, key="other"), element(1, timestamp=HOUR_14 + 1), element(2, key=None)),
     )
     assert told(batch.contradictions(given)) == [
-        {(0, 1): ("as-delivered", b"other", HOUR_14), (0, 2): ("as-delivered", None, HOUR_14)},
+        {
+            (0, 1): ("as-delivered", b"other", HOUR_14),
+            (0, 2): ("as-delivered", None, HOUR_14),
+            (0, 3): ("as-delivered", b"k3", HOUR_14),
+        },
         {(0, 1): ("as-delivered", b"k1", HOUR_14 + 1)},
     ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_maxcompute.ledger.identity import identity
 from kafka_maxcompute.ledger.operations import Mark, State
 from kafka_maxcompute.maxcompute.upload_sessions import UploadSession
 from maxcompute_sink.blocks import Block, Coverage
@@ -17,15 +16,10 @@ pytestmark = pytest.mark.quick
 
 
 def test_a_later_mark_of_a_generation_before_is_not_told() -> None:
-    state = State(generation=2, marks={ORDERS: Mark(3, "old")}, identity=identity("c", "p.t", 1, {"orders": "id"}))
+    state = State(generation=2, marks={ORDERS: Mark(3, "old")})
     assert Claiming.of(state, {(1, ORDERS): Mark(9, "before")}, {}).marks == {}
     assert Claiming.of(state, {(2, ORDERS): Mark(9, "new")}, {}).marks == {ORDERS: Mark(9, "new")}
     assert Claiming.of(state, {(2, ORDERS): Mark(3, "same")}, {}).marks == {}
-
-
-def test_a_mark_is_told_even_if_it_has_not_moved_if_the_ledger_has_no_id() -> None:
-    state = State(generation=2, marks={ORDERS: Mark(3, "old")}, identity=identity("c", "p.t", 1, {"others": "id"}))
-    assert Claiming.of(state, {(2, ORDERS): Mark(3, "old")}, {}).marks == {ORDERS: Mark(3, "old")}
 
 
 def test_a_mark_that_the_state_does_not_know_yet_is_told() -> None:
@@ -66,3 +60,12 @@ def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times()
     block = Block("pt", 1, b"", Coverage({ORDERS: ((3, 3),)}, {ORDERS: HOUR_14}), (), ())
     claim = claiming.claim(Staged(block, UploadSession("s", "pt")))
     assert (claim.begins, claim.marks, claim.timestamps) == ({ORDERS: mark}, {ORDERS: other}, {ORDERS: HOUR_14})
+
+
+def test_claims_and_diverts_name_the_offsets_that_differ_from_the_log() -> None:
+    claiming = Claiming(generation=2, begins={}, marks={}, differing=frozenset({ORDERS}))
+    decoded = Connector().preparation.decode(payload(element(3, value=[])))
+    assert claiming.divert(decoded.rejected).differing == {ORDERS: ((3, 3),)}
+    coverage = Coverage({ORDERS: ((3, 3),), ("orders", 7): ((1, 2),)}, {})
+    claim = claiming.claim(Staged(Block("pt", 1, b"", coverage, (), ()), UploadSession("s", "pt")))
+    assert claim.differing == {ORDERS: ((3, 3),)}

@@ -76,7 +76,7 @@ def test_a_batch_that_is_cut_anew_writes_what_is_new() -> None:
 
 def test_repeats_within_a_batch_are_written_once() -> None:
     connector = Connector()
-    done = connector.deliver(payload(element(1), element(2), element(1, value="again"), element(1, value=[])))
+    done = connector.deliver(payload(element(1), element(2), element(1), element(1, value=[])))
     assert [row["value"] for row in connector.rows["11-17-2020 14"]] == ["v1", "v2"]
     assert connector.letters.letters == []
     assert done.dropped == 2

@@ -92,16 +92,16 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
 
 
 def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], DeliveredRecord]]:
-    """Return the records that `distinct` leaves out although their time or key differs from that of the kept record.
+    """Return the records that `distinct` leaves out although their time, key or value isn't that of the kept record.
 
     Records of one offset differ if the topic was deleted and created again. An event that isn't a valid record has no
-    known key, so only its time is compared. Each dictionary has at most one record for an offset.
+    known key or value, so only its time is compared. Each dictionary has at most one record for an offset.
     """
     different: defaultdict[tuple[TopicPartition, int], list[DeliveredRecord]] = defaultdict(list)
     seen: defaultdict[tuple[tuple[TopicPartition, int], int | None], set[tuple[bytes | None, ...]]] = defaultdict(set)
     for at, delivered in _delivered(decoded, ()):
         keys = seen[at, delivered.record.timestamp]
-        key = () if delivered.form == "event" else (delivered.record.key,)
+        key = () if delivered.form == "event" else (delivered.record.key, delivered.record.value)
         if not keys or (key and keys.isdisjoint({key, ()})):
             keys.add(key)
             different[at].append(delivered)

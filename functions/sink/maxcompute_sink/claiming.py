@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.ledger.operations import Claim, Divert, Mark
-from kafka_maxcompute.ledger.state import has_id
 from kafka_maxcompute.offsets import TopicPartition
 from maxcompute_sink import batch
 
@@ -16,27 +15,30 @@ if TYPE_CHECKING:
 
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Intervals, Offsets
     from maxcompute_sink.rejected import Rejected
     from maxcompute_sink.staging import Staged
 
 
 @dataclass(frozen=True, slots=True)
 class Claiming:
-    """What all claims of a delivery share: the ledger's generation, and marks by topic-partition."""
+    """What all claims of a delivery share: the ledger's generation, and marks by topic-partition.
+
+    `differing` has the topic-partitions whose log differs from the batch.
+    """
 
     generation: int
     begins: Mapping[TopicPartition, Mark]
     marks: Mapping[TopicPartition, Mark]
+    differing: frozenset[TopicPartition] = frozenset()
 
     @classmethod
     def of(cls, state: State, later: Later, begins: Mapping[TopicPartition, Mark]) -> Claiming:
         """Combine `begins` with those marks of `later` that the state doesn't have.
 
         A later mark with a larger `since` than the state's mark may be of another log: it begins the topic-partition,
-        or it replaces the state's mark, which the claim then names, too. If the ledger doesn't have the topic's id, the
-        claim has a later mark even if the mark hasn't moved. `state` can be older than the state for which the later
-        marks were read.
+        or it replaces the state's mark, which the claim then names, too. A claim has a mark with a `since` even if the
+        mark hasn't moved. `state` can be older than the state for which the later marks were read.
         """
         current = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
         begun, marks = dict(begins), dict[TopicPartition, Mark]()
@@ -46,7 +48,7 @@ class Claiming:
                 begun[where] = mark
                 if known is not None:
                     marks[where] = known
-            elif known is None or mark.offset > known.offset or mark.since or not has_id(state, where):
+            elif known is None or mark.offset > known.offset or mark.since:
                 marks[where] = mark
                 begun.pop(where, None)
         return cls(state.generation, begun, marks)
@@ -62,6 +64,7 @@ class Claiming:
             offsets=block.coverage.offsets,
             generation=self.generation,
             timestamps=block.coverage.timestamps,
+            differing=self._differing_of(block.coverage.offsets),
             **self._marks_of(block.coverage.offsets),
         )
 
@@ -75,6 +78,7 @@ class Claiming:
             generation=self.generation,
             timestamps=covered.timestamps,
             untimed=batch.untimed(rejected),
+            differing=self._differing_of(covered.offsets),
             **self._marks_of(covered.offsets),
         )
 
@@ -84,3 +88,7 @@ class Claiming:
             "begins": {where: self.begins[where] for where in offsets if where in self.begins},
             "marks": {where: self.marks[where] for where in offsets if where in self.marks},
         }
+
+    def _differing_of(self, offsets: Offsets) -> dict[TopicPartition, Intervals]:
+        """Return the offsets in topic-partitions whose log differs from the batch."""
+        return {where: claimed for where, claimed in offsets.items() if where in self.differing}

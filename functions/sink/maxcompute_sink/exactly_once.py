@@ -92,6 +92,9 @@ class Check(Protocol):
         state is about the records that are to be dropped as settled.
         """
 
+    def differing(self, state: State, covered: Offsets, known: Known, /) -> frozenset[TopicPartition]:
+        """Return the topic-partitions whose log differs from a batch to be claimed, if the ledger has no topic id."""
+
     def unconfirmed(self, state: State, topics: Collection[str], /) -> frozenset[str]:
         """Return the topics for which the ledger has an id and the brokers now report another id or none."""
 
@@ -341,6 +344,9 @@ class _Delivery:
             if stage.refused and self.parts.policy == "stop":
                 return False, stage.refused
             bad = stage.refused + (placed if number == len(waves) else [])
+            # Right before the claim: until then, the topic can be deleted and created again.
+            differing = self.parts.check.differing(state, covered.offsets, batch.known(remaining))
+            claiming = replace(claiming, differing=differing)
             claims: list[Claim | Divert] = [claiming.claim(staged) for staged in stage.staged]
             claims += [claiming.divert(bad)] if bad else []
             if claims and not self._claim_and_finish(claims, batch.known(remaining, bad)):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.source_topics import SourceTopics
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.batch_table import BatchTable
     from maxcompute_sink.blocks import Coverage
 
@@ -41,6 +41,10 @@ class SourceCheck:
             definition, observed = self.table.definition, identity.Observed()
         identity.check(state, replace(observed, table=self.table_name, table_created=definition.created))
         return observed.unlogged
+
+    def differing(self, state: State, covered: Offsets, known: Known) -> frozenset[TopicPartition]:
+        """Return the topic-partitions whose log differs from a batch to be claimed, if the ledger has no topic id."""
+        return self.topics.differing(state, covered, known, self.deadline)
 
     def unconfirmed(self, state: State, topics: Collection[str]) -> frozenset[str]:
         """Return the topics for which the ledger has an id and the brokers now report another id or none."""

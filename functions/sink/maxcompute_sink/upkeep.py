@@ -47,7 +47,7 @@ class Upkeep:
         self._connections = connections
         self._clock = clock
         self._later: Later = {}
-        self._read_marks: float | None = None
+        self._read_marks: dict[TopicPartition, float] = {}
         self._measured: float | None = None
         ledger = connections.ledger
         self._gaps = None if ledger is None else Gaps(ledger, connections.originals, self._limits)
@@ -57,37 +57,37 @@ class Upkeep:
         """Return later marks for the claims of a batch, and first marks of topic-partitions without a mark.
 
         They are read before the claim, so that an instance's first batch already has marks: an instance of a topic with
-        few records often has no second batch. If they aren't due, the last ones are returned. For topics whose id the
-        ledger doesn't have, marks are read for each batch, because a mark vouches only for claims that carry it. A
-        failure to read these marks fails the batch.
+        few records often has no second batch. Each topic-partition has its own turn, every `LOOK_SECONDS`; in between,
+        the last marks are returned. Marks with a `since` are read for each batch if the ledger doesn't have the topic's
+        id, because they vouch only for claims that carry them. A failure to read marks doesn't fail the batch.
         """
         now = self._clock()
-        without_id = {at: offsets for at, offsets in covered.items() if not has_id(state, at)}
+        claimed = {at: offsets for at, offsets in covered.items() if at in state.marks or is_claimed(state, at)}
+        due_since = now - LOOK_SECONDS
+        due = {at: held for at, held in claimed.items() if self._read_marks.get(at, due_since) <= due_since}
         try:
-            if self._read_marks is None or now - self._read_marks >= LOOK_SECONDS:
-                claimed = {at: offsets for at, offsets in covered.items() if at in state.marks or is_claimed(state, at)}
-                if claimed and self._connections.ledger is not None:
-                    self._read_marks, self._later = now, {}
-                    # Read again, because other deliveries may have claimed more and moved the marks.
-                    state = self._connections.ledger.read(deadline.within(SECONDS))
-                    return self._read_later(state, covered, known, deadline.within(SECONDS), is_due=True)
-            return self._read_later(state, without_id, known, deadline.within(SECONDS), is_due=False)
+            read = self._read_due(due, known, deadline.within(SECONDS), now) if due else {}
+            unsure = {at: offsets for at, offsets in claimed.items() if at not in due and not has_id(state, at)}
+            own = marks.confirmed(state, unsure, known, self._connections.originals, deadline.within(SECONDS))
+            return {**self._later, **read, **{(state.generation, at): mark for at, mark in own.items()}}
         except (BatchError, KafkaException) as error:
-            if without_id:
-                raise
             _log.warning("later marks can't be read now: %s", error)
         return self._later
 
-    def _read_later(self, state: State, covered: Offsets, known: Known, deadline: Deadline, *, is_due: bool) -> Later:
-        """Read later marks; keep the marks of topics whose id the ledger has for the next batches, too."""
-        originals = self._connections.originals
-        later = marks.advanced(state, covered, known, originals, deadline)
-        self._later |= {(state.generation, at): mark for at, mark in later.items() if has_id(state, at)}
-        later |= marks.confirmed(state, covered, known, originals, deadline)
-        if is_due:
-            without_later = {where: offsets for where, offsets in covered.items() if where not in later}
-            later |= marks.late_beginnings(state, without_later, known, originals, deadline)
-        return {**self._later, **{(state.generation, where): mark for where, mark in later.items()}}
+    def _read_due(self, covered: Offsets, known: Known, deadline: Deadline, now: float) -> Later:
+        """Read later marks, which are kept for the next batches as well, and those that only this batch may carry."""
+        if self._connections.ledger is None:
+            return {}
+        self._read_marks |= dict.fromkeys(covered, now)
+        self._later = {key: mark for key, mark in self._later.items() if key[1] not in covered}
+        # Read again, because other deliveries may have claimed more and moved the marks.
+        state, originals = self._connections.ledger.read(deadline), self._connections.originals
+        moved = marks.advanced(state, covered, known, originals, deadline)
+        self._later |= {(state.generation, at): mark for at, mark in moved.items()}
+        own = marks.confirmed(state, covered, known, originals, deadline)
+        left = {at: offsets for at, offsets in covered.items() if at not in moved and at not in own}
+        own |= marks.late_beginnings(state, left, known, originals, deadline)
+        return {(state.generation, at): mark for at, mark in own.items()}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Write the status of the batch's topic-partitions, keep the ledger short, measure lag, and settle gaps."""

@@ -13,9 +13,9 @@ all equal the log's. Such a mark vouches only for offsets behind everything that
 earlier claims may be of another log. It doesn't vouch either for a later claim that doesn't carry the mark: that claim
 may be of a batch of the former log.
 
-A batch of the former log can be claimed after any mark has begun. If the ledger has the topic's id, the id shows this.
-If it has no id, each batch is compared with the log before its claim, and its claims carry the mark if the batch is of
-the mark's log.
+A batch of the former log can be claimed after any mark has begun. So if the ledger doesn't have the topic's id, each
+batch is compared with the log right before its claim. A claim that differs from the log says so, and no mark vouches
+for its offsets.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
@@ -36,11 +37,11 @@ from kafka_maxcompute.brokers import originals as logs
 from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
 from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger.operations import Mark
-from kafka_maxcompute.ledger.state import has_id, is_claimed, taken
-from kafka_maxcompute.offsets import contains, difference, intervals, union, within
+from kafka_maxcompute.ledger.state import is_claimed, taken
+from kafka_maxcompute.offsets import difference, intervals, union, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from fc_powertools import Deadline
     from kafka_maxcompute.brokers.originals import Found, Original, Originals
@@ -102,59 +103,68 @@ def beginnings(
 ) -> dict[TopicPartition, Mark]:
     """Return marks for those topic-partitions of a batch that have no claim yet: the batch's last record in the log.
 
-    If a pending claim begins a mark already, that mark is returned, provided that the batch is of the mark's log.
-    `known` gives the delivery's record at an offset. A log that differs from the delivery's records gives no mark.
+    The log has the batch's first record, and what it has of the first and the last records is as delivered: if a batch
+    has records of two logs, those of the former log come first. `known` gives the delivery's record at an offset.
     Raises what the read raises, except for topic-partitions that the brokers don't know.
     """
-    begun = {
-        place: mark for pending in reversed(state.pending.values()) for place, mark in pending.operation.begins.items()
-    }
-    fresh = [place for place in covered if place not in state.marks and not is_claimed(state, place)]
-    wanted = {
-        place: union(_ends(covered[place]), _single(begun[place].offset) if place in begun else ()) for place in fresh
-    }
+    marked = set(state.marks).union(*(pending.operation.begins for pending in state.pending.values()))
+    fresh = [place for place in covered if place not in marked and not is_claimed(state, place)]
+    wanted = {place: _ends(covered[place]) for place in fresh}
     marks: dict[TopicPartition, Mark] = {}
     for place, records in _logged(originals, wanted, deadline).items():
-        mark = begun.get(place)
-        if any(not _can_be(record, known(place, offset)) for offset, record in records.items()):
+        if not _are_delivered(records, place, known):
             fields = {"topic": place[0], "partition": place[1]}
             _log.error(
                 "the log has records of other times, keys or values than those delivered, so it gets no mark",
                 extra=fields,
             )
-        elif mark is None:
+        elif covered[place][0][0] in records:
             marks[place] = Mark(max(records), digest(records[max(records)]))
-        elif _holds(records, mark) and _has_ends(records, covered[place]):
-            marks[place] = mark
     return marks
+
+
+def differing(
+    covered: Offsets,
+    known: Known,
+    originals: Originals,
+    log_ends: Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]],
+    deadline: Deadline,
+) -> frozenset[TopicPartition]:
+    """Return the topic-partitions of a batch whose log differs from the batch, or ends before it.
+
+    The first and the last records of the batch are compared: if a batch has records of two logs, those of the former
+    log come first. `known` gives the delivery's record at an offset. `log_ends` returns the ends of logs that exist.
+    Raises what the reads raise, except for topic-partitions that the brokers don't know.
+    """
+    logged = _logged(originals, {place: _edges(place, offsets, known) for place, offsets in covered.items()}, deadline)
+    differing = {place for place, records in logged.items() if not _are_delivered(records, place, known)}
+    unread = [place for place, offsets in covered.items() if offsets[-1][1] not in logged.get(place, ())]
+    ends = log_ends(unread) if unread else {}
+    return frozenset(differing.union(place for place in unread if ends.get(place, 0) <= covered[place][-1][1]))
 
 
 def advanced(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return those marks without a `since` that are of the log of a batch to be claimed, moved to its last record.
+    """Return the marks (those without a `since`) whose log is also the batch's, each moved to the batch's last record.
 
     The log has the marked record, and the batch's first and last records as they were delivered: if a batch has records
-    of two logs, those of the earlier log come first. `known` gives the delivery's record at an offset. Raises what the
+    of two logs, those of the former log come first. `known` gives the delivery's record at an offset. Raises what the
     read raises, except for topic-partitions that the brokers don't know.
     """
     candidates = {
         place: mark
         for place, mark in state.marks.items()
-        if place in covered and not mark.since and (covered[place][-1][1] > mark.offset or not has_id(state, place))
+        if place in covered and not mark.since and covered[place][-1][1] > mark.offset
     }
     wanted = {place: union(_single(mark.offset), _ends(covered[place])) for place, mark in candidates.items()}
     moved: dict[TopicPartition, Mark] = {}
     for place, records in _logged(originals, wanted, deadline).items():
-        mark = candidates[place]
-        if mark.offset in records and not _holds(records, mark):
+        mark, last = candidates[place], max(records)
+        if mark.offset in records and digest(records[mark.offset]) != mark.digest:
             _log.error("a source topic's log isn't the ledger's", extra={"topic": place[0], "partition": place[1]})
-        elif (
-            _holds(records, mark)
-            and _has_ends(records, covered[place])
-            and all(_can_be(record, known(place, offset)) for offset, record in records.items())
-        ):
-            moved[place] = Mark(max(records), digest(records[max(records)]))
+        elif mark.offset in records and last > mark.offset and _are_delivered(records, place, known):
+            moved[place] = Mark(last, digest(records[last]))
     return moved
 
 
@@ -262,14 +272,14 @@ def _differing(
     can't be compared is judged like the next one that can: if a batch has records of a former log and of the present
     one, the former log's come first.
     """
-    differing = {place for (place, offset), record in records.items() if not is_delivered(record, known(place, offset))}
+    differing = {place for (place, offset), record in records.items() if not _can_be(record, known(place, offset))}
     more, _ = present(originals, {place: offsets[place] for place in differing}, deadline)
     equal: dict[TopicPartition, dict[int, bool]] = {place: {} for place in differing}
     logged = {**records, **more}
     for place, offset in sorted(logged):
         delivered = known(place, offset)
         if place in differing and delivered is not None:
-            equal[place][offset] = is_delivered(logged[place, offset], delivered)
+            equal[place][offset] = _can_be(logged[place, offset], delivered)
     return {place: _unequal(offsets[place], compared) for place, compared in equal.items()}
 
 
@@ -296,14 +306,21 @@ def _logged(
     return logged
 
 
-def _holds(logged: Mapping[int, Original], mark: Mark) -> bool:
-    """Whether a log has the marked record."""
-    return mark.offset in logged and digest(logged[mark.offset]) == mark.digest
+def _are_delivered(logged: Mapping[int, Original], place: TopicPartition, known: Known) -> bool:
+    """Whether each of a log's records can be the one delivered at its offset."""
+    return all(_can_be(record, known(place, offset)) for offset, record in logged.items())
 
 
-def _has_ends(logged: Mapping[int, Original], offsets: Intervals) -> bool:
-    """Whether a log has a record near each end of a batch."""
-    return all(any(contains(end, offset) for offset in logged) for end in (_head(offsets), _tail(offsets)))
+def _edges(place: TopicPartition, offsets: Intervals, known: Known) -> Intervals:
+    """Return the last offset, and at each end of a batch up to `TAIL` offsets of records that can be compared."""
+
+    def comparable(delivered: Iterable[int]) -> Iterator[int]:
+        records = ((offset, known(place, offset)) for offset in delivered)
+        return islice((offset for offset, record in records if record and record.form != "event"), TAIL)
+
+    rising = (offset for first, last in offsets for offset in range(first, last + 1))
+    falling = (offset for first, last in reversed(offsets) for offset in range(last, first - 1, -1))
+    return intervals({offsets[-1][1], *comparable(rising), *comparable(falling)})
 
 
 def _marked_and_last(state: State, place: TopicPartition, offsets: Intervals) -> Intervals:

@@ -91,6 +91,9 @@ class Claim(_Document, frozen=True, kw_only=True):
     topic-partitions with a mark: both marks' records were in the log at the same time, and if the mark has a `since`,
     every record of the batch from `since` on was in the log, too. If a topic-partition is in both fields, the record of
     its mark is lost: `marks` has the lost mark, and `begins` the mark that replaces it.
+
+    `differing` has the claim's offsets in those topic-partitions whose log differed from the batch, or ended before it,
+    right before the claim. The batch is of a deleted topic, and no mark of the present log vouches for these offsets.
     """
 
     id: str
@@ -102,13 +105,14 @@ class Claim(_Document, frozen=True, kw_only=True):
     timestamps: _Numbers = {}
     begins: _Marks = {}
     marks: _Marks = {}
+    differing: _Offsets = {}
 
 
 class Divert(_Document, frozen=True, kw_only=True):
     """The records of the offsets go to the error topic; `reasons` has the offsets by the dead letters' reason.
 
-    `untimed` has the offsets of records with an unknown timestamp, which `timestamps` doesn't cover. `begins` and
-    `marks` are as in a claim.
+    `untimed` has the offsets of records with an unknown timestamp, which `timestamps` doesn't cover. `begins`, `marks`
+    and `differing` are as in a claim.
     """
 
     id: str
@@ -119,6 +123,7 @@ class Divert(_Document, frozen=True, kw_only=True):
     untimed: _Offsets = {}
     begins: _Marks = {}
     marks: _Marks = {}
+    differing: _Offsets = {}
 
 
 class Settle(_Document, frozen=True, kw_only=True):
@@ -197,7 +202,7 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
-_INTERVALS = frozenset({"offsets", "settled", "former", "untimed"})
+_INTERVALS = frozenset({"offsets", "settled", "former", "untimed", "differing"})
 _NOT_INTERVALS = frozenset({"timestamps", "starts", "begins", "marks", "begun", "behind"})
 """Together with `_INTERVALS`, the fields with a mapping by topic-partition."""
 

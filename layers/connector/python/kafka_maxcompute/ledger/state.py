@@ -167,14 +167,14 @@ def _vouches(state: State, place: TopicPartition, mark: Mark) -> bool:
 def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, int]:
     """Return the first offset that a mark vouches for, by topic-partition, if it's later than the mark's `since`.
 
-    A batch of a former log can be claimed after the mark has begun. A topic's id would show this, so if the ledger has
-    the id, claims needn't carry a mark that has no `since`.
+    A batch of a former log can be claimed after the mark has begun. So the mark vouches for nothing up to the last
+    offset of a claim that differs from the log, or doesn't carry a mark with a `since`.
     """
     behind = {place: first for place, first in state.behind.items() if state.marks[place].since == marks[place].since}
     for place in operation.offsets.keys() & marks.keys():
         last, mark = operation.offsets[place][-1][1], marks[place]
-        is_sure = has_id(state, place) and not mark.since
-        if not is_sure and mark.since <= last and not _carries(operation, place, mark):
+        is_uncertain = place in operation.differing or (mark.since and not _carries(operation, place, mark))
+        if is_uncertain and mark.since <= last:
             behind[place] = max(last + 1, behind.get(place, 0))
     return behind
 
