@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from itertools import accumulate
 
 import pytest
@@ -13,7 +12,7 @@ from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Operation, Settle, Snapshot, cover, decode, encode
 from kafka_maxcompute.ledger.state import fold, taken
-from kafka_maxcompute.offsets import intervals
+from kafka_maxcompute.offsets import count, intervals
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, folded
 
@@ -44,17 +43,14 @@ def test_six_claims_of_sparse_offsets_fit_a_snapshot_many_times() -> None:
     assert len(encode(Snapshot(state=folded(GENESIS, *claims)))) < 60_000
 
 
-def test_a_claim_costs_no_more_than_its_own_offsets_whatever_else_is_settled() -> None:
-    """Of 100 claims in turn, the last ten are folded as fast as the second ten, which a quadratic fold can't do."""
-    state, costs = folded(GENESIS), list[float]()
-    for number in range(100):
-        claim = sparse(number, number)
-        begin = time.process_time()
+def test_the_offsets_of_a_hundred_sparse_claims_are_settled() -> None:
+    """What folding them costs is measured by benchmarks/ledger.py."""
+    state, claims = folded(GENESIS), [sparse(number, number) for number in range(100)]
+    for number, claim in enumerate(claims):
         state = fold(state, claim, 2 * number + 1, 0)
         state = fold(state, Settle(id=claim.id), 2 * number + 2, 0)
-        costs.append(time.process_time() - begin)
     assert len(state.settled[PLACE]) > 500_000
-    assert sum(costs[90:]) < 5 * sum(costs[10:20]) + 0.1
+    assert count(state.settled[PLACE]) == sum(count(claim.offsets[PLACE]) for claim in claims)
     assert taken(state) == state.settled
 
 

@@ -111,7 +111,7 @@ def test_how_large_a_state_may_be(caplog: pytest.LogCaptureFixture) -> None:
     assert (written(2 * size), caplog.text) == (1, "")
     for largest, count in ((2 * size - 1, 1), (size, 1), (size - 1, 0)):
         assert written(largest) == count
-        assert f"takes {size} bytes; above {largest} its log" in caplog.text
+        assert f"takes {size} bytes; above {largest} bytes its log" in caplog.text
 
 
 def test_an_upkeep_asks_for_the_logs_end_once(log: MemoryLog) -> None:
