@@ -18,7 +18,7 @@ from aiohttp import web
 from local_emulator.foundation.admission import admit
 from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.foundation.stoppable import Stoppable
-from local_emulator.function_compute import layers, signature
+from local_emulator.function_compute import authentication, layers
 from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.instances import (
     Credentials,
@@ -93,7 +93,7 @@ class FunctionComputeServer(Stoppable):
     async def _invoke(self, request: web.Request) -> web.Response:
         request_id = request[_REQUEST_ID]
         if self._credentials:
-            signature.check(request.method, request.path, request.headers, self._credentials)
+            authentication.check(request.method, request.path, request.headers, self._credentials)
         pool = self._pool(request)
         asynchronous = request.headers.get("x-fc-invocation-type", "Sync") == "Async"
         event = await _body(request, ASYNC_BYTES if asynchronous else SYNC_BYTES)

@@ -207,7 +207,10 @@ class Store:
             change.put_table(replace(current, modified=self._now(), size=current.size - dropped.size))
 
     def move_partitions(self, table: Table, sources: Sequence[tuple[str, ...]], target: tuple[str, ...]) -> None:
-        """Move the rows of the source partitions into the target, and drop the sources; a source may be the target."""
+        """Replace the target's rows by those of the sources, and drop the sources.
+
+        If the target is one of the sources, it stays and keeps its rows.
+        """
         _check_spec(table, target)
         with self._table_change(table) as (change, current):
             now = self._now()

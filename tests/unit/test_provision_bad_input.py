@@ -12,13 +12,13 @@ from kafka_maxcompute.maxcompute.column import Column
 from kafka_maxcompute.maxcompute.table import POSITION, TableDefinition
 from provisioning.preflight import faults as preflight_faults
 from provisioning.preflight_facts import Facts
-from provisioning.refused_settings import refusals
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream, StreamState
 from provisioning.resources.role import Role, RoleState, trust
 from provisioning.resources.table import Table
 from provisioning.resources.trigger import Trigger, TriggerState
 from provisioning.step import Step, step
+from provisioning.unsafe_settings import refusals
 
 pytestmark = pytest.mark.quick
 

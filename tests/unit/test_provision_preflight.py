@@ -10,12 +10,12 @@ import pytest
 from kafka_maxcompute.settings.settings import SETTINGS, Settings
 from provisioning.preflight import faults, warnings
 from provisioning.preflight_facts import Facts
-from provisioning.refused_settings import refusals
 from provisioning.request import Request, read
 from provisioning.resources.event_stream import EventStream
 from provisioning.resources.group import Group
 from provisioning.resources.topics import TopicState, own_topics
 from provisioning.step import Step
+from provisioning.unsafe_settings import refusals
 
 if TYPE_CHECKING:
     from provisioning.resource import AnyResource

@@ -15,8 +15,8 @@ from kafka_maxcompute.settings.settings import Settings
 from provisioning.redrive import catalogue
 from provisioning.redrive.catalogue import Catalogue, LetterPlace
 from provisioning.redrive.notes import RedriveClaim, RedriveDone, identity, place_of
-from provisioning.redrive.redriven import SourceFacts, verdict
 from provisioning.redrive.selection import Selection
+from provisioning.redrive.verdict import SourceFacts, verdict
 from tests.ledger_entries import GENESIS, divert, folded, reset
 
 if TYPE_CHECKING:

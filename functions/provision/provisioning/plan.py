@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, budget, network, preflight, preflight_facts, refused_settings, unsafe_changes
+from provisioning import brokers, budget, network, preflight, preflight_facts, unsafe_changes, unsafe_settings
 from provisioning.connector_resources import is_manual, resources, stream
 from provisioning.resource import StateT
 from provisioning.resources.broker_group import BrokerGroup
@@ -123,7 +123,7 @@ def make_plan(cloud: Cloud) -> Plan:
         *preflight.faults(request, facts, steps),
         *unsafe_changes.faults(request, before),
         *_recreations(cloud, items, running=before.running),
-        *refused_settings.refusals(request, facts, steps, unsafe_changes.risks(request, before)),
+        *unsafe_settings.refusals(request, facts, steps, unsafe_changes.risks(request, before)),
     )
     window = stream(request).window(stream_of(items).state)
     over = budget.warning(request.settings, facts.source.partitions if facts.source else 0, window)

@@ -16,8 +16,8 @@ from kafka_maxcompute.offsets import intervals
 from provisioning.audit.topic_ends import topic_ends
 from provisioning.redrive import catalogue, delivered
 from provisioning.redrive.notes import place_of
-from provisioning.redrive.redriven import SourceFacts, Verdict, table, verdict
 from provisioning.redrive.sending import SEND_SECONDS, Sender, groups
+from provisioning.redrive.verdict import SourceFacts, Verdict, table, verdict
 from provisioning.resources.ledger import opened
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Intervals, TopicPartition
     from provisioning.cloud import Cloud
     from provisioning.redrive.catalogue import Catalogue, LetterEntry
-    from provisioning.redrive.redriven import Logged
+    from provisioning.redrive.verdict import Logged
 
 _log = logging.getLogger(__name__)
 

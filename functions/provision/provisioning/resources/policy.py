@@ -1,4 +1,7 @@
-"""The policy of the provisioning function's role, which allows exactly the function's calls, for all connectors."""
+"""Custom policies: of the provisioning function's role, and of the roles that read a connector's secret.
+
+The provisioning function's policy allows exactly the function's calls, for all connectors.
+"""
 
 from __future__ import annotations
 
@@ -141,5 +144,5 @@ def least_policy(account: str, region: str, role: str, instance: str, secret: st
 
 
 def secret_policy(account: str, region: str, secret: str) -> dict[str, Any]:
-    """Return the policy that lets the sink's role read the secret."""
+    """Return the policy that lets a role read the secret."""
     return policy((GET_SECRET_VALUE,), {"account": account, "region": region, "secret": secret})

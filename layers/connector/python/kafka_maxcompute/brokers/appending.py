@@ -60,7 +60,7 @@ Outcome: TypeAlias = "int | KafkaError"
 
 
 class Appender:
-    """Producers for the brokers of a configuration of `brokers.configuration`, created at first use.
+    """Producers for the brokers of a configuration of `brokers.clients.configuration`, created at first use.
 
     Producers are kept, since librdkafka takes half a second until a new producer has its id.
     """

@@ -1,7 +1,7 @@
 """The starts and ends of logs, requested from their leaders, and a group's committed offsets.
 
-An end is the high watermark for a client with `isolation.level` read_uncommitted, which `brokers.consumer` sets. For a
-client with read_committed it's the last stable offset: records of an open transaction lie beyond it.
+An end is the high watermark for a client with `isolation.level` read_uncommitted, as `brokers.clients.consumer` has it.
+For a client with read_committed it's the last stable offset: records of an open transaction lie beyond it.
 
 `Consumer.get_watermark_offsets` isn't used: librdkafka requests start and end at once, and if the request for the start
 fails just before the answer for the end arrives, it returns the end for both, without an error.

@@ -47,7 +47,7 @@ SKIPPED = 2_000
 
 
 class KafkaOriginals:
-    """Logs at the brokers of a configuration of `brokers.configuration`; `group` is never joined.
+    """Logs at the brokers of a configuration of `brokers.clients.configuration`; `group` is never joined.
 
     Each reading creates a consumer: dead letters are rare, and a connection doesn't survive the pause between two
     invocations of a function anyway. All appended records are read, since an aborted record may have been delivered.

@@ -8,7 +8,7 @@ its settings may differ from the deployment's. So each address, reference and co
 - for brokers, an address that the control plane returns for a Kafka instance of the account,
 
 and no connection may be weaker than the deployment's. Every client gets its address from this module: no other module
-makes a `TrustedAddress`, and `brokers.configuration` asks `Destinations` before it reads a secret.
+makes a `TrustedAddress`, and `brokers.clients.configuration` asks `Destinations` before it reads a secret.
 """
 
 from __future__ import annotations
