@@ -116,9 +116,15 @@ def test_a_link_that_leads_nowhere_is_seen() -> None:
 
 
 def test_the_files_that_contributors_are_sent_to_are_there() -> None:
-    named = re.findall(r"`((?:functions|layers|local_emulator|tests|docs)/[\w/.]+)`", text_of("CONTRIBUTING.md"))
-    assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    """A module can be named by the end of its path."""
+    folders = ("functions", "layers", "local_emulator", "tests")
+    found = [*ROOT.glob("*.py"), *(path for name in folders for path in (ROOT / name).rglob("*.py"))]
+    modules = "".join(f"/{path.relative_to(ROOT)}\n" for path in found)
+    text = text_of("CONTRIBUTING.md")
+    named = re.findall(r"`(?:((?:docs|functions|layers|local_emulator|tests)/[\w/.]+)|([\w/]+\.py))`", text)
+    assert [path for path, _ in named if path and not (ROOT / path).exists()] == []
+    assert [module for _, module in named if module and f"/{module}\n" not in modules] == []
+    assert {bool(path) for path, _ in named} == {True, False}
 
 
 # Commands.
