@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -17,7 +17,7 @@ from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord, nothing
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.gaps import MANY
-from kafka_maxcompute.ledger.identity import genesis, identity
+from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Empty, Mark, Snapshot, State, decode, encode
@@ -170,24 +170,6 @@ def test_a_mark_that_begins_is_told_with_the_batch_that_it_was_read_with_and_no_
     # Nothing is claimed there, so the first claim marks it.
     sink.now += LOOK_SECONDS
     assert sink.upkeep.later_marks(STATE, {("orders", 1): ((0, 9),)}, known, soon()) == {}
-
-
-def test_a_mark_with_a_beginning_is_read_for_each_batch_unless_the_topic_has_an_id(sink: Sink) -> None:
-    record = Original(key=b"k", value=b"v", timestamp=1)
-    sink.originals.log |= {(PLACE, offset): record for offset in range(END, END + 30)}
-    marked = structs.replace(STATE, folded=1, marks={PLACE: Mark(END, marks.digest(record), END)})
-    sink.log.append(b"snapshot", encode(Snapshot(state=marked)), soon())
-    for first in (END + 1, END + 11):
-        covered = {PLACE: ((first, first + 9),)}
-        told = sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(record), soon())
-        assert told == {(1, PLACE): Mark(first + 9, marks.digest(record), END)}
-        assert (
-            sink.upkeep.later_marks(marked, covered, lambda *_: DeliveredRecord(replace(record, value=b"w")), soon())
-            == {}
-        )
-    about = identity("c", "p.t", 1, {PLACE[0]: "id"})
-    identified = structs.replace(marked, identity=about)
-    assert sink.upkeep.later_marks(identified, covered, lambda *_: DeliveredRecord(record), soon()) == {}
 
 
 def test_a_mark_that_moves_is_told_with_later_batches_too(sink: Sink) -> None:

@@ -22,7 +22,6 @@ from kafka_maxcompute.ledger import gaps, identity, ledger, marks
 from kafka_maxcompute.ledger.gaps import Gaps
 from kafka_maxcompute.ledger.operations import Divert, Reset
 from kafka_maxcompute.ledger.roll_forward import Services
-from kafka_maxcompute.ledger.state import has_id
 from kafka_maxcompute.maxcompute.row_counts import MemoryRowCounts
 from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.settings.settings import Settings
@@ -263,14 +262,12 @@ class World:
                 state = instance.ledger.read(deadline)
                 moved = marks.advanced(state, covered, known, originals, deadline)
                 instance.later = {(state.generation, place): mark for place, mark in moved.items()}
-            own = marks.confirmed(state, covered, known, originals, deadline)
-            if delivery.looks:
-                left = {place: held for place, held in covered.items() if place not in moved and place not in own}
+                left = {place: held for place, held in covered.items() if place not in moved}
                 begun = marks.late_beginnings(state, left, known, originals, deadline)
         except ConnectorError:
             return instance.later
         self.begun_anew += len(begun)
-        return {**instance.later, **{(state.generation, place): mark for place, mark in (own | begun).items()}}
+        return {**instance.later, **{(state.generation, place): mark for place, mark in begun.items()}}
 
     def _keep_up(self, delivery: Delivery, services: Services, done: Delivered, deadline: Deadline) -> None:
         """What `Upkeep` does after a batch; nothing fails for want of it."""
@@ -288,12 +285,12 @@ class World:
     def _differing(self, state: State, covered: Offsets, known: Known, gate: Gate) -> frozenset[TopicPartition]:
         """What `Instance` compares right before a claim."""
         topic, originals = gate.before(Bounds(self), "topic"), gate.before(self.topic, "originals")
-        without_id = {place: offsets for place, offsets in covered.items() if not has_id(state, place)}
+        unsure = {place: offsets for place, offsets in covered.items() if marks.is_unsure(state, place)}
 
         def ends(places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
             return {place: end for place, end in topic.ends().items() if place in places}
 
-        return marks.differing(without_id, known, originals, ends, Deadline.after(60.0, lambda: self.ticks))
+        return marks.differing(unsure, known, originals, ends, Deadline.after(60.0, lambda: self.ticks))
 
     def _unconfirmed(self, state: State, topics: Collection[str], gate: Gate) -> frozenset[str]:
         """What `Instance` asks the brokers before a mark begins."""

@@ -134,15 +134,11 @@ def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
 def _untold(
     behind: Mapping[TopicPartition, int], marks: Mapping[TopicPartition, Mark], claim: Claim | Divert
 ) -> dict[TopicPartition, int]:
-    """What marks don't vouch for, as the claim has offsets there and may be of another log."""
+    """What marks don't vouch for, as the claim has offsets there and is of another log."""
     found: dict[TopicPartition, int] = {}
-    for place, offset in every(claim.offsets):
-        mark, begins, later = marks.get(place), claim.begins.get(place), claim.marks.get(place)
-        if mark is None:
-            continue
-        is_told = begins == mark if begins else later is not None and later.since == mark.since
-        is_of_the_log = place not in claim.differing and (is_told or not mark.since)
-        if not is_of_the_log and offset >= mark.since:
+    for place, offset in every(claim.differing):
+        mark = marks.get(place)
+        if mark is not None and offset >= mark.since:
             found[place] = max(offset + 1, found.get(place, 0), behind.get(place, 0))
     return found
 

@@ -70,11 +70,8 @@ MARKING = {
     "a mark that vouches for what others have claimed": Change(
         state._vouches, "return all(last < mark.since for last in last_taken)", "return True"
     ),
-    "a mark that vouches for claims that don't carry it": Change(
-        state._behind, "or (mark.since and not _carries(operation, place, mark))", ""
-    ),
     "a mark that vouches for claims that differ from the log": Change(
-        state._behind, "place in operation.differing or", ""
+        state._behind, "behind[place] = max(last + 1, behind.get(place, 0))", "pass"
     ),
 }
 READING = {

@@ -8,15 +8,15 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from kafka_maxcompute.errors import LedgerError
+from kafka_maxcompute.errors import DeadlineError, LedgerError
 from maxcompute_sink.upkeep import Upkeep
 from tests.property.delivery_world import patched
 from tests.property.source_topic import TOPIC, Kind, batch
-from tests.property.test_batches_of_a_topic_before import PLACE, Small
+from tests.property.test_batches_of_a_topic_before import PLACE, Small, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.state import State
-    from kafka_maxcompute.offsets import Offsets
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
     from maxcompute_sink.connections import Connections
     from tests.property.delivery_world import World
     from tests.property.source_topic import Batch
@@ -73,11 +73,6 @@ class Several(Small):
         """Let the events of records be no valid records."""
         for offset in offsets:
             self.topic.log[PLACE, offset] = replace(self.topic.log[PLACE, offset], kind=Kind.BAD, flaw="value")
-
-    def remove_keys(self, *offsets: int) -> None:
-        for offset in offsets:
-            value = f"v{self.topic.incarnation}-0-{offset}"
-            self.topic.log[PLACE, offset] = replace(self.topic.log[PLACE, offset], key="", value=value)
 
 
 @pytest.fixture
@@ -170,23 +165,91 @@ def test_a_first_batch_of_both_topics_whose_earlier_records_the_log_has_lost(wor
     assert isinstance(world.deliver(fetched), LedgerError)
 
 
-def test_two_records_with_one_offset_time_and_key_in_a_batch(world: Several) -> None:
-    world.topic.produce(0, 40)
-    world.remove_keys(*range(20, 25))
-    old = world.batch(*range(20, 25))
-    world.recreate()
-    world.topic.produce(0, 40)
-    world.remove_keys(*range(20, 25))
-    both = batch(random.Random(1), [*old.records, *world.batch(*range(60)).records])  # noqa: S311
-    assert world.deliver(both) is None
-    assert world.letters
+def test_a_record_twice_in_a_batch_whose_text_is_restored(world: Several) -> None:
+    record = replace(world.topic.log[PLACE, 5], kind=Kind.REPLACED, key="k0-0-5", value="v0-0-5\ufffd")
+    world.topic.log[PLACE, 5] = record
+    assert world.deliver(batch(random.Random(1), [world.topic.log[PLACE, 4], record, record])) is None  # noqa: S311
+    assert len(world.letters) == 1
 
 
-def test_records_without_keys_of_a_deleted_topic_at_settled_offsets(world: Several) -> None:
-    world.remove_keys(0, 1)
-    old = world.batch(0, 1)
+def test_a_record_of_each_topic_at_one_settled_offset(world: Several) -> None:
+    old = world.batch(5).records[0]
     world.recreate()
-    world.remove_keys(0, 1)
-    assert world.deliver(world.batch(0, 1, 2)) is None
-    assert world.deliver(old) is None
-    assert world.letters
+    assert world.deliver(world.batch(*range(5))) is None
+    assert world.deliver(world.batch(5)) is None
+    new = world.batch(5).records[0]
+    assert world.deliver(batch(random.Random(1), [old, new])) is None  # noqa: S311
+    assert any("k0-0-5" in str(letter) or "v0-0-5" in str(letter) for letter in world.letters)
+
+
+def test_an_instance_whose_state_is_from_before_a_mark_with_since(world: Several) -> None:
+    world.topic.produce(1, 20)
+    warm = world.deliver_by(None, world.of(1, 0, 1))
+    first = world.batch(0, 1, 2)
+    world.topic.compact(first.records)
+    world.deliver_by(None, first)
+    assert world.truth.marks.keys() == {(TOPIC, 1)}
+    world.now += 60
+    world.deliver_by(None, world.batch(3, 4, 5))
+    assert world.truth.marks[PLACE].since == 3
+    world.deliver_by(warm, world.batch(6, 7, 8))
+    world.deliver_again(world.batch(6, 7, 8))
+
+
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_two_instances_after_an_upgrade(world: Several, seconds: int) -> None:
+    unmarked(world)
+    first, second = world.begin(world.batch(3, 4)), world.begin(world.batch(5, 6))
+    for delivery in (first, second):
+        while delivery.worker.at != "log.append claim":
+            world.go(delivery)
+    world.finish(second)
+    world.finish(first)
+    world.now += seconds
+    world.deliver_by(first.instance, world.batch(7, 8))
+    world.deliver_by(second.instance, world.batch(9, 10))
+    world.deliver_again(world.batch(7, 8), world.batch(9, 10))
+
+
+def test_a_warm_instance_that_read_marks_right_before_another_one_began_a_mark(world: Several) -> None:
+    unmarked(world)
+    lost = world.batch(3)
+    world.topic.compact(lost.records)
+    warm = world.deliver_by(None, lost)
+    world.deliver_by(None, world.batch(4, 5))
+    assert world.truth.marks[PLACE].since == 4
+    world.now += 10
+    world.deliver_by(warm, world.batch(6, 7))
+    world.deliver_again(world.batch(6, 7))
+
+
+def test_a_mark_with_since_that_moves_between_the_settles_of_the_batch_that_begins_it(world: Several) -> None:
+    unmarked(world)
+    first, settles = world.begin(world.batch(*range(3, 11))), 0
+    while settles < 2:
+        world.go(first)
+        settles += first.worker.at == "log.append settle"
+    assert world.truth.marks[PLACE].since == 3
+    world.deliver_by(None, world.batch(12, 13))
+    assert world.truth.marks[PLACE].offset == 13
+    world.finish(first)
+    world.deliver_again(world.batch(*range(3, 11)), world.batch(12, 13))
+
+
+def test_an_event_that_is_no_record_in_a_batch_after_a_mark_with_since(world: Several) -> None:
+    world.spoil(7)
+    unmarked(world)
+    world.deliver_by(None, world.batch(3, 4, 5))
+    world.deliver_by(None, world.batch(6, 7, 8))
+    world.deliver_again(world.batch(3, 4, 5), world.batch(6, 7, 8))
+
+
+def test_no_claim_without_time_after_a_slow_comparison(world: Several, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = world._differing
+
+    def slowly(*arguments: Any) -> frozenset[TopicPartition]:
+        world.ticks += 239.0
+        return compare(*arguments)
+
+    monkeypatch.setattr(world, "_differing", slowly)
+    assert isinstance(world.deliver(world.batch(0, 1, 2)), DeadlineError)

@@ -182,9 +182,9 @@ class TestLaterMarks:
     def test_none_if_the_marked_record_is_gone(self) -> None:
         assert self.advanced(log_of(range(10, 25))) == {}
 
-    def test_a_mark_with_a_beginning_is_moved_in_another_way(self) -> None:
+    def test_a_mark_with_a_beginning_keeps_it(self) -> None:
         begun = structs.replace(self.MARKED, marks={PLACE: Mark(9, marks.digest(record(9)), 5)})
-        assert self.advanced(log_of(range(25)), begun) == {}
+        assert self.advanced(log_of(range(25)), begun) == {PLACE: Mark(19, marks.digest(record(19)), 5)}
 
     @pytest.mark.parametrize("other", [30, 45, 84, 99])
     def test_none_if_a_record_at_either_end_of_the_batch_is_another_one(self, other: int) -> None:

@@ -16,7 +16,6 @@ from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger import state as ledger_state
 from kafka_maxcompute.ledger.identity import Observed, check, genesis
 from kafka_maxcompute.ledger.operations import Empty, Mark, Release, Reset, Settle
-from kafka_maxcompute.offsets import contains
 from tests.deadlines import soon
 from tests.ledger_entries import CREATED, GENESIS, PLACE, claim, divert, folded, reset
 from tests.ledger_logs import Timely
@@ -96,42 +95,19 @@ class TestTheFold:
         assert marked(*begun, other, Settle(id="t")) == MARK
 
     @pytest.mark.parametrize(
-        ("since", "last", "behind"), [(0, 5, None), (1, 1, 2), (1, 5, 6), (10, 10, 11), (10, 9, None)]
+        ("since", "last", "behind"), [(0, 0, 1), (1, 1, 2), (1, 5, 6), (10, 10, 11), (10, 9, None)]
     )
     def test_a_claim_of_another_log_counts_from_where_the_mark_begins(
         self, since: int, last: int, behind: int | None
     ) -> None:
         state = structs.replace(folded(*UNMARKED), marks={PLACE: Mark(20, "s", since)})
-        found = ledger_state._behind(state, claim("o", 0, last), state.marks)
+        other = structs.replace(claim("o", 0, last), differing={PLACE: ((0, last),)})
+        found = ledger_state._behind(state, other, state.marks)
         assert found == ({} if behind is None else {PLACE: behind})
 
-    def test_it_vouches_for_nothing_up_to_a_claim_that_does_not_tell_it(self) -> None:
-        """A batch of the log before can be under way until then."""
+    def test_a_claim_that_does_not_carry_it_moves_nothing(self) -> None:
         begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"))
-        moved = structs.replace(claim("t", 30, 39), marks={PLACE: Mark(39, "t", 10)})
-        same = structs.replace(claim("t", 30, 39), marks={PLACE: MARK})
-        for told, mark in ((moved, Mark(39, "t", 10)), (same, MARK)):
-            state = folded(*begun, told, Settle(id="t"))
-            assert (state.marks[PLACE], state.behind) == (mark, {})
-        for other in (
-            claim("o", 25, 29),
-            divert("o", 25, 29),
-            structs.replace(claim("o", 25, 29), marks={PLACE: Mark(29, "o")}),
-            structs.replace(claim("o", 25, 29), marks={PLACE: Mark(29, "o", 9)}),
-            telling(claim("o", 25, 29), Mark(29, "o", 10)),
-            telling(claim("o", 25, 29), Mark(29, "o", 25)),
-            telling(claim("o", 25, 29), Mark(29, "o", 30), lost=MARK),
-        ):
-            behind = {PLACE: 30}
-            assert folded(*begun, other).behind == folded(*begun, other, Release(id="o")).behind == {}
-            assert folded(*begun, other, Settle(id="o")).behind in (behind, {})
-            untold = folded(*begun, other, Settle(id="o"))
-            assert untold.behind == (behind if untold.marks[PLACE] == MARK else {})
-            low = folded(*begun, other, Settle(id="o"), claim("low", 20, 24), Settle(id="low"))
-            assert low.behind.get(PLACE, 30) == 30
-        assert folded(*begun, claim("o", 25, 29), Settle(id="o")).behind == {PLACE: 30}
-        assert folded(*begun, claim("o", 25, 29), Settle(id="o"), moved, Settle(id="t")).behind == {PLACE: 30}
-        assert folded(*UNMARKED, claim("b", 30, 39), telling(claim("new", 10, 19)), Settle(id="b")).behind == {}
+        assert folded(*begun, claim("o", 25, 29), Settle(id="o")).behind == {}
 
     @pytest.mark.parametrize("since", [0, 10])
     def test_no_mark_vouches_for_a_claim_that_differs_from_the_log(self, since: int) -> None:
@@ -160,7 +136,8 @@ class TestTheFold:
         assert folded(*begun, Settle(id="early")).behind == {}
 
     def test_a_mark_that_replaces_it_or_a_reset_begins_anew(self) -> None:
-        begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"), claim("o", 25, 29), Settle(id="o"))
+        other = structs.replace(claim("o", 25, 29), differing={PLACE: ((25, 29),)})
+        begun = (*UNMARKED, telling(claim("new", 10, 19)), Settle(id="new"), other, Settle(id="o"))
         again = telling(claim("again", 30, 39), Mark(39, "a", 30), lost=MARK)
         state = folded(*begun, again, Settle(id="again"))
         assert (state.marks[PLACE], state.behind) == (Mark(39, "a", 30), {})
@@ -356,52 +333,3 @@ class TestABatchThatBeginsOne:
         originals = Timely(log_of(range(40)))
         nothing_known = marks.late_beginnings(self.STATE, {PLACE: ((10, 11),)}, lambda *_: None, originals, soon())
         assert nothing_known == {}
-
-
-class TestABatchThatTellsOne:
-    MARK = Mark(19, marks.digest(record(19)), 10)
-    STATE = structs.replace(folded(*UNMARKED), marks={PLACE: MARK})
-
-    def told(self, log: Found, *offsets: tuple[int, int], mark: Mark = MARK) -> Mark | None:
-        state = structs.replace(self.STATE, marks={PLACE: mark})
-        covered = {PLACE: offsets, OTHER: ((0, 3),)}
-
-        def known(place: TopicPartition, offset: int) -> DeliveredRecord | None:
-            return DeliveredRecord(record(offset)) if contains(covered[place], offset) else None
-
-        return marks.confirmed(state, covered, known, Timely(log), soon()).get(PLACE)
-
-    def test_it_moves_to_the_last_record_of_the_batch(self) -> None:
-        moved = Mark(29, marks.digest(record(29)), 10)
-        assert self.told(log_of(range(40)), (20, 29)) == moved
-        assert self.told(log_of(range(19, 40)), (22, 24), (27, 29)) == moved
-
-    def test_a_batch_that_lies_before_it_tells_it_as_it_is(self) -> None:
-        assert self.told(log_of(range(40)), (12, 14)) == self.MARK
-
-    def test_its_beginning_is_the_first_offset_that_it_vouches_for(self) -> None:
-        assert self.told(log_of(range(40)), (10, 10)) == self.MARK
-        first = Mark(19, marks.digest(record(19)), 1)
-        assert self.told(log_of(range(40)), (0, 1), mark=first) == first
-
-    def test_a_topic_partition_without_one_keeps_no_other_from_it(self) -> None:
-        state = structs.replace(folded(*UNMARKED), marks={PLACE: self.MARK})
-        covered = {OTHER: ((0, 3),), PLACE: ((12, 14),)}
-        told = marks.confirmed(
-            state, covered, lambda _, offset: DeliveredRecord(record(offset)), Timely(log_of(range(40))), soon()
-        )
-        assert told == {PLACE: self.MARK}
-
-    def test_what_lies_before_its_beginning_is_not_compared(self) -> None:
-        assert self.told(log_of(range(10, 40)), (5, 7), (9, 12)) == self.MARK
-        assert self.told(log_of(range(40)), (5, 9)) is None
-
-    @pytest.mark.parametrize("other", [19, 20, 25, 29])
-    def test_every_record_has_to_be_the_logs(self, other: int) -> None:
-        log = log_of(range(40))
-        assert self.told(log | log_of([other], b"w"), (20, 29)) is None
-        del log[PLACE, other]
-        assert self.told(log, (20, 29)) is None
-
-    def test_a_mark_for_all_needs_none(self) -> None:
-        assert self.told(log_of(range(40)), (20, 29), mark=Mark(19, marks.digest(record(19)))) is None

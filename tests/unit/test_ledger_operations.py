@@ -30,7 +30,7 @@ from kafka_maxcompute.ledger.operations import (
     encode,
 )
 from kafka_maxcompute.ledger.packed import FEW, MOST_BYTES, pack, unpack
-from tests.ledger_entries import GENESIS, claim, divert, folded, reset
+from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
 
 if TYPE_CHECKING:
     from kafka_maxcompute.ledger.operations import Operation
@@ -258,3 +258,15 @@ def test_another_form_of_an_operation_stops_with_what_is_other() -> None:
 def test_what_is_no_operation_stops(value: bytes) -> None:
     with pytest.raises(LedgerError, match="something else writes to the offset topic"):
         decode(value)
+
+
+def test_a_reader_of_version_2_refuses_what_says_that_a_claim_differs_from_the_log() -> None:
+    """It would take the mark to vouch for the claim's offsets."""
+    differing = structs.replace(claim("a", 8, 10), differing={PLACE: ((8, 10),)})
+    assert b'"v":2' in encode(claim("a", 8, 10))
+    assert b'"v":3' in encode(differing)
+    assert decode(encode(differing)) == differing
+    for state in (folded(GENESIS, differing), structs.replace(folded(GENESIS), behind={PLACE: 11})):
+        assert b'"v":3' in encode(Snapshot(state=state))
+        assert decode(encode(Snapshot(state=state))) == Snapshot(state=state)
+    assert b'"v":2' in encode(Snapshot(state=folded(GENESIS, claim("a", 8, 10))))

@@ -86,7 +86,7 @@ def told(found: list[Any]) -> list[dict[tuple[int, int], tuple[str, object, obje
     ]
 
 
-def test_what_has_another_time_key_or_value_than_the_record_that_stays_is_no_repeat() -> None:
+def test_what_has_another_time_or_key_than_the_record_that_stays_is_no_repeat() -> None:
     given = decoded(
         *(
             element(1),
@@ -103,7 +103,6 @@ def test_what_has_another_time_key_or_value_than_the_record_that_stays_is_no_rep
         {
             (0, 1): ("as-delivered", b"other", HOUR_14),
             (0, 2): ("as-delivered", None, HOUR_14),
-            (0, 3): ("as-delivered", b"k3", HOUR_14),
         },
         {(0, 1): ("as-delivered", b"k1", HOUR_14 + 1)},
     ]

@@ -44,13 +44,6 @@ def test_a_mark_that_begins_names_the_one_that_it_replaces() -> None:
     assert Claiming.of(State(generation=2), {(2, ORDERS): Mark(9, "moved")}, {}).begins == {}
 
 
-def test_a_mark_with_a_beginning_is_told_even_if_it_has_not_moved() -> None:
-    mark, moved = Mark(9, "m", 5), Mark(12, "n", 5)
-    for known, told in ((mark, mark), (mark, moved), (moved, mark)):
-        claiming = Claiming.of(State(generation=2, marks={ORDERS: known}), {(2, ORDERS): told}, {})
-        assert (claiming.begins, claiming.marks) == ({}, {ORDERS: told})
-
-
 def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times() -> None:
     mark, other = Mark(3, "m"), Mark(4, "o")
     claiming = Claiming(generation=2, begins={ORDERS: mark, ("orders", 1): other}, marks={ORDERS: other})

@@ -92,16 +92,16 @@ def distinct(decoded: Decoded, covered: Coverage) -> Decoded:
 
 
 def contradictions(decoded: Decoded) -> list[dict[tuple[TopicPartition, int], DeliveredRecord]]:
-    """Return the records that `distinct` leaves out although their time, key or value isn't that of the kept record.
+    """Return the records that `distinct` leaves out although their time or key differs from that of the kept record.
 
     Records of one offset differ if the topic was deleted and created again. An event that isn't a valid record has no
-    known key or value, so only its time is compared. Each dictionary has at most one record for an offset.
+    known key, so only its time is compared. Each dictionary has at most one record for an offset.
     """
     different: defaultdict[tuple[TopicPartition, int], list[DeliveredRecord]] = defaultdict(list)
     seen: defaultdict[tuple[tuple[TopicPartition, int], int | None], set[tuple[bytes | None, ...]]] = defaultdict(set)
-    for at, delivered in _delivered(decoded, ()):
+    for at, delivered in _delivered(decoded):
         keys = seen[at, delivered.record.timestamp]
-        key = () if delivered.form == "event" else (delivered.record.key, delivered.record.value)
+        key = () if delivered.form == "event" else (delivered.record.key,)
         if not keys or (key and keys.isdisjoint({key, ()})):
             keys.add(key)
             different[at].append(delivered)
@@ -157,24 +157,34 @@ def before_elements(decoded: Decoded) -> Decoded:
 
 
 def known(decoded: Decoded, rejected: Iterable[Rejected] = ()) -> Known:
-    """Return a look-up of the batch's records by offset; for records in `rejected`, it has the reason, too."""
+    """Return a look-up of the batch's records by offset; for records in `rejected`, it has the reason, too.
+
+    Of several records at one offset it has the first one, as `distinct` does.
+    """
     records: dict[tuple[TopicPartition, int], DeliveredRecord] = {}
 
     def look(place: TopicPartition, offset: int) -> DeliveredRecord | None:
         if not records:
-            records.update(_delivered(decoded, rejected))
+            for at, delivered in _delivered(decoded):
+                records.setdefault(at, delivered)
+            reasons: dict[tuple[TopicPartition, int], DeliveredRecord] = {}
+            for at, delivered in _rejected(rejected):
+                reasons.setdefault(at, delivered)
+            records.update(reasons)
         return records.get((place, offset))
 
     return look
 
 
-def _delivered(
-    decoded: Decoded, rejected: Iterable[Rejected]
-) -> Iterator[tuple[tuple[TopicPartition, int], DeliveredRecord]]:
+def _delivered(decoded: Decoded) -> Iterator[tuple[tuple[TopicPartition, int], DeliveredRecord]]:
     """Yield each delivered record with its topic-partition and offset, good records first."""
     for record in decoded.records:
         yield ((record.topic, record.partition), record.offset), DeliveredRecord(_original(record))
-    for place, offset, rejection in _located((*decoded.rejected, *rejected)):
+    yield from _rejected(decoded.rejected)
+
+
+def _rejected(rejected: Iterable[Rejected]) -> Iterator[tuple[tuple[TopicPartition, int], DeliveredRecord]]:
+    for place, offset, rejection in _located(rejected):
         yield (place, offset), _rejected_record(rejection)
 
 

@@ -37,8 +37,8 @@ class Claiming:
         """Combine `begins` with those marks of `later` that the state doesn't have.
 
         A later mark with a larger `since` than the state's mark may be of another log: it begins the topic-partition,
-        or it replaces the state's mark, which the claim then names, too. A claim has a mark with a `since` even if the
-        mark hasn't moved. `state` can be older than the state for which the later marks were read.
+        or it replaces the state's mark, which the claim then names, too. `state` can be older than the state for which
+        the later marks were read.
         """
         current = {where: mark for (generation, where), mark in later.items() if generation == state.generation}
         begun, marks = dict(begins), dict[TopicPartition, Mark]()
@@ -48,7 +48,7 @@ class Claiming:
                 begun[where] = mark
                 if known is not None:
                     marks[where] = known
-            elif known is None or mark.offset > known.offset or mark.since:
+            elif known is None or mark.offset > known.offset:
                 marks[where] = mark
                 begun.pop(where, None)
         return cls(state.generation, begun, marks)

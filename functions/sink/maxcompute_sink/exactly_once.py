@@ -93,7 +93,7 @@ class Check(Protocol):
         """
 
     def differing(self, state: State, covered: Offsets, known: Known, /) -> frozenset[TopicPartition]:
-        """Return the topic-partitions whose log differs from a batch to be claimed, if the ledger has no topic id."""
+        """Return the topic-partitions whose log differs from a batch to be claimed; see `SourceTopics.differing`."""
 
     def unconfirmed(self, state: State, topics: Collection[str], /) -> frozenset[str]:
         """Return the topics for which the ledger has an id and the brokers now report another id or none."""
@@ -347,6 +347,7 @@ class _Delivery:
             # Right before the claim: until then, the topic can be deleted and created again.
             differing = self.parts.check.differing(state, covered.offsets, batch.known(remaining))
             claiming = replace(claiming, differing=differing)
+            self._require_time()
             claims: list[Claim | Divert] = [claiming.claim(staged) for staged in stage.staged]
             claims += [claiming.divert(bad)] if bad else []
             if claims and not self._claim_and_finish(claims, batch.known(remaining, bad)):

@@ -43,7 +43,7 @@ class SourceCheck:
         return observed.unlogged
 
     def differing(self, state: State, covered: Offsets, known: Known) -> frozenset[TopicPartition]:
-        """Return the topic-partitions whose log differs from a batch to be claimed, if the ledger has no topic id."""
+        """Return the topic-partitions whose log differs from a batch to be claimed; see `SourceTopics.differing`."""
         return self.topics.differing(state, covered, known, self.deadline)
 
     def unconfirmed(self, state: State, topics: Collection[str]) -> frozenset[str]:

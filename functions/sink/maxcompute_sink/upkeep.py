@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
@@ -16,7 +17,7 @@ from kafka_maxcompute.brokers.status_topic import Status
 from kafka_maxcompute.errors import BatchError, LedgerError
 from kafka_maxcompute.ledger import marks, source_topics
 from kafka_maxcompute.ledger.gaps import Gaps
-from kafka_maxcompute.ledger.state import has_id, is_claimed
+from kafka_maxcompute.ledger.state import is_claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fc_powertools import Deadline, Metrics
     from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.gaps import Limits
+    from kafka_maxcompute.ledger.ledger import Ledger
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
     from kafka_maxcompute.offsets import Offsets, TopicPartition
@@ -58,36 +60,34 @@ class Upkeep:
 
         They are read before the claim, so that an instance's first batch already has marks: an instance of a topic with
         few records often has no second batch. Each topic-partition has its own turn, every `LOOK_SECONDS`; in between,
-        the last marks are returned. Marks with a `since` are read for each batch if the ledger doesn't have the topic's
-        id, because they vouch only for claims that carry them. A failure to read marks doesn't fail the batch.
+        the last marks are returned. A failure to read marks doesn't fail the batch.
         """
         now = self._clock()
-        claimed = {at: offsets for at, offsets in covered.items() if at in state.marks or is_claimed(state, at)}
-        due_since = now - LOOK_SECONDS
-        due = {at: held for at, held in claimed.items() if self._read_marks.get(at, due_since) <= due_since}
+        due = {
+            at: offsets
+            for at, offsets in covered.items()
+            if (at in state.marks or is_claimed(state, at)) and now - self._read_marks.get(at, -inf) >= LOOK_SECONDS
+        }
+        ledger = self._connections.ledger
+        if not due or ledger is None:
+            return self._later
         try:
-            read = self._read_due(due, known, deadline.within(SECONDS), now) if due else {}
-            unsure = {at: offsets for at, offsets in claimed.items() if at not in due and not has_id(state, at)}
-            own = marks.confirmed(state, unsure, known, self._connections.originals, deadline.within(SECONDS))
-            return {**self._later, **read, **{(state.generation, at): mark for at, mark in own.items()}}
+            return self._read_later(ledger, due, known, deadline.within(SECONDS), now)
         except (BatchError, KafkaException) as error:
             _log.warning("later marks can't be read now: %s", error)
         return self._later
 
-    def _read_due(self, covered: Offsets, known: Known, deadline: Deadline, now: float) -> Later:
+    def _read_later(self, ledger: Ledger, covered: Offsets, known: Known, deadline: Deadline, now: float) -> Later:
         """Read later marks, which are kept for the next batches as well, and those that only this batch may carry."""
-        if self._connections.ledger is None:
-            return {}
         self._read_marks |= dict.fromkeys(covered, now)
         self._later = {key: mark for key, mark in self._later.items() if key[1] not in covered}
         # Read again, because other deliveries may have claimed more and moved the marks.
-        state, originals = self._connections.ledger.read(deadline), self._connections.originals
+        state, originals = ledger.read(deadline), self._connections.originals
         moved = marks.advanced(state, covered, known, originals, deadline)
         self._later |= {(state.generation, at): mark for at, mark in moved.items()}
-        own = marks.confirmed(state, covered, known, originals, deadline)
-        left = {at: offsets for at, offsets in covered.items() if at not in moved and at not in own}
-        own |= marks.late_beginnings(state, left, known, originals, deadline)
-        return {(state.generation, at): mark for at, mark in own.items()}
+        left = {at: offsets for at, offsets in covered.items() if at not in moved}
+        begun = marks.late_beginnings(state, left, known, originals, deadline)
+        return {**self._later, **{(state.generation, at): mark for at, mark in begun.items()}}
 
     def after_batch(self, offsets: Offsets, state: State | None, metrics: Metrics, deadline: Deadline) -> None:
         """Write the status of the batch's topic-partitions, keep the ledger short, measure lag, and settle gaps."""

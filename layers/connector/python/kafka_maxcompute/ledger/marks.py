@@ -9,13 +9,12 @@ A mark has to stay near the log's end, or retention deletes its record. So the m
 read together with the mark's present record: both are in one log then.
 
 A topic-partition that has claims and no mark, or whose marked record is gone, gets a mark from a batch whose records
-all equal the log's. Such a mark vouches only for offsets behind everything that was taken until then (`since`), because
-earlier claims may be of another log. It doesn't vouch either for a later claim that doesn't carry the mark: that claim
-may be of a batch of the former log.
+all equal the log's. Such a mark vouches only for offsets from `since` on, because earlier claims may be of another log.
+`since` lies after all offsets that were settled or pending when the mark was made.
 
-A batch of the former log can be claimed after any mark has begun. So if the ledger doesn't have the topic's id, each
-batch is compared with the log right before its claim. A claim that differs from the log says so, and no mark vouches
-for its offsets.
+A batch of the former log can be claimed after a mark has begun. The topic's id doesn't show whose claim it was. So if
+the ledger has no id, or the mark a `since`, each batch is compared with the log right before its claim. A claim that
+differs from the log says so, and no mark vouches for its offsets.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from kafka_maxcompute.brokers import originals as logs
 from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
 from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger.operations import Mark
-from kafka_maxcompute.ledger.state import is_claimed, taken
+from kafka_maxcompute.ledger.state import has_id, is_claimed, taken
 from kafka_maxcompute.offsets import difference, intervals, union, within
 
 if TYPE_CHECKING:
@@ -123,6 +122,11 @@ def beginnings(
     return marks
 
 
+def is_unsure(state: State, place: TopicPartition) -> bool:
+    """Whether claims of a topic-partition have to be compared with its log: no id, or a mark with a `since`."""
+    return not has_id(state, place) or (place in state.marks and state.marks[place].since > 0)
+
+
 def differing(
     covered: Offsets,
     known: Known,
@@ -146,16 +150,14 @@ def differing(
 def advanced(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return the marks (those without a `since`) whose log is also the batch's, each moved to the batch's last record.
+    """Return the marks whose log is also the batch's, each moved to the batch's last record.
 
     The log has the marked record, and the batch's first and last records as they were delivered: if a batch has records
     of two logs, those of the former log come first. `known` gives the delivery's record at an offset. Raises what the
     read raises, except for topic-partitions that the brokers don't know.
     """
     candidates = {
-        place: mark
-        for place, mark in state.marks.items()
-        if place in covered and not mark.since and covered[place][-1][1] > mark.offset
+        place: mark for place, mark in state.marks.items() if place in covered and covered[place][-1][1] > mark.offset
     }
     wanted = {place: union(_single(mark.offset), _ends(covered[place])) for place, mark in candidates.items()}
     moved: dict[TopicPartition, Mark] = {}
@@ -164,34 +166,8 @@ def advanced(
         if mark.offset in records and digest(records[mark.offset]) != mark.digest:
             _log.error("a source topic's log isn't the ledger's", extra={"topic": place[0], "partition": place[1]})
         elif mark.offset in records and last > mark.offset and _are_delivered(records, place, known):
-            moved[place] = Mark(last, digest(records[last]))
+            moved[place] = Mark(last, digest(records[last]), mark.since)
     return moved
-
-
-def confirmed(
-    state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
-) -> dict[TopicPartition, Mark]:
-    """Return the marks with a `since` that the claims of a batch may carry, moved to the batch's last record.
-
-    The log has the marked record, and every record of the batch from `since` on as it was delivered. Only the claims of
-    this batch may carry these marks. `known` gives the delivery's record at an offset. Raises what the reads raise,
-    except for topic-partitions that the brokers don't know.
-    """
-    marks: dict[TopicPartition, Mark] = {}
-    for place, offsets in covered.items():
-        mark = state.marks.get(place)
-        if mark is None or not 0 < mark.since <= offsets[-1][1]:
-            continue
-        last, equal, moved = offsets[-1][1], list[int](), mark
-        wanted = union(_single(mark.offset), within(offsets, mark.since, last))
-        for offset, record in _streamed(place, wanted, originals, deadline):
-            if digest(record) == mark.digest if offset == mark.offset else _is_equal(record, known(place, offset)):
-                equal.append(offset)
-            if offset == last > mark.offset:
-                moved = Mark(last, digest(record), mark.since)
-        if intervals(equal) == wanted:
-            marks[place] = moved
-    return marks
 
 
 def late_beginnings(
@@ -272,14 +248,14 @@ def _differing(
     can't be compared is judged like the next one that can: if a batch has records of a former log and of the present
     one, the former log's come first.
     """
-    differing = {place for (place, offset), record in records.items() if not _can_be(record, known(place, offset))}
+    differing = {place for (place, offset), record in records.items() if not is_delivered(record, known(place, offset))}
     more, _ = present(originals, {place: offsets[place] for place in differing}, deadline)
     equal: dict[TopicPartition, dict[int, bool]] = {place: {} for place in differing}
     logged = {**records, **more}
     for place, offset in sorted(logged):
         delivered = known(place, offset)
         if place in differing and delivered is not None:
-            equal[place][offset] = _can_be(logged[place, offset], delivered)
+            equal[place][offset] = is_delivered(logged[place, offset], delivered)
     return {place: _unequal(offsets[place], compared) for place, compared in equal.items()}
 
 
@@ -360,7 +336,20 @@ def _can_be(record: Original, delivered: DeliveredRecord | None) -> bool:
     if REPLACED in value:
         # How many U+FFFD a fault becomes differs between decoders.
         logged, value = (_RUN.sub(REPLACED, text.decode("utf-8", "replace").encode()) for text in (logged, value))
-    return value in {logged, base64.b64encode(logged)} or _is_one_document(logged, value)
+    is_null = not value and logged.strip() == b"null"
+    return (
+        is_null
+        or not {value, _text(value)}.isdisjoint({logged, base64.b64encode(logged)})
+        or (_is_one_document(logged, value))
+    )
+
+
+def _text(value: bytes) -> bytes:
+    """Return the text of a JSON string, which `Json` makes of a value that isn't JSON; any other value unchanged."""
+    try:
+        return documents.read(value, str).encode()
+    except documents.DocumentError:
+        return value
 
 
 def _is_one_document(left: bytes, right: bytes) -> bool:

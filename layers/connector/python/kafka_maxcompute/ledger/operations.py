@@ -11,9 +11,9 @@
 
 On the wire, an operation is a JSON object with the version "v" and the name "op". Fields by topic-partition are
 {topic: {topic-partition: ...}} there, and a mapping by (topic, topic-partition) here. Version 2 packs intervals if
-there are many (`kafka_maxcompute.ledger.packed`). Version 3 has a mark that vouches for some offsets only: a reader of
-version 2 would misread it as a mark that vouches for all. Documents without such a mark have version 2. Version 1 is
-read as well and never written.
+there are many (`kafka_maxcompute.ledger.packed`). Version 3 has a mark that vouches for some offsets only: a reader
+of version 2 would misread it as a mark that vouches for all. If each mark of a document vouches for all offsets, the
+document has version 2. Version 1 is read as well and never written.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from kafka_maxcompute.ledger.packed import pack, unpack
 from kafka_maxcompute.offsets import Intervals, TopicPartition
 
 VERSION = 3
-WITHOUT_SINCE = 2
-"""The version of documents that have no mark with `since`."""
-READABLE = (1, WITHOUT_SINCE, VERSION)
+VERSION_2 = 2
+"""The version of documents in which each mark vouches for all offsets."""
+READABLE = (1, VERSION_2, VERSION)
 
 ByTopicPartition: TypeAlias = Mapping[TopicPartition, int]
 """A number by topic-partition; topic-partitions without a number are left out."""
@@ -88,9 +88,8 @@ class Claim(_Document, frozen=True, kw_only=True):
     a process that settles the claim may never have seen its records.
 
     `begins` has marks for topic-partitions without a mark: records of the claim itself. `marks` has later marks for
-    topic-partitions with a mark: both marks' records were in the log at the same time, and if the mark has a `since`,
-    every record of the batch from `since` on was in the log, too. If a topic-partition is in both fields, the record of
-    its mark is lost: `marks` has the lost mark, and `begins` the mark that replaces it.
+    topic-partitions with a mark: both marks' records were in the log at the same time. If a topic-partition is in
+    both fields, the record of its mark is lost: `marks` has the lost mark, and `begins` the mark that replaces it.
 
     `differing` has the claim's offsets in those topic-partitions whose log differed from the batch, or ended before it,
     right before the claim. The batch is of a deleted topic, and no mark of the present log vouches for these offsets.
@@ -223,7 +222,7 @@ def encode(operation: Operation) -> bytes:
     """Return an operation as the bytes that the log keeps."""
     document: dict[str, Any] = msgspec.to_builtins(operation)
     converted = _converted(document, lambda values: _nested(values, pack), lambda values: _nested(values, _shortened))
-    version = VERSION if any(mark.since for mark in _marks(operation)) else WITHOUT_SINCE
+    version = VERSION if _needs_version_3(operation) else VERSION_2
     return msgspec.json.encode({"v": version, **converted})
 
 
@@ -263,6 +262,18 @@ def decode(value: bytes) -> Operation:
             "something else writes to the offset topic: give the connector one of its own"
         ) from error
     return operation
+
+
+def _needs_version_3(operation: Operation) -> bool:
+    """Whether a reader of version 2 would take a mark to vouch for more than it does."""
+    match operation:
+        case Claim() | Divert() if operation.differing:
+            return True
+        case Snapshot():
+            state = operation.state
+            if state.behind or any(_needs_version_3(pending.operation) for pending in state.pending.values()):
+                return True
+    return any(mark.since for mark in _marks(operation))
 
 
 def _marks(operation: Operation) -> Iterator[Mark]:

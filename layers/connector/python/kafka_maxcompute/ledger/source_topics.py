@@ -17,7 +17,6 @@ from kafka_maxcompute.dead_letters.error_topic import nothing
 from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger import marks
 from kafka_maxcompute.ledger.identity import Observed
-from kafka_maxcompute.ledger.state import has_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -85,7 +84,9 @@ class SourceTopics:
         )
 
     def differing(self, state: State, covered: Offsets, known: Known, deadline: Deadline) -> frozenset[TopicPartition]:
-        """Return the topic-partitions whose log differs from a batch to be claimed, if the ledger has no topic id.
+        """Return the topic-partitions whose log differs from a batch to be claimed.
+
+        They aren't compared if the ledger has the topic's id, and no mark with a `since`.
 
         `known` gives the delivery's record at an offset. Raises what the reads raise.
         """
@@ -94,8 +95,8 @@ class SourceTopics:
             with open_consumer(self.configuration) as client:
                 return _ends(client, sorted(places), deadline)
 
-        without_id = {place: offsets for place, offsets in covered.items() if not has_id(state, place)}
-        return marks.differing(without_id, known, self.originals, log_ends, deadline)
+        unsure = {place: offsets for place, offsets in covered.items() if marks.is_unsure(state, place)}
+        return marks.differing(unsure, known, self.originals, log_ends, deadline)
 
     def unconfirmed(self, state: State, topics: Collection[str], deadline: Deadline) -> frozenset[str]:
         """Return the topics for which the ledger has an id and the brokers now report another id or none."""

@@ -168,22 +168,14 @@ def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartiti
     """Return the first offset that a mark vouches for, by topic-partition, if it's later than the mark's `since`.
 
     A batch of a former log can be claimed after the mark has begun. So the mark vouches for nothing up to the last
-    offset of a claim that differs from the log, or doesn't carry a mark with a `since`.
+    offset of a claim that differs from the log.
     """
     behind = {place: first for place, first in state.behind.items() if state.marks[place].since == marks[place].since}
-    for place in operation.offsets.keys() & marks.keys():
-        last, mark = operation.offsets[place][-1][1], marks[place]
-        is_uncertain = place in operation.differing or (mark.since and not _carries(operation, place, mark))
-        if is_uncertain and mark.since <= last:
+    for place, offsets in operation.differing.items():
+        last = offsets[-1][1]
+        if place in marks and marks[place].since <= last:
             behind[place] = max(last + 1, behind.get(place, 0))
     return behind
-
-
-def _carries(operation: Claim | Divert, place: TopicPartition, mark: Mark) -> bool:
-    """Whether a claim carries the mark in force, or a later one with its `since`, so is of the mark's log."""
-    if place in operation.begins:
-        return operation.begins[place] == mark
-    return place in operation.marks and operation.marks[place].since == mark.since
 
 
 def has_id(state: State, place: TopicPartition) -> bool:
