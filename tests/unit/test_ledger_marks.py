@@ -14,6 +14,7 @@ from kafka_maxcompute.brokers.originals import Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.errors import NoSuchTopicError, UnavailableError
 from kafka_maxcompute.ledger import marks
+from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.operations import Mark, Settle, State
 from tests.deadlines import soon
 from tests.ledger_entries import GENESIS, PLACE, claim, divert, folded, reset
@@ -198,6 +199,22 @@ class TestLaterMarks:
             assert marks.advanced(self.MARKED, {PLACE: ((0, last),)}, known, originals, soon()) == {}
         assert originals.reads == 0
         assert self.advanced(log_of([9])) == {}
+
+
+@pytest.mark.parametrize(
+    ("topics", "since", "unsure"),
+    [
+        ({"orders": "id"}, None, False),
+        ({"orders": "id"}, 0, False),
+        ({"orders": "id"}, 1, True),
+        ({"0": "id"}, 0, True),
+    ],
+)
+def test_where_claims_are_compared_with_the_log(topics: dict[str, str], since: int | None, unsure: bool) -> None:
+    found = {} if since is None else {PLACE: Mark(9, "d", since)}
+    state = State(generation=1, identity=genesis("orders", "p.t", 1, topics).identity, marks=found)
+    assert marks.is_unsure(state, PLACE) == unsure
+    assert marks.is_unsure(structs.replace(state, identity=None), PLACE)
 
 
 class TestABatchThatDiffersFromTheLog:

@@ -36,7 +36,7 @@ from kafka_maxcompute.brokers import originals as logs
 from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
 from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger.operations import Mark
-from kafka_maxcompute.ledger.state import has_id, is_claimed, taken
+from kafka_maxcompute.ledger.state import is_claimed, taken
 from kafka_maxcompute.offsets import difference, intervals, union, within
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ def beginnings(
 
 def is_unsure(state: State, place: TopicPartition) -> bool:
     """Whether claims of a topic-partition have to be compared with its log: no id, or a mark with a `since`."""
-    return not has_id(state, place) or (place in state.marks and state.marks[place].since > 0)
+    mark = state.marks.get(place)
+    has_id = state.identity is not None and place[0] in state.identity.topics
+    return not has_id or (mark is not None and mark.since > 0)
 
 
 def differing(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "has_id", "is_claimed", "taken"]
+__all__ = ["Entry", "Pending", "State", "advance", "before", "fold", "former", "is_claimed", "taken"]
 
 Value = TypeVar("Value")
 LAST_OFFSET = 2**63 - 2
@@ -176,11 +176,6 @@ def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartiti
         if place in marks and marks[place].since <= last:
             behind[place] = max(last + 1, behind.get(place, 0))
     return behind
-
-
-def has_id(state: State, place: TopicPartition) -> bool:
-    """Whether the ledger has the id of a topic-partition's topic; brokers before Kafka 2.8 have no topic ids."""
-    return state.identity is not None and place[0] in state.identity.topics
 
 
 def is_claimed(state: State, place: TopicPartition) -> bool:
