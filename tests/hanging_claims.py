@@ -26,6 +26,9 @@ class HangingSessions:
         self._inner = inner
         self.hanging: set[str] = set()
         self.looked: list[str] = []
+        self.begins: list[float] = []
+        self.ends: list[float] = []
+        """When looks began, and have to end at the latest (seconds, monotonic)."""
         self.passes: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
@@ -37,6 +40,8 @@ class HangingSessions:
             return state
         self.looked.append(session.id)
         self.passes()
+        self.begins.append(time.monotonic())
+        self.ends.append(time.monotonic() + deadline.remaining())
         time.sleep(deadline.remaining())
         return SessionState(SessionStatus.CLOSING, frozenset({0}))
 

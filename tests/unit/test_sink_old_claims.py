@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from maxcompute_sink import old_claims
 from maxcompute_sink.old_claims import PAUSE_SECONDS, OldClaims
+from maxcompute_sink.parallel import PARALLEL
 from tests.hanging_claims import HangingSessions, claimed
 from tests.kafka_events import HOUR_14, element, payload
 from tests.sink_delivery import Connector, places
@@ -35,10 +34,11 @@ def test_many_claims_that_cannot_be_ended_hold_up_a_cold_instance_for_one_budget
     connector = Connector()
     sessions = HangingSessions(connector.sessions)
     sessions.hanging = set(claimed(connector, range(25)))
-    began = time.monotonic()
     connector.deliver(payload(element(5, timestamp=HOUR_14)), connector.line(sessions=sessions))
-    assert time.monotonic() - began < 2 * BUDGET
-    assert sorted(tries(caplog)) == sorted(sessions.hanging)
+    # However slow the machine is, each try has to end within one budget from the first one on, but for microseconds.
+    assert max(sessions.ends) - min(sessions.begins) < BUDGET + 0.01
+    assert len(tries(caplog)) == len(set(tries(caplog))) >= PARALLEL
+    assert set(tries(caplog)) <= sessions.hanging
     assert len(connector.state.pending) == 25
     assert connector.visible == places(5)
     assert connector.state.settled["orders", 0] == ((5, 5),)

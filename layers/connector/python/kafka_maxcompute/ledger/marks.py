@@ -230,17 +230,6 @@ def present(
         return records, gone | error.places
 
 
-def _streamed(
-    place: TopicPartition, offsets: Intervals, originals: Originals, deadline: Deadline
-) -> Iterator[tuple[int, Original]]:
-    """Yield offset and record of a topic-partition, one by one; nothing if the brokers don't know it."""
-    try:
-        for _, offset, record in originals.stream({place: offsets}, deadline):
-            yield offset, record
-    except NoSuchTopicError:
-        return
-
-
 def _differing(
     offsets: Offsets, records: Found, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Intervals]:
@@ -311,7 +300,7 @@ def _begun(
 ) -> dict[TopicPartition, Mark]:
     """Return the mark for offsets of a batch; `since` is the first offset from which on every record is the log's."""
     last, equal, digests = offsets[-1][1], list[int](), dict[int, str]()
-    for offset, record in _streamed(place, offsets, originals, deadline):
+    for _, offset, record in originals.stream({place: offsets}, deadline):
         if _is_equal(record, known(place, offset)):
             equal.append(offset)
             if offset == last:
