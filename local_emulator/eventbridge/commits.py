@@ -1,4 +1,4 @@
-"""The offsets to commit if batches finish out of order: only offsets with no unfinished batch before them."""
+"""Finds the offsets to commit when batches finish in any order: no unfinished batch may have a lower offset."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Range:
+    """A batch's records of one topic-partition; `following` is the next offset after them."""
+
     batch: int
     following: int
     done: bool = False
@@ -26,12 +28,12 @@ class CommitTracker:
         self._open: dict[TopicPartition, deque[_Range]] = {}
 
     def dispatched(self, batch: int, ranges: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Note a dispatched batch with these records (first offset, next offset)."""
+        """Add a batch; `ranges` has the first and the next offset of its records, by topic-partition."""
         for topic_partition, (_, following) in ranges.items():
             self._open.setdefault(topic_partition, deque()).append(_Range(batch, following))
 
     def finished(self, batch: int) -> dict[TopicPartition, int]:
-        """Note a settled batch; return the next offsets to commit, of topic-partitions whose next offset changed."""
+        """Mark a batch as finished; return the offsets that can be committed now, by topic-partition."""
         ready: dict[TopicPartition, int] = {}
         for topic_partition, ranges in self._open.items():
             for dispatched in ranges:

@@ -1,4 +1,4 @@
-"""Delivers one batch: invokes, retries by the strategy, and after the last failure follows the stream's tolerance."""
+"""Delivers one batch: invokes the function, retries, and after the last failure applies the error tolerance."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class StreamHalt(Exception):  # noqa: N818 - a decision, not an error of the emu
 
 
 class InterruptedDelivery(Exception):  # noqa: N818 - nothing is wrong with the batch
-    """The stream was stopped, or the consumer lost the topic-partitions, while a batch waited for its next try."""
+    """While a batch waited for its next try, the stream was stopped or the consumer lost the topic-partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Delivers batches of one stream."""
+    """Delivers the batches of one stream; `record` and `dead_letter` are called with delivered and given-up batches."""
 
     config: StreamConfig
     invoke: Callable[[bytes], object]
@@ -46,9 +46,9 @@ class Delivery:
     time_scale: float
 
     def deliver(self, batch: Batch, cancelled: threading.Event) -> None:
-        """Return when the batch is settled: delivered, or given up with tolerance ALL.
+        """Return when the batch is delivered, or given up with tolerance ALL.
 
-        Raises StreamHalt if the stream has to stop, InterruptedDelivery if `cancelled` is set between tries.
+        Raises StreamHalt if the stream has to stop, and InterruptedDelivery if `cancelled` is set between tries.
         """
         if len(batch.body) > BODY_BYTES:
             self._give_up(batch, f"its body of {len(batch.body):,} bytes is over the {BODY_BYTES:,} that are allowed")
@@ -82,7 +82,7 @@ class Delivery:
             raise
 
     def _give_up(self, batch: Batch, reason: str) -> None:
-        """Stop the stream with tolerance NONE; with ALL, make the batch a dead letter, or drop it without a queue."""
+        """With tolerance NONE, stop the stream; with ALL, make the batch a dead letter, or without a queue drop it."""
         if self.config.errors_tolerance == "NONE":
             raise StreamHalt(StreamStatus.READY, f"{batch} couldn't be delivered and isn't committed: {reason}")
         if self.dead_letter:

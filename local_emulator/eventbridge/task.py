@@ -1,4 +1,4 @@
-"""A consumer of the stream's group, on a thread of its own: records -> window -> batch -> delivery -> commit."""
+"""A task of the stream: a consumer on its own thread, which batches records, delivers batches and commits offsets."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ _log = logging.getLogger(__name__)
 POLL_SECONDS = 0.05
 POLL_RECORDS = 1000
 PATIENCE_SECONDS = 1.0
-"""How long a task waits for a free invocation before it pauses its consumer and polls it, to stay in the group."""
+"""How long a task waits for a free invocation before it pauses its consumer and polls, to stay in the group."""
 
 DRAIN_SECONDS = 30.0
-"""How long batches in flight may take to finish before their topic-partitions are given back."""
+"""How long a task waits for its running deliveries before it gives up its topic-partitions."""
 
 SETTINGS = {
     "enable.auto.commit": False,
-    # No document of the service names the isolation level of its consumers; this is librdkafka's default.
+    # The service's documents don't name its consumers' isolation level. This is librdkafka's default.
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",  # positions are always explicit: a reset would hide lost records
     "fetch.wait.max.ms": 50,
     "queued.max.messages.kbytes": 16 * 1024,
-    # Kafka's smallest. After a group's last member has left, the embedded broker waits nearly as long.
+    # The shortest that Kafka allows. The embedded broker waits nearly as long after a group's last member has left.
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 1_000,
     "allow.auto.create.topics": False,
@@ -63,14 +63,15 @@ TRANSIENT = {
     KafkaError._RESOLVE,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001
 }
-"""Errors that librdkafka recovers from by itself once the broker is back."""
+"""Errors from which librdkafka recovers by itself when the broker is available again."""
 
 LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
+"""Errors that mean that the log no longer has the consumer's next offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all tasks of one run of a stream share."""
+    """The configuration, objects and callbacks that all tasks of one run of a stream share."""
 
     config: StreamConfig
     bootstrap_servers: str
@@ -78,20 +79,20 @@ class Shared:
     delivery: Delivery
     meter: Meter
     invocations: threading.Semaphore
-    """Has a permit for each invocation that may run at once."""
+    """Limits the number of concurrent invocations."""
     stopping: threading.Event
     leaving: threading.Barrier
-    """Here the tasks wait until all have committed, before any of them leaves the group."""
+    """A task waits here after its last commit until all tasks have committed; then all leave the group."""
     halt: Callable[[StreamStatus, str], None]
-    """Stops the whole stream, with a state and a reason."""
+    """Stops the whole stream, and sets its state and reason."""
     assigned: Callable[[Task, int], None]
-    """Called with the number of topic-partitions that a task has from now on."""
+    """Called with a task and its new number of topic-partitions, after each change."""
     broker_error: Callable[[KafkaError], None]
-    """Called with the errors of a consumer's connections."""
+    """Called with each connection error of a consumer."""
 
 
 class Task:
-    """One consumer; `run` returns when the stream stops."""
+    """A task: one consumer of the stream's group; `run` returns when the stream stops."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -104,12 +105,15 @@ class Task:
             }
         )
         self._numbers = itertools.count()
-        self._polled_early: list[Message] = []
+        self._polled_while_paused: list[Message] = []
         self._closing = False
         self._begin_assignment()
 
     def _begin_assignment(self) -> None:
-        """Drop the state of the former topic-partitions; a new window object shows that they changed."""
+        """Replace the state of the former topic-partitions.
+
+        Methods compare the window object with an earlier one to find out whether the topic-partitions have changed.
+        """
         self._window = Window(self._shared.config.batch_count, self._shared.config.batch_seconds)
         self._commits = CommitTracker()
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -118,7 +122,7 @@ class Task:
         self._cancelled = threading.Event()
 
     def run(self) -> None:
-        """Consume and deliver until the stream stops; every failure halts the stream with its reason."""
+        """Consume and deliver until the stream stops; a failure stops the stream, with the failure as reason."""
         try:
             self._consumer.subscribe(
                 [self._shared.config.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
@@ -131,19 +135,19 @@ class Task:
             self._shared.halt(
                 StreamStatus.RUNNING_FAILED, f"Kafka refused the stream's consumer: {error.args[0].str()}"
             )
-        except Exception as error:  # noqa: BLE001 - after any error, the stream mustn't run on without this task
+        except Exception as error:  # noqa: BLE001 - after any error, the stream mustn't continue without this task
             _log.exception("a task of the stream failed")
             self._shared.halt(StreamStatus.RUNNING_FAILED, f"a task failed: {type(error).__name__}: {error}")
         finally:
             self._drain()
             self._closing = True
-            # When the first task leaves, the group rebalances, and the other tasks' last commits would be refused.
+            # When the first task leaves, the group rebalances. Then the broker would refuse the other tasks' commits.
             with contextlib.suppress(threading.BrokenBarrierError):
                 self._shared.leaving.wait(DRAIN_SECONDS)
             self._close()
 
     def _close(self) -> None:
-        """Leave the group; an error of a client with a request under way is logged, and the client is closed."""
+        """Leave the group and close the consumer; log an error, which an unfinished request can cause."""
         try:
             self._consumer.close()
         except KafkaException as error:
@@ -158,21 +162,21 @@ class Task:
         self._commit_finished()
         if self._window.is_due(time.monotonic()):
             self._dispatch()
-        polled_early, self._polled_early = self._polled_early, []
-        messages = polled_early or self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
+        already_polled, self._polled_while_paused = self._polled_while_paused, []
+        messages = already_polled or self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
         window = self._window
         for message in messages:
             self._add_to_window(message)
             if self._window is not window:
-                return  # after a rebalance, the present owner of the topic-partitions fetches the rest again
+                return  # after a rebalance, the topic-partitions' new owners fetch the other messages again
 
     def _add_to_window(self, message: Message) -> None:
         error, topic, partition, offset = message.error(), message.topic(), message.partition(), message.offset()
         if error is not None or topic is None or partition is None or offset is None:
-            self._handle_error(error, topic, partition)
+            self._halt_unless_transient(error, topic, partition)
             return
         _, timestamp = message.timestamp()
-        headers = cast("Headers | None", message.headers())  # a list of pairs, whatever its annotation allows
+        headers = cast("Headers | None", message.headers())  # a list of pairs, though the annotation allows more
         event = self._shared.encode(topic, partition, offset, timestamp, message.key(), message.value(), headers)
         window = self._window
         if not window.fits(event):
@@ -182,8 +186,8 @@ class Task:
             if window.has_count():
                 self._dispatch()
 
-    def _handle_error(self, error: KafkaError | None, topic: str | None, partition: int | None) -> None:
-        """Log an error that passes by itself; raise StreamHalt for any other error."""
+    def _halt_unless_transient(self, error: KafkaError | None, topic: str | None, partition: int | None) -> None:
+        """Log an error from which librdkafka recovers; raise StreamHalt for any other error."""
         if error is None or error.code() in TRANSIENT or error.retriable():
             _log.warning("the stream's consumer: %s", error)
         elif error.code() in LOST:
@@ -193,7 +197,7 @@ class Task:
             raise StreamHalt(StreamStatus.RUNNING_FAILED, f"the broker refused the stream's consumer: {error.str()}")
 
     def _dispatch(self) -> None:
-        """Close the batch and pass it to a thread, as soon as one of the concurrent invocations is free."""
+        """Wait for a free invocation, then close the batch and deliver it on a new thread."""
         if not self._acquire_invocation():
             return
         batch, number = self._window.take(), next(self._numbers)
@@ -204,15 +208,15 @@ class Task:
         ).start()
 
     def _acquire_invocation(self) -> bool:
-        """Wait for a free invocation; return False if the stream stops or the topic-partitions change meanwhile.
+        """Wait for a free invocation; return False if the stream stops or the topic-partitions change during the wait.
 
-        A consumer that waits long is paused and polled, or the group would remove it.
+        After `PATIENCE_SECONDS` the consumer is paused and polled; otherwise the group would remove the consumer.
         """
         window, paused, acquired = self._window, False, False
         pause_at = time.monotonic() + PATIENCE_SECONDS
         while self._window is window and not self._shared.stopping.is_set():
             if self._shared.invocations.acquire(timeout=POLL_SECONDS):
-                acquired = not self._shared.stopping.is_set()  # a failed batch stops the stream before it releases
+                acquired = not self._shared.stopping.is_set()  # a failed delivery stops the stream before it releases
                 if not acquired:
                     self._shared.invocations.release()
                 break
@@ -221,8 +225,8 @@ class Task:
                 self._consumer.pause(self._consumer.assignment())
                 paused = True
             message = self._consumer.poll(0) if paused else None
-            if message is not None:  # an error, or a record of new topic-partitions, which aren't paused
-                self._polled_early.append(message)
+            if message is not None:  # an error, or a record of a newly assigned topic-partition, which isn't paused
+                self._polled_while_paused.append(message)
         if paused:
             self._consumer.resume(self._consumer.assignment())
         return acquired
@@ -234,33 +238,36 @@ class Task:
         cancelled: threading.Event,
         finished: queue.SimpleQueue[tuple[int, bool]],
     ) -> None:
-        """Deliver on a thread of its own, and pass the outcome to the task's thread, which commits."""
-        settled = False
+        """Deliver a batch, and report to the task's thread, which commits, whether the batch succeeded.
+
+        A batch that was given up with tolerance ALL has succeeded, too.
+        """
+        succeeded = False
         try:
             self._shared.delivery.deliver(batch, cancelled)
-            settled = True
+            succeeded = True
         except StreamHalt as halt:
             self._shared.halt(halt.state, str(halt))
         except InterruptedDelivery:
             _log.info("%s stays undelivered: the stream stops, or the topic-partitions moved", batch)
-        except Exception as error:  # noqa: BLE001 - after any error, nothing after this batch may be committed
+        except Exception as error:  # noqa: BLE001 - after any error, no offset after this batch may be committed
             _log.exception("delivering %s failed in a way that isn't the function's", batch)
             self._shared.halt(
                 StreamStatus.RUNNING_FAILED, f"delivering {batch} failed: {type(error).__name__}: {error}"
             )
         finally:
-            finished.put((number, settled))
+            finished.put((number, succeeded))
             self._shared.invocations.release()
 
     def _commit_finished(self, wait_seconds: float = 0.0) -> None:
-        """Commit the offsets of batches that were settled since the last call; wait at most so long for a first one."""
+        """Commit the offsets of batches that succeeded since the last call; wait up to `wait_seconds` for the first."""
         wait = wait_seconds > 0
         try:
             while True:
-                number, settled = self._finished.get(block=wait, timeout=wait_seconds or None)
+                number, succeeded = self._finished.get(block=wait, timeout=wait_seconds or None)
                 wait = False
                 self._in_flight -= 1
-                if settled:
+                if succeeded:
                     self._uncommitted.update(self._commits.finished(number))
         except queue.Empty:
             pass
@@ -277,7 +284,7 @@ class Task:
         self._uncommitted = {key: at for key, at in self._uncommitted.items() if key in failed}
 
     def _drain(self) -> None:
-        """Let running invocations finish, start no further tries, and commit settled batches."""
+        """Wait for running invocations, without another try of a failed one, and commit the batches that succeeded."""
         self._cancelled.set()
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._in_flight and time.monotonic() < deadline:
@@ -297,7 +304,7 @@ class Task:
             self._begin_assignment()
 
     def _lose(self, _consumer: Consumer, _lost: list[Place]) -> None:
-        """Drop topic-partitions that another consumer has; it delivers their open batches again."""
+        """Drop topic-partitions that went to another consumer, which delivers their unfinished batches again."""
         self._cancelled.set()
         self._shared.assigned(self, 0)
         self._begin_assignment()

@@ -1,7 +1,7 @@
 """The emulator's state: projects, tables, partitions and rows, in one DuckDB database. Safe to use from many threads.
 
-Every write is one transaction, and the writes to one table take turns. So a commit is whole or absent, for readers and
-after a crash. Reads never wait: they see the last commit.
+Every write is one transaction, and the writes to a table run one after the other. So readers, also after a crash, see a
+write completely or not at all. Reads never wait: they see the last commit.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-VALUE_BYTES = 256  # longest partition value; the service's own limit
+VALUE_BYTES = 256
+"""The longest partition value in bytes, as in the service."""
 
-# From a table: its new definition, and the DuckDB statements that change the stored rows accordingly.
 Alteration = Callable[[Table], tuple[Table, Sequence[str]]]
+"""Returns a table's new definition, and the DuckDB statements that change the stored rows accordingly."""
 
 
 class Store:
-    """The state of one emulator (see the module); ``now`` returns aware UTC times."""
+    """The state of one emulator (see the module); ``now`` returns the time in UTC, with its time zone."""
 
     def __init__(self, now: Callable[[], datetime], data_dir: Path | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -51,7 +52,7 @@ class Store:
         self._table_locks: dict[str, threading.Lock] = {}
 
     def close(self) -> None:
-        """Write everything to the file and unlock the data directory."""
+        """Write all data to the file, and unlock the data directory."""
         self.database.close()
 
     # Projects
@@ -68,7 +69,7 @@ class Store:
         return project
 
     def ensure_project(self, name: str, owner: str) -> Project:
-        """Return the project; create it if it doesn't exist."""
+        """Return a project; create a missing project with this owner."""
         with self._names_lock:
             existing = self._metadata.project(name)
             if existing is not None:
@@ -113,7 +114,11 @@ class Store:
         return self._metadata.table_by_id(table_id)
 
     def create_table(self, table: Table) -> Table:
-        """Create a table of this shape with a new id and times; ServiceError ObjectAlreadyExists for a used name."""
+        """Create a table with this name and these columns; return it with its id and times.
+
+        Raises:
+            ServiceError: ObjectAlreadyExists if a table has this name.
+        """
         now = self._now()
         table = replace(table, id=uuid.uuid4().hex, created=now, modified=now, altered=now)
         columns = [f"{quoted(column.name)} {column.type.duckdb_type()}" for column in table.columns]
@@ -162,7 +167,7 @@ class Store:
     # Partitions
 
     def partitions(self, table: Table) -> list[Partition]:
-        """Return a table's partitions, also the empty ones, sorted by their values."""
+        """Return a table's partitions, including empty partitions, sorted by their values."""
         return self._metadata.partitions(table.id)
 
     def partition(self, table: Table, spec: tuple[str, ...]) -> Partition:
@@ -207,9 +212,9 @@ class Store:
             change.put_table(replace(current, modified=self._now(), size=current.size - dropped.size))
 
     def move_partitions(self, table: Table, sources: Sequence[tuple[str, ...]], target: tuple[str, ...]) -> None:
-        """Replace the target's rows by those of the sources, and drop the sources.
+        """Move the rows of the source partitions to the target partition, and drop the sources.
 
-        If the target is one of the sources, it stays and keeps its rows.
+        Earlier rows of the target are removed, unless the target is one of the sources.
         """
         _check_spec(table, target)
         with self._table_change(table) as (change, current):
@@ -226,7 +231,7 @@ class Store:
     # Rows
 
     def truncate(self, table: Table, specs: Sequence[tuple[str, ...]] | None = None) -> None:
-        """Remove the rows of some partitions, or of the whole table; the partitions stay."""
+        """Remove the rows of partitions (None: of the table); the partitions stay."""
         with self._table_change(table) as (change, current):
             now, size = self._now(), current.size
             for spec in [()] if specs is None else specs:
@@ -242,7 +247,7 @@ class Store:
             change.put_table(replace(current, modified=now, size=size))
 
     def snapshot(self, table: Table) -> Snapshot:
-        """Open a consistent view of a table's rows; the caller closes it soon."""
+        """Return an open, consistent view of a table's rows; the caller has to close it soon."""
         return Snapshot(self.database, self.current(table))
 
     def read(self, table: Table, spec: tuple[str, ...] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
@@ -260,16 +265,16 @@ class Store:
         *,
         overwrite: bool = False,
     ) -> int:
-        """Add all rows to a partition (with an empty ``spec``: to a table without partitions), or none if this fails.
+        """Add all rows to a partition (with an empty ``spec``: to a table without partitions), or after an error none.
 
         Args:
             table: the caller's state of the table; its columns must still be the current ones.
             spec: an existing partition, else ServiceError NoSuchPartition.
             batches: of the schema `Table.arrow_schema`; strings must be valid UTF-8, since DuckDB stores nothing else.
-            overwrite: replace the rows that the partition has.
+            overwrite: remove the partition's earlier rows.
 
         Returns:
-            How many rows were added.
+            The number of added rows.
         """
         return self.append_parts(table, [(spec, batches)], overwrite=overwrite)
 
@@ -282,9 +287,10 @@ class Store:
         create: bool = False,
         mark: str = "",
     ) -> int:
-        """Add rows as `append` does, to several partitions in one transaction; ``create`` makes missing partitions.
+        """Add rows to several partitions in one transaction (see `append`); return the number of added rows.
 
-        The transaction stores ``mark``, too, so that `has_mark` reports, even after a crash, whether it was committed.
+        With ``create``, missing partitions are created. The transaction also stores ``mark``: `has_mark` reports, even
+        after a crash, whether the transaction was committed.
         """
         rows = created = 0
         with self._table_change(table) as (change, current):
@@ -321,13 +327,13 @@ class Store:
             change.drop_mark(name)
 
     def upsert(self, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch], *, mark: str = "") -> int:
-        """Write and delete rows of a table with a primary key, in one transaction; return the number of changes.
+        """Write and delete rows of a table with a primary key in one transaction; return the number of changes.
 
         Args:
             table: the caller's state of the table; its columns must still be the current ones.
             spec: an existing partition, or empty for a table without partitions.
-            batches: see `rows.merge`; the last change of each key counts.
-            mark: as for `append_parts`.
+            batches: see `rows.merge`; of several changes of a key, the last is applied.
+            mark: see `append_parts`.
         """
         with self._table_change(table) as (change, current):
             _check_shape(table, current)
@@ -342,7 +348,7 @@ class Store:
         return rows
 
     def _target(self, table: Table, spec: tuple[str, ...], *, create: bool) -> Partition:
-        """Return the partition that rows go into; with ``create``, a new one if it doesn't exist."""
+        """Return the partition to write rows into; with ``create``, a new partition if this one doesn't exist."""
         if not create or self.has_partition(table, spec):
             return self.partition(table, spec)
         _check_spec(table, spec)
@@ -351,6 +357,7 @@ class Store:
 
     @contextmanager
     def _change(self) -> Iterator[Change]:
+        """Yield a change, and commit it at the end; after an error nothing is changed."""
         with self.database.transaction() as cursor:
             change = Change(self._metadata, cursor)
             yield change
@@ -358,7 +365,7 @@ class Store:
 
     @contextmanager
     def _table_change(self, table: Table) -> Iterator[tuple[Change, Table]]:
-        """A change to one table, and the table's current state; other changes to the table wait."""
+        """Yield a change and the table's current state. Until it ends, other changes to this table wait."""
         with self._table_locks.setdefault(table.id, threading.Lock()), self._change() as change:
             yield change, self.current(table)
 
