@@ -1,6 +1,6 @@
-"""Reads secrets from Alibaba Cloud's Key Management Service by name.
+"""Reads secrets from Alibaba Cloud's Key Management Service (KMS) by their names.
 
-Call and answer have the form of the official SDK (alibabacloud_kms20160120 3.3.1).
+Request and answer are those of the official SDK (alibabacloud_kms20160120 3.3.1).
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ GET_SECRET_VALUE = Operation(
 
 
 def secret_name(reference: str) -> str:
-    """Return the name of the KMS secret that a reference names; "" for another kind of reference or none."""
+    """Return the secret's name from a reference `kms:NAME`; "" if the reference is empty or of another kind."""
     kind, _, name = reference.partition(":")
     return name if kind == "kms" else ""
 
 
 def secret(name: str, control: ControlPlane) -> str:
-    """Return the present value of a generic secret of text; raises the errors of `ControlPlane.call`."""
+    """Return the current value of a secret.
+
+    Raises `RefusedError` if the value isn't text or is empty, and the errors of `ControlPlane.call`.
+    """
     answer = control.knowing(secret=name).call(GET_SECRET_VALUE, {"SecretName": name})
     kind, value = str(answer.get("SecretDataType", "text")), answer.get("SecretData")
     if kind != "text" or not isinstance(value, str) or not value:

@@ -1,20 +1,21 @@
-"""Marks: records that show whether the log of a topic-partition is still the one that the ledger is about.
+"""Marks: records that show whether a topic-partition's log is still the log that the ledger is about.
 
-A topic that was deleted and created again has other records at its offsets, even if somebody has filled it with the
-same times. So the ledger keeps a digest of one record of each log. Before a delivery drops records as settled, it reads
-the log at the mark's offset. An equal record shows that the log is the same; another record shows that the log is
-another one. No record at that offset (deleted, compacted) shows nothing.
+A topic that was deleted and created again has other records at its offsets, even if their timestamps are the same. So
+the ledger keeps a mark for each log: an offset, and the digest of the record at this offset. Before a delivery drops
+records as settled, it reads the log at the mark's offset. If the record equals the mark, the log is the same. If it
+differs, the topic was created again. If the log has no record there (deleted or compacted), nothing is proven.
 
-A mark has to stay near the log's end, or retention deletes its record. So the mark moves, but only to a record that was
-read together with the mark's present record: both are in one log then.
+A mark has to stay near the log's end; otherwise retention deletes the marked record. So the mark moves to later
+records, but only to a record that was read together with the marked record: that proves that both are in one log.
 
-A topic-partition that has claims and no mark, or whose marked record is gone, gets a mark from a batch whose records
-all equal the log's. Such a mark vouches only for offsets from `since` on, because earlier claims may be of another log.
+If a topic-partition has claims but no mark, or its marked record is gone, it gets a mark from a batch whose records all
+equal the log's. Such a mark vouches only for offsets from `since` on, because earlier claims may be of another log.
 `since` lies after all offsets that were settled or pending when the mark was made.
 
-A batch of the former log can be claimed after a mark has begun. The topic's id doesn't show whose claim it was. So if
-the ledger has no id, or the mark a `since`, each batch is compared with the log right before its claim. A claim that
-differs from the log says so, and no mark vouches for its offsets.
+A batch of the former log can still be claimed after a mark was made, and the topic's id doesn't show of which log the
+claim is. So if the ledger has no id, or the mark has a `since`, each batch is compared with the log right before its
+claim. If they differ, the claim's field `differing` has the topic-partition's offsets, and no mark vouches for these
+offsets.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ if TYPE_CHECKING:
     from kafka_maxcompute.offsets import Interval, Intervals, Offsets, TopicPartition
 
 DIGEST_BYTES = 12
-"""Bytes of a SHA-256 that a mark keeps: two different records have one digest in 1 of 2^96 cases."""
+"""Bytes of the SHA-256 that a mark keeps: two different records have equal digests in 1 of 2^96 cases."""
 TAIL = 16
-"""Offsets at a log's end, or at each end of a batch, that are searched for a record for a mark."""
+"""The number of offsets, at a log's end or at each end of a batch, that are searched for a record to mark."""
 
 Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
-"""Later marks, by the generation in which they were read and the topic-partition."""
+"""Later marks, by the generation in which they were read and by topic-partition."""
 
 _RUN = re.compile(b"(?:" + REPLACED + b")+")
 
@@ -63,11 +64,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What logs hold at the ledger's marks, and how they differ from the records of a delivery.
+    """The result of `look`: the logs compared with the ledger's marks and with the records of a delivery.
 
-    `digests` has the digest of the record at each mark, "" if the log has no record there. `gone` has the
-    topic-partitions that the brokers don't know. `differing` has the offsets at which the delivery's record isn't the
-    log's.
+    `digests` has the digest of the log's record at each mark's offset, "" if the log has no record there. `gone` has
+    the topic-partitions that the brokers don't know. `differing` has the offsets at which the delivery's record differs
+    from the log's.
     """
 
     digests: Mapping[TopicPartition, str] = field(default_factory=dict)
@@ -76,13 +77,13 @@ class Look:
 
 
 def digest(record: Original) -> str:
-    """Return the digest of a record's key, value, headers and timestamp, as the log holds them."""
+    """Return the digest of a record in a log, over key, value, headers and timestamp."""
     hashed = hashlib.sha256(f"{record.timestamp} {logs.digest(record)}".encode())
     return base64.urlsafe_b64encode(hashed.digest()[:DIGEST_BYTES]).decode()
 
 
 def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadline, known: Known = nothing) -> Look:
-    """Read the logs of the topic-partitions at the ledger's marks and at the last of the `offsets`, and compare them.
+    """Read the logs at the ledger's marks and at the last of the `offsets`, and compare them with marks and delivery.
 
     `known` gives the delivery's record at an offset. Raises what the read raises, except for topic-partitions that the
     brokers don't know.
@@ -100,11 +101,12 @@ def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadlin
 def beginnings(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return marks for those topic-partitions of a batch that have no claim yet: the batch's last record in the log.
+    """Return marks for the topic-partitions of a batch that have no claim and no mark yet.
 
-    The log has the batch's first record, and what it has of the first and the last records is as delivered: if a batch
-    has records of two logs, those of the former log come first. `known` gives the delivery's record at an offset.
-    Raises what the read raises, except for topic-partitions that the brokers don't know.
+    A mark is the last record of the batch that the log has. A topic-partition gets a mark only if the log has the
+    batch's first record, and no record at either end of the batch (`TAIL` offsets) differs from the log's. The first
+    records count because in a batch of two logs, the former log's records come first. `known` gives the delivery's
+    record at an offset. Raises what the read raises, except for topic-partitions that the brokers don't know.
     """
     marked = set(state.marks).union(*(pending.operation.begins for pending in state.pending.values()))
     fresh = [place for place in covered if place not in marked and not is_claimed(state, place)]
@@ -123,7 +125,7 @@ def beginnings(
 
 
 def is_unsure(state: State, place: TopicPartition) -> bool:
-    """Whether claims of a topic-partition have to be compared with its log: no id, or a mark with a `since`."""
+    """Return whether claims have to be compared with the log: the ledger has no topic id, or a mark with a `since`."""
     mark = state.marks.get(place)
     has_id = state.identity is not None and place[0] in state.identity.topics
     return not has_id or (mark is not None and mark.since > 0)
@@ -136,11 +138,11 @@ def differing(
     log_ends: Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]],
     deadline: Deadline,
 ) -> frozenset[TopicPartition]:
-    """Return the topic-partitions of a batch whose log differs from the batch, or ends before it.
+    """Return the topic-partitions of a batch whose log differs from the batch, or ends before the batch's last offset.
 
-    The first and the last records of the batch are compared: if a batch has records of two logs, those of the former
-    log come first. `known` gives the delivery's record at an offset. `log_ends` returns the ends of logs that exist.
-    Raises what the reads raise, except for topic-partitions that the brokers don't know.
+    The first and the last records of the batch are compared. The first records count because in a batch of two logs,
+    the former log's records come first. `known` gives the delivery's record at an offset. `log_ends` returns the ends
+    of logs that exist. Raises what the reads raise, except for topic-partitions that the brokers don't know.
     """
     logged = _logged(originals, {place: _edges(place, offsets, known) for place, offsets in covered.items()}, deadline)
     differing = {place for place, records in logged.items() if not _are_delivered(records, place, known)}
@@ -152,11 +154,12 @@ def differing(
 def advanced(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return the marks whose log is also the batch's, each moved to the batch's last record.
+    """Return the marks that can move, each moved to the last record of the batch in the log.
 
-    The log has the marked record, and the batch's first and last records as they were delivered: if a batch has records
-    of two logs, those of the former log come first. `known` gives the delivery's record at an offset. Raises what the
-    read raises, except for topic-partitions that the brokers don't know.
+    A mark moves only if the log has the marked record, and no record at either end of the batch (`TAIL` offsets)
+    differs from the log's. The first records count because in a batch of two logs, the former log's records come first.
+    `known` gives the delivery's record at an offset. Raises what the read raises, except for topic-partitions that the
+    brokers don't know.
     """
     candidates = {
         place: mark for place, mark in state.marks.items() if place in covered and covered[place][-1][1] > mark.offset
@@ -175,11 +178,12 @@ def advanced(
 def late_beginnings(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return marks for those topic-partitions of a batch that have claims and no mark, or whose marked record is gone.
+    """Return marks for the topic-partitions of a batch that have claims but no mark, or whose marked record is gone.
 
-    Only the claims of this batch may carry these marks. A mark is the batch's last record. Its `since` is the first
-    offset behind everything taken from which on all records of the batch equal the log's. `known` gives the delivery's
-    record at an offset. Raises what the reads raise, except for topic-partitions that the brokers don't know.
+    Only the claims of this batch may carry these marks. A mark is the batch's last record. Its `since` lies after all
+    settled and pending offsets, and all records of the batch from `since` on equal the log's. `known` gives the
+    delivery's record at an offset. Raises what the reads raise, except for topic-partitions that the brokers don't
+    know.
     """
     last_taken = {place: offsets[-1][1] for place, offsets in taken(state).items() if is_claimed(state, place)}
     free = {
@@ -192,7 +196,7 @@ def late_beginnings(
     for place in wanted:
         last, mark = free[place][-1][1], state.marks.get(place)
         is_lost = mark is None or (place, mark.offset) not in records
-        # The last record first: if it isn't the log's, the whole batch needn't be read.
+        # The last record is compared first: if it differs from the log's, there is no mark and nothing more to read.
         if is_lost and _is_equal(records.get((place, last)), known(place, last)):
             begun |= _begun(place, free[place], known, originals, deadline)
     return begun
@@ -201,7 +205,7 @@ def late_beginnings(
 def other_logs(
     operation: Claim | Divert, state: State, originals: Originals, deadline: Deadline
 ) -> frozenset[TopicPartition]:
-    """Return the topic-partitions of a pending operation whose log has another record at the mark than the ledger."""
+    """Return the topic-partitions of a pending operation whose log has, at the mark's offset, another record."""
     marked = replace(state, marks={**operation.begins, **state.marks})
     digests = look(marked, operation.offsets, originals, deadline).digests
     return frozenset(place for place, logged in digests.items() if logged not in {"", marked.marks[place].digest})
@@ -210,7 +214,7 @@ def other_logs(
 def of_logs(
     bounds: Mapping[TopicPartition, tuple[int, int]], originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return a mark for each log as it is now: its last record. `bounds` has each log's start and end."""
+    """Return a mark for each log: the log's last record now. `bounds` has each log's start and end."""
     wanted = {place: _tail(((start, end - 1),)) for place, (start, end) in bounds.items() if end > start}
     records = originals.read(wanted, deadline)
     return {place: Mark(offset, digest(records[place, offset])) for place, offset in sorted(records)}
@@ -235,9 +239,9 @@ def _differing(
 ) -> dict[TopicPartition, Intervals]:
     """Return the offsets at which the delivery's record differs from the log's.
 
-    `records` were read before. If one of them differs, all offsets of its topic-partition are read. An offset that
-    can't be compared is judged like the next one that can: if a batch has records of a former log and of the present
-    one, the former log's come first.
+    `records` has records that are already read. If one of them differs, all offsets of its topic-partition are read. An
+    offset that can't be compared gets the result of the next offset that can, or of the last one: in a batch of two
+    logs, the former log's records come first.
     """
     differing = {place for (place, offset), record in records.items() if not is_delivered(record, known(place, offset))}
     more, _ = present(originals, {place: offsets[place] for place in differing}, deadline)
@@ -251,9 +255,10 @@ def _differing(
 
 
 def _unequal(offsets: Intervals, equal: Mapping[int, bool]) -> Intervals:
-    """Return the unequal offsets; an offset that wasn't compared is judged like the next compared one, or the last.
+    """Return the offsets whose records differ.
 
-    `equal` has the compared offsets in rising order.
+    `equal` has the results of compared offsets, in rising order. An offset that wasn't compared gets the result of the
+    next compared offset, or of the last one.
     """
     compared = list(equal)
     delivered = (offset for first, last in offsets for offset in range(first, last + 1))
@@ -265,7 +270,7 @@ def _unequal(offsets: Intervals, equal: Mapping[int, bool]) -> Intervals:
 def _logged(
     originals: Originals, wanted: Mapping[TopicPartition, Intervals], deadline: Deadline
 ) -> dict[TopicPartition, dict[int, Original]]:
-    """Return the logs' records at the wanted offsets, by topic-partition; only topic-partitions with a record."""
+    """Return the logs' records at the wanted offsets, by topic-partition and offset; no entry without a record."""
     records, _ = present(originals, wanted, deadline)
     logged: defaultdict[TopicPartition, dict[int, Original]] = defaultdict(dict)
     for (place, offset), record in records.items():
@@ -274,12 +279,12 @@ def _logged(
 
 
 def _are_delivered(logged: Mapping[int, Original], place: TopicPartition, known: Known) -> bool:
-    """Whether each of a log's records can be the one delivered at its offset."""
+    """Return whether each record in a log can be the record that was delivered at the same offset."""
     return all(_can_be(record, known(place, offset)) for offset, record in logged.items())
 
 
 def _edges(place: TopicPartition, offsets: Intervals, known: Known) -> Intervals:
-    """Return the last offset, and at each end of a batch up to `TAIL` offsets of records that can be compared."""
+    """Return a batch's last offset, and from each end of the batch `TAIL` offsets whose records can be compared."""
 
     def comparable(delivered: Iterable[int]) -> Iterator[int]:
         records = ((offset, known(place, offset)) for offset in delivered)
@@ -298,7 +303,10 @@ def _marked_and_last(state: State, place: TopicPartition, offsets: Intervals) ->
 def _begun(
     place: TopicPartition, offsets: Intervals, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return the mark for offsets of a batch; `since` is the first offset from which on every record is the log's."""
+    """Return a mark for a batch; from its `since` on, all records of the batch equal the log's.
+
+    There is no mark if the last record differs from the log's.
+    """
     last, equal, digests = offsets[-1][1], list[int](), dict[int, str]()
     for _, offset, record in originals.stream({place: offsets}, deadline):
         if _is_equal(record, known(place, offset)):
@@ -313,19 +321,19 @@ def _begun(
 
 
 def _is_equal(record: Original | None, delivered: DeliveredRecord | None) -> bool:
-    """Whether the log's record is surely the one delivered, by time, key and value."""
+    """Return whether the log's record is certainly the delivered record, by time, key and value."""
     if record is None or delivered is None or delivered.form == "event":
         return False
     return _can_be(record, delivered)
 
 
 def _can_be(record: Original, delivered: DeliveredRecord | None) -> bool:
-    """Whether the log's record can be the one delivered, by time, key and value, as far as the delivery knows them."""
+    """Return whether the log's record can be the delivered record; compares time, key and value if they are known."""
     if delivered is None or delivered.form == "event" or not is_delivered(record, delivered):
         return is_delivered(record, delivered)
     logged, value = record.value or b"", delivered.record.value or b""
     if REPLACED in value:
-        # How many U+FFFD a fault becomes differs between decoders.
+        # Decoders replace the same invalid bytes by different numbers of U+FFFD.
         logged, value = (_RUN.sub(REPLACED, text.decode("utf-8", "replace").encode()) for text in (logged, value))
     is_null = not value and logged.strip() == b"null"
     return (
@@ -344,7 +352,7 @@ def _text(value: bytes) -> bytes:
 
 
 def _is_one_document(left: bytes, right: bytes) -> bool:
-    """Whether two texts are the same JSON document: a stream can write a document in another way."""
+    """Return whether two texts are the same JSON document, which a stream may have formatted differently."""
     try:
         return bool(documents.read(left, object) == documents.read(right, object))
     except documents.DocumentError:
@@ -356,7 +364,7 @@ def _single(offset: int) -> tuple[Interval]:
 
 
 def _ends(offsets: Intervals) -> Intervals:
-    """Return the first and the last `TAIL` offsets."""
+    """Return the first `TAIL` and the last `TAIL` offsets."""
     return union(_head(offsets), _tail(offsets))
 
 

@@ -1,4 +1,4 @@
-"""Upload sessions by MaxCompute's Tunnel, as PyODPS 0.13.2 speaks it (odps/tunnel/tabletunnel.py)."""
+"""Upload sessions in MaxCompute's Tunnel service, by the requests of PyODPS 0.13.2 (odps/tunnel/tabletunnel.py)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Block(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """The service's answer about a session, as far as it's needed."""
+    """The service's answer about a session; only the fields that this module needs."""
 
     id: str = msgspec.field(name="UploadID")
     status: str = msgspec.field(name="Status")
@@ -49,8 +49,8 @@ class _Schema(msgspec.Struct):
     columns: list[_Column]
 
 
-class _Opened(_Answer, kw_only=True):
-    """The answer to the request for a new session; it has the columns that the session's blocks must have."""
+class _OpenedAnswer(_Answer, kw_only=True):
+    """The answer to the request for a new session; `schema` has the columns that the session's blocks must have."""
 
     schema: _Schema = msgspec.field(name="Schema")
 
@@ -59,9 +59,9 @@ AnswerT = TypeVar("AnswerT", bound=_Answer)
 
 
 def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Deadline) -> TrustedAddress:
-    """Return the address of the project's Tunnel service, as MaxCompute's endpoint returns it.
+    """Request the address of the project's Tunnel service from MaxCompute's endpoint, and return the address.
 
-    Raises `ConfigurationError` if requests with the role's keys may not go there.
+    Raises `ConfigurationError` if requests with the role's keys may not go to this address.
     """
     doing = "ask for the Tunnel endpoint"
     for attempt in until(deadline):
@@ -76,8 +76,8 @@ def tunnel_endpoint(service: Service, destinations: Destinations, deadline: Dead
 class TunnelUploadSessions:
     """The upload sessions of a connector's table at the Tunnel endpoint.
 
-    Requests to open, write and read are repeated until the deadline, because they are idempotent (an unused session
-    expires). The commit is sent once.
+    Requests that open a session, write a block or read a status are repeated until the deadline, because they are
+    idempotent (an unused session expires). The request for a commit is sent once.
     """
 
     def __init__(self, service: Service, settings: Settings) -> None:
@@ -86,17 +86,17 @@ class TunnelUploadSessions:
         self._column = settings.partition_column
 
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:
-        """Open a session for a partition; the service creates the partition if it's missing."""
+        """Open a session for a partition; the service creates a missing partition."""
         params = {"uploads": "1", "reload": "False", "create_partition": "true", **self._partition(partition_value)}
         doing = f"open an upload session for {partition_value!r}"
-        answer = self._repeated("POST", params, doing, deadline, _Opened)
+        answer = self._request_until_deadline("POST", params, doing, deadline, _OpenedAnswer)
         columns = tuple(Column(column.name, column.type.upper()) for column in answer.schema.columns)
         return UploadSession(answer.id, partition_value, columns)
 
     def put_block(
         self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
     ) -> None:
-        """Write a block of Arrow data; it replaces a block that a failed attempt may have left."""
+        """Write a block of Arrow data, or replace the block that a failed attempt has left."""
         params = {
             "uploadid": session.id,
             "blockid": str(block_id),
@@ -123,27 +123,27 @@ class TunnelUploadSessions:
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         """Read the session's present state."""
         params = {"uploadid": session.id, "reload": "True", **self._partition(session.partition_value)}
-        answer = self._repeated("GET", params, f"look at upload session {session.id}", deadline, _Answer)
+        answer = self._request_until_deadline("GET", params, f"look at upload session {session.id}", deadline, _Answer)
         return SessionState(_status(answer), frozenset(block.id for block in answer.blocks))
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
         """Request the session's commit once."""
         params = {"uploadid": session.id, **self._partition(session.partition_value)}
-        return _status(self._once("POST", params, f"commit upload session {session.id}", deadline, _Answer))
+        return _status(self._request_once("POST", params, f"commit upload session {session.id}", deadline, _Answer))
 
     def _partition(self, value: str) -> dict[str, str]:
-        """Return the partition in Tunnel's form: the value is never quoted."""
+        """Return the parameter for a partition; Tunnel expects the value without quotes."""
         return {"partition": f"{self._column}={value}"}
 
-    def _repeated(
+    def _request_until_deadline(
         self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[AnswerT]
     ) -> AnswerT:
         for attempt in until(deadline):
             with attempt:
-                answer = self._once(method, params, doing, deadline, expected)
+                answer = self._request_once(method, params, doing, deadline, expected)
         return answer
 
-    def _once(
+    def _request_once(
         self, method: str, params: Mapping[str, str], doing: str, deadline: Deadline, expected: type[AnswerT]
     ) -> AnswerT:
         body = self._service.request(
@@ -157,5 +157,5 @@ class TunnelUploadSessions:
 
 
 def _status(answer: _Answer) -> SessionStatus:
-    """Return the status; UNKNOWN for a word that the SDKs don't know."""
+    """Return the status in an answer; UNKNOWN for a status that the SDKs don't know."""
     return SessionStatus.__members__.get(answer.status.upper(), SessionStatus.UNKNOWN)

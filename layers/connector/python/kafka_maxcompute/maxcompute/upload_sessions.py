@@ -1,8 +1,8 @@
 """Upload sessions of a MaxCompute table: a session's rows are invisible until its commit, which is atomic.
 
-`UploadSessions` is the interface that the sink uses. `kafka_maxcompute.maxcompute.tunnel` implements it with the
-service, this module in memory, after MaxCompute's documents on Tunnel and the SDKs' sources (docs/DESIGN.md lists the
-assumptions about the service).
+The sink uses the interface `UploadSessions`. `kafka_maxcompute.maxcompute.tunnel` implements this interface with the
+service. `InMemoryUploadSessions` implements it in memory, and behaves as MaxCompute's documents on Tunnel and the SDKs'
+sources describe the service (docs/DESIGN.md lists the assumptions).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from kafka_maxcompute.maxcompute.column import Column
 
 LIFE_SECONDS = 24 * 3600
-"""Lifetime of a session from its opening."""
+"""Lifetime of a session after its opening."""
 BLOCK_IDS = range(20_000)
 COMMIT_SECONDS = 10.0
-"""Least remaining time for a commit: it takes seconds, and its outcome should still become known."""
+"""The seconds that are kept for a commit and for reading its outcome."""
 
 
 class SessionStatus(str, Enum):
-    """The status of a session; only the Java SDK has COMMITTING."""
+    """The status of a session; of the SDKs, only the one for Java knows COMMITTING."""
 
     UNKNOWN = "UNKNOWN"
     NORMAL = "NORMAL"
@@ -46,7 +46,7 @@ class SessionStatus(str, Enum):
 class UploadSession:
     """A session's id, and the partition value of its rows.
 
-    `columns` are the columns that its blocks must have, () if they aren't known: a commit doesn't need them.
+    `columns` are the columns that the session's blocks must have, () if unknown: a commit doesn't need the columns.
     """
 
     id: str
@@ -63,36 +63,36 @@ class SessionState:
 
 
 class UploadSessions(Protocol):
-    """The sessions of one table. All calls can raise `UnavailableError`, `RefusedError` and `DeadlineError`."""
+    """The sessions of one table; every method can raise `UnavailableError`, `RefusedError` and `DeadlineError`."""
 
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:
-        """Open a session for a partition; the service creates the partition if it's missing."""
+        """Open a session for a partition; the service creates a missing partition."""
 
     def put_block(
         self, session: UploadSession, block_id: int, body: bytes, encoding: str | None, deadline: Deadline
     ) -> None:
-        """Write a block (see `maxcompute_sink.framing`); it replaces a block of the same id."""
+        """Write a block (see `maxcompute_sink.framing`), or replace the block that has this id."""
 
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:
         """Read the session's present state."""
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:
-        """Request the session's commit once; after an error the session's status shows whether it was committed."""
+        """Request the commit once; after an error, `look` shows whether the session was committed."""
 
 
 def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline, *, look_first: bool = False) -> None:
-    """Commit a session; returns once the service reports it as closed, whichever request closed it.
+    """Commit a session; return when the service reports it as closed, by this request or an earlier one.
 
-    After a lost answer or a refusal the status is read, and the commit is requested again only if the status shows that
-    it hasn't taken place. The rows are never written again in another session. With `look_first` the status is read
-    before the first request. Raises `RefusedError` if the session can't be committed, and `UnavailableError` if it's
-    still open at the deadline.
+    After a lost answer or a refusal, the status is read. The commit is requested again only if the status shows that
+    the session isn't committed. The rows are never written again in another session. With `look_first`, the status is
+    read before the first request. Raises `RefusedError` if the session can't be committed, and `UnavailableError` if
+    the session is still open at the deadline.
     """
-    is_asked = look_first
+    must_look = look_first
     for attempt in until(deadline):
         with attempt:
-            status = sessions.look(session, deadline).status if is_asked else SessionStatus.NORMAL
-            is_asked = True
+            status = sessions.look(session, deadline).status if must_look else SessionStatus.NORMAL
+            must_look = True
             if status is SessionStatus.NORMAL:
                 status = _request_commit(sessions, session, deadline)
             if status is SessionStatus.CLOSED:
@@ -109,13 +109,13 @@ def commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline,
 
 
 def _request_commit(sessions: UploadSessions, session: UploadSession, deadline: Deadline) -> SessionStatus:
-    """Request the commit once, and return the status after it."""
+    """Request the commit once; return the session's status after the request."""
     try:
         return sessions.commit(session, deadline)
     except UnavailableError:
         return sessions.look(session, deadline).status
     except RefusedError:
-        # The service may refuse the commit because the session is committed already.
+        # The service may refuse a commit because the session is already committed.
         status = sessions.look(session, deadline).status
         if status is SessionStatus.NORMAL:
             raise
@@ -132,7 +132,7 @@ class _StoredSession:
 
 
 class InMemoryUploadSessions:
-    """The sessions of a table in memory; `committed` has the visible blocks by partition value."""
+    """The sessions of a table, in memory; `committed` has the visible blocks by partition value."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.committed: dict[str, list[bytes]] = {}
@@ -141,7 +141,7 @@ class InMemoryUploadSessions:
         self._sessions: dict[str, _StoredSession] = {}
 
     def open(self, partition_value: str, deadline: Deadline) -> UploadSession:  # noqa: ARG002 # it never waits
-        """Open a session; the partition exists from now on."""
+        """Open a session, and create its partition if it's missing."""
         with self._lock:
             session = UploadSession(f"session-{len(self._sessions)}", partition_value)
             self._sessions[session.id] = _StoredSession(self._clock())
@@ -153,10 +153,10 @@ class InMemoryUploadSessions:
         session: UploadSession,
         block_id: int,
         body: bytes,
-        encoding: str | None,  # noqa: ARG002 # bodies are kept as they come
+        encoding: str | None,  # noqa: ARG002 # bodies are kept as they are
         deadline: Deadline,  # noqa: ARG002 # it never waits
     ) -> None:
-        """Keep a block until the commit."""
+        """Store a block, which becomes visible with the commit."""
         with self._lock:
             stored = self._current(session)
             if stored.status is not SessionStatus.NORMAL:
@@ -166,13 +166,13 @@ class InMemoryUploadSessions:
             stored.blocks[block_id] = body
 
     def look(self, session: UploadSession, deadline: Deadline) -> SessionState:  # noqa: ARG002 # it never waits
-        """Return status and blocks."""
+        """Return the session's status and the ids of its blocks."""
         with self._lock:
             stored = self._current(session)
             return SessionState(stored.status, frozenset(stored.blocks))
 
     def commit(self, session: UploadSession, deadline: Deadline) -> SessionStatus:  # noqa: ARG002 # it never waits
-        """Make all blocks visible at once."""
+        """Make all blocks of the session visible together."""
         with self._lock:
             stored = self._current(session)
             if stored.status is not SessionStatus.NORMAL:
@@ -182,7 +182,7 @@ class InMemoryUploadSessions:
             return stored.status
 
     def _current(self, session: UploadSession) -> _StoredSession:
-        """Return the session, expired if its lifetime is over."""
+        """Return the stored session; set its status to EXPIRED if its lifetime is over."""
         stored = self._sessions.get(session.id)
         if stored is None:
             raise RefusedError(f"there is no session {session.id}", code="NoSuchUpload")

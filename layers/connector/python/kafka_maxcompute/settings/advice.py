@@ -1,4 +1,4 @@
-"""Advice about settings that work, but have consequences that the operator should know."""
+"""Advice about valid settings whose consequences the operator should know."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def advice(settings: Settings) -> tuple[str, ...]:
-    """Return the advice, one line each."""
+    """Return the advice about the settings, each as one line of text."""
     lines = []
     if settings.region != settings.table_region:
         route = f"from {settings.region} to {settings.table_region}"
@@ -23,7 +23,7 @@ def advice(settings: Settings) -> tuple[str, ...]:
         lines.append("endpoint is the public one; the VPC endpoint of the same region has lower latency")
     if settings.partition == "MINUTE":
         lines.append("partition MINUTE fills a table's 60,000 partitions in 41 days; give the table a lifecycle")
-    lines += _replaced(settings)
+    lines += _advice_about_replacement(settings)
     if settings.security_protocol == "SASL_PLAINTEXT" and settings.sasl_mechanism == "PLAIN":
         lines.append("the brokers' password crosses the network in clear text; use SASL_SSL, or a SCRAM mechanism")
     if not settings.ssl_check_hostname:
@@ -37,8 +37,8 @@ def advice(settings: Settings) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _replaced(settings: Settings) -> Iterator[str]:
-    """Yield advice about bytes that aren't UTF-8, which the stream replaces by U+FFFD."""
+def _advice_about_replacement(settings: Settings) -> Iterator[str]:
+    """Yield advice about keys and values that aren't UTF-8: the stream replaces the invalid bytes by U+FFFD."""
     parts = {"DEFAULT": "keys and values", "KEY": "keys", "VALUE": "values"}[settings.mode]
     if settings.value_type == "Binary":
         if settings.mode == "VALUE":
@@ -53,5 +53,5 @@ def _replaced(settings: Settings) -> Iterator[str]:
 
 
 def _prefix(setting: str) -> str:
-    """Return the prefix of a topic's name in the connector document (D10-D13)."""
+    """Return the prefix that the connector document gives to the name of a setting's topic (D10-D13)."""
     return f"connect-{'error' if setting == 'dead_letter_topic' else setting.removesuffix('_topic')}"

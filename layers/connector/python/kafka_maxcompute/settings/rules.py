@@ -1,7 +1,7 @@
-"""Rules that combine several settings.
+"""Rules about the values of several settings together.
 
-A rule takes the settings that it names, and yields its faults: the setting to fix, and what is wrong. A rule is applied
-if its settings can be read, even if others can't, so that one pass reports every fault.
+A rule is a function: its parameters are settings, and it yields each fault as the setting to fix and the problem. A
+rule is applied if all its settings are readable, even if others aren't, so that one check reports every fault.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ TABLE_COLUMNS = ("topic", "partition", "offset", "key", "value")
 
 
 def format_of_mode(mode: str, format: str) -> Faults:  # noqa: A002 # the setting's name
-    """CSV splits a record's key or its value into fields, not both (D23)."""
+    """With format CSV, either the key or the value is split into fields, so the mode must be KEY or VALUE (D23)."""
     if mode == "DEFAULT" and format == "CSV":
         yield "format", "CSV needs mode KEY or VALUE, found mode DEFAULT; set KEY or VALUE, or format TEXT or BINARY"
 
 
 def format_of_values(mode: str, format: str, value_type: str) -> Faults:  # noqa: A002 # the setting's name
-    """A value that the stream has parsed as JSON isn't the producer's bytes any more, and no CSV line."""
+    """With value type Json, the stream parses values: then they are neither the producer's bytes nor lines of CSV."""
     if mode != "KEY" and format != "TEXT" and value_type == "Json":
         remedy = "Binary" if format == "BINARY" else "Text or Binary"
         problem = f"format {format} needs values as they were sent, found Json, which the stream parses"
@@ -36,22 +36,25 @@ def format_of_values(mode: str, format: str, value_type: str) -> Faults:  # noqa
 
 
 def endpoint_in_region(endpoint: str, table_region: str) -> Faults:
-    """The endpoint must be the one of the table's region (D19)."""
+    """The endpoint must belong to the table's region (D19)."""
     region = locate(endpoint).region
     if region and region != table_region:
         yield "endpoint", f"leads to {region}, but table_region is {table_region}; fix the one that is wrong"
 
 
 def tunnel_in_region(tunnel_endpoint: str, table_region: str) -> Faults:
-    """The tunnel endpoint must be the one of the table's region (D19)."""
+    """The Tunnel endpoint must belong to the table's region (D19)."""
     region = locate(tunnel_endpoint).region
     if region and region != table_region:
         problem = f"leads to {region}, but table_region is {table_region}"
-        yield "tunnel_endpoint", f"{problem}; leave it out, so that the endpoint is asked for its Tunnel"
+        yield "tunnel_endpoint", f"{problem}; leave tunnel_endpoint out: then the endpoint returns its Tunnel"
 
 
 def endpoint_reachable(endpoint: str, region: str, table_region: str, *, allow_public_endpoint: bool) -> Faults:
-    """Functions reach a VPC endpoint of their own region, and a public endpoint if that is allowed (D19)."""
+    """Functions reach VPC endpoints of their own region only.
+
+    A public endpoint of another region needs `allow_public_endpoint` (D19).
+    """
     network = locate(endpoint).network
     if network == "intranet":
         reachable = f"service.{table_region}-vpc.maxcompute.aliyun-inc.com"
@@ -68,7 +71,7 @@ def endpoint_reachable(endpoint: str, region: str, table_region: str, *, allow_p
 
 
 def topics_apart(source_topic: str, **own_topics: str) -> Faults:
-    """The connector's topics must differ; only dead letters and error data may share a topic (D10-D13)."""
+    """The connector's topics must differ; only the error topic and the dead-letter topic may be one topic (D10-D13)."""
     setting_of_topic = {source_topic: "source_topic"}
     for setting, topic in own_topics.items():
         other = setting_of_topic.setdefault(topic, setting)
@@ -77,7 +80,7 @@ def topics_apart(source_topic: str, **own_topics: str) -> Faults:
 
 
 def topics_creatable(resource_creation: str, **topics: str) -> Faults:
-    """The service creates only topics with certain names (D09, D15)."""
+    """With resource_creation auto, topics must have names that the service accepts (D09, D15)."""
     if resource_creation == "auto":
         for setting, topic in topics.items():
             if not CREATED_TOPIC.allows(topic):
@@ -85,13 +88,13 @@ def topics_creatable(resource_creation: str, **topics: str) -> Faults:
 
 
 def partition_column_apart(partition_column: str) -> Faults:
-    """A table can't have a partition column of the same name as another column."""
+    """A table's partition column can't have the name of another column."""
     if partition_column.lower() in TABLE_COLUMNS:
         yield "partition_column", f"{partition_column} is the name of another column; choose another name, such as pt"
 
 
 def login_of_protocol(security_protocol: str, sasl_mechanism: str, sasl_username: str, sasl_password: str) -> Faults:
-    """SASL needs mechanism, user name and password; without SASL none of them would be used."""
+    """A protocol with SASL needs mechanism, user name and password; a protocol without SASL uses none of them."""
     given = {"sasl_mechanism": sasl_mechanism, "sasl_username": sasl_username, "sasl_password": sasl_password}
     expected = {
         "sasl_mechanism": "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
@@ -107,7 +110,7 @@ def login_of_protocol(security_protocol: str, sasl_mechanism: str, sasl_username
 
 
 def certificates_of_protocol(security_protocol: str, ssl_ca: str, *, ssl_check_hostname: bool) -> Faults:
-    """Settings for TLS need a protocol with TLS."""
+    """The settings `ssl_...` need a protocol with TLS."""
     if not security_protocol.endswith("SSL"):
         for setting, given in (("ssl_ca", bool(ssl_ca)), ("ssl_check_hostname", not ssl_check_hostname)):
             if given:
@@ -116,7 +119,7 @@ def certificates_of_protocol(security_protocol: str, ssl_ca: str, *, ssl_check_h
 
 
 def servers_of_delivery(delivery: str, bootstrap_servers: str) -> Faults:
-    """The sink reads and writes the ledger of claims, a topic, so exactly-once needs the brokers (D10)."""
+    """Exactly-once needs the brokers' addresses, because the sink reads and writes the ledger's topic (D10)."""
     if delivery == "exactly-once" and not bootstrap_servers:
         yield (
             "bootstrap_servers",
@@ -125,7 +128,7 @@ def servers_of_delivery(delivery: str, bootstrap_servers: str) -> Faults:
 
 
 def servers_of_control(control: str, bootstrap_servers: str) -> Faults:
-    """Without the service's API, only the setting has the brokers' addresses."""
+    """With control admin, no API returns the brokers' addresses, so the setting is needed."""
     if control == "admin" and not bootstrap_servers:
         yield "bootstrap_servers", "control admin needs it; set it to host:port of the brokers"
 
