@@ -1,18 +1,19 @@
-"""The steps by which a batch becomes visible in the table exactly once, with the ledger of claims.
+"""Writes a batch into the table exactly once, with the ledger, in these steps.
 
-    1  fold       read the ledger's log; roll forward pending claims that are old or hold offsets of this batch
+    1  fold       read the ledger's log; roll forward pending claims that are old or have offsets of this batch
     2  drop       leave out the records that are settled, and repeats within the batch
-    3  prepare    partition and map; the records that can't be written are known before a session is open
-    4  stage      write an upload session for each partition value, invisible
+    3  prepare    partition and map; this finds the records that can't be written, before a session is opened
+    4  stage      write the rows of each partition value into an upload session, where they are invisible
     5  claim      append a claim for each session, and a divert for the bad records; then read the ledger back
     6  commit     commit the sessions of accepted claims, write the dead letters of accepted diverts; settle each
-    7  repeat     begin at 1 again if a claim wasn't accepted: another delivery was first with some offset
+    7  repeat     if a claim wasn't accepted, begin at 1 again: another delivery has claimed some of the offsets
 
 A delivery commits a session only after reading its claim back as accepted. The delivery can end at any instruction:
 the next delivery rolls accepted claims forward, and a session without an accepted claim never becomes visible.
 
-A warm instance begins with the state that it read last. The old state is used only for records that it doesn't mention;
-their claim then decides whether they are still free. If the state mentions any of the records, the log is folded again.
+A warm instance begins with the ledger's state that it read last. If the old state doesn't mention the batch's records,
+the delivery doesn't read the log first: it claims, and the claim shows whether the offsets are still free. If the old
+state mentions any of the records, the delivery reads the log first.
 """
 
 from __future__ import annotations
@@ -60,14 +61,15 @@ if TYPE_CHECKING:
     from maxcompute_sink.staging import Stage
 
 SETTLE_SECONDS = 2.0
-"""The part of `COMMIT_SECONDS` that is kept for the ledger, so that a committed session is also settled."""
+"""Of `COMMIT_SECONDS`, the seconds kept for appending the settle."""
 CLAIM_SECONDS = 5.0
-"""Kept for claiming and reading back. With less time left than this and `COMMIT_SECONDS`, nothing is claimed."""
+"""The seconds kept for appending claims and reading them back. If less than `CLAIM_SECONDS` + `COMMIT_SECONDS` remain,
+nothing is claimed."""
 WAVE = 32
-"""Partition values that are claimed and read back together: a table takes this many commits at a time."""
+"""The number of partition values that are claimed together: a table accepts this many concurrent commits."""
 ROUNDS = 20
-"""How often a delivery begins again after losing an offset to another delivery. With each loss another delivery gets
-ahead, so the limit is reached only if something is wrong."""
+"""How often a delivery begins again because another delivery has claimed some of its offsets. Each time the other
+delivery makes progress, so this limit is reached only if there is a fault."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,41 +78,41 @@ class Table(Protocol):
     """The target table of a batch."""
 
     def prepare(self, decoded: Decoded, coverage: Coverage | None, /) -> Blocks:
-        """Return the blocks of records; `coverage` is that of all records, or None if it isn't known."""
+        """Return the blocks of records; `coverage` is the coverage of all the records, None if unknown."""
 
     def renew(self) -> bool:
-        """Read the table's definition again, once in a delivery; return whether `prepare` now uses another one."""
+        """Read the table's definition again, once in a delivery; return whether the definition has changed."""
 
 
 class Check(Protocol):
     """Compares a newly read state with the table and the source topics."""
 
     def verify(self, state: State, dropped: Coverage, known: Known, /) -> Offsets:
-        """Return the offsets of those settled records that are in no log any more.
+        """Return those offsets of `dropped` whose records are in no log any more; `dropped` has settled records.
 
         Raises `LedgerError` if the state can't be about the present table and topics, or if nothing proves that the
-        state is about the records that are to be dropped as settled.
+        state is about the records in `dropped`.
         """
 
     def differing(self, state: State, covered: Offsets, known: Known, /) -> frozenset[TopicPartition]:
-        """Return the topic-partitions whose log differs from a batch to be claimed; see `SourceTopics.differing`."""
+        """Return the topic-partitions whose log differs from the batch to claim; see `SourceTopics.differing`."""
 
     def unconfirmed(self, state: State, topics: Collection[str], /) -> frozenset[str]:
-        """Return the topics for which the ledger has an id and the brokers now report another id or none."""
+        """Return the topics that have an id in the ledger, and for which the brokers report another id or none."""
 
 
 class LaterMarks(Protocol):
     """Reads later marks; implemented by `upkeep.Upkeep`."""
 
     def later_marks(self, state: State, covered: Offsets, known: Known, deadline: Deadline, /) -> Later:
-        """Return the marks to write into the claims of the covered records."""
+        """Return the later marks for the claims of the covered records."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExactlyOnce:
-    """The parts that deliver a batch exactly once.
+    """The services and settings of deliveries.
 
-    `old_claims` knows when old claims of other batches were tried, and is kept between batches.
+    `old_claims` has the times of tries to roll forward old claims of other batches; it is kept between batches.
     """
 
     services: Services
@@ -124,10 +126,11 @@ class ExactlyOnce:
 
 @dataclass(slots=True)
 class Delivered:
-    """What a delivery did: the claims that it committed, its diverts, and how many records it dropped as settled.
+    """The result of a delivery.
 
-    `state` is the ledger's as last read. `elements` counts the dead letters of elements that aren't records, `unlogged`
-    the dead letters of settled records that are in no log any more.
+    `state` is the ledger's state that the delivery read last. `written` has the committed claims, `diverted` the
+    diverts. `dropped` is the number of records dropped as settled. `elements` counts the dead letters of elements that
+    aren't records, `unlogged` the dead letters of settled records that are in no log any more.
     """
 
     state: State | None
@@ -141,11 +144,11 @@ class Delivered:
 def deliver(
     decoded: Decoded, parts: ExactlyOnce, *, deadline: Deadline, metrics: Metrics, state: State | None = None
 ) -> Delivered:
-    """Write a batch; `state` is the ledger's as this instance last read it, or None.
+    """Write a batch; `state` is the ledger's state that this instance read last, or None.
 
     Returns when every record is visible in the table or in the error topic, by this delivery or another. Raises
-    `DeadlineError` before a claim that couldn't be committed in time, `RejectedRecordsError` if the policy is to stop
-    at bad records, and the services' errors; after an error the batch has to be delivered again.
+    `DeadlineError`, before it claims, if too little time remains to commit, `RejectedRecordsError` if the policy is to
+    stop and there are bad records, and the services' errors. After an error the batch has to be delivered again.
     """
     budget = parts.old_claims.budget(deadline.earlier(CLAIM_SECONDS + COMMIT_SECONDS))
     delivery = _Delivery(decoded, parts, deadline, metrics, Delivered(state), budget)
@@ -171,7 +174,7 @@ def deliver(
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """The delivery of one batch; `done` collects what it did."""
+    """The delivery of one batch; `done` collects the result."""
 
     decoded: Decoded
     parts: ExactlyOnce
@@ -181,7 +184,7 @@ class _Delivery:
     budget: Budget
 
     def dropped(self) -> int:
-        """Return how many of the batch's records this delivery wrote neither into the table nor the error topic."""
+        """Return the number of records that this delivery wrote into neither the table nor the error topic."""
         handled = sum(claim.rows for claim in self.done.written)
         handled += sum(count(offsets) for divert in self.done.diverted for offsets in divert.offsets.values())
         return len(self.decoded.records) + len(batch.placed(self.decoded.rejected)) - handled - self.done.unlogged
@@ -189,8 +192,8 @@ class _Delivery:
     def write(self, remaining: Decoded) -> tuple[list[Rejected], int]:
         """Write the records that aren't settled.
 
-        Returns the bad records at which the batch stops (the first of each topic-partition, with the policy to stop),
-        and the generation of the ledger in which the records were written.
+        Returns the bad records at which the batch stops (with the policy to stop: the first of each topic-partition),
+        and the ledger's generation in which the records were written.
         """
         stopped: list[Rejected] = []
         covered = batch.coverage(remaining)
@@ -209,7 +212,7 @@ class _Delivery:
                 blocks = self.parts.table.prepare(remaining, None if remaining.rejected else covered)
                 if blocks.rejected and self.parts.policy == "stop":
                     if not is_read:
-                        # Another delivery may have settled or diverted them since this instance read the ledger.
+                        # Another delivery may have settled or diverted the bad records after this instance's last read.
                         self.done.state = None
                         continue
                     remaining, covered = _before(remaining, blocks.rejected, stopped)
@@ -226,7 +229,7 @@ class _Delivery:
         )
 
     def _is_affected_by(self, state: State, covered: Coverage) -> bool:
-        """Return whether a state mentions these records, or has old claims that are due to be rolled forward."""
+        """Return whether a state has any covered offset as settled or pending, or old claims that are due."""
         return (
             clash(covered.offsets, state.settled)
             or any(clash(covered.offsets, pending.operation.offsets) for pending in state.pending.values())
@@ -234,25 +237,25 @@ class _Delivery:
         )
 
     def _due_old_claims(self, state: State, covered: Coverage) -> list[Pending]:
-        """Return the old claims to try now; they hold none of the covered offsets."""
+        """Return the old claims to roll forward now, without claims that have a covered offset."""
         others = (claim for claim in state.pending.values() if not clash(covered.offsets, claim.operation.offsets))
         return self.budget.due(others, self.parts.services.clock())
 
     def _rolled_forward(self, covered: Coverage, generation: int | None) -> State:
-        """Read the ledger and roll claims forward until no pending claim holds a covered offset; return the state.
+        """Read the ledger and roll claims forward until no pending claim has a covered offset; return the state.
 
-        Raises `UnavailableError` if the ledger was reset after this delivery, or its instance, had read its generation.
+        Raises `UnavailableError` if the ledger's generation isn't `generation` (None: not read yet) any more.
         """
         for _ in range(ROUNDS):
             state = self.parts.services.ledger.read(self.deadline)
             if generation not in {None, state.generation}:
-                # The batch may be from a topic that was deleted since then: its offsets now belong to other records.
+                # The batch may be of a topic that was deleted since then: its offsets now belong to other records.
                 raise UnavailableError(
                     f"expected generation {generation} of the ledger, found {state.generation}: the ledger was reset "
                     "after this instance read it; the batch has to be delivered again"
                 )
             generation = state.generation
-            # Before any roll-forward: another table has neither the sessions nor the rows of the pending claims.
+            # Checked before any roll-forward: another table doesn't have the pending claims' sessions and rows.
             self.parts.check.verify(state, Coverage({}, {}), error_topic.nothing)
             overlapping = [claim for claim in state.pending.values() if clash(covered.offsets, claim.operation.offsets)]
             old = self._due_old_claims(state, covered)
@@ -290,7 +293,7 @@ class _Delivery:
         return kept, batch.coverage(kept)
 
     def write_contradictions(self, generation: int) -> None:
-        """Write dead letters of records that share an offset with another record, which was written or diverted."""
+        """Write dead letters of records whose offset also has another record, which was written or diverted."""
         for others in batch.contradictions(self.decoded):
             offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
             for place, offset in others:
@@ -309,8 +312,8 @@ class _Delivery:
     def _write_unlogged(self, unlogged: Offsets, generation: int, known: Known) -> None:
         """Write dead letters of settled records that are in no log: nothing proves that the table has these records.
 
-        Their offsets can't be claimed again, so only a dead letter can keep them. A redrive sends such a dead letter
-        only if the redrive allows its reason by name.
+        Their offsets can't be claimed again, so only a dead letter can keep the records. A redrive sends such a dead
+        letter only if its request allows `unclear`.
         """
 
         def known_as_unlogged(place: TopicPartition, offset: int) -> error_topic.DeliveredRecord | None:
@@ -330,8 +333,8 @@ class _Delivery:
     ) -> tuple[bool, list[Rejected]]:
         """Write all blocks, a wave of partition values at a time, and divert the bad records.
 
-        Returns whether all of them are written and diverted. With the policy to stop, a wave with records that
-        MaxCompute refuses isn't written; these records are returned, too.
+        Returns whether all blocks are written and all bad records diverted. With the policy to stop, a wave with
+        records that MaxCompute refuses isn't written, and these records are returned, too.
         """
         placed = batch.placed(blocks.rejected)
         claiming = self._claiming(covered, remaining, state)
@@ -344,7 +347,7 @@ class _Delivery:
             if stage.refused and self.parts.policy == "stop":
                 return False, stage.refused
             bad = stage.refused + (placed if number == len(waves) else [])
-            # Right before the claim: until then, the topic can be deleted and created again.
+            # Compared right before the claim, because the topic can be deleted and created again at any time.
             differing = self.parts.check.differing(state, covered.offsets, batch.known(remaining))
             claiming = replace(claiming, differing=differing)
             self._require_time()
@@ -361,16 +364,16 @@ class _Delivery:
         return True, []
 
     def _claiming(self, covered: Coverage, remaining: Decoded, state: State) -> Claiming:
-        """Return the generation and the marks that the claims of these records get."""
+        """Return the builder of these records' claims, which has the claims' generation and marks."""
         originals, known = self.parts.services.errors.originals, batch.known(remaining)
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
-        # A mark stands for the topic's id whenever the brokers don't report the id. So it needs the same topic.
+        # A mark replaces the topic's id when the brokers don't report the id. So the mark must be of the same topic.
         unconfirmed = self.parts.check.unconfirmed(state, {topic for topic, _ in begins}) if begins else frozenset()
         begins = {where: mark for where, mark in begins.items() if where[0] not in unconfirmed}
         return Claiming.of(state, self.parts.marks.later_marks(state, covered.offsets, known, self.deadline), begins)
 
     def _stage(self, wave: Sequence[Block], remaining: Decoded) -> Stage | None:
-        """Write blocks into sessions and leave time to claim and commit; None if they don't fit the table any more."""
+        """Write blocks into sessions, leaving time to claim and commit; None if the blocks no longer fit the table."""
         parts = self.parts
         stager = Stager(
             parts.services.sessions,
@@ -388,7 +391,7 @@ class _Delivery:
         return stage
 
     def _remade_block(self, remaining: Decoded, records: Sequence[AnyRecord]) -> Block:
-        """Return a block of these records, which are good and have one partition value."""
+        """Return a block of good records that have the same partition value."""
         return self.parts.table.prepare(batch.only(remaining, records), None).blocks[0]
 
     def _require_time(self) -> None:
@@ -400,7 +403,7 @@ class _Delivery:
             )
 
     def _claim_and_finish(self, claims: Sequence[Claim | Divert], known: Known) -> bool:
-        """Append claims, read the ledger back, and finish the accepted claims; return whether all were accepted."""
+        """Append claims, read them back, and finish the accepted claims; return whether all claims were accepted."""
         ledger, deadline = self.parts.services.ledger, self.deadline.earlier(COMMIT_SECONDS)
         with self.metrics.timed("claim"):
             appended = each(lambda claim: ledger.append(claim, deadline), claims)
@@ -413,7 +416,7 @@ class _Delivery:
         return len(accepted) == len(claims)
 
     def _finish(self, claim: Claim | Divert, state: State, known: Known) -> None:
-        """Commit the session or write the dead letters of a claim that `state` has as pending, and settle the claim."""
+        """Commit the session, or write the dead letters, of a claim that is pending in `state`; settle the claim."""
         services, deadline = self.parts.services, self.deadline.earlier(SETTLE_SECONDS)
         if isinstance(claim, Claim):
             commit(services.sessions, UploadSession(claim.id, claim.partition_value), deadline)
@@ -425,7 +428,7 @@ class _Delivery:
 
 
 def _before(remaining: Decoded, bad: Iterable[Rejected], stopped: list[Rejected]) -> tuple[Decoded, Coverage]:
-    """Return the records before the first bad ones, and their coverage; add the first bad ones to `stopped`."""
+    """Return the records before each topic-partition's first bad one, and their coverage; add the bad to `stopped`."""
     first = batch.first_bad(bad)
     stopped += first.values()
     kept = batch.before(remaining, first)
@@ -433,7 +436,7 @@ def _before(remaining: Decoded, bad: Iterable[Rejected], stopped: list[Rejected]
 
 
 def gauge(done: Delivered, metrics: Metrics, *, now: float) -> None:
-    """Record metrics of the ledger's state after a delivery; `now` is in epoch seconds."""
+    """Set the metrics of the ledger's state after a delivery; `now` is in epoch seconds."""
     state = done.state
     if state is None:
         return
