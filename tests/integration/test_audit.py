@@ -303,8 +303,8 @@ def test_the_reply_has_a_sentence_and_a_document_for_each_finding(place: Place) 
     assert reply["state"] == "unsound"
     assert reply["faults"] == [
         (
-            "audited-0: 3 offsets (3 to 4, 7) duplicate: they have more than one row; compare these, and keep one of "
-            "those that are equal"
+            "audited-0: 3 offsets (3 to 4, 7) duplicate: they have more than one row; compare these rows, and keep "
+            "one of the equal rows"
         )
     ]
     assert reply["findings"] == [

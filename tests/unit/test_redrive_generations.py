@@ -75,7 +75,7 @@ def judged(
     """Which letters are sent and which aren't, in the order in which they were written."""
     found, selection = Catalogue(), Selection(allow=allow)
     for offset, letter in enumerate(letters):
-        catalogue._take(found, SETTINGS, selection, LetterPlace(("connect-error-c", 0), offset), encode(letter))
+        catalogue._add_record(found, SETTINGS, selection, LetterPlace(("connect-error-c", 0), offset), encode(letter))
     for note in notes:
         found.notes.take(note)
     catalogue.remove_copies(found, state)

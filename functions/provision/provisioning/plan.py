@@ -1,4 +1,4 @@
-"""The plan of one connector: the states of its resources, the steps to do, and every fault that blocks them."""
+"""The plan of one connector: its resources' states, the steps to do, and the faults that block the plan."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ State = Literal["blocked", "changes", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[StateT]):
-    """A resource, its state when it was read (None: it doesn't exist), and the step that follows from the state."""
+    """A resource, its state when it was read (None: the resource doesn't exist), and the planned step."""
 
     resource: Resource[StateT]
     state: StateT | None
@@ -50,7 +50,7 @@ AnyItem: TypeAlias = Item[Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The content of a plan; `faults` are the faults that belong to no single step."""
+    """A plan; `faults` has the faults that don't belong to a single step."""
 
     items: tuple[AnyItem, ...]
     faults: tuple[str, ...]
@@ -58,25 +58,25 @@ class Plan:
 
     @property
     def stream(self) -> AnyItem:
-        """Return the item that delivers the records."""
+        """Return the plan's item for the stream."""
         return stream_of(self.items)
 
     @property
     def state(self) -> State:
-        """Return whether the plan is blocked, and whether there is anything to do."""
+        """Return "blocked", "changes" or "unchanged"."""
         steps = {item.step.do for item in self.items}
         if self.faults or "blocked" in steps:
             return "blocked"
         return "unchanged" if steps == {"keep"} else "changes"
 
     def has_topic(self, name: str) -> bool:
-        """Return whether the connector's topic of this name exists."""
+        """Return whether the plan has a topic of this name, and the topic exists."""
         return any(
             isinstance(item.resource, TOPICS) and item.resource.name == name and item.state for item in self.items
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the plan as a reply shows it."""
+        """Return the plan as JSON for a reply."""
         return {
             "state": self.state,
             "faults": list(self.faults),
@@ -87,27 +87,27 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Look(Generic[StateT]):
-    """The state of a resource (None: it doesn't exist), or the error of the attempt to read the state."""
+    """The state of a resource (None: the resource doesn't exist), or the error of reading the state."""
 
     state: StateT | None
     error: str = ""
 
 
 def stream_of(items: Iterable[AnyItem]) -> AnyItem:
-    """Return the item that delivers the connector's records."""
+    """Return the item for the connector's stream."""
     return next(item for item in items if isinstance(item.resource, STREAMS))
 
 
 def make_plan(cloud: Cloud) -> Plan:
-    """Read the state of every resource and plan the steps; change nothing.
+    """Read the states of all resources and return the plan; change nothing.
 
-    A service that can't be read becomes a fault of the plan, not an exception.
+    If a service can't be read, the plan has a fault; no exception is raised.
     """
     facts = preflight_facts.gather(cloud)
     unreachable = facts.reached.error
     record, questions = _look(SettingsRecord(cloud.request), cloud, unreachable), preflight_facts.Questions()
     request = _in_network(cloud.request, facts.instance)
-    request = request if unreachable else _completed(cloud, request, record.state, questions)
+    request = request if unreachable else _with_recorded(cloud, request, record.state, questions)
     items = tuple(
         _item(
             resource, request, record if isinstance(resource, SettingsRecord) else _look(resource, cloud, unreachable)
@@ -116,42 +116,43 @@ def make_plan(cloud: Cloud) -> Plan:
     )
     before = _before(cloud, request, record.state, items)
     steps = tuple(item.step for item in items)
-    shown = {line for step in steps for line in step.why}
+    named_in_steps = {reason for step in steps for reason in step.why}
     faults = (
         *([unreachable] if unreachable else ()),
-        *(fault for fault in (*facts.unknown, *questions.faults) if fault not in {*shown, unreachable}),
+        *(fault for fault in (*facts.unknown, *questions.faults) if fault not in {*named_in_steps, unreachable}),
         *preflight.faults(request, facts, steps),
         *unsafe_changes.faults(request, before),
         *_recreations(cloud, items, running=before.running),
         *unsafe_settings.refusals(request, facts, steps, unsafe_changes.risks(request, before)),
     )
     window = stream(request).window(stream_of(items).state)
-    over = budget.warning(request.settings, facts.source.partitions if facts.source else 0, window)
-    return Plan(items, faults, (*preflight.warnings(request, facts), *([over] if over else [])))
+    budget_warning = budget.warning(request.settings, facts.source.partitions if facts.source else 0, window)
+    return Plan(items, faults, (*preflight.warnings(request, facts), *([budget_warning] if budget_warning else [])))
 
 
 def _in_network(request: Request, instance: dict[str, Any]) -> Request:
-    """Return the request with the instance's security group, if the request names none."""
+    """Return the request; if it names no security group, with the instance's security group."""
     return replace(request, security_group=request.security_group or str(instance.get("SecurityGroup") or ""))
 
 
 def _recreations(cloud: Cloud, items: Sequence[AnyItem], *, running: bool) -> Iterator[str]:
-    """Yield a fault for each topic that is to be created again while a stream may cause writes into the topic."""
+    """Yield a fault for each topic that the plan deletes and creates again while the stream is running."""
     titles = [item.resource.title for item in items if isinstance(item.resource, TOPICS) and item.step.do == "change"]
     if titles and network.is_foreign(cloud.request.settings):
-        # No API reports a foreign stream's status, but its consumers are members of the group.
+        # No API reports the status of the stream of a foreign Kafka, but its consumers are members of the group.
         running = preflight_facts.Questions().ask(lambda: brokers.has_members(cloud), otherwise=True)
     for title in titles if running else ():
         yield f"{title} is to be deleted and created again, and the stream is running; pause it first"
 
 
-def _completed(
+def _with_recorded(
     cloud: Cloud, request: Request, recorded: Recorded | None, questions: preflight_facts.Questions
 ) -> Request:
-    """Return the request with what the settings record and the brokers add.
+    """Return the request, completed from the brokers and the settings record.
 
-    The brokers turn `start_timestamp` into first offsets. The record has the risks that are accepted already, and the
-    first offsets that are committed already; those are dropped from the request.
+    The brokers return the first offsets at `start_timestamp`. The settings record has the accepted risk, which is used
+    if the request has none. It also has the first offsets that were committed earlier: if the request's first offsets
+    are the same, they are removed from the request.
     """
     moment = request.start_timestamp
     if moment is not None:
@@ -168,7 +169,8 @@ def _before(
 ) -> unsafe_changes.Before:
     """Return the connector as it was last applied.
 
-    Its ledger is read from the earlier offset topic, if the request names another one or at-least-once delivery.
+    The ledger is read from the earlier offset topic if the request names another offset topic, or at-least-once
+    delivery.
     """
     stream_state, settings = stream_of(items).state, request.settings
     before = unsafe_changes.Before(
@@ -191,7 +193,7 @@ def _state_of(items: Iterable[AnyItem], kind: type[Resource[StateT]]) -> StateT 
 
 
 def _look(resource: Resource[StateT], cloud: Cloud, unreachable: str = "") -> _Look[StateT]:
-    """Read a resource's state; `unreachable` is the reason why no broker answers, and then no broker is asked."""
+    """Read a resource's state; with `unreachable`, the reason why no broker answers, nothing is read from brokers."""
     if unreachable and isinstance(resource, IN_BROKERS):
         return _Look(None, unreachable)
     try:

@@ -1,1 +1,1 @@
-"""The audit: checks that the table or the error topic has every record, once."""
+"""The audit: checks that each record is once in the table or the error topic."""

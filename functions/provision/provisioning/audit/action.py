@@ -1,4 +1,4 @@
-"""The action `audit`: checks that the table and the error topic have every record once, and no other record."""
+"""The action `audit`: checks that each record is once in the table or the error topic, and no other record is."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def audit(cloud: Cloud) -> dict[str, Any]:
-    """Complete the ledger's pending claims, then compare table, ledger, error topic and log.
+    """Complete the ledger's pending claims, then compare table, ledger, error topic and log; return the reply.
 
-    Every finding is a fault; so is a claim that can't be completed, and a lost ledger. If the ledger is lost, the other
-    sources are compared without it.
+    Each finding except `unclear` is a fault. A claim that can't be completed and a lost ledger are faults, too. If the
+    ledger is lost, the other sources are compared without the ledger.
     """
     settings = cloud.request.settings
     recorded = SettingsRecord(cloud.request).look(cloud)
@@ -38,7 +38,7 @@ def audit(cloud: Cloud) -> dict[str, Any]:
             ledger_faults = list(pending.complete(pending.services(cloud, ledger), cloud).values())
             reply = as_json(examine(replace(sources, ledger=ledger), cloud.deadline))
         except LedgerError as error:
-            # The comparison of table and topics shows where a new ledger has to begin.
+            # Still compare table and topics: the result shows where a new ledger has to begin.
             ledger_faults = [str(error)]
             reply = as_json(examine(sources, cloud.deadline))
     faults = [*ledger_faults, *reply["faults"]]

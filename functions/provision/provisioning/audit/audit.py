@@ -1,4 +1,4 @@
-"""An audit of one connector: reads table, ledger, error topic and log, in the order that `comparison` needs."""
+"""The audit of one connector: reads table, ledger, error topic and log in the order that `comparison` needs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The sources of an audit: the table's service, the brokers, and the ledger, if the connector has one.
+    """The sources of an audit: MaxCompute, the brokers, and the ledger (None if the connector has none).
 
-    `starts` are the first offsets, by topic-partition, that the connector was applied with.
+    `starts` has the first offsets to deliver, by topic-partition, from the connector's settings record.
     """
 
     settings: Settings
@@ -49,17 +49,17 @@ class Sources:
     starts: Mapping[int, int] = field(default_factory=dict)
 
     def ends(self, topic: str, deadline: Deadline) -> dict[int, Ends]:
-        """Return the present ends of a topic's logs, by topic-partition."""
+        """Return a topic's present ends, by topic-partition."""
         return topic_ends(self.clients.asking, topic, deadline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """The result for one topic-partition; all numbers count offsets.
+    """The result for one topic-partition.
 
-    `unverifiable` offsets should be in the table or the error topic, are in neither, and the log has no record at them
-    (any more): the record expired, was compacted or aborted, or is a transaction's marker or a probe's record.
-    `waiting` offsets have yet to be delivered.
+    `unverifiable` is the number of offsets that should be in the table or the error topic and are in neither, but the
+    log has no record to deliver at them: the record has expired, was compacted or aborted, or is a transaction's marker
+    or a probe's record. `waiting` is the number of offsets that are still to be delivered.
     """
 
     known: Known
@@ -72,8 +72,8 @@ class Examined:
 class Report:
     """The result of an audit.
 
-    `times_compared` is the number of records whose times were compared with their partition values. `pending` are the
-    ids of claims that were still pending at the end.
+    `statement` is the query that read the table. `times_compared` is the number of records whose times were compared
+    with their partition values. `pending` has the ids of claims that were still pending after the table was read.
     """
 
     topic: str
@@ -92,7 +92,7 @@ class Report:
 class _Letters:
     """The source topic's offsets that have a dead letter, by topic-partition.
 
-    The letters of `doubtful` offsets may be from before a reset.
+    At `doubtful` offsets, the letter may be from before a reset.
     """
 
     sure: Mapping[int, Intervals]
@@ -101,10 +101,10 @@ class _Letters:
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """Everything that was read.
+    """The facts that the audit read.
 
     `before` and `after` are the ledger's states before and after the table was read, None without a ledger. `committed`
-    and `ends` are the topic's ends at the begin and at the end of the reading.
+    has the source topic's ends and committed offsets that were read first, `ends` those that were read last.
     """
 
     committed: dict[int, Ends]
@@ -116,7 +116,7 @@ class _Observed:
 
 
 def audit(sources: Sources, deadline: Deadline) -> Report:
-    """Read and compare the sources; change nothing. Raises a `BatchError` or `LedgerError` if one can't be read."""
+    """Read and compare the sources; change nothing. Raises `BatchError` or `LedgerError` if a source can't be read."""
     settings = sources.settings
     observed = _read(sources, deadline)
     partitions = sorted({*observed.ends, *(run.partition for run in observed.rows)})
@@ -158,7 +158,7 @@ def _read(sources: Sources, deadline: Deadline) -> _Observed:
 
 
 def _letters(sources: Sources, state: State | None, deadline: Deadline) -> _Letters:
-    """Return the offsets of the connector's dead letters, except for letters whose records may have a row, too."""
+    """Return the offsets of the connector's dead letters, except letters `not-in-log`: their records may have rows."""
     settings = sources.settings
     topics = {settings.error_topic, settings.dead_letter_topic}
     wanted = {(topic, partition): WHOLE_LOG for topic in topics for partition in sources.ends(topic, deadline)}
@@ -196,7 +196,7 @@ def _known(partition: int, observed: _Observed, sources: Sources) -> Known:
 
 
 def _start(known: Known, given: int | None, settings: Settings) -> int:
-    """Return the first offset that the connector has to deliver: the given one, else the first that was delivered."""
+    """Return the first offset to deliver: `given`, or without it the first offset that was delivered."""
     if given is not None:
         return given
     delivered = [offsets[0][0] for offsets in (known.visible, known.letters, known.settled) if offsets]
@@ -206,18 +206,18 @@ def _start(known: Known, given: int | None, settings: Settings) -> int:
 
 
 def _existing(sources: Sources, missing: Mapping[int, Intervals], deadline: Deadline) -> dict[int, Intervals]:
-    """Return the missing offsets that the log has records at, without the records of announced probes."""
+    """Return the missing offsets at which the log has a record that isn't an announced probe's."""
     settings, announced = sources.settings, None
     wanted = {(settings.source_topic, partition): offsets for partition, offsets in missing.items() if offsets}
     existing: dict[int, list[Interval]] = defaultdict(list)
-    # An aborted record counts as nonexistent, whether the stream delivers it or not.
+    # An aborted record counts as nonexistent, even if the stream delivers aborted records.
     for (_, partition), offset, record in sources.clients.logs(committed=True).stream(wanted, deadline):
         if probe_records.may_be_one(record):
-            # Any producer can write a probe's mark, so the config topic decides; it's read only if there is a mark.
+            # Any producer can write a probe mark, so the config topic decides. It's read only if a record has a mark.
             announced = _announced(sources, deadline) if announced is None else announced
             if any(probe.holds(settings.source_topic, partition, offset) for probe in announced):
                 continue
-        # Records come in the log's order. A list of every offset would take a gigabyte for ten million.
+        # Records come in the log's order. A list of ten million single offsets would take a gigabyte.
         spans = existing[partition]
         if spans and spans[-1][1] == offset - 1:
             spans[-1] = spans[-1][0], offset
@@ -227,7 +227,7 @@ def _existing(sources: Sources, missing: Mapping[int, Intervals], deadline: Dead
 
 
 def _announced(sources: Sources, deadline: Deadline) -> tuple[Announcement, ...]:
-    """Return the connector's probes that the config topic announces; none if the topic doesn't exist."""
+    """Return the connector's probes that the config topic announces; () if the topic doesn't exist."""
     place = sources.settings.config_topic, 0
     try:
         log = [record for _, _, record in sources.clients.logs().stream({place: WHOLE_LOG}, deadline)]
@@ -239,7 +239,7 @@ def _announced(sources: Sources, deadline: Deadline) -> tuple[Announcement, ...]
 
 
 def _times(sources: Sources, wanted: Mapping[int, Intervals], deadline: Deadline) -> dict[tuple[int, int], int | None]:
-    """Return the times (epoch ms) of records that the log still has, by topic-partition and offset."""
+    """Return the timestamps (epoch ms) of the log's records at wanted offsets, by topic-partition and offset."""
     topic = sources.settings.source_topic
     places = {(topic, partition): offsets for partition, offsets in wanted.items()}
     return {

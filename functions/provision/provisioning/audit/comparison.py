@@ -1,8 +1,8 @@
-"""Compares table, ledger, error topic and log for one topic-partition. Pure.
+"""Compares table, ledger, error topic and log for one topic-partition, without reading anything itself.
 
-The sources are read one after the other while the connector may be at work. They are read in an order in which ongoing
-work can't look like a fault: offsets that the ledger had settled before the table was read have to be visible, and
-visible offsets have to be settled or claimed in the ledger as it was read afterwards.
+The sources are read one after the other, and the connector may deliver meanwhile. The order of the reads keeps these
+deliveries from looking like faults: offsets that were settled before the table was read have to be visible, and visible
+offsets have to be settled or pending in the ledger's state that was read after the table.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Kind: TypeAlias = Literal[
 ]
 """Kinds of findings about an offset.
 
-`missing`: the group has committed past the offset, but neither table nor error topic has the record.
-`settled-not-visible`: the same for an offset that the ledger has settled. `beyond-the-log`: the topic ends before the
-offset, so it was created again or has lost records. `unclear`: rows and dead letters at the offset may be from before a
-reset, so nothing can be proven."""
+`missing`: the group has committed a later offset, but neither table nor error topic has the record.
+`settled-not-visible`: the ledger has settled the offset, but neither table nor error topic has the record.
+`beyond-the-log`: the topic ends before the offset, so the topic was created again or has lost records. `unclear`: rows
+and dead letters at the offset may be from before a reset, so they prove nothing."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -41,13 +41,13 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Known:
     """The facts about a topic-partition; offsets are intervals, ends and positions are the next offset.
 
-    `begin` is the log's start, `end` its end, read last. `runs` are the table's, `letters` the offsets of dead letters.
-    `committed` is the group's offset, None if it has none. `settled` are the offsets that the ledger had settled before
-    the table was read, `claimed` the offsets that were settled or pending afterwards; both are None without a ledger.
-    The connector doesn't have to deliver records before `start`, where a reset or its group began.
+    `begin` is the log's first offset, `end` its next offset, read last. `start` is the first offset to deliver: of the
+    last reset, or of the group. `runs` has the table's rows, `letters` the offsets of dead letters. `committed` is the
+    group's committed offset, None if there is none. `settled` has the offsets that were settled before the table was
+    read, `claimed` the offsets that were settled or pending after that; both are None without a ledger.
 
-    At the offsets in `former`, rows may be from a generation before the last reset, and so may the letters at
-    `doubtful` offsets. Letters that are certainly from an earlier generation are in neither.
+    Rows at `former` offsets, and letters at `doubtful` offsets, may be from a generation before the last reset. Letters
+    that are certainly from an earlier generation are in neither `letters` nor `doubtful`.
     """
 
     partition: int
@@ -80,12 +80,12 @@ class Finding:
 def suspects(known: Known) -> Intervals:
     """Return the offsets that should be in the table or the error topic, but are in neither.
 
-    Only the log shows whether they have records.
+    They are a fault only if the log has records at them.
     """
     done = _from(known.settled or (), known.start)
     if known.committed is not None and known.committed > known.start:
         done = union(done, ((known.start, known.committed - 1),))
-    # The group may have committed past a pending claim, by a batch that was delivered again.
+    # Pending offsets aren't a fault: the group can commit past them if a batch is delivered again.
     present = union(union(known.visible, known.letters), known.doubtful)
     return difference(difference(done, present), _pending(known))
 
@@ -93,8 +93,8 @@ def suspects(known: Known) -> Intervals:
 def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterator[Finding]:
     """Yield every finding.
 
-    `existing` are the `suspects` that the log has records at, `misplaced` the offsets whose partition value doesn't fit
-    the time of their record.
+    `existing` has the `suspects` at which the log has a record, `misplaced` the offsets whose rows are in a wrong
+    partition value.
     """
     # Rows at `former` offsets may be from before a reset, so they prove nothing.
     visible = difference(known.visible, known.former)
@@ -115,7 +115,10 @@ def findings(known: Known, existing: Intervals, misplaced: Intervals) -> Iterato
 
 
 def _unclear(known: Known) -> Intervals:
-    """Return the offsets that only rows or letters from before a reset may have, or a letter beside such a row."""
+    """Return the offsets whose rows and letters may all be from before a reset.
+
+    An offset with such a row and a letter is unclear, too, because its record may be in table and error topic.
+    """
     rows = intersection(known.visible, known.former)
     sure = difference(union(difference(known.visible, known.former), known.letters), intersection(rows, known.letters))
     unclear = difference(union(rows, known.doubtful), sure)
@@ -123,7 +126,7 @@ def _unclear(known: Known) -> Intervals:
 
 
 def waiting(known: Known) -> int:
-    """Return the number of offsets in the log that are in neither table nor error topic and that nobody has claimed."""
+    """Return the number of the log's offsets that have no row, letter or claim, and aren't suspects."""
     log = ((max(known.begin, known.start), known.end - 1),) if known.end > max(known.begin, known.start) else ()
     present = union(union(difference(known.visible, known.former), known.letters), known.claimed or ())
     return count(difference(difference(log, present), suspects(known)))
@@ -139,7 +142,7 @@ def _from(offsets: Intervals, start: int) -> Intervals:
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Intervals:
-    """Join adjacent intervals; the given ones rise and don't overlap."""
+    """Join adjacent intervals; `spans` has them in rising order, without overlaps."""
     joined: list[tuple[int, int]] = []
     for first, last in spans:
         if joined and joined[-1][1] + 1 == first:

@@ -1,8 +1,8 @@
 """Finds rows in a wrong partition value.
 
-The table doesn't have its records' times, so a partition value can be compared with three things only: the form that
-the settings define, for every row; the other values of an offset with several rows, which can't all be right; and the
-record's time in the log, for the first and the last offset of runs, if the log still has the records.
+The table doesn't have the records' times. So only three things can be checked. Every partition value must have the form
+that the settings define. All rows of an offset must have the same partition value. For the first and the last offset of
+runs, the partition value must fit the record's time, if the log still has the record.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from provisioning.audit.table_runs import Run
 
 SAMPLES = 400
-"""The most offsets whose times one audit reads: each may need its own fetch."""
+"""The largest number of offsets whose times an audit reads: each offset may need its own fetch."""
 
 
 def samples(runs: Sequence[Run], most: int = SAMPLES) -> dict[int, Intervals]:
-    """Return first and last offsets of runs, by topic-partition; of evenly chosen runs if they are more than `most`."""
+    """Return first and last offsets of runs, by topic-partition.
+
+    If that would be more than `most` offsets, only every second (third, ...) run is used.
+    """
     every = max(1, -(-2 * len(runs) // most))
     ends: dict[int, list[int]] = {}
     for run in runs[::every]:
@@ -38,8 +41,8 @@ def misplaced(
 ) -> dict[int, Intervals]:
     """Return the offsets in a wrong partition value, by topic-partition.
 
-    `times` has the known times (epoch ms) of records by topic-partition and offset. If the time of a run's first or
-    last offset is wrong, the result has only this offset of the run.
+    `times` has the known times (epoch ms) of records, by topic-partition and offset. If a run's partition value doesn't
+    fit the time of its first or last offset, the result has only this offset, not the whole run.
     """
     window, names, zone = settings.partition, settings.partition_names, time_zone.parse(settings.time_zone)
     wrong: dict[int, Intervals] = {}

@@ -1,4 +1,4 @@
-"""An audit's report as a reply: JSON of a stable form, and sentences for the person who has to act."""
+"""Makes the reply of an audit: JSON with a stable structure, and sentences for the operator."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from provisioning.audit.comparison import Finding, Kind
 
 SHOWN_INTERVALS = 100
-"""The most intervals of a finding in the JSON; its count has all offsets."""
+"""The most intervals that the JSON has of a finding; the finding's `count` is of all offsets."""
 SENTENCE_INTERVALS = 5
-"""The most intervals of a finding in a sentence."""
+"""The most intervals that a sentence has of a finding."""
 
 _SENTENCES: Mapping[Kind, str] = {
     "missing": "the group has committed past them, but they are neither in the table nor in the error topic; with a "
     "ledger, pause the stream, set the group's offset back to the first of them, and resume: settled records aren't "
-    "written again; without one, all rows from there on have to be removed first, or they are doubled",
+    "written again; without a ledger, first remove all rows from the first of them on, otherwise they are doubled",
     "settled-not-visible": "the ledger has settled them, but they are neither in the table nor in the error topic; "
-    "find out whether somebody removed their rows; the action reset delivers them again, and with them all that comes "
-    "after them, so remove the rows from there on first, or they are doubled",
-    "duplicate": "they have more than one row; compare these, and keep one of those that are equal",
+    "find out whether somebody removed their rows; the action reset delivers them and all later records again, so "
+    "first remove all rows from the first of them on, otherwise they are doubled",
+    "duplicate": "they have more than one row; compare these rows, and keep one of the equal rows",
     "visible-not-settled": "they have rows, but no claim in the ledger, so they would be written again; find out who "
     "wrote them",
     "dead-letter-not-settled": "they are in the error topic, but have no claim in the ledger",
     "in-table-and-error-topic": "they have rows and dead letters; don't redrive these dead letters",
     "outside-partition-value": "they are in a partition value that doesn't fit their time; were the settings changed?",
     "beyond-the-log": "the topic ends before them, so it was recreated or has lost its end; run the action reset, "
-    "with 0 for every topic-partition of a recreated topic, with its end for one that is shorter",
+    "with 0 for every topic-partition of a recreated topic, or with its end for a topic-partition that is shorter",
     "unclear": "their rows or dead letters may be from before a reset of the topic-partition; compare them with the "
     "source topic, and remove no rows for this",
 }
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Return the report as JSON; `faults` has a sentence for each finding, `doubts` one for each unclear finding."""
+    """Return the report as JSON; `doubts` has the sentences of findings `unclear`, `faults` those of all others."""
     by_kind = {
         kind: [_sentence(report.topic, finding) for finding in report.findings if finding.kind == kind]
         for kind in KINDS
@@ -59,7 +59,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def state(faults: Sequence[str], doubts: Sequence[str]) -> str:
-    """Return an audit's outcome in one word."""
+    """Return "unsound", "unclear" or "sound"."""
     if faults:
         return "unsound"
     return "unclear" if doubts else "sound"
@@ -95,8 +95,8 @@ def _finding(topic: str, finding: Finding) -> dict[str, Any]:
 
 def _sentence(topic: str, finding: Finding) -> str:
     number = count(finding.offsets)
-    which = f"{number} offset{'s' if number > 1 else ''} ({_listed(finding.offsets)})"
-    return f"{topic}-{finding.partition}: {which} {finding.kind}: {_SENTENCES[finding.kind]}"
+    offsets = f"{number} offset{'s' if number > 1 else ''} ({_listed(finding.offsets)})"
+    return f"{topic}-{finding.partition}: {offsets} {finding.kind}: {_SENTENCES[finding.kind]}"
 
 
 def _listed(offsets: Sequence[tuple[int, int]]) -> str:

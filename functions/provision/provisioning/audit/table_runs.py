@@ -1,4 +1,4 @@
-"""The rows of a table as runs of offsets: MaxCompute joins the rows, so that millions of rows become a few lines."""
+"""Reads a table's rows as runs of offsets; a query in MaxCompute makes the runs, so few lines are transferred."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.settings import Settings
 
 PAGE = 5_000
-"""Runs in the result of one query; the service cuts results at 10,000 rows (READ_TABLE_MAX_ROW) or 10 MB."""
+"""The number of runs in the result of one query; the service truncates results at 10,000 rows
+(READ_TABLE_MAX_ROW) or 10 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Offsets from `first` to `last` without a gap; each offset has `copies` rows.
+    """Every offset from `first` to `last` has `copies` rows.
 
-    `lowest` and `highest` are the partition values of an offset's rows; they differ only if there are several copies.
+    `lowest` and `highest` are the lowest and the highest partition value of an offset's rows, equal if `copies` is 1.
     """
 
     partition: int
@@ -35,14 +36,14 @@ class Run:
 
 
 def statement(settings: Settings, after: tuple[int, int] | None = None, page: int = PAGE) -> sql.Statement:
-    """Return the query for the first runs of the source topic, or for the first after (topic-partition, offset)."""
+    """Return the query for the source topic's first `page` runs, or for the first after (topic-partition, offset)."""
     return sql.runs_of_offsets(settings.table, settings.partition_column, settings.source_topic, after, page)
 
 
 def runs(service: Service, settings: Settings, deadline: Deadline, *, page: int = PAGE) -> Iterator[Run]:
     """Yield the table's runs in the order of topic-partition and offset.
 
-    Each page is a separate query, for the runs after the page before. Raises what `select` raises.
+    Each query reads the next `page` runs. Raises what `select` raises.
     """
     after = None
     while True:

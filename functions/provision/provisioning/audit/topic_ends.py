@@ -1,4 +1,4 @@
-"""The first and next offsets of a topic's logs, and a group's committed offsets."""
+"""Reads the first and next offsets of a topic's logs, and a group's committed offsets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """A topic-partition's first and next offset; `committed` is the group's committed offset, None if it has none."""
+    """A topic-partition's first offset and next offset, and the group's committed offset (None if there is none)."""
 
     begin: int
     end: int
@@ -33,7 +33,7 @@ def topic_ends(client: Consumer, topic: str, deadline: Deadline) -> dict[int, En
     Raises `UnavailableError` and `RefusedError`.
     """
     try:
-        # List all topics: a request for a single topic may create the topic.
+        # List all topics, because a request for a single topic can create the topic.
         metadata = client.list_topics(timeout=min(QUESTION_SECONDS, deadline.remaining())).topics.get(topic)
         if metadata is None or not metadata.partitions:
             raise RefusedError(

@@ -1,4 +1,4 @@
-"""The action `redrive`: sends dead letters to the source topic again, each once; a dry run only reports."""
+"""The action `redrive`: sends dead letters to the source topic again, each once; a dry run sends nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def redrive(cloud: Cloud) -> dict[str, Any]:
-    """Return what is to be done with each dead letter; do it unless the request is a dry run."""
+    """Decide what is done with each dead letter; do it unless the request is a dry run; return the reply."""
     return _Redrive.of(cloud).run(dry=cloud.request.dry_run)
 
 
@@ -46,7 +46,7 @@ class _Redrive:
 
     @classmethod
     def of(cls, cloud: Cloud) -> _Redrive:
-        """Read the dead letters, the notes and the ledger; raises a `BatchError` if one of them can't be read."""
+        """Read the dead letters, the notes and the ledger; raises `BatchError` if any can't be read."""
         settings, selection, deadline = cloud.request.settings, cloud.request.letters, cloud.deadline
         appender, logs = cloud.clients.appender, cloud.clients.logs()
         topics = {settings.error_topic, settings.dead_letter_topic, selection.queue_topic} - {""}
@@ -61,7 +61,7 @@ class _Redrive:
 
     @property
     def letters(self) -> Catalogue:
-        """Return the catalogue of dead letters and notes."""
+        """Return the letters and notes that were read."""
         return self.sender.catalogue
 
     def run(self, *, dry: bool) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class _Redrive:
         return [verdict(entry, settings, selection, self.letters.notes, facts) for entry in entries]
 
     def _send(self, wanted: list[LetterEntry]) -> tuple[frozenset[str], list[str]]:
-        """Send letters; return the ids of those that were sent, and the faults of the others."""
+        """Send letters; return the ids of the sent letters, and the faults."""
         sent: set[str] = set()
         faults: list[str] = []
         for group in groups(wanted):
@@ -116,8 +116,9 @@ class _Redrive:
     def _records(self, group: list[LetterEntry]) -> dict[str, Original]:
         """Return the record to send for each letter, by the letter's id.
 
-        That is the record in the letter, the original in the log, or, if the request allows it, a lossy copy. A letter
-        without such a record is left out.
+        For a whole letter, this is the record in the letter. For a lossy letter, it is the original in the log, or the
+        letter's lossy copy if the log no longer has the original and the request allows the copy. A letter without such
+        a record is left out.
         """
         settings, deadline = self.cloud.request.settings, self.cloud.deadline
         places = [(entry.place.topic_partition, entry.place.offset) for entry in group if entry.place.topic_partition]
@@ -144,7 +145,7 @@ class _Redrive:
         return records
 
     def _lossy_in_log(self, entries: Iterable[LetterEntry]) -> frozenset[str]:
-        """Return the ids of lossy letters whose records the source topic still has."""
+        """Return the ids of the lossy letters whose original records the source topic still has."""
         lossy = {
             _origin(entry): entry
             for entry in entries
@@ -159,11 +160,14 @@ class _Redrive:
         return frozenset(entry.id for entry, timestamp in pairs if self._is_same(entry, timestamp))
 
     def _is_same(self, entry: LetterEntry, timestamp: int | None) -> bool:
-        """Return whether a record in the log is certainly the record of a lossy letter; after a reset it never is."""
+        """Return whether the log's record at a lossy letter's place is certainly the letter's record.
+
+        It never is if the letter may be from before a reset.
+        """
         return era(entry.letter, self.sender.state) == "now" and entry.letter.record.timestamp in {None, timestamp}
 
     def _logged(self, entries: Iterable[LetterEntry]) -> dict[str, Logged]:
-        """Return what the log has at the places of letters that may be from before a reset, by the letters' ids."""
+        """Compare the letters that may be from before a reset with the log; return the results by the letters' ids."""
         old = [entry for entry in entries if entry.record_partition[1] in self.sender.ends and self._may_be_old(entry)]
         records = self.sender.logs.read(_intervals(map(_origin, old)), self.cloud.deadline)
         return {entry.id: _compared(entry, records.get(_origin(entry))) for entry in old}
@@ -183,7 +187,7 @@ def _ledger_state(cloud: Cloud) -> State | None:
 
 
 def _compared(entry: LetterEntry, record: Original | None) -> Logged:
-    """Compare a letter with the record at the record's place in the log; None if the log has none there."""
+    """Compare a letter with the log's record at the letter's offset (None: the log has none)."""
     if record is None:
         return "none"
     if not is_of_one_time(entry.letter.record.timestamp, record.timestamp):
@@ -194,7 +198,7 @@ def _compared(entry: LetterEntry, record: Original | None) -> Logged:
 
 
 def _outcome(judged: Verdict, sent: frozenset[str]) -> Verdict:
-    """Return the verdict after the run; `sent` are the ids of the letters that were sent."""
+    """Return a letter's verdict after the run; `sent` has the ids of the sent letters."""
     if judged.do == "skip":
         return judged
     if judged.entry.id in sent:
@@ -203,7 +207,7 @@ def _outcome(judged: Verdict, sent: frozenset[str]) -> Verdict:
 
 
 def _origin(entry: LetterEntry) -> tuple[TopicPartition, int]:
-    """Return the place of a letter's record; the letter has to name an offset."""
+    """Return the topic-partition and the offset of a letter's record (-1 if the letter names no offset)."""
     return entry.record_partition, -1 if entry.letter.offset is None else entry.letter.offset
 
 

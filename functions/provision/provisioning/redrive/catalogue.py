@@ -1,4 +1,4 @@
-"""All dead letters that a redrive may send, without their bytes, and the notes about them."""
+"""Reads the dead letters that a redrive may send, without their records' bytes, and the notes about them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LetterPlace:
-    """The place of a letter's bytes: an offset of a topic, or a message in the request.
+    """The place from which a letter can be read again: an offset of a topic, or a message in the request.
 
-    `element` is the index within a message of EventBridge's dead-letter queue, which may hold a batch; None for a
-    letter of the sink, which is always a message of its own.
+    `element` is the letter's index in a message of EventBridge's dead-letter queue, which may hold a batch. It is None
+    for a letter of the sink: each of these letters is a message of its own.
     """
 
     topic_partition: TopicPartition | None
@@ -43,10 +43,11 @@ class LetterPlace:
 
 @dataclass(frozen=True, slots=True)
 class LetterEntry:
-    """One letter. `letter` lacks key, value and headers.
+    """A letter. `letter` has no key, value and headers.
 
-    `size` is the letter's size in memory in bytes, `written` the time when it was written (epoch ms). `rebuilt`: the
-    letter is an event, whose JSON has a readable record. `digest` is the digest of the record, if the letter is whole.
+    `size` is the letter's size in memory (bytes), `written` the time when it was written (epoch ms). `rebuilt` is True
+    if the letter is an event from which a record can be read. `digest` is the record's digest, "" if the letter isn't
+    whole.
     """
 
     id: str
@@ -59,7 +60,7 @@ class LetterEntry:
 
     @property
     def record_partition(self) -> TopicPartition:
-        """Return the topic-partition of the letter's record; ("", -1) in place of what the letter doesn't name."""
+        """Return the topic-partition of the letter's record, with "" or -1 if the letter has no topic or partition."""
         return self.letter.topic or "", -1 if self.letter.partition is None else self.letter.partition
 
     @property
@@ -69,21 +70,21 @@ class LetterEntry:
 
     @property
     def lossy(self) -> Lossy:
-        """Return what the bytes of a letter are that isn't whole."""
+        """Return how the letter's bytes differ from its record's; only for a letter that isn't whole."""
         return "truncated" if self.letter.truncated else "as-delivered"
 
     @property
     def empty(self) -> bool:
-        """Return whether the letter has no bytes of its record: log and delivery had lost the record."""
+        """Return whether the letter has no bytes of its record, because neither log nor delivery had the record."""
         return self.letter.truncated and self.letter.size is None
 
 
 @dataclass(slots=True)
 class Catalogue:
-    """The letters that the selection takes, by identity, and every note.
+    """The letters that the selection accepts, by identity, and all notes.
 
-    `position` is the next offset to read of each topic-partition of the error topic; `unreadable` counts records that
-    are neither letters nor notes.
+    `position` has the next offset to read, by topic-partition of the error topic. `unreadable` counts records that are
+    neither letters nor notes.
     """
 
     entries: dict[str, LetterEntry] = field(default_factory=dict)
@@ -95,7 +96,9 @@ class Catalogue:
 def read(
     logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
 ) -> Catalogue:
-    """Return the letters and notes of the error topics and the queue; `partitions` has each topic's topic-partitions.
+    """Return the letters and notes in the error topics and the queue.
+
+    `partitions` has each topic's number of topic-partitions.
 
     Raises the errors of reading logs, and `RefusedError` for a note that a later version has written.
     """
@@ -106,16 +109,16 @@ def read(
         for number in range(partitions[topic])
     }
     for topic_partition, offset, record in logs.stream(wanted, deadline):
-        _take(catalogue, settings, selection, LetterPlace(topic_partition, offset), record)
+        _add_record(catalogue, settings, selection, LetterPlace(topic_partition, offset), record)
         if topic_partition[0] == settings.error_topic:
             catalogue.position[topic_partition[1]] = offset + 1
-    for entry in _queued(logs, settings, selection, partitions, deadline):
+    for entry in _queue_entries(logs, settings, selection, partitions, deadline):
         _add(catalogue, selection, entry)
     return catalogue
 
 
 def note(catalogue: Catalogue, record: Original) -> bool:
-    """Add a record of the error topic to the notes, if it is a note; return whether it is."""
+    """Add a record of the error topic to the notes if the record is a note; return whether it is."""
     try:
         parsed = notes.parse(record)
     except DocumentError as error:
@@ -136,14 +139,16 @@ def note(catalogue: Catalogue, record: Original) -> bool:
 
 
 def whole_letter(entry: LetterEntry, record: Original, settings: Settings) -> DeadLetter | None:
-    """Return the letter of an entry with its bytes; `record` is the record at the letter's place."""
+    """Return an entry's letter with its record's bytes; `record` is the record at the letter's place."""
     if entry.place.element is None:
         return dead_letter.parse(record)
     parts = list(delivered.elements(record.value or b""))
     return delivered.letter(parts[entry.place.element], settings.name, settings.value_type)
 
 
-def _take(catalogue: Catalogue, settings: Settings, selection: Selection, place: LetterPlace, record: Original) -> None:
+def _add_record(
+    catalogue: Catalogue, settings: Settings, selection: Selection, place: LetterPlace, record: Original
+) -> None:
     letter = dead_letter.parse(record)
     if letter is not None:
         _add(catalogue, selection, _entry(letter, place, dead_letter.size(record), record.timestamp, settings))
@@ -151,7 +156,7 @@ def _take(catalogue: Catalogue, settings: Settings, selection: Selection, place:
         catalogue.unreadable += 1
 
 
-def _queued(
+def _queue_entries(
     logs: KafkaOriginals, settings: Settings, selection: Selection, partitions: Mapping[str, int], deadline: Deadline
 ) -> Iterable[LetterEntry]:
     """Yield the letters in EventBridge's dead-letter queue."""
@@ -180,7 +185,7 @@ def _entry(letter: DeadLetter, place: LetterPlace, size: int, written: int | Non
 
 
 def _add(catalogue: Catalogue, selection: Selection, entry: LetterEntry) -> None:
-    """Add a letter that the selection takes; of several copies the first stays, with the latest generation."""
+    """Add a letter if the selection accepts it; of equal letters, keep the first, with the latest generation of all."""
     if selection.takes(entry.letter, entry.written):
         known = catalogue.entries.setdefault(entry.id, entry)
         if (entry.letter.generation or 0) > (known.letter.generation or 0):
@@ -189,10 +194,10 @@ def _add(catalogue: Catalogue, selection: Selection, entry: LetterEntry) -> None
 
 
 def remove_copies(catalogue: Catalogue, state: State | None) -> None:
-    """Remove lossy letters if another letter is certainly of the same record.
+    """Remove each lossy letter that is certainly of the same record as another letter.
 
-    A topic-partition that no reset has named has one record at an offset; else only letters of the same generation are
-    certainly of the same record. `state` is the ledger's, None without a ledger.
+    Without a reset of its topic-partition, an offset has only one record. After a reset, only letters of the same
+    generation are certainly of the same record. `state` is the ledger's state, None without a ledger.
     """
     by_place: dict[str, list[LetterEntry]] = defaultdict(list)
     for entry in catalogue.entries.values():
@@ -215,5 +220,5 @@ def _is_copy(entry: LetterEntry, other: LetterEntry, state: State | None) -> boo
 
 
 def was_reset(entry: LetterEntry, state: State | None) -> bool:
-    """Return whether a reset has named a letter's topic-partition, which may have other records at its offsets now."""
+    """Return whether the topic-partition of a letter's record was reset: other records may be at its offsets now."""
     return state is not None and entry.record_partition in state.starts

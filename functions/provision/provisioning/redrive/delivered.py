@@ -1,8 +1,8 @@
-"""Events as EventBridge delivered them, in a dead letter or in EventBridge's own dead-letter queue.
+"""Reads events in the form in which EventBridge delivered them: in dead letters, or in EventBridge's dead-letter queue.
 
-The documents leave open what the service puts into its queue (one message for a record or for a batch, wrapped or not),
-so all shapes are read: an array, an object, either as a string within an array or within another object's `data`, and
-base64 of any of these, which a queue of text needs.
+The service's documents don't say whether a message of its queue has a record or a batch, nor how it is wrapped. So
+this module reads all forms: an array or an object; either as a string in an array or in another object's `data`; and
+base64 of any of these, because a queue may hold only text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 QUEUE = "eventbridge-dead-letter"
-"""The reason of a dead letter from EventBridge's queue, which doesn't report the cause."""
+"""The reason of dead letters from EventBridge's queue, which doesn't report the cause."""
 DEEPEST = 6
-"""The most levels of wrapping that are opened; the documents' shapes have three at most."""
+"""The most levels of wrapping that are unwrapped; the documented forms have at most three."""
 
 
 class _Data(msgspec.Struct):
@@ -47,7 +47,7 @@ class _Wrapped(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """A record in an event: its place, key, value and time, without headers."""
+    """A record from an event: its place, and its key, value and time; an event's headers aren't read."""
 
     topic: str
     partition: int
@@ -56,7 +56,7 @@ class EventRecord:
 
 
 def read(element: bytes, value_type: str) -> EventRecord | None:
-    """Return the record in an element of a batch, with a value of the stream's value type; None if there is none."""
+    """Return the record in an element of a batch, None if there is none; `value_type` is the stream's."""
     try:
         return _record(_data(element), value_type)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -64,7 +64,7 @@ def read(element: bytes, value_type: str) -> EventRecord | None:
 
 
 def _data(element: bytes) -> _Data:
-    """Return the part of an element with the record; for the schema RawData it's the whole element."""
+    """Return the object with the record's fields: the event's `data`, or with schema RawData the whole element."""
     try:
         return msgspec.json.decode(element, type=_Event).data
     except msgspec.ValidationError:
@@ -79,7 +79,7 @@ def _record(data: _Data, value_type: str) -> EventRecord:
 
 
 def elements(body: bytes, depth: int = 0) -> Iterator[bytes]:
-    """Yield the elements in the body of one message of the queue; a body that can't be unwrapped is one element."""
+    """Yield the elements in the body of a message of the queue; a body that can't be unwrapped is one element."""
     parts = _unwrapped(body) if depth < DEEPEST else None
     if parts is None:
         yield body
@@ -106,7 +106,7 @@ def letter(element: bytes, connector: str, value_type: str) -> DeadLetter:
 
 
 def _unwrapped(body: bytes) -> list[bytes] | None:
-    """Return the content of a wrapping; None if the body isn't a wrapping."""
+    """Return the parts that a body wraps; None if the body isn't a wrapping."""
     first = body.lstrip()[:1]
     try:
         if first == b"[":
@@ -124,7 +124,7 @@ def _unwrapped(body: bytes) -> list[bytes] | None:
 
 
 def _value(raw: msgspec.Raw, value_type: str) -> bytes | None:
-    """Return the bytes of a value; for value type Json the text in the event, which may differ from the producer's."""
+    """Return a value's bytes; with value type Json, the JSON in the event, which may differ from the producer's."""
     if bytes(raw) == b"null":
         return None
     if value_type == "Json":

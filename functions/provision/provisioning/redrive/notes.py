@@ -1,15 +1,15 @@
-"""The notes in the error topic about redriven letters; a letter's first claim in the log counts.
+"""The notes in the error topic, by which each letter is redriven once.
 
 All notes of a letter go to the letter's topic-partition of the error topic, so that all readers see them in the same
 order, and retention never keeps a letter longer than its notes.
 
-    claim     a redrive is about to send the letter; no effect while another claim of the letter counts
-    done      the letter was sent, to this offset
+    claim     a redrive is about to send the letter; without effect if the letter has a valid claim or is done
+    done      the letter was sent; the note has its offset in the source topic
     release   the letter wasn't sent; it may be claimed again
 
-A redrive sends a letter only after it has read its own claim back as the claim that counts. A claim whose redrive was
-killed before `done` is abandoned. It says from which offset on the source topic would have the record, and the record's
-digest and timestamp.
+A redrive sends a letter only after it has read its own claim back as the valid claim. A claim is abandoned if its
+redrive was killed before `done`. The claim has the offset from which on the source topic can have the record, and the
+record's digest and timestamp: with these, a later redrive finds out whether the record was sent.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from kafka_maxcompute.dead_letters.dead_letter import DeadLetter
 
 NOTE_HEADER = f"{PREFIX}redrive"
-"""The header of a record in the error topic that is a note, not a letter."""
+"""The header by which a record in the error topic is a note, not a letter."""
 VERSION = b"1"
 WHOLE, OF_GENERATION = "#", "@"
-"""The signs after the place in a letter's identity: a digest of the record follows, or the generation."""
+"""The signs after the place in a letter's identity: after `#` follows the record's digest, after `@` the generation."""
 
 
 class RedriveClaim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="do", omit_defaults=True):
-    """A claim of a letter; `id` is the claim's own.
+    """A note that a redrive is about to send a letter.
 
-    `partition` of the source topic gets the record, at offset `begin` or later; `digest` and `timestamp` are the
-    record's. The record isn't sent after `until` (epoch milliseconds). `generation` is the ledger's when the claim is
-    made.
+    `letter` is the letter's identity, `id` the claim's. The record is sent to `partition` of the source topic, and gets
+    the offset `begin` or a later one. `digest` and `timestamp` are the record's. The record isn't sent after `until`
+    (epoch ms). `generation` is the ledger's generation when the claim was made.
     """
 
     letter: str
@@ -54,7 +54,7 @@ class RedriveClaim(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_f
 
 
 class RedriveDone(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="do"):
-    """A note that the record of a claim is at this offset of the source topic."""
+    """A note that the record of claim `id` was sent to this offset of the source topic."""
 
     letter: str
     id: str
@@ -63,7 +63,7 @@ class RedriveDone(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_fie
 
 
 class RedriveRelease(msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_field="do"):
-    """A note that the record of a claim isn't in the source topic, and won't be."""
+    """A note that the record of claim `id` wasn't sent to the source topic, and won't be sent for this claim."""
 
     letter: str
     id: str
@@ -73,14 +73,14 @@ Note: TypeAlias = "RedriveClaim | RedriveDone | RedriveRelease"
 
 
 class UnknownVersionError(ValueError):
-    """A note of another version; the message is the version."""
+    """A note has another version; the message is this version."""
 
 
 @dataclass(slots=True)
 class Notes:
-    """The claims and `done` notes that count, by letter, after all notes so far.
+    """The state after all notes read so far, by letter: the valid claims and the first `done` notes.
 
-    `sent` has the claims of letters that are done, `of_place` the letters with notes by the places of their records.
+    `sent` has the claims of letters that are done. `of_place` has the letters with notes, by their records' places.
     """
 
     claims: dict[str, RedriveClaim] = field(default_factory=dict)
@@ -107,9 +107,9 @@ class Notes:
 def identity(letter: DeadLetter) -> str:
     """Return a letter's identity, which is the same for all copies of the letter.
 
-    A letter with all bytes of its record has the record's place and digest, since another record can be at the same
-    offset later. A lossy letter has the place and the ledger's generation. A letter of an element without a place has a
-    digest of the element's text. Earlier releases noted only the place.
+    For a letter with all bytes of its record, the identity is the record's place and digest, because another record can
+    be at the same offset later. For a lossy letter, it is the place and the ledger's generation. For an element without
+    a place, it is a digest of the element's text. Earlier releases used only the place.
     """
     if letter.offset is None:
         return hashlib.sha256(letter.record.value or b"").hexdigest()
@@ -120,7 +120,7 @@ def identity(letter: DeadLetter) -> str:
 
 
 def place_of(letter: str) -> str:
-    """Return the place in a letter's identity; no topic's name has the signs that follow the place."""
+    """Return the place in a letter's identity; the signs after the place can't be in a topic's name."""
     return letter.partition(WHOLE)[0].partition(OF_GENERATION)[0]
 
 

@@ -1,4 +1,4 @@
-"""The selection of dead letters in a request."""
+"""Reads a request's selection of the dead letters to redrive."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 Lossy: TypeAlias = Literal["as-delivered", "truncated"]
 LAST_TOPIC_PARTITION = 2**31 - 1
-"""The largest number of a topic-partition: Kafka's protocol has 32 bits, signed."""
+"""The largest number of a topic-partition: in Kafka's protocol, it is a signed integer of 32 bits."""
 UNCLEAR = "unclear"
-"""Allows letters whose records may have been written or sent meanwhile, which can't be proven."""
+"""Allows letters whose records may already be written or sent, if nothing proves or disproves it."""
 ALLOWED: tuple[str, ...] = (*get_args(Lossy), UNCLEAR)
 KNOWN_REASONS = (*REASONS, QUEUE)
 """The reasons of the sink's dead letters, and the reason of letters from EventBridge's own queue."""
@@ -32,12 +32,12 @@ EXPECTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Filters of letters; a filter that isn't given accepts every letter.
+    """Filters of letters; an empty filter accepts every letter.
 
-    `since` and `until` (epoch milliseconds, the latter excluded) apply to the time when a letter was written,
-    `topic_partitions` to the source topic. `allow` accepts letters whose bytes aren't the record's, or whose records
-    may have been written or sent meanwhile. `queue_topic` and `messages` add the letters of EventBridge's own
-    dead-letter queue: a Kafka topic, and the bodies of messages that were taken out of a queue of another kind.
+    `since` and `until` (epoch ms, `until` excluded) apply to the time when a letter was written, `topic_partitions` to
+    the record's topic-partition in the source topic. `allow` has kinds of letters that are sent only if allowed: their
+    bytes differ from the record's, or their records may already be written or sent. `queue_topic` and `messages` add
+    the letters of EventBridge's own dead-letter queue: a Kafka topic, or bodies of messages from another queue.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ class Selection:
     messages: tuple[str, ...] = ()
 
     def takes(self, letter: DeadLetter, written: int | None) -> bool:
-        """Return whether the filters accept a letter that was written at a time (epoch ms, None if unknown)."""
+        """Return whether the filters accept a letter that was written at `written` (epoch ms, None if unknown)."""
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topic_partitions or letter.partition in self.topic_partitions)
@@ -59,7 +59,7 @@ class Selection:
 
 
 def read(value: object) -> Selection:
-    """Return the selection in a JSON object; raises TypeError for another type, `ConfigurationError` for its faults."""
+    """Return the selection in a JSON object; raises `ConfigurationError` for faults, TypeError for another type."""
     if not isinstance(value, dict):
         raise TypeError(value)
     filters: dict[str, Any] = {}
@@ -94,4 +94,4 @@ _FILTERS: dict[str, Kind] = {
     "queue_topic": Kind("the name of a Kafka topic", named(TOPIC).read),
     "messages": Kind("a list of messages' bodies", _texts, hidden=True),
 }
-"""Hidden: a message is a batch with payloads."""
+"""The filters that a request may have. Faults don't show the value of `messages`, because it has payloads."""

@@ -1,8 +1,9 @@
-"""Claims letters, sends them and notes the outcome, a group at a time; and resolves abandoned claims.
+"""Sends letters in groups, each letter once, and resolves abandoned claims.
 
-The order is that of `notes`: append the claims, read them back, send the letters whose claim counts, note the outcome.
-A redrive that is killed in between abandons its claims. They are resolved when no redrive can send for them any more:
-the source topic either has a record with the claim's digest, at the claim's first offset or later, or it doesn't.
+The steps for each group are those of `notes`: append the claims, read them back, send the letters whose claim is valid,
+note the outcomes. If a redrive is killed before the last step, its claims are abandoned. A later redrive resolves them
+when no redrive can send for them any more: it looks in the source topic, from the claim's offset on, for a record with
+the claim's digest.
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ if TYPE_CHECKING:
     from provisioning.redrive.notes import Note
 
 SEND_SECONDS = 30.0
-"""The longest time for sending a claimed group of letters; it's within the time of the claims."""
+"""The longest time for sending a claimed group of letters; shorter than `CLAIM_MILLISECONDS`."""
 CLAIM_MILLISECONDS = 60_000
-"""How long after a claim was made its letter may be sent."""
+"""The time after its claim within which a letter may be sent."""
 ABANDONED_MILLISECONDS = 900_000
-"""How long after its end a claim counts as abandoned: clocks differ, and a process may sleep with a queued record."""
+"""The time after a claim's `until` at which the claim counts as abandoned.
+
+Clocks differ, and a suspended process may still send a queued record later."""
 TOGETHER, TOGETHER_BYTES = 500, 8_388_608
-"""The most letters, and bytes in memory, of a group that is claimed and sent together in a few round trips."""
+"""The most letters, and the most bytes in memory, of a group, which is claimed and sent in a few round trips."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +58,8 @@ _log = logging.getLogger(__name__)
 class Sender:
     """The topics and clients of a redrive.
 
-    `error_partitions` is the number of the error topic's topic-partitions, `ends` are the source topic's ends before
-    the first claim, `state` is the ledger's, None without a ledger.
+    `error_partitions` is the error topic's number of topic-partitions. `ends` has the source topic's ends, read before
+    the first claim. `state` is the ledger's state, None without a ledger.
     """
 
     settings: Settings
@@ -69,10 +72,10 @@ class Sender:
     state: State | None = None
 
     def send(self, records: Mapping[str, Original], places: Mapping[str, int]) -> tuple[list[str], list[str]]:
-        """Send the records of letters to topic-partitions of the source topic; both by the letters' identities.
+        """Send letters' `records` to topic-partitions (`places`) of the source topic, both by the letters' identities.
 
-        Returns the letters that were sent, and the faults of letters that the brokers refused; other redrives have
-        claimed the rest. Raises `DeadlineError` or `UnavailableError` if an outcome isn't known; then the claims stay.
+        Returns the sent letters, and the faults of letters that the brokers refused. The remaining letters are claimed
+        by other redrives. Raises `DeadlineError` or `UnavailableError` if an outcome isn't known; then the claims stay.
         """
         claims = self._claim(records, places)
         if claims and _now() > claims[0].until - int(SEND_SECONDS * 1_000):
@@ -91,14 +94,14 @@ class Sender:
         now = _now()
         claims = self.catalogue.notes.claims.values()
         abandoned = [claim for claim in claims if claim.until + ABANDONED_MILLISECONDS < now]
-        # A record that the log doesn't have any more may have been sent and deleted since: such a claim stays.
+        # If the log lacks records since a claim, the claim's record may have been sent and deleted: the claim stays.
         certain = [claim for claim in abandoned if self._has_log_since(claim)]
         sent = self._find_sent(certain)
         self._note(
             [(claim, sent.get(claim.id) or RedriveRelease(letter=claim.letter, id=claim.id)) for claim in certain]
         )
         if certain:
-            _log.info("claims that were left", extra={"sent": len(sent), "free again": len(certain) - len(sent)})
+            _log.info("abandoned claims resolved", extra={"sent": len(sent), "free again": len(certain) - len(sent)})
 
     def _has_log_since(self, claim: RedriveClaim) -> bool:
         """Return whether the source topic is the topic of the claim, and still has all records since the claim."""
@@ -111,7 +114,7 @@ class Sender:
         return begun is not None and claim.generation is not None and claim.generation >= begun
 
     def _append(self, appends: Sequence[Append], deadline: Deadline) -> list[Outcome]:
-        """Append records; a record that was refused for its size among others is appended alone, too."""
+        """Append records; append a record again, alone, if it was too large together with others."""
         outcomes = self.appender.append(appends, deadline)
         large = [
             index
@@ -124,7 +127,7 @@ class Sender:
         return outcomes
 
     def _claim(self, records: Mapping[str, Original], places: Mapping[str, int]) -> list[RedriveClaim]:
-        """Claim the letters; return the claims that count."""
+        """Claim the letters; return the valid claims."""
         until = _now() + CLAIM_MILLISECONDS
         claims = [
             RedriveClaim(
@@ -140,11 +143,11 @@ class Sender:
             for letter, record in records.items()
         ]
         self._note([(claim, claim) for claim in claims])
-        counting = {claim.id for claim in self.catalogue.notes.claims.values()}
-        return [claim for claim in claims if claim.id in counting]
+        valid = {claim.id for claim in self.catalogue.notes.claims.values()}
+        return [claim for claim in claims if claim.id in valid]
 
     def _note(self, notes: Sequence[tuple[RedriveClaim, Note]]) -> None:
-        """Append notes, each to the topic-partition of its claim's letter; then read all notes up to them."""
+        """Append notes, each to its letter's topic-partition of the error topic; then read the notes up to these."""
         topic, through = self.settings.error_topic, dict[int, int]()
         appends = [Append(topic, claim.partition % self.error_partitions, encode(note)) for claim, note in notes]
         outcomes = self.appender.append(appends, self.deadline) if appends else []
@@ -159,7 +162,7 @@ class Sender:
             position[number] = offset + 1
 
     def _find_sent(self, claims: Sequence[RedriveClaim]) -> dict[str, RedriveDone]:
-        """Return the places of the claims' records in the source topic, by the claims' ids."""
+        """Find the claims' records in the source topic; return their `done` notes, by the claims' ids."""
         topic, begins = self.settings.source_topic, dict[int, int]()
         wanted: dict[tuple[int, str], list[RedriveClaim]] = defaultdict(list)
         for claim in claims:
@@ -179,7 +182,7 @@ class Sender:
 
 
 def groups(entries: Sequence[LetterEntry]) -> Iterator[list[LetterEntry]]:
-    """Yield the letters in groups that are sent together, in the order of the source topic's offsets."""
+    """Yield groups of letters to send together, in the order of the source topic's offsets."""
     together: list[LetterEntry] = []
     size = 0
     for entry in sorted(entries, key=lambda entry: (entry.letter.partition or 0, entry.letter.offset or 0)):
@@ -193,14 +196,17 @@ def groups(entries: Sequence[LetterEntry]) -> Iterator[list[LetterEntry]]:
 
 
 def _note_of(claim: RedriveClaim, outcome: Outcome) -> Note:
-    """Return the note of an attempt to send a claim's record."""
+    """Return the note about the outcome of sending a claim's record."""
     if isinstance(outcome, KafkaError):
         return RedriveRelease(letter=claim.letter, id=claim.id)
     return RedriveDone(letter=claim.letter, id=claim.id, partition=claim.partition, offset=outcome)
 
 
 def _may_be(claim: RedriveClaim, message: Message) -> bool:
-    """Return whether a message with a claim's digest may be its record: by the timestamp, unless the topic sets it."""
+    """Return whether a message with a claim's digest may be the claim's record.
+
+    The timestamps are compared, unless the claim has none or the topic sets its own.
+    """
     kind, timestamp = message.timestamp()
     return claim.timestamp is None or kind == TIMESTAMP_LOG_APPEND_TIME or timestamp == claim.timestamp
 

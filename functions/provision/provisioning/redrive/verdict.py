@@ -1,4 +1,4 @@
-"""Decides for each dead letter whether it is sent again or skipped, and why."""
+"""Decides whether a dead letter is sent again or skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 SHOWN_INTERVALS = 20
 
 Match: TypeAlias = Literal["same", "other", "unclear"]
-"""Whether two letters of the same place are of the same record."""
+"""Whether two letters with the same place have the same record."""
 Logged: TypeAlias = Literal["same", "other", "unclear", "none"]
-"""What a log has at a letter's place: the letter's record, another one, one that may be either, or none."""
+"""Whether the log's record at a letter's place is the letter's; "none" if the log has no record there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is done with a letter, and why; letters with the same `why` are counted together in the reply."""
+    """What is done with a letter, and why; the reply counts letters with the same `why` together."""
 
     entry: LetterEntry
     do: Literal["redrive", "skip", "redriven"]
@@ -46,10 +46,10 @@ class Verdict:
 class SourceFacts:
     """The facts about the source topic that a verdict depends on.
 
-    `partitions` is its number of topic-partitions, `in_log` the ids of lossy letters whose records its log still has,
-    `taken` the offsets that the ledger has as settled or pending. `state` is the ledger's, None without a ledger.
-    `logged` says what the log has at the places of letters that may be from before a reset, by the letters' ids.
-    `digests` has the digests of the letters of each place.
+    `partitions` is the number of its topic-partitions. `in_log` has the ids of lossy letters whose original records are
+    still in the log. `taken` has the offsets that are settled or pending in the ledger. `state` is the ledger's state,
+    None without a ledger. `logged` has the results of comparing letters that may be from before a reset with the log,
+    by the letters' ids. `digests` has the digests of the letters' records, by place.
     """
 
     partitions: int
@@ -61,8 +61,8 @@ class SourceFacts:
 
 
 def verdict(entry: LetterEntry, settings: Settings, selection: Selection, notes: Notes, facts: SourceFacts) -> Verdict:
-    """Return what is to be done with one letter."""
-    obstacle = _obstacle(entry, settings, facts)
+    """Return what is done with a letter, and why."""
+    obstacle = _basic_obstacle(entry, settings, facts)
     doubt = ""
     if not obstacle:
         obstacle, doubt = earlier_redrive(entry, notes, facts)
@@ -85,8 +85,8 @@ def verdict(entry: LetterEntry, settings: Settings, selection: Selection, notes:
     return Verdict(entry, "skip", f"{entry.lossy}, and {gone}; allow {entry.lossy} to send it so")
 
 
-def _obstacle(entry: LetterEntry, settings: Settings, facts: SourceFacts) -> str:
-    """Return why a letter can't be sent, whatever the selection allows; "" if it can."""
+def _basic_obstacle(entry: LetterEntry, settings: Settings, facts: SourceFacts) -> str:
+    """Return why a letter can't be sent, even if the selection allows everything; "" if nothing prevents it."""
     letter = entry.letter
     if letter.topic is None or letter.partition is None or letter.offset is None:
         return "it doesn't say which record it was"
@@ -96,12 +96,12 @@ def _obstacle(entry: LetterEntry, settings: Settings, facts: SourceFacts) -> str
         return f"{letter.topic} has no topic-partition {letter.partition}"
     queued = entry.place.element is not None
     if queued and contains(facts.taken.get((letter.topic, letter.partition), ()), letter.offset):
-        return "the ledger says that it's written, or being written"
+        return "the ledger has its offset as settled or pending"
     return ""
 
 
 def _delivered_again(entry: LetterEntry, facts: SourceFacts) -> tuple[str, str]:
-    """Return the obstacle or the doubt if a reset may have delivered a letter's record again; "" if there is none."""
+    """Return (obstacle, doubt): why a letter's record is, or may be, written or delivered again; "" if neither."""
     if entry.letter.reason == UNLOGGED:
         return "", "the ledger has the record at its offset as written"
     age = era(entry.letter, facts.state)
@@ -118,7 +118,7 @@ def _delivered_again(entry: LetterEntry, facts: SourceFacts) -> tuple[str, str]:
 
 
 def earlier_redrive(entry: LetterEntry, notes: Notes, facts: SourceFacts) -> tuple[str, str]:
-    """Return the obstacle or the doubt if an earlier redrive may have sent a letter; "" if there is none."""
+    """Return (obstacle, doubt): why a letter was, or may have been, sent by an earlier redrive; "" if neither."""
     doubt = ""
     for letter in sorted(notes.of_place.get(place_of(entry.id), ())):
         claim = notes.claims.get(letter)
@@ -136,7 +136,7 @@ def earlier_redrive(entry: LetterEntry, notes: Notes, facts: SourceFacts) -> tup
 
 
 def _match(entry: LetterEntry, letter: str, claim: RedriveClaim | None, facts: SourceFacts) -> Match:
-    """Compare an entry with a noted letter of the same place; `claim` is the letter's claim, None if it isn't known."""
+    """Compare an entry with a letter in the notes that has the same place; `claim` is that letter's (None: unknown)."""
     place = place_of(letter)
     if letter == entry.id != place or letter == f"{place}{OF_GENERATION}{entry.letter.generation}":
         return "same"
@@ -149,18 +149,18 @@ def _match(entry: LetterEntry, letter: str, claim: RedriveClaim | None, facts: S
 
 
 def _match_of_whole(entry: LetterEntry, letter: str, claim: RedriveClaim | None, facts: SourceFacts) -> Match:
-    """Compare a whole entry with a noted letter of the same place and time, but of another identity."""
+    """Compare a whole entry with a letter in the notes that has the same place and time, but another identity."""
     if claim is not None and claim.digest == entry.digest:
         return "same"
     place = place_of(letter)
     if WHOLE in letter or (claim is not None and claim.digest in facts.digests.get(place, ())):
         return "other"
-    # Earlier releases noted only the place: the letter that was sent was of another record, or a lossy copy.
+    # A note of an earlier release has only the place. Its letter may have been of another record, or a lossy copy.
     return "unclear" if letter == place or was_reset(entry, facts.state) else "same"
 
 
 def table(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """Return the verdicts as rows of the reply: letters that agree in all columns share a row."""
+    """Return the verdicts as the reply's rows; letters with the same values in all columns share a row."""
     rows: dict[tuple[str, str, str, str, str], list[LetterEntry]] = defaultdict(list)
     for judged in verdicts:
         letter = judged.entry.letter
