@@ -244,6 +244,16 @@ class TestABatchThatDiffersFromTheLog:
         assert self.differing(log_of(range(200)) | log_of([other], value=b"other"), (20, 99)) == {PLACE}
         assert self.differing(log_of(range(200)) | log_of([36, 83], value=b"other"), (20, 99)) == frozenset()
 
+    @pytest.mark.parametrize(
+        "offsets", [((20, 29), (40, 99)), ((20, 79), (90, 99)), ((20, 20), (30, 99)), ((20, 98), (100, 100))]
+    )
+    def test_the_sixteen_are_those_of_the_batch(self, offsets: Intervals) -> None:
+        batch = [offset for first, last in offsets for offset in range(first, last + 1)]
+        for other in (*batch[:16], *batch[-16:]):
+            assert self.differing(log_of(range(200)) | log_of([other], value=b"other"), *offsets) == {PLACE}
+        elsewhere = set(range(200)) - {*batch[:16], *batch[-16:]}
+        assert self.differing(log_of(range(200)) | log_of(elsewhere, value=b"other"), *offsets) == frozenset()
+
     def test_an_event_that_is_no_record_is_not_one_of_the_sixteen(self) -> None:
         other = log_of(range(200)) | log_of([50], value=b"other")
         assert self.differing(other, (20, 99)) == frozenset()
@@ -262,6 +272,13 @@ class TestABatchThatDiffersFromTheLog:
 
     def test_a_topic_that_is_not_there(self) -> None:
         assert self.differing({}, (20, 99), end=None) == {PLACE}
+        assert self.differing({}, (0, 0), end=None) == {PLACE}
+
+    def test_ends_are_asked_for_only_if_a_last_record_is_missing(self) -> None:
+        def ends(_: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+            raise AssertionError
+
+        assert marks.differing({PLACE: ((0, 9),)}, known, Timely(log_of(range(10))), ends, soon()) == frozenset()
 
     def test_each_topic_partition_is_compared_by_itself(self) -> None:
         log = log_of(range(50)) | log_of(range(50), OTHER, value=b"other")

@@ -18,8 +18,7 @@ document has version 2. Version 1 is read as well and never written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -267,26 +266,20 @@ def decode(value: bytes) -> Operation:
 def _needs_version_3(operation: Operation) -> bool:
     """Whether a reader of version 2 would take a mark to vouch for more than it does."""
     match operation:
-        case Claim() | Divert() if operation.differing:
-            return True
-        case Snapshot():
-            state = operation.state
-            if state.behind or any(_needs_version_3(pending.operation) for pending in state.pending.values()):
-                return True
-    return any(mark.since for mark in _marks(operation))
-
-
-def _marks(operation: Operation) -> Iterator[Mark]:
-    """Yield all marks of a document."""
-    match operation:
         case Claim() | Divert():
-            yield from chain(operation.begins.values(), operation.marks.values())
+            return bool(operation.differing) or _has_since(operation.begins) or _has_since(operation.marks)
         case Reset():
-            yield from operation.marks.values()
+            return _has_since(operation.marks)
         case Snapshot():
-            yield from operation.state.marks.values()
-            for pending in operation.state.pending.values():
-                yield from _marks(pending.operation)
+            pending = (pending.operation for pending in operation.state.pending.values())
+            return (
+                bool(operation.state.behind) or _has_since(operation.state.marks) or any(map(_needs_version_3, pending))
+            )
+    return False
+
+
+def _has_since(marks: _Marks) -> bool:
+    return any(mark.since for mark in marks.values())
 
 
 def _shortened(mark: Any) -> Any:
