@@ -141,6 +141,12 @@ def test_json_values_that_are_not_utf8_are_set_aside() -> None:
 CSV = (*POSITION, Column("a", "STRING"), Column("b", "BIGINT"), Column("c", "STRING"))
 
 
+@pytest.mark.parametrize(("mode", "expected"), [("KEY", "k"), ("VALUE", "v")])
+def test_a_csv_table_of_one_field_has_it_from_key_or_value(mode: str, expected: str) -> None:
+    columns = (*POSITION, Column("c", "STRING"))
+    assert content(rows(columns, element(1, key="k", value="v"), format="CSV", mode=mode)) == [(expected,)]
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
