@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane import access
 from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
-from local_emulator.control_plane.errors import GATEWAY_CODES, ApiError, Refusal, RefusedError, invalid, missing
+from local_emulator.control_plane.errors import (
+    GATEWAY_CODES,
+    ApiError,
+    Refusal,
+    RefusedError,
+    invalid,
+    invalid_argument,
+    missing,
+)
 from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
 
 if TYPE_CHECKING:
@@ -117,9 +125,9 @@ class Call:
         try:
             document = json.loads(self.body or b"{}")
         except ValueError as error:
-            raise ApiError(400, "InvalidArgument", f"expected a JSON object as the body: {error}") from None
+            raise invalid_argument(f"expected a JSON object as the body: {error}") from None
         if not isinstance(document, dict):
-            raise ApiError(400, "InvalidArgument", "expected a JSON object as the body")
+            raise invalid_argument("expected a JSON object as the body")
         return document
 
     def require(self, permission: str, resource: str, context: Mapping[str, str] = _NOTHING) -> None:
@@ -195,6 +203,17 @@ def run(action: Action, call: Call) -> Mapping[str, object] | Reply:
         answer = action.handler(call)
         call.state.save()
         return answer
+
+
+def json_object(name: str, text: str) -> dict[str, Any]:
+    """Return the JSON object in the text of a parameter; ApiError InvalidArgument if there is none."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise invalid_argument(f"{name}: expected a JSON object: {error}") from None
+    if not isinstance(document, dict):
+        raise invalid_argument(f"{name}: expected a JSON object, found {type(document).__name__}")
+    return document
 
 
 class _Names(dict[str, str]):

@@ -73,5 +73,10 @@ def invalid(parameter: str, expected: str, found: object, suffix: str = "") -> A
     return ApiError(400, code, f"The parameter {parameter} is invalid: expected {expected}, found {found!r}.")
 
 
+def invalid_argument(message: str) -> ApiError:
+    """Return EventBridge's and Function Compute's error for an invalid argument; the services' own code isn't known."""
+    return ApiError(400, "InvalidArgument", message)
+
+
 class StateError(Exception):
     """The control plane's state file can't be read."""

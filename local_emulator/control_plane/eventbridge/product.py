@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.dispatch import Action, Product
-from local_emulator.control_plane.errors import ApiError, Refusal
+from local_emulator.control_plane.errors import ApiError, Refusal, invalid_argument
 from local_emulator.control_plane.eventbridge import streams
 from local_emulator.control_plane.ram import service_linked
 from local_emulator.control_plane.ram.entities import Ram
@@ -37,9 +37,7 @@ def create_role(call: Call) -> dict[str, object]:
         if service.endswith(_EVENTBRIDGE) and f"{service_linked.PREFIX}{suffix}" == name:
             service_linked.make(call, service)
             return {"HttpCode": 200}
-    raise ApiError(
-        400, "InvalidArgument", f"ProductName: expected the name of one of EventBridge's roles, found {name}."
-    )
+    raise invalid_argument(f"ProductName: expected the name of one of EventBridge's roles, found {name}.")
 
 
 def answer(handler: Handler, call: Call) -> dict[str, object]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from local_emulator.control_plane.errors import ApiError
+from local_emulator.control_plane.dispatch import json_object
+from local_emulator.control_plane.errors import ApiError, invalid_argument
 from local_emulator.control_plane.eventbridge import definition, lifecycle
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.eventbridge.errors import StreamConfigError
@@ -93,7 +93,9 @@ def existing(call: Call) -> Stream:
 def _read(call: Call) -> Stream:
     name = call.required("EventStreamingName")
     if not _NAME.fullmatch(name):
-        raise _invalid(f"EventStreamingName: expected 1 to 127 letters, digits, '.', '_' and '-', found {name!r}")
+        raise invalid_argument(
+            f"EventStreamingName: expected 1 to 127 letters, digits, '.', '_' and '-', found {name!r}"
+        )
     stream = Stream(
         name,
         _json(call, "Source", required=True),
@@ -103,30 +105,18 @@ def _read(call: Call) -> Stream:
         call.text("Description"),
     )
     if call.text("FilterPattern", _EVERYTHING).strip() != _EVERYTHING:
-        raise _invalid("FilterPattern: expected {}, which lets all events through: filters aren't emulated")
+        raise invalid_argument("FilterPattern: expected {}, which lets all events through: filters aren't emulated")
     if call.text("Transforms", "[]").strip() != "[]":
-        raise _invalid("Transforms: expected none of them: they aren't emulated")
+        raise invalid_argument("Transforms: expected none of them: they aren't emulated")
     try:
         definition.read(stream)
     except StreamConfigError as error:
-        raise _invalid("; ".join(error.faults)) from None
+        raise invalid_argument("; ".join(error.faults)) from None
     return stream
 
 
 def _json(call: Call, name: str, *, required: bool = False) -> dict[str, Any]:
-    text = call.required(name) if required else call.text(name, "{}")
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise _invalid(f"{name}: expected a JSON object: {error}") from None
-    if not isinstance(document, dict):
-        raise _invalid(f"{name}: expected a JSON object, found {type(document).__name__}")
-    return document
-
-
-def _invalid(message: str) -> ApiError:
-    """Return the error for an invalid argument; the service's own code isn't known."""
-    return ApiError(400, "InvalidArgument", message)
+    return json_object(name, call.required(name) if required else call.text(name, "{}"))
 
 
 def _shown(call: Call, stream: Stream) -> dict[str, object]:

@@ -8,8 +8,8 @@ import uuid
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from local_emulator.control_plane.dispatch import Reply
-from local_emulator.control_plane.errors import ApiError
+from local_emulator.control_plane.dispatch import Reply, json_object
+from local_emulator.control_plane.errors import ApiError, invalid_argument
 from local_emulator.control_plane.eventbridge import lifecycle
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.function_compute.entities import DeployedTrigger, Triggers
@@ -36,9 +36,11 @@ def create(call: Call) -> dict[str, object]:
     call.require("fc:CreateTrigger", f"{function_arn(call, call.required('function'))}/triggers/{name}")
     function = existing_function(call)
     if not _NAME.fullmatch(name):
-        raise _invalid(f"triggerName: expected 1-128 letters, digits, '-', '_', no digit or '-' first, found {name!r}")
+        raise invalid_argument(
+            f"triggerName: expected 1-128 letters, digits, '-', '_', no digit or '-' first, found {name!r}"
+        )
     if kind != KIND:
-        raise _invalid(f"triggerType: expected {KIND}, found {kind!r}; other types aren't emulated")
+        raise invalid_argument(f"triggerType: expected {KIND}, found {kind!r}; other types aren't emulated")
     own = call.state.part(Triggers).functions.setdefault(function.name, {})
     if name in own:
         raise ApiError(409, "TriggerAlreadyExists", f"trigger '{name}' of function '{function.name}' already exists")
@@ -98,24 +100,16 @@ def _config(call: Call, body: Mapping[str, Any]) -> str:
     """Return the triggerConfig; ApiError if it isn't a JSON text or is invalid."""
     text = body.get("triggerConfig")
     if not isinstance(text, str):
-        raise _invalid(f"triggerConfig: expected a JSON string, found {type(text).__name__}")
+        raise invalid_argument(f"triggerConfig: expected a JSON string, found {type(text).__name__}")
     try:
-        config = StreamConfig.from_trigger(_object(text))
+        config = StreamConfig.from_trigger(json_object("triggerConfig", text))
     except StreamConfigError as error:
-        raise _invalid("; ".join(error.faults)) from None
+        raise invalid_argument("; ".join(error.faults)) from None
     if config.region not in {"", call.rules.region}:
-        raise _invalid(f"RegionId: expected {call.rules.region}, which is the function's region, found {config.region}")
+        raise invalid_argument(
+            f"RegionId: expected {call.rules.region}, which is the function's region, found {config.region}"
+        )
     return text
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise _invalid(f"triggerConfig: expected a JSON object: {error}") from None
-    if not isinstance(document, dict):
-        raise _invalid(f"triggerConfig: expected a JSON object, found {type(document).__name__}")
-    return document
 
 
 def _fill(trigger: DeployedTrigger, body: Mapping[str, Any]) -> None:
@@ -187,9 +181,5 @@ def _shown(call: Call, function: str, trigger: DeployedTrigger) -> dict[str, obj
 def _text(body: Mapping[str, Any], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str) or not value:
-        raise _invalid(f"{key}: expected text that isn't empty, found {value!r}")
+        raise invalid_argument(f"{key}: expected text that isn't empty, found {value!r}")
     return value
-
-
-def _invalid(message: str) -> ApiError:
-    return ApiError(400, "InvalidArgument", message)
