@@ -294,7 +294,7 @@ class World:
 
     def _unconfirmed(self, state: State, topics: Collection[str], gate: Gate) -> frozenset[str]:
         """What `Instance` asks the brokers before a mark begins."""
-        known = state.identity.topics if state.identity else {}
+        known = state.topic_ids
         if not known.keys() & topics:
             return frozenset()
         told = gate.before(Bounds(self), "topic").ids() or {}  # they may not be told

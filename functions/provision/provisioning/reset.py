@@ -222,6 +222,6 @@ def _reset(state: State, topic: str, facts: ResetFacts, name: str) -> Reset:
     """Return the next generation. A topic that goes on keeps its known id if the brokers don't report the id now."""
     starts = {(topic, number): start for number, start in facts.starts.items()}
     goes_on = facts.logs.keys() > facts.starts.keys() and state.identity is not None
-    known = state.identity.topics if goes_on and state.identity else {}
+    known = state.topic_ids if goes_on else {}
     current = replace(facts.now, topics={**known, **facts.now.topics})
     return Reset(id=name, generation=state.generation + 1, identity=current, starts=starts, marks=dict(facts.marks))

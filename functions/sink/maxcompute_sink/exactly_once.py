@@ -337,7 +337,8 @@ class _Delivery:
         records that MaxCompute refuses isn't written, and these records are returned, too.
         """
         placed = batch.placed(blocks.rejected)
-        claiming = self._claiming(covered, remaining, state)
+        known = batch.known(remaining)
+        claiming = self._claiming(covered, known, state)
         waves = [blocks.blocks[start : start + WAVE] for start in range(0, len(blocks.blocks), WAVE)] or [()]
         for number, wave in enumerate(waves, 1):
             stage = self._stage(wave, remaining)
@@ -348,7 +349,7 @@ class _Delivery:
                 return False, stage.refused
             bad = stage.refused + (placed if number == len(waves) else [])
             # Compared right before the claim, because the topic can be deleted and created again at any time.
-            differing = self.parts.check.differing(state, covered.offsets, batch.known(remaining))
+            differing = self.parts.check.differing(state, covered.offsets, known)
             claiming = replace(claiming, differing=differing)
             self._require_time()
             claims: list[Claim | Divert] = [claiming.claim(staged) for staged in stage.staged]
@@ -363,9 +364,9 @@ class _Delivery:
                 )
         return True, []
 
-    def _claiming(self, covered: Coverage, remaining: Decoded, state: State) -> Claiming:
+    def _claiming(self, covered: Coverage, known: Known, state: State) -> Claiming:
         """Return the builder of these records' claims, which has the claims' generation and marks."""
-        originals, known = self.parts.services.errors.originals, batch.known(remaining)
+        originals = self.parts.services.errors.originals
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
         # A mark replaces the topic's id when the brokers don't report the id. So the mark must be of the same topic.
         unconfirmed = self.parts.check.unconfirmed(state, {topic for topic, _ in begins}) if begins else frozenset()

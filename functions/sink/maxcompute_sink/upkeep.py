@@ -1,6 +1,6 @@
 """The occasional work of an instance around a batch: marks, gaps, the ledger's length, lag, and the status topic.
 
-A failure here is logged and doesn't fail the batch, except that of reading the marks which a claim needs.
+A failure here is logged and doesn't fail the batch.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Upkeep:
         self._measured: float | None = None
         ledger = connections.ledger
         self._gaps = None if ledger is None else Gaps(ledger, connections.originals, self._limits)
-        self._skips_gaps_until = float("-inf")
+        self._skips_gaps_until = -inf
 
     def later_marks(self, state: State, covered: Offsets, known: Known, deadline: Deadline) -> Later:
         """Return later marks for the claims of a batch, and first marks of topic-partitions without a mark.

@@ -143,7 +143,7 @@ class ConnectorLedger(Resource[ObservedLedger]):
         if observed.state is None:
             self.make(cloud)
             return
-        known = observed.state.identity.topics if observed.state.identity else {}
+        known = observed.state.topic_ids
         # Read again: this apply may have created the table. If the brokers report no id, the known id stays.
         table, topics = self._observed(cloud)
         now = self._identity(table.created if table else None, {**known, **topics})

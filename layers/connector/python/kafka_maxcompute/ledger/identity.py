@@ -137,7 +137,7 @@ def unproven(state: State, observed: Observed) -> Iterator[str]:
 def unproven_logs(state: State, observed: Observed) -> Iterator[str]:
     """Yield each log whose records are to be dropped and that isn't proven to be the ledger's. Pure."""
     for topic, number in sorted(place for place in observed.dropped if place not in observed.gone):
-        id_ = state.identity.topics.get(topic) if state.identity else None
+        id_ = state.topic_ids.get(topic)
         is_same = id_ is not None and observed.topics.get(topic) == id_
         if (topic, number) not in observed.ends:
             yield f"{topic}-{number}: expected the end of its log, found no answer"
@@ -187,7 +187,7 @@ def _of_table(state: State, observed: Observed) -> Iterator[str]:
 
 
 def _of_topics(state: State, observed: Observed) -> Iterator[str]:
-    recorded = state.identity.topics if state.identity else {}
+    recorded = state.topic_ids
     for topic, id_ in observed.topics.items():
         if recorded.get(topic, id_) != id_:
             yield f"topic {topic}: expected the topic with id {recorded[topic]}, found {id_}"

@@ -127,8 +127,7 @@ def beginnings(
 def is_unsure(state: State, place: TopicPartition) -> bool:
     """Return whether claims have to be compared with the log: the ledger has no topic id, or a mark with a `since`."""
     mark = state.marks.get(place)
-    has_id = state.identity is not None and place[0] in state.identity.topics
-    return not has_id or (mark is not None and mark.since > 0)
+    return place[0] not in state.topic_ids or (mark is not None and mark.since > 0)
 
 
 def differing(
@@ -144,7 +143,9 @@ def differing(
     the former log's records come first. `known` gives the delivery's record at an offset. `log_ends` returns the ends
     of logs that exist. Raises what the reads raise, except for topic-partitions that the brokers don't know.
     """
-    logged = _logged(originals, {place: _edges(place, offsets, known) for place, offsets in covered.items()}, deadline)
+    logged = _logged(
+        originals, {place: _comparable_ends(place, offsets, known) for place, offsets in covered.items()}, deadline
+    )
     differing = {place for place, records in logged.items() if not _are_delivered(records, place, known)}
     unread = [place for place, offsets in covered.items() if offsets[-1][1] not in logged.get(place, ())]
     ends = log_ends(unread) if unread else {}
@@ -283,7 +284,7 @@ def _are_delivered(logged: Mapping[int, Original], place: TopicPartition, known:
     return all(_can_be(record, known(place, offset)) for offset, record in logged.items())
 
 
-def _edges(place: TopicPartition, offsets: Intervals, known: Known) -> Intervals:
+def _comparable_ends(place: TopicPartition, offsets: Intervals, known: Known) -> Intervals:
     """Return a batch's last offset, and from each end of the batch `TAIL` offsets whose records can be compared."""
 
     def comparable(delivered: Iterable[int]) -> Iterator[int]:

@@ -191,6 +191,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     former: _Offsets = {}
     behind: _Numbers = {}
 
+    @property
+    def topic_ids(self) -> Mapping[str, str]:
+        """The ids of the source topics that the ledger is about; empty if it has none, as before Kafka 2.8."""
+        return self.identity.topics if self.identity else {}
+
 
 class Snapshot(_Document, frozen=True, kw_only=True):
     """A state; its `folded` is the snapshot's cover."""

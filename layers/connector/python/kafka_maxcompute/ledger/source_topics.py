@@ -71,8 +71,7 @@ class SourceTopics:
         existing = {place: dropped[place] for place in ends}
         look = marks.look(state, existing, self.originals, deadline, known)
         ends = {place: end for place, end in ends.items() if place not in look.gone}
-        identified = state.identity.topics if state.identity else {}
-        topics = sorted({topic for topic, _ in ends} & identified.keys())
+        topics = sorted({topic for topic, _ in ends} & state.topic_ids.keys())
         return Observed(
             topics=self._ids(topics, deadline) if topics else {},
             ends=ends,
@@ -86,9 +85,8 @@ class SourceTopics:
     def differing(self, state: State, covered: Offsets, known: Known, deadline: Deadline) -> frozenset[TopicPartition]:
         """Return the topic-partitions whose log differs from a batch to be claimed.
 
-        They aren't compared if the ledger has the topic's id, and no mark with a `since`.
-
-        `known` gives the delivery's record at an offset. Raises what the reads raise.
+        They aren't compared if the ledger has the topic's id, and no mark with a `since`. `known` gives the delivery's
+        record at an offset. Raises what the reads raise.
         """
 
         def log_ends(places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -100,8 +98,7 @@ class SourceTopics:
 
     def unconfirmed(self, state: State, topics: Collection[str], deadline: Deadline) -> frozenset[str]:
         """Return the topics for which the ledger has an id and the brokers now report another id or none."""
-        known = state.identity.topics if state.identity else {}
-        expected = {topic: id_ for topic, id_ in known.items() if topic in topics}
+        expected = {topic: id_ for topic, id_ in state.topic_ids.items() if topic in topics}
         reported = self._ids(sorted(expected), deadline) if expected else {}
         return frozenset(topic for topic, id_ in expected.items() if reported.get(topic) != id_)
 
