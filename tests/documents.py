@@ -236,7 +236,7 @@ MADE: Mapping[str, Callable[[str], str]] = {
     "docs/CONFIGURATION.md": with_settings,
     "docs/OPERATIONS.md": with_metrics,
 }
-"""What makes each document's parts anew, out of its text."""
+"""The function that updates each document: from its present text to the text that the code gives."""
 
 
 def main() -> int:
@@ -248,7 +248,7 @@ def main() -> int:
         after = made(before)
         if after != before:
             path.write_text(after, encoding="utf-8")
-            print(f"{name}: written anew")
+            print(f"{name}: updated")
         unwritten += after.count(TO_WRITE)
     if unwritten:
         print(f"{unwritten} row(s) say {TO_WRITE}: say there what the setting does, or what the metric is")

@@ -88,10 +88,10 @@ class SecuredKafka:
         """Take all rights away."""
         every = AclBindingFilter(
             ResourceType.ANY,
-            None,  # type: ignore[arg-type] # which is any, though the types don't say so
+            None,  # type: ignore[arg-type] # None is any name; confluent-kafka's annotation lacks it
             ResourcePatternType.ANY,
-            None,  # type: ignore[arg-type] # the same
-            None,  # type: ignore[arg-type] # the same
+            None,  # type: ignore[arg-type] # None is any, as above
+            None,  # type: ignore[arg-type] # None is any, as above
             AclOperation.ANY,
             AclPermissionType.ANY,
         )

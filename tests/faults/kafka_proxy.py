@@ -89,7 +89,7 @@ class KafkaProxy:
 
     def arm(self, what: What, api: Api, topic: str, **more: object) -> Fault:
         """One more fault; of those that fit a request, the oldest hits it."""
-        fault = Fault(what=what, api=api, topic=topic, **more)  # type: ignore[arg-type] # Fault's own fields
+        fault = Fault(what=what, api=api, topic=topic, **more)  # type: ignore[arg-type] # the callers pass fields of Fault
         with self._lock:
             self._armed.append(fault)
         return fault

@@ -156,7 +156,7 @@ def disturb(connector: Connector, tables: MaxComputeServer, proxy: KafkaProxy, e
             tables.app[FAULTS].clear()
         else:
             api, topic = chance.choice(places)
-            kafka = proxy.arm(api=api, topic=topic, **chance.choice(KAFKA_FAULTS))  # type: ignore[arg-type] # Fault's fields
+            kafka = proxy.arm(api=api, topic=topic, **chance.choice(KAFKA_FAULTS))  # type: ignore[arg-type] # KAFKA_FAULTS has fields of Fault
             time.sleep(FAULTS_APART_SECONDS)
             fired[f"{api} {topic.partition('-')[0]}"] += kafka.fired
             proxy.clear()

@@ -192,7 +192,7 @@ def test_output_that_goes_nowhere(stdout: str, cloud: Path) -> None:
     commands = [
         words
         for case in ENDING
-        for words in (plain_case(case), [*case.values[0], b"--help"])  # type: ignore[misc] # pytest says: an object
+        for words in (plain_case(case), [*case.values[0], b"--help"])  # type: ignore[misc] # pytest types a case's values as object
     ]
     commands += [[b"up"], [b"maxcompute", b"--port=-1"]]
     for words, one in zip(commands, run(cloud, commands, stdout=stdout), strict=True):

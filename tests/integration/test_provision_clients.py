@@ -33,7 +33,7 @@ class Clients:
             self._watch(monkeypatch, kind, close)
 
     def _watch(self, monkeypatch: pytest.MonkeyPatch, kind: type, close: str) -> None:
-        make, end, name = kind.__init__, getattr(kind, close), kind.__name__  # type: ignore[misc] # of this very class
+        make, end, name = kind.__init__, getattr(kind, close), kind.__name__  # type: ignore[misc] # the class itself, no subclass
         opened = self.open.setdefault(name, [])
         self.made[name] = 0
 

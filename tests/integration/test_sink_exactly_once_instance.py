@@ -230,7 +230,7 @@ def test_a_source_topic_that_was_filled_again_with_old_times_loses_nothing(
     records = [(b"k%d" % offset, b"NEW" if offset in changed else b"v%d" % offset) for offset in range(20)]
     with created_again(connector, records) as connector.broker:
         for batch in (payload(*map(element, range(6))), payload(*map(element, range(12, 20)))):
-            with pytest.raises(LedgerError, match=r"(?s)orders-0: expected the record at offset 13 .* found another"):
+            with pytest.raises(LedgerError, match=r"(?s)orders-0: expected the record at offset 15 .* found another"):
                 connector.handle(batch)
     assert connector.offsets == list(range(16))
 
@@ -311,11 +311,12 @@ def test_a_table_made_anew_is_not_taken_for_the_one_that_was_written(connector: 
     connector.handle(payload(element(2)), instance=used)
     connector.odps.execute_sql(f"DROP TABLE {connector.table}")
     # Times of creation are told in whole seconds.
-    created = connector.state.identity.table_created  # type: ignore[union-attr] # it was just set
+    identity = connector.state.identity
+    assert identity
     service = Service(TrustedAddress(connector.emulator.endpoint), PROJECT, Credentials("ak", "sk"))
     while True:
         connector.odps.execute_sql(CREATE.format(name=connector.table))
-        if table_definition.look(service, connector.table, soon()).created != created:
+        if table_definition.look(service, connector.table, soon()).created != identity.table_created:
             break
         connector.odps.execute_sql(f"DROP TABLE {connector.table}")
     with pytest.raises(LedgerError, match="reset"):

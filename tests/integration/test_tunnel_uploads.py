@@ -360,7 +360,7 @@ def test_while_a_commit_runs_the_session_is_closing(emulator: MaxComputeServer, 
         assert may_go.wait(10)
         return append(*arguments, **options)
 
-    store.append_parts = slow  # type: ignore[method-assign] # the delay
+    store.append_parts = slow  # type: ignore[method-assign] # replaced on this object, to delay it
     try:
         committing = threading.Thread(target=uploads.commit, args=(kept,))
         committing.start()
