@@ -20,7 +20,15 @@ if (__name__ == "__main__" or Path(sys.argv[0]).name == "kafka-maxcompute") and 
 import shtab
 
 from local_emulator import project, variables
-from local_emulator.cli import audit_command, commands, fault_command, output, provision_command, redrive_command
+from local_emulator.cli import (
+    audit_command,
+    commands,
+    eventbridge_option,
+    fault_command,
+    output,
+    provision_command,
+    redrive_command,
+)
 from local_emulator.cli import maxcompute_command as maxcompute
 from local_emulator.cli.arguments import parse
 from local_emulator.foundation import installation
@@ -83,6 +91,7 @@ def _add_records(subs: Commands) -> None:
         "--data-dir", type=Path, metavar="FOLDER", help="keep tables and account in this folder; default: in memory"
     )
     _complete_paths(data, shtab.DIRECTORY)
+    eventbridge_option.add_argument(up)
     up.set_defaults(run=commands.up)
 
     send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from local_emulator import project, provisioner
 from local_emulator import services as local_account
 from local_emulator.cli import sql_answers
+from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from local_emulator.services import LocalAccount
 
 SINK, PROVISIONER = "sink", "provisioner"
+AS_ASSUMED = EventBridgeAssumptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +73,20 @@ def start(
     environment: Mapping[str, str],
     *,
     data_dir: Path | None = None,
+    event_bridge: EventBridgeAssumptions = AS_ASSUMED,
     say: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
     """Start every part and deploy the template; the provisioner creates the connector's table, topics and ledger later.
 
-    `kafka` is embedded, apache or host:port; `environment` holds the values of the template's env(); `say` gets a line
-    for each part that has started. Raises BrokerError, TemplateError, StreamConfigError, MissingLayerError,
-    ProvisioningError or OSError if a part can't start.
+    `kafka` is embedded, apache or host:port; `environment` holds the values of the template's env(); `event_bridge`
+    chooses the stream's behaviour; `say` gets a line for each part that has started. Raises BrokerError,
+    TemplateError, StreamConfigError, MissingLayerError, ProvisioningError or OSError if a part can't start.
     """
     with ExitStack() as parts:
         path = project.template()
         document = function_template.read(path)
         sink = _resolved(path, document, environment).functions[SINK]
-        account = local_account.start(parts, kafka, sink, data_dir=data_dir, say=say)
+        account = local_account.start(parts, kafka, sink, data_dir=data_dir, event_bridge=event_bridge, say=say)
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
         bootstrapped = _bootstrap(account, _resolved(path, document, local))
         deployed = _resolved(path, document, {**bootstrapped["variables"], **local})

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from odps import ODPS
 
+    from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
     from local_emulator.function_compute.template import Function
     from local_emulator.kafka.broker import Broker
 
@@ -82,7 +83,13 @@ class LocalAccount:
 
 
 def start(
-    parts: ExitStack, kafka: str, sink: Function, *, data_dir: Path | None, say: Callable[[str], None]
+    parts: ExitStack,
+    kafka: str,
+    sink: Function,
+    *,
+    data_dir: Path | None,
+    event_bridge: EventBridgeAssumptions,
+    say: Callable[[str], None],
 ) -> LocalAccount:
     """Start the services, and create the source topic of the function's trigger; `parts` stops the services.
 
@@ -107,7 +114,7 @@ def start(
             access_key=pair[1],
             account_id=ACCOUNT_ID,
             # The broker creates a topic at once, so no poll finds it still being created.
-            rules=Rules(region=sink.region, kafka=KafkaAssumptions(creating_polls=0)),
+            rules=Rules(region=sink.region, kafka=KafkaAssumptions(creating_polls=0), event_bridge=event_bridge),
             surroundings=surroundings,
         )
     )

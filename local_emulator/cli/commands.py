@@ -68,7 +68,9 @@ def demo(options: Namespace) -> int:
 def up(options: Namespace) -> int:
     """Run the local cloud with the template and the user's own settings until Ctrl-C."""
     endpoints.refuse_second()
-    with cloud.start(options.kafka, os.environ, data_dir=options.data_dir, say=CONSOLE.print) as running:
+    with cloud.start(
+        options.kafka, os.environ, data_dir=options.data_dir, event_bridge=options.eventbridge, say=CONSOLE.print
+    ) as running:
         at = running.endpoints
         CONSOLE.print(f"Stream            {at.topic} as {at.group}")
         CONSOLE.print(f"Logs              {installation.logs()}/{at.function}.log, {at.provisioner}.log\n")

@@ -58,6 +58,16 @@ class KafkaSource(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """Limits that end retries before the strategy does; 0: no such limit. Only EventBridge's own API sets them."""
+
+    attempts: int = 0
+    """The most retries after the first try."""
+    age_seconds: int = 0
+    """No retry begins later than so many seconds after the first try."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamConfig:
     """The settings of an event stream: its source, batches, deliveries, retries, and what follows the last retry."""
 
@@ -85,6 +95,7 @@ class StreamConfig:
     """Consumers in the group; those beyond the topic's topic-partitions stay idle."""
     dead_letter_arn: str | None
     enabled: bool
+    retry_limits: RetryLimits = RetryLimits()
 
     @classmethod
     def from_trigger(cls, trigger: Mapping[str, object]) -> StreamConfig:

@@ -62,7 +62,13 @@ class Delivery:
             error = state.outcome.exception() if state.outcome else None
             _log.warning("try %d of %s failed: %s", state.attempt_number, batch, error)
 
-        attempts = retrying(self.config.retry_strategy, sleep=sleep, before_sleep=warn, time_scale=self.time_scale)
+        attempts = retrying(
+            self.config.retry_strategy,
+            sleep=sleep,
+            before_sleep=warn,
+            time_scale=self.time_scale,
+            limits=self.config.retry_limits,
+        )
         try:
             attempts(self._invoke, batch.body)
         except InvocationError as error:

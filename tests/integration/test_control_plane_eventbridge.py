@@ -20,7 +20,7 @@ from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssu
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ACCOUNT, policy, ram, refused
-from tests.fake_function import FakeFunction
+from tests.fake_function import FAILED, OK, FakeFunction
 from tests.kafka_fixtures import APACHE
 from tests.stream_clients import (
     INSTANCE,
@@ -209,6 +209,23 @@ def test_values_as_bytes(
     start(plane)
     send(embedded_kafka, "orders", 1)
     assert eventually(lambda: values(function) == [base64.b64encode(b"0").decode()])
+
+
+def test_strings_and_quick_retries_are_choices(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> None:
+    embedded_kafka.create_topic("orders", 1)
+    with started(embedded_kafka, function, elements="strings", time_scale=0.001) as plane:
+        make_roles(plane)
+        function.answer = lambda _: FAILED if len(function.bodies) <= 2 else OK
+        retries = {"PushRetryStrategy": "BACKOFF_RETRY", "MaximumRetryAttempts": 1}
+        event_bridge(plane).create_event_streaming(new(run={"RetryStrategy": retries}))
+        start(plane)
+        assert reaches(plane, "RUNNING")
+        send(embedded_kafka, "orders", 1)
+        assert reaches(plane, "READY"), "its one retry failed, too"
+        start(plane)
+        assert eventually(lambda: len(function.bodies) == 3)
+    [element] = json.loads(function.bodies[-1])
+    assert json.loads(element)["data"]["value"] == "0"
 
 
 def test_an_update_takes_effect(

@@ -11,7 +11,7 @@ import pytest
 from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import Stream
 from local_emulator.control_plane.eventbridge.running import RunningStreams
-from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.eventbridge.config import RetryLimits, StreamConfig
 from local_emulator.eventbridge.errors import StreamConfigError, StreamError
 from local_emulator.eventbridge.progress import StreamStatus
 
@@ -65,7 +65,11 @@ def test_everything_that_can_be_said() -> None:
     run = {
         "ErrorsTolerance": "ALL",
         "MaximumTasks": 6,
-        "RetryStrategy": {"PushRetryStrategy": "BACKOFF_RETRY"},
+        "RetryStrategy": {
+            "PushRetryStrategy": "BACKOFF_RETRY",
+            "MaximumRetryAttempts": 2,
+            "MaximumEventAgeInSeconds": 60,
+        },
         "DeadLetterQueue": {"Arn": arn},
         "BatchWindow": {"CountBasedWindow": 10_000, "TimeBasedWindow": 15},
     }
@@ -73,6 +77,7 @@ def test_everything_that_can_be_said() -> None:
     assert (config.errors_tolerance, config.maximum_tasks, config.retry_strategy) == ("ALL", 6, "BACKOFF_RETRY")
     assert (config.batch_count, config.batch_seconds, config.concurrency) == (10_000, 15, 300)
     assert (config.value_type, config.dead_letter_arn) == ("Json", arn)
+    assert config.retry_limits == RetryLimits(attempts=2, age_seconds=60)
 
 
 def test_faults_name_their_place() -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tenacity
 
+from local_emulator.eventbridge.config import RetryLimits
 from local_emulator.eventbridge.delivery import Delivery, InterruptedDelivery, StreamHalt
 from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.eventbridge.progress import Meter, StreamStatus
-from local_emulator.eventbridge.retry import retrying
+from local_emulator.eventbridge.retry import NO_LIMITS, retrying
 from local_emulator.eventbridge.window import BODY_BYTES, Batch
 from tests.stream_settings import settings
 
@@ -45,11 +46,11 @@ def delivery(
     return Delivery(settings(**changes), function, Meter(), recorded.append, dead_letter, 0.0), recorded
 
 
-def waits(strategy: str, *, time_scale: float = 1.0) -> list[float]:
+def waits(strategy: str, *, time_scale: float = 1.0, limits: RetryLimits = NO_LIMITS) -> list[float]:
     """The waits between the tries of an invocation that never succeeds."""
     slept: list[float] = []
     function = Function(failures=1000)
-    attempts = retrying(strategy, sleep=slept.append, before_sleep=lambda _: None, time_scale=time_scale)
+    attempts = retrying(strategy, sleep=slept.append, before_sleep=lambda _: None, time_scale=time_scale, limits=limits)
     with pytest.raises(InvocationError) as caught:
         attempts(function, b"")
     assert str(caught.value) == f"failure {len(slept) + 1}"
@@ -73,6 +74,16 @@ def test_exponential_decay_retries_176_times_within_a_day() -> None:
 
 def test_the_time_scale_shortens_all_waits() -> None:
     assert all(0.1 <= wait <= 0.2 for wait in waits("BACKOFF_RETRY", time_scale=0.01))
+
+
+def test_a_number_of_retries_ends_them_before_the_strategy_does() -> None:
+    assert len(waits("EXPONENTIAL_DECAY_RETRY", limits=RetryLimits(attempts=5))) == 5
+    assert len(waits("BACKOFF_RETRY", limits=RetryLimits(attempts=5))) == 3, "the strategy has no more"
+
+
+def test_no_retry_begins_after_the_age() -> None:
+    assert waits("BACKOFF_RETRY", limits=RetryLimits(age_seconds=9)) == [], "its first wait is 10 s at least"
+    assert len(waits("BACKOFF_RETRY", limits=RetryLimits(age_seconds=21), time_scale=0.5)) == 3
 
 
 def test_a_failure_that_passes_is_retried_with_the_same_bytes() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.eventbridge.config import (
     DEAD_LETTER_ARN,
+    RetryLimits,
     StreamConfig,
     kafka_section,
     kafka_source,
@@ -63,6 +64,10 @@ def read(stream: Stream) -> tuple[StreamConfig, str]:
         maximum_tasks=run.integer("MaximumTasks", 1, None, default=1),
         dead_letter_arn=_dead_letter_arn(run),
         enabled=True,
+        retry_limits=RetryLimits(
+            retry.integer("MaximumRetryAttempts", 0, None, default=0),
+            retry.integer("MaximumEventAgeInSeconds", 0, None, default=0),
+        ),
     )
     if faults:
         raise StreamConfigError(tuple(faults))

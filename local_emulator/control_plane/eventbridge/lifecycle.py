@@ -35,7 +35,8 @@ ROLES = (
 def start(call: Call, stream: Stream) -> None:
     """Start a stream, or start it again; it becomes STARTING_FAILED if something that it needs is missing."""
     config, function = definition.read(stream)
-    stream.wanted, stream.polls = "RUNNING", call.rules.event_bridge.starting_polls
+    assumed = call.rules.event_bridge
+    stream.wanted, stream.polls = "RUNNING", assumed.starting_polls
     stream.obstacle = _obstacle(call, config, function)
     surroundings = call.surroundings
     if stream.obstacle:
@@ -48,6 +49,8 @@ def start(call: Call, stream: Stream) -> None:
             surroundings.functions.invoke(surroundings.functions.deployed[function]),
             surroundings.broker.bootstrap_servers,
             account_id=call.account,
+            as_strings=assumed.elements == "strings",
+            time_scale=assumed.time_scale,
             dead_letter=partial(_log_dead_letter, config.dead_letter_arn) if config.dead_letter_arn else None,
         )
         surroundings.streams.start(stream.name, create)
