@@ -88,10 +88,12 @@ def read_batch(at: Endpoints, count: int, seconds: float, since: Mapping[int, in
             _, timestamp = message.timestamp()
             headers = cast("Headers", message.headers() or ())
             event = encode(at.topic, partition, offset, timestamp, message.key(), message.value(), headers)
+            quiet_since = time.monotonic()
+            if event is None:
+                continue
             if not window.fits(event):
                 break
-            window.add(event, (at.topic, partition), offset, time.monotonic())
-            quiet_since = time.monotonic()
+            window.add(event, (at.topic, partition), offset, quiet_since)
     return window.take() if len(window) else None
 
 

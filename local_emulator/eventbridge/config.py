@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from local_emulator.eventbridge.errors import StreamConfigError
+from local_emulator.eventbridge.event_pattern import EVERYTHING
 from local_emulator.eventbridge.section import Section
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class StreamConfig:
     dead_letter_arn: str | None
     enabled: bool
     retry_limits: RetryLimits = RetryLimits()
+    pattern: str = EVERYTHING
+    """The event pattern, as JSON: events that don't match are committed without a delivery."""
 
     @classmethod
     def from_trigger(cls, trigger: Mapping[str, object]) -> StreamConfig:
@@ -117,6 +120,7 @@ class StreamConfig:
             maximum_tasks=run.integer("maximumTasks", 1, None, default=1),
             dead_letter_arn=_dead_letter_arn(run),
             enabled=root.boolean("triggerEnable", default=True),
+            pattern=root.pattern("eventRuleFilterPattern"),
         )
         if faults:
             raise StreamConfigError(tuple(faults))
@@ -152,8 +156,6 @@ def _refuse_unemulated(root: Section) -> None:
             "must be false: the stream delivers synchronously, or neither retries nor dead letters would see the "
             "function's errors (the documents disagree on what true means; false is the default)",
         )
-    if root.text("eventRuleFilterPattern", default="{}").strip() != "{}":
-        root.fault("eventRuleFilterPattern", "must be '{}', which lets all events through: filters aren't emulated")
 
 
 def _kafka(root: Section) -> Section:

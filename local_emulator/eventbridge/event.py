@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from local_emulator.eventbridge.event_pattern import EVERYTHING, matcher
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from local_emulator.eventbridge.config import StreamConfig
 
     Headers = Sequence[tuple[str, bytes | None]]
-    EncodeElement = Callable[[str, int, int, int, bytes | None, bytes | None, Headers | None], bytes]
+    EncodeElement = Callable[[str, int, int, int, bytes | None, bytes | None, Headers | None], bytes | None]
 
 SOURCE = "acs:alikafka"
 TYPE = "alikafka:Topic:Message"
@@ -90,12 +92,15 @@ def element_encoder(
 ) -> EncodeElement:
     """Return a function (topic, partition, offset, timestamp, key, value, headers) -> the element's JSON.
 
-    With `as_strings`, the element is a JSON string that holds the object, as in older captures of the service.
+    The function returns None for an event that the stream's pattern doesn't let through: the pattern is compared with
+    the CloudEvent, also if only its data is delivered. With `as_strings`, the element is a JSON string that holds the
+    object, as in older captures of the service.
     """
     encode = msgspec.json.Encoder().encode
     value_form = {"Text": _text, "Json": _json, "Binary": _binary}[config.value_type]
     raw = config.event_schema == "RawData"
     subject = f"acs:alikafka:{config.instance_id}:topic:"
+    matches = None if config.pattern.strip() == EVERYTHING else matcher(config.pattern)
 
     def element(  # noqa: PLR0917 - called for every record: keywords would only cost time
         topic: str,
@@ -105,7 +110,7 @@ def element_encoder(
         key: bytes | None,
         value: bytes | None,
         headers: Headers | None,
-    ) -> bytes:
+    ) -> bytes | None:
         data = Data(
             topic,
             partition,
@@ -115,12 +120,15 @@ def element_encoder(
             msgspec.UNSET if key is None else _text(key),
             msgspec.UNSET if value is None else value_form(value),
         )
-        if raw:
-            text = encode(data)
-        else:
+        text = b""
+        if not raw or matches:
             at = _time(timestamp)
             event = Event(make_id(), SOURCE, "1.0", TYPE, CONTENT_TYPE, at, subject + topic, account_id, data)
             text = encode(event)
+        if matches and not matches(msgspec.json.decode(text)):
+            return None
+        if raw:
+            text = encode(data)
         if as_strings:
             text = encode(_escape(text).decode())
         return _escape(text)

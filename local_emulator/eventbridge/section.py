@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from local_emulator.eventbridge import event_pattern
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -52,6 +54,16 @@ class Section:
             return value
         self.fault(key, f"must be text that isn't empty; {_described(value)}")
         return ""
+
+    def pattern(self, key: str) -> str:
+        """Return the text of an event pattern; without one, the pattern that lets all events through."""
+        text = self.text(key, default=event_pattern.EVERYTHING)
+        try:
+            event_pattern.matcher(text)
+        except event_pattern.PatternError as error:
+            for fault in error.faults:
+                self.fault(key, f"is no event pattern: {fault}")
+        return text
 
     def choice(self, key: str, allowed: tuple[str, ...], *, default: str | None = None) -> str:
         """Return an allowed text, in exactly this spelling; required if there is no default."""

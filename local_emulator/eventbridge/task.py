@@ -179,6 +179,9 @@ class Task:
         headers = cast("Headers | None", message.headers())  # a list of pairs, though the annotation allows more
         event = self._shared.encode(topic, partition, offset, timestamp, message.key(), message.value(), headers)
         window = self._window
+        if event is None:
+            window.skip((topic, partition), offset)
+            return
         if not window.fits(event):
             self._dispatch()
         if self._window is window:
@@ -197,12 +200,15 @@ class Task:
             raise StreamHalt(StreamStatus.RUNNING_FAILED, f"the broker refused the stream's consumer: {error.str()}")
 
     def _dispatch(self) -> None:
-        """Wait for a free invocation, then close the batch and deliver it on a new thread."""
-        if not self._acquire_invocation():
+        """Wait for a free invocation, then close the batch and deliver it on a new thread, if it has events."""
+        if len(self._window) and not self._acquire_invocation():
             return
         batch, number = self._window.take(), next(self._numbers)
         self._commits.dispatched(number, batch.ranges)
         self._in_flight += 1
+        if not batch.count:
+            self._finished.put((number, True))
+            return
         threading.Thread(
             target=self._deliver, args=(batch, number, self._cancelled, self._finished), daemon=True
         ).start()

@@ -62,12 +62,18 @@ class Window:
             self._opened = now
         self._events.append(event)
         self._bytes += len(event) + 1
+        self.skip(topic_partition, offset)
+
+    def skip(self, topic_partition: TopicPartition, offset: int) -> None:
+        """Let the batch cover a record that isn't delivered: the record counts as delivered with the batch."""
         first, _ = self._ranges.get(topic_partition, (offset, offset))
         self._ranges[topic_partition] = first, offset + 1
 
     def is_due(self, now: float) -> bool:
-        """Return whether the batch is complete by count or age."""
-        return bool(self._events) and (self.has_count() or now - self._opened >= self._limit_seconds)
+        """Return whether the batch is complete by count or age; one that covers only skipped records is at once."""
+        if not self._events:
+            return bool(self._ranges)
+        return self.has_count() or now - self._opened >= self._limit_seconds
 
     def has_count(self) -> bool:
         """Return whether the batch has its largest number of events."""

@@ -228,6 +228,19 @@ def test_strings_and_quick_retries_are_choices(embedded_kafka: EmbeddedBroker, f
     assert json.loads(element)["data"]["value"] == "0"
 
 
+def test_a_filter_selects_the_events(
+    plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
+) -> None:
+    pattern = '{"data": {"value": [{"numeric": [">=", 7]}], "partition": [1]}}'
+    event_bridge(plane).create_event_streaming(new(FilterPattern=pattern, source={"ValueDataType": "Json"}))
+    assert get(plane).data.filter_pattern == pattern
+    start(plane)
+    send(embedded_kafka, "orders", 12)
+    delivered = {("orders", number): 4 for number in range(3)}
+    assert eventually(lambda: cluster.committed(embedded_kafka, "connect-orders", {"orders": 3}) == delivered)
+    assert sorted(values(function)) == [7, 10]
+
+
 def test_an_update_takes_effect(
     plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
 ) -> None:
@@ -322,7 +335,7 @@ def test_a_stream_needs_its_group_where_none_are_made(plane: server.ControlPlane
         ({"run": {"RetryStrategy": {"PushRetryStrategy": "NEVER"}}}, "BACKOFF_RETRY"),
         ({"run": {"BatchWindow": {"CountBasedWindow": 10_001, "TimeBasedWindow": 16}}}, "1 to 10000"),
         ({"run": {"DeadLetterQueue": {"Arn": "acs:alikafka:::topic/x"}}}, "queue of MNS"),
-        ({"FilterPattern": '{"source": ["x"]}'}, "filters"),
+        ({"FilterPattern": '{"source": "x"}'}, "FilterPattern is no event pattern: source: expected"),
         ({"Transforms": [{"Arn": "acs:fc:x"}]}, "Transforms"),
         ({"EventStreamingName": "with space"}, "EventStreamingName"),
     ],

@@ -56,7 +56,11 @@ def test_both_spellings_of_json_are_taken(spelling: str) -> None:
     ("path", "value", "expected"),
     [
         ("asyncInvocationType", True, "asyncInvocationType must be false"),
-        ("eventRuleFilterPattern", '{"source": ["x"]}', "filters aren't emulated"),
+        (
+            "eventRuleFilterPattern",
+            '{"source": "x"}',
+            "eventRuleFilterPattern is no event pattern: source: expected an",
+        ),
         ("triggerEnable", "true", "triggerEnable must be true or false; found the text 'true'"),
         (KAFKA + "Topic", ..., "sourceKafkaParameters.Topic must be text that isn't empty; found no value"),
         (KAFKA + "ConsumerGroup", "", "ConsumerGroup must be text that isn't empty; found the text ''"),

@@ -26,7 +26,7 @@ def encoded(
     headers: list[tuple[str, bytes | None]] | None = None,
     as_strings: bool = False,
     **changes: Any,
-) -> bytes:
+) -> Any:
     encode = element_encoder(settings(**changes), "188", as_strings=as_strings, make_id=lambda: "an-id")
     return encode("orders", 3, 42, timestamp, key, value, headers)
 
@@ -124,3 +124,15 @@ def test_an_unusable_timestamp_stays_in_data_only(timestamp: int) -> None:
     event = json.loads(encoded(timestamp=timestamp))
     assert event["data"]["timestamp"] == timestamp
     assert event["time"] > "2024"
+
+
+@pytest.mark.parametrize("schema", ["CloudEvents", "RawData"])
+def test_a_pattern_is_compared_with_the_cloud_event(schema: str) -> None:
+    wanted: dict[str, Any] = {
+        "pattern": '{"source": ["acs:alikafka"], "data": {"key": ["k"]}}',
+        "event_schema": schema,
+    }
+    assert json.loads(encoded(**wanted)) == json.loads(encoded(event_schema=schema))
+    assert encoded(key=b"another", **wanted) is None
+    assert encoded(pattern='{"data": {"value": {"a": [1]}}}', value=b'{"a": 1}', event_schema=schema) is None
+    assert encoded(pattern='{"data": {"value": {"a": [1]}}}', value=b'{"a": 1}', value_type="Json") is not None

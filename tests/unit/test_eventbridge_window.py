@@ -65,3 +65,16 @@ def test_the_next_batch_begins_empty() -> None:
     assert not window.is_due(now=99.0)
     window.add(b"2", PLACE, 1, now=100.0)
     assert window.take() == Batch(b"[2]", 1, {PLACE: (1, 2)})
+
+
+def test_skipped_records_are_covered_by_the_batch_around_them() -> None:
+    window = Window(count=10, seconds=5)
+    assert not window.is_due(0)
+    window.skip(PLACE, 3)
+    assert window.is_due(0), "no skipped record waits for an event"
+    window.add(b"1", PLACE, 4, now=0)
+    window.skip(PLACE, 5)
+    window.skip(("orders", 1), 9)
+    assert not window.is_due(4)
+    batch = window.take()
+    assert (batch.body, batch.count, batch.ranges) == (b"[1]", 1, {PLACE: (3, 6), ("orders", 1): (9, 10)})

@@ -36,6 +36,7 @@ VALUES = (
 @pytest.mark.parametrize("value_type", ["Text", "Json", "Binary"])
 def test_no_log_differs_from_its_own_record(value_type: ValueType, value: bytes | None, key: bytes | None) -> None:
     event = element_encoder(settings(value_type=value_type), "1")(*PLACE, 5, TIME, key, value, [("h", b"\xff")])
+    assert event is not None
     known = batch.known(Decoder(value_type).decode(b"[" + event + b"]"))
     assert known(PLACE, 5) is not None
     record = Original(key=key, value=value, timestamp=TIME, headers=(("h", b"\xff"),))

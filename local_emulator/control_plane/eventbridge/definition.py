@@ -64,6 +64,7 @@ def read(stream: Stream) -> tuple[StreamConfig, str]:
         maximum_tasks=run.integer("MaximumTasks", 1, None, default=1),
         dead_letter_arn=_dead_letter_arn(run),
         enabled=True,
+        pattern=Section("Stream", {"FilterPattern": stream.pattern}, faults).pattern("FilterPattern"),
         retry_limits=RetryLimits(
             retry.integer("MaximumRetryAttempts", 0, None, default=0),
             retry.integer("MaximumEventAgeInSeconds", 0, None, default=0),

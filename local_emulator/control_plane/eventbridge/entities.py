@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from local_emulator.eventbridge.event_pattern import EVERYTHING
+
 
 class Stream(msgspec.Struct):
     """An event stream.
@@ -14,6 +16,7 @@ class Stream(msgspec.Struct):
     Fields:
         source, sink, run_options: Source, Sink and RunOptions of EventBridge's API.
         schema: CloudEvents, or RawData, which only a trigger can set.
+        pattern: the event pattern that selects the events, as JSON.
         wanted: the last requested state; READY: the stream was never started.
         polls: how many more polls show the stream as STARTING.
         obstacle: why the last start failed at once; empty if it didn't.
@@ -26,6 +29,7 @@ class Stream(msgspec.Struct):
     created: datetime
     description: str = ""
     schema: str = "CloudEvents"
+    pattern: str = EVERYTHING
     wanted: Literal["READY", "RUNNING", "PAUSED"] = "READY"
     polls: int = 0
     obstacle: str = ""

@@ -10,12 +10,12 @@ from local_emulator.control_plane.errors import ApiError, invalid_argument
 from local_emulator.control_plane.eventbridge import definition, lifecycle
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.eventbridge.errors import StreamConfigError
+from local_emulator.eventbridge.event_pattern import EVERYTHING
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,127}")  # the rule of event buses; none is published for streams
-_EVERYTHING = "{}"
 _LONGEST_PAGE = 100
 
 
@@ -103,9 +103,8 @@ def _read(call: Call) -> Stream:
         _json(call, "RunOptions"),
         call.now,
         call.text("Description"),
+        pattern=call.text("FilterPattern", EVERYTHING),
     )
-    if call.text("FilterPattern", _EVERYTHING).strip() != _EVERYTHING:
-        raise invalid_argument("FilterPattern: expected {}, which lets all events through: filters aren't emulated")
     if call.text("Transforms", "[]").strip() != "[]":
         raise invalid_argument("Transforms: expected none of them: they aren't emulated")
     try:
@@ -123,7 +122,7 @@ def _shown(call: Call, stream: Stream) -> dict[str, object]:
     return {
         "EventStreamingName": stream.name,
         "Description": stream.description,
-        "FilterPattern": _EVERYTHING,
+        "FilterPattern": stream.pattern,
         "Source": stream.source,
         "Sink": stream.sink,
         "RunOptions": stream.run_options,

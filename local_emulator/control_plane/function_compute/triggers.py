@@ -17,6 +17,7 @@ from local_emulator.control_plane.function_compute.functions import existing as 
 from local_emulator.control_plane.function_compute.functions import function_arn, page, stamp
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.errors import StreamConfigError
+from local_emulator.eventbridge.event_pattern import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,6 +149,7 @@ def _stream(call: Call, function: str, trigger: DeployedTrigger) -> Stream:
         call.now,
         f"of the trigger {trigger.name} of the function {function}",
         delivery.get("eventSchema", "CloudEvents"),
+        config.get("eventRuleFilterPattern", EVERYTHING),
     )
 
 
