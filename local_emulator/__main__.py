@@ -25,6 +25,7 @@ from local_emulator.cli import (
     commands,
     eventbridge_option,
     fault_command,
+    letters_command,
     output,
     provision_command,
     redrive_command,
@@ -130,6 +131,10 @@ def _add_connector(subs: Commands) -> None:
     audit = subs.add_parser("audit", help="check that every record is in the table or the error topic exactly once")
     audit_command.add_arguments(audit)
     audit.set_defaults(run=audit_command.run)
+
+    letters = subs.add_parser("letters", help="list dead letters, and show what is in them")
+    letters_command.add_arguments(letters)
+    letters.set_defaults(run=letters_command.run)
 
     redrive = subs.add_parser("redrive", help="list dead letters, or send them to the source topic again")
     redrive_command.add_arguments(redrive)

@@ -25,7 +25,9 @@ POLICY_SECONDS = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("action", help="plan, apply, status, test, pause, resume, reset, redrive, audit or destroy")
+    parser.add_argument(
+        "action", help="plan, apply, status, test, pause, resume, reset, letters, redrive, audit or destroy"
+    )
     parser.add_argument(
         "event", nargs="?", metavar="JSON", help="further fields of the event, such as '{\"create_table\": true}'"
     )

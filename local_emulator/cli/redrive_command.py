@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
+from local_emulator.cli.letters_command import add_filters, filters
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.text_table import draw
 from local_emulator.provisioner import ProvisioningError
@@ -27,29 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the command lists which dead letters it would send, which not, and why."
     )
     parser.add_argument("--go", action="store_true", help="send the dead letters")
-    parser.add_argument(
-        "--reason", action="append", metavar="WORD", help="only dead letters with this reason; may be repeated"
-    )
-    parser.add_argument(
-        "--topic-partition",
-        action="append",
-        type=int,
-        metavar="N",
-        help="only dead letters from topic-partition N of the source topic; may be repeated",
-    )
-    parser.add_argument(
-        "--since", metavar="TIME", help="only dead letters written at this time or later, such as 2026-11-01T00:00:00Z"
-    )
-    parser.add_argument("--until", metavar="TIME", help="only dead letters written before this time")
+    add_filters(parser)
     parser.add_argument(
         "--allow",
         action="append",
         choices=("as-delivered", "truncated", "unclear"),
         help="also send dead letters whose record is gone from the source topic: as the event had it (as-delivered), "
         "or cut short (truncated); or dead letters whose record may be in the table already (unclear); may be repeated",
-    )
-    parser.add_argument(
-        "--queue-topic", metavar="TOPIC", help="also read EventBridge's dead-letter queue, if it is this Kafka topic"
     )
     parser.add_argument(
         "--messages",
@@ -71,19 +56,11 @@ def run(options: argparse.Namespace) -> int:
 
 def event(options: argparse.Namespace) -> dict[str, Any]:
     """Return the event for the provisioning function's action `redrive`."""
-    filters = {
-        "reasons": options.reason,
-        "topic_partitions": options.topic_partition,
-        "since": options.since,
-        "until": options.until,
-        "allow": options.allow,
-        "queue_topic": options.queue_topic,
-        "messages": [_message(file) for file in options.messages or ()],
-    }
+    more = {"allow": options.allow, "messages": [_message(file) for file in options.messages or ()]}
     return {
         "action": "redrive",
         "dry_run": not options.go,
-        "letters": {name: value for name, value in filters.items() if value},
+        "letters": filters(options) | {name: value for name, value in more.items() if value},
     }
 
 

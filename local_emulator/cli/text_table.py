@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+LAST_BYTE = 0xFF
 NUMBER_WIDTH = 10  # the client's least width of a column of numbers
 LONGEST_SHOWN = 60  # the most columns of a terminal that one value may take
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_SHORT = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
+
+
+def printable(text: str) -> str:
+    """Return text without characters that a terminal obeys, such as escape sequences."""
+    return _UNPRINTABLE.sub(lambda match: _SHORT.get(match[0]) or _escaped(ord(match[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code <= LAST_BYTE else f"\\u{code:04x}"
 
 
 def draw(names: Sequence[str], rows: Sequence[Sequence[object]], longest: int = LONGEST_SHOWN) -> Iterator[str]:
@@ -35,8 +48,7 @@ def _number_width(rows: Sequence[Sequence[object]], index: int) -> list[int]:
 def _text(value: object, longest: int) -> str:
     if value is None:
         return "NULL"
-    text = value.hex() if isinstance(value, bytes) else str(value)
-    text = text.replace("\r", "\\r").replace("\n", "\\n")
+    text = printable(value.hex() if isinstance(value, bytes) else str(value))
     return text if len(text) <= longest else f"{text[: longest - 20]}... ({len(text):,} in all)"
 
 

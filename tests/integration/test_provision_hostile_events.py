@@ -82,7 +82,7 @@ def test_no_action_connects_to_an_address_that_only_the_event_names(action: str,
     assert (heard, calls) == ([], [])
 
 
-@pytest.mark.parametrize("action", ["plan", "apply", "status", "redrive", "audit", "destroy"])
+@pytest.mark.parametrize("action", ["plan", "apply", "status", "letters", "redrive", "audit", "destroy"])
 def test_foreign_brokers_get_no_connection_once_the_control_plane_doesnt_name_them(action: str) -> None:
     """With or without a login: whether brokers are the account's own is known from the control plane alone."""
     fields = {"confirm": "orders"} if action == "destroy" else {}

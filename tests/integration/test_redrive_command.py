@@ -58,6 +58,9 @@ def test_letters_are_shown_and_sent_and_their_rows_arrive_once(
         assert shown.endswith("dead letters that would be sent: 1; none was sent; to send them, add --go\n")
         assert client(project_copy, "redrive", "--go").endswith("dead letters sent to the source topic again: 1\n")
         assert "sent again" in await_rows(project_copy, "sent again")
+        listed = client(project_copy, "letters", "--payload", "--topic-partition", "1", "--offset", "41")
+        assert f"{topic}-1-0: not-utf-8, redriven\n" in listed
+        assert "\n  value      sent again\n" in listed
         again = json.loads(client(project_copy, "redrive", "--go", "--json"))
         assert (again["state"], [row["do"] for row in again["letters"]]) == ("unchanged", ["skip", "skip"])
 

@@ -118,6 +118,8 @@ def test_a_field_is_read_as_a_setting_is() -> None:
     assert asked("plan", stream="EVENT_STREAM", batch_seconds=3, accept_risk=["Filter"]).accepted == {"filter"}
     (fault,) = faults({"action": "Pause", "confirm": "orders"})
     assert fault.startswith("confirm: pause doesn't take it; pause takes ")
+    (fault,) = faults({"action": "letters", "letters": {"allow": ["unclear"], "reasons": ["not-csv"]}})
+    assert fault.startswith("letters.allow: it applies to redrive only")
     (fault, *_) = faults({"action": "test", "probe": "on", "key": "k"})
     assert fault.startswith("key: it applies to the test message only")
 

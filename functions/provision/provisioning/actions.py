@@ -16,6 +16,7 @@ from provisioning.connector_resources import before_deploy, is_manual, resources
 from provisioning.convergence import converge, dissolve, until_true
 from provisioning.plan import make_plan
 from provisioning.redrive.action import redrive
+from provisioning.redrive.listing import letters
 from provisioning.request import REMOVABLE
 from provisioning.reset import reset
 from provisioning.resources.broker_group import BrokerGroup
@@ -247,6 +248,7 @@ ACTIONS: dict[str, Callable[[Cloud], dict[str, Any]]] = {
     "resume": resume,
     "destroy": destroy,
     "reset": reset,
+    "letters": letters,
     "redrive": redrive,
     "audit": audit,
 }

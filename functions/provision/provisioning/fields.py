@@ -37,6 +37,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
         "resume": (*_STREAM, "accept_risk", *_WINDOW),
         "destroy": (*_STREAM, "accept_risk", "confirm", "remove"),
         "reset": (*_STREAM, "start", "start_timestamp", "same_topic", "confirm"),
+        "letters": ("letters", "after", "limit", "payload_bytes"),
         "redrive": ("dry_run", "letters"),
         "audit": (),
     }.items()
@@ -72,6 +73,10 @@ def ineffective(values: Mapping[str, Any], *, foreign: bool) -> Iterator[str]:
     if values.get("stream") != "event_stream" and not foreign:
         remedy = "template.yml has it for a trigger; leave it out, or give stream event_stream"
         yield from (f"{name}: it applies to an event stream only; {remedy}" for name in _WINDOW if name in values)
+    if values.get("action") == "letters" and (selection := values.get("letters")):
+        given = {"allow": selection.allow, "messages": selection.messages}
+        remedy = "leave it out; letters lists the dead letters that topics have, and sends none"
+        yield from (f"letters.{name}: it applies to redrive only; {remedy}" for name in given if given[name])
     if values.get("probe"):
         remedy = "the probe has records of its own; leave it out, or leave probe out"
         yield from (

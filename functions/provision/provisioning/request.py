@@ -27,7 +27,7 @@ from kafka_maxcompute.settings.setting import (
 )
 from kafka_maxcompute.settings.settings import PREFIX, SETTINGS, Settings, own_variables
 from provisioning import fields, network
-from provisioning.redrive import selection
+from provisioning.redrive import pages, selection
 from provisioning.redrive.selection import Selection
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kafka_maxcompute.settings.names import NameRule
 
 ActionName = Literal[
-    "bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "redrive", "audit", "reset"
+    "bootstrap", "plan", "apply", "status", "test", "pause", "resume", "destroy", "letters", "redrive", "audit", "reset"
 ]
 Stream = Literal["trigger", "event_stream"]
 ACTIONS: tuple[str, ...] = get_args(ActionName)
@@ -81,7 +81,8 @@ class Request:
     `columns` are the columns of a CSV line, for a table that apply creates. `accept_risk` None means the risks that the
     settings record has as accepted. `start` has first offsets by topic-partition of the source topic;
     `start_timestamp` (epoch ms) stands for the first offsets of that time or later. With `same_topic` the caller
-    confirms that the source topic is the one whose records the ledger has.
+    confirms that the source topic is the one whose records the ledger has. `after`, `limit` and `payload_bytes` are the
+    page of dead letters that `letters` returns.
     """
 
     action: ActionName
@@ -108,6 +109,9 @@ class Request:
     remove: frozenset[str] = frozenset()
     dry_run: bool = True
     letters: Selection = field(default_factory=Selection)
+    after: pages.Position = pages.START
+    limit: int = 100
+    payload_bytes: int = 0
 
     @property
     def accepted(self) -> frozenset[str]:
@@ -265,4 +269,7 @@ _KINDS: dict[str, Kind] = {
     "remove": some_of(*REMOVABLE),
     "dry_run": flag(),
     "letters": Kind(selection.EXPECTED, selection.read),
+    "after": pages.POSITION,
+    "limit": whole(1, pages.MOST_LETTERS),
+    "payload_bytes": whole(0, pages.MOST_PAYLOAD_BYTES),
 }

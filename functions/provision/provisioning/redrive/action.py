@@ -49,8 +49,7 @@ class _Redrive:
         """Read the dead letters, the notes and the ledger; raises `BatchError` if any can't be read."""
         settings, selection, deadline = cloud.request.settings, cloud.request.letters, cloud.deadline
         appender, logs = cloud.clients.appender, cloud.clients.logs()
-        topics = {settings.error_topic, settings.dead_letter_topic, selection.queue_topic} - {""}
-        partitions = appender.count_partitions(topics, deadline)
+        partitions = appender.count_partitions(catalogue.topics(settings, selection), deadline)
         ends = topic_ends(cloud.clients.asking, settings.source_topic, deadline)
         letters = catalogue.read(logs, settings, selection, partitions, deadline)
         state = _ledger_state(cloud)

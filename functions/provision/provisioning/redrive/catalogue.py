@@ -117,6 +117,11 @@ def read(
     return catalogue
 
 
+def topics(settings: Settings, selection: Selection) -> set[str]:
+    """Return the topics that can have dead letters."""
+    return {settings.error_topic, settings.dead_letter_topic, selection.queue_topic} - {""}
+
+
 def note(catalogue: Catalogue, record: Original) -> bool:
     """Add a record of the error topic to the notes if the record is a note; return whether it is."""
     try:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Lossy: TypeAlias = Literal["as-delivered", "truncated"]
 LAST_TOPIC_PARTITION = 2**31 - 1
 """The largest number of a topic-partition: in Kafka's protocol, it is a signed integer of 32 bits."""
+LAST_OFFSET = 10**18 - 1
+"""The largest whole number that events may have; no topic-partition gets so many records."""
 UNCLEAR = "unclear"
 """Allows letters whose records may already be written or sent, if nothing proves or disproves it."""
 ALLOWED: tuple[str, ...] = (*get_args(Lossy), UNCLEAR)
@@ -25,7 +27,7 @@ KNOWN_REASONS = (*REASONS, QUEUE)
 
 EXPECTED = (
     'filters such as {"reasons": ["not-csv"], "since": "2026-11-01T00:00:00Z", "until": "2026-11-02", '
-    '"topic_partitions": [0, 3], "allow": ["as-delivered", "truncated", "unclear"], '
+    '"topic_partitions": [0, 3], "offsets": [41], "allow": ["as-delivered", "truncated", "unclear"], '
     '"queue_topic": "...", "messages": ["..."]}'
 )
 
@@ -34,16 +36,17 @@ EXPECTED = (
 class Selection:
     """Filters of letters; an empty filter accepts every letter.
 
-    `since` and `until` (epoch ms, `until` excluded) apply to the time when a letter was written, `topic_partitions` to
-    the record's topic-partition in the source topic. `allow` has kinds of letters that are sent only if allowed: their
-    bytes differ from the record's, or their records may already be written or sent. `queue_topic` and `messages` add
-    the letters of EventBridge's own dead-letter queue: a Kafka topic, or bodies of messages from another queue.
+    `since` and `until` (epoch ms, `until` excluded) apply to the time when a letter was written, `topic_partitions` and
+    `offsets` to the record's place in the source topic. `allow` has kinds of letters that are sent only if allowed:
+    their bytes differ from the record's, or their records may already be written or sent. `queue_topic` and `messages`
+    add the letters of EventBridge's own dead-letter queue: a Kafka topic, or bodies of messages from another queue.
     """
 
     reasons: frozenset[str] = frozenset()
     since: int | None = None
     until: int | None = None
     topic_partitions: frozenset[int] = frozenset()
+    offsets: frozenset[int] = frozenset()
     allow: frozenset[str] = frozenset()
     queue_topic: str = ""
     messages: tuple[str, ...] = ()
@@ -53,6 +56,7 @@ class Selection:
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topic_partitions or letter.partition in self.topic_partitions)
+            and (not self.offsets or letter.offset in self.offsets)
             and (self.since is None or (written is not None and written >= self.since))
             and (self.until is None or (written is not None and written < self.until))
         )
@@ -90,6 +94,7 @@ _FILTERS: dict[str, Kind] = {
     "since": _INSTANT,
     "until": _INSTANT,
     "topic_partitions": listed(whole(0, LAST_TOPIC_PARTITION), "a list of whole numbers from 0 on"),
+    "offsets": listed(whole(0, LAST_OFFSET), "a list of whole numbers from 0 on"),
     "allow": some_of(*ALLOWED),
     "queue_topic": Kind("the name of a Kafka topic", named(TOPIC).read),
     "messages": Kind("a list of messages' bodies", _texts, hidden=True),
