@@ -52,8 +52,10 @@ from kafka_maxcompute.maxcompute.table import create_statement, expected  # noqa
 from kafka_maxcompute.offsets import count  # noqa: E402
 from kafka_maxcompute.settings.destinations import TrustedAddress  # noqa: E402
 from kafka_maxcompute.settings.settings import Settings  # noqa: E402
+from local_emulator.control_plane import server  # noqa: E402
+from local_emulator.control_plane.function_compute import deployment  # noqa: E402
 from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
-from local_emulator.function_compute import instances, server, template  # noqa: E402
+from local_emulator.function_compute import instances, template  # noqa: E402
 from local_emulator.kafka.apache import ApacheBroker  # noqa: E402
 from local_emulator.kafka.broker import open_broker  # noqa: E402
 from local_emulator.kafka.embedded import EmbeddedBroker  # noqa: E402
@@ -186,8 +188,10 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     loaded = template.load(ROOT / "template.yml", {f"CONNECTOR_{key.upper()}": value for key, value in values.items()})
     function = loaded.functions["sink"]
     sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
-    with server.start(sink, credentials=instances.Credentials(KEY, SECRET), instances=1) as running_functions:
-        invoker = Invoker(running_functions.endpoint, function.name, access_key_id=KEY, access_key_secret=SECRET)
+    with server.start(access_id=KEY, access_key=SECRET) as plane:
+        plane.functions.keys = lambda _: instances.Credentials(KEY, SECRET)
+        deployment.deploy(plane, sink)
+        invoker = Invoker(plane.url, function.name, access_key_id=KEY, access_key_secret=SECRET)
         yield DeployedFunction(settings, maxcompute, invoker)
 
 

@@ -16,9 +16,7 @@ from local_emulator.control_plane.function_compute import deployment
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.invocation import LONGEST_SECONDS, Invoker
-from local_emulator.foundation import installation
 from local_emulator.function_compute import layers
-from local_emulator.function_compute import server as function_compute
 from local_emulator.function_compute import template as function_template
 from local_emulator.function_compute.instances import Credentials, InstanceEnvironment
 from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
@@ -48,7 +46,6 @@ class Cloud:
 
     endpoints: Endpoints
     account: LocalAccount
-    functions: function_compute.FunctionComputeServer
     invoke: Invoker
     bootstrapped: Mapping[str, Any]
     paused: bool
@@ -90,23 +87,14 @@ def start(
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
         bootstrapped = _bootstrap(account, _resolved(path, document, local))
         deployed = _resolved(path, document, {**bootstrapped["variables"], **local})
-        functions = parts.enter_context(
-            function_compute.start(
-                deployed,
-                credentials=account.keys,
-                role_credentials=account.assume,
-                log_folder=installation.logs(),
-            )
-        )
         names = ", ".join(function.name for function in deployed.functions.values())
-        say(f"Function Compute  {functions.endpoint} ({names})")
-        invoker = partial(_invoker, functions.endpoint, account.keys)
+        say(f"Function Compute  {account.plane.url} ({names})")
+        invoker = partial(_invoker, account.plane.url, account.keys)
         parts.callback(account.plane.streams.close)
         deployment.deploy(account.plane, deployed, invoker)
         return Cloud(
-            _endpoints(account, deployed, functions),
+            _endpoints(account, deployed),
             account,
-            functions,
             invoker(deployed.functions[SINK]),
             bootstrapped,
             deployment.is_paused(account.plane, sink.name, sink.trigger().name),
@@ -146,9 +134,7 @@ def _invoker(endpoint: str, keys: Credentials, function: Function) -> Invoker:
     )
 
 
-def _endpoints(
-    account: LocalAccount, deployed: Template, functions: function_compute.FunctionComputeServer
-) -> Endpoints:
+def _endpoints(account: LocalAccount, deployed: Template) -> Endpoints:
     sink = deployed.functions[SINK]
     trigger = sink.trigger()
     config = StreamConfig.from_trigger(trigger.config)
@@ -158,7 +144,7 @@ def _endpoints(
         maxcompute=account.store.endpoint,
         tunnel=account.store.tunnel_endpoint,
         control=account.plane.url,
-        functions=functions.endpoint,
+        functions=account.plane.url,
         function=sink.name,
         provisioner=deployed.functions[PROVISIONER].name,
         connector=sink.environment["CONNECTOR_NAME"],

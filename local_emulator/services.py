@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from local_emulator.cli import sql_answers
@@ -14,11 +13,13 @@ from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError
+from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.maxcompute_keys import directory, registrar
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.eventbridge.config import StreamConfig
-from local_emulator.function_compute.errors import FunctionComputeError
+from local_emulator.foundation import installation
 from local_emulator.function_compute.instances import Credentials
+from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
 from local_emulator.kafka.broker import open_broker
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.maxcompute import server as maxcompute
@@ -40,8 +41,6 @@ ACCOUNT_ID = "1880000000000000"
 INSTANCE_ID = "alikafka_local"
 TOPIC_PARTITIONS = 6
 """The source topic's number of topic-partitions, if the topic doesn't exist yet."""
-ROLE_LIFE = timedelta(hours=36)
-"""The life of the temporary keys that Function Compute gives to an instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +69,6 @@ class LocalAccount:
             keys.access_key_id, keys.access_key_secret, self.project, store.endpoint, store.tunnel_endpoint
         )
 
-    def assume(self, function: Function) -> Credentials:
-        """Return temporary keys of a function's role; FunctionComputeError if the role can't be assumed."""
-        role = function.role.rpartition("/")[2]
-        try:
-            key_id, key = self.plane.issue_to_service(role, "fc.aliyuncs.com", ROLE_LIFE)
-        except ApiError as error:
-            raise FunctionComputeError(
-                403, "AccessDenied", f"{function.role} can't be assumed: {error.message}"
-            ) from error
-        return Credentials(key_id, key.secret, key.token)
-
 
 def start(
     parts: ExitStack,
@@ -106,7 +94,8 @@ def start(
     broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
-    surroundings = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]))
+    functions = Functions(runner=FunctionRunner(RunnerSettings(log_folder=installation.logs())))
+    surroundings = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]), functions=functions)
     plane = parts.enter_context(
         control_plane.start(
             data_dir,

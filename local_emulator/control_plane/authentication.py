@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class Gate:
     def __init__(self, state: AccountState, clock: Clock) -> None:
         self._state = state
         self._clock = clock
-        self._seen: dict[tuple[str, str], datetime] = {}
+        self._seen: OrderedDict[tuple[str, str], datetime] = OrderedDict()
 
     def enter(self, message: Message) -> AccessKey:
         """Return the key that signed a request; RefusedError if the request isn't authentic."""
@@ -51,11 +52,13 @@ class Gate:
                 raise RefusedError(Refusal.WRONG_TOKEN, "Specified SecurityToken is not matched with the AccessKey.")
             if key.expires is not None and self._clock.now() >= key.expires:
                 raise RefusedError(Refusal.EXPIRED_TOKEN, "Specified SecurityToken is expired.")
-            self._remember((claim.key_id, claim.nonce), now)
+            if claim.nonce:
+                self._remember((claim.key_id, claim.nonce), now)
             return key
 
     def _remember(self, nonce: tuple[str, str], now: datetime) -> None:
-        self._seen = {known: time for known, time in self._seen.items() if now - time <= WINDOW * 2}
+        while self._seen and abs(now - next(iter(self._seen.values()))) > WINDOW * 2:
+            self._seen.popitem(last=False)
         if nonce in self._seen:
             raise RefusedError(Refusal.NONCE_USED, "Specified signature nonce was used already.")
         self._seen[nonce] = now

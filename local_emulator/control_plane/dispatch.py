@@ -68,6 +68,7 @@ class Call:
         key: the access key that signed the request; ``principal`` is the key's owner.
         account: the account's number.
         now: the emulator's time, UTC.
+        request_id: the request's id, as the answer names it.
     """
 
     action: str
@@ -80,6 +81,7 @@ class Call:
     surroundings: Surroundings
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
 
     @property
     def principal(self) -> RamPrincipal:
@@ -158,12 +160,16 @@ class Action:
         permission: the RAM action that the caller must be allowed; empty: none.
         resource: the resource that the permission is about, as a template for `Call.arn`.
         conditions: condition keys of policies, and the parameters that give their values.
+        waits: whether the handler may take long; it then runs without the state's lock, and saves nothing.
+        most_bytes: the largest body, if it is less than the control plane's own limit.
     """
 
     handler: Callable[[Call], Mapping[str, object] | Reply]
     permission: str = ""
     resource: str = "*"
     conditions: Mapping[str, str] = field(default_factory=dict)
+    waits: bool = False
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +206,11 @@ def run(action: Action, call: Call) -> Mapping[str, object] | Reply:
                 key: call.text(parameter) for key, parameter in action.conditions.items() if call.text(parameter)
             }
             access.check(call.state, call.key, action.permission, call.arn(action.resource), context)
-        answer = action.handler(call)
-        call.state.save()
-        return answer
+        if not action.waits:
+            answer = action.handler(call)
+            call.state.save()
+            return answer
+    return action.handler(call)
 
 
 def json_object(name: str, text: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import logging
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -19,6 +20,8 @@ from local_emulator.control_plane import dispatch, faults, sts
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
 from local_emulator.control_plane.errors import ApiError, RefusedError
+from local_emulator.control_plane.function_compute import product as function_compute
+from local_emulator.control_plane.function_compute.invocations import too_large
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
 from local_emulator.control_plane.products import PRODUCTS
 from local_emulator.control_plane.ram.users import add_user
@@ -30,14 +33,17 @@ from local_emulator.foundation.admission import admit
 from local_emulator.foundation.clock import Clock
 from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.foundation.stoppable import Stoppable
+from local_emulator.function_compute.errors import FunctionComputeError
+from local_emulator.function_compute.instances import Credentials, new_request_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
     from pathlib import Path
 
     from local_emulator.control_plane.dispatch import Product
     from local_emulator.control_plane.eventbridge.running import RunningStreams
+    from local_emulator.function_compute.runner import FunctionRunner
+    from local_emulator.function_compute.template import Function
 
 _log = logging.getLogger(__name__)
 ACCOUNT_ID = "1000000000000001"
@@ -46,9 +52,13 @@ LOG_PATH = "/emulator/requests"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _THREADS = 16
+_WAITING_THREADS = 512  # invocations at the same time, each for as long as the function takes
+ROLE_LIFE = timedelta(hours=36)
+"""The life of the temporary keys that Function Compute gives to an instance."""
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _UNKNOWN_PATH = "unknown_path"
 _FORM = "application/x-www-form-urlencoded"
+_FUNCTION_COMPUTE = {*function_compute.EARLIER_VERSIONS, function_compute.PRODUCT.version}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,9 @@ class ControlPlaneApplication:
         self.log = RequestLog()
         self._gate = Gate(self.state, clock)
         self._workers = ThreadPoolExecutor(_THREADS, "control-plane")
+        self._waiting = ThreadPoolExecutor(_WAITING_THREADS, "invocation")
+        settings.surroundings.functions.runner.account_id = settings.account_id
+        settings.surroundings.functions.runner.keys = self.assume
         owner = RamPrincipal("Account", settings.account_id, settings.account_id)
         keys = self.state.part(AccessKeys).keys
         for key_id, key in list(keys.items()):
@@ -116,9 +129,10 @@ class ControlPlaneApplication:
         headers, parameters = request.headers, {**request.query, **await _form(request)}
         version = headers.get("x-acs-version") or parameters.get("Version", "")
         action = headers.get("x-acs-action") or parameters.get("Action", "")
-        return await self._answer(
-            request, product=self._rpc.get(version) if request.path == "/" else None, action=action
-        )
+        product = self._rpc.get(version) if request.path == "/" else None
+        if request.path.split("/")[1] in _FUNCTION_COMPUTE:
+            product, action = function_compute.PRODUCT, ""
+        return await self._answer(request, product=product, action=action)
 
     async def _answer(self, request: web.Request, *, product: Product | None, action: str) -> web.StreamResponse:
         form = await _form(request)
@@ -127,7 +141,8 @@ class ControlPlaneApplication:
             for name, value in {**request.query, **form, **request.match_info}.items()
             if name not in SIGNATURE_PARAMETERS and name != _UNKNOWN_PATH
         }
-        work = _Work(request, product, action, parameters, form, str(uuid.uuid4()).upper())
+        request_id = new_request_id() if product is function_compute.PRODUCT else str(uuid.uuid4()).upper()
+        work = _Work(request, product, action, parameters, form, request_id)
         if product is None:
             return await self._carry_out(work)
         response = await faults.inject(
@@ -141,13 +156,14 @@ class ControlPlaneApplication:
     async def _carry_out(self, work: _Work) -> web.Response:
         request, product = work.request, work.product
         try:
-            action = _action(product, work.action, request.method)
-            body = await request.read()
+            action = _action(product, work.action, request)
+            body = await _body(request, action.most_bytes or BODY_BYTES)
             message = Message(request.method, request.raw_path, request.headers, body, work.form)
             key = self._gate.enter(message)
             work.principal = key.principal.arn
             call = self._call(work, key, body)
-            answer = await asyncio.get_running_loop().run_in_executor(self._workers, dispatch.run, action, call)
+            threads = self._waiting if action.waits else self._workers
+            answer = await asyncio.get_running_loop().run_in_executor(threads, dispatch.run, action, call)
             response = _response(answer, work)
         except Exception as error:  # noqa: BLE001 - every error is answered
             response = _refusal(_failure(error, product, work.action), work)
@@ -173,7 +189,27 @@ class ControlPlaneApplication:
             settings.surroundings,
             body,
             work.request.headers,
+            work.request_id,
         )
+
+    def assume(self, function: Function) -> Credentials:
+        """Return temporary keys of a function's role; FunctionComputeError if the role can't be assumed."""
+        if not function.role:
+            return Credentials("", "")
+        try:
+            key_id, key = self.issue_to_service(function.role.rpartition("/")[2], "fc.aliyuncs.com", ROLE_LIFE)
+        except ApiError as error:
+            raise FunctionComputeError(
+                403, "AccessDenied", f"{function.role} can't be assumed: {error.message}"
+            ) from error
+        return Credentials(key_id, key.secret, key.token)
+
+    def issue_to_service(self, role: str, service: str, life: timedelta) -> tuple[str, AccessKey]:
+        """Issue a key (see `sts.issue_to_service`) and register it with the other services."""
+        account, now = self.settings.account_id, self.clock.now()
+        key_id, key = sts.issue_to_service(self.state, account, role, service, now=now, life=life)
+        self.settings.surroundings.register_key(key_id, key)
+        return key_id, key
 
     async def _show_log(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(list(self.log)), content_type="application/json")
@@ -184,6 +220,7 @@ class ControlPlaneApplication:
 
     async def _close(self, _: web.Application) -> None:
         self._workers.shutdown()
+        self._waiting.shutdown()
         self.state.save()
 
 
@@ -224,6 +261,11 @@ class ControlPlaneServer(Stoppable):
         return self.plane.settings.surroundings.streams
 
     @property
+    def functions(self) -> FunctionRunner:
+        """The functions that can be invoked."""
+        return self.plane.settings.surroundings.functions.runner
+
+    @property
     def clock(self) -> Clock:
         """The emulator's clock."""
         return self.plane.clock
@@ -239,17 +281,11 @@ class ControlPlaneServer(Stoppable):
         self.plane.settings.surroundings.register_key(key_id, key)
         return key_id, key.secret
 
-    def issue_to_service(self, role: str, service: str, life: timedelta) -> tuple[str, AccessKey]:
-        """Issue a key (see `sts.issue_to_service`) and register it with the other services."""
-        now = self.clock.now()
-        key_id, key = sts.issue_to_service(self.state, self.account_id, role, service, now=now, life=life)
-        self.plane.settings.surroundings.register_key(key_id, key)
-        return key_id, key
-
     def stop(self) -> None:
-        """End open connections and streams, and save the state; a second call does nothing."""
+        """End streams, instances and open connections, and save the state; a second call does nothing."""
         if self._thread.closed:
             return
+        self.functions.stop()
         self._thread.run(self._runner.cleanup(), STOP_SECONDS)
         self.plane.settings.surroundings.streams.close()
         self._thread.close()
@@ -296,8 +332,24 @@ def _response(answer: Mapping[str, object] | Reply, work: _Work) -> web.Response
     return _with_request_id(response, work)
 
 
-def _action(product: Product | None, name: str, method: str) -> Action:
+async def _body(request: web.Request, limit: int) -> bytes:
+    """Return the body; ApiError if it exceeds the limit, before the body is read if Content-Length says so."""
+    if (request.content_length or 0) > limit:
+        raise too_large(limit)
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(limit) from None
+    if len(body) > limit:
+        raise too_large(limit)
+    return body
+
+
+def _action(product: Product | None, name: str, request: web.Request) -> Action:
+    method = request.method
     action = product.actions.get(name) if product else None
+    if action is None and product is function_compute.PRODUCT:
+        raise ApiError(400, "PathNotSupported", f"'{method}' against '{request.path}' is not supported")
     if action is None or method not in _METHODS:
         raise ApiError(
             404,
@@ -326,6 +378,8 @@ def _refusal(error: ApiError, work: _Work) -> web.Response:
         "Message": error.message,
         **error.fields,
     }
+    if work.request.path.split("/")[1] in function_compute.EARLIER_VERSIONS:
+        body |= {"ErrorCode": error.code, "ErrorMessage": error.message}  # as FC 2.0's clients read them
     return _with_request_id(web.json_response(body, status=error.status, dumps=_compact), work)
 
 

@@ -1,4 +1,4 @@
-"""The signatures of the control APIs: ACS3-HMAC-SHA256, and version 1 (HMAC-SHA1) in its two forms, RPC and ROA.
+"""The signatures of the control APIs: ACS3-HMAC-SHA256, version 1 (HMAC-SHA1) as RPC and as ROA, and FC 2.0's own.
 
 `read` returns what a request claims about its sender; `authentication` checks the claim.
 """
@@ -71,7 +71,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class SignatureClaim:
-    """What a request claims about its sender; ``sign`` computes the request's right signature from a secret."""
+    """What a request claims about its sender; ``sign`` computes the request's right signature from a secret.
+
+    ``nonce`` is empty if the signature has none.
+    """
 
     key_id: str
     token: str
@@ -88,6 +91,8 @@ def read(message: Message) -> SignatureClaim:
         return _read_acs3(message, authorization)
     if authorization.startswith("acs "):
         return _read_roa(message, authorization)
+    if authorization.startswith("FC "):
+        return _read_fc(message, authorization)
     parameters = {**message.query, **(message.form or {})}
     if "Signature" in parameters:
         return _read_rpc(message, parameters)
@@ -176,6 +181,29 @@ def _read_roa(message: Message, authorization: str) -> SignatureClaim:
         _http_time(_needed(headers, "date")),
         match["signature"],
         lambda secret: _hmac_sha1(secret, text),
+    )
+
+
+def _read_fc(message: Message, authorization: str) -> SignatureClaim:
+    """Read Function Compute 2.0's signature, which has no nonce and doesn't cover the body."""
+    key, _, signature = authorization[len("FC ") :].partition(":")
+    headers = message.headers
+    own = sorted((name.lower(), value) for name, value in headers.items() if name.lower().startswith("x-fc-"))
+    text = "\n".join(
+        [
+            message.method,
+            *(headers.get(name, "") for name in ("content-md5", "content-type", "date")),
+            *(f"{name}:{value}" for name, value in own),
+            unquote(message.path),
+        ]
+    )
+    return SignatureClaim(
+        key,
+        headers.get("x-fc-security-token", ""),
+        "",
+        _http_time(_needed(headers, "date")),
+        signature,
+        lambda secret: base64.b64encode(hmac.digest(secret.encode(), text.encode(), hashlib.sha256)).decode(),
     )
 
 

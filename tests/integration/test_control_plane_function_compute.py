@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +36,6 @@ from tests.stream_settings import trigger as trigger_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from local_emulator.kafka.embedded import EmbeddedBroker
 
@@ -292,7 +292,7 @@ def template(**changes: Any) -> Template:
     function = deployed()
     triggers = (Trigger(TRIGGER, "eventbridge", "LATEST", config(**changes)),)
     fields = {name: getattr(function, name) for name in function.__slots__}
-    return Template(function.code, ACCOUNT, {"sink": type(function)(**{**fields, "triggers": triggers})})
+    return Template(Path("template.yml"), ACCOUNT, {"sink": type(function)(**{**fields, "triggers": triggers})})
 
 
 def test_deploying_a_template_makes_what_it_declares(

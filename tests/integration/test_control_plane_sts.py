@@ -196,13 +196,13 @@ def test_keys_of_a_role_that_was_made_anew_are_good_for_nothing(
 def test_a_service_acts_as_a_role_that_trusts_it(plane: server.ControlPlaneServer) -> None:
     make_role(plane, trust(Service=["fc.aliyuncs.com"]))
     life = timedelta(hours=36)
-    key_id, key = plane.issue_to_service("runner", "fc.aliyuncs.com", life)
+    key_id, key = plane.plane.issue_to_service("runner", "fc.aliyuncs.com", life)
     body = client_of(plane, (key_id, key.secret), key.token).get_caller_identity().body
     assert body.arn == f"acs:ram::{ACCOUNT}:assumed-role/runner/fc"
     with pytest.raises(ApiError, match="trust policy of the role Runner does not name alikafka"):
-        plane.issue_to_service("Runner", "alikafka.aliyuncs.com", life)
+        plane.plane.issue_to_service("Runner", "alikafka.aliyuncs.com", life)
     with pytest.raises(ApiError, match=r"EntityNotExist\.Role"):
-        plane.issue_to_service("none", "fc.aliyuncs.com", life)
+        plane.plane.issue_to_service("none", "fc.aliyuncs.com", life)
 
 
 def test_maxcompute_takes_the_keys_also_after_a_restart(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_maxcompute_takes_the_keys_also_after_a_restart(tmp_path: Path) -> None:
                     role_name="Runner", new_assume_role_policy_document=trust(Service=["fc.aliyuncs.com"])
                 )
             )
-            service_id, service = plane.issue_to_service("Runner", "fc.aliyuncs.com", timedelta(hours=36))
+            service_id, service = plane.plane.issue_to_service("Runner", "fc.aliyuncs.com", timedelta(hours=36))
         assert whoami(service_id, service.secret, service.token) == f"RAM${ACCOUNT}:role/runner"
         keys = (issued.access_key_id, issued.access_key_secret, issued.security_token)
         assert whoami(*keys) == f"RAM${ACCOUNT}:role/runner"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,33 +19,42 @@ import fc2
 import pytest
 import requests
 import yaml
+from alibabacloud_fc20230330 import models
+from darabonba.runtime import RuntimeOptions
+from fc2.auth import Auth
 from fc2.fc_exceptions import FcError
 
-from local_emulator.function_compute import server, template
-from local_emulator.function_compute.errors import FunctionComputeError
+from local_emulator.control_plane import server
+from local_emulator.control_plane.function_compute import deployment
+from local_emulator.control_plane.function_compute.entities import Functions
+from local_emulator.control_plane.function_compute.invocations import ASYNC_BYTES, SYNC_BYTES
+from local_emulator.control_plane.surroundings import Surroundings
+from local_emulator.function_compute import template
 from local_emulator.function_compute.instances import Credentials
+from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
+from tests.control_plane_clients import OWNER, policy, refused
+from tests.stream_clients import function_compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Deploy = Callable[..., server.FunctionComputeServer]
+    Deploy = Callable[..., server.ControlPlaneServer]
 
-KEYS = Credentials("test-id", "test-secret", "test-token")
+KEYS = Credentials("ak", "sk")
 
 
 @pytest.fixture
 def deploy(tmp_path: Path) -> Iterator[Deploy]:
     """Serve one function, `demo`, whose index.py is the given source; keywords are its props."""
-    running: list[server.FunctionComputeServer] = []
+    running: list[server.ControlPlaneServer] = []
 
     def start(
         source: str,
         *,
         instances: int = 4,
         log_folder: Path | None = None,
-        role_credentials: Callable[[template.Function], Credentials] | None = None,
         **props: Any,
-    ) -> server.FunctionComputeServer:
+    ) -> server.ControlPlaneServer:
         (tmp_path / "code").mkdir()
         (tmp_path / "code/index.py").write_text(source, encoding="utf-8")
         written = {
@@ -57,15 +69,9 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         document = {"edition": "3.0.0", "resources": {"demo": {"component": "fc3", "props": written}}}
         (tmp_path / "template.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
         loaded = template.load(tmp_path / "template.yml", {})
-        running.append(
-            server.start(
-                loaded,
-                credentials=KEYS,
-                role_credentials=role_credentials,
-                instances=instances,
-                log_folder=log_folder,
-            )
-        )
+        functions = Functions(runner=FunctionRunner(RunnerSettings(instances, log_folder)))
+        running.append(server.start(surroundings=Surroundings(functions=functions)))
+        deployment.deploy(running[0], loaded)
         return running[0]
 
     yield start
@@ -73,17 +79,17 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         each.stop()
 
 
-def client(running: server.FunctionComputeServer, **changes: str) -> fc2.Client:
+def client(running: server.ControlPlaneServer, **changes: str) -> fc2.Client:
     keys = {"accessKeyID": KEYS.access_key_id, "accessKeySecret": KEYS.access_key_secret, **changes}
-    return fc2.Client(endpoint=running.endpoint, **keys)
+    return fc2.Client(endpoint=running.url, **keys)
 
 
-def invoke(running: server.FunctionComputeServer, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
+def invoke(running: server.ControlPlaneServer, event: bytes = b"", **headers: str) -> fc2.client.FcHttpResponse:
     named = {f"x-fc-{name.replace('_', '-')}": value for name, value in headers.items()}
     return client(running).invoke_function("any.LATEST", "demo", payload=event, headers=named)
 
 
-def failure(running: server.FunctionComputeServer, event: bytes = b"") -> dict[str, Any]:
+def failure(running: server.ControlPlaneServer, event: bytes = b"") -> dict[str, Any]:
     """The error body of an invocation that has to fail in the function."""
     with pytest.raises(FcError) as caught:
         invoke(running, event)
@@ -109,7 +115,7 @@ def test_the_event_arrives_as_bytes_up_to_32_mb(deploy: Deploy) -> None:
         "import hashlib\ndef handler(event, context):\n    return repr(type(event)) + hashlib.sha256(event).hexdigest()"
     )
     running = deploy(source)
-    largest = bytes(range(256)) * (server.SYNC_BYTES // 256)
+    largest = bytes(range(256)) * (SYNC_BYTES // 256)
     assert invoke(running, largest).data.decode() == "<class 'bytes'>" + hashlib.sha256(largest).hexdigest()
     with pytest.raises(FcError) as caught:
         invoke(running, largest + b"x")
@@ -119,10 +125,10 @@ def test_the_event_arrives_as_bytes_up_to_32_mb(deploy: Deploy) -> None:
 
 def test_stop_waits_for_no_client_that_never_ends_its_request(deploy: Deploy) -> None:
     running = deploy("")
-    host, _, port = running.endpoint.removeprefix("http://").partition(":")
+    host, _, port = running.endpoint.partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as client:
         head = f"POST /2023-03-30/functions/demo/invocations HTTP/1.1\r\nHost: {host}\r\n"
-        client.sendall(f"{head}Content-Length: {server.SYNC_BYTES + 1}\r\n\r\nx".encode())
+        client.sendall(f"{head}Content-Length: {SYNC_BYTES + 1}\r\n\r\nx".encode())
         assert client.recv(12) == b"HTTP/1.1 400"
         running.stop()
 
@@ -134,9 +140,9 @@ def test_an_exception_comes_back_as_the_service_reports_it(deploy: Deploy) -> No
     ((file, line, name, code),) = body["stackTrace"]
     assert file.endswith('code/index.py"')
     assert (line, name, code) == ("line 2", "in handler", "raise ValueError('bad é')")
-    answer = requests.post(f"{running.endpoint}/2023-03-30/functions/demo/invocations", headers=acs3(), timeout=30)
+    answer = invoke_3(running)
     assert answer.status_code == 200
-    assert answer.headers["X-Fc-Error-Type"] == "UnhandledInvocationError"
+    assert answer.headers["x-fc-error-type"] == "UnhandledInvocationError"
 
 
 def test_a_module_that_cannot_be_imported_is_the_functions_error(deploy: Deploy) -> None:
@@ -204,7 +210,7 @@ def handler(event, context):
 """
     running = deploy(source, instanceLifecycleConfig={"initializer": {"handler": "index.initialize", "timeout": 5}})
     request_id = invoke(running).headers["X-Fc-Request-Id"]
-    start, begun, end, invoke_start, one, two, three, invoke_end = running.logs("demo")
+    start, begun, end, invoke_start, one, two, three, invoke_end = running.functions.logs("demo")
     assert (start, begun, end) == (
         f"FC Initialize Start RequestId: {request_id}",
         "begun",
@@ -227,7 +233,7 @@ def test_the_log_folder_gets_a_new_file_a_function(deploy: Deploy, tmp_path: Pat
     running = deploy("def handler(event, context):\n    print('é')\n", log_folder=folder)
     invoke(running)
     written = (folder / "demo.log").read_text(encoding="utf-8").splitlines()
-    assert written == running.logs("demo")
+    assert written == running.functions.logs("demo")
     assert written[1] == "é"
 
 
@@ -263,10 +269,7 @@ def handler(event, context):
 
 
 def test_a_role_that_cannot_be_assumed_is_a_refusal(deploy: Deploy) -> None:
-    def refuse(function: template.Function) -> Credentials:
-        raise FunctionComputeError(403, "AccessDenied", f"{function.role} can't be assumed")
-
-    running = deploy("def handler(event, context):\n    pass\n", role_credentials=refuse, role="acs:ram::1:role/gone")
+    running = deploy("def handler(event, context):\n    pass\n", role="acs:ram::1:role/gone")
     with pytest.raises(FcError, match="acs:ram::1:role/gone can") as caught:
         invoke(running)
     assert (caught.value.status_code, caught.value.err_code) == (403, "AccessDenied")
@@ -276,13 +279,11 @@ def test_an_asynchronous_invocation_is_accepted_and_runs(deploy: Deploy, tmp_pat
     running = deploy(
         f"def handler(event, context):\n    open({str(tmp_path / 'event')!r}, 'wb').write(event)\n    raise OSError\n"
     )
-    url = f"{running.endpoint}/2023-03-30/functions/demo/invocations"
-    headers = {**acs3(), "x-fc-invocation-type": "Async"}
-    assert requests.post(url, data=b"later", headers=headers, timeout=30).status_code == 202
-    wait_for(lambda: any("FC Invoke End" in line for line in running.logs("demo")))
+    assert invoke_3(running, b"later", x_fc_invocation_type="Async").status_code == 202
+    wait_for(lambda: any("FC Invoke End" in line for line in running.functions.logs("demo")))
     assert (tmp_path / "event").read_bytes() == b"later"
-    answer = requests.post(url, data=b"x" * (server.ASYNC_BYTES + 1), headers=headers, timeout=30)
-    assert (answer.status_code, answer.json()["Code"]) == (400, "EntityTooLarge")
+    with refused(400, "EntityTooLarge"):
+        invoke_3(running, b"x" * (ASYNC_BYTES + 1), x_fc_invocation_type="Async")
 
 
 @pytest.mark.parametrize(
@@ -312,31 +313,65 @@ def test_a_call_with_other_keys_is_refused(deploy: Deploy, keys: dict[str, str],
     with pytest.raises(FcError) as caught:
         client(running, **keys).invoke_function("any", "demo")
     assert (caught.value.status_code, caught.value.err_code) == (403, code)
-    assert running.logs("demo") == []
+    assert running.functions.logs("demo") == []
 
 
 def test_an_unsigned_and_an_old_call_are_refused(deploy: Deploy) -> None:
     running = deploy("def handler(event, context):\n    return 'here'\n")
-    url = f"{running.endpoint}/2016-08-15/services/any/functions/demo/invocations"
+    url = f"{running.url}/2016-08-15/services/any/functions/demo/invocations"
     assert requests.post(url, timeout=30).json()["ErrorCode"] == "MissingRequiredHeader"
-    old = {"date": "Tue, 01 Jan 2019 00:00:00 GMT", "authorization": "FC test-id:c2lnbg=="}
+    old = {"date": "Tue, 01 Jan 2019 00:00:00 GMT", "authorization": "FC ak:c2lnbg=="}
     answer = requests.post(url, headers=old, timeout=30)
     assert (answer.status_code, answer.json()["ErrorCode"]) == (403, "AccessDenied")
 
 
 def test_the_paths_of_fc_3_and_of_2021_invoke_too(deploy: Deploy) -> None:
     running = deploy("def handler(event, context):\n    return event[::-1]\n")
-    for path in (
-        "/2023-03-30/functions/demo/invocations?qualifier=LATEST",
-        "/2021-04-06/services/any/functions/demo/invocations",
-    ):
-        answer = requests.post(running.endpoint + path, data=b"abc", headers=acs3(), timeout=30)
-        assert (answer.status_code, answer.content) == (200, b"cba")
+    assert invoke_3(running, b"abc").body.read() == b"cba"
+    path = "/2021-04-06/services/any/functions/demo/invocations"
+    headers = {"date": formatdate(usegmt=True), "content-type": "application/octet-stream"}
+    headers["authorization"] = Auth(*OWNER, "").sign_request("POST", path, headers)
+    answer = requests.post(running.url + path, data=b"abc", headers=headers, timeout=30)
+    assert (answer.status_code, answer.content) == (200, b"cba")
 
 
-def acs3() -> dict[str, str]:
-    """The header of FC 3.0's SDK, as far as the emulator looks at it."""
-    return {"Authorization": f"ACS3-HMAC-SHA256 Credential={KEYS.access_key_id},SignedHeaders=host,Signature=00"}
+def test_an_invocation_needs_the_right_signature_and_the_permission(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    return 'here'\n")
+    with refused(403, "SignatureNotMatch"):
+        invoke_3(running, key=("ak", "other"))
+    own = f"acs:fc:cn-hangzhou:{running.account_id}:functions/demo"
+    alice = running.add_user("alice", policy("fc:InvokeFunction", resource=own))
+    assert invoke_3(running, key=alice).body.read() == b"here"
+    bob = running.add_user("bob", policy("fc:GetFunction"))
+    with refused(403, "AccessDenied") as found:
+        invoke_3(running, key=bob)
+    assert f"fc:InvokeFunction on {own}" in str(found.error.message)
+    with pytest.raises(FcError) as caught:
+        client(running, accessKeyID=bob[0], accessKeySecret=bob[1]).invoke_function("any", "demo")
+    assert (caught.value.status_code, caught.value.err_code) == (403, "AccessDenied")
+
+
+def test_a_function_may_call_the_control_plane_while_many_of_it_run(deploy: Deploy) -> None:
+    """Invocations keep no thread from the calls that they make."""
+    source = """
+import os, urllib.request
+def handler(event, context):
+    with urllib.request.urlopen(event.decode()) as answer:
+        return str(answer.status)
+"""
+    running = deploy(source, instances=20)
+    with ThreadPoolExecutor(20) as threads:
+        replies = threads.map(lambda _: invoke(running, f"{running.url}/emulator/requests".encode()).data, range(20))
+        assert list(replies) == [b"200"] * 20
+
+
+def invoke_3(
+    running: server.ControlPlaneServer, event: bytes = b"", key: tuple[str, str] = OWNER, **headers: str
+) -> models.InvokeFunctionResponse:
+    """Invoke by FC 3.0's SDK."""
+    request = models.InvokeFunctionRequest(body=io.BytesIO(event))
+    named = models.InvokeFunctionHeaders(**headers)
+    return function_compute(running, key).invoke_function_with_options("demo", request, named, RuntimeOptions())
 
 
 def wait_for(holds: Callable[[], bool]) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from local_emulator.control_plane import server as control_plane
-from local_emulator.function_compute import server, template
-from local_emulator.function_compute.instances import Credentials
 from local_emulator.maxcompute import server as maxcompute
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 
     Place = tuple[str, int]
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yml"
 HOSTILE = (b"\xff", b"\xc3\xa9", "\N{FULLWIDTH DIGIT ONE}".encode(), b"9" * 400, b"", b"%", b"a:b:c", b"=" * 50)
 AUTHORIZATION = (
     b"ODPS %b:c2lnbmF0dXJl",
@@ -68,12 +64,10 @@ REQUESTS = (
 @pytest.fixture(scope="module")
 def places() -> Iterator[dict[str, Place]]:
     """Where the services listen."""
-    functions = template.load(TEMPLATE, {}, account_id="1000000000000001")
     with ExitStack() as parts:
         urls = {
             "control": parts.enter_context(control_plane.start()).url,
             "maxcompute": parts.enter_context(maxcompute.start()).endpoint,
-            "functions": parts.enter_context(server.start(functions, credentials=Credentials("ak", "sk"))).endpoint,
         }
         yield {name: (str(urlsplit(url).hostname), int(urlsplit(url).port or 0)) for name, url in urls.items()}
 
@@ -87,7 +81,7 @@ def status(place: Place, request: bytes, *lines: bytes, host: bytes = b"127.0.0.
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("name", ["control", "maxcompute", "functions"])
+@pytest.mark.parametrize("name", ["control", "maxcompute"])
 def test_no_header_breaks_a_service(places: dict[str, Place], name: str, value: bytes) -> None:
     lines = [b"Authorization: " + form.replace(b"%b", value) for form in AUTHORIZATION]
     for header in HEADERS:

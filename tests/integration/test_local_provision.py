@@ -136,7 +136,7 @@ def test_each_function_has_the_keys_of_its_own_role(running: Cloud) -> None:
     running.invoke(b"[]")
     template = cloud.template(running.account.variables())
     sink, provisioner = (
-        as_role(at, running.account.assume(template.functions[name])) for name in ("sink", "provisioner")
+        as_role(at, running.account.plane.plane.assume(template.functions[name])) for name in ("sink", "provisioner")
     )
     with pytest.raises(NoPermission):
         sink.execute_sql("create table another (x bigint)")

@@ -12,6 +12,7 @@ from local_emulator.control_plane.function_compute.entities import Triggers
 from local_emulator.control_plane.identity import AccessKeys
 from local_emulator.control_plane.ram import service_linked
 from local_emulator.control_plane.ram.entities import Ram
+from local_emulator.function_compute import layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,15 +26,18 @@ _SOURCES = ("source-kafka.eventbridge.aliyuncs.com", "connect-vpc.eventbridge.al
 _SEND = "sendevent-fc.eventbridge.aliyuncs.com"
 
 
-def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Function], Invoke]) -> None:
+def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Function], Invoke] | None = None) -> None:
     """Add a template's functions to the control plane, and create their eventbridge triggers with their streams.
 
-    `invoke` returns the callable that invokes a function. An existing trigger keeps its triggerEnable: a paused stream
-    stays paused. Streams that ran when the state was saved run again. ApiError if a trigger is invalid.
+    `invoke` returns the callable with which a stream invokes a function; without it, no stream runs. An existing
+    trigger keeps its triggerEnable: a paused stream stays paused. Streams that ran when the state was saved run again.
+    ApiError if a trigger is invalid, MissingLayerError if there is no folder of a layer.
     """
     functions = server.plane.settings.surroundings.functions
     functions.deployed = {function.name: function for function in template.functions.values()}
     functions.invoke = invoke
+    for function in functions.deployed.values():
+        functions.runner.deploy(function, layers.folders(function, template.path.parent))
     with server.state.lock:
         for function in functions.deployed.values():
             for trigger in function.triggers:

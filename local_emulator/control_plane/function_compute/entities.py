@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from local_emulator.function_compute.runner import FunctionRunner
+
 if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function
 
@@ -18,10 +20,11 @@ Invoke = Callable[[bytes], object]
 
 @dataclass(slots=True)
 class Functions:
-    """The deployed functions by name, and the factory of their `Invoke` callables; empty before the deployment."""
+    """The deployed functions by name, what runs them, and the factory of the `Invoke` callables that streams use."""
 
     deployed: Mapping[str, Function] = field(default_factory=dict)
     invoke: Callable[[Function], Invoke] | None = None
+    runner: FunctionRunner = field(default_factory=FunctionRunner)
 
 
 class DeployedTrigger(msgspec.Struct):

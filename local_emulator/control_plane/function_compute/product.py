@@ -1,4 +1,4 @@
-"""Function Compute 2023-03-30: paths, and actions with the permission and the resource that each needs."""
+"""Function Compute 2023-03-30, and FC 2.0's invocations: paths, actions, and the permission and resource of each."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from types import MappingProxyType
 
 from local_emulator.control_plane.dispatch import Action, Product
 from local_emulator.control_plane.errors import Refusal
-from local_emulator.control_plane.function_compute import functions, triggers
+from local_emulator.control_plane.function_compute import functions, invocations, triggers
 
 _ALL = "acs:fc:{region}:{account}:"
 _FUNCTION = f"{_ALL}functions/{{function}}"
 _TRIGGER = f"{_FUNCTION}/triggers/{{trigger}}"
 _ROOT = "/2023-03-30"
+EARLIER_VERSIONS = ("2016-08-15", "2021-04-06")
+"""The versions of FC 2.0's API."""
+_OF_SERVICE = "/services/{service}/functions/{function}"
 _FUNCTION_PATH = f"{_ROOT}/functions/{{function}}"
 _TRIGGER_PATH = f"{_FUNCTION_PATH}/triggers/{{trigger}}"
 _VERSIONS_PATH = f"{_ROOT}/layers/{{layer}}/versions"
@@ -23,6 +26,9 @@ PRODUCT = Product(
         {
             "ListFunctions": Action(functions.list_functions, "fc:ListFunctions", f"{_ALL}functions/*"),
             "GetFunction": Action(functions.show, "fc:GetFunction", _FUNCTION),
+            "InvokeFunction": Action(
+                invocations.invoke, "fc:InvokeFunction", _FUNCTION, waits=True, most_bytes=invocations.SYNC_BYTES
+            ),
             # The trigger's name is in the body: the handler checks the permission.
             "CreateTrigger": Action(triggers.create),
             "GetTrigger": Action(triggers.show, "fc:GetTrigger", _TRIGGER),
@@ -41,6 +47,8 @@ PRODUCT = Product(
         {
             f"GET {_ROOT}/functions": "ListFunctions",
             f"GET {_FUNCTION_PATH}": "GetFunction",
+            f"POST {_FUNCTION_PATH}/invocations": "InvokeFunction",
+            **{f"POST /{version}{_OF_SERVICE}/invocations": "InvokeFunction" for version in EARLIER_VERSIONS},
             f"POST {_FUNCTION_PATH}/triggers": "CreateTrigger",
             f"GET {_FUNCTION_PATH}/triggers": "ListTriggers",
             f"GET {_TRIGGER_PATH}": "GetTrigger",
@@ -55,6 +63,7 @@ PRODUCT = Product(
             Refusal.UNKNOWN_KEY: (403, "InvalidAccessKeyID"),
             Refusal.WRONG_SIGNATURE: (403, "SignatureNotMatch"),
             Refusal.INCOMPLETE: (400, "MissingRequiredHeader"),
+            Refusal.WRONG_TIME: (403, "AccessDenied"),
             Refusal.DENIED: (403, "AccessDenied"),
         }
     ),

@@ -1,0 +1,69 @@
+"""Function Compute's invocations: FC 2.0 paths for the SDK aliyun-fc2, FC 3.0 paths for the current SDK.
+
+FC 3.0 has no services: a 2.0 path may carry any service name.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from local_emulator.control_plane.dispatch import Reply
+from local_emulator.control_plane.errors import ApiError
+from local_emulator.function_compute.errors import FunctionComputeError
+
+if TYPE_CHECKING:
+    from local_emulator.control_plane.dispatch import Call
+    from local_emulator.function_compute.instances import InvocationOutcome
+
+SYNC_BYTES = 32 * 1024 * 1024
+ASYNC_BYTES = 128 * 1024
+_TAIL_BYTES = 4096
+_QUALIFIER = "LATEST"
+
+
+def invoke(call: Call) -> Reply:
+    """InvokeFunction, synchronous or asynchronous."""
+    name = _function(call)
+    runner = call.surroundings.functions.runner
+    asynchronous = call.headers.get("x-fc-invocation-type", "Sync") == "Async"
+    if asynchronous and len(call.body) > ASYNC_BYTES:
+        raise too_large(ASYNC_BYTES)
+    try:
+        if asynchronous:
+            runner.invoke_later(name, call.body, call.request_id)
+            return Reply(status=202)
+        outcome = runner.invoke(name, call.body, call.request_id)
+    except FunctionComputeError as error:
+        raise ApiError(error.status, error.code, error.message) from error
+    return _reply(outcome, tail=call.headers.get("x-fc-log-type") == "Tail")
+
+
+def too_large(limit: int) -> ApiError:
+    """Return the error for a body that exceeds a limit."""
+    return ApiError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
+
+
+def _function(call: Call) -> str:
+    name = call.required("function")
+    service, _, qualifier = call.text("service").partition(".")
+    qualifier = qualifier or call.text("qualifier", _QUALIFIER)
+    if name not in call.surroundings.functions.deployed:
+        where = f"function '{name}' does not exist" + (f" in service '{service}'" if service else "")
+        raise ApiError(404, "FunctionNotFound", where)
+    if qualifier != _QUALIFIER:
+        raise ApiError(404, "AliasNotFound", f"alias '{qualifier}' of function '{name}' does not exist")
+    return name
+
+
+def _reply(outcome: InvocationOutcome, *, tail: bool) -> Reply:
+    headers = {
+        "Content-Type": "application/json" if outcome.error_type else "application/octet-stream",
+        "X-Fc-Invocation-Duration": f"{outcome.milliseconds:.2f}",
+        "X-Fc-Max-Memory-Usage": f"{outcome.memory:.2f}",
+    }
+    if outcome.error_type:
+        headers["X-Fc-Error-Type"] = outcome.error_type
+    if tail:
+        headers["X-Fc-Log-Result"] = base64.b64encode(outcome.log[-_TAIL_BYTES:]).decode()
+    return Reply(outcome.body, headers=headers)
