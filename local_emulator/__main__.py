@@ -28,6 +28,7 @@ from local_emulator.cli import (
     letters_command,
     output,
     provision_command,
+    queue_command,
     redrive_command,
 )
 from local_emulator.cli import maxcompute_command as maxcompute
@@ -139,6 +140,10 @@ def _add_connector(subs: Commands) -> None:
     redrive = subs.add_parser("redrive", help="list dead letters, or send them to the source topic again")
     redrive_command.add_arguments(redrive)
     redrive.set_defaults(run=redrive_command.run)
+
+    queue = subs.add_parser("queue", help="list the event stream's dead-letter queues, and their messages")
+    queue_command.add_arguments(queue)
+    queue.set_defaults(run=queue_command.run)
 
     policy = subs.add_parser("policy", help="print the least RAM policy that provisioning needs")
     policy.set_defaults(run=provision_command.print_policy)

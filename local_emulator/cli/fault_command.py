@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from local_emulator import endpoints
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
 SECONDS = 30.0
 _ANSWERS = ("reset", "delay", "truncate", "expired-token")
@@ -154,11 +156,13 @@ def _describe_hits(fault: dict[str, Any]) -> str:
     return f"fired {fault['fired']} ({hits}), applied {fault['applied_count']}" if hits else "never fired"
 
 
-def call(address: str, method: str, path: str, body: object = None) -> dict[str, Any]:
+def call(
+    address: str, method: str, path: str, body: object = None, headers: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """Call the emulator's own HTTP API and return its answer; FaultCommandError if it refuses or isn't reachable."""
     connection = HTTPConnection(address, timeout=SECONDS)
     try:
-        connection.request(method, f"/emulator/{path}", None if body is None else json.dumps(body))
+        connection.request(method, f"/emulator/{path}", None if body is None else json.dumps(body), dict(headers))
         answer = connection.getresponse()
         value: dict[str, Any] = json.loads(answer.read())
         refused = value["Message"] if answer.status >= HTTPStatus.BAD_REQUEST else ""

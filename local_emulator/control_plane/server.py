@@ -20,6 +20,7 @@ from local_emulator.control_plane import dispatch, faults, sts
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
 from local_emulator.control_plane.errors import ApiError, RefusedError
+from local_emulator.control_plane.eventbridge import emulator_api
 from local_emulator.control_plane.function_compute import product as function_compute
 from local_emulator.control_plane.function_compute.invocations import too_large
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
@@ -119,6 +120,8 @@ class ControlPlaneApplication:
                 method, _, path = route.partition(" ")
                 app.router.add_route(method, path, partial(self._answer, product=product, action=action))
         faults.install(app, PRODUCTS, self.clock)
+        settings = self.settings
+        emulator_api.add_routes(app, settings.access_id, settings.access_key, settings.surroundings.dead_letters)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)

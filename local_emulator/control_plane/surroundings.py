@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.eventbridge.running import RunningStreams
 from local_emulator.control_plane.function_compute.entities import Functions
+from local_emulator.eventbridge.dead_letters import DeadLetterQueues
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,11 @@ class Surroundings:
         register_key: called with each key of a user or role, so that other services accept the key.
         functions: the deployed functions; see function_compute.deployment.
         streams: the running event streams; they end with the control plane, or earlier by their ``close``.
+        dead_letters: the queues that the streams' dead letters go to.
     """
 
     broker: Broker | None = None
     register_key: Callable[[str, AccessKey], None] = _register_nowhere
     functions: Functions = field(default_factory=Functions)
     streams: RunningStreams = field(default_factory=RunningStreams)
+    dead_letters: DeadLetterQueues = field(default_factory=DeadLetterQueues)

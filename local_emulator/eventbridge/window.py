@@ -23,12 +23,16 @@ class Batch:
     ranges: Mapping[TopicPartition, tuple[int, int]]
     """(topic, partition) -> (first offset, next offset): the records from first to before next."""
 
-    def __str__(self) -> str:
-        where = ", ".join(
+    @property
+    def records(self) -> str:
+        """The topic-partitions and offsets, for messages."""
+        return ", ".join(
             f"{topic}-{partition} offsets {first} to {following - 1}"
             for (topic, partition), (first, following) in sorted(self.ranges.items())
         )
-        return f"{self.count} event{'s' * (self.count > 1)} ({where})"
+
+    def __str__(self) -> str:
+        return f"{self.count} event{'s' * (self.count > 1)} ({self.records})"
 
 
 class Window:

@@ -17,6 +17,8 @@ from local_emulator.eventbridge.progress import StreamStatus
 from local_emulator.eventbridge.stream import EventStream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local_emulator.control_plane.alikafka.entities import KafkaInstance
     from local_emulator.control_plane.dispatch import Call
     from local_emulator.eventbridge.config import StreamConfig
@@ -51,7 +53,7 @@ def start(call: Call, stream: Stream) -> None:
             account_id=call.account,
             as_strings=assumed.elements == "strings",
             time_scale=assumed.time_scale,
-            dead_letter=partial(_log_dead_letter, config.dead_letter_arn) if config.dead_letter_arn else None,
+            dead_letter=_dead_letter_sender(call, stream.name, config.dead_letter_arn),
         )
         surroundings.streams.start(stream.name, create)
 
@@ -118,6 +120,10 @@ def _instance_obstacle(call: Call, config: StreamConfig, instance: KafkaInstance
     return ""
 
 
-def _log_dead_letter(queue: str, batch: Batch, reason: str) -> None:
-    """Log a dead-letter batch, because queues aren't emulated."""
-    _log.error("%s would go to the dead-letter queue %s, which isn't emulated: %s", batch, queue, reason)
+def _dead_letter_sender(call: Call, stream: str, arn: str | None) -> Callable[[Batch, str], None] | None:
+    """Return what sends given-up batches to the stream's queue; None without a queue."""
+    if not arn:
+        return None
+    queues = call.surroundings.dead_letters
+    queues.declare(arn)
+    return partial(queues.send, arn, stream, as_one_message=call.rules.event_bridge.dead_letters == "batches")
