@@ -56,7 +56,8 @@ class Table:
 
     ``id`` never changes and is never used again, so it distinguishes a table from a later table of the same name.
     ``schema_version`` grows with every change of columns. ``modified`` is the time of the last change of rows,
-    ``altered`` that of the last change of the definition. ``size`` counts the uncompressed bytes that were written.
+    ``altered`` that of the last change of the definition. ``size`` counts the uncompressed bytes that were written,
+    ``files`` the files of rows.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Table:
     primary_key: tuple[str, ...] = ()
     schema_version: int = 0
     size: int = 0
+    files: int = 0
 
     @property
     def transactional(self) -> bool:
@@ -129,6 +131,7 @@ def table_to_json(table: Table) -> dict[str, Any]:
         "primary_key": list(table.primary_key),
         "schema_version": table.schema_version,
         "size": table.size,
+        "files": table.files,
     }
 
 

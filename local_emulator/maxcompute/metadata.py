@@ -64,6 +64,11 @@ class Metadata:
             tables = [table for table in self._tables.values() if (table.project, table.schema) == (project, schema)]
         return sorted(tables, key=lambda table: table.name)
 
+    def all_tables(self) -> list[Table]:
+        """Return the tables of all projects."""
+        with self._lock:
+            return list(self._tables.values())
+
     def table(self, project: str, schema: str, name: str) -> Table | None:
         """Return the table of this name (in any case), or None."""
         with self._lock:

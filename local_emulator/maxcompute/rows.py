@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from local_emulator.maxcompute.errors import invalid
-from local_emulator.maxcompute.snapshot import physical_name
+from local_emulator.maxcompute.snapshot import FILE, physical_name
 from local_emulator.maxcompute.types import BIGINT_RANGE, quoted
 
 if TYPE_CHECKING:
@@ -38,19 +38,29 @@ def _equal(table: Table, separator: str) -> str:
 
 
 def insert(
-    cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
+    cursor: duckdb.DuckDBPyConnection,
+    table: Table,
+    spec: tuple[str, ...],
+    batches: Iterable[pa.RecordBatch],
+    *,
+    file: int,
 ) -> tuple[int, int]:
-    """Add rows; return their number and their bytes."""
+    """Add rows as a file of this number; return how many rows came, and of how many bytes."""
     incoming = Incoming(table, table.arrow_schema(), batches)
     # By name, since a column that was added later stands behind the partition columns.
     names = ", ".join(quoted(column.name) for column in table.all_columns)
     values = "".join(", ?" for _ in spec)
-    query = f"INSERT INTO {physical_name(table)} ({names}) SELECT *{values} FROM incoming"  # noqa: S608 - quoted name
+    query = f"INSERT INTO {physical_name(table)} ({names}, {FILE}) SELECT *{values}, {file} FROM incoming"  # noqa: S608 - quoted name
     return incoming.take(cursor, query, list(spec)), incoming.bytes
 
 
 def merge(
-    cursor: duckdb.DuckDBPyConnection, table: Table, spec: tuple[str, ...], batches: Iterable[pa.RecordBatch]
+    cursor: duckdb.DuckDBPyConnection,
+    table: Table,
+    spec: tuple[str, ...],
+    batches: Iterable[pa.RecordBatch],
+    *,
+    file: int,
 ) -> tuple[int, int]:
     """Write rows by the table's primary key: the last change of each key counts, and deletes the row if `DELETED`.
 
@@ -59,6 +69,7 @@ def merge(
         table: a table with a primary key.
         spec: the partition that the keys belong to.
         batches: of the table's schema with the boolean column `DELETED` behind it.
+        file: the number of the file that the rows are written as.
 
     Returns:
         How many rows came, and of how many bytes.
@@ -74,7 +85,7 @@ def merge(
     own = ", ".join(quoted(column.name) for column in table.columns)
     latest = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY __place DESC) = 1"
     cursor.execute(
-        f"INSERT INTO {target} ({names}) SELECT {own}{''.join(', ?' for _ in spec)} FROM "  # noqa: S608 - quoted names
+        f"INSERT INTO {target} ({names}, {FILE}) SELECT {own}{''.join(', ?' for _ in spec)}, {file} FROM "  # noqa: S608 - quoted names
         f"(SELECT * FROM changes QUALIFY {latest}) WHERE NOT {DELETED} ORDER BY __place",
         list(spec),
     )

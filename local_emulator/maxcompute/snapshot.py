@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from local_emulator.maxcompute.types import quoted
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.entities import Column, Table
 
 BATCH_ROWS = 65_536
+FILE = quoted("file of the row")
+"""The column behind a table's own columns: the number of the file that the row came in, as the service stores rows."""
 
 
 def physical_schema(project: str) -> str:
@@ -108,20 +111,48 @@ class Snapshot:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of `read` in batches, so that memory holds few of them."""
         wanted = self._wanted(columns)
+        for batch in self._query(wanted, spec, start, count, ()):
+            yield conform(batch, wanted)
+
+    def files(
+        self, spec: tuple[str, ...] | None, columns: Sequence[str], start: int, count: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of `batches`, where a batch never has rows of two files.
+
+        Each commit, and each block of an upload, is a file.
+        """
+        wanted = self._wanted(columns)
+        for batch in self._query(wanted, spec, start, count, (FILE,)):
+            files = batch.column(len(wanted))
+            rows = conform(batch.select(range(len(wanted))), wanted)
+            first = 0
+            for end in pc.run_end_encode(files).run_ends.to_pylist():
+                yield rows.slice(first, end - first)
+                first = end
+
+    def _query(
+        self,
+        wanted: Sequence[Column],
+        spec: tuple[str, ...] | None,
+        start: int,
+        count: int | None,
+        further: Sequence[str],
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield DuckDB's batches of the wanted columns and of ``further`` expressions behind them."""
         partition_names = {column.name for column in self.table.partition_columns}
-        outputs = ", ".join(
+        outputs = [
             f"CAST({quoted(column.name)} AS {column.type.duckdb_type()})"
             if column.name in partition_names
             else quoted(column.name)
             for column in wanted
-        )
+        ]
         condition, values = self._condition(spec)
         limit = "" if count is None else f" LIMIT {int(count)}"
-        query = f"SELECT {outputs or 'NULL'} FROM {physical_name(self.table)}{condition}{limit} OFFSET {int(start)}"  # noqa: S608 - quoted names
+        listed = ", ".join([*outputs, *further]) or "NULL"
+        query = f"SELECT {listed} FROM {physical_name(self.table)}{condition}{limit} OFFSET {int(start)}"  # noqa: S608 - quoted names
         with self._lock:
             relation = self._cursor.sql(query, params=values)
-            for batch in relation.to_arrow_reader(BATCH_ROWS):
-                yield conform(batch, wanted)
+            yield from relation.to_arrow_reader(BATCH_ROWS)
 
     def _wanted(self, columns: Sequence[str] | None) -> tuple[Column, ...]:
         if columns is None:

@@ -22,7 +22,7 @@ from local_emulator.maxcompute.rows import delete as delete_rows
 from local_emulator.maxcompute.rows import insert as insert_rows
 from local_emulator.maxcompute.rows import merge, upserts
 from local_emulator.maxcompute.rows import move as move_rows
-from local_emulator.maxcompute.snapshot import Snapshot, physical_name, physical_schema
+from local_emulator.maxcompute.snapshot import FILE, Snapshot, physical_name, physical_schema
 from local_emulator.maxcompute.types import quoted
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Store:
         self.database = Database(data_dir)
         with self.database.transaction() as cursor:
             self._metadata = Metadata(cursor)
+            for table in self._metadata.all_tables():
+                # A data directory of an earlier version has no such column.
+                cursor.execute(f"ALTER TABLE {physical_name(table)} ADD COLUMN IF NOT EXISTS {FILE} INTEGER DEFAULT 0")
         self._names_lock = threading.Lock()
         self._table_locks: dict[str, threading.Lock] = {}
 
@@ -123,6 +126,7 @@ class Store:
         table = replace(table, id=uuid.uuid4().hex, created=now, modified=now, altered=now)
         columns = [f"{quoted(column.name)} {column.type.duckdb_type()}" for column in table.columns]
         columns += [f"{quoted(column.name)} VARCHAR" for column in table.partition_columns]
+        columns.append(f"{FILE} INTEGER")
         with self._names_lock:
             if self.has_table(table.project, table.schema, table.name):
                 raise ServiceError(
@@ -276,18 +280,18 @@ class Store:
         Returns:
             The number of added rows.
         """
-        return self.append_parts(table, [(spec, batches)], overwrite=overwrite)
+        return self.append_parts(table, [(spec, [batches])], overwrite=overwrite)
 
     def append_parts(
         self,
         table: Table,
-        parts: Iterable[tuple[tuple[str, ...], Iterable[pa.RecordBatch]]],
+        parts: Iterable[tuple[tuple[str, ...], Iterable[Iterable[pa.RecordBatch]]]],
         *,
         overwrite: bool = False,
         create: bool = False,
         mark: str = "",
     ) -> int:
-        """Add rows to several partitions in one transaction (see `append`); return the number of added rows.
+        """Add files of rows to several partitions in one transaction; return the number of added rows (see `append`).
 
         With ``create``, missing partitions are created. The transaction also stores ``mark``: `has_mark` reports, even
         after a crash, whether the transaction was committed.
@@ -295,8 +299,8 @@ class Store:
         rows = created = 0
         with self._table_change(table) as (change, current):
             _check_shape(table, current)
-            now, size = self._now(), current.size
-            for spec, batches in parts:
+            now, size, number = self._now(), current.size, current.files
+            for spec, files in parts:
                 if create and not self.has_partition(current, spec):
                     created += 1
                     self.limits.check_partitions(self._metadata.partition_count(table.id) + created)
@@ -304,17 +308,21 @@ class Store:
                 if overwrite:
                     size -= partition.size if partition else size
                     delete_rows(change.cursor, current, spec)
-                if current.primary_key:
-                    added, added_bytes = merge(change.cursor, current, spec, upserts(batches))
-                else:
-                    added, added_bytes = insert_rows(change.cursor, current, spec, batches)
-                rows, size = rows + added, size + added_bytes
+                written = 0
+                for batches in files:
+                    number += 1
+                    if current.primary_key:
+                        added, added_bytes = merge(change.cursor, current, spec, upserts(batches), file=number)
+                    else:
+                        added, added_bytes = insert_rows(change.cursor, current, spec, batches, file=number)
+                    rows, written = rows + added, written + added_bytes
+                size += written
                 if partition is not None:
                     before = 0 if overwrite else partition.size
-                    change.put_partition(current, replace(partition, modified=now, size=before + added_bytes))
+                    change.put_partition(current, replace(partition, modified=now, size=before + written))
             if mark:
                 change.put_mark(mark)
-            change.put_table(replace(current, modified=now, size=size))
+            change.put_table(replace(current, modified=now, size=size, files=number))
         return rows
 
     def has_mark(self, name: str) -> bool:
@@ -338,13 +346,13 @@ class Store:
         with self._table_change(table) as (change, current):
             _check_shape(table, current)
             now = self._now()
-            rows, size = merge(change.cursor, current, spec, batches)
+            rows, size = merge(change.cursor, current, spec, batches, file=current.files + 1)
             if spec:
                 partition = self.partition(current, spec)
                 change.put_partition(current, replace(partition, modified=now, size=partition.size + size))
             if mark:
                 change.put_mark(mark)
-            change.put_table(replace(current, modified=now, size=current.size + size))
+            change.put_table(replace(current, modified=now, size=current.size + size, files=current.files + 1))
         return rows
 
     def _target(self, table: Table, spec: tuple[str, ...], *, create: bool) -> Partition:

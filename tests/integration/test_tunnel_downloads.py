@@ -160,6 +160,45 @@ def test_arrow_and_records_agree_on_ranges_and_columns(odps: ODPS, numbers: Tabl
         assert list(reader) == []
 
 
+@pytest.mark.parametrize("partition", [None, "pt=a"])
+def test_rows_of_two_commits_or_blocks_come_in_batches_of_their_own(odps: ODPS, partition: str | None) -> None:
+    table = make_table(odps, "number BIGINT", "pt STRING" if partition else "")
+    for blocks in ([3, 2], [4], [1]):
+        session = tunnel_of(odps).create_upload_session(
+            table.name, partition_spec=partition, create_partition=bool(partition)
+        )
+        for block_id, count in enumerate(blocks):
+            write_block(session, block_id, [[number] for number in range(count)])
+        session.commit(list(range(len(blocks))))
+    odps.execute_sql(f"INSERT INTO {table.name} {'PARTITION (pt) ' if partition else ''}VALUES {_values(partition)}")
+    numbers = [0, 1, 2, 0, 1, 0, 1, 2, 3, 0, 7, 8]
+    download = tunnel_of(odps).create_download_session(table.name, partition_spec=partition)
+    assert download.count == 12
+    for start, count, sizes in [(0, 12, [3, 2, 4, 1, 2]), (2, 9, [1, 2, 4, 1, 1]), (5, 4, [4])]:
+        with download.open_arrow_reader(start, count) as reader:
+            batches = list(reader)
+        assert [batch.num_rows for batch in batches] == sizes
+        assert [number for batch in batches for number in batch.column(0).to_pylist()] == numbers[start : start + count]
+
+
+def _values(partition: str | None) -> str:
+    return "(7, 'a'), (8, 'a')" if partition else "(7), (8)"
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_arrow_reader_goes_on_between_two_commits(odps: ODPS, failing: int) -> None:
+    table = make_table(odps, "number BIGINT")
+    for first in (0, 10):
+        odps.write_table(table.name, [[number] for number in range(first, first + 10)])
+    download = tunnel_of(odps).create_download_session(table.name)
+    with download.open_arrow_reader(0, 20) as reader:
+        found = [reader.read_next_batch() for _ in range(failing)]
+        # As PyODPS does after a broken connection: a new request from the first row that hasn't come.
+        reader._inject_error(failing * 10, ConnectionResetError())
+        found += list(reader)
+    assert [batch.column(0).to_pylist() for batch in found] == [list(range(10)), list(range(10, 20))]
+
+
 @pytest.mark.parametrize("algorithm", ["ZLIB", "ZSTD", "LZ4", "SNAPPY"])
 def test_answers_are_compressed_as_they_are_asked_for(odps: ODPS, numbers: Table, algorithm: str) -> None:
     session = tunnel_of(odps).create_download_session(

@@ -83,6 +83,25 @@ def test_rows_come_back_in_the_order_they_came(store: Store) -> None:
     assert store.counts(table) == {A: 250_010, B: 5}
 
 
+def test_a_batch_of_a_table_has_rows_of_one_file(store: Store) -> None:
+    table = made(store)
+    for spec in (A, B):
+        store.add_partition(table, spec)
+    store.append(table, A, [batch(table, range(2)), batch(table, range(2, 3))])
+    store.append_parts(table, [(B, [[batch(table, range(1))], []]), (A, [[batch(table, range(3, 5))]])])
+    store.append(table, A, [batch(table, range(5, 100_000))])
+    with store.snapshot(table) as snapshot:
+        files = [found.num_rows for found in snapshot.files(A, ["id"], 0, 100_000)]
+        assert files[:2] == [3, 2]
+        assert sum(files) == 100_000
+        assert [found.num_rows for found in snapshot.files(None, ["pt", "id"], 0, 6)] == [3, 1, 2]
+        assert [found.to_pydict() for found in snapshot.files(A, ["id"], 2, 2)] == [{"id": [2]}, {"id": [3]}]
+        assert [found.num_rows for found in snapshot.files(A, [], 2, 2)] == [1, 1]
+    store.append(table, A, [batch(table, range(1))], overwrite=True)
+    with store.snapshot(table) as snapshot:
+        assert [found.num_rows for found in snapshot.files(A, ["id"], 0, 1)] == [1]
+
+
 def test_the_partition_columns_can_be_read_too(store: Store) -> None:
     table = made(store)
     store.add_partition(table, A)
@@ -118,7 +137,7 @@ def test_a_failing_commit_leaves_nothing(store: Store) -> None:
 
 def test_several_partitions_are_one_commit(store: Store) -> None:
     table = made(store)
-    parts = [(A, [batch(table, range(3))]), (("",), [batch(table, range(3))])]
+    parts = [(A, [[batch(table, range(3))]]), (("",), [[batch(table, range(3))]])]
     with pytest.raises(ServiceError, match="1 to 256 bytes"):
         store.append_parts(table, parts, create=True)
     assert store.partitions(table) == []
@@ -260,7 +279,7 @@ def test_committed_rows_outlive_the_process(tmp_path: Path) -> None:
     first.close()
     second = opened(tmp_path)
     found = second.table(PROJECT, "", "T")
-    assert found == replace(table, modified=found.modified, size=found.size)
+    assert found == replace(table, modified=found.modified, size=found.size, files=1)
     assert [known.spec for known in second.partitions(found)] == [A]
     assert ids_of(second, found, A) == list(range(1000))
     second.close()

@@ -53,7 +53,10 @@ def insert(context: Context, translator: Translator, node: exp.Insert) -> Outcom
     rows = context.run(query)
     try:
         count = context.store.append_parts(
-            table, _parts(table, rows, static), overwrite=bool(node.args.get("overwrite")), create=True
+            table,
+            ((spec, [batches]) for spec, batches in _parts(table, rows, static)),
+            overwrite=bool(node.args.get("overwrite")),
+            create=True,
         )
     except ServiceError as error:
         raise SqlError("0123031", "Partition or data exception", error.message) from error

@@ -120,7 +120,7 @@ class Downloads:
 
 
 def row_batches(session: DownloadSession, columns: Sequence[str], start: int, count: int) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of ``count`` rows from index ``start`` on.
+    """Yield some columns of ``count`` rows from index ``start`` on; a batch has rows of one file of a table alone.
 
     The rows are read in parts, so that a client that stops reading doesn't block the session's other readers.
     """
@@ -187,7 +187,7 @@ class _PartitionRows:
     spec: tuple[str, ...]
 
     def batches(self, columns: Sequence[str], start: int, count: int) -> Iterator[pa.RecordBatch]:
-        return self.snapshot.batches(self.spec, columns, start, count)
+        return self.snapshot.files(self.spec, columns, start, count)
 
     def close(self) -> None:
         self.snapshot.close()

@@ -108,7 +108,7 @@ class Streams:
             raise malformed(f"Its request says that it has {pack.count} records; {count} were found.")
         if current.schema_version != session.table.schema_version:
             rows = [_fitted(batch, session.table, current) for batch in rows]
-        self._store.append_parts(current, [(pack.spec, rows)], create=session.dynamic)
+        self._store.append_parts(current, [(pack.spec, [rows])], create=session.dynamic)
         with session.lock:
             session.used = session.written = self._now()
             session.batches += 1

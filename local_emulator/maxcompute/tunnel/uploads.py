@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.maxcompute.entities import Table, table_from_json
@@ -96,7 +95,7 @@ class Uploads(Sessions[UploadSession]):
                 return
             with self.committing(session):
                 paths = [block.path for _, block in sorted(session.blocks.items())]
-                part = (session.spec, chain.from_iterable(map(blocks.read_block, paths)))
+                part = (session.spec, map(blocks.read_block, paths))
                 self._store.append_parts(session.table, [part], overwrite=session.overwrite, mark=session.id)
             self._describe(session)
             session_directories.delete_rows(session.directory)
