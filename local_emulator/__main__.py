@@ -23,6 +23,7 @@ from local_emulator import project, variables
 from local_emulator.cli import (
     audit_command,
     commands,
+    cost_command,
     eventbridge_option,
     fault_command,
     letters_command,
@@ -64,6 +65,7 @@ def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
     _add_records(subs)
     _add_connector(subs)
     _add_maxcompute(subs)
+    _add_planning(subs)
     completion = subs.add_parser("completion", help=f"print a script with which a shell completes {installation.NAME}")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     completion.set_defaults(run=print_completion)
@@ -150,6 +152,13 @@ def _add_connector(subs: Commands) -> None:
 
     status = subs.add_parser("status", help="show the services' addresses, the stream's lag and the table's row counts")
     status.set_defaults(run=commands.status)
+
+
+def _add_planning(subs: Commands) -> None:
+    """Add the command that needs no cloud."""
+    cost = subs.add_parser("cost", help="estimate settings and monthly costs for a rate of records")
+    cost_command.add_arguments(cost)
+    cost.set_defaults(run=cost_command.run)
 
 
 def _add_maxcompute(subs: Commands) -> None:

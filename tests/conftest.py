@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 
 from hypothesis import settings
 
@@ -18,3 +21,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full"))
 # inherit that. A handler that does nothing goes on ignoring it here, but isn't inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, lambda *_: None)
+
+# A cloud that the developer runs with the installed command has its addresses in the user's state folder. No test may
+# find that cloud.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kafka-maxcompute-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)

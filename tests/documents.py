@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.settings.settings import PREFIX, SETTINGS
+from local_emulator.cli import cost_command
+from local_emulator.sizing import Load, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,11 +104,7 @@ def _node(package: str) -> str:
 def with_floors(text: str) -> str:
     """CONTRIBUTING.md with the picture of today."""
     begin, end = "<!-- floors: made by `make docs` -->\n", "\n<!-- end of the floors -->"
-    before, found, rest = text.partition(begin)
-    _, ended, after = rest.partition(end)
-    if not found or not ended:
-        raise ValueError(f"CONTRIBUTING.md: expected the lines {begin.strip()} and {end.strip()}; put them back")
-    return before + begin + floors(packages()) + end + after
+    return _between(text, begin, end, floors(packages()))
 
 
 # The table of settings.
@@ -192,7 +190,29 @@ def with_metrics(text: str) -> str:
     return before + heading + _table(table, metrics(), "| `") + gap + after
 
 
+# The table of sizes and costs.
+
+
+def with_sizing(text: str) -> str:
+    """docs/SIZING.md with the table that the command `cost` prints."""
+    loads = [Load(records=rate) for rate in cost_command.RATES]
+    rows = cost_command.rows(loads, [size(load) for load in loads])
+    heading = ["records a second", *(f"{rate:,.0f}" for rate in cost_command.RATES)]
+    cells = [heading, ["---", *("---:" for _ in loads)], *rows]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return _between(text, "<!-- sizing: made by `make docs` -->\n", "\n<!-- end of sizing -->", table)
+
+
 # What they have in common.
+
+
+def _between(text: str, begin: str, end: str, content: str) -> str:
+    """The text with this content between two marks; ValueError names marks that aren't there."""
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"expected the lines {begin.strip()} and {end.strip()}; put them back")
+    return before + begin + content + end + after
 
 
 def _table(text: str, rows: Mapping[str, Sequence[str]], start: str) -> str:
@@ -235,6 +255,7 @@ MADE: Mapping[str, Callable[[str], str]] = {
     "CONTRIBUTING.md": with_floors,
     "docs/CONFIGURATION.md": with_settings,
     "docs/OPERATIONS.md": with_metrics,
+    "docs/SIZING.md": with_sizing,
 }
 """The function that updates each document: from its present text to the text that the code gives."""
 

@@ -29,6 +29,7 @@ from local_emulator.kafka.record import Record
 from local_emulator.kafka.topics import count_partitions
 from local_emulator.maxcompute.errors import DatabaseBusyError
 from local_emulator.provisioner import ProvisioningError
+from local_emulator.sizing import SizingError
 from local_emulator.variables import VariablesError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ FAILURES = (
     ProduceError,
     ProvisioningError,
     RecordingError,
+    SizingError,
     StreamConfigError,
     StreamError,
     TemplateError,

@@ -232,16 +232,20 @@ UNWRITTEN = [b"", b"\xff", b"null", b"[" * 100_000, b"{}", True, -1, 0, 2**70, "
 
 def test_a_file_of_endpoints_that_nobody_wrote(tmp_path: Path, cloud: Path) -> None:
     written = json.loads((cloud / ".local/cloud.json").read_bytes())
-    (tmp_path / ".local").mkdir()
+    file = tmp_path / "kafka-maxcompute/cloud.json"  # where the commands look outside of a checkout
+    file.parent.mkdir()
+    here = {"XDG_STATE_HOME": str(tmp_path)}
     commands: list[Words] = [[b"status"], [b"send"]]
+    file.write_text(json.dumps(written), encoding="utf-8")
+    judge([[b"status"]], run(tmp_path, [[b"status"]], environment=here), {0})
     for content in UNWRITTEN:
         text = content if isinstance(content, bytes) else json.dumps({**written, "pid": content}).encode()
-        (tmp_path / ".local/cloud.json").write_bytes(text)
-        found = run(tmp_path, commands)
+        file.write_bytes(text)
+        found = run(tmp_path, commands, environment=here)
         judge(commands, found, {1})
-    (tmp_path / ".local/cloud.json").unlink()
-    (tmp_path / ".local/cloud.json").mkdir()
-    judge(commands, run(tmp_path, commands), {1})
+    file.unlink()
+    file.mkdir()
+    judge(commands, run(tmp_path, commands, environment=here), {1})
 
 
 SERVING = [
