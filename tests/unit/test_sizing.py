@@ -62,7 +62,7 @@ def test_above_the_ceiling_of_a_table_there_are_more_tables() -> None:
 )
 def test_an_input_that_cannot_be_is_named(name: str, value: float) -> None:
     with pytest.raises(SizingError, match=f"{name.replace('_', ' ')}: expected .* found"):
-        size(replace(Load(records=1), **{name: value}))
+        size(replace(Load(records=1), **{name: value}))  # type: ignore[arg-type] # a wrong value is the point
 
 
 def test_the_command_prints_a_column_for_each_rate_or_json(capsys: pytest.CaptureFixture[str]) -> None:
