@@ -55,7 +55,7 @@ from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.control_plane import server  # noqa: E402
 from local_emulator.control_plane.function_compute import deployment  # noqa: E402
 from local_emulator.eventbridge.invocation import Invoker  # noqa: E402
-from local_emulator.function_compute import instances, template  # noqa: E402
+from local_emulator.function_compute import surroundings, template  # noqa: E402
 from local_emulator.kafka.apache import ApacheBroker  # noqa: E402
 from local_emulator.kafka.broker import open_broker  # noqa: E402
 from local_emulator.kafka.embedded import EmbeddedBroker  # noqa: E402
@@ -189,7 +189,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     function = loaded.functions["sink"]
     sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
     with server.start(access_id=KEY, access_key=SECRET) as plane:
-        plane.functions.keys = lambda _: instances.Credentials(KEY, SECRET)
+        plane.functions.keys = lambda _: surroundings.Credentials(KEY, SECRET)
         deployment.deploy(plane, sink)
         invoker = Invoker(plane.url, function.name, access_key_id=KEY, access_key_secret=SECRET)
         yield DeployedFunction(settings, maxcompute, invoker)

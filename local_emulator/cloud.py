@@ -18,7 +18,7 @@ from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.invocation import LONGEST_SECONDS, Invoker
 from local_emulator.function_compute import layers
 from local_emulator.function_compute import template as function_template
-from local_emulator.function_compute.instances import Credentials, InstanceEnvironment
+from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
 
 if TYPE_CHECKING:

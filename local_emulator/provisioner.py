@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_emulator.endpoints import Endpoints
-    from local_emulator.function_compute.instances import InstanceEnvironment
+    from local_emulator.function_compute.surroundings import InstanceEnvironment
     from local_emulator.function_compute.template import Function
 
 LONGEST_SECONDS = 600.0

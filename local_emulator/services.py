@@ -18,8 +18,8 @@ from local_emulator.control_plane.maxcompute_keys import directory, registrar
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.foundation import installation
-from local_emulator.function_compute.instances import Credentials
 from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
+from local_emulator.function_compute.surroundings import Credentials
 from local_emulator.kafka.broker import open_broker
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.maxcompute import server as maxcompute

@@ -35,7 +35,8 @@ from local_emulator.foundation.clock import Clock
 from local_emulator.foundation.loop_thread import LoopThread
 from local_emulator.foundation.stoppable import Stoppable
 from local_emulator.function_compute.errors import FunctionComputeError
-from local_emulator.function_compute.instances import Credentials, new_request_id
+from local_emulator.function_compute.instances import new_request_id
+from local_emulator.function_compute.surroundings import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

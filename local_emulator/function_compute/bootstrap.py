@@ -7,10 +7,13 @@ body. LIFE is a pipe that nobody writes to: its end means that the emulator has 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -24,9 +27,27 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _PREFIX = struct.Struct(">IQ")  # as channel.py has it
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_DEVICES = ("/dev", "/proc")
+_MEASURED_SECONDS = 0.1  # how long a measurement of the disk counts
+# Python's audit events that change a file system: the positions of their paths, and of these paths' dir_fd.
+_CHANGES = {
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "os.chmod": ((0, 2),),
+    "os.chown": ((0, 3),),
+    "os.utime": ((0, 3),),
+    "os.setxattr": ((0, None),),
+    "os.removexattr": ((0, None),),
+}
 
 
 class _LogLines(logging.Formatter):
@@ -40,10 +61,83 @@ class _LogLines(logging.Formatter):
         return f"{prefix} {super().format(record)}"
 
 
+class _FileSystem:
+    """Refuses changes outside of the instance's own folder, as the service's read-only file system does.
+
+    The process runs as the developer, so nothing else protects the project's folders. An audit hook sees what Python
+    code opens and changes; libraries in C, and programs that the function starts, aren't seen.
+    """
+
+    def __init__(self, scratch: Path, code: Sequence[str], disk_bytes: int) -> None:
+        self._scratch = os.path.realpath(scratch)
+        self._code = tuple(map(os.path.realpath, code))
+        # A function that writes the path /tmp itself gets this machine's.
+        self._writable = (self._scratch, os.path.realpath("/tmp"), *_DEVICES)  # noqa: S108
+        self._disk_bytes = disk_bytes
+        self._measured = 0.0
+        # One file alone can't exceed the disk either, whoever writes it: its writer gets EFBIG.
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        limit = disk_bytes if hard == resource.RLIM_INFINITY else min(disk_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Raise OSError if an event of Python's changes a file that the instance mustn't change."""
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(flags, int) and flags & _WRITES and not isinstance(path, int):
+                self._check(path, os.path.realpath(path), grows=True)
+        elif event in _CHANGES:
+            for position, folder in _CHANGES[event]:
+                path = arguments[position]
+                if not isinstance(path, int):
+                    parent = -1 if folder is None else arguments[folder]
+                    self._check(path, _place(path, parent), grows=event == "os.mkdir")
+
+    def _check(self, path: Any, place: str, *, grows: bool) -> None:
+        if _is_below(place, self._code) or not _is_below(place, self._writable):
+            if "__pycache__" not in Path(place).parts:  # modules are compiled once for all instances
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        elif grows and _is_below(place, (self._scratch,)) and self._is_full():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    def _is_full(self) -> bool:
+        """Measure the folder, if the last measurement is older than a moment; a full disk is measured each time."""
+        now = time.monotonic()
+        if now - self._measured < _MEASURED_SECONDS:
+            return False
+        if _size(self._scratch) >= self._disk_bytes:
+            return True
+        self._measured = now
+        return False
+
+
+def _place(path: Any, folder: int) -> str:
+    """Return the real path of an entry that an operation changes; `folder` is its dir_fd, or -1."""
+    name = os.fsdecode(path)
+    if folder >= 0:
+        with contextlib.suppress(OSError):  # without /proc a relative name counts as one of the working folder
+            name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)  # noqa: PTH115, PTH118
+    parent, entry = os.path.split(name.rstrip(os.sep))
+    return os.path.join(os.path.realpath(parent or os.curdir), entry)  # noqa: PTH118
+
+
+def _is_below(place: str, folders: Sequence[str]) -> bool:
+    return any(place == folder or place.startswith(folder + os.sep) for folder in folders)
+
+
+def _size(folder: str) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # removed meanwhile
+                total += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118
+    return total
+
+
 def main() -> None:
     """Answer calls until the channel ends; then the watch thread kills this process and the processes it started."""
     channel, life = int(sys.argv[1]), int(sys.argv[2])
-    watch = threading.Thread(target=_end_with_parent, args=(life, Path.cwd()), daemon=True)
+    watch = threading.Thread(target=_end_with_parent, args=(life, Path(os.environ["TMPDIR"])), daemon=True)
     watch.start()
     stream = socket.socket(fileno=channel)
     try:
@@ -58,6 +152,8 @@ def _answer_calls(stream: socket.socket) -> None:
     # A BufferedReader reads large bodies directly into the bytes that it returns, so memory holds each event once.
     settings, _ = _read(requests)
     sys.path[:0] = settings["path"]
+    file_system = _FileSystem(Path(os.environ["TMPDIR"]), settings["path"], settings["disk_bytes"])
+    sys.addaudithook(file_system.audit)
     lines = _log_lines()
     handlers: dict[str, Callable[..., Any]] = {}
     while True:
@@ -155,7 +251,7 @@ def _context(settings: dict[str, Any], call: dict[str, Any]) -> SimpleNamespace:
         name="", log_project=log["project"], log_store=log["store"], qualifier="LATEST", version_id=""
     )
     tracing = SimpleNamespace(span_context=None, jaeger_endpoint=None, span_baggages={})
-    credentials = SimpleNamespace(**settings["credentials"])
+    credentials = SimpleNamespace(**call["credentials"])
     return SimpleNamespace(**common, service=service, tracing=tracing, credentials=credentials)
 
 

@@ -13,15 +13,17 @@ import sys
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from local_emulator.function_compute import surroundings
 from local_emulator.function_compute.channel import Channel, ClosedError, TimedOutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from local_emulator.function_compute.surroundings import InstanceEnvironment
     from local_emulator.function_compute.template import Function, Hook
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -30,24 +32,6 @@ _END_SECONDS = 5.0  # the longest that a killed process may take to end
 UNHANDLED = "UnhandledInvocationError"
 # The service's page on lifecycle hooks (2024): a failed or late initializer is answered with status 200 and this type.
 INITIALIZATION = "InitializationError"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An access key; printing it hides the secrets."""
-
-    access_key_id: str
-    access_key_secret: str = field(repr=False)
-    security_token: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceEnvironment:
-    """What an instance gets besides its function: the account, its role's temporary keys, and the layers' folders."""
-
-    account_id: str
-    credentials: Credentials
-    layers: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +59,8 @@ class FunctionInstance:
         self, function: Function, environment: InstanceEnvironment, on_output: Callable[[bytes], None] = lambda _: None
     ) -> None:
         self.alive = True
+        self.id = surroundings.new_instance_id()
+        self._credentials = environment.credentials
         self._function = function
         self._on_output = on_output
         self._initialized = False
@@ -90,8 +76,8 @@ class FunctionInstance:
                 stdout=output_write,
                 stderr=output_write,
                 pass_fds=(theirs.fileno(), life_read),
-                env=_environment(function, environment, self._scratch),
-                cwd=self._scratch,
+                env=surroundings.variables(function, environment, self.id, self._scratch),
+                cwd=function.code,
                 start_new_session=True,  # Ctrl-C reaches only the emulator, which then stops its instances in order
             )
         finally:
@@ -99,7 +85,7 @@ class FunctionInstance:
             os.close(output_write)
             os.close(life_read)
         self._channel = Channel(ours, output_read, on_output)
-        self._channel.send(_settings(function, environment), _START_SECONDS)
+        self._channel.send(surroundings.settings(function, environment), _START_SECONDS)
 
     def invoke(self, event: bytes, request_id: str) -> InvocationOutcome:
         """Call the handler, and before the first call the initializer."""
@@ -140,7 +126,12 @@ class FunctionInstance:
         return self._call(name, hook.handler, None, request_id, hook.timeout)
 
     def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: int) -> InvocationOutcome:
-        call = {"request_id": request_id, "handler": handler, "takes_event": event is not None}
+        call = {
+            "request_id": request_id,
+            "handler": handler,
+            "takes_event": event is not None,
+            "credentials": surroundings.request_keys(self._function, self._credentials),
+        }
         ended: str | None = None
         failed, body = True, b""
         start, end = (f"FC {name} {word} RequestId: {request_id}\n".encode() for word in ("Start", "End"))
@@ -188,52 +179,3 @@ def new_request_id() -> str:
 
 def _milliseconds(begun: float) -> float:
     return (time.monotonic() - begun) * 1000
-
-
-def _environment(function: Function, environment: InstanceEnvironment, scratch: Path) -> dict[str, str]:
-    """Return the process's environment: the template's and the service's variables, and none of this machine's."""
-    keys = environment.credentials
-    # Runtimes from Debian 11 on have FC_FUNCTION_VERSION, older runtimes FC_VER_ID.
-    version = "FC_FUNCTION_VERSION" if function.runtime == "python3.12" else "FC_VER_ID"
-    return {
-        **function.environment,
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "TMPDIR": str(scratch),  # the service gives each instance a /tmp of its own
-        "FC_FUNC_CODE_PATH": str(function.code),
-        "FC_FUNCTION_NAME": function.name,
-        "FC_FUNCTION_HANDLER": function.handler,
-        "FC_FUNCTION_MEMORY_SIZE": str(function.memory),
-        "FC_REGION": function.region,
-        "FC_ACCOUNT_ID": environment.account_id,
-        "FC_INSTANCE_ID": f"c-{uuid.uuid4().hex[:20]}",
-        "FC_CUSTOM_LISTEN_PORT": "9000",
-        version: "LATEST",
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.access_key_id,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keys.access_key_secret,
-        "ALIBABA_CLOUD_SECURITY_TOKEN": keys.security_token,
-    }
-
-
-def _settings(function: Function, environment: InstanceEnvironment) -> dict[str, Any]:
-    """Return the settings for bootstrap.py; the code comes before the layers on the path, as in the service."""
-    keys = environment.credentials
-    return {
-        "path": [str(function.code), *map(str, environment.layers)],
-        "runtime": function.runtime,
-        "region": function.region,
-        "account_id": environment.account_id,
-        "log": {"project": function.log_project, "store": function.log_store},
-        "function": {
-            "name": function.name,
-            "handler": function.handler,
-            "memory": function.memory,
-            "timeout": function.timeout,
-        },
-        "credentials": {
-            "access_key_id": keys.access_key_id,
-            "access_key_secret": keys.access_key_secret,
-            "security_token": keys.security_token,
-        },
-    }

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from local_emulator.function_compute.instances import InstanceEnvironment, InvocationOutcome
+    from local_emulator.function_compute.instances import InvocationOutcome
+    from local_emulator.function_compute.surroundings import InstanceEnvironment
     from local_emulator.function_compute.template import Function
 
 _KEPT_LINES = 10_000

@@ -13,13 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from local_emulator.function_compute.errors import FunctionComputeError
-from local_emulator.function_compute.instances import Credentials, InstanceEnvironment, InvocationOutcome
 from local_emulator.function_compute.pool import ExhaustedError, Pool
+from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from local_emulator.function_compute.instances import InvocationOutcome
     from local_emulator.function_compute.template import Function
 
 _BACKGROUND_THREADS = 64

@@ -30,8 +30,8 @@ from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.function_compute.invocations import ASYNC_BYTES, SYNC_BYTES
 from local_emulator.control_plane.surroundings import Surroundings
 from local_emulator.function_compute import template
-from local_emulator.function_compute.instances import Credentials
 from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
+from local_emulator.function_compute.surroundings import Credentials
 from tests.control_plane_clients import OWNER, policy, refused
 from tests.stream_clients import function_compute
 

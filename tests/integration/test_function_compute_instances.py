@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,14 +18,11 @@ import pytest
 
 from local_emulator.function_compute import layers
 from local_emulator.function_compute.errors import MissingLayerError
-from local_emulator.function_compute.instances import (
-    Credentials,
-    FunctionInstance,
-    InstanceEnvironment,
-    InvocationOutcome,
-)
+from local_emulator.function_compute.instances import FunctionInstance
 from local_emulator.function_compute.pool import Pool
-from local_emulator.function_compute.template import Function, Hook
+from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
+from local_emulator.function_compute.template import Hook
+from tests.function_instances import function, gone, invoke, result, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,29 +30,6 @@ if TYPE_CHECKING:
     Make = Callable[..., Pool]
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def function(folder: Path, source: str, **changes: Any) -> Function:
-    (folder / "code").mkdir(exist_ok=True)
-    (folder / "code/index.py").write_text(source, encoding="utf-8")
-    props: dict[str, Any] = {
-        "name": "demo",
-        "region": "cn-hangzhou",
-        "runtime": "python3.10",
-        "handler": "index.handler",
-        "code": folder / "code",
-        "timeout": 20,
-        "memory": 512,
-        "layers": (),
-        "environment": {},
-        "role": "",
-        "initializer": None,
-        "pre_stop": None,
-        "log_project": "logs",
-        "log_store": "store",
-        "triggers": (),
-    }
-    return Function(**{**props, **changes})
 
 
 @pytest.fixture
@@ -71,16 +44,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield pool
     for each in made:
         each.stop()
-
-
-def invoke(pool: Pool, event: bytes = b"") -> InvocationOutcome:
-    return pool.invoke(event, "1-00000000-request")
-
-
-def result(pool: Pool, event: bytes = b"") -> Any:
-    outcome = invoke(pool, event)
-    assert outcome.error_type is None, outcome.body
-    return json.loads(outcome.body)
 
 
 def test_only_code_layers_and_the_standard_library_can_be_imported(make: Make, tmp_path: Path) -> None:
@@ -116,7 +79,8 @@ def test_the_environment_is_the_templates_and_the_services(make: Make, monkeypat
     environment, folder = result(pool)
     instance_id, scratch = environment.pop("FC_INSTANCE_ID"), environment.pop("TMPDIR")
     assert instance_id.startswith("c-")
-    assert scratch == folder
+    assert Path(folder) == pool.function.code
+    assert environment.pop("HOME") == scratch
     assert environment == {
         "CONNECTOR_NAME": "orders",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -288,7 +252,12 @@ def handler(event, context):
 
 
 def test_the_scratch_folder_goes_with_the_instance(tmp_path: Path) -> None:
-    source = "import os\ndef handler(event, context):\n    open('left', 'w').close()\n    return [os.getcwd()]\n"
+    source = """
+import tempfile
+def handler(event, context):
+    open(f"{tempfile.gettempdir()}/left", "w").close()
+    return [tempfile.gettempdir()]
+"""
     instance = FunctionInstance(function(tmp_path, source), InstanceEnvironment("1", Credentials("id", "secret"), ()))
     (folder,) = json.loads(instance.invoke(b"", "1-request").body)
     assert Path(folder, "left").exists()
@@ -302,9 +271,10 @@ def test_nothing_is_left_when_the_emulator_is_killed(tmp_path: Path, busy: str) 
     source = f"""
 import os, subprocess, sys, time
 def handler(event, context):
-    os.makedirs("some/folder")
+    folder = os.environ["TMPDIR"] + "/some/folder"
+    os.makedirs(folder)
     for number in range(1000):  # which take a moment to be removed
-        open(f"some/folder/{{number}}", "w").close()
+        open(f"{{folder}}/{{number}}", "w").close()
     parent = os.getppid()
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     with open({str(tmp_path / "pids")!r}, "w") as file:
@@ -316,8 +286,10 @@ def handler(event, context):
     program = f"""
 import sys, time
 from pathlib import Path
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from test_function_compute_instances import function, InstanceEnvironment, Credentials, FunctionInstance
+sys.path.insert(0, {str(ROOT)!r})
+from local_emulator.function_compute.instances import FunctionInstance
+from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
+from tests.function_instances import function
 made = function(Path({str(tmp_path)!r}), Path({str(tmp_path / "code/index.py")!r}).read_text())
 instance = FunctionInstance(made, InstanceEnvironment("1", Credentials("id", "secret"), ()))
 instance.invoke(b"", "1-request")
@@ -356,18 +328,3 @@ def test_a_missing_layer_says_what_to_do(tmp_path: Path, layer: str, hint: str) 
 
 def pid_in(file: Path) -> int | None:
     return int(text) if file.exists() and (text := file.read_text(encoding="ascii")) else None
-
-
-def gone(pid: int | None) -> bool:
-    """True when the process has ended (a killed child of a killed parent may be left as a zombie for init)."""
-    try:
-        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except FileNotFoundError:
-        return True
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -13,7 +13,7 @@ from fc2.fc_exceptions import FcError
 from local_emulator.control_plane import server
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.function_compute import template
-from local_emulator.function_compute.instances import Credentials
+from local_emulator.function_compute.surroundings import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from local_emulator.cloud import Cloud
     from local_emulator.endpoints import Endpoints
-    from local_emulator.function_compute.instances import Credentials
+    from local_emulator.function_compute.surroundings import Credentials
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "kafka-maxcompute-sink"
