@@ -15,7 +15,7 @@ from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssu
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
-from local_emulator.eventbridge.invocation import LONGEST_SECONDS, Invoker
+from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.function_compute import layers
 from local_emulator.function_compute import template as function_template
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
@@ -89,7 +89,7 @@ def start(
         deployed = _resolved(path, document, {**bootstrapped["variables"], **local})
         names = ", ".join(function.name for function in deployed.functions.values())
         say(f"Function Compute  {account.plane.url} ({names})")
-        invoker = partial(_invoker, account.plane.url, account.keys)
+        invoker = partial(_invoker, account.plane.url, account.keys, event_bridge.invocation_seconds)
         parts.callback(account.plane.streams.close)
         deployment.deploy(account.plane, deployed, invoker)
         return Cloud(
@@ -123,14 +123,15 @@ def _bootstrap(account: LocalAccount, template: Template) -> dict[str, Any]:
     return reply
 
 
-def _invoker(endpoint: str, keys: Credentials, function: Function) -> Invoker:
+def _invoker(endpoint: str, keys: Credentials, most_seconds: float, function: Function) -> Invoker:
     """Return the invoker through which a stream delivers to a function."""
     return Invoker(
         endpoint,
         function.name,
         access_key_id=keys.access_key_id,
         access_key_secret=keys.access_key_secret,
-        function_timeout=min(function.timeout, LONGEST_SECONDS),
+        function_timeout=function.timeout,
+        most_seconds=most_seconds,
     )
 
 

@@ -94,7 +94,9 @@ def start(
     broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
-    functions = Functions(runner=FunctionRunner(RunnerSettings(log_folder=installation.logs())))
+    functions = Functions(
+        runner=FunctionRunner(RunnerSettings(log_folder=installation.logs(), time_scale=event_bridge.time_scale))
+    )
     surroundings = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]), functions=functions)
     plane = parts.enter_context(
         control_plane.start(

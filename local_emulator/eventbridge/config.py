@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 from local_emulator.eventbridge.errors import StreamConfigError
 from local_emulator.eventbridge.event_pattern import EVERYTHING
 from local_emulator.eventbridge.section import Section
+from local_emulator.eventbridge.window import ASYNC_BODY_BYTES, BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,17 +97,26 @@ class StreamConfig:
     """Consumers in the group; those beyond the topic's topic-partitions stay idle."""
     dead_letter_arn: str | None
     enabled: bool
+    asynchronous: bool = False
+    """Whether deliveries are asynchronous invocations: accepted, they have succeeded, whatever the function does."""
     retry_limits: RetryLimits = RetryLimits()
     pattern: str = EVERYTHING
     """The event pattern, as JSON: events that don't match are committed without a delivery."""
 
+    @property
+    def body_bytes(self) -> int:
+        """The largest body of a batch."""
+        return ASYNC_BODY_BYTES if self.asynchronous else BODY_BYTES
+
     @classmethod
     def from_trigger(cls, trigger: Mapping[str, object]) -> StreamConfig:
-        """Read a `triggerConfig`; StreamConfigError lists every fault: the key, the allowed values, the value found."""
+        """Read a `triggerConfig`; StreamConfigError lists every fault: the key, the allowed values, the value found.
+
+        The sources disagree on asyncInvocationType; here true means asynchronous.
+        """
         faults: list[str] = []
         root = Section("triggerConfig", trigger, faults)
         root.known(*TRIGGER_KEYS)
-        _refuse_unemulated(root)
         kafka, delivery, run = _kafka(root), _delivery(root), _run(root)
         window, retry = _window(run), _retry(run)
         config = cls(
@@ -120,6 +130,7 @@ class StreamConfig:
             maximum_tasks=run.integer("maximumTasks", 1, None, default=1),
             dead_letter_arn=_dead_letter_arn(run),
             enabled=root.boolean("triggerEnable", default=True),
+            asynchronous=root.boolean("asyncInvocationType", default=False),
             pattern=root.pattern("eventRuleFilterPattern"),
         )
         if faults:
@@ -147,15 +158,6 @@ def kafka_source(kafka: Section) -> KafkaSource:
         offset_reset=kafka.choice("OffsetReset", ("earliest", "latest")),
         value_type=VALUE_TYPES[kafka.choice("ValueDataType", tuple(VALUE_TYPES), default="Text")],
     )
-
-
-def _refuse_unemulated(root: Section) -> None:
-    if root.boolean("asyncInvocationType", default=False):
-        root.fault(
-            "asyncInvocationType",
-            "must be false: the stream delivers synchronously, or neither retries nor dead letters would see the "
-            "function's errors (the documents disagree on what true means; false is the default)",
-        )
 
 
 def _kafka(root: Section) -> Section:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.eventbridge.retry import retrying
-from local_emulator.eventbridge.window import BODY_BYTES, Batch
 
 if TYPE_CHECKING:
     import threading
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from local_emulator.eventbridge.config import StreamConfig
+    from local_emulator.eventbridge.window import Batch
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +50,9 @@ class Delivery:
 
         Raises StreamHalt if the stream has to stop, and InterruptedDelivery if `cancelled` is set between tries.
         """
-        if len(batch.body) > BODY_BYTES:
-            self._give_up(batch, f"its body of {len(batch.body):,} bytes is over the {BODY_BYTES:,} that are allowed")
+        most = self.config.body_bytes
+        if len(batch.body) > most:
+            self._give_up(batch, f"its body of {len(batch.body):,} bytes is over the {most:,} that are allowed")
             return
 
         def sleep(seconds: float) -> None:

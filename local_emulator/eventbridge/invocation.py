@@ -18,6 +18,9 @@ LONGEST_SECONDS = 300.0
 SPARE_SECONDS = 60.0
 """Time for a new instance and its initializer, in addition to the function's timeout."""
 
+MOST_SECONDS_HEADER = "x-emulator-most-seconds"
+"""How long an invocation may run. Only the emulated Function Compute reads this header; the service needs none."""
+
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
 TEXT_LENGTH = 4_000
 """Long enough for all faults of a configuration, which are reported together."""
@@ -26,7 +29,8 @@ TEXT_LENGTH = 4_000
 class Invoker:
     """Calls one function at an endpoint of Function Compute (API 2016-08-15, which also names a service).
 
-    A call waits as long as the function may take; a stream's function takes at most LONGEST_SECONDS.
+    A call waits as long as the function may take. With `most_seconds`, the emulated Function Compute ends the function
+    after this time, as the service does for a trigger's invocations.
     """
 
     def __init__(
@@ -38,25 +42,30 @@ class Invoker:
         access_key_secret: str,
         service: str = "default",
         function_timeout: float = LONGEST_SECONDS,
+        most_seconds: float | None = None,
     ) -> None:
         _silence_client()
         fc2.client.retries = 0  # the stream retries, by its own schedule
         self._name = function
         self._service = service
         self._endpoint = endpoint
+        self._headers = {} if most_seconds is None else {MOST_SECONDS_HEADER: f"{most_seconds:g}"}
+        longest = function_timeout if most_seconds is None else min(function_timeout, most_seconds)
         self._client = fc2.Client(
             endpoint=endpoint,
             accessKeyID=access_key_id,
             accessKeySecret=access_key_secret,
-            Timeout=(CONNECT_SECONDS, function_timeout + SPARE_SECONDS),
+            Timeout=(CONNECT_SECONDS, longest + SPARE_SECONDS),
         )
 
-    def __call__(self, body: bytes) -> bytes:
-        """Deliver one batch and return the function's result; raises InvocationError if the invocation failed."""
+    def __call__(self, body: bytes, *, asynchronous: bool = False) -> bytes:
+        """Deliver one batch and return the function's result; raises InvocationError if the invocation failed.
+
+        An asynchronous invocation has no result: it has succeeded when Function Compute has accepted it.
+        """
+        headers = {"x-fc-invocation-type": "Async" if asynchronous else "Sync", **self._headers}
         try:
-            answer = self._client.invoke_function(
-                self._service, self._name, payload=body, headers={"x-fc-invocation-type": "Sync"}
-            )
+            answer = self._client.invoke_function(self._service, self._name, payload=body, headers=headers)
         except FcError as error:
             raise self._failure(error) from error
         except requests.exceptions.JSONDecodeError as error:

@@ -114,7 +114,8 @@ class Task:
 
         Methods compare the window object with an earlier one to find out whether the topic-partitions have changed.
         """
-        self._window = Window(self._shared.config.batch_count, self._shared.config.batch_seconds)
+        config = self._shared.config
+        self._window = Window(config.batch_count, config.batch_seconds, config.body_bytes)
         self._commits = CommitTracker()
         self._uncommitted: dict[TopicPartition, int] = {}
         self._finished: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 BODY_BYTES = 32 * 1024 * 1024
 """A synchronous invocation takes 32 MB (Function Compute's limits)."""
 
+ASYNC_BODY_BYTES = 128 * 1024
+"""An asynchronous invocation takes 128 KB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -87,8 +87,11 @@ class FunctionInstance:
         self._channel = Channel(ours, output_read, on_output)
         self._channel.send(surroundings.settings(function, environment), _START_SECONDS)
 
-    def invoke(self, event: bytes, request_id: str) -> InvocationOutcome:
-        """Call the handler, and before the first call the initializer."""
+    def invoke(self, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
+        """Call the handler, and before the first call the initializer.
+
+        The handler may run for the function's timeout, and not longer than `most_seconds`.
+        """
         log = b""
         if not self._initialized and self._function.initializer:
             outcome = self._hook("Initialize", self._function.initializer, request_id)
@@ -97,7 +100,9 @@ class FunctionInstance:
                 return replace(outcome, error_type=INITIALIZATION)
             log = outcome.log
         self._initialized = True
-        outcome = self._call("Invoke", self._function.handler, event, request_id, self._function.timeout)
+        timeout: float = self._function.timeout
+        seconds = timeout if most_seconds is None else min(timeout, most_seconds)
+        outcome = self._call("Invoke", self._function.handler, event, request_id, seconds)
         return replace(outcome, log=log + outcome.log)
 
     def stop(self) -> None:
@@ -125,7 +130,7 @@ class FunctionInstance:
     def _hook(self, name: str, hook: Hook, request_id: str) -> InvocationOutcome:
         return self._call(name, hook.handler, None, request_id, hook.timeout)
 
-    def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: int) -> InvocationOutcome:
+    def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: float) -> InvocationOutcome:
         call = {
             "request_id": request_id,
             "handler": handler,
@@ -142,7 +147,7 @@ class FunctionInstance:
             failed = header["failed"]
         except TimedOutError:
             # The service's text, as a public issue of 2021 shows it.
-            ended = f"Function timed out after {seconds} seconds (maxMemoryUsage: {self._peak:.2f}MB)"
+            ended = f"Function timed out after {seconds:g} seconds (maxMemoryUsage: {self._peak:.2f}MB)"
         except (ClosedError, _OutOfMemoryError):
             # The service's text, as its pages on errors (Node.js, 2026) show it; also for too much memory.
             usage = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {self._peak:.2f}MB"

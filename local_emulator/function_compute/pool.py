@@ -44,11 +44,11 @@ class Pool:
         self._stopping = False
         self._changed = threading.Condition()
 
-    def invoke(self, event: bytes, request_id: str, wait: float = 0.0) -> InvocationOutcome:
-        """Call the function; ExhaustedError if no instance is free within `wait` seconds."""
-        instance = self._take(wait)
+    def invoke(self, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
+        """Call the function, see `FunctionInstance.invoke`; ExhaustedError if no instance is free."""
+        instance = self._take()
         try:
-            return instance.invoke(event, request_id)
+            return instance.invoke(event, request_id, most_seconds)
         except BaseException:
             instance.kill()
             raise
@@ -74,12 +74,9 @@ class Pool:
         with self._changed:
             self._changed.wait_for(lambda: not self._busy, _END_SECONDS)
 
-    def _take(self, wait: float) -> FunctionInstance:
+    def _take(self) -> FunctionInstance:
         with self._changed:
-            free = self._changed.wait_for(
-                lambda: self._stopping or self._idle or len(self._busy) < self._limit, timeout=wait
-            )
-            if self._stopping or not free:
+            if self._stopping or not (self._idle or len(self._busy) < self._limit):
                 raise ExhaustedError
             instance = (
                 self._idle.pop()

@@ -1,17 +1,14 @@
-"""Runs the deployed functions: each has a pool of instances, a log, and perhaps a log file.
-
-An asynchronous invocation waits for a free instance and runs once: the service's own retries aren't emulated.
-"""
+"""Runs the deployed functions: each has a pool of instances, a log, and perhaps a log file."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from local_emulator.function_compute.asynchronous import AsynchronousInvocations
 from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.pool import ExhaustedError, Pool
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
@@ -24,15 +21,21 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function
 
 _BACKGROUND_THREADS = 64
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """How functions run; `instances` is the limit of each function, a `log_folder` gets a new FUNCTION.log for each."""
+    """How functions run.
+
+    Fields:
+        instances: the limit of each function.
+        log_folder: gets a new FUNCTION.log for each function.
+        time_scale: multiplies the waits between the tries of asynchronous invocations.
+    """
 
     instances: int = 16
     log_folder: Path | None = None
+    time_scale: float = 1.0
 
 
 class FunctionRunner:
@@ -50,6 +53,7 @@ class FunctionRunner:
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(_BACKGROUND_THREADS, "asynchronous-invocation")
+        self._asynchronous = AsynchronousInvocations(settings.time_scale)
         if settings.log_folder:
             settings.log_folder.mkdir(parents=True, exist_ok=True)
 
@@ -63,18 +67,22 @@ class FunctionRunner:
         with self._lock:
             self._pools[function.name] = Pool(function, environment, self._settings.instances, log_file)
 
-    def invoke(self, name: str, event: bytes, request_id: str) -> InvocationOutcome:
-        """Invoke a function; FunctionComputeError if no instance is free, or the function's role can't be assumed."""
+    def invoke(self, name: str, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
+        """Invoke a function; FunctionComputeError if no instance is free, or the function's role can't be assumed.
+
+        The function may run for its own timeout, and not longer than `most_seconds`.
+        """
         try:
-            return self._pool(name).invoke(event, request_id)
+            return self._pool(name).invoke(event, request_id, most_seconds)
         except ExhaustedError:
             raise FunctionComputeError(
                 429, "ResourceExhausted", "all instances that the function may have are busy"
             ) from None
 
-    def invoke_later(self, name: str, event: bytes, request_id: str) -> None:
-        """Invoke a function in the background, as soon as an instance is free."""
-        self._background.submit(self._invoke_later, self._pool(name), event, request_id)
+    def invoke_later(self, name: str, event: bytes, request_id: str, most_seconds: float | None = None) -> None:
+        """Invoke a function in the background, with retries."""
+        once = partial(self._pool(name).invoke, event, request_id, most_seconds)
+        self._background.submit(self._asynchronous.run, name, request_id, once)
 
     def logs(self, name: str) -> list[str]:
         """Return the last lines that a function's instances printed, oldest first."""
@@ -84,6 +92,7 @@ class FunctionRunner:
         """Stop all instances (idle ones with their pre-stop hook); a second call does nothing."""
         with self._lock:
             pools = list(self._pools.values())
+        self._asynchronous.stopping.set()
         for pool in pools:
             pool.stop()
         self._background.shutdown()
@@ -94,11 +103,3 @@ class FunctionRunner:
 
     def _environment(self, function: Function, layers: tuple[Path, ...]) -> InstanceEnvironment:
         return InstanceEnvironment(self.account_id, self.keys(function), layers)
-
-    @staticmethod
-    def _invoke_later(pool: Pool, event: bytes, request_id: str) -> None:
-        try:
-            pool.invoke(event, request_id, wait=float(pool.function.timeout))
-        except (ExhaustedError, FunctionComputeError) as error:
-            reason = str(error) or "no instance was free"
-            _log.warning("%s: asynchronous invocation %s dropped: %s", pool.function.name, request_id, reason)

@@ -13,9 +13,11 @@ from alibabacloud_eventbridge20200401 import models
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka import cluster
 from local_emulator.control_plane.alikafka.entities import KafkaInstance
+from local_emulator.kafka.producer import produce
+from local_emulator.kafka.record import Record
 from tests.control_plane_clients import ACCOUNT, policy, refused
 from tests.event_streams import NAME, ROLES, delete, get, make_roles, new, pause, reaches, start, started, status
-from tests.fake_function import FAILED, OK, FakeFunction
+from tests.fake_function import FAILED, OK, Answer, FakeFunction
 from tests.kafka_fixtures import APACHE
 from tests.stream_clients import (
     INSTANCE,
@@ -147,6 +149,29 @@ def test_a_filter_selects_the_events(
     assert sorted(values(function)) == [7, 10]
 
 
+def test_asynchronous_deliveries_are_cut_at_128_kb_and_not_retried(
+    plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
+) -> None:
+    function.answer = lambda _: Answer(202, b"")
+    event_bridge(plane).create_event_streaming(
+        new(
+            sink={"InvocationType": {"Value": "Async", "Form": "CONSTANT"}},
+            run={"BatchWindow": {"CountBasedWindow": 100, "TimeBasedWindow": 5}, "MaximumTasks": 1},
+        )
+    )
+    start(plane)
+    assert reaches(plane, "RUNNING")
+    records = [Record(0, 1_605_594_185_000, None, b"x" * 2048) for _ in range(100)]
+    produce(embedded_kafka.bootstrap_servers, "orders", records)
+    committed = {("orders", 0): 100}
+    assert eventually(
+        lambda: committed.items() <= cluster.committed(embedded_kafka, "connect-orders", {"orders": 3}).items()
+    )
+    assert {headers["x-fc-invocation-type"] for headers in function.headers} == {"Async"}
+    assert [len(json.loads(body)) for body in function.bodies] == [52, 48], "2 KB and the envelope each"
+    assert max(len(body) for body in function.bodies) <= 128 * 1024
+
+
 def test_an_update_takes_effect(
     plane: server.ControlPlaneServer, function: FakeFunction, embedded_kafka: EmbeddedBroker
 ) -> None:
@@ -230,7 +255,7 @@ def test_a_stream_needs_its_group_where_none_are_made(plane: server.ControlPlane
         ({"source": {"Topic": ""}}, "Topic must be text"),
         ({"source": {"ValueDataType": "Bytes"}}, "Binary"),
         ({"source": {"Network": "PublicNetwork"}}, "SecurityGroupId must be text"),
-        ({"sink": {"InvocationType": {"Value": "Async", "Form": "CONSTANT"}}}, "must be Sync"),
+        ({"sink": {"InvocationType": {"Value": "async", "Form": "CONSTANT"}}}, "must be Sync or Async; found 'async'"),
         ({"sink": {"Concurrency": {"Value": "301", "Form": "CONSTANT"}}}, "1 to 300"),
         ({"sink": {"Concurrency": {"Value": "many", "Form": "CONSTANT"}}}, "1 to 300"),
         ({"sink": {"Body": {"Form": "TEMPLATE", "Template": "x"}}}, "ORIGINAL"),

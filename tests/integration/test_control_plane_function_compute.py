@@ -14,6 +14,8 @@ from alibabacloud_ram20150501 import models as ram_models
 from local_emulator.control_plane import server
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.entities import KafkaInstance
+from local_emulator.control_plane.dispatch import Rules
+from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings
@@ -174,6 +176,18 @@ def test_raw_data(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBrok
     assert [event["value"] for event in json.loads(function.bodies[0])] == ["0"]
 
 
+@pytest.mark.parametrize(
+    ("rules", "given", "shown"),
+    [({}, True, "Async"), ({}, False, "Sync"), ({"true_is_async": False}, True, "Sync")]
+    + [({"true_is_async": False}, changed, "Async") for changed in (False, ...)],
+)
+def test_which_value_of_async_invocation_type_means_asynchronous(rules: Any, given: Any, shown: str) -> None:
+    chosen = Rules(event_bridge=EventBridgeAssumptions(**rules))
+    with server.start(rules=chosen, surroundings=Surroundings(functions=Functions({"sink": deployed()}))) as plane:
+        create(plane, trigger_config=json.dumps(config(asyncInvocationType=given)))
+        assert stream(plane).sink.sink_fc_parameters.invocation_type.value == shown
+
+
 def test_what_is_not_there(bare: server.ControlPlaneServer) -> None:
     client = function_compute(bare)
     with refused(404, "FunctionNotFound"):
@@ -211,7 +225,7 @@ def test_a_second_create(bare: server.ControlPlaneServer) -> None:
         ({"trigger_config": json.dumps(config(runOptions__maximumTasks="6"))}, "maximumTasks"),
         ({"trigger_config": json.dumps(config(**{f"{SOURCE}__OffsetReset": "lastest"}))}, "earliest or latest"),
         ({"trigger_config": json.dumps(config(**{f"{SOURCE}__RegionId": "cn-chengdu"}))}, "function's region"),
-        ({"trigger_config": json.dumps(config(asyncInvocationType=True))}, "asyncInvocationType"),
+        ({"trigger_config": json.dumps(config(asyncInvocationType="Async"))}, "asyncInvocationType"),
         ({"trigger_type": "timer"}, "expected eventbridge"),
         ({"trigger_name": None}, "triggerName"),
         ({"name": "1st"}, "triggerName"),

@@ -29,6 +29,8 @@ from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.function_compute.invocations import ASYNC_BYTES, SYNC_BYTES
 from local_emulator.control_plane.surroundings import Surroundings
+from local_emulator.eventbridge.errors import InvocationError
+from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.function_compute import template
 from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
 from local_emulator.function_compute.surroundings import Credentials
@@ -69,7 +71,7 @@ def deploy(tmp_path: Path) -> Iterator[Deploy]:
         document = {"edition": "3.0.0", "resources": {"demo": {"component": "fc3", "props": written}}}
         (tmp_path / "template.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
         loaded = template.load(tmp_path / "template.yml", {})
-        functions = Functions(runner=FunctionRunner(RunnerSettings(instances, log_folder)))
+        functions = Functions(runner=FunctionRunner(RunnerSettings(instances, log_folder, time_scale=0.001)))
         running.append(server.start(surroundings=Surroundings(functions=functions)))
         deployment.deploy(running[0], loaded)
         return running[0]
@@ -182,6 +184,18 @@ def handler(event, context):
     assert invoke(running).data == b"fine"
 
 
+def test_a_triggers_invocation_ends_at_the_triggers_limit(deploy: Deploy) -> None:
+    """The event stream's limit of five minutes ends a function whose own timeout is longer."""
+    running = deploy("import time\ndef handler(event, context):\n    time.sleep(float(event or 0))\n", timeout=600)
+    stream = Invoker(running.url, "demo", access_key_id="ak", access_key_secret="sk", most_seconds=0.5)
+    with pytest.raises(InvocationError, match=r"Function timed out after 0\.5 seconds") as caught:
+        stream(b"30")
+    assert caught.value.retryable
+    assert stream(b"0") == b"null"
+    with pytest.raises(FcError, match="x-emulator-most-seconds: expected seconds"):
+        client(running).invoke_function("any", "demo", headers={"x-emulator-most-seconds": "soon"})
+
+
 def test_more_memory_than_configured_ends_the_instance(deploy: Deploy) -> None:
     source = "import time\ndef handler(event, context):\n    held = b'x' * (400 * 2**20)\n    time.sleep(20)\n"
     body = failure(deploy(source, memorySize=256))
@@ -280,8 +294,8 @@ def test_an_asynchronous_invocation_is_accepted_and_runs(deploy: Deploy, tmp_pat
         f"def handler(event, context):\n    open({str(tmp_path / 'event')!r}, 'wb').write(event)\n    raise OSError\n"
     )
     assert invoke_3(running, b"later", x_fc_invocation_type="Async").status_code == 202
-    wait_for(lambda: any("FC Invoke End" in line for line in running.functions.logs("demo")))
-    assert (tmp_path / "event").read_bytes() == b"later"
+    wait_for(lambda: sum("FC Invoke End" in line for line in running.functions.logs("demo")) == 4)
+    assert (tmp_path / "event").read_bytes() == b"later", "a function's error is retried three times"
     with refused(400, "EntityTooLarge"):
         invoke_3(running, b"x" * (ASYNC_BYTES + 1), x_fc_invocation_type="Async")
 

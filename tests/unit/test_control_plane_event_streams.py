@@ -80,6 +80,12 @@ def test_everything_that_can_be_said() -> None:
     assert config.retry_limits == RetryLimits(attempts=2, age_seconds=60)
 
 
+@pytest.mark.parametrize(("kind", "most"), [("Sync", 32 * 1024 * 1024), ("Async", 128 * 1024)])
+def test_the_invocation_type_decides_the_size_of_batches(kind: str, most: int) -> None:
+    config, _ = definition.read(stream({}, InvocationType=constant(kind)))
+    assert (config.asynchronous, config.body_bytes) == (kind == "Async", most)
+
+
 def test_faults_name_their_place() -> None:
     with pytest.raises(StreamConfigError) as found:
         definition.read(stream({"maximumTasks": 6}, {"Offset": "x"}, Concurrency=constant("0")))

@@ -55,7 +55,7 @@ def test_both_spellings_of_json_are_taken(spelling: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("asyncInvocationType", True, "asyncInvocationType must be false"),
+        ("asyncInvocationType", "true", "asyncInvocationType must be true or false"),
         (
             "eventRuleFilterPattern",
             '{"source": "x"}',

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from local_emulator.eventbridge.invocation import LONGEST_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class EventBridgeAssumptions:
@@ -18,7 +20,11 @@ class EventBridgeAssumptions:
         starting_polls: the least number of GetEventStreaming calls that show a started stream as STARTING.
         elements: a batch's elements: JSON objects, or JSON strings that hold the objects.
         dead_letters: whether each event, or each batch as a JSON array, becomes a message of the dead-letter queue.
-        time_scale: multiplies the waits between retries and the age at which retries end; 0.01 makes a day 15 minutes.
+        true_is_async: whether a trigger's asyncInvocationType true means asynchronous delivery, as older pages say, or
+            false does, as pages of 2026 say.
+        invocation_seconds: the longest run of an invocation by an event stream; the service has five minutes.
+        time_scale: multiplies the waits between retries (the stream's, and Function Compute's of asynchronous
+            invocations) and the age at which retries end; 0.01 makes a day 15 minutes.
     """
 
     failures_as_200: bool = True
@@ -26,4 +32,6 @@ class EventBridgeAssumptions:
     starting_polls: int = 1
     elements: Literal["objects", "strings"] = "objects"
     dead_letters: Literal["events", "batches"] = "events"
+    true_is_async: bool = True
+    invocation_seconds: Annotated[float, msgspec.Meta(gt=0)] = LONGEST_SECONDS
     time_scale: Annotated[float, msgspec.Meta(gt=0)] = 1.0

@@ -64,6 +64,7 @@ def read(stream: Stream) -> tuple[StreamConfig, str]:
         maximum_tasks=run.integer("MaximumTasks", 1, None, default=1),
         dead_letter_arn=_dead_letter_arn(run),
         enabled=True,
+        asynchronous=_is_asynchronous(sink),
         pattern=Section("Stream", {"FilterPattern": stream.pattern}, faults).pattern("FilterPattern"),
         retry_limits=RetryLimits(
             retry.integer("MaximumRetryAttempts", 0, None, default=0),
@@ -86,8 +87,6 @@ def _sink(stream: Stream, faults: list[str]) -> Section:
     root.known("SinkFcParameters")
     sink = root.section("SinkFcParameters")
     sink.known(*_SINK_KEYS)
-    if _constant(sink, "InvocationType", "Sync") != "Sync":
-        sink.fault("InvocationType", "must be Sync: asynchronous delivery isn't emulated")
     if _constant(sink, "Qualifier", "LATEST") != "LATEST":
         sink.fault("Qualifier", "must be LATEST: functions have no other version here")
     if sink.has("Body"):
@@ -103,6 +102,13 @@ def _constant(sink: Section, key: str, default: str | None = None) -> str:
     triple.known(*_TRIPLE)
     triple.choice("Form", ("CONSTANT",), default="CONSTANT")
     return triple.text("Value", default=default)
+
+
+def _is_asynchronous(sink: Section) -> bool:
+    kind = _constant(sink, "InvocationType", "Sync")
+    if kind not in {"Sync", "Async"}:
+        sink.fault("InvocationType", f"must be Sync or Async; found {kind!r}")
+    return kind == "Async"
 
 
 def _concurrency(sink: Section) -> int:

@@ -45,10 +45,11 @@ def start(call: Call, stream: Stream) -> None:
         surroundings.streams.remove(stream.name)
         _log.warning("the event stream %s can't start: %s", stream.name, stream.obstacle)
     elif surroundings.broker and surroundings.functions.invoke:
+        invoke = surroundings.functions.invoke(surroundings.functions.deployed[function])
         create = partial(
             EventStream,
             config,
-            surroundings.functions.invoke(surroundings.functions.deployed[function]),
+            partial(invoke, asynchronous=True) if config.asynchronous else invoke,
             surroundings.broker.bootstrap_servers,
             account_id=call.account,
             as_strings=assumed.elements == "strings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations when it decodes
 from typing import TYPE_CHECKING
@@ -12,10 +12,12 @@ import msgspec
 from local_emulator.function_compute.runner import FunctionRunner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from local_emulator.function_compute.template import Function
 
-Invoke = Callable[[bytes], object]
-"""Invokes a function with a body; raises InvocationError."""
+Invoke = Callable[..., object]
+"""Invokes a function with a body, and with asynchronous=True asynchronously; raises InvocationError."""
 
 
 @dataclass(slots=True)

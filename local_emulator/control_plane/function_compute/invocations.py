@@ -9,7 +9,8 @@ import base64
 from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.dispatch import Reply
-from local_emulator.control_plane.errors import ApiError
+from local_emulator.control_plane.errors import ApiError, invalid_argument
+from local_emulator.eventbridge.invocation import MOST_SECONDS_HEADER
 from local_emulator.function_compute.errors import FunctionComputeError
 
 if TYPE_CHECKING:
@@ -26,17 +27,27 @@ def invoke(call: Call) -> Reply:
     """InvokeFunction, synchronous or asynchronous."""
     name = _function(call)
     runner = call.surroundings.functions.runner
+    most_seconds = _most_seconds(call)
     asynchronous = call.headers.get("x-fc-invocation-type", "Sync") == "Async"
     if asynchronous and len(call.body) > ASYNC_BYTES:
         raise too_large(ASYNC_BYTES)
     try:
         if asynchronous:
-            runner.invoke_later(name, call.body, call.request_id)
+            runner.invoke_later(name, call.body, call.request_id, most_seconds)
             return Reply(status=202)
-        outcome = runner.invoke(name, call.body, call.request_id)
+        outcome = runner.invoke(name, call.body, call.request_id, most_seconds)
     except FunctionComputeError as error:
         raise ApiError(error.status, error.code, error.message) from error
     return _reply(outcome, tail=call.headers.get("x-fc-log-type") == "Tail")
+
+
+def _most_seconds(call: Call) -> float | None:
+    """Return the longest run that the emulated trigger allows, from the header that the event stream sends."""
+    text = call.headers.get(MOST_SECONDS_HEADER)
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise invalid_argument(f"{MOST_SECONDS_HEADER}: expected seconds, found {text!r}") from None
 
 
 def too_large(limit: int) -> ApiError:

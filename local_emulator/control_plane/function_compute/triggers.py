@@ -140,7 +140,13 @@ def _stream(call: Call, function: str, trigger: DeployedTrigger) -> Stream:
     config = json.loads(trigger.config)
     run, delivery = config["runOptions"], config["eventSinkConfig"]["deliveryOption"]
     renamed = {_RUN_OPTIONS[key]: value for key, value in run.items() if key in _RUN_OPTIONS}
-    values = {"FunctionName": function, "InvocationType": "Sync", "Concurrency": str(delivery.get("concurrency", 1))}
+    # The sources disagree on what true means.
+    asynchronous = config.get("asyncInvocationType", False) is call.rules.event_bridge.true_is_async
+    values = {
+        "FunctionName": function,
+        "InvocationType": "Async" if asynchronous else "Sync",
+        "Concurrency": str(delivery.get("concurrency", 1)),
+    }
     return Stream(
         trigger.stream,
         {"SourceKafkaParameters": config["eventSourceConfig"]["eventSourceParameters"]["sourceKafkaParameters"]},
