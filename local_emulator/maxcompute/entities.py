@@ -51,13 +51,32 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What a view shows: a query, and how its names were read when the view was created.
+
+    Attributes:
+        text: the SELECT statement, as written.
+        project: the project of names without a project.
+        schema: the schema of names without a schema.
+        settings: the settings that change the meaning of names.
+        outputs: the names of the query's columns at that time. The view's own columns may have other names.
+    """
+
+    text: str
+    project: str
+    schema: str
+    settings: Mapping[str, str]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """The state of a table at one moment.
+    """The state of a table or view at one moment.
 
     ``id`` never changes and is never used again, so it distinguishes a table from a later table of the same name.
     ``schema_version`` grows with every change of columns. ``modified`` is the time of the last change of rows,
     ``altered`` that of the last change of the definition. ``size`` counts the uncompressed bytes that were written,
-    ``files`` the files of rows.
+    ``files`` the files of rows. A view is a table with a ``view`` and without rows.
     """
 
     id: str
@@ -77,6 +96,7 @@ class Table:
     schema_version: int = 0
     size: int = 0
     files: int = 0
+    view: View | None = None
 
     @property
     def transactional(self) -> bool:
@@ -132,6 +152,7 @@ def table_to_json(table: Table) -> dict[str, Any]:
         "schema_version": table.schema_version,
         "size": table.size,
         "files": table.files,
+        "view": _view_to_json(table.view) if table.view else None,
     }
 
 
@@ -147,8 +168,23 @@ def table_from_json(value: dict[str, Any]) -> Table:
             "altered": datetime.fromisoformat(value["altered"]),
             "properties": MappingProxyType(value["properties"]),
             "primary_key": tuple(value["primary_key"]),
+            "view": _view_from_json(value["view"]) if value.get("view") else None,
         }
     )
+
+
+def _view_to_json(view: View) -> dict[str, Any]:
+    return {
+        "text": view.text,
+        "project": view.project,
+        "schema": view.schema,
+        "settings": dict(view.settings),
+        "outputs": list(view.outputs),
+    }
+
+
+def _view_from_json(value: dict[str, Any]) -> View:
+    return View(**{**value, "settings": MappingProxyType(value["settings"]), "outputs": tuple(value["outputs"])})
 
 
 def _column_to_json(column: Column) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -19,20 +20,20 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from local_emulator.maxcompute.access.permissions import AccessDeniedError
+from local_emulator.maxcompute.authentication import Principal
 from local_emulator.maxcompute.errors import ServiceError, missing
 from local_emulator.maxcompute.sql import engine
 from local_emulator.maxcompute.sql.context import Context, Outcome
-from local_emulator.maxcompute.sql.errors import SqlError, no_permission, parse_error
+from local_emulator.maxcompute.sql.errors import SqlError, ddl_error, no_permission, parse_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from xml.etree.ElementTree import Element
 
     import pyarrow as pa
 
     from local_emulator.maxcompute.access.permissions import Access
-    from local_emulator.maxcompute.authentication import Principal
     from local_emulator.maxcompute.entities import Column, Project, Table
     from local_emulator.maxcompute.store import Store
 
@@ -187,15 +188,9 @@ class Instances:
             instance.started,
             dict(instance.job.settings),
             lambda cursor: _watch(instance, cursor),
-            lambda action, target: self._require(instance.owner, action, target),
+            _Rights(self._access, instance.owner),
         )
         return TaskStatus.SUCCESS, engine.run(context, instance.job.query)
-
-    def _require(self, principal: Principal, action: str, target: Table | Project) -> None:
-        try:
-            self._access.require(principal, action, target)
-        except AccessDeniedError as error:
-            raise no_permission(error.detail) from error
 
     def _forget_old_results(self) -> None:
         with self._lock:
@@ -206,6 +201,35 @@ class Instances:
                 total += instance.outcome.rows.nbytes
                 if total > KEPT_RESULT_BYTES and total > instance.outcome.rows.nbytes:
                     instance.outcome, instance.expired = Outcome(), True
+
+
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    """The rights of the identity that submitted a job, and of the owners of views."""
+
+    access: Access
+    principal: Principal
+
+    def require(self, identity: str, action: str, target: Table | Project) -> None:
+        with _refusals():
+            self.access.require(self._principal(identity), action, target)
+
+    def require_new_owner(self, identity: str, project: Project, owner: str) -> None:
+        with _refusals():
+            self.access.require_appointer(self._principal(identity), project, "change an owner")
+        if not self.access.admits(Principal("", owner), project):
+            raise ddl_error(f"the new owner {owner} is no user of project {project.name}")
+
+    def _principal(self, identity: str) -> Principal:
+        return self.principal if identity == self.principal.name else Principal("", identity)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except AccessDeniedError as error:
+        raise no_permission(error.detail) from error
 
 
 def _watch(instance: Instance, cursor: duckdb.DuckDBPyConnection | None) -> None:

@@ -48,7 +48,7 @@ class Store:
         self.database = Database(data_dir)
         with self.database.transaction() as cursor:
             self._metadata = Metadata(cursor)
-            for table in self._metadata.all_tables():
+            for table in filter(_has_rows, self._metadata.all_tables()):
                 # A data directory of an earlier version has no such column.
                 cursor.execute(f"ALTER TABLE {physical_name(table)} ADD COLUMN IF NOT EXISTS {FILE} INTEGER DEFAULT 0")
         self._names_lock = threading.Lock()
@@ -117,10 +117,10 @@ class Store:
         return self._metadata.table_by_id(table_id)
 
     def create_table(self, table: Table) -> Table:
-        """Create a table with this name and these columns; return it with its id and times.
+        """Create a table or view with this name and these columns; return it with its id and times.
 
         Raises:
-            ServiceError: ObjectAlreadyExists if a table has this name.
+            ServiceError: ObjectAlreadyExists if a table or view has this name.
         """
         now = self._now()
         table = replace(table, id=uuid.uuid4().hex, created=now, modified=now, altered=now)
@@ -133,14 +133,16 @@ class Store:
                     409, "ObjectAlreadyExists", f"Table or view already exists - {table.project}.{table.name}"
                 )
             with self._change() as change:
-                change.cursor.execute(f"CREATE TABLE {physical_name(table)} ({', '.join(columns)})")
+                if _has_rows(table):
+                    change.cursor.execute(f"CREATE TABLE {physical_name(table)} ({', '.join(columns)})")
                 change.put_table(table)
         return table
 
     def drop_table(self, table: Table) -> None:
-        """Remove a table and its rows."""
+        """Remove a table and its rows, or a view."""
         with self._names_lock, self._table_change(table) as (change, current):
-            change.cursor.execute(f"DROP TABLE {physical_name(current)}")
+            if _has_rows(current):
+                change.cursor.execute(f"DROP TABLE {physical_name(current)}")
             change.drop_table(current)
 
     def alter_table(self, table: Table, alteration: Alteration) -> Table:
@@ -163,6 +165,8 @@ class Store:
 
     def counts(self, table: Table) -> dict[tuple[str, ...], int]:
         """Return the number of rows of each partition that has rows."""
+        if not table.partition_columns:
+            return {}
         names = ", ".join(quoted(column.name) for column in table.partition_columns)
         query = f"SELECT count(*), {names} FROM {physical_name(table)} GROUP BY ALL"  # noqa: S608 - quoted names
         with self.database.cursor() as cursor:
@@ -376,6 +380,10 @@ class Store:
         """Yield a change and the table's current state. Until it ends, other changes to this table wait."""
         with self._table_locks.setdefault(table.id, threading.Lock()), self._change() as change:
             yield change, self.current(table)
+
+
+def _has_rows(table: Table) -> bool:
+    return table.view is None
 
 
 def _check_shape(known: Table, current: Table) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from aiohttp import web
 
 from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
-from local_emulator.maxcompute.errors import invalid
+from local_emulator.maxcompute.errors import ServiceError, invalid
 from local_emulator.maxcompute.keys import ACCESS, PRINCIPAL, STORE, in_thread
 from local_emulator.maxcompute.partition_spec import matches, parse_spec
 from local_emulator.maxcompute.rest import partitions
@@ -57,7 +57,7 @@ async def tables(request: web.Request) -> web.Response:
     matching = [
         table
         for table in store.tables(requested_project(request, "List").name, requested_schema(request))
-        if table.name.startswith(prefix) and owner in (None, table.owner) and kind in (None, "MANAGED_TABLE")
+        if table.name.startswith(prefix) and owner in (None, table.owner) and kind in (None, _kind(table))
     ]
     chosen, marker, size = page(matching, query, lambda table: table.name)
     if "extended" in query:
@@ -69,12 +69,19 @@ async def tables(request: web.Request) -> web.Response:
     return reply(element("Tables", None, element("Marker", marker), element("MaxItems", size), *items))
 
 
+def _kind(table: Table) -> str:
+    return "VIRTUAL_VIEW" if table.view else "MANAGED_TABLE"
+
+
 def _count(store: Store, table: Table) -> int:
+    if table.view:
+        return 0
     with store.snapshot(table) as snapshot:
         return snapshot.count()
 
 
 async def _preview(request: web.Request, table: Table) -> web.Response:
+    _require_rows(table)
     query = request.query
     try:
         limit = min(int(query.get("linenum", PREVIEW_ROWS)), PREVIEW_ROWS)
@@ -125,7 +132,7 @@ def _summary(table: Table) -> Element:
         element("CreationTime", http_time(table.created)),
         element("LastModifiedTime", http_time(table.modified)),
         element("LastAccessTime", http_time(table.modified)),
-        element("Type", "MANAGED_TABLE"),
+        element("Type", _kind(table)),
         format="Json",
     )
 
@@ -141,8 +148,9 @@ def _schema(table: Table, count: int) -> dict[str, Any]:
         "lastAccessTime": epoch(table.modified),
         "columns": [_column(column, table) for column in table.columns],
         "partitionKeys": [_column(column, table) for column in table.partition_columns],
-        "isVirtualView": False,
+        "isVirtualView": table.view is not None,
         "isMaterializedView": False,
+        "viewText": table.view.text if table.view else "",
         "lifecycle": table.lifecycle or -1,
         "size": table.size,
         "tableLabel": "",
@@ -164,7 +172,7 @@ def _extended(table: Table, count: int) -> dict[str, Any]:
         "PhysicalSize": table.size,
         "FileNum": int(count > 0),
         "serDeProperties": "{}",
-        "Reserved": json.dumps(_reserved(table)),
+        "Reserved": json.dumps({} if table.view else _reserved(table)),
     }
 
 
@@ -178,6 +186,13 @@ def _reserved(table: Table) -> dict[str, Any]:
         reserved["PrimaryKey"] = list(table.primary_key)
         reserved["acid.data.retain.hours"] = table.properties.get("acid.data.retain.hours", "24")
     return reserved
+
+
+def _require_rows(table: Table) -> None:
+    """Raise ServiceError MethodNotAllowed, as the service does for the rows of a view."""
+    if table.view:
+        view = f"{table.project}.{table.name}"
+        raise ServiceError(405, "MethodNotAllowed", f"ODPS-0420081: Method not allowed - {view} is a view; use SELECT")
 
 
 def _column(column: Column, table: Table) -> dict[str, Any]:

@@ -30,8 +30,7 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
 
 
 def drop_table(context: Context, reader: Reader) -> Outcome:
-    """DROP TABLE [IF EXISTS] name [PURGE]."""
-    reader.expect("TABLE")
+    """DROP TABLE [IF EXISTS] name [PURGE]; the word TABLE has been read."""
     if_exists = reader.accept("IF", "EXISTS")
     place, name = reader.place, table_name(reader)
     reader.accept("PURGE")
@@ -56,8 +55,7 @@ def truncate_table(context: Context, reader: Reader) -> Outcome:
 
 
 def alter_table(context: Context, reader: Reader) -> Outcome:
-    """ALTER TABLE name ..., with one change."""
-    reader.expect("TABLE")
+    """ALTER TABLE name ..., with one change; the word TABLE has been read."""
     place = reader.place
     table = context.table(table_name(reader), place, "Alter")
     place = reader.place

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
@@ -16,15 +16,17 @@ from local_emulator.maxcompute.calendar_range import PROJECT_ZONE
 from local_emulator.maxcompute.entities import DEFAULT_SCHEMA, Column, Project, Table
 from local_emulator.maxcompute.errors import ServiceError
 from local_emulator.maxcompute.snapshot import conform
+from local_emulator.maxcompute.sql.dialect import parse_query, tokenize
 from local_emulator.maxcompute.sql.errors import (
     Position,
     SqlError,
+    invalid_view,
     overflow,
     runtime_error,
     semantic_error,
     table_not_found,
 )
-from local_emulator.maxcompute.sql.query import Query, Translator
+from local_emulator.maxcompute.sql.query import Query, Translator, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,28 @@ if TYPE_CHECKING:
     from local_emulator.maxcompute.store import Store
 
 CELL_BYTES = 8 << 20  # the service's own limit
+BY_SCHEMA = "odps.namespace.schema"
+"""The setting with which a name of two parts is ``schema.table``."""
+
+
+class Rights(Protocol):
+    """What identities may do."""
+
+    def require(self, identity: str, action: str, target: Table | Project) -> None:
+        """Check an action on a table, view or project; SqlError ODPS-0130013 if the identity may not do this."""
+
+    def require_new_owner(self, identity: str, project: Project, owner: str) -> None:
+        """Check that an identity may give objects to another owner, a user of the project; SqlError if not."""
+
+
+class AllRights:
+    """Everybody may do everything."""
+
+    def require(self, identity: str, action: str, target: Table | Project) -> None:
+        """Allow every action."""
+
+    def require_new_owner(self, identity: str, project: Project, owner: str) -> None:
+        """Allow every owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +85,7 @@ class Context:
         now: the time of the script's start.
         settings: hints and SET statements, such as ``odps.sql.timezone``.
         on_cursor: receives the cursor of each query, so that the query can be interrupted, and None at its end.
-        require: checks an action on a table or project; SqlError ODPS-0130013 if ``owner`` may not do this.
+        rights: checks the actions of ``owner``, and of the owners of views.
     """
 
     store: Store
@@ -71,7 +95,7 @@ class Context:
     now: datetime
     settings: dict[str, str] = field(default_factory=dict)
     on_cursor: Callable[[duckdb.DuckDBPyConnection | None], None] = lambda _: None
-    require: Callable[[str, Table | Project], None] = lambda _action, _target: None
+    rights: Rights = field(default_factory=AllRights)
 
     @property
     def time_zone(self) -> ZoneInfo:
@@ -84,15 +108,29 @@ class Context:
         if len(names) > 3:  # noqa: PLR2004
             raise semantic_error(f"expect project.schema.table, found {'.'.join(parts)}")
         if len(names) == 2:  # noqa: PLR2004
-            if self.settings.get("odps.namespace.schema", "").lower() == "true":
+            if self.settings.get(BY_SCHEMA, "").lower() == "true":
                 return self.project, names[0], names[1]
             return names[0], DEFAULT_SCHEMA, names[1]
         defaults = [self.project, self.schema]
         project, schema, name = [*defaults[: 3 - len(names)], *names]
         return project, schema, name
 
-    def table(self, parts: list[str], position: Position | None = None, action: str = "Select") -> Table:
-        """Return a table for an action; SqlError ODPS-0130131 if it doesn't exist, ODPS-0130013 if it isn't allowed."""
+    def require(self, action: str, target: Table | Project) -> None:
+        """Check an action of the script's owner; SqlError ODPS-0130013 if it isn't allowed."""
+        self.rights.require(self.owner, action, target)
+
+    def table(self, parts: list[str], position: Position | None, action: str) -> Table:
+        """Return a table for an action that views don't allow; see `find`."""
+        table = self.find(parts, position, action)
+        if table.view:
+            raise semantic_error(f"expect a table, found the view {table.project}.{table.name}", position)
+        return table
+
+    def find(self, parts: list[str], position: Position | None = None, action: str = "Select") -> Table:
+        """Return a table or view for an action.
+
+        SqlError ODPS-0130131 if it doesn't exist, ODPS-0130013 if the action isn't allowed.
+        """
         project, schema, name = self.resolve(parts)
         try:
             table = self.store.table(project, schema, name)
@@ -101,9 +139,43 @@ class Context:
         self.require(action, table)
         return table
 
-    def translator(self, script: str) -> Translator:
-        """Return a translator of the script's queries."""
-        return Translator(script, self.now.astimezone(timezone.utc).isoformat(sep=" "), self.table)
+    def translator(self, script: str, path: tuple[str, ...] = ()) -> Translator:
+        """Return a translator of the script's queries; ``path`` has the ids of views that they must not read."""
+        now = self.now.astimezone(timezone.utc).isoformat(sep=" ")
+        return Translator(script, now, self.find, lambda table, place: self._view_query(table, place, path))
+
+    def _view_query(self, table: Table, position: Position | None, path: tuple[str, ...]) -> Query:
+        """Return a view's query. The view's owner reads the tables in it: a reader of the view needs no right on them.
+
+        SqlError, with the view's name, if the query isn't valid any more or the owner may not read a table.
+        """
+        name, view = f"{table.project}.{table.name}", table.view
+        if view is None:
+            raise ValueError(f"expected a view, found the table {name}")
+        if table.id in path:
+            raise invalid_view(f"the view {name} reads itself", position)
+        settings = {key: value for key, value in self.settings.items() if key != BY_SCHEMA}
+        context = replace(
+            self,
+            project=view.project,
+            schema=view.schema,
+            owner=table.owner,
+            settings={**settings, **view.settings},
+        )
+        try:
+            tree = parse_query(view.text, tokenize(view.text))
+            query = context.translator(view.text, (*path, table.id)).query(tree)
+        except SqlError as error:
+            raise error.in_view(name, position) from error
+        names = [column.name for column in query.columns]
+        # As at the creation, also if * gives more columns now.
+        chosen = [names.index(output) for output in view.outputs if names.count(output) == 1]
+        if tuple(names) == view.outputs:
+            chosen = list(range(len(names)))
+        elif len(chosen) < len(view.outputs):
+            lost = ", ".join(output for output in view.outputs if names.count(output) != 1)
+            raise invalid_view(f"the query of {name} has no column {lost} any more", position)
+        return renamed(query, chosen, [column.name for column in table.columns])
 
     def run(self, query: Query) -> pa.Table:
         """Return a query's rows in the emulator's inner Arrow types; SqlError for values that the query refuses."""

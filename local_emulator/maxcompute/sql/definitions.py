@@ -25,7 +25,9 @@ _LIFECYCLE = range(1, 37_232)
 
 
 @dataclass(slots=True)
-class _Parts:
+class Parts:
+    """What a statement says of a new table or view."""
+
     columns: list[Column] = field(default_factory=list)
     partition_columns: list[Column] = field(default_factory=list)
     primary_key: tuple[str, ...] = ()
@@ -35,12 +37,11 @@ class _Parts:
 
 
 def create_table(context: Context, reader: Reader) -> Outcome:
-    """CREATE TABLE [IF NOT EXISTS] ...; the words before the name have been read."""
-    reader.expect("TABLE")
+    """CREATE TABLE [IF NOT EXISTS] ...; the word TABLE has been read."""
     if_not_exists = reader.accept("IF", "NOT", "EXISTS")
     place = reader.place
     project, schema, name = context.resolve(table_name(reader))
-    parts = _Parts()
+    parts = Parts()
     query = None
     if reader.accept("LIKE"):
         place = reader.place
@@ -60,7 +61,7 @@ def create_table(context: Context, reader: Reader) -> Outcome:
             raise unsupported("PARTITIONED BY before AS SELECT", place)
     else:
         reader.end()
-    table = _table(context, parts, (project, schema, name))
+    table = new_table(context, parts, (project, schema, name))
     if context.store.has_table(table.project, schema, name):
         if if_not_exists:
             return Outcome()
@@ -122,7 +123,7 @@ def lifecycle(reader: Reader) -> int:
     return days
 
 
-def _column_list(reader: Reader, parts: _Parts) -> None:
+def _column_list(reader: Reader, parts: Parts) -> None:
     while True:
         if reader.accept("PRIMARY", "KEY"):
             parts.primary_key = tuple(reader.in_parentheses(reader.name))
@@ -133,7 +134,7 @@ def _column_list(reader: Reader, parts: _Parts) -> None:
     reader.expect(")")
 
 
-def _clauses(reader: Reader, parts: _Parts) -> None:
+def _clauses(reader: Reader, parts: Parts) -> None:
     while reader.more:
         if reader.accept("COMMENT"):
             parts.comment = reader.string()
@@ -162,7 +163,8 @@ def _stored_as(reader: Reader) -> None:
         raise unsupported(f"STORED AS {layout}", place)
 
 
-def _table(context: Context, parts: _Parts, name: tuple[str, str, str]) -> Table:
+def new_table(context: Context, parts: Parts, name: tuple[str, str, str]) -> Table:
+    """Return a table or view that isn't in the catalog yet; SqlError if it can't be or isn't allowed."""
     try:
         project = context.store.project(name[0])
     except ServiceError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from local_emulator.maxcompute.sql.errors import ddl_error, parse_error
 from local_emulator.maxcompute.sql.insert import insert
 from local_emulator.maxcompute.sql.script import Reader, Statement, split
 from local_emulator.maxcompute.sql.show import describe, explain, show
+from local_emulator.maxcompute.sql.views import alter_view, create_view, drop_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,16 +27,20 @@ if TYPE_CHECKING:
 SUBMIT_MODE = "odps.sql.submit.mode"
 # The service's words, as users of its JDBC driver report them (aliyun/aliyun-odps-jdbc, issue 108).
 ONE_STATEMENT = 'Please add put { "odps.sql.submit.mode" : "script"} for multi-statement query in settings.'
-_COMMANDS: Mapping[str, Callable[[Context, Reader], Outcome]] = MappingProxyType(
+_COMMANDS: Mapping[tuple[str, ...], Callable[[Context, Reader], Outcome]] = MappingProxyType(
     {
-        "CREATE": create_table,
-        "DROP": drop_table,
-        "ALTER": alter_table,
-        "TRUNCATE": truncate_table,
-        "SHOW": show,
-        "DESC": describe,
-        "DESCRIBE": describe,
-        "EXPLAIN": explain,
+        ("CREATE", "TABLE"): create_table,
+        ("CREATE", "VIEW"): create_view,
+        ("CREATE", "OR", "REPLACE", "VIEW"): partial(create_view, replacing=True),
+        ("DROP", "TABLE"): drop_table,
+        ("DROP", "VIEW"): drop_view,
+        ("ALTER", "TABLE"): alter_table,
+        ("ALTER", "VIEW"): alter_view,
+        ("TRUNCATE",): truncate_table,
+        ("SHOW",): show,
+        ("DESC",): describe,
+        ("DESCRIBE",): describe,
+        ("EXPLAIN",): explain,
     }
 )
 
@@ -69,12 +75,15 @@ def _is_no_set(statement: Statement) -> bool:
 def run_statement(context: Context, statement: Statement) -> Outcome:
     """Run one statement."""
     reader = Reader(statement)
-    for word, command in _COMMANDS.items():
-        if reader.accept(word):
+    for words, command in _COMMANDS.items():
+        if reader.accept(*words):
             try:
                 return command(context, reader)
             except ServiceError as error:
                 raise ddl_error(error.message) from error
+    for word in ("CREATE", "DROP", "ALTER"):
+        if reader.accept(word):
+            raise reader.unexpected("TABLE or VIEW")
     if reader.accept("SET"):
         context.settings.update(parse_assignment(statement.text[len("SET") :]))
         return Outcome()

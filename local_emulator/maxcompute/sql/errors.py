@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TABLE_NOT_FOUND = "0130131"
+INVALID_VIEW = "0130231"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,14 @@ class SqlError(Exception):
         place = f"[{position.line},{position.column}] " if position else ""
         super().__init__(f"ODPS-{code}:{place}{kind} - {detail}")
         self.code = code
+        self._kind = kind
+        self._detail = detail
+        self._position = position
+
+    def in_view(self, name: str, position: Position | None) -> SqlError:
+        """Return the error of a statement that reads a view whose query has this error."""
+        place = position if self._position else None
+        return SqlError(self.code, self._kind, f"{self._detail}, in the view {name}", place)
 
 
 def parse_error(detail: str, position: Position | None) -> SqlError:
@@ -42,6 +51,26 @@ def semantic_error(detail: str, position: Position | None = None) -> SqlError:
 def table_not_found(name: str, position: Position | None = None) -> SqlError:
     """Return the error for an unknown table; ``name`` is ``project.table``."""
     return SqlError(TABLE_NOT_FOUND, "Table not found", f"table {name} cannot be resolved", position or Position())
+
+
+def view_not_found(name: str, position: Position | None) -> SqlError:
+    """Return the error for an unknown view; ``name`` is ``project.view``."""
+    return SqlError("0130201", "View not found", f"view {name} cannot be resolved", position)
+
+
+def already_exists(detail: str, position: Position | None) -> SqlError:
+    """Return the error for a new view with the name of a table or view."""
+    return SqlError("0130211", "Table or view already exists", detail, position)
+
+
+def invalid_view(detail: str, position: Position | None) -> SqlError:
+    """Return the error for a view whose query doesn't fit the view any more."""
+    return SqlError(INVALID_VIEW, "Invalid view", detail, position or Position())
+
+
+def view_creation_error(detail: str, position: Position | None) -> SqlError:
+    """Return the error for a CREATE VIEW whose columns or query are wrong."""
+    return SqlError("0130171", "Creating view exception", detail, position)
 
 
 def no_permission(detail: str) -> SqlError:

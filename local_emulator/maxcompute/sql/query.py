@@ -16,7 +16,7 @@ from local_emulator.maxcompute.sql.values import VOID, Value, cast, common_type,
 from local_emulator.maxcompute.types import BIGINT, STRING, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from local_emulator.maxcompute.entities import Table
 
@@ -51,12 +51,14 @@ class Translator:
     Attributes:
         script: the whole script, for the positions in errors.
         now: the statement's time, in DuckDB's format.
-        table: returns a table of the catalog by the parts of its name; SqlError if it doesn't exist.
+        table: returns a table or view of the catalog by the parts of its name; SqlError if it doesn't exist.
+        view: returns the query of a view.
     """
 
     script: str
     now: str
     table: Callable[[list[str], Position | None], Table]
+    view: Callable[[Table, Position | None], Query]
 
     def query(
         self, node: exp.Expression, outer: Scope | None = None, names: Mapping[str, tuple[Output, ...]] | None = None
@@ -323,6 +325,15 @@ def _cast_columns(query: Query, columns: tuple[Output, ...]) -> str:
         for name, own, column in zip(names, query.columns, columns, strict=True)
     )
     return f"SELECT {casts} FROM ({query.sql}) AS x({', '.join(names)})"  # noqa: S608 - translated
+
+
+def renamed(query: Query, chosen: Sequence[int], names: Sequence[str]) -> Query:
+    """Return a query of some columns of another query, under new names; ``void`` becomes ``string``."""
+    types = [query.columns[index].type for index in chosen]
+    columns = tuple(Output(name, STRING if type_ == VOID else type_) for name, type_ in zip(names, types, strict=True))
+    listed = ", ".join(f"x.c{index} AS {quoted(name)}" for index, name in zip(chosen, names, strict=True))
+    inputs = ", ".join(f"c{index}" for index in range(len(query.columns)))
+    return Query(f"SELECT {listed} FROM ({query.sql}) AS x({inputs})", columns)  # noqa: S608 - translated
 
 
 def _output(value: Value) -> str:

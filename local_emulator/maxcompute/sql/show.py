@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from local_emulator.maxcompute.entities import Column, Table
+    from local_emulator.maxcompute.entities import Column, Table, View
     from local_emulator.maxcompute.sql.script import Reader
 
 _WIDTH = 84
@@ -24,10 +24,12 @@ _RULE = f"+{'-' * _WIDTH}+"
 
 
 def show(context: Context, reader: Reader) -> Outcome:
-    """SHOW TABLES | PARTITIONS | CREATE TABLE."""
+    """SHOW TABLES | VIEWS | PARTITIONS | CREATE TABLE."""
     place = reader.place
     if reader.accept("TABLES"):
         return Outcome(_tables(context, reader))
+    if reader.accept("VIEWS"):
+        return Outcome(_tables(context, reader, views_only=True))
     if reader.accept("PARTITIONS"):
         place = reader.place
         table = context.table(table_name(reader), place, "Describe")
@@ -41,17 +43,17 @@ def show(context: Context, reader: Reader) -> Outcome:
         return Outcome("".join(f"{table.describe(spec)}\n" for spec in chosen))
     if reader.accept("CREATE", "TABLE"):
         place = reader.place
-        table = context.table(table_name(reader), place, "Describe")
+        table = context.find(table_name(reader), place, "Describe")
         reader.end()
-        return Outcome(create_statement(table))
+        return Outcome(_create_view_statement(table, table.view) if table.view else create_statement(table))
     raise unsupported("this SHOW", place)
 
 
 def describe(context: Context, reader: Reader) -> Outcome:
-    """DESC [EXTENDED] table [PARTITION (...)]."""
+    """DESC [EXTENDED] table or view [PARTITION (...)]."""
     extended = reader.accept("EXTENDED")
     place = reader.place
-    table = context.table(table_name(reader), place, "Describe")
+    table = context.find(table_name(reader), place, "Describe")
     if reader.accept("PARTITION"):
         values = partition_spec(reader, table, whole=True)
         reader.end()
@@ -101,21 +103,32 @@ def create_statement(table: Table) -> str:
     return f"{text}\n;\n"
 
 
+def _create_view_statement(table: Table, view: View) -> str:
+    columns = (f"`{column.name}`{_comment(column)}" for column in table.columns)
+    text = f"CREATE VIEW IF NOT EXISTS {table.project}.`{table.name}`\n(\n  " + ",\n  ".join(columns) + "\n)"
+    if table.comment:
+        text += f"\nCOMMENT {_quoted(table.comment)}"
+    return f"{text}\nAS {view.text}\n;\n"
+
+
+def _comment(column: Column) -> str:
+    return f" COMMENT {_quoted(column.comment)}" if column.comment else ""
+
+
 def _definition(column: Column) -> str:
     if column.generated:
         return f"{column.generated} AS `{column.name}`"
     # In capitals, except a struct, whose field names would change.
     type_ = str(column.type)
     text = f"`{column.name}` {type_ if 'struct' in type_ else type_.upper()}"
-    text += "" if column.nullable else " NOT NULL"
-    return text + (f" COMMENT {_quoted(column.comment)}" if column.comment else "")
+    return text + ("" if column.nullable else " NOT NULL") + _comment(column)
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
-def _tables(context: Context, reader: Reader) -> str:
+def _tables(context: Context, reader: Reader, *, views_only: bool = False) -> str:
     project, schema = context.project, context.schema
     if reader.accept("IN"):
         project = reader.name()
@@ -124,13 +137,11 @@ def _tables(context: Context, reader: Reader) -> str:
     pattern = reader.string() if reader.accept("LIKE") else "*"
     reader.end()
     context.require("List", context.store.project(project))
-    tables = context.store.tables(project, schema)
+    tables = [table for table in context.store.tables(project, schema) if table.view or not views_only]
     return "".join(f"{table.owner}:{table.name}\n" for table in tables if fnmatchcase(table.name, pattern.lower()))
 
 
 def _description(context: Context, table: Table, *, extended: bool) -> str:
-    with context.store.snapshot(table) as snapshot:
-        count = snapshot.count()
     blocks: list[list[str]] = [
         [
             f"{'Owner:':<26}{table.owner}",
@@ -143,13 +154,19 @@ def _description(context: Context, table: Table, *, extended: bool) -> str:
             f"{'LastModifiedTime:':<26}{_time(context, table.modified)}",
             *([f"{'Lifecycle:':<26}{table.lifecycle}"] if table.lifecycle else []),
         ],
-        [f"{'InternalTable: YES':<24}| Size: 0"],
+        [
+            f"VirtualView  : YES  | ViewText: {' '.join(table.view.text.split())}"
+            if table.view
+            else f"{'InternalTable: YES':<24}| Size: 0"
+        ],
         ["Native Columns:"],
         list(_columns(table.columns, extended=extended)),
     ]
     if table.partition_columns:
         blocks += [["Partition Columns:"], [_partition_line(column) for column in table.partition_columns]]
-    if extended:
+    if extended and not table.view:
+        with context.store.snapshot(table) as snapshot:
+            count = snapshot.count()
         details = {"TableID": table.id, "IsArchived": "false", "RecordNum": str(count)}
         details.update(table.properties)
         if table.primary_key:

@@ -92,7 +92,11 @@ def _table(
     if len(parts) == 1 and parts[0].lower() in names:
         name = parts[0].lower()
         return quoted(name), names[name], name
-    table = translator.table(parts, translator.place(node))
+    position = translator.place(node)
+    table = translator.table(parts, position)
+    if table.view:
+        query = translator.view(table, position)
+        return f"({query.sql})", query.columns, table.name
     return (
         _rows(table, in_order=in_order),
         tuple(Output(column.name, column.type) for column in table.all_columns),

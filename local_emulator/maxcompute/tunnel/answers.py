@@ -30,10 +30,16 @@ def session_answer(request: web.Request, session: dict[str, Any]) -> web.Respons
 
 
 def requested_table(request: web.Request) -> Table:
-    """Return the current state of the path's table; ServiceError NoSuchProject or NoSuchTable."""
+    """Return the current state of the path's table.
+
+    ServiceError NoSuchProject, NoSuchTable, or MethodNotAllowed for a view: Tunnel moves no rows of views.
+    """
     path = request.match_info
     schema = path.get("schema") or request.query.get("curr_schema", "")
-    return request.app[STORE].table(path["project"], schema, path["table"])
+    table = request.app[STORE].table(path["project"], schema, path["table"])
+    if table.view:
+        raise tunnel_error("MethodNotAllowed", f"{table.project}.{table.name} is a view; use SELECT.")
+    return table
 
 
 async def body(request: web.Request) -> list[bytes]:
