@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from local_emulator.eventbridge import elements
 from local_emulator.eventbridge.errors import InvocationError
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.eventbridge.retry import retrying
@@ -44,6 +46,8 @@ class Delivery:
     record: Callable[[Batch], None] | None
     dead_letter: Callable[[Batch, str], None] | None
     time_scale: float
+    recut: bool = False
+    """Whether retries deliver the batch's events in other batches than before."""
 
     def deliver(self, batch: Batch, cancelled: threading.Event) -> None:
         """Return when the batch is delivered, or given up with tolerance ALL.
@@ -70,8 +74,9 @@ class Delivery:
             time_scale=self.time_scale,
             limits=self.config.retry_limits,
         )
+        numbers = itertools.count(1)
         try:
-            attempts(self._invoke, batch.body)
+            attempts(lambda: self._try(batch, next(numbers)))
         except InvocationError as error:
             if not error.retryable:
                 raise StreamHalt(StreamStatus.STARTING_FAILED, f"{error}; nothing of {batch} is committed") from error
@@ -80,6 +85,10 @@ class Delivery:
         if self.record:
             self.record(batch)
         self.meter.settled(batch, as_dead_letter=False)
+
+    def _try(self, batch: Batch, attempt: int) -> None:
+        for piece in elements.recut(batch, attempt) if self.recut and attempt > 1 else [batch]:
+            self._invoke(piece.body)
 
     def _invoke(self, body: bytes) -> None:
         try:

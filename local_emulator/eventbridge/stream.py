@@ -39,6 +39,7 @@ class EventStream:
     `invoke` takes the body of a batch and raises InvocationError (see invocation.py). `record` is called with each
     delivered batch, `dead_letter` with each batch that was given up and the reason. `account_id` is written into the
     events; with `as_strings`, elements are JSON strings. `time_scale` shortens the waits between retries.
+    With `recut`, a retry cuts the events into other batches.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EventStream:
         record: Callable[[Batch], None] | None = None,
         dead_letter: Callable[[Batch, str], None] | None = None,
         time_scale: float = 1.0,
+        recut: bool = False,
     ) -> None:
         if config.dead_letter_arn and not dead_letter:
             raise StreamError(
@@ -61,7 +63,7 @@ class EventStream:
         self._bootstrap_servers = bootstrap_servers
         self._encode = element_encoder(config, account_id, as_strings=as_strings)
         self._meter = Meter()
-        self._delivery = Delivery(config, invoke, self._meter, record, dead_letter, time_scale)
+        self._delivery = Delivery(config, invoke, self._meter, record, dead_letter, time_scale, recut)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._assigned: dict[Task, int] = {}

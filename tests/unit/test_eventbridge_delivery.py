@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,21 @@ def test_a_failure_that_passes_is_retried_with_the_same_bytes() -> None:
     assert recorded == [BATCH]
     progress = deliver.meter.read()
     assert (progress.batches, progress.events, progress.failed_invocations) == (1, 1, 2)
+
+
+def test_a_retry_may_cut_the_events_into_other_batches() -> None:
+    events = [f'{{"data":{{"topic":"orders","partition":0,"offset":{offset}}}}}'.encode() for offset in range(20)]
+    batch = Batch(b"[" + b",".join(events) + b"]", 20, {("orders", 0): (0, 20)})
+    function = Function(failures=3)
+    deliver = Delivery(settings(), function, Meter(), None, None, 0.0, recut=True)
+    deliver.deliver(batch, threading.Event())
+    [first, second, third, *last] = function.bodies
+    assert first == batch.body
+    assert batch.body.startswith(second[:-1])
+    assert batch.body.startswith(third[:-1])
+    assert 2 <= len(last) <= 4
+    assert [event for body in last for event in json.loads(body)] == json.loads(batch.body)
+    assert len({len(first), len(second), len(third), len(last[0])}) > 2, "each try cuts elsewhere"
 
 
 def test_tolerance_none_lets_the_stream_fall_back_to_ready() -> None:

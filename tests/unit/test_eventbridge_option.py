@@ -27,7 +27,7 @@ def test_choices_add_up_and_leave_the_others_as_assumed() -> None:
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
-        ("elements", "expected NAME=VALUE with a NAME of elements, failures_as_200"),
+        ("elements", "expected NAME=VALUE with a NAME of dead_letters, elements, failures_as_200"),
         ("element=strings", "found 'element=strings'"),
         ("elements=arrays", "elements: Invalid enum value 'arrays'"),
         ("time_scale=0", "time_scale: Expected `float` > 0.0"),

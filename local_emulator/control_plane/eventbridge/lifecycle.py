@@ -54,6 +54,7 @@ def start(call: Call, stream: Stream) -> None:
             account_id=call.account,
             as_strings=assumed.elements == "strings",
             time_scale=assumed.time_scale,
+            recut=assumed.recut,
             dead_letter=_dead_letter_sender(call, stream.name, config.dead_letter_arn),
         )
         surroundings.streams.start(stream.name, create)
