@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := build/layers/dependencies/python
 PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
+# Runs a command with the variables of .env, as Serverless Devs reads this file; reports misspelt variables first.
+WITH_VARIABLES = $(BIN)/python -m deployment run --
 # Installs the packages of a lock file and no others: pip searches the index neither for a pin's dependencies nor for its
 # build requirements (requirements-build.txt pins these). `pip check` then reports missing packages.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -59,11 +61,11 @@ docs-check: $(VENV)/dev.stamp ## check the generated parts of the documents, and
 	@$(BIN)/python -m pytest -q -n 0 tests/unit/test_documents.py tests/unit/test_settings_document.py \
 		tests/unit/test_security_document.py tests/unit/test_production_walk.py
 
-layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12)
-	$(BIN)/python layers/build.py $(RUNTIME)
+layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12); reads .env
+	@$(WITH_VARIABLES) $(BIN)/python layers/build.py
 
 bootstrap: $(VENV)/run.stamp ## create the roles that the first deploy needs, with your own keys; reads .env and adds variables to it
-	@exported=$$(export -p); set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$exported"; PYTHONPATH=$(PACKAGE) $(BIN)/python -m provisioning bootstrap
+	@PYTHONPATH=$(PACKAGE) $(WITH_VARIABLES) $(BIN)/python -m provisioning bootstrap
 
 requirements: $(VENV)/dev.stamp ## pin the newest versions of requirements*.in, with hashes
 	@# Without --no-strip-extras a lock has "coverage" for "coverage[toml]", and old versions of pip refuse it.

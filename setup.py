@@ -17,7 +17,7 @@ def dependencies() -> list[str]:
 
 
 setup(
-    packages=[*find_packages(include=["local_emulator", "local_emulator.*"]), PROJECT],
+    packages=[*find_packages(include=["deployment", "local_emulator", "local_emulator.*"]), PROJECT],
     package_dir={PROJECT: "."},
     package_data={
         "": ["*.json", "*.xml"],

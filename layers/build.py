@@ -1,4 +1,4 @@
-"""Build the three layers into dist/ (`make layers RUNTIME=python3.12`): archives that unpack to /opt/python.
+"""Build the three layers into dist/ (`make layers`): archives that unpack to /opt/python.
 
 The same input gives the same bytes. The wheels are for the runtime, independent of the Python that runs this program.
 They are pruned to what the functions use. All modules are compiled, because layers are read-only: without .pyc files a
@@ -82,7 +82,7 @@ class Layer:
 def main() -> int:
     """Build all three layers; return the exit code."""
     parser = argparse.ArgumentParser(description="Build the functions' layers into dist/.")
-    parser.add_argument("runtime", nargs="?", default=RUNTIMES[0], choices=RUNTIMES)
+    parser.add_argument("runtime", nargs="?", default=os.environ.get("RUNTIME") or RUNTIMES[0], choices=RUNTIMES)
     runtime = parser.parse_args().runtime
     try:
         interpreter = find_interpreter(runtime)

@@ -19,7 +19,8 @@ if (__name__ == "__main__" or Path(sys.argv[0]).name == "kafka-maxcompute") and 
 
 import shtab
 
-from local_emulator import project, variables
+from deployment import variables
+from local_emulator import project
 from local_emulator.cli import (
     audit_command,
     commands,
@@ -53,6 +54,8 @@ LONGEST_NAMED = 60
 """The most characters of a wrong argument that a message repeats."""
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own broker"
 
+USE_SETTINGS = frozenset({"demo", "up", "provision", "policy"})
+"""The commands that read the template's settings."""
 ANY_BYTES = {("send", "key"), ("send", "value")}
 """Options (command, name) that take any bytes; other options have to be UTF-8."""
 
@@ -205,7 +208,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         commandline.error("send --orders makes its own keys, values and topic-partitions; omit the other options")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        if options.command in variables.COMMANDS:
+        if options.command in USE_SETTINGS:
             variables.check(project.template(), os.environ)
         return int(options.run(options))
     except (KeyboardInterrupt, SystemError) as end:

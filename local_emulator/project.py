@@ -11,6 +11,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from deployment import variables
 from local_emulator.foundation import installation
 
 LAYER = "layers/dependencies/requirements.txt"
@@ -37,6 +38,11 @@ def template() -> Path:
         if link.is_symlink() and link.name not in wanted and not link.name.startswith("."):
             link.unlink()
     return folder / PARTS[0]
+
+
+def environment() -> dict[str, str]:
+    """Return the variables for the template: the shell's, and those of the file .env beside the template."""
+    return variables.environment(template(), os.environ)
 
 
 def _installed(name: str) -> dict[str, Path]:

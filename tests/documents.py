@@ -52,7 +52,8 @@ def modules() -> Mapping[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for top in TOPS:
         folder = ROOT / top
-        for source in sorted((folder / "local_emulator" if top == "." else folder).rglob("*.py")):
+        below = [folder / "deployment", folder / "local_emulator"] if top == "." else [folder]
+        for source in sorted(source for place in below for source in place.rglob("*.py")):
             name = ".".join(source.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
             found.setdefault(name, []).append(source)
     return found

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from odps.errors import ODPSError
 
-from local_emulator import cloud, endpoints
+from deployment.dotenv import VariablesFileError
+from deployment.variables import VariablesError
+from local_emulator import cloud, endpoints, project
 from local_emulator.cli import demo as demonstration
 from local_emulator.cli import provision_command, sql_answers, topic
 from local_emulator.cli.fault_command import FaultCommandError
@@ -30,7 +32,6 @@ from local_emulator.kafka.topics import count_partitions
 from local_emulator.maxcompute.errors import DatabaseBusyError
 from local_emulator.provisioner import ProvisioningError
 from local_emulator.sizing import SizingError
-from local_emulator.variables import VariablesError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -57,6 +58,7 @@ FAILURES = (
     StreamError,
     TemplateError,
     VariablesError,
+    VariablesFileError,
     sql_answers.StatementError,
 )
 WATCH_SECONDS = 0.5
@@ -71,7 +73,11 @@ def up(options: Namespace) -> int:
     """Run the local cloud with the template and the user's own settings until Ctrl-C."""
     endpoints.refuse_second()
     with cloud.start(
-        options.kafka, os.environ, data_dir=options.data_dir, event_bridge=options.eventbridge, say=CONSOLE.print
+        options.kafka,
+        project.environment(),
+        data_dir=options.data_dir,
+        event_bridge=options.eventbridge,
+        say=CONSOLE.print,
     ) as running:
         at = running.endpoints
         CONSOLE.print(f"Stream            {at.topic} as {at.group}")

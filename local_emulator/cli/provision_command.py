@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import cloud, endpoints, provisioner
+from local_emulator import cloud, endpoints, project, provisioner
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.provisioning_reply import lines
 from local_emulator.function_compute import layers
@@ -78,7 +78,7 @@ def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False)
 
 def print_policy(_: argparse.Namespace) -> int:
     """Print the least RAM policy that provisioning needs with these settings; needs no running cloud."""
-    template = cloud.template(os.environ)
+    template = cloud.template(project.environment())
     function = template.functions[cloud.PROVISIONER]
     folders = [function.code, *layers.folders(function, template.path.parent)]
     process = subprocess.run(  # this interpreter, and the function's own module

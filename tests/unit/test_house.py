@@ -27,7 +27,10 @@ ALLOWED = {
     "layers/powertools/python/fc_powertools": {"fc_powertools"},
     "local_emulator/foundation": {"local_emulator.foundation"},
     "local_emulator/maxcompute": {"local_emulator.maxcompute", "local_emulator.foundation"},
-    "local_emulator": {"local_emulator"},
+    "local_emulator": {"local_emulator", "deployment.dotenv", "deployment.variables"},
+    "deployment/dotenv.py": set(),
+    "deployment/variables.py": {"deployment.dotenv"},
+    "deployment": {"deployment"},
 }
 
 # A query of SQL has expressions and sources, which may be queries themselves.
@@ -40,7 +43,7 @@ def sources(place: str) -> list[Path]:
 
 
 def own(name: str) -> bool:
-    return name.split(".", maxsplit=1)[0] in PACKAGE | {"local_emulator", "tests"}
+    return name.split(".", maxsplit=1)[0] in PACKAGE | {"deployment", "local_emulator", "tests"}
 
 
 def allowed(name: str, roots: set[str]) -> bool:

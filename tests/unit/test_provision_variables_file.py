@@ -57,7 +57,7 @@ def test_an_exported_variable_is_kept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("value", ["it's", "two\nlines", "back\\slash 1"])
+@pytest.mark.parametrize("value", ["it's", "two\nlines", "back\\slash 1", "$HOME"])
 def test_a_value_that_readers_could_take_differently_changes_nothing(tmp_path: Path, value: str) -> None:
     path = tmp_path / ".env"
     path.write_text("A=1\n", encoding="utf-8")
@@ -69,7 +69,7 @@ def test_a_value_that_readers_could_take_differently_changes_nothing(tmp_path: P
 
 def test_a_shell_reads_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    values = {"A": "a:9092,b-1.c/d", "B": '["x", "$HOME `id`"]', "C": ""}
+    values = {"A": "a:9092,b-1.c/d", "B": '["x", "`id` #"]', "C": ""}
     add(path, values, {})
     read = subprocess.run(
         ["sh", "-c", 'set -a; . ./.env; printf "%s\\n" "$A" "$B" "$C"'],

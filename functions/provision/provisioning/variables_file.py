@@ -47,8 +47,10 @@ def add(path: Path, variables: Mapping[str, str], environment: Mapping[str, str]
 def _quoted(name: str, value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
-    if "'" in value or "\n" in value or "\\" in value:
-        raise ValueError(f"{name}: expected a value without quotes, backslashes and line ends, found {value!r}")
+    if set(value) & set("'\n\r\\$"):
+        raise ValueError(
+            f"{name}: expected a value without quotes, backslashes, dollars and line ends, found {value!r}"
+        )
     return f"'{value}'"
 
 

@@ -1,0 +1,1 @@
+"""Deploying template.yml: the variables it reads, the layers' versions, and the commands behind `make deploy`."""

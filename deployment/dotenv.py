@@ -1,0 +1,115 @@
+r"""Reads the file .env beside a template exactly as Serverless Devs does.
+
+Serverless Devs 3.1.10 reads the file with the packages dotenv 16.3.1 and dotenv-expand 10.0.0. Their rules:
+
+- `NAME=value`, `export NAME=value` or `NAME: value`; spaces around name and value don't count.
+- A `#` begins a comment, also inside an unquoted value. In quotes (', " or `) it is part of the value.
+- A quoted value may have several lines. In double quotes \n and \r are line ends.
+- `$OTHER`, `${OTHER}` and `${OTHER:-default}` are replaced, in every kind of quotes; `\$` is a dollar.
+- If a name is set twice, the last line counts. Lines without an assignment are skipped.
+- A variable of the shell takes precedence over the file, even if the variable is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+FILE = ".env"
+
+# JavaScript's \s, which has the byte order mark; its \w has only ASCII.
+_SPACES = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_S = f"[{_SPACES}]"
+_ASSIGNMENT = re.compile(
+    rf"^{_S}*(?:export{_S}+)?(?P<name>[A-Za-z0-9_.-]+)(?:{_S}*=|:{_S}+?)"
+    rf"(?P<value>{_S}*'(?:\\'|[^'])*'|{_S}*\"(?:\\\"|[^\"])*\"|{_S}*`(?:\\`|[^`])*`|[^#\n]+)?"
+    rf"{_S}*(?:\#[^\n]*)?$",
+    re.MULTILINE,
+)
+_QUOTED = re.compile(r"^(['\"`])([\s\S]*)\1$", re.MULTILINE)
+_DOLLAR = re.compile(r"(?<!\\)\$")
+_REFERENCE = re.compile(r"(?<!\\)\$\{?(?P<name>[A-Za-z0-9_]+)(?::-(?P<default>[^}\\]*))?\}?")
+_MOST_REPLACED, _LONGEST = 200, 100_000
+
+
+class VariablesFileError(Exception):
+    """The file .env can't be read, or a variable's references have no end; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One assignment of the file; `line` counts from 1, and `value` still has its references."""
+
+    name: str
+    value: str
+    line: int
+
+
+def read(path: Path) -> list[Assignment]:
+    """Return the assignments of a file in their order; none if the file doesn't exist. Raises VariablesFileError."""
+    try:
+        # Serverless Devs also replaces bytes that aren't UTF-8.
+        return parse(path.read_bytes().decode("utf-8", errors="replace"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise VariablesFileError(
+            f"{path}: expected a readable file of variables, found: {error.strerror}; make the file readable, or "
+            "remove it"
+        ) from error
+
+
+def parse(text: str) -> list[Assignment]:
+    """Return the assignments of a file's text."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return [
+        Assignment(match["name"], _unquoted(match["value"] or ""), 1 + text.count("\n", 0, match.start("name")))
+        for match in _ASSIGNMENT.finditer(text)
+    ]
+
+
+def environment(assignments: Iterable[Assignment], shell: Mapping[str, str]) -> dict[str, str]:
+    """Return the shell's variables and those of the file; raises VariablesFileError for an endless reference.
+
+    As in Serverless Devs, a shell's variable that the file assigns, too, gets its references replaced as well.
+    """
+    in_file = {assignment.name: assignment.value for assignment in assignments}
+    merged = {**in_file, **shell}
+    for name in in_file:  # the replaced values are seen by the names after this one
+        in_file[name] = _expanded(name, merged, in_file)
+    return {**merged, **in_file}
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip(re.sub("(.)-(.)", _range, _SPACES))
+    double = value[:1] == '"'
+    value = _QUOTED.sub(r"\2", value)
+    return value.replace("\\n", "\n").replace("\\r", "\r") if double else value
+
+
+def _range(match: re.Match[str]) -> str:
+    """Return the characters of a range in a set of characters."""
+    return "".join(map(chr, range(ord(match[1]), ord(match[2]) + 1)))
+
+
+def _expanded(name: str, merged: Mapping[str, str], in_file: Mapping[str, str]) -> str:
+    """Return a variable's value without references; the last reference is replaced first, again and again."""
+    value = merged[name]
+    for _ in range(_MOST_REPLACED):
+        if len(value) > _LONGEST:
+            break
+        dollars = list(_DOLLAR.finditer(value))
+        reference = _REFERENCE.search(value, dollars[-1].start()) if dollars else None
+        if reference is None:
+            return value.replace("\\$", "$")
+        other = merged.get(reference["name"]) or reference["default"] or in_file.get(reference["name"], "")
+        value = value.replace(reference[0], other, 1)
+    raise VariablesFileError(
+        f"{name}: expected references that end, found one that leads back to itself; put a backslash before a dollar "
+        "that is part of the value"
+    )

@@ -1,0 +1,99 @@
+"""Reports variables that a template doesn't read, such as misspelt settings: without a report the default would count.
+
+The template itself says which variables there are, by its expressions `env('NAME', ...)` and by the settings that it
+gives to its functions.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from deployment import dotenv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+PREFIX = "CONNECTOR_"
+REFERENCES = ("CONNECTOR_SECRET_", "CONNECTOR_CA_")
+"""Prefixes of variables that hold secrets or certificates: a setting refers to them, and the user names them."""
+_READ = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
+_GIVEN = re.compile(rf"^\s+({PREFIX}[A-Z_]+):", re.MULTILINE)
+_EXTENDED = re.compile(r"^extend:[ \t]*(['\"]?)([^'\"#\s]+)\1", re.MULTILINE)
+_CODE = re.compile(r"^[ \t]+code:[ \t]*(['\"]?)([^'\"#\s]+)\1", re.MULTILINE)
+# Names of other programs' variables may resemble ours in the shell, but hardly in the connector's own file.
+_NEAR = 0.85
+
+
+class VariablesError(Exception):
+    """Variables with unknown names; the message lists each with its place and the nearest known name."""
+
+
+def environment(template: Path, shell: Mapping[str, str]) -> dict[str, str]:
+    """Return the shell's variables and those of the file .env beside a template; raises VariablesFileError."""
+    return dotenv.environment(dotenv.read(template.with_name(dotenv.FILE)), shell)
+
+
+def check(template: Path, shell: Mapping[str, str]) -> None:
+    """Check the variables of the shell and of the file .env beside a template.
+
+    Raises VariablesError or VariablesFileError. `shell` may have the file's variables already, as in a command that
+    Serverless Devs runs.
+    """
+    text = _text(template)
+    if not text:
+        return  # the command itself reports a missing template
+    known = sorted({*_READ.findall(text), *_GIVEN.findall(text)})
+    assignments = dotenv.read(template.with_name(dotenv.FILE))
+    in_file = {assignment.name for assignment in assignments}
+    faults = [
+        *_faults(((name, "the shell") for name in shell if name not in in_file), known),
+        *_faults(((assigned.name, f"{dotenv.FILE}, line {assigned.line}") for assigned in assignments), known),
+        *_misplaced(template, text),
+    ]
+    if faults:
+        listed = "".join(f"\n  - {fault}" for fault in faults)
+        raise VariablesError(
+            f"variables that {template.name} doesn't read, so that their values wouldn't count:{listed}\n"
+            "Correct or remove them; nothing was changed."
+        )
+
+
+def _text(template: Path) -> str:
+    """Return the text of a template and of the template that it extends."""
+    text = template.read_text(encoding="utf-8") if template.is_file() else ""
+    extended = _EXTENDED.search(text)
+    base = template.parent / extended[2] if extended else None
+    return text + (base.read_text(encoding="utf-8") if base and base.is_file() else "")
+
+
+def _faults(places: Iterable[tuple[str, str]], known: list[str]) -> Iterator[str]:
+    """Yield a fault for each unknown name that looks like one of ours; `places` has names, each with its place."""
+    for name, place in places:
+        spelled = name.upper()
+        if name in known or spelled.startswith(REFERENCES):
+            continue
+        if spelled.startswith(PREFIX):
+            shorter = {other.removeprefix(PREFIX): other for other in known if other.startswith(PREFIX)}
+            close = get_close_matches(spelled.removeprefix(PREFIX), shorter, n=1)
+            hint = f"did you mean {shorter[close[0]]}?" if close else "docs/CONFIGURATION.md lists all settings"
+        elif place.startswith(dotenv.FILE):
+            close = get_close_matches(spelled, known, n=1, cutoff=_NEAR)
+            hint = f"did you mean {close[0]}?" if close else ""
+        else:
+            hint = ""
+        if hint:
+            yield f"{name} in {place}: no such setting; {hint}"
+
+
+def _misplaced(template: Path, text: str) -> Iterator[str]:
+    """Yield a fault for each file .env beside a function's code, whose values Serverless Devs would prefer."""
+    for folder in dict.fromkeys(match[2] for match in _CODE.finditer(text)):
+        file = template.parent / folder / dotenv.FILE
+        if file.exists():
+            yield (
+                f"{folder}/{dotenv.FILE}: Serverless Devs would read this file before {dotenv.FILE}; move its lines "
+                f"into {dotenv.FILE} beside {template.name}"
+            )

@@ -1,0 +1,127 @@
+"""Misspelt variables in the shell and in .env, whose defaults would count without a word."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployment import variables
+from deployment.__main__ import main as deployment
+from deployment.variables import VariablesError, check, environment
+from kafka_maxcompute.settings.setting import CERTIFICATE_PREFIX, SECRET_PREFIX
+from kafka_maxcompute.settings.settings import PREFIX, SETTINGS
+from local_emulator.__main__ import main
+
+pytestmark = pytest.mark.quick
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yml"
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """The project's template in a folder that has besides what tells a checkout."""
+    path = tmp_path / "template.yml"
+    (tmp_path / "functions/sink").mkdir(parents=True)
+    path.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    return path
+
+
+def test_every_setting_and_what_settings_refer_to_is_known(template: Path) -> None:
+    names = [f"CONNECTOR_{name.upper()}" for name in SETTINGS]
+    references = ["CONNECTOR_SECRET_KAFKA", "CONNECTOR_CA_KAFKA", "PATH", "BATCH_SECONDS", "CONNECTORS"]
+    (template.parent / ".env").write_text("".join(f"{name}=x\n" for name in names + references), encoding="utf-8")
+    check(template, dict.fromkeys(names + references, "x"))
+    assert (variables.PREFIX, variables.REFERENCES) == (PREFIX, (SECRET_PREFIX, CERTIFICATE_PREFIX))
+
+
+def test_each_other_name_is_refused_with_the_nearest_known_one(template: Path) -> None:
+    lines = ["CONNECTOR_TABLE=t", "# CONNECTOR_COMMENT=1", "  export CONNECTOR_SORCE_TOPIC = s", "connector_mode=KEY"]
+    (template.parent / ".env").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(VariablesError) as refused:
+        check(template, {"CONNECTOR_TABEL": "secret", "CONNECTOR_XYZZY_QUUX": "", "HOME": "/"})
+    assert str(refused.value).splitlines()[1:-1] == [
+        "  - CONNECTOR_TABEL in the shell: no such setting; did you mean CONNECTOR_TABLE?",
+        "  - CONNECTOR_XYZZY_QUUX in the shell: no such setting; docs/CONFIGURATION.md lists all settings",
+        "  - CONNECTOR_SORCE_TOPIC in .env, line 3: no such setting; did you mean CONNECTOR_SOURCE_TOPIC?",
+        "  - connector_mode in .env, line 4: no such setting; did you mean CONNECTOR_MODE?",
+    ]
+
+
+def test_other_variables_are_only_compared_in_the_file(template: Path) -> None:
+    """A shell has variables of many programs, the file those of this project."""
+    (template.parent / ".env").write_text("STREAM_ENABLD=false\nMY_OWN=1\n", encoding="utf-8")
+    with pytest.raises(VariablesError) as refused:
+        check(template, {"STREAM_ENABLE": "false"})
+    assert str(refused.value).splitlines()[1:-1] == [
+        "  - STREAM_ENABLD in .env, line 1: no such setting; did you mean STREAM_ENABLED?"
+    ]
+
+
+def test_a_variable_that_serverless_devs_has_read_from_the_file_is_reported_once(template: Path) -> None:
+    """A command that Serverless Devs runs has the file's variables in its environment."""
+    (template.parent / ".env").write_text("CONNECTOR_PARTITON=DAY\n", encoding="utf-8")
+    with pytest.raises(VariablesError) as refused:
+        check(template, environment(template, {}))
+    assert str(refused.value).splitlines()[1:-1] == [
+        "  - CONNECTOR_PARTITON in .env, line 1: no such setting; did you mean CONNECTOR_PARTITION?"
+    ]
+
+
+def test_a_file_that_serverless_devs_would_prefer_is_refused(template: Path) -> None:
+    (template.parent / "functions/sink/.env").write_text("CONNECTOR_TABLE=other\n", encoding="utf-8")
+    with pytest.raises(
+        VariablesError, match=r"functions/sink/\.env: Serverless Devs would read this file before \.env"
+    ):
+        check(template, {})
+
+
+def test_a_template_knows_the_variables_of_the_one_that_it_extends(template: Path) -> None:
+    smaller = template.with_name("smaller.yml")
+    smaller.write_text("edition: 3.0.0\nextend: ./template.yml\n", encoding="utf-8")
+    check(smaller, {"CONNECTOR_TABLE": "t"})
+    with pytest.raises(VariablesError, match="did you mean CONNECTOR_TABLE"):
+        check(smaller, {"CONNECTOR_TABEL": "t"})
+
+
+@pytest.mark.parametrize("words", [["check", "template.yml"], ["run", "--", "true"]])
+def test_the_deployments_commands_refuse_them(
+    words: list[str], template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(template.parent)
+    (template.parent / ".env").write_text("\nCONNECTOR_PARTITON=DAY\n", encoding="utf-8")
+    assert deployment(words) == 1
+    assert (
+        "CONNECTOR_PARTITON in .env, line 2: no such setting; did you mean CONNECTOR_PARTITION?"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_command_runs_with_the_files_variables_and_the_shells_win(template: Path) -> None:
+    (template.parent / ".env").write_text("CONNECTOR_TABLE=file\nCONNECTOR_REGION='cn-beijing'\n", encoding="utf-8")
+    printed = subprocess.run(
+        [sys.executable, "-m", "deployment", "run", "--", "printenv", "CONNECTOR_TABLE", "CONNECTOR_REGION"],
+        cwd=template.parent,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(TEMPLATE.parent), "CONNECTOR_TABLE": "shell"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.split() == ["shell", "cn-beijing"]
+
+
+def test_without_a_template_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    check(tmp_path / "template.yml", {"CONNECTOR_TABEL": "t"})
+
+
+@pytest.mark.parametrize("words", [["up"], ["demo"], ["provision", "plan"], ["policy"]])
+def test_commands_that_take_settings_refuse_them(
+    words: list[str], template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(template.parent)
+    monkeypatch.setenv("CONNECTOR_TABEL", "t")
+    assert main(words) == 1
+    assert "CONNECTOR_TABEL in the shell: no such setting; did you mean CONNECTOR_TABLE?" in capsys.readouterr().err
