@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ctypes import c_float
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -9,7 +11,7 @@ import pyarrow as pa
 from local_emulator.maxcompute.calendar_range import local_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import tzinfo
     from decimal import Decimal
 
@@ -62,24 +64,37 @@ def _format(type_: DataType, zone: tzinfo) -> Callable[[Any], str]:
 
 
 def _scalar(value: Any, type_: DataType, zone: tzinfo) -> str:
-    if type_.name == "boolean":
-        return "true" if value else "false"
     if type_.name == "datetime":
         return local_text(value // 1_000, zone)
     if type_.name in ("timestamp", "timestamp_ntz"):
         return _nanoseconds(value, zone if type_.name == "timestamp" else None)
-    if type_.name == "decimal":
-        return decimal_text(value)
-    if type_.name == "binary":
-        # As the service's client shows bytes: other bytes than printable ASCII as =XX.
-        return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x3D else f"={byte:02X}" for byte in value)  # noqa: PLR2004
-    return str(value)
+    return _SCALARS.get(type_.name, str)(value)
+
+
+def _boolean_text(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _binary_text(value: bytes) -> str:
+    """Return bytes as the service's client shows them: other bytes than printable ASCII as =XX."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x3D else f"={byte:02X}" for byte in value)  # noqa: PLR2004
+
+
+def _float_text(value: float) -> str:
+    """Return the shortest text that is this value among the FLOATs, as a CAST to STRING gives."""
+    texts = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+    return repr(next((text for text in texts if c_float(text).value == value), value))
 
 
 def decimal_text(value: Decimal) -> str:
     """Return a decimal's text without zeros at the end."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+_SCALARS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
+    {"boolean": _boolean_text, "decimal": decimal_text, "float": _float_text, "binary": _binary_text}
+)
 
 
 def _nanoseconds(value: int, zone: tzinfo | None) -> str:

@@ -127,6 +127,14 @@ def test_the_window_for_dates_is_fifteen_minutes_each_way(accounts: Accounts) ->
         assert "max_interval_date:900000,expire_date:" in error.message
 
 
+def test_two_equal_requests_in_a_second_have_one_signature_and_are_both_accepted(accounts: Accounts) -> None:
+    sent = datetime.now(timezone.utc).replace(microsecond=0)
+    first, second = headers(sent=sent), headers(sent=sent + timedelta(microseconds=1))
+    assert first == second
+    for request in (first, second):
+        assert accounts.authenticate("GET", TARGET, request, Clock()) == accounts.owner
+
+
 def test_only_the_skew_of_the_clock_moves_the_window(accounts: Accounts) -> None:
     clock = Clock()
     clock.shift = timedelta(days=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -315,11 +316,35 @@ def test_desc_names_columns_and_partitions(session: Session) -> None:
     assert ["pt", "|", "string"] in lines
     assert len({len(line) for line in session.run("DESC test_kafka").text.splitlines()}) == 1
     assert "RecordNum:                1" in session.run("DESC EXTENDED test_kafka").text
-    assert "PartitionRecordNum: 1" in session.run("DESC test_kafka PARTITION (pt='a')").text
+    # Clients find the size by these patterns.
+    size = session.store.table(PROJECT, "", "test_kafka").size
+    assert re.search(r"\| (Size|PartitionSize):\s*(\d+)\s", session.run("DESC test_kafka").text)[2] == str(size)  # type: ignore[index]
+    partition = session.run("DESC EXTENDED test_kafka PARTITION (pt='a')").text
+    assert f"| PartitionSize: {size} " in partition
+    assert "FileNum:                  1" in partition
     with pytest.raises(SqlError, match="does not exist: pt=b"):
         session.run("DESC test_kafka PARTITION (pt='b')")
     with pytest.raises(SqlError, match="ODPS-0130131"):
         session.run("DESC nope")
+
+
+def test_desc_has_the_lines_of_the_services_client(session: Session) -> None:
+    session.run("CREATE TABLE t (id BIGINT NOT NULL COMMENT 'number', name STRING) COMMENT 'of names'")
+    rule = f"+{'-' * 84}+"
+    lines = session.run("DESC t").text.splitlines()
+    assert f"| {'TableComment: of names':<83}|" in lines
+    assert lines[lines.index(f"| {'Native Columns:':<83}|") :] == [
+        f"| {'Native Columns:':<83}|",
+        rule,
+        f"| Field           | Type       | Label | Comment{'':<36} |",
+        rule,
+        f"| id              | bigint     |       | number{'':<37} |",
+        f"| name            | string     |       |{'':<44} |",
+        rule,
+    ]
+    lines = session.run("DESC EXTENDED t").text.splitlines()
+    assert "| Field    | Type   | Label | ExtendedLabel | Nullable | DefaultValue | Comment      |" in lines
+    assert "| id       | bigint |       |               | false    | NULL         | number       |" in lines
 
 
 def test_show_tables_by_pattern(session: Session) -> None:

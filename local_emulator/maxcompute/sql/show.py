@@ -13,7 +13,7 @@ from local_emulator.maxcompute.sql.dialect import parse_query
 from local_emulator.maxcompute.sql.errors import ddl_error, unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from local_emulator.maxcompute.entities import Column, Table, View
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _WIDTH = 84
 _RULE = f"+{'-' * _WIDTH}+"
+_HEADINGS = ("Field", "Type", "Label", "ExtendedLabel", "Nullable", "DefaultValue", "Comment")
+# A cell of width 0 isn't shown.
+_WIDTHS = (15, 10, 5, 0, 0, 0, 43)
+_EXTENDED_WIDTHS = (8, 6, 5, 13, 8, 12, 12)
 
 
 def show(context: Context, reader: Reader) -> Outcome:
@@ -67,9 +71,13 @@ def describe(context: Context, reader: Reader) -> Outcome:
             "LastDDLTime": partition.altered,
             "LastModifiedTime": partition.modified,
         }
-        with context.store.snapshot(table) as snapshot:
-            size = f"PartitionRecordNum: {snapshot.count(spec)}"
-        return Outcome(_box([[size], [f"{name + ':':<26}{_time(context, time)}" for name, time in times.items()]]))
+        blocks = [
+            [f"PartitionSize: {partition.size}"],
+            [f"{name + ':':<26}{_time(context, time)}" for name, time in times.items()],
+        ]
+        if extended:
+            blocks.append(_details({"IsExstore": "false", **_storage(partition.size)}))
+        return Outcome(_box(blocks))
     reader.end()
     return Outcome(_description(context, table, extended=extended))
 
@@ -146,7 +154,7 @@ def _description(context: Context, table: Table, *, extended: bool) -> str:
         [
             f"{'Owner:':<26}{table.owner}",
             f"{'Project:':<26}{table.project}",
-            f"{'TableComment:':<26}{table.comment}",
+            f"TableComment: {table.comment}",
         ],
         [
             f"{'CreateTime:':<26}{_time(context, table.created)}",
@@ -157,34 +165,42 @@ def _description(context: Context, table: Table, *, extended: bool) -> str:
         [
             f"VirtualView  : YES  | ViewText: {' '.join(table.view.text.split())}"
             if table.view
-            else f"{'InternalTable: YES':<24}| Size: 0"
+            else f"{'InternalTable: YES':<24}| Size: {table.size}"
         ],
         ["Native Columns:"],
-        list(_columns(table.columns, extended=extended)),
+        [_cells(_HEADINGS, extended=extended)],
+        [_column_line(column, extended=extended) for column in table.columns],
     ]
     if table.partition_columns:
         blocks += [["Partition Columns:"], [_partition_line(column) for column in table.partition_columns]]
     if extended and not table.view:
         with context.store.snapshot(table) as snapshot:
             count = snapshot.count()
-        details = {"TableID": table.id, "IsArchived": "false", "RecordNum": str(count)}
+        details = {"TableID": table.id, **_storage(table.size), "StoredAs": "AliOrc", "RecordNum": str(count)}
         details.update(table.properties)
         if table.primary_key:
-            details["Primary key"] = ", ".join(table.primary_key)
-        blocks += [["Extended Info:"], [f"{name + ':':<26}{value}" for name, value in details.items()]]
+            details["Primarykey"] = f"[{', '.join(table.primary_key)}]"
+        blocks += [["Extended Info:"], _details(details)]
     return _box(blocks)
 
 
-def _columns(columns: Iterable[Column], *, extended: bool) -> Iterator[str]:
-    if extended:
-        yield "Field    | Type   | Label | ExtendedLabel | Nullable | DefaultValue | Comment"
-        for column in columns:
-            nullable = str(column.nullable).lower()
-            yield f"{column.name} | {column.type} |       |               | {nullable} | NULL | {column.comment}"
-        return
-    yield f"{'Field':<16}| {'Type':<11}| {'Label':<6}| Comment"
-    for column in columns:
-        yield f"{column.name:<16}| {column.type!s:<11}| {'':<6}| {column.comment}"
+def _storage(size: int) -> dict[str, str]:
+    return {"IsArchived": "false", "PhysicalSize": str(size), "FileNum": str(int(size > 0))}
+
+
+def _details(values: Mapping[str, str]) -> list[str]:
+    return [f"{name + ':':<26}{value}" for name, value in values.items()]
+
+
+def _column_line(column: Column, *, extended: bool) -> str:
+    values = (column.name, str(column.type), "", "", str(column.nullable).lower(), "NULL", column.comment)
+    return _cells(values, extended=extended)
+
+
+def _cells(values: Sequence[str], *, extended: bool) -> str:
+    """Return the cells of a column or of the heading, in the widths of the service's client."""
+    widths = _EXTENDED_WIDTHS if extended else _WIDTHS
+    return " | ".join(f"{value:<{width}}" for value, width in zip(values, widths, strict=True) if width)
 
 
 def _partition_line(column: Column) -> str:
