@@ -66,3 +66,9 @@ def wait_for(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def states_of(pid: int) -> list[str]:
+    """The states of a process's threads, as proc_pid_status(5) has them: T for stopped."""
+    statuses = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return [status.partition("State:\t")[2][0] for status in statuses]

@@ -1,8 +1,8 @@
-"""Runs inside an instance's process, as `python -I -S -u bootstrap.py CHANNEL LIFE` (two file descriptors).
+"""Runs inside an instance's process, as `python -I -S -u bootstrap.py CHANNEL` (a file descriptor).
 
 The module plays the service's runtime, so it imports only the standard library, before the function's folders are on
 the path. CHANNEL carries frames both ways: the lengths of a JSON header and a body (see _PREFIX), the header, the
-body. LIFE is a pipe that nobody writes to: its end means that the emulator has ended.
+body.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import resource
-import shutil
 import signal
 import socket
 import struct
@@ -22,6 +21,7 @@ import sys
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -53,11 +53,19 @@ _CHANGES = {
 class _LogLines(logging.Formatter):
     """Formats log lines as the service's runtimes do: UTC time, request id, [LEVEL], text."""
 
-    request_id = ""
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest = ""
+        self._of_thread = threading.local()
+
+    def begin(self, request_id: str) -> None:
+        """From now on, lines of this thread carry this id, and so do lines of threads that had no request."""
+        self._latest = self._of_thread.request_id = request_id
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        prefix = f"{moment}.{int(record.msecs):03d}Z {self.request_id} [{record.levelname}]"
+        request_id = getattr(self._of_thread, "request_id", self._latest)
+        prefix = f"{moment}.{int(record.msecs):03d}Z {request_id} [{record.levelname}]"
         return f"{prefix} {super().format(record)}"
 
 
@@ -135,47 +143,61 @@ def _size(folder: str) -> int:
 
 
 def main() -> None:
-    """Answer calls until the channel ends; then the watch thread kills this process and the processes it started."""
-    channel, life = int(sys.argv[1]), int(sys.argv[2])
-    watch = threading.Thread(target=_end_with_parent, args=(life, Path(os.environ["TMPDIR"])), daemon=True)
-    watch.start()
-    stream = socket.socket(fileno=channel)
-    try:
+    """Answer calls until the channel ends, then kill this process and the processes that it started."""
+    stream = socket.socket(fileno=int(sys.argv[1]))
+    with contextlib.suppress(EOFError, ConnectionError):
         _answer_calls(stream)
-    except (EOFError, ConnectionError):
-        watch.join()
+    os.killpg(0, signal.SIGKILL)
 
 
 def _answer_calls(stream: socket.socket) -> None:
-    """Call handlers until the emulator closes the channel; raise EOFError or ConnectionError then."""
+    """Call handlers until the emulator closes the channel; raise EOFError or ConnectionError then.
+
+    The handler runs in the main thread, unless the function takes several requests at once.
+    """
     requests = stream.makefile("rb")
     # A BufferedReader reads large bodies directly into the bytes that it returns, so memory holds each event once.
     settings, _ = _read(requests)
     sys.path[:0] = settings["path"]
     file_system = _FileSystem(Path(os.environ["TMPDIR"]), settings["path"], settings["disk_bytes"])
     sys.addaudithook(file_system.audit)
-    lines = _log_lines()
-    handlers: dict[str, Callable[..., Any]] = {}
-    while True:
-        call, event = _read(requests)
-        lines.request_id = call["request_id"]
-        header, body = _answer(handlers, settings, call, event)
+    calls = _Calls(settings, stream)
+    if settings["concurrency"] == 1:
+        while True:
+            calls.answer(*_read(requests))
+    with ThreadPoolExecutor(settings["concurrency"]) as threads:
+        while True:
+            threads.submit(calls.answer_in_thread, *_read(requests))
+
+
+class _Calls:
+    """Calls handlers and sends their answers."""
+
+    def __init__(self, settings: dict[str, Any], stream: socket.socket) -> None:
+        self._settings = settings
+        self._stream = stream
+        self._sending = threading.Lock()
+        self._lines = _log_lines()
+        self._handlers: dict[str, Callable[..., Any]] = {}
+
+    def answer(self, call: dict[str, Any], event: bytes) -> None:
+        self._lines.begin(call["request_id"])
+        header, body = _answer(self._handlers, self._settings, call, event)
         del event
         sys.stdout.flush()
         sys.stderr.flush()
-        head = json.dumps(header).encode()
-        stream.sendall(_PREFIX.pack(len(head), len(body)) + head)
-        stream.sendall(body)
+        head = json.dumps({**header, "call": call["call"]}).encode()
+        with self._sending:
+            self._stream.sendall(_PREFIX.pack(len(head), len(body)) + head)
+            self._stream.sendall(body)
 
-
-def _end_with_parent(life: int, scratch: Path) -> None:
-    """Wait until the emulator has ended, then remove the scratch folder and kill this process group.
-
-    The thread does so during a call, too. The group includes the processes that the function has started.
-    """
-    os.read(life, 1)
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
+    def answer_in_thread(self, call: dict[str, Any], event: bytes) -> None:
+        """Answer, and end the process if the handler wants to, as the main thread does."""
+        try:
+            self.answer(call, event)
+        except SystemExit:
+            sys.stdout.flush()
+            os._exit(1)
 
 
 def _read(requests: Any) -> tuple[dict[str, Any], bytes]:

@@ -11,47 +11,49 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from local_emulator.function_compute import surroundings
+from local_emulator.function_compute import memory, surroundings
 from local_emulator.function_compute.channel import Channel, ClosedError, TimedOutError
+from local_emulator.function_compute.keeper import Keeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from local_emulator.function_compute.surroundings import InstanceEnvironment
+    from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
     from local_emulator.function_compute.template import Function, Hook
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _START_SECONDS = 30.0  # the longest that an interpreter may take to start; it needs about 0.05 s
 _END_SECONDS = 5.0  # the longest that a killed process may take to end
+KEEPER = Keeper()
 UNHANDLED = "UnhandledInvocationError"
 # The service's page on lifecycle hooks (2024): a failed or late initializer is answered with status 200 and this type.
 INITIALIZATION = "InitializationError"
+_STARTED = b"FunctionCompute python3 runtime inited.\n"  # the service's line of a cold start
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationOutcome:
-    """The result of a call; `error_type` is None for a success, `memory` is the process's peak so far in MB."""
+    """The result of a call; `error_type` is None for a success, `memory` is the call's peak in MB."""
 
     body: bytes
     error_type: str | None
     milliseconds: float
     memory: float
     log: bytes
-
-
-class _OutOfMemoryError(Exception):
-    """The process holds more than the function's memorySize."""
+    instance_id: str
 
 
 class FunctionInstance:
-    """One process, for one call at a time; once `alive` is False it can't be used again.
+    """One process, for as many calls at once as the function allows; once `alive` is False it can't be used again.
 
+    Between calls the process and the processes that it started are stopped (SIGSTOP), as the service freezes instances.
     `on_output` gets each whole line that the process prints, at once, and the platform's own lines around a call.
     """
 
@@ -60,22 +62,24 @@ class FunctionInstance:
     ) -> None:
         self.alive = True
         self.id = surroundings.new_instance_id()
-        self._credentials = environment.credentials
+        self.credentials = environment.credentials
         self._function = function
         self._on_output = on_output
-        self._initialized = False
-        self._peak = 0.0
+        self._starting = threading.Lock()
+        self._started = False
+        self._failed_start: InvocationOutcome | None = None
+        self._calls = 0
+        self._lock = threading.Lock()
         self._scratch = Path(tempfile.mkdtemp(prefix="fc-instance-"))
         ours, theirs = socket.socketpair()
         output_read, output_write = os.pipe()
-        life_read, self._life = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 # this interpreter, and a file beside this one
-                [sys.executable, "-I", "-S", "-u", _BOOTSTRAP, str(theirs.fileno()), str(life_read)],
+                [sys.executable, "-I", "-S", "-u", _BOOTSTRAP, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=output_write,
                 stderr=output_write,
-                pass_fds=(theirs.fileno(), life_read),
+                pass_fds=(theirs.fileno(),),
                 env=surroundings.variables(function, environment, self.id, self._scratch),
                 cwd=function.code,
                 start_new_session=True,  # Ctrl-C reaches only the emulator, which then stops its instances in order
@@ -83,97 +87,142 @@ class FunctionInstance:
         finally:
             theirs.close()
             os.close(output_write)
-            os.close(life_read)
+        KEEPER.keep(self._process.pid, self._scratch)
         self._channel = Channel(ours, output_read, on_output)
         self._channel.send(surroundings.settings(function, environment), _START_SECONDS)
 
-    def invoke(self, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
+    def invoke(
+        self, event: bytes, request_id: str, most_seconds: float | None = None, keys: Credentials | None = None
+    ) -> InvocationOutcome:
         """Call the handler, and before the first call the initializer.
 
-        The handler may run for the function's timeout, and not longer than `most_seconds`.
+        The handler may run for the function's timeout, and not longer than `most_seconds`. `keys` are those of the
+        request's context, by default the instance's.
         """
-        log = b""
-        if not self._initialized and self._function.initializer:
-            outcome = self._hook("Initialize", self._function.initializer, request_id)
-            if outcome.error_type:
-                self.kill()
-                return replace(outcome, error_type=INITIALIZATION)
-            log = outcome.log
-        self._initialized = True
         timeout: float = self._function.timeout
         seconds = timeout if most_seconds is None else min(timeout, most_seconds)
-        outcome = self._call("Invoke", self._function.handler, event, request_id, seconds)
-        return replace(outcome, log=log + outcome.log)
+        with self._awake():
+            with self._starting:
+                started = self._start(request_id)
+            if started.error_type:
+                return started
+            header = self._header(self._function.handler, request_id, keys or self.credentials)
+            outcome = self._call("Invoke", header, event, seconds)
+            return replace(outcome, log=started.log + outcome.log)
 
     def stop(self) -> None:
         """Call the pre-stop hook if the instance was used, then end the process."""
-        if self.alive and self._initialized and self._function.pre_stop:
-            self._hook("PreStop", self._function.pre_stop, new_request_id())
+        if self.alive and self._started and self._function.pre_stop:
+            with self._awake():
+                self._hook("PreStop", self._function.pre_stop, new_request_id())
         self.kill()
 
     def interrupt(self) -> None:
-        """Kill the process, from any thread; the thread that waits for its answer then calls `kill`."""
-        self._process.kill()
+        """Kill the processes, from any thread; the threads that wait for their answers then call `kill`."""
+        self._signal(signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill the process and the processes that it started, and remove its scratch folder."""
-        if not self.alive:
-            return
-        self.alive = False
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(_END_SECONDS)
+        with self._lock:
+            if not self.alive:
+                return
+            self.alive = False
+            self._signal(signal.SIGKILL)
+            self._process.wait(_END_SECONDS)
+        KEEPER.forget(self._process.pid)
         self._channel.close()
-        os.close(self._life)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _hook(self, name: str, hook: Hook, request_id: str) -> InvocationOutcome:
-        return self._call(name, hook.handler, None, request_id, hook.timeout)
+    @contextlib.contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Let the processes run until the last of the calls that go on at once has ended."""
+        with self._lock:
+            self._calls += 1
+            if self.alive and self._calls == 1:
+                memory.reset_peak(self._process.pid)
+                self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self.alive and not self._calls:
+                    self._signal(signal.SIGSTOP)
 
-    def _call(self, name: str, handler: str, event: bytes | None, request_id: str, seconds: float) -> InvocationOutcome:
-        call = {
-            "request_id": request_id,
-            "handler": handler,
-            "takes_event": event is not None,
-            "credentials": surroundings.request_keys(self._function, self._credentials),
-        }
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _start(self, request_id: str) -> InvocationOutcome:
+        """Call the initializer, once; return its outcome, or a success without a log if there is nothing to do."""
+        nothing = InvocationOutcome(b"", None, 0.0, 0.0, b"", self.id)
+        if self._started:
+            return self._failed_start or nothing
+        self._started = True
+        self._on_output(_STARTED)
+        outcome = nothing
+        if self._function.initializer:
+            outcome = self._hook("Initialize", self._function.initializer, request_id)
+            if outcome.error_type:
+                self.kill()
+                outcome = self._failed_start = replace(outcome, error_type=INITIALIZATION)
+        return replace(outcome, log=_STARTED + outcome.log)
+
+    def _hook(self, name: str, hook: Hook, request_id: str) -> InvocationOutcome:
+        return self._call(name, self._header(hook.handler, request_id, self.credentials), None, hook.timeout)
+
+    def _header(self, handler: str, request_id: str, keys: Credentials) -> dict[str, Any]:
+        credentials = surroundings.request_keys(self._function, keys)
+        return {"handler": handler, "request_id": request_id, "credentials": credentials}
+
+    def _call(self, name: str, header: dict[str, Any], event: bytes | None, seconds: float) -> InvocationOutcome:
+        call = {**header, "takes_event": event is not None}
         ended: str | None = None
-        failed, body = True, b""
-        start, end = (f"FC {name} {word} RequestId: {request_id}\n".encode() for word in ("Start", "End"))
+        failed, body, printed, usage = True, b"", bytearray(), _Usage(self._process.pid)
+        start, end = (f"FC {name} {word} RequestId: {header['request_id']}\n".encode() for word in ("Start", "End"))
         self._on_output(start)
         begun = time.monotonic()
         try:
-            header, body = self._channel.call(call, event or b"", seconds, self._watch_memory)
-            failed = header["failed"]
+            answer, body = self._channel.call(call, event or b"", seconds, lambda: self._check(usage), printed)
+            failed = answer["failed"]
+            self._check(usage, with_children=False)
         except TimedOutError:
             # The service's text, as a public issue of 2021 shows it.
-            ended = f"Function timed out after {seconds:g} seconds (maxMemoryUsage: {self._peak:.2f}MB)"
+            ended = f"Function timed out after {seconds:g} seconds (maxMemoryUsage: {usage.peak:.2f}MB)"
         except (ClosedError, _OutOfMemoryError):
-            # The service's text, as its pages on errors (Node.js, 2026) show it; also for too much memory.
-            usage = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {self._peak:.2f}MB"
-            ended = f"Process exited unexpectedly before completing request ({usage})"
+            # The service's text, as its pages on errors (Node.js, 2026; FAQ, 2024) show it; also for too much memory.
+            numbers = f"duration: {_milliseconds(begun):.0f}ms, maxMemoryUsage: {usage.peak:.2f}MB"
+            ended = f"Process exited unexpectedly before completing request ({numbers})"
         milliseconds = _milliseconds(begun)
-        printed = self._channel.take_output()
+        if ended is not None:
+            failed = True
+            self.kill()
+            body = json.dumps({"errorMessage": ended}).encode()
         self._on_output(end)
         if printed and not printed.endswith(b"\n"):
             printed += b"\n"
-        if ended is not None:
-            self.kill()
-            body = json.dumps({"errorMessage": ended}).encode()
-        return InvocationOutcome(body, UNHANDLED if failed else None, milliseconds, self._peak, start + printed + end)
+        log = start + bytes(printed) + end
+        return InvocationOutcome(body, UNHANDLED if failed else None, milliseconds, usage.peak, log, self.id)
 
-    def _watch_memory(self) -> None:
-        """Record the peak, and raise if the process holds more memory than configured; does nothing without /proc."""
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return
-        sizes = dict(line.split(":", 1) for line in status.splitlines() if line.startswith(("VmHWM", "VmRSS")))
-        if sizes:
-            peak, current = (int(sizes[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
-            self._peak = max(self._peak, peak)
-            if current > self._function.memory:
-                raise _OutOfMemoryError
+    def _check(self, usage: _Usage, *, with_children: bool = True) -> None:
+        usage.measure(with_children=with_children)
+        if usage.peak > self._function.memory:
+            raise _OutOfMemoryError
+
+
+class _OutOfMemoryError(Exception):
+    """The processes hold more than the function's memorySize."""
+
+
+class _Usage:
+    """The memory that an instance held during a call, in MB."""
+
+    def __init__(self, process: int) -> None:
+        self.peak = 0.0
+        self._process = process
+
+    def measure(self, *, with_children: bool) -> None:
+        self.peak = max(self.peak, memory.used(self._process, with_children=with_children))
 
 
 def new_request_id() -> str:

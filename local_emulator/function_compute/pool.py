@@ -1,12 +1,15 @@
-"""The instances of one function: a call takes an idle instance, or starts another one up to a limit."""
+"""The instances of one function: a call takes an instance that has room, or starts another one up to a limit."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from local_emulator.function_compute import surroundings
 from local_emulator.function_compute.instances import FunctionInstance
 
 if TYPE_CHECKING:
@@ -19,85 +22,144 @@ if TYPE_CHECKING:
 
 _KEPT_LINES = 10_000
 _END_SECONDS = 10.0  # the longest that `stop` waits for killed instances
+IDLE_SECONDS = 300.0
+"""An instance without calls ends after this time: the service's FAQ (2024) says "generally 3 to 5 minutes"."""
 
 
 class ExhaustedError(Exception):
     """The limit of instances is reached, and all are busy."""
 
 
+@dataclass(eq=False, slots=True)
+class _Place:
+    """An instance, its calls, and the time of its last call's end."""
+
+    instance: FunctionInstance
+    calls: int = 0
+    used: float = 0.0
+
+
 class Pool:
-    """At most `limit` instances, each with one call at a time; safe to use from many threads.
+    """At most `limit` instances, each with one call at a time or as many as the function allows; for many threads.
 
     `make_environment` is called for each new instance, so that each has keys of its own; its errors end the invocation.
+    An instance without calls ends after `idle_seconds`, after its pre-stop hook.
     """
 
     def __init__(
-        self, function: Function, make_environment: Callable[[], InstanceEnvironment], limit: int, log_file: Path | None
+        self,
+        function: Function,
+        make_environment: Callable[[], InstanceEnvironment],
+        limit: int,
+        log_file: Path | None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.function = function
         self._make_environment = make_environment
         self._limit = limit
+        self._concurrency = surroundings.concurrency(function)
+        self._idle_seconds = idle_seconds
         self._log_file = log_file
         self._log: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._idle: list[FunctionInstance] = []
-        self._busy: set[FunctionInstance] = set()
+        self._logging = threading.Lock()
+        self._places: list[_Place] = []
+        self._cold = self._warm = 0
         self._stopping = False
         self._changed = threading.Condition()
+        self._reaper = threading.Thread(target=self._end_idle, name=f"idle-{function.name}", daemon=True)
+        self._reaper.start()
 
     def invoke(self, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
         """Call the function, see `FunctionInstance.invoke`; ExhaustedError if no instance is free."""
-        instance = self._take()
+        place = self._take()
         try:
-            return instance.invoke(event, request_id, most_seconds)
+            return place.instance.invoke(event, request_id, most_seconds)
         except BaseException:
-            instance.kill()
+            place.instance.kill()
             raise
         finally:
-            self._give_back(instance)
+            self._give_back(place)
 
     def logs(self) -> list[str]:
         """Return the last lines that the instances and the platform printed, oldest first."""
-        with self._changed:
+        with self._logging:
             return list(self._log)
 
     def stop(self) -> None:
         """Kill the busy instances, and stop the idle ones with their pre-stop hook; wait until all have ended."""
         with self._changed:
             self._stopping = True
-            idle, self._idle = self._idle, []
-            for instance in self._busy:
-                instance.interrupt()
+            idle = [place for place in self._places if not place.calls]
+            for place in self._places:
+                if place.calls:
+                    place.instance.interrupt()
             self._changed.notify_all()
-        if idle:
-            with ThreadPoolExecutor(len(idle)) as threads:
-                list(threads.map(FunctionInstance.stop, idle))
+        _stop_all(idle)
         with self._changed:
-            self._changed.wait_for(lambda: not self._busy, _END_SECONDS)
+            self._changed.wait_for(lambda: not any(place.calls for place in self._places), _END_SECONDS)
+        self._reaper.join()
 
-    def _take(self) -> FunctionInstance:
+    def _take(self) -> _Place:
         with self._changed:
-            if self._stopping or not (self._idle or len(self._busy) < self._limit):
+            if self._stopping or not (self._with_room() or len(self._places) < self._limit):
                 raise ExhaustedError
-            instance = (
-                self._idle.pop()
-                if self._idle
-                else FunctionInstance(self.function, self._make_environment(), self._add_log)
-            )
-            self._busy.add(instance)
-            return instance
+            place = self._with_room()
+            if place:
+                self._warm += 1
+            else:
+                place = _Place(FunctionInstance(self.function, self._make_environment(), self._add_log))
+                self._places.append(place)
+                self._cold += 1
+            place.calls += 1
+            return place
 
-    def _give_back(self, instance: FunctionInstance) -> None:
+    def _with_room(self) -> _Place | None:
+        """Return the fullest instance that takes another call, of these the last used; None if there is none."""
+        places = (place for place in self._places if place.calls < self._concurrency and place.instance.alive)
+        return max(places, key=lambda place: (place.calls, place.used), default=None)
+
+    def _give_back(self, place: _Place) -> None:
         with self._changed:
-            self._busy.discard(instance)
-            if instance.alive and not self._stopping:
-                self._idle.append(instance)
+            place.calls -= 1
+            place.used = time.monotonic()
+            if not place.instance.alive and place in self._places:
+                self._places.remove(place)
+            stopping = self._stopping
             self._changed.notify_all()
+        if stopping:  # `stop` has killed the processes, perhaps after the answer
+            place.instance.kill()
+
+    def _end_idle(self) -> None:
+        """End instances that nobody has called for a time, until the pool stops."""
+        while True:
+            with self._changed:
+                due = self._wait_for_due()
+                if self._stopping:
+                    return
+                self._places = [place for place in self._places if place not in due]
+            _stop_all(due)
+
+    def _wait_for_due(self) -> list[_Place]:
+        """Wait until instances are due to end, or the pool stops; return these instances."""
+        while True:
+            idle = [place for place in self._places if not place.calls]
+            last_call = time.monotonic() - self._idle_seconds
+            due = [place for place in idle if place.used <= last_call]
+            if due or self._stopping:
+                return due
+            self._changed.wait(min((place.used - last_call for place in idle), default=None))
 
     def _add_log(self, log: bytes) -> None:
         """Keep the lines, and append them to the log file if there is one."""
         text = log.decode("utf-8", errors="replace")
-        with self._changed:
+        with self._logging:
             self._log.extend(text.splitlines())
             if self._log_file:
                 with self._log_file.open("a", encoding="utf-8") as file:
                     file.write(text)
+
+
+def _stop_all(places: list[_Place]) -> None:
+    if places:
+        with ThreadPoolExecutor(len(places)) as threads:
+            list(threads.map(lambda place: place.instance.stop(), places))

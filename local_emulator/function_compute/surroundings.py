@@ -73,6 +73,7 @@ def settings(function: Function, environment: InstanceEnvironment) -> dict[str, 
     return {
         "path": [str(function.code), *map(str, environment.layers)],
         "disk_bytes": function.props.get("diskSize", _DISK_MB) * _MB,
+        "concurrency": concurrency(function),
         "runtime": function.runtime,
         "region": function.region,
         "account_id": environment.account_id,
@@ -84,6 +85,11 @@ def settings(function: Function, environment: InstanceEnvironment) -> dict[str, 
             "timeout": function.timeout,
         },
     }
+
+
+def concurrency(function: Function) -> int:
+    """Return how many requests an instance takes at once."""
+    return int(function.props.get("instanceConcurrency", 1))
 
 
 def request_keys(function: Function, keys: Credentials) -> dict[str, str]:

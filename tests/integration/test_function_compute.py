@@ -224,8 +224,9 @@ def handler(event, context):
 """
     running = deploy(source, instanceLifecycleConfig={"initializer": {"handler": "index.initialize", "timeout": 5}})
     request_id = invoke(running).headers["X-Fc-Request-Id"]
-    start, begun, end, invoke_start, one, two, three, invoke_end = running.functions.logs("demo")
-    assert (start, begun, end) == (
+    cold, start, begun, end, invoke_start, one, two, three, invoke_end = running.functions.logs("demo")
+    assert (cold, start, begun, end) == (
+        "FunctionCompute python3 runtime inited.",
         f"FC Initialize Start RequestId: {request_id}",
         "begun",
         f"FC Initialize End RequestId: {request_id}",
@@ -248,7 +249,7 @@ def test_the_log_folder_gets_a_new_file_a_function(deploy: Deploy, tmp_path: Pat
     invoke(running)
     written = (folder / "demo.log").read_text(encoding="utf-8").splitlines()
     assert written == running.functions.logs("demo")
-    assert written[1] == "é"
+    assert written[2] == "é"
 
 
 def test_idle_instances_are_used_again_and_more_start_up_to_the_limit(deploy: Deploy, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-GOOD = InvocationOutcome(b"ok", None, 1.0, 1.0, b"")
-BAD = InvocationOutcome(b"", "UnhandledInvocationError", 1.0, 1.0, b"")
+GOOD = InvocationOutcome(b"ok", None, 1.0, 1.0, b"", "c-1")
+BAD = InvocationOutcome(b"", "UnhandledInvocationError", 1.0, 1.0, b"", "c-1")
 BUSY = ExhaustedError()
 
 
