@@ -18,6 +18,7 @@ from local_emulator.maxcompute import rows as rows_module
 from local_emulator.maxcompute.database import Database
 from local_emulator.maxcompute.entities import Column, Table
 from local_emulator.maxcompute.errors import DatabaseBusyError, ServiceError
+from local_emulator.maxcompute.snapshot import FILE, physical_name
 from local_emulator.maxcompute.store import Store
 from local_emulator.maxcompute.types import BIGINT, STRING, parse_type
 from tests.maxcompute_sql import NOW, OWNER, PROJECT
@@ -269,6 +270,22 @@ def test_sizes_follow_the_rows(store: Store) -> None:
     assert size == store.current(table).size > 1000 * 8
     store.truncate(table)
     assert (store.partition(table, A).size, store.current(table).size) == (0, 0)
+
+
+def test_a_data_directory_of_an_earlier_version_is_continued(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    table = made(first)
+    first.add_partition(table, A)
+    first.append(table, A, [batch(table, range(3))])
+    with first.database.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {physical_name(table)} DROP COLUMN {FILE}")
+        cursor.execute("UPDATE emulator.tables SET definition = json_merge_patch(definition, '{\"files\": null}')")
+    first.close()
+    second = opened(tmp_path)
+    second.append(table, A, [batch(table, range(3, 5))])
+    with second.snapshot(table) as snapshot:
+        assert [found.num_rows for found in snapshot.files(A, ["id"], 0, 5)] == [3, 2]
+    second.close()
 
 
 def test_committed_rows_outlive_the_process(tmp_path: Path) -> None:

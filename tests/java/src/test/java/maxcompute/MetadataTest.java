@@ -3,6 +3,7 @@ package maxcompute;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.aliyun.odps.Column;
@@ -84,6 +85,30 @@ class MetadataTest {
         Set<String> listed = new HashSet<>();
         odps.tables().iterator(filter).forEachRemaining(table -> listed.add(table.getName()));
         assertEquals(made, listed);
+    }
+
+    @Test
+    void aViewIsATableOfItsOwnType() throws Exception {
+        String name = Emulator.tableName("view");
+        Emulator.run(odps, "CREATE VIEW " + name + " (number COMMENT 'n') COMMENT 'c' AS SELECT 1;");
+        Table view = odps.tables().get(name);
+        view.reload();
+        assertEquals(Table.TableType.VIRTUAL_VIEW, view.getType());
+        assertTrue(view.isVirtualView());
+        assertFalse(view.isMaterializedView());
+        assertEquals("SELECT 1", view.getViewText());
+        assertEquals("n", view.getSchema().getColumn("number").getComment());
+        TableFilter filter = new TableFilter();
+        filter.setName(name);
+        filter.setType(Table.TableType.VIRTUAL_VIEW);
+        assertTrue(odps.tables().iterator(filter).hasNext());
+        filter.setType(Table.TableType.MANAGED_TABLE);
+        assertFalse(odps.tables().iterator(filter).hasNext());
+        Exception refused =
+            assertThrows(Exception.class, () -> odps.tableTunnel().createDownloadSession(Emulator.PROJECT, name));
+        assertTrue(refused.getMessage().contains("is a view"), refused.getMessage());
+        Emulator.run(odps, "DROP VIEW " + name + ";");
+        assertFalse(odps.tables().exists(name));
     }
 
     @Test

@@ -168,6 +168,21 @@ class JdbcTest {
     }
 
     @Test
+    void aViewIsReadAndListed() throws SQLException {
+        String view = table + "_view";
+        run("CREATE OR REPLACE VIEW " + view + " AS SELECT id, name FROM " + table + " WHERE pt = '1'");
+        try (Statement statement = connection.createStatement()) {
+            assertEquals(List.of("1"), column(statement.executeQuery("SELECT id FROM " + view), "id"));
+        }
+        var tree = connection.getMetaData();
+        for (String kind : new String[] {"TABLE", "VIEW"}) {
+            List<String> names = column(tree.getTables(PROJECT, PROJECT, view, new String[] {kind}), "TABLE_NAME");
+            assertEquals(kind.equals("VIEW") ? List.of(view) : List.of(), names);
+        }
+        run("DROP VIEW " + view);
+    }
+
+    @Test
     void aBatchIsUploadedThroughTunnel() throws SQLException {
         run("CREATE TABLE " + table + "_batch (id BIGINT, name STRING, at DATETIME)");
         try (PreparedStatement insert = connection.prepareStatement("INSERT INTO " + table + "_batch VALUES (?, ?, ?)")) {
