@@ -51,6 +51,7 @@ _log = logging.getLogger(__name__)
 ACCOUNT_ID = "1000000000000001"
 BODY_BYTES = 150 << 20  # code as base64 in a request may have 100 MB (control plane facts, section f)
 LOG_PATH = "/emulator/requests"
+INSTANCES_PATH = "/emulator/instances"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _THREADS = 16
@@ -123,6 +124,7 @@ class ControlPlaneApplication:
         faults.install(app, PRODUCTS, self.clock)
         settings = self.settings
         emulator_api.add_routes(app, settings.access_id, settings.access_key, settings.surroundings.dead_letters)
+        app.router.add_get(INSTANCES_PATH, self._show_instances)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
@@ -206,7 +208,12 @@ class ControlPlaneApplication:
             raise FunctionComputeError(
                 403, "AccessDenied", f"{function.role} can't be assumed: {error.message}"
             ) from error
-        return Credentials(key_id, key.secret, key.token)
+        ends = self.clock.now() + ROLE_LIFE
+
+        def seconds_left() -> float:
+            return (ends - self.clock.now()).total_seconds()
+
+        return Credentials(key_id, key.secret, key.token, seconds_left)
 
     def issue_to_service(self, role: str, service: str, life: timedelta) -> tuple[str, AccessKey]:
         """Issue a key (see `sts.issue_to_service`) and register it with the other services."""
@@ -217,6 +224,10 @@ class ControlPlaneApplication:
 
     async def _show_log(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(list(self.log)), content_type="application/json")
+
+    async def _show_instances(self, _: web.Request) -> web.Response:
+        status = self.settings.surroundings.functions.runner.status()
+        return web.Response(body=msgspec.json.encode(status), content_type="application/json")
 
     async def _clear_log(self, _: web.Request) -> web.Response:
         self.log.clear()

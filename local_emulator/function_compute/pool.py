@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_emulator.function_compute.instances import InvocationOutcome
-    from local_emulator.function_compute.surroundings import InstanceEnvironment
+    from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
     from local_emulator.function_compute.template import Function
 
 _KEPT_LINES = 10_000
@@ -30,6 +30,10 @@ class ExhaustedError(Exception):
     """The limit of instances is reached, and all are busy."""
 
 
+class RetiredError(Exception):
+    """The pool takes no more calls."""
+
+
 @dataclass(eq=False, slots=True)
 class _Place:
     """An instance, its calls, and the time of its last call's end."""
@@ -39,11 +43,24 @@ class _Place:
     used: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """What a function's calls found: `cold` of them started an instance, `warm` found one.
+
+    `instances` maps the ids of present instances to the number of their running calls; those without are frozen.
+    """
+
+    cold: int
+    warm: int
+    instances: dict[str, int]
+
+
 class Pool:
     """At most `limit` instances, each with one call at a time or as many as the function allows; for many threads.
 
     `make_environment` is called for each new instance, so that each has keys of its own; its errors end the invocation.
-    An instance without calls ends after `idle_seconds`, after its pre-stop hook.
+    An instance without calls ends after `idle_seconds`, or if its keys don't outlast another call; its pre-stop hook
+    runs before.
     """
 
     def __init__(
@@ -64,16 +81,20 @@ class Pool:
         self._logging = threading.Lock()
         self._places: list[_Place] = []
         self._cold = self._warm = 0
-        self._stopping = False
+        self._keys: _RequestKeys | None = None
+        self._stopping = self._retired = False
         self._changed = threading.Condition()
-        self._reaper = threading.Thread(target=self._end_idle, name=f"idle-{function.name}", daemon=True)
+        self._reaper = threading.Thread(target=self._end_instances, name=f"end-{function.name}", daemon=True)
         self._reaper.start()
 
     def invoke(self, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
-        """Call the function, see `FunctionInstance.invoke`; ExhaustedError if no instance is free."""
-        place = self._take()
+        """Call the function, see `FunctionInstance.invoke`.
+
+        ExhaustedError if no instance is free, RetiredError after `retire`.
+        """
+        place, keys = self._take()
         try:
-            return place.instance.invoke(event, request_id, most_seconds)
+            return place.instance.invoke(event, request_id, most_seconds, keys)
         except BaseException:
             place.instance.kill()
             raise
@@ -84,6 +105,22 @@ class Pool:
         """Return the last lines that the instances and the platform printed, oldest first."""
         with self._logging:
             return list(self._log)
+
+    def status(self) -> PoolStatus:
+        """Return the numbers of calls, and the instances."""
+        with self._changed:
+            return PoolStatus(self._cold, self._warm, {place.instance.id: place.calls for place in self._places})
+
+    def retire(self) -> None:
+        """Take no more calls; instances end after their pre-stop hook, busy ones after their calls. Don't wait."""
+        with self._changed:
+            self._retired = True
+            self._changed.notify_all()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the pool is retired and all its instances have ended."""
+        return not self._reaper.is_alive()
 
     def stop(self) -> None:
         """Kill the busy instances, and stop the idle ones with their pre-stop hook; wait until all have ended."""
@@ -99,23 +136,48 @@ class Pool:
             self._changed.wait_for(lambda: not any(place.calls for place in self._places), _END_SECONDS)
         self._reaper.join()
 
-    def _take(self) -> _Place:
+    def _take(self) -> tuple[_Place, Credentials]:
+        """Return an instance with room for a call, and the keys of the call's context."""
         with self._changed:
-            if self._stopping or not (self._with_room() or len(self._places) < self._limit):
-                raise ExhaustedError
+            if self._retired:
+                raise RetiredError
             place = self._with_room()
+            if self._stopping or not (place or sum(map(self._counts, self._places)) < self._limit):
+                raise ExhaustedError
             if place:
                 self._warm += 1
             else:
-                place = _Place(FunctionInstance(self.function, self._make_environment(), self._add_log))
-                self._places.append(place)
+                place = self._start()
                 self._cold += 1
             place.calls += 1
-            return place
+            return place, self._request_keys()
+
+    def _start(self) -> _Place:
+        environment = self._make_environment()
+        self._keys = _RequestKeys(environment.credentials)
+        place = _Place(FunctionInstance(self.function, environment, self._add_log))
+        self._places.append(place)
+        self._changed.notify_all()
+        return place
+
+    def _request_keys(self) -> Credentials:
+        """Return the newest keys, and renew them first if half of their life is over."""
+        if self._keys is None or self._keys.are_old():
+            self._keys = _RequestKeys(self._make_environment().credentials)
+        return self._keys.credentials
+
+    def _counts(self, place: _Place) -> bool:
+        """Whether an instance has calls, or may get another one."""
+        return bool(place.calls) or self._is_usable(place)
+
+    def _is_usable(self, place: _Place) -> bool:
+        """Whether the instance lives, and the keys in its environment outlast another call."""
+        instance = place.instance
+        return instance.alive and instance.credentials.seconds_left() > self.function.timeout
 
     def _with_room(self) -> _Place | None:
         """Return the fullest instance that takes another call, of these the last used; None if there is none."""
-        places = (place for place in self._places if place.calls < self._concurrency and place.instance.alive)
+        places = (place for place in self._places if place.calls < self._concurrency and self._is_usable(place))
         return max(places, key=lambda place: (place.calls, place.used), default=None)
 
     def _give_back(self, place: _Place) -> None:
@@ -129,23 +191,23 @@ class Pool:
         if stopping:  # `stop` has killed the processes, perhaps after the answer
             place.instance.kill()
 
-    def _end_idle(self) -> None:
-        """End instances that nobody has called for a time, until the pool stops."""
+    def _end_instances(self) -> None:
+        """End instances that are due, until the pool is stopped or all instances of a retired pool have ended."""
         while True:
             with self._changed:
                 due = self._wait_for_due()
-                if self._stopping:
+                if self._stopping or not due:
                     return
                 self._places = [place for place in self._places if place not in due]
             _stop_all(due)
 
     def _wait_for_due(self) -> list[_Place]:
-        """Wait until instances are due to end, or the pool stops; return these instances."""
+        """Wait until instances are due to end; return none if the pool is stopped, or retired without instances."""
         while True:
             idle = [place for place in self._places if not place.calls]
             last_call = time.monotonic() - self._idle_seconds
-            due = [place for place in idle if place.used <= last_call]
-            if due or self._stopping:
+            due = [place for place in idle if self._retired or place.used <= last_call or not self._is_usable(place)]
+            if due or self._stopping or (self._retired and not self._places):
                 return due
             self._changed.wait(min((place.used - last_call for place in idle), default=None))
 
@@ -157,6 +219,17 @@ class Pool:
             if self._log_file:
                 with self._log_file.open("a", encoding="utf-8") as file:
                     file.write(text)
+
+
+class _RequestKeys:
+    """Keys for the contexts of requests."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self._half = credentials.seconds_left() / 2
+
+    def are_old(self) -> bool:
+        return self.credentials.seconds_left() < self._half
 
 
 def _stop_all(places: list[_Place]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.function_compute.asynchronous import AsynchronousInvocations
 from local_emulator.function_compute.errors import FunctionComputeError
-from local_emulator.function_compute.pool import ExhaustedError, Pool
+from local_emulator.function_compute.pool import IDLE_SECONDS, ExhaustedError, Pool
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_emulator.function_compute.instances import InvocationOutcome
+    from local_emulator.function_compute.pool import PoolStatus
     from local_emulator.function_compute.template import Function
 
 _BACKGROUND_THREADS = 64
@@ -31,11 +32,13 @@ class RunnerSettings:
         instances: the limit of each function.
         log_folder: gets a new FUNCTION.log for each function.
         time_scale: multiplies the waits between the tries of asynchronous invocations.
+        idle_seconds: an instance without calls ends after this time.
     """
 
     instances: int = 16
     log_folder: Path | None = None
     time_scale: float = 1.0
+    idle_seconds: float = IDLE_SECONDS
 
 
 class FunctionRunner:
@@ -63,9 +66,11 @@ class FunctionRunner:
         log_file = folder / f"{function.name}.log" if folder else None
         if log_file:
             log_file.write_text("", encoding="utf-8")
-        environment = partial(self._environment, function, layers)
+        environment, settings = partial(self._environment, function, layers), self._settings
         with self._lock:
-            self._pools[function.name] = Pool(function, environment, self._settings.instances, log_file)
+            self._pools[function.name] = Pool(
+                function, environment, settings.instances, log_file, settings.idle_seconds
+            )
 
     def invoke(self, name: str, event: bytes, request_id: str, most_seconds: float | None = None) -> InvocationOutcome:
         """Invoke a function; FunctionComputeError if no instance is free, or the function's role can't be assumed.
@@ -87,6 +92,11 @@ class FunctionRunner:
     def logs(self, name: str) -> list[str]:
         """Return the last lines that a function's instances printed, oldest first."""
         return self._pool(name).logs()
+
+    def status(self) -> dict[str, PoolStatus]:
+        """Return the calls and the instances of each function."""
+        with self._lock:
+            return {name: pool.status() for name, pool in self._pools.items()}
 
     def stop(self) -> None:
         """Stop all instances (idle ones with their pre-stop hook); a second call does nothing."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from local_emulator.function_compute.template import Function
@@ -20,11 +22,12 @@ _NOT_IN_REQUESTS = ("Request", "All")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key; printing it hides the secrets."""
+    """An access key; printing it hides the secrets. `seconds_left` returns how long the key is still valid."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
     security_token: str = field(default="", repr=False)
+    seconds_left: Callable[[], float] = field(default=lambda: math.inf, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def request_keys(function: Function, keys: Credentials) -> dict[str, str]:
 
 
 def _key_variables(function: Function, keys: Credentials) -> dict[str, str]:
-    if function.props.get("disableInjectCredentials") in _NOT_IN_ENVIRONMENT:
+    if not keys.access_key_id or function.props.get("disableInjectCredentials") in _NOT_IN_ENVIRONMENT:
         return {}
     return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.access_key_id,

@@ -112,6 +112,17 @@ def test_the_result_is_returned(deploy: Deploy, returned: str, expected: bytes) 
     assert float(reply.headers["X-Fc-Max-Memory-Usage"]) > 1
 
 
+def test_cold_and_warm_calls_and_instances_are_listed(deploy: Deploy) -> None:
+    running = deploy("def handler(event, context):\n    return 'fine'\n")
+    url = f"{running.url}/emulator/instances"
+    assert requests.get(url, timeout=30).json() == {"demo": {"cold": 0, "warm": 0, "instances": {}}}
+    instances = {invoke(running).headers["X-Fc-Instance-Id"] for _ in range(3)}
+    assert len(instances) == 1
+    assert requests.get(url, timeout=30).json() == {
+        "demo": {"cold": 1, "warm": 2, "instances": dict.fromkeys(instances, 0)}
+    }
+
+
 def test_the_event_arrives_as_bytes_up_to_32_mb(deploy: Deploy) -> None:
     source = (
         "import hashlib\ndef handler(event, context):\n    return repr(type(event)) + hashlib.sha256(event).hexdigest()"

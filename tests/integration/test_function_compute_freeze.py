@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_emulator.function_compute import instances
-from local_emulator.function_compute.pool import Pool
+from local_emulator.function_compute.pool import Pool, PoolStatus, RetiredError
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 from local_emulator.function_compute.template import Hook
 from tests.function_instances import function, gone, invoke, outcome_value, result, states_of, wait_for
@@ -177,6 +178,55 @@ def test_too_much_memory_ends_the_instance_even_if_it_is_freed_or_held_by_a_chil
     assert b"Process exited unexpectedly before completing request" in outcome.body
     assert outcome.memory > 128
     assert result(pool, b"1") == []
+
+
+KEYS = """
+import os
+def handler(event, context):
+    return [os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"], context.credentials.access_key_id, os.getpid()]
+"""
+
+
+def test_requests_get_newer_keys_and_an_instance_whose_own_keys_end_is_replaced(tmp_path: Path) -> None:
+    hours, numbers = [0.0], itertools.count(1)
+
+    def environment() -> InstanceEnvironment:
+        ends = hours[0] + 36
+        keys = Credentials(f"id-{next(numbers)}", "secret", "", lambda: (ends - hours[0]) * 3600)
+        return InstanceEnvironment("1", keys, ())
+
+    pool = Pool(function(tmp_path, KEYS), environment, 1, None)
+    values = []
+    for hour in (0, 17, 19, 35.9, 36):
+        hours[0] = hour
+        values.append(result(pool))
+    first, last = values[0][2], values[-1][2]
+    assert values[:-1] == [["id-1", key, first] for key in ("id-1", "id-1", "id-2", "id-2")]
+    assert values[-1] == ["id-3", "id-3", last]
+    wait_for(partial(gone, first))
+    pool.stop()
+
+
+def test_cold_and_warm_calls_are_counted(make: Make) -> None:
+    pool = make(TOGETHER, props={"instanceConcurrency": 2})
+    assert pool.status() == PoolStatus(0, 0, {})
+    used = {outcome.instance_id for outcome in call_together(pool, b"", b"", b"", b"")}
+    call_together(pool, b"", b"")
+    assert pool.status() == PoolStatus(2, 4, dict.fromkeys(used, 0))
+
+
+def test_a_retired_pool_takes_no_calls_and_ends_its_instances_after_theirs(make: Make, tmp_path: Path) -> None:
+    source = NOTING.replace('note("handler")', 'note("handler"); import time; time.sleep(0.5)')
+    pool = make(source, **noting(tmp_path))
+    with ThreadPoolExecutor(1) as thread:
+        call = thread.submit(result, pool)
+        wait_for(lambda: (tmp_path / "notes").exists() and len(notes(tmp_path)) == 2)
+        pool.retire()
+        with pytest.raises(RetiredError):
+            invoke(pool)
+        assert call.result() == []
+    wait_for(lambda: pool.ended)
+    assert [word for _, word in notes(tmp_path)] == ["initialize", "handler", "pre_stop"]
 
 
 def test_a_killed_keeper_is_replaced(make: Make) -> None:

@@ -100,6 +100,23 @@ def test_the_environment_is_the_templates_and_the_services(make: Make, monkeypat
     }
 
 
+def test_a_function_without_a_role_has_no_keys(tmp_path: Path) -> None:
+    source = "import os\ndef handler(event, context):\n    return [name for name in os.environ if 'ALIBABA' in name]\n"
+    pool = Pool(function(tmp_path, source), lambda: InstanceEnvironment("1", Credentials("", ""), ()), 1, None)
+    assert result(pool) == []
+    pool.stop()
+
+
+@pytest.mark.parametrize(("disabled", "expected"), [("Env", ["", "id"]), ("Request", ["id", ""]), ("All", ["", ""])])
+def test_keys_can_be_left_out(make: Make, disabled: str, expected: list[str]) -> None:
+    source = """
+import os
+def handler(event, context):
+    return [os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""), context.credentials.access_key_id]
+"""
+    assert result(make(source, props={"disableInjectCredentials": disabled})) == expected
+
+
 CONTEXT = """
 def handler(event, context):
     seen = {name: getattr(context, name) for name in ("request_id", "region", "account_id")}

@@ -70,6 +70,7 @@ def _function(call: Call) -> str:
 def _reply(outcome: InvocationOutcome, *, tail: bool) -> Reply:
     headers = {
         "Content-Type": "application/json" if outcome.error_type else "application/octet-stream",
+        "X-Fc-Instance-Id": outcome.instance_id,
         "X-Fc-Invocation-Duration": f"{outcome.milliseconds:.2f}",
         "X-Fc-Max-Memory-Usage": f"{outcome.memory:.2f}",
     }
