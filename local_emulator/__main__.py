@@ -31,6 +31,7 @@ from local_emulator.cli import (
     output,
     provision_command,
     queue_command,
+    record_command,
     redrive_command,
 )
 from local_emulator.cli import maxcompute_command as maxcompute
@@ -117,13 +118,15 @@ def _add_records(subs: Commands) -> None:
     _complete_paths(replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events"))
     replay.set_defaults(run=commands.replay)
 
-    record = subs.add_parser("record", help="write the topic's oldest records to a file, as one batch of the stream")
-    _complete_paths(record.add_argument("file", type=Path, help="the file to write"))
-    record.add_argument("--count", type=_whole_number(1), default=1000, help="the most records; default: %(default)s")
+    record = subs.add_parser("record", help="write what the event stream delivered, with the outcomes, to a file")
+    _complete_paths(record.add_argument("file", type=Path, help="the file to write; with the ending .gz in gzip"))
+    record.add_argument("--count", type=_whole_number(1), help="the most deliveries; default: all")
     record.add_argument(
-        "--seconds", type=_whole_number(1), default=5, help="end after so long without a record; default: %(default)s"
+        "--seconds", type=_whole_number(1), default=5, help="end after so long without a delivery; default: %(default)s"
     )
-    record.set_defaults(run=commands.record)
+    record.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    record.add_argument("--stream", metavar="NAME", help="an event stream's name; default: all streams")
+    record.set_defaults(run=record_command.run)
 
 
 def _add_connector(subs: Commands) -> None:

@@ -59,7 +59,7 @@ def invoke(at: Endpoints, event: Mapping[str, Any]) -> dict[str, Any]:
         access_key_secret=at.access_key,
         function_timeout=LONGEST_SECONDS,
     )
-    return _object(invoker(json.dumps(event).encode()))
+    return _object(invoker(json.dumps(event).encode()).body)
 
 
 def has_failed(reply: Mapping[str, Any]) -> bool:

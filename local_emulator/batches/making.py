@@ -5,11 +5,9 @@ They come from the stream itself, out of an embedded broker; only the events' id
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.stream import EventStream
 from local_emulator.kafka.embedded import EmbeddedBroker
@@ -56,16 +54,17 @@ def _record(path: Path, topic: str, records: Sequence[Record]) -> None:
         dead_letter_arn=None,
         enabled=True,
     )
-    with EmbeddedBroker({topic: TOPIC_PARTITIONS}) as broker, tempfile.TemporaryDirectory() as scratch:
+    bodies: list[str] = []
+    with EmbeddedBroker({topic: TOPIC_PARTITIONS}) as broker:
         stream = EventStream(
-            config, len, broker.bootstrap_servers, account_id=ACCOUNT_ID, record=recording.recorder(Path(scratch))
+            config, len, broker.bootstrap_servers, account_id=ACCOUNT_ID, record=lambda tried: bodies.append(tried.body)
         )
         sent = produce(broker.bootstrap_servers, topic, records)
         stream.start()
         stream.await_delivery({(topic, number): one.last + 1 for number, one in sent.items()}, DELIVERY_SECONDS)
         stream.stop()
-        [recorded] = Path(scratch).iterdir()
-        path.write_bytes(recording.read(recorded))
+    [body] = bodies
+    path.write_text(body, encoding="utf-8")
 
 
 if __name__ == "__main__":

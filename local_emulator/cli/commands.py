@@ -149,24 +149,11 @@ def replay(options: Namespace) -> int:
     at = endpoints.read()
     invoke = Invoker(at.functions, at.function, access_key_id=at.access_id, access_key_secret=at.access_key)
     for file in options.file:
-        body = recording.read(file)
-        count = recording.count(body)
-        with step(f"replayed {file.name}", count) as report:
-            reply = invoke(body)
-            report(count)
-        CONSOLE.print(f"  {reply.decode()}")
-    return 0
-
-
-def record(options: Namespace) -> int:
-    """Write the topic's oldest records to a file, as one batch."""
-    at = endpoints.read()
-    batch = topic.read_batch(at, options.count, options.seconds)
-    if batch is None:
-        CONSOLE.print(f"the topic {at.topic} holds no records; send some: {installation.COMMAND} send --orders 100")
-        return 1
-    recording.write(options.file, batch)
-    CONSOLE.print(f"wrote {options.file}: {batch}")
+        for delivery in recording.read(file):
+            with step(f"replayed {file.name}", delivery.events) as report:
+                reply = invoke(delivery.body.encode())
+                report(delivery.events)
+            CONSOLE.print(f"  {reply.body.decode()}")
     return 0
 
 

@@ -13,7 +13,6 @@ from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.progress import CONSOLE, step
 from local_emulator.cli.text_table import draw
 from local_emulator.cli.topic import read_batch
-from local_emulator.eventbridge import recording
 from local_emulator.foundation import installation
 from local_emulator.kafka.broker import is_own
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
@@ -107,7 +106,7 @@ def _send(running: Cloud, stream: EventStream) -> dict[int, Sent]:
 def _replay(running: Cloud) -> int:
     """Invoke the function with the recorded batch; return the batch's number of records."""
     CONSOLE.print(f"\nA recorded batch, {BATCH.name}, goes directly to the function")
-    body = recording.read(BATCH)
+    body = BATCH.read_bytes()
     count = len(json.loads(body))
     with step("replayed", count) as report:
         running.invoke(body)
@@ -130,7 +129,7 @@ def _deliver_again(running: Cloud, sent: dict[int, Sent], *, own: bool) -> bool:
         CONSOLE.print(f"  the topic has none of them any more{reason}")
         return own
     with step("delivered again", batch.count) as report:
-        reply = json.loads(running.invoke(batch.body))
+        reply = json.loads(running.invoke(batch.body).body)
         report(batch.count)
     written, dropped = int(reply["records"]), int(reply.get("dropped", 0))
     CONSOLE.print(f"  {written:,} rows written, {dropped:,} records dropped because the ledger has settled them")

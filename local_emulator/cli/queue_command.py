@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
 
 from local_emulator import endpoints
-from local_emulator.cli.fault_command import FaultCommandError, call
+from local_emulator.cli.fault_command import FaultCommandError
+from local_emulator.cli.own_api import request
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.text_table import draw
 
@@ -42,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     arn = _resolve(options.queue, [queue["arn"] for queue in queues])
     if options.clear:
-        deleted = request(at, "DELETE", f"dead-letters?{urlencode({'arn': arn})}")["deleted"]
+        deleted = request(at, "DELETE", "dead-letters", arn=arn)["deleted"]
         CONSOLE.print(f"deleted {deleted:,} messages of {arn}")
         return 0
     messages = _messages(at, arn)
@@ -57,17 +56,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def request(at: Endpoints, method: str, path: str) -> dict[str, Any]:
-    """Call a path of the control plane's own API that needs the owner's key."""
-    user = base64.b64encode(f"{at.access_id}:{at.access_key}".encode()).decode()
-    return call(urlsplit(at.control).netloc, method, path, headers={"Authorization": f"Basic {user}"})
-
-
 def _messages(at: Endpoints, arn: str) -> Iterator[dict[str, Any]]:
     after = 0
-    while page := request(at, "GET", f"dead-letters?{urlencode({'arn': arn, 'after': after, 'limit': PAGE})}")[
-        "messages"
-    ]:
+    while page := request(at, "GET", "dead-letters", arn=arn, after=after, limit=PAGE)["messages"]:
         yield from page
         after = page[-1]["number"]
 

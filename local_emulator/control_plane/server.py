@@ -123,7 +123,7 @@ class ControlPlaneApplication:
                 app.router.add_route(method, path, partial(self._answer, product=product, action=action))
         faults.install(app, PRODUCTS, self.clock)
         settings = self.settings
-        emulator_api.add_routes(app, settings.access_id, settings.access_key, settings.surroundings.dead_letters)
+        emulator_api.add_routes(app, settings.access_id, settings.access_key, settings.surroundings)
         app.router.add_get(INSTANCES_PATH, self._show_instances)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)

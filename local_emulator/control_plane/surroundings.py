@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from local_emulator.control_plane.eventbridge.running import RunningStreams
 from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.eventbridge.dead_letters import DeadLetterQueues
+from local_emulator.eventbridge.deliveries import RecentDeliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ class Surroundings:
         functions: the deployed functions; see function_compute.deployment.
         streams: the running event streams; they end with the control plane, or earlier by their ``close``.
         dead_letters: the queues that the streams' dead letters go to.
+        deliveries: the newest deliveries of all streams.
     """
 
     broker: Broker | None = None
@@ -37,3 +39,4 @@ class Surroundings:
     functions: Functions = field(default_factory=Functions)
     streams: RunningStreams = field(default_factory=RunningStreams)
     dead_letters: DeadLetterQueues = field(default_factory=DeadLetterQueues)
+    deliveries: RecentDeliveries = field(default_factory=RecentDeliveries)

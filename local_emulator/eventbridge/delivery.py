@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timezone
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from local_emulator.eventbridge import elements
+from local_emulator.eventbridge.deliveries import RecordedDelivery
 from local_emulator.eventbridge.errors import InvocationError
+from local_emulator.eventbridge.invocation import Answer
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.eventbridge.retry import retrying
 
@@ -38,12 +42,12 @@ class InterruptedDelivery(Exception):  # noqa: N818 - nothing is wrong with the 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Delivers the batches of one stream; `record` and `dead_letter` are called with delivered and given-up batches."""
+    """Delivers the batches of one stream; `record` is called with each try, `dead_letter` with given-up batches."""
 
     config: StreamConfig
     invoke: Callable[[bytes], object]
     meter: Meter
-    record: Callable[[Batch], None] | None
+    record: Callable[[RecordedDelivery], None] | None
     dead_letter: Callable[[Batch, str], None] | None
     time_scale: float
     recut: bool = False
@@ -82,20 +86,38 @@ class Delivery:
                 raise StreamHalt(StreamStatus.STARTING_FAILED, f"{error}; nothing of {batch} is committed") from error
             self._give_up(batch, f"all tries failed, the last: {error}")
             return
-        if self.record:
-            self.record(batch)
         self.meter.settled(batch, as_dead_letter=False)
 
     def _try(self, batch: Batch, attempt: int) -> None:
         for piece in elements.recut(batch, attempt) if self.recut and attempt > 1 else [batch]:
-            self._invoke(piece.body)
+            self._invoke(piece, attempt)
 
-    def _invoke(self, body: bytes) -> None:
+    def _invoke(self, batch: Batch, attempt: int) -> None:
+        begun, time = monotonic(), datetime.now(timezone.utc)
+        outcome: dict[str, Any] = {}
         try:
-            self.invoke(body)
-        except InvocationError:
+            answer = self.invoke(batch.body)
+            if isinstance(answer, Answer):
+                reply = answer.body.decode("utf-8", "replace")
+                outcome = {"status": answer.status, "request_id": answer.request_id, "reply": reply}
+        except InvocationError as error:
             self.meter.count("failed_invocations")
+            names = ("status", "error_type", "request_id")
+            outcome = {"message": str(error), **{name: getattr(error, name) for name in names}}
             raise
+        finally:
+            if self.record:
+                delivery = RecordedDelivery(
+                    time=time,
+                    attempt=attempt,
+                    asynchronous=self.config.asynchronous,
+                    seconds=round(monotonic() - begun, 6),
+                    events=batch.count,
+                    records=batch.records,
+                    body=batch.body.decode(),
+                    **outcome,
+                )
+                self.record(delivery)
 
     def _give_up(self, batch: Batch, reason: str) -> None:
         """With tolerance NONE, stop the stream; with ALL, make the batch a dead letter, or without a queue drop it."""

@@ -13,11 +13,20 @@ class StreamConfigError(Exception):
 
 
 class InvocationError(Exception):
-    """An invocation failed; `retryable` says whether the same batch may succeed later without a change."""
+    """An invocation failed; `retryable` says whether the same batch may succeed later without a change.
 
-    def __init__(self, text: str, *, retryable: bool) -> None:
+    `status` is the answer's HTTP status, 0 without an answer; `error_type` is the function's exception, or the error
+    code of Function Compute; `request_id` is the invocation's.
+    """
+
+    def __init__(
+        self, text: str, *, retryable: bool, status: int = 0, error_type: str = "", request_id: str = ""
+    ) -> None:
         super().__init__(text)
         self.retryable = retryable
+        self.status = status
+        self.error_type = error_type
+        self.request_id = request_id
 
 
 class RecordingError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
 
 import fc2.client
 import requests
@@ -21,9 +22,20 @@ SPARE_SECONDS = 60.0
 MOST_SECONDS_HEADER = "x-emulator-most-seconds"
 """How long an invocation may run. Only the emulated Function Compute reads this header; the service needs none."""
 
+REQUEST_ID = "x-fc-request-id"
+OK, ACCEPTED = 200, 202
 REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
 TEXT_LENGTH = 4_000
 """Long enough for all faults of a configuration, which are reported together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a successful invocation; `body` is the function's result."""
+
+    body: bytes
+    status: int
+    request_id: str
 
 
 class Invoker:
@@ -58,8 +70,8 @@ class Invoker:
             Timeout=(CONNECT_SECONDS, longest + SPARE_SECONDS),
         )
 
-    def __call__(self, body: bytes, *, asynchronous: bool = False) -> bytes:
-        """Deliver one batch and return the function's result; raises InvocationError if the invocation failed.
+    def __call__(self, body: bytes, *, asynchronous: bool = False) -> Answer:
+        """Deliver one batch and return the answer; raises InvocationError if the invocation failed.
 
         An asynchronous invocation has no result: it has succeeded when Function Compute has accepted it.
         """
@@ -77,23 +89,35 @@ class Invoker:
             raise InvocationError(
                 f"function {self._name} at {self._endpoint} gave no answer ({type(error).__name__})", retryable=True
             ) from error
-        result: bytes = answer.data
-        return result
+        # The client doesn't tell 202 from 200.
+        return Answer(answer.data, ACCEPTED if asynchronous else OK, answer.headers.get(REQUEST_ID, ""))
 
     def _failure(self, error: FcError) -> InvocationError:
         """Return the error of an invocation: a function's error (status 200) is retryable, most refusals aren't."""
         status: int = error.status_code
+        request_id: str = error.request_id or ""
         try:
             fields = json.loads(error.message)
         except ValueError:
             fields = {}
         if status < 400:  # noqa: PLR2004 - the client raises these only for X-Fc-Error-Type
-            text = f"function {self._name} failed with {fields.get('errorType', 'an error')}: "
-            return InvocationError(text + str(fields.get("errorMessage", ""))[:TEXT_LENGTH], retryable=True)
+            error_type = str(fields.get("errorType", ""))
+            text = f"function {self._name} failed with {error_type or 'an error'}: "
+            return InvocationError(
+                text + str(fields.get("errorMessage", ""))[:TEXT_LENGTH],
+                retryable=True,
+                status=status,
+                error_type=error_type,
+                request_id=request_id,
+            )
         retryable = status in (REQUEST_TIMEOUT, TOO_MANY_REQUESTS) or status >= SERVER_ERROR
         refusal = f"{fields.get('ErrorCode', '')} {fields.get('ErrorMessage', '')}".strip()[:TEXT_LENGTH]
         return InvocationError(
-            f"Function Compute answered {status} for function {self._name}: {refusal}", retryable=retryable
+            f"Function Compute answered {status} for function {self._name}: {refusal}",
+            retryable=retryable,
+            status=status,
+            error_type=str(fields.get("ErrorCode", "")),
+            request_id=request_id,
         )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from local_emulator.eventbridge.config import StreamConfig
+    from local_emulator.eventbridge.deliveries import RecordedDelivery
     from local_emulator.eventbridge.window import Batch
     from local_emulator.kafka.topics import TopicPartition
 
@@ -37,9 +38,9 @@ class EventStream:
     """Reads `config.topic` as group `config.group` and delivers batches through `invoke`.
 
     `invoke` takes the body of a batch and raises InvocationError (see invocation.py). `record` is called with each
-    delivered batch, `dead_letter` with each batch that was given up and the reason. `account_id` is written into the
-    events; with `as_strings`, elements are JSON strings. `time_scale` shortens the waits between retries.
-    With `recut`, a retry cuts the events into other batches.
+    try and its outcome, `dead_letter` with each batch that was given up and the reason. `account_id` is written into
+    the events; with `as_strings`, elements are JSON strings. `time_scale` shortens the waits between retries. With
+    `recut`, a retry cuts the events into other batches.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class EventStream:
         *,
         account_id: str = "",
         as_strings: bool = False,
-        record: Callable[[Batch], None] | None = None,
+        record: Callable[[RecordedDelivery], None] | None = None,
         dead_letter: Callable[[Batch, str], None] | None = None,
         time_scale: float = 1.0,
         recut: bool = False,

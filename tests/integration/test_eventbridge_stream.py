@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.errors import InvocationError, StreamError
 from local_emulator.eventbridge.progress import StreamStatus
 from local_emulator.eventbridge.stream import EventStream
@@ -23,8 +22,8 @@ from tests.stream_settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
+    from local_emulator.eventbridge.deliveries import RecordedDelivery
     from local_emulator.eventbridge.progress import Progress
     from local_emulator.kafka.broker import Broker
     from local_emulator.kafka.embedded import EmbeddedBroker
@@ -314,19 +313,18 @@ def test_two_streams_of_a_group_share_the_topic(start: Start, send: Any, functio
         time.sleep(0.02)
 
 
-def test_delivered_batches_are_recorded_as_they_were_sent(
-    start: Start, send: Any, function: Function, tmp_path: Path
-) -> None:
+def test_delivered_batches_are_recorded_as_they_were_sent(start: Start, send: Any, function: Function) -> None:
     bodies: list[bytes] = []
 
     def invoke(body: bytes) -> None:
         bodies.append(body)
         function(body)
 
-    stream = start(invoke, record=recording.recorder(tmp_path), batch_seconds=15)
+    recorded: list[RecordedDelivery] = []
+    stream = start(invoke, record=recorded.append, batch_seconds=15)
     stream.await_delivery(send(numbered(30)), SECONDS)
-    assert [recording.read(file) for file in sorted(tmp_path.iterdir())] == bodies
-    assert len(bodies) == 3
+    assert [delivery.body.encode() for delivery in recorded] == bodies
+    assert [delivery.events for delivery in recorded] == [10, 10, 10]
 
 
 def test_a_missing_topic_fails_the_start(start: Start) -> None:

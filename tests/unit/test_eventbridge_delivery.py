@@ -12,6 +12,7 @@ import tenacity
 from local_emulator.eventbridge.config import RetryLimits
 from local_emulator.eventbridge.delivery import Delivery, InterruptedDelivery, StreamHalt
 from local_emulator.eventbridge.errors import InvocationError
+from local_emulator.eventbridge.invocation import Answer
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.eventbridge.retry import NO_LIMITS, retrying
 from local_emulator.eventbridge.window import BODY_BYTES, Batch
@@ -19,6 +20,8 @@ from tests.stream_settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from local_emulator.eventbridge.deliveries import RecordedDelivery
 
 pytestmark = pytest.mark.quick
 
@@ -33,17 +36,18 @@ class Function:
         self._failures = failures
         self._retryable = retryable
 
-    def __call__(self, body: bytes) -> bytes:
+    def __call__(self, body: bytes) -> Answer:
         self.bodies.append(body)
         if len(self.bodies) <= self._failures:
-            raise InvocationError(f"failure {len(self.bodies)}", retryable=self._retryable)
-        return b"ok"
+            number = len(self.bodies)
+            raise InvocationError(f"failure {number}", retryable=self._retryable, status=200, error_type="SomeError")
+        return Answer(b"ok", 200, "1-request")
 
 
 def delivery(
     function: Callable[[bytes], object], *, dead_letter: Callable[[Batch, str], None] | None = None, **changes: Any
-) -> tuple[Delivery, list[Batch]]:
-    recorded: list[Batch] = []
+) -> tuple[Delivery, list[RecordedDelivery]]:
+    recorded: list[RecordedDelivery] = []
     return Delivery(settings(**changes), function, Meter(), recorded.append, dead_letter, 0.0), recorded
 
 
@@ -92,7 +96,13 @@ def test_a_failure_that_passes_is_retried_with_the_same_bytes() -> None:
     deliver, recorded = delivery(function)
     deliver.deliver(BATCH, threading.Event())
     assert function.bodies == [BATCH.body] * 3
-    assert recorded == [BATCH]
+    assert [(one.attempt, one.status, one.error_type, one.message, one.reply) for one in recorded] == [
+        (1, 200, "SomeError", "failure 1", ""),
+        (2, 200, "SomeError", "failure 2", ""),
+        (3, 200, "", "", "ok"),
+    ]
+    assert {(one.body, one.events, one.records) for one in recorded} == {("[1]", 1, "orders-0 offsets 5 to 5")}
+    assert recorded[2].request_id == "1-request"
     progress = deliver.meter.read()
     assert (progress.batches, progress.events, progress.failed_invocations) == (1, 1, 2)
 
@@ -119,7 +129,7 @@ def test_tolerance_none_lets_the_stream_fall_back_to_ready() -> None:
         deliver.deliver(BATCH, threading.Event())
     assert caught.value.state is StreamStatus.READY
     assert len(function.bodies) == 4
-    assert recorded == []
+    assert [one.error_type for one in recorded] == ["SomeError"] * 4
 
 
 def test_tolerance_all_makes_a_dead_letter() -> None:
@@ -129,7 +139,7 @@ def test_tolerance_all_makes_a_dead_letter() -> None:
     )
     deliver.deliver(BATCH, threading.Event())
     assert letters == [(BATCH, "all tries failed, the last: failure 4")]
-    assert recorded == []
+    assert len(recorded) == 4
     assert (deliver.meter.read().dead_letters, deliver.meter.read().batches) == (1, 0)
 
 
@@ -164,7 +174,7 @@ def test_a_stop_ends_the_wait_for_the_next_try() -> None:
     deliver, recorded = delivery(Function(failures=1))
     with pytest.raises(InterruptedDelivery):
         deliver.deliver(BATCH, cancelled)
-    assert recorded == []
+    assert [one.attempt for one in recorded] == [1]
 
 
 def test_an_error_of_another_kind_isn_t_retried() -> None:

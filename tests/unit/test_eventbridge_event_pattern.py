@@ -84,7 +84,7 @@ def test_patterns(pattern: dict[str, Any], expected: bool) -> None:
     ("pattern", "fault"),
     [
         ("", "must be a JSON object"),
-        ("[" * 100_000, "must be a JSON object"),
+        pytest.param("[" * 100_000, "must be a JSON object", id="deep"),
         ("[]", r"the pattern: expected an object"),
         ('{"source": "acs.oss"}', "source: expected an object or an array of alternatives, found 'acs.oss'"),
         ('{"data": {"x": []}}', r"data\.x: expected at least one value or operator"),

@@ -1,4 +1,4 @@
-"""``/emulator``: the emulator's own HTTP paths for what event streams gave up.
+"""``/emulator``: the emulator's own HTTP paths for what event streams delivered and gave up.
 
 Answers hold payloads, so each request needs the access key of the account's owner, as user name and password of HTTP's
 basic authentication.
@@ -19,9 +19,11 @@ from local_emulator.foundation.fault_api import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from local_emulator.eventbridge.dead_letters import DeadLetterQueues
+    from local_emulator.control_plane.surroundings import Surroundings
 
 MOST_MESSAGES = 1000
+MOST_BYTES = 8 * 1024 * 1024
+"""The size of the batches in an answer with more than one delivery."""
 
 
 class _RefusedError(Exception):
@@ -32,14 +34,25 @@ class _RefusedError(Exception):
         self.status = status
 
 
-def add_routes(app: web.Application, access_id: str, access_key: str, queues: DeadLetterQueues) -> None:
+def add_routes(app: web.Application, access_id: str, access_key: str, surroundings: Surroundings) -> None:
     """Add the paths; the key is the owner's."""
-    for method, handler in (("GET", _list_dead_letters), ("DELETE", _delete_dead_letters)):
-        app.router.add_route(method, f"{PREFIX}/dead-letters", _guarded(handler, access_id, access_key, queues))
+    for method, path, handler in (
+        ("GET", "dead-letters", _list_dead_letters),
+        ("DELETE", "dead-letters", _delete_dead_letters),
+        ("GET", "deliveries", _list_deliveries),
+    ):
+        app.router.add_route(method, f"{PREFIX}/{path}", _guarded(handler, access_id, access_key, surroundings))
 
 
-def _list_dead_letters(request: web.Request, queues: DeadLetterQueues) -> object:
+def _list_deliveries(request: web.Request, surroundings: Surroundings) -> object:
+    """Answer some deliveries after the number ?after=, and how many after this number aren't kept any more."""
+    deliveries, dropped = surroundings.deliveries.after(_number(request, "after", 0), MOST_BYTES)
+    return {"deliveries": deliveries, "dropped": dropped}
+
+
+def _list_dead_letters(request: web.Request, surroundings: Surroundings) -> object:
     """Answer the queues, or with ?arn= a queue's messages after the number ?after=."""
+    queues = surroundings.dead_letters
     arn = request.query.get("arn")
     if arn is None:
         names = ("arn", "messages", "dropped")
@@ -50,10 +63,10 @@ def _list_dead_letters(request: web.Request, queues: DeadLetterQueues) -> object
     return {"messages": messages}
 
 
-def _delete_dead_letters(request: web.Request, queues: DeadLetterQueues) -> object:
+def _delete_dead_letters(request: web.Request, surroundings: Surroundings) -> object:
     """Delete the messages of the queue ?arn=."""
     arn = request.query.get("arn", "")
-    deleted = queues.clear(arn)
+    deleted = surroundings.dead_letters.clear(arn)
     if deleted is None:
         raise _unknown(arn)
     return {"deleted": deleted}
@@ -71,10 +84,10 @@ def _number(request: web.Request, name: str, default: int) -> int:
 
 
 def _guarded(
-    handler: Callable[[web.Request, DeadLetterQueues], object],
+    handler: Callable[[web.Request, Surroundings], object],
     access_id: str,
     access_key: str,
-    queues: DeadLetterQueues,
+    surroundings: Surroundings,
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     expected = b"Basic " + base64.b64encode(f"{access_id}:{access_key}".encode())
 
@@ -86,7 +99,7 @@ def _guarded(
             value = {"Message": "expected the access key of the account's owner in basic authentication"}
         else:
             try:
-                value = handler(request, queues)
+                value = handler(request, surroundings)
             except _RefusedError as error:
                 status, value = error.status, {"Message": str(error)}
         return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")

@@ -55,6 +55,7 @@ def start(call: Call, stream: Stream) -> None:
             as_strings=assumed.elements == "strings",
             time_scale=assumed.time_scale,
             recut=assumed.recut,
+            record=partial(surroundings.deliveries.add, stream.name),
             dead_letter=_dead_letter_sender(call, stream.name, config.dead_letter_arn),
         )
         surroundings.streams.start(stream.name, create)
