@@ -36,6 +36,15 @@ def environment(template: Path, shell: Mapping[str, str]) -> dict[str, str]:
     return dotenv.environment(dotenv.read(template.with_name(dotenv.FILE)), shell)
 
 
+def place(template: Path, shell: Mapping[str, str], name: str) -> str:
+    """Return where the value of a variable that is set comes from."""
+    assignments = dotenv.read(template.with_name(dotenv.FILE))
+    lines = [assignment.line for assignment in assignments if assignment.name == name]
+    # Serverless Devs starts commands with the file's variables in their environment.
+    from_file = lines and shell.get(name) in (None, dotenv.environment(assignments, {})[name])
+    return f"{dotenv.FILE}, line {lines[-1]}" if from_file else "the shell"
+
+
 def check(template: Path, shell: Mapping[str, str]) -> None:
     """Check the variables of the shell and of the file .env beside a template.
 

@@ -1,9 +1,13 @@
-"""Resolves Serverless Devs' expressions such as `${env('NAME', 'default')}`, as far as template.yml may use them.
+"""Resolves Serverless Devs' expressions such as `${env('NAME', 'default')}`, as far as templates here may use them.
 
-The rules come from runs of `s preview` of @serverless-devs/s 3.1.10: an environment value is text, an empty value
-counts as unset, a default keeps its own type, and a node that is a single expression keeps that expression's type.
-`s preview` leaves `config` to the component; this module resolves it. Not emulated: file(), path(), output. Both
-refuse an expression inside another expression.
+The rules come from runs of `s preview` of @serverless-devs/s 3.1.10:
+
+- An environment value is text, an empty value counts as unset, a default keeps its own type. A node that is a single
+  expression keeps that expression's type.
+- `${...}` is a name with dots, or JavaScript with a call and a quoted text. It may not be null, and can't hold braces.
+- `<%- ... %>` is any JavaScript. If it is null, its key is left out, as is a key whose value is null in the template.
+
+`s preview` leaves `config` to the component; this module resolves it. Not emulated: file(), path(), yaml(), output.
 """
 
 from __future__ import annotations
@@ -12,14 +16,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from local_emulator.function_compute.javascript import Evaluation, SyntaxUnknownError, plain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
-_TEXT = r"'[^']*'|\"[^\"]*\""
-_CALL = re.compile(rf"(?P<name>env|config)\(\s*(?P<key>{_TEXT})\s*(?:,\s*(?P<default>{_TEXT}|[\w.+-]+)\s*)?\)")
-_JSON = re.compile(r"json\((?P<inner>.*)\)")
+_OPTIONAL = re.compile(r"<%-(.*?)%>", re.DOTALL)
 _REFERENCE = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)+")
+_CALL = re.compile(r"\(.*['\"].*\)", re.DOTALL)
 _KNOWN = (
     "env('NAME', 'default'), json(env('NAME', '1')), vars.NAME, this.props.NAME, "
     "resources.R.props.NAME, config('AccountID')"
@@ -41,51 +46,71 @@ class Resolver:
 
     def resolve(self, node: Any, path: str, resource: str = "") -> Any:
         """Return a node with every expression replaced; `this` in an expression means the resource named `resource`."""
+        return self._node(node, path, resource, ())
+
+    def _node(self, node: Any, path: str, resource: str, trail: tuple[str, ...]) -> Any:
         if isinstance(node, dict):
-            return {key: self.resolve(value, f"{path}.{key}", resource) for key, value in node.items()}
+            resolved = {key: self._node(value, f"{path}.{key}", resource, trail) for key, value in node.items()}
+            return {key: value for key, value in resolved.items() if value is not None}
         if isinstance(node, list):
-            return [self.resolve(value, f"{path}[{index}]", resource) for index, value in enumerate(node)]
+            return [self._node(value, f"{path}[{index}]", resource, trail) for index, value in enumerate(node)]
         if not isinstance(node, str):
             return node
         try:
-            return self._text(node, resource, ())
+            return self._text(node, path, resource, trail)
         except _Unresolvable as fault:
             self.faults.append(f"{path}: {fault}")
             return node
 
-    def _text(self, text: str, resource: str, trail: tuple[str, ...]) -> Any:
-        whole = _EXPRESSION.fullmatch(text)
-        if whole:
-            return self._expression(whole[1].strip(), resource, trail)
-        result = _EXPRESSION.sub(lambda match: _plain(self._expression(match[1].strip(), resource, trail)), text)
-        if "${" in result:
+    def _text(self, text: str, path: str, resource: str, trail: tuple[str, ...]) -> Any:
+        optional, whole = _OPTIONAL.fullmatch(text.strip()), _EXPRESSION.fullmatch(text)
+        if optional:
+            value = self._javascript(optional[1].strip(), resource, trail)
+        elif whole:
+            value = self._expression(whole[1].strip(), resource, trail)
+        if optional or whole:
+            return value if isinstance(value, str) else self._node(value, path, resource, trail)
+        result = _EXPRESSION.sub(lambda match: plain(self._expression(match[1].strip(), resource, trail)), text)
+        if "${" in result or "<%" in result:
             raise _Unresolvable(
                 f"{text!r}: an expression can't hold braces or another expression; use a variable of vars"
             )
         return result
 
     def _expression(self, expression: str, resource: str, trail: tuple[str, ...]) -> Any:
-        if expression in trail:
-            raise _Unresolvable(f"{' -> '.join((*trail, expression))} leads back to itself")
-        if call := _CALL.fullmatch(expression):
-            return self._call(call)
-        if inner := _JSON.fullmatch(expression):
-            return _parsed(self._expression(inner["inner"].strip(), resource, trail), expression)
+        """Return the value of `${expression}`."""
         if _REFERENCE.fullmatch(expression):
             return self._reference(expression, resource, trail)
-        raise _Unresolvable(f"${{{expression}}} isn't understood here; known are {_KNOWN}")
+        if not _CALL.search(expression):
+            raise _Unresolvable(f"${{{expression}}} isn't understood here; known are {_KNOWN}")
+        value = self._javascript(expression, resource, trail)
+        if value is None:
+            raise _Unresolvable(f"${{{expression}}} is null; write <%- {expression} %> to leave the key out")
+        return value
 
-    def _call(self, call: re.Match[str]) -> Any:
-        name, key, default = call["name"], call["key"][1:-1], call["default"]
+    def _javascript(self, expression: str, resource: str, trail: tuple[str, ...]) -> Any:
+        try:
+            return Evaluation(self._call, lambda name: self._reference(name, resource, trail)).of(expression)
+        except SyntaxUnknownError:
+            raise _Unresolvable(f"${{{expression}}} isn't understood here; known are {_KNOWN}") from None
+
+    def _call(self, name: str, arguments: list[Any]) -> Any:
+        if name == "json" and len(arguments) == 1:
+            return _parsed(arguments[0])
+        if name not in {"env", "config"} or not 1 <= len(arguments) <= 2:  # noqa: PLR2004 # a name and a default
+            raise SyntaxUnknownError
         source = self._environment if name == "env" else self._config
+        key, *default = arguments
         if source.get(key):
             return source[key]
-        if default is not None:
-            return _literal(default)
+        if default and default[0] is not None:
+            return default[0]
         known = "" if name == "env" else f"; known are {', '.join(sorted(self._config))}"
         raise _Unresolvable(f"{name}('{key}') is not set and has no default; set it{known}")
 
     def _reference(self, expression: str, resource: str, trail: tuple[str, ...]) -> Any:
+        if expression in trail:
+            raise _Unresolvable(f"{' -> '.join((*trail, expression))} leads back to itself")
         names = expression.split(".")
         if names[0] == "this":
             names = ["resources", resource, *names[1:]]
@@ -97,25 +122,11 @@ class Resolver:
                 )
             node = node[name]
         owner = names[1] if names[0] == "resources" else resource
-        return self._text(node, owner, (*trail, expression)) if isinstance(node, str) else node
+        return self._text(node, expression, owner, (*trail, expression)) if isinstance(node, str) else node
 
 
-def _literal(text: str) -> Any:
-    """Return a default as JavaScript would read it: quoted text, a number, true, false."""
-    if text[0] in "'\"":
-        return text[1:-1]
-    return _parsed(text, text)
-
-
-def _parsed(text: Any, expression: str) -> Any:
+def _parsed(text: Any) -> Any:
     try:
         return json.loads(text) if isinstance(text, str) else text
     except ValueError:
-        raise _Unresolvable(
-            f"{expression}: expected a JSON value such as 10, found {text!r}; set it to a number"
-        ) from None
-
-
-def _plain(value: Any) -> str:
-    """Return the text of a value inside other text, as JavaScript would write it."""
-    return value if isinstance(value, str) else json.dumps(value)
+        raise _Unresolvable(f"expected a JSON value such as 10, found {text!r}; set it to a number") from None

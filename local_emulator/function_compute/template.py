@@ -108,7 +108,28 @@ def resolve(document: Mapping[str, Any], path: Path, environment: Mapping[str, s
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return a template's document as written; TemplateError if the file holds none."""
+    """Return a template's document as written, merged with the template that it extends.
+
+    Raises TemplateError if a file holds no document.
+    """
+    document = _document(path)
+    extended = document.get("extend")
+    return _merged(_document(path.parent / extended), document) if isinstance(extended, str) else document
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the base with the keys of the other: mappings are merged, other values replaced; null replaces nothing."""
+    merged = dict(base)
+    for key, value in own.items():
+        before = merged.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            merged[key] = _merged(before, value)
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment import variables
+from deployment import values, variables
 from deployment.__main__ import main as deployment
 from deployment.variables import VariablesError, check, environment
 from kafka_maxcompute.settings.setting import CERTIFICATE_PREFIX, SECRET_PREFIX
@@ -85,6 +85,92 @@ def test_a_template_knows_the_variables_of_the_one_that_it_extends(template: Pat
     check(smaller, {"CONNECTOR_TABLE": "t"})
     with pytest.raises(VariablesError, match="did you mean CONNECTOR_TABLE"):
         check(smaller, {"CONNECTOR_TABEL": "t"})
+
+
+def given_in_file(name: str) -> str:
+    return f"{name}'s place"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("CONNECTOR_PARTITION", "DAYY", "expected one of HOUR, DAY, MINUTE, found 'DAYY'"),
+        ("STREAM_ENABLED", "no", "expected true or false, found 'no'"),
+        ("STREAM_ENABLED", "1", "expected true or false, found '1'"),
+        ("VSWITCH_IDS", "vsw-a", "expected a JSON list such as [\"vsw-...\"], found 'vsw-a'"),
+        ("BATCH_RECORDS", "10001", "expected a whole number from 1 to 10000, found '10001'"),
+        ("BATCH_SECONDS", "1.5", "expected a whole number from 0 to 15, found '1.5'"),
+        ("MEMORY_SIZE", "1000", "expected a whole number from 128 to 32768 in steps of 64, found '1000'"),
+        ("CPU", "17", "expected a number from 0.05 to 16, found '17'"),
+        ("RUNTIME", "python3.11", "expected python3.10 or python3.12, found 'python3.11'"),
+        ("KAFKA_NETWORK", "default", "expected Default or PublicNetwork, found 'default'"),
+        ("LAYER_CONNECTOR_VERSION", "0", "expected the number of a published version, found '0'"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_its_place(name: str, value: str, fault: str) -> None:
+    assert list(values.faults({name: value}, given_in_file)) == [f"{name} in {name}'s place: {fault}"]
+
+
+def test_right_and_empty_values_are_accepted() -> None:
+    given = {
+        "CONNECTOR_PARTITION": "DAY",
+        "STREAM_ENABLED": "false",
+        "VSWITCH_IDS": '["vsw-a"]',
+        "BATCH_SECONDS": "0",
+        "MEMORY_SIZE": "2048",
+        "CPU": "0.5",
+        "RUNTIME": "python3.12",
+        "LAYER_CONNECTOR_VERSION": "12",
+    }
+    assert list(values.faults(given, given_in_file)) == []
+    assert list(values.faults(dict.fromkeys(given, ""), given_in_file)) == []
+
+
+NETWORK = {"CONNECTOR_VPC_ID": "vpc-a", "VSWITCH_IDS": '["vsw-a"]', "SECURITY_GROUP_ID": "sg-a"}
+
+
+@pytest.mark.parametrize("absent", [{"VSWITCH_IDS": "[]"}, {"CONNECTOR_VPC_ID": ""}, {"SECURITY_GROUP_ID": ""}])
+def test_a_deploy_needs_the_whole_network_or_none(absent: dict[str, str]) -> None:
+    assert list(values.incomplete(NETWORK)) == list(values.incomplete({})) == []
+    (fault,) = values.incomplete({**NETWORK, **absent})
+    assert fault.startswith(f"{next(iter(absent))}: expected together with the rest of")
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ({"LOG_PROJECT": "p", "LOG_STORE": "s"}, True),
+        ({"LOG_PROJECT": "none"}, True),
+        ({"LOG_PROJECT": "auto"}, True),
+        ({"LOG_PROJECT": "p"}, False),
+        ({"LOG_PROJECT": "none", "LOG_STORE": "s"}, False),
+        ({"LOG_STORE": "s"}, False),
+    ],
+)
+def test_a_project_of_logs_needs_its_store(given: dict[str, str], right: bool) -> None:
+    assert (list(values.incomplete(given)) == []) is right
+
+
+def test_the_place_of_a_value_is_the_file_unless_the_shell_has_another(template: Path) -> None:
+    (template.parent / ".env").write_text("CONNECTOR_MODE=X\nCONNECTOR_MODE=Y\n", encoding="utf-8")
+    assert variables.place(template, {}, "CONNECTOR_MODE") == ".env, line 2"
+    assert variables.place(template, {"CONNECTOR_MODE": "Y"}, "CONNECTOR_MODE") == ".env, line 2"
+    assert variables.place(template, {"CONNECTOR_MODE": "Z"}, "CONNECTOR_MODE") == "the shell"
+
+
+def test_the_check_needs_no_other_packages(template: Path) -> None:
+    """Serverless Devs runs it before each deploy, with whatever Python there is."""
+    program = f"import sys; sys.path.insert(0, {str(TEMPLATE.parent)!r}); from deployment.__main__ import main; "
+    checked = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"{program}sys.exit(main(['check']))"],
+        cwd=template.parent,
+        env={"CONNECTOR_VPC_ID": "vpc-a", "CONNECTOR_MODE": "X"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 1
+    assert "CONNECTOR_MODE in the shell: expected one of" in checked.stderr
 
 
 @pytest.mark.parametrize("words", [["check", "template.yml"], ["run", "--", "true"]])

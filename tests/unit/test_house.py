@@ -30,7 +30,7 @@ ALLOWED = {
     "local_emulator": {"local_emulator", "deployment.dotenv", "deployment.variables"},
     "deployment/dotenv.py": set(),
     "deployment/variables.py": {"deployment.dotenv"},
-    "deployment": {"deployment"},
+    "deployment": {"deployment", "kafka_maxcompute", "fc_powertools"},
 }
 
 # A query of SQL has expressions and sources, which may be queries themselves.

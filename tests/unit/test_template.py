@@ -16,6 +16,13 @@ from local_emulator.function_compute.template import Function, load, read, resol
 pytestmark = pytest.mark.quick
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yml"
+STREAM_TEMPLATE = TEMPLATE.with_name("template-stream.yml")
+COMMANDS = {
+    *("alias", "aliases", "build", "concurrency", "deploy", "info", "instance", "invoke", "layer", "list", "local"),
+    *("logs", "model", "plan", "provision", "remove", "runit", "s2tos3", "scaling", "session", "skill", "sync"),
+    "version",
+}
+"""The commands of fc3 0.1.22."""
 
 
 def sink(**environment: str) -> Function:
@@ -46,7 +53,7 @@ def test_the_longest_connector_name_fits() -> None:
 
 def test_every_setting_is_there_and_the_defaults_are_the_documents() -> None:
     environment = sink(CONNECTOR_BOOTSTRAP_SERVERS="10.0.0.1:9092").environment
-    assert set(environment) == {f"CONNECTOR_{name.upper()}" for name in SETTINGS}
+    assert set(environment) == {*(f"CONNECTOR_{name.upper()}" for name in SETTINGS), "LOG_LEVEL"}
     assert Settings.from_environment(environment) == Settings.from_mapping(
         {
             "name": "kafka-maxcompute-sink",
@@ -65,7 +72,7 @@ def test_every_setting_is_there_and_the_defaults_are_the_documents() -> None:
 def test_every_setting_can_be_given_in_the_environment(name: str) -> None:
     variable = f"CONNECTOR_{name.upper()}"
     given = {variable: "6" if name == "concurrency" else "given"}
-    expected = {"account_id": "1880000000000000", "group": "connect-kafka-maxcompute-sink"}.get(name, given[variable])
+    expected = {"account_id": "1880000000000000"}.get(name, given[variable])
     assert sink(**given).environment[variable] == expected
 
 
@@ -134,7 +141,8 @@ def test_every_key_of_the_trigger_is_spelled_as_the_service_spells_it() -> None:
             for key, value in node.items():
                 walk(value, f"{path}.{key}")
 
-    walk(sink().trigger().config, "")
+    network = {"CONNECTOR_VPC_ID": "vpc-a", "CONNECTOR_VSWITCH_ID": "vsw-a", "SECURITY_GROUP_ID": "sg-a"}
+    walk(sink(**network).trigger().config, "")
     assert found == TRIGGER_KEYS
 
 
@@ -174,9 +182,73 @@ def test_the_layers_are_the_three_of_the_project() -> None:
     assert sink(LAYER_CONNECTOR_VERSION="12").layers == sink().layers
 
 
+def kafka_source(function: Function) -> dict[str, str]:
+    return dict(function.trigger().config["eventSourceConfig"]["eventSourceParameters"]["sourceKafkaParameters"])
+
+
+def test_the_stream_and_the_functions_have_the_groups_and_networks_that_are_given() -> None:
+    """A null leaves the key out: fc3 would take an empty vpcConfig for a change at each deploy."""
+    absent = {"VpcId", "VSwitchIds", "SecurityGroupId"}
+    assert kafka_source(sink()).keys().isdisjoint(absent)
+    given = {"CONNECTOR_VPC_ID": "vpc-a", "CONNECTOR_VSWITCH_ID": "vsw-a", "SECURITY_GROUP_ID": "sg-a"}
+    source = kafka_source(sink(**given, CONNECTOR_GROUP="mine"))
+    assert {name: source[name] for name in sorted(absent)} == {
+        "SecurityGroupId": "sg-a",
+        "VSwitchIds": "vsw-a",
+        "VpcId": "vpc-a",
+    }
+    assert source["ConsumerGroup"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "auto"),
+        ({"LOG_PROJECT": "none"}, None),
+        (
+            {"LOG_PROJECT": "own", "LOG_STORE": "store"},
+            {
+                "project": "own",
+                "logstore": "store",
+                "enableRequestMetrics": True,
+                "enableInstanceMetrics": True,
+                "logBeginRule": "DefaultRegex",
+            },
+        ),
+    ],
+)
+def test_logs_go_to_a_project_of_ones_own_to_an_automatic_one_or_to_none(
+    given: dict[str, str], expected: object
+) -> None:
+    for function in load(TEMPLATE, given).functions.values():
+        assert function.props.get("logConfig") == expected
+
+
+def test_the_smaller_template_has_no_trigger_and_is_otherwise_the_same() -> None:
+    given = {"CONNECTOR_NAME": "orders", "CONNECTOR_VPC_ID": "vpc-a"}
+    whole, smaller = load(TEMPLATE, given).functions, load(STREAM_TEMPLATE, given).functions
+    assert smaller["sink"].triggers == ()
+    assert smaller["provisioner"] == whole["provisioner"]
+    without = {key: value for key, value in whole["sink"].props.items() if key != "triggers"}
+    assert {**without, "triggers": []} == smaller["sink"].props
+
+
+def test_each_deploy_checks_the_variables_and_the_schema() -> None:
+    for path in (TEMPLATE, STREAM_TEMPLATE):
+        document = read(path)
+        (action,) = document["actions"]["pre-deploy"]
+        assert action["run"].endswith("$PYTHON -m deployment check")
+        assert action["path"] == "."
+        assert document["validation"] is True
+
+
+def test_no_resource_has_the_name_of_a_command() -> None:
+    """Serverless Devs would refuse the resource's commands."""
+    assert COMMANDS.isdisjoint(read(TEMPLATE)["resources"])
+
+
 def test_both_functions_are_in_the_vpc_that_is_named_or_in_none() -> None:
-    """All empty means none: so does Resource Orchestration's page on functions take one away (ALIYUN::FC::Service)."""
-    assert sink().props["vpcConfig"] == {"vpcId": "", "vSwitchIds": [], "securityGroupId": ""}
+    assert all("vpcConfig" not in function.props for function in load(TEMPLATE, {}).functions.values())
     named = {"CONNECTOR_VPC_ID": "vpc-a", "VSWITCH_IDS": '["vsw-a","vsw-b"]', "SECURITY_GROUP_ID": "sg-a"}
     wanted = {"vpcId": "vpc-a", "vSwitchIds": ["vsw-a", "vsw-b"], "securityGroupId": "sg-a"}
     for function in load(TEMPLATE, named).functions.values():
@@ -188,7 +260,7 @@ def test_a_deploy_can_keep_the_stream_paused() -> None:
 
 
 def test_expressions_are_only_those_that_serverless_devs_can_do() -> None:
-    """No expression in another, no braces in a default: `s preview` fails on both."""
+    """No expression in another and no braces: `s preview` fails on both. The resolver refuses the rest."""
     text = "\n".join(
         line.split(" #")[0] for line in TEMPLATE.read_text(encoding="utf-8").splitlines() if line.strip()[:1] != "#"
     )

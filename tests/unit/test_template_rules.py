@@ -57,6 +57,15 @@ def resolved(text: str, **environment: str) -> Any:
         ("${resources.sink.props.code}", "here"),
         ("acs:${config('AccountID')}", "acs:188"),
         ("${ env( 'SET' ) }", "set"),
+        ("${env('UNSET', 'a-' + vars.region)}", "a-cn-hangzhou"),
+        ("${env('UNSET', config('AccountID'))}", "188"),
+        ("${env('SET', '') === 'set' ? 'yes' : 'no'}", "yes"),
+        ("${vars.deep}", {"a": "x"}),
+        ("<%- vars.number || null %>", 10),
+        ("<%- env('EMPTY', '') || 'other' %>", "other"),
+        ("<%- env('EMPTY', '') ? vars.number : vars.region === 'b' ? 1 : (vars.number !== 10) %>", False),
+        ("<%- env('SET', '') ? vars.deep : null %>", {"a": "x"}),
+        ("<%- env('EMPTY', '') ? vars.deep : null %>", None),
     ],
 )
 def test_an_expression(text: str, expected: object) -> None:
@@ -76,6 +85,14 @@ def test_an_expression(text: str, expected: object) -> None:
         ("${file('./x')}", "isn't understood here; known are env("),
         ("${json(env('UNSET', 'ten'))}", "expected a JSON value such as 10, found 'ten'"),
         ("${env('A', ${env('B', 'b')})}", "can't hold braces or another expression"),
+        ("a <%- vars.number %>", "can't hold braces or another expression"),
+        ("${vars.number || 'b'}", "isn't understood here"),
+        ("${env('A', '') ? 'a' : null}", "is null; write <%- env('A', '') ? 'a' : null %> to leave the key out"),
+        ("<%- vars.number.toFixed(2) %>", "isn't understood here"),
+        ("<%- vars.number + %>", "isn't understood here"),
+        ("<%- (vars.number %>", "isn't understood here"),
+        ("<%- vars.number 1 %>", "isn't understood here"),
+        ("<%- vars.number & 1 %>", "isn't understood here"),
     ],
 )
 def test_an_expression_that_cannot_be_resolved_is_a_fault(text: str, fault: str) -> None:
