@@ -188,7 +188,7 @@ def deployed(name: str, delivery: str, endpoint: str, broker: Broker | None) -> 
     loaded = template.load(ROOT / "template.yml", {f"CONNECTOR_{key.upper()}": value for key, value in values.items()})
     function = loaded.functions["sink"]
     sink = template.Template(loaded.path, loaded.account_id, {"sink": function})
-    with server.start(access_id=KEY, access_key=SECRET) as plane:
+    with server.start(access_id=KEY, access_key=SECRET, account_id=sink.account_id) as plane:
         plane.functions.keys = lambda _: surroundings.Credentials(KEY, SECRET)
         deployment.deploy(plane, sink)
         invoker = Invoker(plane.url, function.name, access_key_id=KEY, access_key_secret=SECRET)

@@ -12,10 +12,10 @@ from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
-from local_emulator.control_plane.function_compute.entities import Functions
+from local_emulator.control_plane.function_compute import deployment
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ram
-from tests.stream_clients import INSTANCE, REGION, deployed, event_bridge, eventually, invoker
+from tests.stream_clients import INSTANCE, REGION, deployed, event_bridge, eventually, invoker, template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +35,11 @@ Request: TypeAlias = models.CreateEventStreamingRequest
 def started(
     broker: Broker | None, function: FakeFunction | None, folder: Path | None = None, **rules: Any
 ) -> server.ControlPlaneServer:
-    functions = Functions({"sink": deployed()}, invoker(function.endpoint) if function else None)
-    surroundings = Surroundings(broker=broker, functions=functions)
+    surroundings = Surroundings(broker=broker)
     chosen = Rules(event_bridge=EventBridgeAssumptions(**rules))
     running = server.start(folder, surroundings=surroundings, rules=chosen)
     add_instance(running, KafkaInstance(INSTANCE, topic_limit=MANY, partition_limit=MANY))
+    deployment.deploy(running, template(deployed()), invoker(function.endpoint) if function else None)
     return running
 
 

@@ -13,7 +13,7 @@ from alibabacloud_eventbridge20200401.client import Client as EventBridge
 from alibabacloud_fc20230330.client import Client as FunctionCompute
 
 from local_emulator.eventbridge.invocation import Invoker
-from local_emulator.function_compute.template import Function, Hook
+from local_emulator.function_compute.template import Function, Template, function_of
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from tests.control_plane_clients import ACCOUNT, OWNER, config
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 REGION = "cn-hangzhou"
 INSTANCE = "alikafka_local"
+LAYER = f"acs:fc:{REGION}:{ACCOUNT}:layers/connector/versions/3"
 PLACE = {"region_id": REGION, "instance_id": INSTANCE}
 
 
@@ -73,25 +74,26 @@ def eventually(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> 
 
 
 def deployed(name: str = "sink", **props: Any) -> Function:
-    """A function that is only known by its settings; what it does is its endpoint's affair."""
-    return Function(
-        name=name,
-        region=REGION,
-        runtime="python3.10",
-        handler="index.handler",
-        code=Path("functions/sink"),
-        timeout=240,
-        memory=1024,
-        layers=("connector",),
-        environment={"CONNECTOR_NAME": "orders"},
-        role=f"acs:ram::{ACCOUNT}:role/aliyunkafkamaxcomputeuser1",
-        initializer=Hook("index.initialize", 60),
-        pre_stop=None,
-        log_project="logs",
-        log_store="store",
-        triggers=(),
-        props=props,
-    )
+    """A function that is only known by its settings; another endpoint does its work."""
+    written = {
+        "functionName": name,
+        "region": REGION,
+        "runtime": "python3.10",
+        "handler": "index.handler",
+        "timeout": 240,
+        "memorySize": 1024,
+        "layers": [LAYER],
+        "environmentVariables": {"CONNECTOR_NAME": "orders"},
+        "role": f"acs:ram::{ACCOUNT}:role/aliyunkafkamaxcomputeuser1",
+        "instanceLifecycleConfig": {"initializer": {"handler": "index.initialize", "timeout": 60}},
+        "logConfig": {"project": "logs", "logstore": "store"},
+    }
+    return function_of({**written, **props}, Path("functions/sink"))
+
+
+def template(*functions: Function) -> Template:
+    """A template with these functions, in the project's folder."""
+    return Template(Path("template.yml"), ACCOUNT, {function.name: function for function in functions})
 
 
 def invoker(endpoint: str) -> Callable[[Function], Invoker]:

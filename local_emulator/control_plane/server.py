@@ -21,8 +21,10 @@ from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
 from local_emulator.control_plane.errors import ApiError, RefusedError
 from local_emulator.control_plane.eventbridge import emulator_api
+from local_emulator.control_plane.function_compute import object_storage
 from local_emulator.control_plane.function_compute import product as function_compute
 from local_emulator.control_plane.function_compute.invocations import too_large
+from local_emulator.control_plane.function_compute.object_storage import ObjectStorage
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
 from local_emulator.control_plane.products import PRODUCTS
 from local_emulator.control_plane.ram.users import add_user
@@ -102,8 +104,11 @@ class ControlPlaneApplication:
         self._gate = Gate(self.state, clock)
         self._workers = ThreadPoolExecutor(_THREADS, "control-plane")
         self._waiting = ThreadPoolExecutor(_WAITING_THREADS, "invocation")
-        settings.surroundings.functions.runner.account_id = settings.account_id
-        settings.surroundings.functions.runner.keys = self.assume
+        functions = settings.surroundings.functions
+        functions.runner.account_id, functions.runner.keys = settings.account_id, self.assume
+        self._storage = ObjectStorage(settings.account_id, self.state, clock, functions)
+        if settings.data_dir:
+            functions.contents.keep_in(settings.data_dir / "code")
         owner = RamPrincipal("Account", settings.account_id, settings.account_id)
         keys = self.state.part(AccessKeys).keys
         for key_id, key in list(keys.items()):
@@ -127,12 +132,18 @@ class ControlPlaneApplication:
         app.router.add_get(INSTANCES_PATH, self._show_instances)
         app.router.add_get(LOG_PATH, self._show_log)
         app.router.add_delete(LOG_PATH, self._clear_log)
+        app.router.add_get(
+            f"{self.settings.surroundings.functions.downloads}/{{name:[0-9a-f]+}}.zip", self._storage.get
+        )
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
         app.on_cleanup.append(self._close)
         return app
 
     async def _answer_rpc(self, request: web.Request) -> web.StreamResponse:
-        headers, parameters = request.headers, {**request.query, **await _form(request)}
+        headers = request.headers
+        if request.method == "PUT" and headers.get("Authorization", "").startswith(object_storage.SCHEME):
+            return await self._storage.put(request)
+        parameters = {**request.query, **await _form(request)}
         version = headers.get("x-acs-version") or parameters.get("Version", "")
         action = headers.get("x-acs-action") or parameters.get("Action", "")
         product = self._rpc.get(version) if request.path == "/" else None
@@ -303,6 +314,7 @@ class ControlPlaneServer(Stoppable):
         self.functions.stop()
         self._thread.run(self._runner.cleanup(), STOP_SECONDS)
         self.plane.settings.surroundings.streams.close()
+        self.plane.settings.surroundings.functions.close()
         self._thread.close()
 
     async def _listen(self, host: str, port: int) -> None:
@@ -386,13 +398,8 @@ def _failure(error: Exception, product: Product | None, action: str) -> ApiError
 
 def _refusal(error: ApiError, work: _Work) -> web.Response:
     work.code = error.code
-    body = {
-        "RequestId": work.request_id,
-        "HostId": work.request.host,
-        "Code": error.code,
-        "Message": error.message,
-        **error.fields,
-    }
+    host = {} if work.product is function_compute.PRODUCT else {"HostId": work.request.host}
+    body = {"RequestId": work.request_id, **host, "Code": error.code, "Message": error.message, **error.fields}
     if work.request.path.split("/")[1] in function_compute.EARLIER_VERSIONS:
         body |= {"ErrorCode": error.code, "ErrorMessage": error.message}  # as FC 2.0's clients read them
     return _with_request_id(web.json_response(body, status=error.status, dumps=_compact), work)

@@ -36,6 +36,7 @@ class Trigger:
     type: str
     qualifier: str
     config: Mapping[str, Any]
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def resolve(document: Mapping[str, Any], path: Path, environment: Mapping[str, s
         function_faults = rules.of_function(props, where, path.parent)
         faults += function_faults
         if not function_faults:
-            functions[name] = _function(props, path.parent)
+            functions[name] = function_of(props, (path.parent / props["code"]).resolve())
     if resolver.faults or faults:
         raise TemplateError(path, resolver.faults + faults)
     return Template(path=path, account_id=account_id, functions=functions)
@@ -142,20 +143,21 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _function(props: Mapping[str, Any], folder: Path) -> Function:
-    hooks = props.get("instanceLifecycleConfig", {})
-    log = props.get("logConfig", {})
+def function_of(props: Mapping[str, Any], code: Path) -> Function:
+    """Return the function of a template's or the API's properties, which `rules` has accepted."""
+    hooks = props.get("instanceLifecycleConfig") or {}
+    log = props.get("logConfig") or {}
     log = {} if log == "auto" else log
     return Function(
         name=props["functionName"],
         region=props["region"],
         runtime=props["runtime"],
         handler=props["handler"],
-        code=(folder / props["code"]).resolve(),
+        code=code,
         timeout=props.get("timeout", _DEFAULT_TIMEOUT),
         memory=props.get("memorySize", _DEFAULT_MEMORY),
-        layers=tuple(arn.split(":layers/")[1].split("/")[0] for arn in props.get("layers", [])),
-        environment={key: str(value) for key, value in props.get("environmentVariables", {}).items()},
+        layers=tuple(arn.split(":layers/")[1].split("/")[0] for arn in props.get("layers") or []),
+        environment={key: str(value) for key, value in (props.get("environmentVariables") or {}).items()},
         role=props.get("role", ""),
         initializer=_hook(hooks.get("initializer")),
         pre_stop=_hook(hooks.get("preStop")),
@@ -167,6 +169,7 @@ def _function(props: Mapping[str, Any], folder: Path) -> Function:
                 trigger["triggerType"],
                 trigger.get("qualifier", "LATEST"),
                 trigger["triggerConfig"],
+                trigger.get("description", ""),
             )
             for trigger in props.get("triggers", [])
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,13 +16,12 @@ from local_emulator.control_plane.alikafka.entities import KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
 from local_emulator.control_plane.function_compute import deployment
-from local_emulator.control_plane.function_compute.entities import Functions
 from local_emulator.control_plane.surroundings import Surroundings
-from local_emulator.function_compute.template import Template, Trigger
 from tests.control_plane_clients import ACCOUNT, policy, ram, refused
 from tests.fake_function import FakeFunction
 from tests.stream_clients import (
     INSTANCE,
+    LAYER,
     REGION,
     deployed,
     event_bridge,
@@ -32,17 +30,19 @@ from tests.stream_clients import (
     invoker,
     offsets,
     send,
+    template,
     values,
 )
 from tests.stream_settings import trigger as trigger_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from local_emulator.function_compute.template import Template
     from local_emulator.kafka.embedded import EmbeddedBroker
 
 SOURCE = "eventSourceConfig__eventSourceParameters__sourceKafkaParameters"
-LAYER = f"acs:fc:{REGION}:{ACCOUNT}:layers/connector/versions/3"
 VPC = {"vpcId": "vpc-1", "vSwitchIds": ["vsw-1"], "securityGroupId": "sg-1"}
 TRIGGER = "kafka-stream"
 
@@ -56,18 +56,18 @@ def function() -> Iterator[FakeFunction]:
 @pytest.fixture
 def plane(embedded_kafka: EmbeddedBroker, function: FakeFunction) -> Iterator[server.ControlPlaneServer]:
     embedded_kafka.create_topic("orders", 3)
-    functions = Functions({"sink": deployed(vpcConfig=VPC, layers=[LAYER], cpu=1)}, invoker(function.endpoint))
-    with server.start(surroundings=Surroundings(broker=embedded_kafka, functions=functions)) as running:
+    with server.start(surroundings=Surroundings(broker=embedded_kafka)) as running:
         add_instance(running, KafkaInstance(INSTANCE))
         make_roles(running)
+        deployment.deploy(running, template(deployed(vpcConfig=VPC, cpu=1)), invoker(function.endpoint))
         yield running
 
 
 @pytest.fixture
 def bare() -> Iterator[server.ControlPlaneServer]:
     """A control plane without a broker: streams only seem to run."""
-    surroundings = Surroundings(functions=Functions({"sink": deployed(layers=[LAYER]), "other": deployed("other")}))
-    with server.start(surroundings=surroundings) as running:
+    with server.start() as running:
+        deployment.deploy(running, template(deployed(), deployed("other")))
         yield running
 
 
@@ -117,7 +117,8 @@ def test_a_trigger_makes_a_stream_that_delivers(
     assert (made.trigger_name, made.trigger_type, made.qualifier) == (TRIGGER, "eventbridge", "LATEST")
     assert json.loads(made.trigger_config) == config()
     assert made.source_arn.startswith(f"acs:eventbridge:{REGION}:{ACCOUNT}:eventstreaming/")
-    assert made.target_arn == f"acs:fc:{REGION}:{ACCOUNT}:functions/sink"
+    assert made.description == "from Kafka"
+    assert made.target_arn is None
     assert made.trigger_id
     assert reaches(plane, "RUNNING")
     send(embedded_kafka, "orders", 6)
@@ -183,7 +184,8 @@ def test_raw_data(plane: server.ControlPlaneServer, embedded_kafka: EmbeddedBrok
 )
 def test_which_value_of_async_invocation_type_means_asynchronous(rules: Any, given: Any, shown: str) -> None:
     chosen = Rules(event_bridge=EventBridgeAssumptions(**rules))
-    with server.start(rules=chosen, surroundings=Surroundings(functions=Functions({"sink": deployed()}))) as plane:
+    with server.start(rules=chosen) as plane:
+        deployment.deploy(plane, template(deployed()))
         create(plane, trigger_config=json.dumps(config(asyncInvocationType=given)))
         assert stream(plane).sink.sink_fc_parameters.invocation_type.value == shown
 
@@ -200,8 +202,10 @@ def test_what_is_not_there(bare: server.ControlPlaneServer) -> None:
         client.get_trigger("sink", TRIGGER)
     with refused(404, "TriggerNotFound"):
         update(bare, description="x")
-    with refused(404, "VersionNotFound"):
+    with refused(404, "AliasNotFound"):
         client.get_function("sink", models.GetFunctionRequest(qualifier="prod"))
+    with refused(404, "VersionNotFound"):
+        client.get_function("sink", models.GetFunctionRequest(qualifier="1"))
     with refused(404, "LayerNotFound"):
         client.list_layer_versions("none", models.ListLayerVersionsRequest())
     with refused(404, "LayerVersionNotFound"):
@@ -265,7 +269,7 @@ def test_triggers_come_in_pages(bare: server.ControlPlaneServer) -> None:
 def test_a_function_as_it_was_deployed(plane: server.ControlPlaneServer) -> None:
     found = function_compute(plane).get_function("sink", models.GetFunctionRequest()).body
     assert (found.function_name, found.runtime, found.handler) == ("sink", "python3.10", "index.handler")
-    assert (found.timeout, found.memory_size, found.cpu, found.state) == (240, 1024, 1, "Active")
+    assert (found.timeout, found.memory_size, found.cpu) == (240, 1024, 1)
     assert found.function_arn == f"acs:fc:{REGION}:{ACCOUNT}:functions/sink"
     assert found.role == f"acs:ram::{ACCOUNT}:role/aliyunkafkamaxcomputeuser1"
     assert found.environment_variables == {"CONNECTOR_NAME": "orders"}
@@ -302,11 +306,9 @@ def test_permissions_are_on_function_and_trigger(bare: server.ControlPlaneServer
         client.get_function("sink", models.GetFunctionRequest())
 
 
-def template(**changes: Any) -> Template:
-    function = deployed()
-    triggers = (Trigger(TRIGGER, "eventbridge", "LATEST", config(**changes)),)
-    fields = {name: getattr(function, name) for name in function.__slots__}
-    return Template(Path("template.yml"), ACCOUNT, {"sink": type(function)(**{**fields, "triggers": triggers})})
+def with_trigger(**changes: Any) -> Template:
+    trigger = {"triggerName": TRIGGER, "triggerType": "eventbridge", "triggerConfig": config(**changes)}
+    return template(deployed(triggers=[{**trigger, "description": "from Kafka"}]))
 
 
 def test_deploying_a_template_makes_what_it_declares(
@@ -315,14 +317,14 @@ def test_deploying_a_template_makes_what_it_declares(
     embedded_kafka.create_topic("orders", 3)
     with server.start(tmp_path, surroundings=Surroundings(broker=embedded_kafka)) as first:
         add_instance(first, KafkaInstance(INSTANCE))
-        deployment.deploy(first, template(), invoker(function.endpoint))
+        deployment.deploy(first, with_trigger(), invoker(function.endpoint))
         assert reaches(first, "RUNNING")
         send(embedded_kafka, "orders", 3)
         assert eventually(lambda: len(values(function)) == 3)
         name = deployment.stream_name(first, "sink", TRIGGER)
     with server.start(tmp_path, surroundings=Surroundings(broker=embedded_kafka)) as second:
         add_instance(second, KafkaInstance(INSTANCE))
-        deployment.deploy(second, template(), invoker(function.endpoint))
+        deployment.deploy(second, with_trigger(), invoker(function.endpoint))
         assert deployment.stream_name(second, "sink", TRIGGER) == name
         assert reaches(second, "RUNNING")
         send(embedded_kafka, "orders", 3)
@@ -332,9 +334,9 @@ def test_deploying_a_template_makes_what_it_declares(
 def test_a_paused_trigger_stays_paused_when_it_is_deployed_again(
     bare: server.ControlPlaneServer, function: FakeFunction
 ) -> None:
-    deployment.deploy(bare, template(), invoker(function.endpoint))
+    deployment.deploy(bare, with_trigger(), invoker(function.endpoint))
     switch(bare, on=False)
-    deployment.deploy(bare, template(runOptions__maximumTasks=3), invoker(function.endpoint))
+    deployment.deploy(bare, with_trigger(runOptions__maximumTasks=3), invoker(function.endpoint))
     found = json.loads(function_compute(bare).get_trigger("sink", TRIGGER).body.trigger_config)
     assert (found["triggerEnable"], found["runOptions"]["maximumTasks"]) == (False, 3)
     assert stream(bare).status == "PAUSED"
@@ -345,7 +347,7 @@ def test_a_deployment_makes_the_roles_as_the_component_does(
 ) -> None:
     """Of the source's two roles none is made where the first one is there: the component's own mistake."""
     make_roles(bare, "source-kafka")
-    deployment.deploy(bare, template(), invoker(function.endpoint))
+    deployment.deploy(bare, with_trigger(), invoker(function.endpoint))
     listed = ram(bare).list_roles(ram_models.ListRolesRequest()).body.roles.role
     assert {role.role_name for role in listed} == {
         "AliyunServiceRoleForEventBridgeSourceKafka",

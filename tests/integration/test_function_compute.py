@@ -115,7 +115,7 @@ def test_the_result_is_returned(deploy: Deploy, returned: str, expected: bytes) 
 def test_cold_and_warm_calls_and_instances_are_listed(deploy: Deploy) -> None:
     running = deploy("def handler(event, context):\n    return 'fine'\n")
     url = f"{running.url}/emulator/instances"
-    assert requests.get(url, timeout=30).json() == {"demo": {"cold": 0, "warm": 0, "instances": {}}}
+    assert requests.get(url, timeout=30).json() == {}
     instances = {invoke(running).headers["X-Fc-Instance-Id"] for _ in range(3)}
     assert len(instances) == 1
     assert requests.get(url, timeout=30).json() == {
@@ -198,8 +198,8 @@ def handler(event, context):
 def test_a_triggers_invocation_ends_at_the_triggers_limit(deploy: Deploy) -> None:
     """The event stream's limit of five minutes ends a function whose own timeout is longer."""
     running = deploy("import time\ndef handler(event, context):\n    time.sleep(float(event or 0))\n", timeout=600)
-    stream = Invoker(running.url, "demo", access_key_id="ak", access_key_secret="sk", most_seconds=0.5)
-    with pytest.raises(InvocationError, match=r"Function timed out after 0\.5 seconds") as caught:
+    stream = Invoker(running.url, "demo", access_key_id="ak", access_key_secret="sk", most_seconds=2)
+    with pytest.raises(InvocationError, match=r"Function timed out after 2 seconds") as caught:
         stream(b"30")
     assert caught.value.retryable
     assert stream(b"0").body == b"null"

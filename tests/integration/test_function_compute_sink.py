@@ -26,7 +26,7 @@ NAME = "maxcompute-sink-kafka-maxcompute-sink"
 def misconfigured() -> Iterator[server.ControlPlaneServer]:
     wrong = {"CONNECTOR_MODE": "BOTH", "CONNECTOR_FORMAT": "XML", "CONNECTOR_TABLE": "no table"}
     loaded = template.load(ROOT / "template.yml", wrong)
-    with server.start(access_id="test-id", access_key="test-secret") as running:
+    with server.start(access_id="test-id", access_key="test-secret", account_id=loaded.account_id) as running:
         running.functions.keys = lambda _: Credentials("test-id", "test-secret")
         deployment.deploy(running, loaded)
         yield running

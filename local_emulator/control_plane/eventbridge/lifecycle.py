@@ -11,6 +11,8 @@ from local_emulator.control_plane.alikafka.entities import IN_SERVICE, Kafka
 from local_emulator.control_plane.alikafka.instances import instance_topics
 from local_emulator.control_plane.eventbridge import definition
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
+from local_emulator.control_plane.function_compute import revisions
+from local_emulator.control_plane.function_compute.entities import DeployedFunctions
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.ram.service_linked import PREFIX, SERVICES
 from local_emulator.eventbridge.progress import StreamStatus
@@ -45,7 +47,7 @@ def start(call: Call, stream: Stream) -> None:
         surroundings.streams.remove(stream.name)
         _log.warning("the event stream %s can't start: %s", stream.name, stream.obstacle)
     elif surroundings.broker and surroundings.functions.invoke:
-        invoke = surroundings.functions.invoke(surroundings.functions.deployed[function])
+        invoke = surroundings.functions.invoke(revisions.as_function(call, revisions.latest(call, function)))
         create = partial(
             EventStream,
             config,
@@ -105,7 +107,7 @@ def _obstacle(call: Call, config: StreamConfig, function: str) -> str:
         role = f"{PREFIX}{SERVICES[service]}"
         if role.lower() not in roles:
             return f"the service-linked role {role} is missing"
-    if function not in call.surroundings.functions.deployed:
+    if function not in call.state.part(DeployedFunctions).functions:
         return f"there is no function {function}"
     instance = call.state.part(Kafka).instances.get(config.instance_id)
     if instance is None or config.region not in {"", instance.region} or instance.region != call.rules.region:

@@ -7,21 +7,39 @@ from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane.dispatch import Call
 from local_emulator.control_plane.eventbridge import lifecycle
-from local_emulator.control_plane.function_compute import triggers
-from local_emulator.control_plane.function_compute.entities import Triggers
+from local_emulator.control_plane.function_compute import functions, triggers
+from local_emulator.control_plane.function_compute import layers as layer_actions
+from local_emulator.control_plane.function_compute.entities import DeployedFunctions, Layer, Layers, Triggers
 from local_emulator.control_plane.identity import AccessKeys
 from local_emulator.control_plane.ram import service_linked
 from local_emulator.control_plane.ram.entities import Ram
-from local_emulator.function_compute import layers
+from local_emulator.function_compute import layers, rules
+from local_emulator.function_compute.content import Content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from local_emulator.control_plane.function_compute.entities import Invoke
     from local_emulator.control_plane.server import ControlPlaneServer
-    from local_emulator.function_compute.template import Function, Template
+    from local_emulator.function_compute.template import Function, Template, Trigger
 
 _ENABLE = "triggerEnable"
+_OF_THE_COMPONENT = (
+    "region",
+    "code",
+    "triggers",
+    "asyncInvokeConfig",
+    "vpcBinding",
+    "customDomain",
+    "provisionConfig",
+    "scalingConfig",
+    "concurrencyConfig",
+    "endpoint",
+    "annotations",
+    "supplement",
+)
+"""Properties that fc3 doesn't send as the function's configuration."""
 _SOURCES = ("source-kafka.eventbridge.aliyuncs.com", "connect-vpc.eventbridge.aliyuncs.com")
 _SEND = "sendevent-fc.eventbridge.aliyuncs.com"
 
@@ -33,19 +51,43 @@ def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Fun
     trigger keeps its triggerEnable: a paused stream stays paused. Streams that ran when the state was saved run again.
     ApiError if a trigger is invalid, MissingLayerError if there is no folder of a layer.
     """
-    functions = server.plane.settings.surroundings.functions
-    functions.deployed = {function.name: function for function in template.functions.values()}
-    functions.invoke = invoke
-    for function in functions.deployed.values():
-        functions.runner.deploy(function, layers.folders(function, template.path.parent))
+    server.plane.settings.surroundings.functions.invoke = invoke
     with server.state.lock:
-        for function in functions.deployed.values():
+        for function in template.functions.values():
+            _put_layers(server, function, layers.folders(function, template.path.parent))
+            _put_function(server, function)
             for trigger in function.triggers:
                 if trigger.type == triggers.KIND:
                     _make_roles(_as_owner(server, {}))
-                    _make_trigger(server, function.name, trigger.name, dict(trigger.config))
+                    _make_trigger(server, function.name, trigger)
         lifecycle.resume(_as_owner(server, {}))
         server.state.save()
+
+
+def _put_layers(server: ControlPlaneServer, function: Function, folders: Iterable[Path]) -> None:
+    """Let the versions that a function's layers have in the template be folders of this machine, used in place."""
+    call = _as_owner(server, {})
+    for arn, folder in zip(function.props.get("layers") or [], folders, strict=True):
+        match = rules.LAYER.fullmatch(arn)
+        assert match  # noqa: S101 - the template's rules have checked it
+        layer = server.state.part(Layers).layers.setdefault(match["layer"], Layer(match["layer"]))
+        content = Content(str(folder.parent))
+        layer_actions.put(call, layer, int(match["version"]), content, list(rules.RUNTIMES))
+
+
+def _put_function(server: ControlPlaneServer, function: Function) -> None:
+    """Create or change a function with the properties that fc3 would send."""
+    call = _as_owner(server, {})
+    content = call.surroundings.functions.contents.add_folder(function.code)
+    config = {key: value for key, value in function.props.items() if key not in _OF_THE_COMPONENT}
+    config |= {"functionName": function.name, "role": function.role.lower()}
+    if config.get("logConfig") == "auto":
+        config["logConfig"] = {"project": f"serverless-{call.rules.region}-{call.account}", "logstore": "default-logs"}
+    existing = server.state.part(DeployedFunctions).functions.get(function.name)
+    if existing:
+        functions.change(call, existing, config, content)
+    else:
+        functions.put(call, config, content)
 
 
 def stream_name(server: ControlPlaneServer, function: str, trigger: str) -> str:
@@ -75,12 +117,12 @@ def _make_missing(call: Call, services: Iterable[str], existing: set[str]) -> No
             service_linked.make(call, service)
 
 
-def _make_trigger(server: ControlPlaneServer, function: str, name: str, config: dict[str, Any]) -> None:
-    path = {"function": function, "trigger": name}
-    before = server.state.part(Triggers).functions.get(function, {}).get(name)
+def _make_trigger(server: ControlPlaneServer, function: str, trigger: Trigger) -> None:
+    path, config = {"function": function, "trigger": trigger.name}, dict(trigger.config)
+    before = server.state.part(Triggers).functions.get(function, {}).get(trigger.name)
     if before is None:
-        body = {"triggerName": name, "triggerType": triggers.KIND, "triggerConfig": json.dumps(config)}
-        triggers.create(_as_owner(server, path, body))
+        body = {"triggerName": trigger.name, "triggerType": triggers.KIND, "triggerConfig": json.dumps(config)}
+        triggers.create(_as_owner(server, path, {**body, "description": trigger.description}))
         return
     old_config = json.loads(before.config)
     new_config = {**config, _ENABLE: old_config.get(_ENABLE, True)}

@@ -6,39 +6,43 @@ FC 3.0 has no services: a 2.0 path may carry any service name.
 from __future__ import annotations
 
 import base64
+import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.dispatch import Reply
 from local_emulator.control_plane.errors import ApiError, invalid_argument
+from local_emulator.control_plane.function_compute import revisions
 from local_emulator.eventbridge.invocation import MOST_SECONDS_HEADER
 from local_emulator.function_compute.errors import FunctionComputeError
 
 if TYPE_CHECKING:
     from local_emulator.control_plane.dispatch import Call
     from local_emulator.function_compute.instances import InvocationOutcome
+    from local_emulator.function_compute.runner import Revision
 
 SYNC_BYTES = 32 * 1024 * 1024
 ASYNC_BYTES = 128 * 1024
 _TAIL_BYTES = 4096
-_QUALIFIER = "LATEST"
 
 
 def invoke(call: Call) -> Reply:
     """InvokeFunction, synchronous or asynchronous."""
-    name = _function(call)
-    runner = call.surroundings.functions.runner
-    most_seconds = _most_seconds(call)
+    found, resolve = _found(call), partial(_resolve, call)
+    runner, most_seconds = call.surroundings.functions.runner, _most_seconds(call)
+    checksum = {"X-Fc-Code-Checksum": found.content.checksum}
     asynchronous = call.headers.get("x-fc-invocation-type", "Sync") == "Async"
     if asynchronous and len(call.body) > ASYNC_BYTES:
         raise too_large(ASYNC_BYTES)
     try:
         if asynchronous:
-            runner.invoke_later(name, call.body, call.request_id, most_seconds)
-            return Reply(status=202)
-        outcome = runner.invoke(name, call.body, call.request_id, most_seconds)
+            task = call.headers.get("x-fc-async-task-id") or str(uuid.uuid4())
+            runner.invoke_later(resolve, call.body, call.request_id, most_seconds)
+            return Reply(status=202, headers={**checksum, "X-Fc-Async-Task-Id": task})
+        outcome = runner.invoke(resolve, call.body, call.request_id, most_seconds)
     except FunctionComputeError as error:
         raise ApiError(error.status, error.code, error.message) from error
-    return _reply(outcome, tail=call.headers.get("x-fc-log-type") == "Tail")
+    return _reply(outcome, checksum, tail=call.headers.get("x-fc-log-type") == "Tail")
 
 
 def _most_seconds(call: Call) -> float | None:
@@ -55,20 +59,21 @@ def too_large(limit: int) -> ApiError:
     return ApiError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
 
 
-def _function(call: Call) -> str:
-    name = call.required("function")
+def _resolve(call: Call) -> Revision:
+    with call.state.lock:
+        return revisions.to_run(call, _found(call))
+
+
+def _found(call: Call) -> revisions.Qualified:
     service, _, qualifier = call.text("service").partition(".")
-    qualifier = qualifier or call.text("qualifier", _QUALIFIER)
-    if name not in call.surroundings.functions.deployed:
-        where = f"function '{name}' does not exist" + (f" in service '{service}'" if service else "")
-        raise ApiError(404, "FunctionNotFound", where)
-    if qualifier != _QUALIFIER:
-        raise ApiError(404, "AliasNotFound", f"alias '{qualifier}' of function '{name}' does not exist")
-    return name
+    with call.state.lock:
+        function = revisions.existing(call, service=service)
+        return revisions.qualified(function, qualifier or call.text("qualifier"))
 
 
-def _reply(outcome: InvocationOutcome, *, tail: bool) -> Reply:
+def _reply(outcome: InvocationOutcome, headers: dict[str, str], *, tail: bool) -> Reply:
     headers = {
+        **headers,
         "Content-Type": "application/json" if outcome.error_type else "application/octet-stream",
         "X-Fc-Instance-Id": outcome.instance_id,
         "X-Fc-Invocation-Duration": f"{outcome.milliseconds:.2f}",

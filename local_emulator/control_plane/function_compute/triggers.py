@@ -13,8 +13,8 @@ from local_emulator.control_plane.errors import ApiError, invalid_argument
 from local_emulator.control_plane.eventbridge import lifecycle
 from local_emulator.control_plane.eventbridge.entities import EventStreams, Stream
 from local_emulator.control_plane.function_compute.entities import DeployedTrigger, Triggers
-from local_emulator.control_plane.function_compute.functions import existing as existing_function
 from local_emulator.control_plane.function_compute.functions import function_arn, page, stamp
+from local_emulator.control_plane.function_compute.revisions import existing as existing_function
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.errors import StreamConfigError
 from local_emulator.eventbridge.event_pattern import EVERYTHING
@@ -53,7 +53,7 @@ def create(call: Call) -> dict[str, object]:
     _fill(trigger, body)
     own[name] = trigger
     _apply(call, function.name, trigger)
-    return _shown(call, function.name, trigger)
+    return _shown(call, trigger)
 
 
 def update(call: Call) -> dict[str, object]:
@@ -65,12 +65,12 @@ def update(call: Call) -> dict[str, object]:
     trigger.config = text
     trigger.modified = call.now
     _apply(call, function, trigger)
-    return _shown(call, function, trigger)
+    return _shown(call, trigger)
 
 
 def show(call: Call) -> dict[str, object]:
     """GetTrigger."""
-    return _shown(call, *_existing(call))
+    return _shown(call, _existing(call)[1])
 
 
 def delete(call: Call) -> Reply:
@@ -86,7 +86,7 @@ def list_triggers(call: Call) -> dict[str, object]:
     function = existing_function(call).name
     own = call.state.part(Triggers).functions.get(function, {})
     names, more = page(call, sorted(own))
-    return {"triggers": [_shown(call, function, own[name]) for name in names], **more}
+    return {"triggers": [_shown(call, own[name]) for name in names], **more}
 
 
 def _existing(call: Call) -> tuple[str, DeployedTrigger]:
@@ -170,7 +170,8 @@ _RUN_OPTIONS = MappingProxyType(
 )
 
 
-def _shown(call: Call, function: str, trigger: DeployedTrigger) -> dict[str, object]:
+def _shown(call: Call, trigger: DeployedTrigger) -> dict[str, object]:
+    """Return a trigger as answers show it; the service shows no targetArn of eventbridge triggers."""
     return {
         "triggerId": trigger.id,
         "triggerName": trigger.name,
@@ -180,7 +181,6 @@ def _shown(call: Call, function: str, trigger: DeployedTrigger) -> dict[str, obj
         "description": trigger.description,
         "invocationRole": trigger.invocation_role,
         "sourceArn": lifecycle.arn(call, trigger.stream),
-        "targetArn": function_arn(call, function),
         "createdTime": stamp(trigger.created),
         "lastModifiedTime": stamp(trigger.modified),
     }
