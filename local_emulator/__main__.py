@@ -33,16 +33,19 @@ from local_emulator.cli import (
     queue_command,
     record_command,
     redrive_command,
+    send_command,
+    status_command,
 )
 from local_emulator.cli import maxcompute_command as maxcompute
-from local_emulator.cli.arguments import parse
+from local_emulator.cli.arguments import CommandParser, parse
+from local_emulator.cli.progress import CONSOLE
 from local_emulator.foundation import installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # has no public name
+    Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"  # noqa: SLF001 # has no public name
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -63,7 +66,8 @@ ANY_BYTES = {("send", "key"), ("send", "value")}
 
 def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
     """Return the parser of all commands and their options."""
-    top = argparse.ArgumentParser(prog=prog, description=__doc__, epilog=EPILOG, allow_abbrev=False)
+    top = CommandParser(prog=prog, description=__doc__, epilog=EPILOG)
+    top.set_defaults(json=False)
     top.add_argument("--version", action="version", version=f"{installation.NAME} {installation.version()}")
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_records(subs)
@@ -78,7 +82,11 @@ def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
 
 def print_completion(options: argparse.Namespace) -> int:
     """Print a shell script that completes arguments without a call of this program; return 0."""
-    print(shtab.complete(parser(installation.NAME), options.shell))
+    script = shtab.complete(parser(installation.NAME), options.shell)
+    if options.json:
+        output.print_json({"shell": options.shell, "script": script})
+    else:
+        print(script)
     return 0
 
 
@@ -102,17 +110,9 @@ def _add_records(subs: Commands) -> None:
     eventbridge_option.add_argument(up)
     up.set_defaults(run=commands.up)
 
-    send = subs.add_parser("send", help="send a test message (or many orders) to the source topic")
-    send.add_argument("--key", help="the message's key; default: none")
-    send.add_argument("--value", help="the message's value; default: none, which is a tombstone")
-    send.add_argument("--partition", type=_whole_number(0), help="the topic-partition; default: by the key")
-    send.add_argument(
-        "--orders",
-        type=_whole_number(1),
-        metavar="COUNT",
-        help="send so many generated orders instead; excludes the other options",
-    )
-    send.set_defaults(run=commands.send)
+    send = subs.add_parser("send", help="send records to the source topic: one, the lines of a file, or made-up orders")
+    _complete_paths(send_command.add_arguments(send, _whole_number))
+    send.set_defaults(run=send_command.run)
 
     replay = subs.add_parser("replay", help="invoke the function with recorded batches")
     _complete_paths(replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events"))
@@ -156,8 +156,9 @@ def _add_connector(subs: Commands) -> None:
     policy = subs.add_parser("policy", help="print the least RAM policy that provisioning needs")
     policy.set_defaults(run=provision_command.print_policy)
 
-    status = subs.add_parser("status", help="show the services' addresses, the stream's lag and the table's row counts")
-    status.set_defaults(run=commands.status)
+    status = subs.add_parser("status", help="show the services, the stream's state and lag, and the table's row counts")
+    status_command.add_arguments(status)
+    status.set_defaults(run=status_command.run)
 
 
 def _add_planning(subs: Commands) -> None:
@@ -207,8 +208,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     for name, value in vars(options).items():
         if output.has_other_than_utf_8(value) and (options.command, name) not in ANY_BYTES:
             commandline.error(f"{name}: expected text in UTF-8, found other bytes")
-    if options.command == "send" and options.orders and {options.key, options.value, options.partition} != {None}:
-        commandline.error("send --orders makes its own keys, values and topic-partitions; omit the other options")
+    if options.command == "send" and (fault := send_command.fault(options)):
+        commandline.error(fault)
+    CONSOLE.stderr = options.json
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         if options.command in USE_SETTINGS:
@@ -223,7 +225,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise  # standard output is closed: nobody would read a message
     except commands.FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
+        output.print_error(str(error))
+        if options.json:
+            output.print_json_line({"error": str(error)})
         return 1
 
 

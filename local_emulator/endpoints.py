@@ -57,6 +57,11 @@ class Endpoints:
         """Return the stream's settings."""
         return StreamConfig.from_trigger(self.trigger)
 
+    def addresses(self) -> dict[str, str]:
+        """Return the names and addresses that may be shown to everybody: everything but the keys."""
+        names = ("kafka", "maxcompute", "tunnel", "control", "functions", "function", "provisioner", "connector")
+        return {name: getattr(self, name) for name in (*names, "topic", "group", "project", "table")}
+
     def write(self) -> None:
         """Save to a file that only its owner can read."""
         file = path()

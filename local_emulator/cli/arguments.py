@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
 
 TEXTS = {"send": ("--key", "--value"), "fault": ("--message",)}
 """By command: options whose value may be any text."""
-OPTIONS = frozenset({"--key", "--value", "--partition", "--orders", "-h", "--help"})
+OPTIONS = frozenset(
+    {
+        *("--topic", "--key", "--value", "--header", "--timestamp", "--partition", "--lines", "--json-lines", "--file"),
+        *("--key-field", "--skip-bad", "--rate", "--orders", "--json", "-h", "--help"),
+    }
+)
 """Options that are never the text of the option before them. As a text, each has to be written as --value=--key."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser of a command's arguments, with the option that all commands have."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False, conflict_handler="resolve")
+        # A command of a command would replace a given option by its own default.
+        self.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print the result as JSON on standard output, and everything else on standard error",
+        )
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:

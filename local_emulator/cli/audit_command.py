@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
-from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw
 
 if TYPE_CHECKING:
@@ -34,16 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Compare the table, the ledger, the error topic and the source topic's log. "
         "The exit code is 1 if the audit finds a fault or can't check everything."
     )
-    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
     parser.add_argument("--sql", action="store_true", help="also print the query that reads the table")
 
 
 def run(options: argparse.Namespace) -> int:
     """Invoke the provisioning function and print its reply; return 1 on a fault or an incomplete audit."""
     reply = provisioner.invoke(endpoints.read(), {"action": "audit"})
-    output = [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply, sql=options.sql)
-    for line in output:
-        CONSOLE.print(line)
+    if options.json:
+        print_json(reply)
+    else:
+        print_lines(lines(reply, sql=options.sql))
     return int(provisioner.has_failed(reply))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING
 
+from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw
 from local_emulator.sizing import PRICES_OF, Load, Prices, Sizing, SizingError, size
 
@@ -50,7 +50,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME=DOLLARS",
         help=f"another price or factor than that of {PRICES_OF}: {', '.join(field.name for field in fields(Prices))}",
     )
-    command.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,11 +67,10 @@ def run(options: argparse.Namespace) -> int:
                 for load, sizing in zip(loads, sizings, strict=True)
             ],
         }
-        print(json.dumps(document, indent=2))
+        print_json(document)
         return 0
-    for line in draw(["", *(f"{load.records:,.0f}/s" for load in loads)], rows(loads, sizings)):
-        print(line)
-    print(f"Costs are US dollars a month, at the list prices of {PRICES_OF}; docs/SIZING.md has the sources.")
+    print_lines(draw(["", *(f"{load.records:,.0f}/s" for load in loads)], rows(loads, sizings)))
+    print_lines([f"Costs are US dollars a month, at the list prices of {PRICES_OF}; docs/SIZING.md has the sources."])
     return 0
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_emulator import cloud
 from local_emulator.cli import provision_command, sql_answers
+from local_emulator.cli.output import print_lines
 from local_emulator.cli.progress import CONSOLE, step
 from local_emulator.cli.text_table import draw
 from local_emulator.cli.topic import read_batch
@@ -40,8 +42,18 @@ AGAIN, AGAIN_SECONDS = 1_000, 10.0
 BATCH = Path(__file__).parents[1] / "batches" / "orders.json"
 
 
-def show(kafka: str) -> bool:
-    """Run the demo and print what happens; return True if every sent record is in the table exactly once."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The demo's result; `complete` says whether every sent record is in the table exactly once."""
+
+    complete: bool
+    seconds: float
+    records: int
+    rows: int
+
+
+def show(kafka: str) -> Outcome:
+    """Run the demo, print what happens, and return the result."""
     begun = time.monotonic()
     CONSOLE.print("The local cloud")
     settings = WINDOW | (OWN_BROKER if is_own(kafka) else {})
@@ -52,12 +64,13 @@ def show(kafka: str) -> bool:
         replayed = _replay(running)
         dropped = _deliver_again(running, sent, own=is_own(kafka))
         _show_rows(client, running)
-        complete = _check(client, running, sent, replayed) and dropped
+        right, records, rows = _check(client, running, sent, replayed)
         if is_own(kafka):
             _clean_up(running)
-    verdict = "The check holds" if complete else "THE CHECK FAILED"
-    CONSOLE.print(f"\n{verdict} ({time.monotonic() - begun:.1f} s in all).")
-    return complete
+    outcome = Outcome(right and dropped, round(time.monotonic() - begun, 1), records, rows)
+    verdict = "The check holds" if outcome.complete else "THE CHECK FAILED"
+    print_lines([f"\n{verdict} ({outcome.seconds:.1f} s in all)."])
+    return outcome
 
 
 def _provision(running: Cloud) -> EventStream:
@@ -147,8 +160,8 @@ def _show_rows(client: ODPS, running: Cloud) -> None:
             CONSOLE.print(line)
 
 
-def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -> bool:
-    """Compare the rows of each topic-partition with what was sent; return True if each record is there once."""
+def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -> tuple[bool, int, int]:
+    """Compare each topic-partition's rows with its records; return whether each is there once, and both counts."""
     table, topic = running.endpoints.table, running.endpoints.topic
     CONSOLE.print("\nRecords sent, and rows in the table")
     statement = (
@@ -170,12 +183,11 @@ def _check(client: ODPS, running: Cloud, sent: dict[int, Sent], replayed: int) -
     lines.append(
         ["(replayed)", None, replayed, written, distinct, None, None, _verdict(written == distinct == replayed)]
     )
-    for line in draw(names, lines):
-        CONSOLE.print(f"  {line}")
+    print_lines(f"  {line}" for line in draw(names, lines))
     total = sum(wanted[0] for wanted in expected.values()) + replayed
     row_count = sum(counts[0] for counts in rows.values())
     CONSOLE.print(f"  {total:,} records sent, {row_count:,} rows in the table")
-    return total == row_count and all(line[-1] == "ok" for line in lines)
+    return total == row_count and all(line[-1] == "ok" for line in lines), total, row_count
 
 
 def _clean_up(running: Cloud) -> None:

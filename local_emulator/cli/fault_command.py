@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from local_emulator import endpoints
+from local_emulator.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from typing import TypeAlias
+
+    Answer: TypeAlias = "tuple[dict[str, Any], list[str]]"
+    """An answer of the emulator, and its lines for a person."""
 
 SECONDS = 30.0
 _ANSWERS = ("reset", "delay", "truncate", "expired-token")
@@ -73,9 +78,12 @@ def run(options: argparse.Namespace) -> int:
         raise FaultCommandError(
             f"expected a URL such as http://127.0.0.1:8080 in --endpoint, found {options.endpoint!r}"
         )
-    {"set": _set, "list": _list, "clear": _clear, "operations": _operations, "clock": _clock}[options.action](
-        address, options
-    )
+    answers = {"set": _set, "list": _list, "clear": _clear, "operations": _operations, "clock": _clock}
+    answer, lines = answers[options.action](address, options)
+    if options.json:
+        print_json(answer)
+    else:
+        print_lines(lines)
     return 0
 
 
@@ -84,7 +92,7 @@ def _running_endpoint(*, control: bool) -> str:
     return at.control if control else at.tunnel
 
 
-def _set(address: str, options: argparse.Namespace) -> None:
+def _set(address: str, options: argparse.Namespace) -> Answer:
     is_status = options.answer.isdecimal() and int(options.answer) in _STATUSES
     if not is_status and options.answer not in _ANSWERS:
         raise FaultCommandError(
@@ -105,39 +113,33 @@ def _set(address: str, options: argparse.Namespace) -> None:
     }
     request = {name: value for name, value in fields.items() if value is not None}
     fault = call(address, "POST", "faults", request | ({"times": None} if options.always else {}))
-    print(f"fault {fault['id']}: {_describe(fault)}")
+    return fault, [f"fault {fault['id']}: {_describe(fault)}"]
 
 
-def _list(address: str, _: argparse.Namespace) -> None:
-    faults = call(address, "GET", "faults")["faults"]
-    if not faults:
-        print("no faults are set")
-        return
-    for fault in faults:
-        print(f"fault {fault['id']}: {_describe(fault)}; {_describe_hits(fault)}")
+def _list(address: str, _: argparse.Namespace) -> Answer:
+    answer = call(address, "GET", "faults")
+    lines = [f"fault {fault['id']}: {_describe(fault)}; {_describe_hits(fault)}" for fault in answer["faults"]]
+    return answer, lines or ["no faults are set"]
 
 
-def _clear(address: str, options: argparse.Namespace) -> None:
+def _clear(address: str, options: argparse.Namespace) -> Answer:
     paths = [f"faults/{number}" for number in options.id] or ["faults"]
     cleared = [fault for path in paths for fault in call(address, "DELETE", path)["faults"]]
-    for fault in cleared:
-        print(f"cleared fault {fault['id']}: {_describe(fault)}; {_describe_hits(fault)}")
-    if not cleared:
-        print("no faults are set")
+    lines = [f"cleared fault {fault['id']}: {_describe(fault)}; {_describe_hits(fault)}" for fault in cleared]
+    return {"cleared": cleared}, lines or ["no faults are set"]
 
 
-def _operations(address: str, _: argparse.Namespace) -> None:
-    for name in call(address, "GET", "operations")["operations"]:
-        print(name)
+def _operations(address: str, _: argparse.Namespace) -> Answer:
+    answer = call(address, "GET", "operations")
+    return answer, list(answer["operations"])
 
 
-def _clock(address: str, options: argparse.Namespace) -> None:
+def _clock(address: str, options: argparse.Namespace) -> Answer:
     fields = {"shift_seconds": options.shift, "skew_seconds": options.skew}
     change = {name: value for name, value in fields.items() if value is not None}
     clock = call(address, "PUT", "clock", change) if change else call(address, "GET", "clock")
-    print(
-        f"now {clock['now']}, shifted by {clock['shift_seconds']:g} s; dates of requests by {clock['skew_seconds']:g} s"
-    )
+    shifts = f"shifted by {clock['shift_seconds']:g} s; dates of requests by {clock['skew_seconds']:g} s"
+    return clock, [f"now {clock['now']}, {shifts}"]
 
 
 def _describe(fault: dict[str, Any]) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
-from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw, printable
 
 if TYPE_CHECKING:
@@ -76,14 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show key, value and headers, each up to this many bytes; default: %(const)s, most: 65536",
     )
     parser.add_argument("--hex", action="store_true", help="with --payload: show all bytes as hex, even text")
-    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Invoke the provisioning function and print the page; return 1 if the function reports faults."""
     reply = provisioner.invoke(endpoints.read(), event(options))
-    for line in [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply, as_hex=options.hex):
-        CONSOLE.print(line)
+    if options.json:
+        print_json(reply)
+    else:
+        print_lines(lines(reply, as_hex=options.hex))
     return int(provisioner.has_failed(reply))
 
 

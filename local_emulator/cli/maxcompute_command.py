@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from local_emulator.cli.output import print_json_line
 from local_emulator.maxcompute import limits, server
 from local_emulator.maxcompute.errors import DatabaseBusyError, ServiceError
 
@@ -73,20 +74,21 @@ def run(arguments: argparse.Namespace) -> int:
         second_commit_conflicts=arguments.second_commit_conflicts,
     )
     try:
-        asyncio.run(_serve(arguments.port, settings))
-    except DatabaseBusyError as error:
-        return _report_failure(str(error))
-    except ServiceError as error:
-        return _report_failure(error.message)
-    except OverflowError:
-        return _report_failure(f"expected a port from 0 to 65535, found {arguments.port}")
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return _report_failure(
-                f"port {arguments.port} is in use; choose another with --port (0 means any free port)"
-            )
-        return _report_failure(f"cannot start: {error}")
+        asyncio.run(_serve(arguments.port, settings, as_json=arguments.json))
+    except (DatabaseBusyError, ServiceError, OverflowError, OSError) as error:
+        return _report_failure(_failure(error, arguments.port), as_json=arguments.json)
     return 0
+
+
+def _failure(error: Exception, port: int) -> str:
+    """Return the message for an error that ends the command."""
+    if isinstance(error, ServiceError):
+        return error.message
+    if isinstance(error, OverflowError):
+        return f"expected a port from 0 to 65535, found {port}"
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use; choose another with --port (0 means any free port)"
+    return f"cannot start: {error}" if isinstance(error, OSError) else str(error)
 
 
 def _limit(word: str) -> str:
@@ -97,24 +99,32 @@ def _limit(word: str) -> str:
     return word
 
 
-async def _serve(port: int, settings: server.MaxComputeSettings) -> None:
+async def _serve(port: int, settings: server.MaxComputeSettings, *, as_json: bool) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     runner, address = await server.serve(HOST, port, settings)
     try:
-        where = "in memory" if settings.data_dir is None else f"in {settings.data_dir}"
-        sys.stdout.write(
-            f"MaxCompute is ready: REST http://{address}/api, Tunnel http://{address}, "
-            f"project {settings.project}, data {where}, limits {settings.limits.describe()}\n"
-        )
-        sys.stdout.flush()
+        rest, tunnel, applied = f"http://{address}/api", f"http://{address}", settings.limits.describe()
+        if as_json:
+            folder = settings.data_dir and str(settings.data_dir)
+            ready = {"rest": rest, "tunnel": tunnel, "project": settings.project, "data_dir": folder, "limits": applied}
+            print_json_line({"state": "ready", **ready})
+        else:
+            where = "in memory" if settings.data_dir is None else f"in {settings.data_dir}"
+            sys.stdout.write(
+                f"MaxCompute is ready: REST {rest}, Tunnel {tunnel}, project {settings.project}, "
+                f"data {where}, limits {applied}\n"
+            )
+            sys.stdout.flush()
         await stopped.wait()
     finally:
         await runner.cleanup()
 
 
-def _report_failure(message: str) -> int:
+def _report_failure(message: str, *, as_json: bool) -> int:
     sys.stderr.write(f"maxcompute: {message}\n")
+    if as_json:
+        print_json_line({"error": message})
     return 1

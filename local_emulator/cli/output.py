@@ -1,15 +1,25 @@
-"""Keeps a command in order if standard output or error is a closed pipe, a full disk, or closed."""
+"""A command's results, as JSON or as lines for a person; keeps order if an output is closed, full or a closed pipe."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_emulator.cli.progress import CONSOLE, ERRORS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+_STYLES = (
+    (re.compile(r"\s*(fault|error|blocked)\b|.*\bWRONG\b|\s*THE CHECK FAILED"), "red"),
+    (re.compile(r"\s*(warning|doubt)\b"), "yellow"),
+)
+"""Colours of lines, by how a line begins; a pipe and a user with NO_COLOR get none."""
 
 
 def prepare() -> None:
@@ -20,6 +30,34 @@ def prepare() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 # open to the end
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines for a person; on a terminal, faults and warnings have a colour."""
+    for line in lines:
+        CONSOLE.print(line, style=next((style for pattern, style in _STYLES if pattern.match(line)), None))
+
+
+def print_error(message: str) -> None:
+    """Print an error on standard error."""
+    ERRORS.print(f"error: {message}", style="red")
+
+
+def print_json(document: object) -> None:
+    """Print a command's result as a JSON document."""
+    _write_json(document, indent=2)
+
+
+def print_json_line(document: object) -> None:
+    """Print one of several results as a line of JSON."""
+    _write_json(document, indent=None)
+    sys.stdout.flush()
+
+
+def _write_json(document: object, indent: int | None) -> None:
+    # Other encodings would escape characters in a form that JSON doesn't have.
+    is_utf_8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=not is_utf_8) + "\n")
 
 
 def run_and_flush(run: Callable[[], int]) -> int:

@@ -12,7 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+CONSOLE = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+"""Prints on standard output, but on standard error if a command prints its result as JSON."""
+ERRORS = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 SECONDS_BETWEEN_LINES = 5.0
 
 

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import cloud, endpoints, project, provisioner
+from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.provisioning_reply import lines
 from local_emulator.function_compute import layers
@@ -40,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="a setting that replaces the function's own; may be repeated",
     )
-    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,16 +67,15 @@ def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False)
     """
     if as_json:
         reply = provisioner.invoke(at, event)
-        CONSOLE.print(json.dumps(reply, indent=2, ensure_ascii=False))
+        print_json(reply)
         return int(provisioner.has_failed(reply))
     with provisioner.progress(at, lambda line: CONSOLE.print(f"  {line}")):
         reply = provisioner.invoke(at, event)
-    for line in lines(reply):
-        CONSOLE.print(line)
+    print_lines(lines(reply))
     return int(provisioner.has_failed(reply))
 
 
-def print_policy(_: argparse.Namespace) -> int:
+def print_policy(options: argparse.Namespace) -> int:
     """Print the least RAM policy that provisioning needs with these settings; needs no running cloud."""
     template = cloud.template(project.environment())
     function = template.functions[cloud.PROVISIONER]
@@ -91,7 +90,10 @@ def print_policy(_: argparse.Namespace) -> int:
     )
     if process.returncode:
         raise ProvisioningError((process.stdout + process.stderr).strip())
-    CONSOLE.print(process.stdout.rstrip())
+    if options.json:
+        print_json(json.loads(process.stdout))
+    else:
+        CONSOLE.print(process.stdout.rstrip())
     return 0
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints
 from local_emulator.cli.fault_command import FaultCommandError
+from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.own_api import request
 from local_emulator.cli.progress import CONSOLE
-from local_emulator.cli.text_table import draw
+from local_emulator.cli.text_table import draw, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queue", nargs="?", help="a queue's ARN or the last part of it; default: list the queues")
     parser.add_argument("--bodies", action="store_true", help="also print the messages' contents, which are payloads")
     parser.add_argument("--clear", action="store_true", help="delete the queue's messages")
-    parser.add_argument("--json", action="store_true", help="print JSON, with the contents")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,16 +42,18 @@ def run(options: argparse.Namespace) -> int:
     if options.clear:
         deleted = request(at, "DELETE", "dead-letters", arn=arn)["deleted"]
         CONSOLE.print(f"deleted {deleted:,} messages of {arn}")
+        if options.json:
+            print_json({"arn": arn, "deleted": deleted})
         return 0
     messages = _messages(at, arn)
     if options.json:
-        CONSOLE.print(json.dumps({"arn": arn, "messages": list(messages)}, indent=2, ensure_ascii=False))
+        print_json({"arn": arn, "messages": list(messages)})
         return 0
     for message in messages:
         CONSOLE.print(f"{message['number']}  {message['time']}  {message['stream']}: {message['records']}")
         CONSOLE.print(f"   {message['reason']}")
         if options.bodies:
-            CONSOLE.print(f"   {message['body']}")
+            CONSOLE.print(f"   {printable(message['body'])}")
     return 0
 
 
@@ -73,10 +74,9 @@ def _resolve(name: str, arns: list[str]) -> str:
 
 def _print_queues(queues: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        CONSOLE.print(json.dumps({"queues": queues}, indent=2))
+        print_json({"queues": queues})
     elif not queues:
         CONSOLE.print("no event stream names a dead-letter queue (deadLetterQueue, with errorsTolerance ALL)")
     else:
         rows = [[queue["arn"], queue["messages"], queue["dropped"]] for queue in queues]
-        for line in draw(["queue", "messages", "dropped"], rows, longest=200):
-            CONSOLE.print(line)
+        print_lines(draw(["queue", "messages", "dropped"], rows, longest=200))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from local_emulator import endpoints
+from local_emulator.cli.output import print_json
 from local_emulator.cli.own_api import request
 from local_emulator.cli.progress import CONSOLE, SECONDS_BETWEEN_LINES
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.deliveries import RecordedDelivery
+from local_emulator.eventbridge.errors import RecordingError
 from local_emulator.foundation import installation
 
 if TYPE_CHECKING:
@@ -25,15 +27,14 @@ LOOK_SECONDS = 0.2
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the deliveries that the cloud keeps, and those that follow; return 1 if there are none."""
+    """Write the deliveries that the cloud keeps, and those that follow; RecordingError if there are none."""
     deliveries = _deliveries(endpoints.read(), options.stream, None if options.follow else options.seconds)
     first = next(deliveries, None)
     if first is None:
-        CONSOLE.print(
+        raise RecordingError(
             f"the event stream delivered nothing within {options.seconds} s; send some records: "
             f"{installation.COMMAND} send --orders 100"
         )
-        return 1
     count = events = 0
     last_line = time.monotonic()
     try:
@@ -47,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     finally:
         if count:
             CONSOLE.print(f"wrote {options.file}: {count:,} deliveries of {events:,} events")
+            if options.json:
+                print_json({"file": str(options.file), "deliveries": count, "events": events})
     return 0
 
 

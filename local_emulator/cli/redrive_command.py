@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import endpoints, provisioner
 from local_emulator.cli.letters_command import add_filters, filters
-from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw
 from local_emulator.provisioner import ProvisioningError
 
@@ -43,14 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also read this file: the body of a message from EventBridge's dead-letter queue; may be repeated",
     )
-    parser.add_argument("--json", action="store_true", help="print the reply as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Invoke the provisioning function and print its reply; return 1 if the redrive wasn't done or found faults."""
     reply = provisioner.invoke(endpoints.read(), event(options))
-    for line in [json.dumps(reply, indent=2, ensure_ascii=False)] if options.json else lines(reply):
-        CONSOLE.print(line)
+    if options.json:
+        print_json(reply)
+    else:
+        print_lines(lines(reply))
     return int(provisioner.has_failed(reply))
 
 

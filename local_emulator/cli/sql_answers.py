@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from odps import ODPS, options
 from odps.errors import InstanceTypeNotSupported, ObjectAlreadyExists
@@ -12,7 +14,7 @@ from odps.errors import InstanceTypeNotSupported, ObjectAlreadyExists
 from local_emulator.cli.text_table import draw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from local_emulator.endpoints import Endpoints
 
@@ -20,6 +22,40 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n)')
 _NUMBERS: dict[str, Callable[[str], object]] = dict.fromkeys(("tinyint", "smallint", "int", "bigint"), int)
 _NUMBERS |= dict.fromkeys(("float", "double"), float)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a statement: text, or a query's rows. `count` is the number of all rows, of which it has the first.
+
+    `columns` has names and types in lower case. A value is None, a number, or the service's text.
+    """
+
+    text: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    rows: Sequence[Sequence[object]] = ()
+    count: int | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that MaxCompute's command line client would print."""
+        if self.count is None:
+            yield from self.text.splitlines()
+            yield ""
+            yield "OK"
+            return
+        yield from draw([name for name, _ in self.columns], self.rows)
+        if self.count > len(self.rows):
+            yield f"the first {len(self.rows):,} of {self.count:,} rows"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as a JSON object."""
+        if self.count is None:
+            return {"text": self.text}
+        return {
+            "columns": [{"name": name, "type": type_} for name, type_ in self.columns],
+            "rows": [[_json_value(value) for value in row] for row in self.rows],
+            "count": self.count,
+        }
 
 
 class StatementError(Exception):
@@ -54,7 +90,12 @@ def admit(owner: ODPS, statements: Iterable[str]) -> None:
 
 
 def run(project: ODPS, statement: str) -> Iterator[str]:
-    """Run one statement; yield the lines that MaxCompute's command line client would print.
+    """Run one statement; yield the lines of its answer, see `ask`."""
+    yield from ask(project, statement).lines()
+
+
+def ask(project: ODPS, statement: str) -> Answer:
+    """Run one statement and return its answer.
 
     Raises odps.errors.ODPSError, and `StatementError` for a statement with characters that XML doesn't allow.
 
@@ -71,10 +112,7 @@ def run(project: ODPS, statement: str) -> Iterator[str]:
         reader = instance.open_reader(tunnel=True)
     except InstanceTypeNotSupported:  # a statement that isn't a query is answered with text
         with instance.open_reader(tunnel=False) as text:
-            yield from str(text.raw).splitlines()
-        yield ""
-        yield "OK"
-        return
+            return Answer(text=str(text.raw))
     with reader:
         columns, count = reader.schema.columns, reader.count
     # PyODPS's reader of text refuses columns of BINARY.
@@ -82,9 +120,8 @@ def run(project: ODPS, statement: str) -> Iterator[str]:
     _, *rows = _cells(instance.get_task_result(task), len(columns))
     types = [str(column.type).lower() for column in columns]
     values = [[_value(cell, type_) for cell, type_ in zip(row, types, strict=True)] for row in rows]
-    yield from draw([column.name for column in columns], values)
-    if count > len(rows):
-        yield f"the first {len(rows):,} of {count:,} rows"
+    names = [column.name for column in columns]
+    return Answer(columns=tuple(zip(names, types, strict=True)), rows=values, count=count)
 
 
 def _cells(text: str, width: int) -> list[list[str | None]]:
@@ -98,3 +135,8 @@ def _value(cell: str | None, type_: str) -> object:
     if cell is None or type_ not in _NUMBERS:
         return cell
     return _NUMBERS[type_](cell)
+
+
+def _json_value(value: object) -> object:
+    """Return a value as JSON can have it: NaN and infinities as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

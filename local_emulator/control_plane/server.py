@@ -54,6 +54,7 @@ ACCOUNT_ID = "1000000000000001"
 BODY_BYTES = 150 << 20  # code as base64 in a request may have 100 MB (control plane facts, section f)
 LOG_PATH = "/emulator/requests"
 INSTANCES_PATH = "/emulator/instances"
+STREAMS_PATH = "/emulator/streams"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _THREADS = 16
@@ -135,6 +136,7 @@ class ControlPlaneApplication:
         app.router.add_get(
             f"{self.settings.surroundings.functions.downloads}/{{name:[0-9a-f]+}}.zip", self._storage.get
         )
+        app.router.add_get(STREAMS_PATH, self._show_streams)
         app.router.add_route("*", f"/{{{_UNKNOWN_PATH}:.*}}", self._answer_rpc)
         app.on_cleanup.append(self._close)
         return app
@@ -232,6 +234,9 @@ class ControlPlaneApplication:
         key_id, key = sts.issue_to_service(self.state, account, role, service, now=now, life=life)
         self.settings.surroundings.register_key(key_id, key)
         return key_id, key
+
+    async def _show_streams(self, _: web.Request) -> web.Response:
+        return web.json_response(self.settings.surroundings.streams.describe(), dumps=_compact)
 
     async def _show_log(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(list(self.log)), content_type="application/json")

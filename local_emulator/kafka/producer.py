@@ -26,7 +26,8 @@ SHARE_IN_FLIGHT = 0.75
 
 DELIVERY_SECONDS = 30.0
 POLL_EVERY = 256
-"""Records between looks at delivery reports and at the stream's progress."""
+POLL_SECONDS = 0.5
+"""Records, or time, between looks at delivery reports and at the stream's progress."""
 
 ANY_PARTITION = -1
 NOW = 0
@@ -74,8 +75,11 @@ def produce(
     delivered: Callable[[], Mapping[TopicPartition, int]] | None = None,
     stalled_seconds: float = 60.0,
     report: Callable[[int], None] | None = None,
+    sent: dict[int, Sent] | None = None,
 ) -> dict[int, Sent]:
     """Send all records; return, for each topic-partition, how many it received and at which offsets.
+
+    The result is also in `sent`, which has the acknowledged records if an exception ends the call.
 
     `retention_bytes` is the broker's attribute; `delivered` returns the next offset to deliver of each topic-partition,
     and may raise if the stream has stopped. With both, no topic-partition gets ahead of the stream by more than its
@@ -83,11 +87,13 @@ def produce(
     `report` is called at times with the count of records sent.
     """
     sending = _Sending(bootstrap_servers, topic, retention_bytes if delivered else None, delivered, stalled_seconds)
-    count = 0
+    sending.sent = {} if sent is None else sent
+    count, polled = 0, time.monotonic()
     try:
         for count, record in enumerate(records, 1):
             sending.send(record)
-            if count % POLL_EVERY == 0:
+            if count % POLL_EVERY == 0 or time.monotonic() - polled > POLL_SECONDS:
+                polled = time.monotonic()
                 sending.poll()
                 if report:
                     report(count)
@@ -118,6 +124,7 @@ class _Sending:
         self._delivered = delivered
         self._stalled_seconds = stalled_seconds
         self._outstanding: dict[int, _Outstanding] = {}
+        self._unplaced = 0
         self._failure: str | None = None
 
     def send(self, record: Record) -> None:
@@ -125,7 +132,7 @@ class _Sending:
         size = record.size if self._limit is not None else 0
         if self._limit is not None:
             self._make_room(record.partition, size)
-        while not self._hand_over(record, partial(self._acknowledged, size)):
+        while not self._hand_over(record, partial(self._acknowledged, size, record.partition)):
             self._producer.poll(0.1)  # its queue is full: take delivery reports until there is room
             self._raise_failure()
 
@@ -161,30 +168,44 @@ class _Sending:
             )
 
     def _make_room(self, partition: int | None, size: int) -> None:
-        """Wait until the stream has delivered enough of this topic-partition; a single record is always sent."""
-        if partition is None:
-            raise ProduceError("with a broker that keeps few records, each record has to name its topic-partition")
-        outstanding = self._outstanding.setdefault(partition, _Outstanding())
-        seen = outstanding.size
+        """Wait until the stream has delivered enough of the record's topic-partition; a single record is always sent.
+
+        A record that names no topic-partition may get into any, so all of them need room until it is acknowledged.
+        """
+        if partition is not None:
+            self._outstanding.setdefault(partition, _Outstanding())
+        seen = self._waiting(partition)
         patience = time.monotonic() + self._stalled_seconds
-        while self._limit is not None and outstanding.size and outstanding.size + size > self._limit:
+        while self._limit is not None and (waiting := self._waiting(partition)) and waiting + size > self._limit:
             self._producer.poll(0.005)
             self._raise_failure()
-            outstanding.settle(self._progress(partition))
-            if outstanding.size != seen:
-                seen = outstanding.size
+            for number, outstanding in self._outstanding.items():
+                if partition in {None, number}:
+                    outstanding.settle(self._progress(number))
+            if self._waiting(partition) != seen:
+                seen = self._waiting(partition)
                 patience = time.monotonic() + self._stalled_seconds
             elif time.monotonic() > patience:
+                where = self._topic if partition is None else f"{self._topic}-{partition}"
                 raise ProduceError(
-                    f"the stream delivered nothing of {self._topic}-{partition} for {self._stalled_seconds:.0f} s, and "
+                    f"the stream delivered nothing of {where} for {self._stalled_seconds:.0f} s, and "
                     f"the broker can't keep more; look at the stream's state: {installation.COMMAND} status"
                 )
-        outstanding.size += size
+        if partition is None:
+            self._unplaced += size
+        else:
+            self._outstanding[partition].size += size
+
+    def _waiting(self, partition: int | None) -> int:
+        """Return the undelivered bytes of a topic-partition, or with None of the fullest one."""
+        if partition is not None:
+            return self._unplaced + self._outstanding[partition].size
+        return self._unplaced + max((outstanding.size for outstanding in self._outstanding.values()), default=0)
 
     def _progress(self, partition: int) -> int:
         return self._delivered().get((self._topic, partition), 0) if self._delivered else 0
 
-    def _acknowledged(self, size: int, error: KafkaError | None, message: Message) -> None:
+    def _acknowledged(self, size: int, named: int | None, error: KafkaError | None, message: Message) -> None:
         partition, offset = message.partition(), message.offset()
         if error is not None or partition is None or offset is None:
             self._failure = self._failure or (error.str() if error else "its report has no topic-partition or offset")
@@ -193,7 +214,11 @@ class _Sending:
         sent.count += 1
         sent.last = offset
         if size:
-            self._outstanding[partition].acknowledged.append((offset, size))
+            outstanding = self._outstanding.setdefault(partition, _Outstanding())
+            outstanding.acknowledged.append((offset, size))
+            if named is None:
+                self._unplaced -= size
+                outstanding.size += size
 
     def _raise_failure(self) -> None:
         if self._failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -160,6 +161,75 @@ def cloud(project_copy: Path) -> Iterator[Path]:
 def test_every_command_with_a_cloud(words: Words, found: Any, cloud: Path) -> None:
     commands = [[*words, *case, *QUICKLY.get(words[0], ())] for case in cases(found, FEW)]
     judge(commands, run(cloud, commands))
+
+
+def documents(out: str) -> list[Any]:
+    """The JSON documents in an output; each is a line, or begins with a line of one bracket."""
+    decoder, found = json.JSONDecoder(), []
+    while out.strip():
+        document, end = decoder.raw_decode(out.lstrip())
+        found.append(document)
+        out = out.lstrip()[end:]
+    return found
+
+
+def test_every_command_prints_its_result_as_one_json_document(cloud: Path, tmp_path: Path) -> None:
+    """On standard output there is nothing else: neither progress nor, if the command fails, its message."""
+    commands = [[*plain_case(case), b"--json"] for case in ENDING]
+    for folder in (cloud, tmp_path):
+        for words, one in zip(commands, run(folder, commands), strict=True):
+            found = documents(one["out"])
+            assert len(found) == 1, (words, one)
+            assert isinstance(found[0], dict), (words, one)
+            assert one["code"] == 0 or found[0].keys() & {"error", "faults"}, (words, one)
+
+
+def test_commands_that_serve_print_lines_of_json(tmp_path: Path) -> None:
+    """Each at its start, and each failure."""
+    commands = [
+        [b"maxcompute", b"--port=0", b"--json"],
+        [b"maxcompute", b"--port=-1", b"--json"],
+        [b"up", b"--kafka=x"],
+    ]
+    commands[-1].append(b"--json")
+    ready, wrong, refused = (documents(one["out"]) for one in run(tmp_path, commands, seconds=4))
+    assert [line["state"] for line in ready] == ["ready"]
+    assert [line.keys() for line in (*wrong, *refused)] == [{"error"}, {"error"}]
+
+
+def test_a_pipe_that_is_closed_after_the_first_line_ends_a_command(cloud: Path) -> None:
+    words = [sys.executable, "-m", "local_emulator", "fault", "operations"]
+    environment = {**plain_environment(), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, cwd=cloud, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode in {0, 1}
+
+
+def test_a_watched_status_ends_by_ctrl_c_without_a_traceback(cloud: Path) -> None:
+    words = [sys.executable, "-m", "local_emulator", "status", "--watch", "--json"]
+    with subprocess.Popen(
+        words, cwd=cloud, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=plain_environment()
+    ) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert first.keys() == {
+        "time",
+        "state",
+        "lag",
+        "settled",
+        "rows",
+        "dead_letters",
+        "failed_invocations",
+        "per_second",
+    }
+    assert first["state"] == "RUNNING"
+    assert (process.returncode, b"Traceback" in out + err) == (130, False)
 
 
 def test_bytes_of_the_command_line_are_the_records(cloud: Path) -> None:

@@ -165,16 +165,33 @@ def test_a_stream_that_delivers_nothing_stops_the_producer(embedded_kafka: Embed
     assert watermarks(embedded_kafka.bootstrap_servers, "orders", 0)[0] == 0
 
 
-def test_records_without_a_topic_partition_cannot_be_held_back(embedded_kafka: EmbeddedBroker) -> None:
-    embedded_kafka.create_topic("orders", 1)
-    with pytest.raises(ProduceError, match="each record has to name its topic-partition"):
+def test_records_without_a_topic_partition_wait_for_room_in_all(embedded_kafka: EmbeddedBroker) -> None:
+    embedded_kafka.create_topic("orders", 2)
+    records = (Record(None, 1, b"%d" % number, b"x" * 10_000) for number in range(1500))
+    with pytest.raises(ProduceError, match=r"delivered nothing of orders for 0 s.*status"):
         produce(
             embedded_kafka.bootstrap_servers,
             "orders",
-            [Record(None, None, b"k", b"v")],
+            records,
             retention_bytes=RETENTION_BYTES,
             delivered=dict,
+            stalled_seconds=0.2,
         )
+    assert [watermarks(embedded_kafka.bootstrap_servers, "orders", number)[0] for number in range(2)] == [0, 0]
+
+
+def test_keyed_records_of_more_bytes_than_the_broker_keeps_all_arrive(embedded_kafka: EmbeddedBroker) -> None:
+    embedded_kafka.create_topic("orders", 2)
+    servers, places = embedded_kafka.bootstrap_servers, [("orders", 0), ("orders", 1)]
+    records = (Record(None, 1, b"%d" % number, b"x" * 10_000) for number in range(1500))
+    sent = produce(
+        servers,
+        "orders",
+        records,
+        retention_bytes=RETENTION_BYTES,
+        delivered=lambda: {place: watermarks(servers, *place)[1] for place in places},
+    )
+    assert sum(offsets.count for offsets in sent.values()) == 1500
 
 
 def test_a_record_for_no_topic_partition_is_an_error(embedded_kafka: EmbeddedBroker) -> None:

@@ -123,6 +123,8 @@ def status(cloud: Cloud) -> dict[str, Any]:
     )
     has_errors = planned.has_topic(settings.status_topic)
     errors = questions.ask(lambda: ledger_status.errors(cloud), NO_ERRORS) if has_errors else NO_ERRORS
+    has_letters = planned.has_topic(settings.error_topic)
+    letters_written = questions.ask(lambda: ledger_status.dead_letters(cloud), None) if has_letters else None
     group = lag.of_group(progress)
     beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
     return {
@@ -131,6 +133,7 @@ def status(cloud: Cloud) -> dict[str, Any]:
         "lag": group,
         "ledger": ledger,
         "errors": errors,
+        "dead_letters": letters_written,
         "faults": [*planned.faults, *questions.faults, *beyond],
         "warnings": list(planned.warnings),
         "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],

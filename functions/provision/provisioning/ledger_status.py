@@ -49,6 +49,14 @@ def errors(cloud: Cloud) -> list[dict[str, Any]]:
     ]
 
 
+def dead_letters(cloud: Cloud) -> int:
+    """Return how many records the error topics have: dead letters, their copies, and the notes of redrives."""
+    settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)
+    partitions = cloud.clients.appender.count_partitions({settings.error_topic, settings.dead_letter_topic}, deadline)
+    places = [(topic, number) for topic, count_ in partitions.items() for number in range(count_)]
+    return sum(end - start for start, end in log_bounds.bounds(cloud.clients.asking, places, deadline).values())
+
+
 def statuses(cloud: Cloud) -> Mapping[bytes, Status]:
     """Return the last status of the connector and of each topic-partition, by the key of its record."""
     settings, deadline = cloud.request.settings, cloud.deadline.within(brokers.SECONDS)

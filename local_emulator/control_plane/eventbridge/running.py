@@ -50,6 +50,21 @@ class _Runner:
                 return StreamStatus.STARTING
             return self.stream.progress().state if self.stream else StreamStatus.STARTING_FAILED
 
+    def describe(self) -> dict[str, str | int]:
+        """Return the stream's state, the reason if it has stopped by itself, and its counts."""
+        state, stream = self.state.value, self.stream
+        if stream is None:
+            return {"state": state}
+        progress = stream.progress()
+        return {
+            "state": state,
+            "reason": progress.reason,
+            "records": progress.events,
+            "batches": progress.batches,
+            "failed_invocations": progress.failed_invocations,
+            "given_up_batches": progress.dead_letters,
+        }
+
     def _start(self, create: Callable[[], EventStream]) -> None:
         self._stop()
         stream = None
@@ -110,6 +125,12 @@ class RunningStreams:
         with self._lock:
             runner = self._runners.get(name)
         return runner.stream if runner else None
+
+    def describe(self) -> dict[str, dict[str, str | int]]:
+        """Return each stream's state, the reason if it has stopped by itself, and its counts since its start."""
+        with self._lock:
+            runners = list(self._runners.items())
+        return {name: runner.describe() for name, runner in runners}
 
     def close(self) -> None:
         """Stop all streams, and wait until they have stopped; streams can be started again afterwards."""
