@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from alibabacloud_alikafka20190916 import models
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from local_emulator.control_plane import server
@@ -15,6 +16,7 @@ from local_emulator.control_plane.alikafka import cluster
 from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
+from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.surroundings import Surroundings
 from tests.control_plane_clients import ACCOUNT, policy, refused
 from tests.kafka_fixtures import APACHE
@@ -369,6 +371,27 @@ def test_a_group_is_moved(plane: server.ControlPlaneServer, embedded_kafka: Embe
         )
     with refused(404, "BIZ_TOPIC_NOT_FOUND"):
         move(topic="none", reset_type="timestamp", time="-1")
+
+
+def test_a_group_that_had_members_is_deleted_with_its_offsets(broker: Broker) -> None:
+    topic = f"orders-{uuid.uuid4().hex}"
+    broker.create_topic(topic, 2)
+    send(broker, topic, 4, partitions=2)
+    group = f"readers-{topic}"
+    settings = {"bootstrap.servers": broker.bootstrap_servers, "group.id": group, "session.timeout.ms": 6_000}
+    member = Consumer({**settings, "enable.auto.commit": False})
+    member.subscribe([topic])
+    assert eventually(lambda: bool(member.poll(0.1) or member.assignment()))
+    member.commit(offsets=[TopicPartition(topic, number, 2) for number in range(2)], asynchronous=False)
+    with pytest.raises(ApiError, match="stop its consumers first"):
+        cluster.delete_group(broker, group)
+    member.close()
+
+    cluster.delete_group(broker, group)
+    assert cluster.committed(broker, group, {topic: 2}) == {}
+    cluster.delete_group(broker, group)  # an absent group is no error
+    cluster.commit(broker, group, {(topic, 0): 1})
+    assert cluster.committed(broker, group, {topic: 2}) == {(topic, 0): 1}
 
 
 def test_each_action_needs_its_permission(bare: server.ControlPlaneServer) -> None:

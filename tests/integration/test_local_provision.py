@@ -67,6 +67,12 @@ def test_a_connector_is_looked_at_paused_resumed_destroyed_and_made_again(projec
         assert f"  topic connect-offset-{NAME}: created" in made.splitlines()
         assert f"  trigger kafka-stream of maxcompute-sink-{NAME}: changed" in made.splitlines()
 
+        # A group that was removed begins again, so the new table gets the records that the topic still has.
+        client(project_copy, "provision", "destroy", json.dumps({"confirm": NAME, "remove": ["topics", "table"]}))
+        client(project_copy, "provision", "apply", '{"create_table": true}')
+        assert "sent while it's paused" in await_rows(project_copy, "sent while it's paused")
+        assert "sound" in client(project_copy, "audit")
+
 
 @pytest.fixture(scope="module")
 def standing(project_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -1,7 +1,6 @@
 """AliKafka's operations on the broker: topics, their offsets, and the committed offsets of groups.
 
-The embedded broker can't widen a topic: a request to do so is refused. It can't delete a group either: the group's
-committed offsets stay.
+The embedded broker can't widen a topic: a request to do so is refused. It doesn't report a group's state.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
 
 from local_emulator.control_plane.errors import ApiError
+from local_emulator.kafka import group_offsets
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.embedded import EmbeddedBroker
 
@@ -150,6 +150,9 @@ def commit(broker: Broker, group: str, offsets: Mapping[TopicPartition, int]) ->
     """Set a group's committed offsets; ApiError if the group has members."""
     if not offsets:
         return
+    if isinstance(broker, EmbeddedBroker):
+        _set_offsets(broker, group, offsets)
+        return
     admin = kafka_topics.client(broker.bootstrap_servers)
     places = [Place(topic, partition, offset) for (topic, partition), offset in offsets.items()]
     futures = admin.alter_consumer_group_offsets(
@@ -162,12 +165,21 @@ def commit(broker: Broker, group: str, offsets: Mapping[TopicPartition, int]) ->
 
 
 def delete_group(broker: Broker, group: str) -> None:
-    """Delete a group; ApiError if the group has members. The embedded broker keeps the group's offsets."""
+    """Delete a group with its committed offsets; ApiError if the group has members."""
     if isinstance(broker, EmbeddedBroker):
+        present = committed(broker, group, sizes(broker))
+        _set_offsets(broker, group, dict.fromkeys(present, group_offsets.REMOVED))
         return
     admin = kafka_topics.client(broker.bootstrap_servers)
     deleting = admin.delete_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group]
     _finish(deleting, f"deleting group {group}")
+
+
+def _set_offsets(broker: EmbeddedBroker, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+    try:
+        group_offsets.set_offsets(broker.bootstrap_servers, group, offsets)
+    except group_offsets.GroupMembersError as error:
+        raise _refused(str(error)) from error
 
 
 def group_state(broker: Broker, group: str) -> str:
