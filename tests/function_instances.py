@@ -72,3 +72,10 @@ def states_of(pid: int) -> list[str]:
     """The states of a process's threads, as proc_pid_status(5) has them: T for stopped."""
     statuses = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/status")]
     return [status.partition("State:\t")[2][0] for status in statuses]
+
+
+def instance_processes() -> list[int]:
+    """The processes of this process's instances."""
+    children = [path.read_text(encoding="ascii") for path in Path("/proc/self/task").glob("*/children")]
+    pids = [int(pid) for text in children for pid in text.split()]
+    return [pid for pid in pids if b"bootstrap.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]

@@ -86,6 +86,7 @@ class KafkaProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-proxy", daemon=True)
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._pairs: list[_Pair] = []
 
     def arm(self, what: What, api: Api, topic: str, **more: object) -> Fault:
         """One more fault; of those that fit a request, the oldest hits it."""
@@ -98,6 +99,10 @@ class KafkaProxy:
         """Take back all faults."""
         with self._lock:
             self._armed.clear()
+
+    def end_connections(self, how: Literal["close", "reset"]) -> int:
+        """End all present connections in this way; how many they were."""
+        return asyncio.run_coroutine_threadsafe(self._end_pairs(how), self._loop).result(START_SECONDS)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -132,6 +137,15 @@ class KafkaProxy:
             self._server.close()
         await _turns()
 
+    async def _end_pairs(self, how: Literal["close", "reset"]) -> int:
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            if how == "reset":
+                pair.reset()
+            else:
+                pair.broker.transport.abort()
+        return len(pairs)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -143,12 +157,15 @@ class KafkaProxy:
             writer.transport.abort()
             return
         pair = _Pair(writer, broker)
+        self._pairs.append(pair)
         ways = [asyncio.ensure_future(way) for way in (self._requests(reader, pair), self._answers(answers, pair))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             writer.transport.abort()  # the proxy ends; asyncio would report a cancelled connection as an error
         finally:
+            if pair in self._pairs:
+                self._pairs.remove(pair)
             # Before anything is awaited: if the proxy ends just now, what follows a wait isn't done any more.
             writer.close()
             broker.transport.abort()

@@ -137,7 +137,7 @@ def test_each_function_has_the_keys_of_its_own_role(running: Cloud) -> None:
     at, plane = running.endpoints, running.account.plane
     plane.log.clear()
     assert invoke(at, {"action": "apply", "create_table": True})["state"] == "applied"
-    callers = {entry.principal for entry in plane.log}
+    callers = {entry.principal for entry in plane.log if entry.action != "InvokeFunction"}
     assert callers == {f"acs:ram::{at.account_id}:assumed-role/kafka-maxcompute-provisioner/fc"}
     running.invoke(b"[]")
     template = cloud.template(running.account.variables())
