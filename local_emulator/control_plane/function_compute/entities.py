@@ -79,6 +79,7 @@ class DeployedFunction(msgspec.Struct):
         last_version: the last published version's number.
         reserved_concurrency: None if it isn't configured.
         async_invoke, scaling, provision: these configurations by qualifier, as they were put.
+        vpcs: the VPCs from which alone the function may be invoked.
     """
 
     id: str
@@ -96,6 +97,7 @@ class DeployedFunction(msgspec.Struct):
     async_invoke: dict[str, dict[str, Any]] = {}
     scaling: dict[str, dict[str, Any]] = {}
     provision: dict[str, dict[str, Any]] = {}
+    vpcs: list[str] = []
 
 
 class DeployedFunctions(msgspec.Struct):

@@ -18,11 +18,13 @@ from local_emulator.control_plane.function_compute.revisions import existing as 
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.errors import StreamConfigError
 from local_emulator.eventbridge.event_pattern import EVERYTHING
+from local_emulator.function_compute import rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local_emulator.control_plane.dispatch import Call
+    from local_emulator.control_plane.function_compute.entities import DeployedFunction
 
 KIND = "eventbridge"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
@@ -48,6 +50,7 @@ def create(call: Call) -> dict[str, object]:
     if len(own) >= _MOST:
         raise ApiError(400, "LimitExceededError", f"a function may have {_MOST} triggers")
     text = _config(call, body)
+    _check_timeout(function)
     number = uuid.uuid4()
     trigger = DeployedTrigger(str(number), name, text, f"{function.name}-{name}-{number.hex[:8]}", call.now, call.now)
     _fill(trigger, body)
@@ -111,6 +114,13 @@ def _config(call: Call, body: Mapping[str, Any]) -> str:
             f"RegionId: expected {call.rules.region}, which is the function's region, found {config.region}"
         )
     return text
+
+
+def _check_timeout(function: DeployedFunction) -> None:
+    """Check the timeout of a function that gets its first eventbridge trigger; later changes check it themselves."""
+    config = {**function.config, "functionName": function.name}
+    if faults := rules.of_configuration(config, triggered=True):
+        raise invalid_argument(f"of the function {function.name}: {'; '.join(faults)}")
 
 
 def _fill(trigger: DeployedTrigger, body: Mapping[str, Any]) -> None:
