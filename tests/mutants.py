@@ -27,7 +27,12 @@ KILLED = frozenset({1, 3})
 TIMED_OUT = frozenset({24, 36, -24, 152, 255})
 
 _SINK = ("unit/test_sink_exactly_once.py", "unit/test_sink_bad_records.py")
-_MARKS = ("unit/test_ledger_marks.py", "unit/test_ledger_marks_anew.py", "unit/test_events_and_their_records.py")
+_MARKS = (
+    "unit/test_ledger_marks.py",
+    "unit/test_ledger_marks_anew.py",
+    "unit/test_ledger_first_marks.py",
+    "unit/test_events_and_their_records.py",
+)
 _LEDGER = ("unit/test_ledger_state.py", "unit/test_ledger_traps.py", *_MARKS)
 MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/batch.py": ("unit/test_sink_batch.py", *_SINK, "unit/test_sink_refused_data.py"),

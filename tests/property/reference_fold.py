@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from kafka_maxcompute.ledger.operations import Claim, Divert, Empty, Genesis, Release, Reset, Settle
 
 if TYPE_CHECKING:
@@ -106,15 +108,26 @@ def _after(truth: Truth, operation: Operation | None) -> Truth:
     return truth
 
 
-def _ended(truth: Truth, operation: Settle | Release) -> Truth:
+def _ended(truth: Truth, ended: Settle | Release) -> Truth:
     pending = dict(truth.pending)
-    claim = pending.pop(operation.id, None)
-    if claim is None or isinstance(operation, Release):
+    claim = pending.pop(ended.id, None)
+    if claim is None or isinstance(ended, Release):
         return replace(truth, pending=pending)
     highest = {place: max(time, truth.timestamps.get(place, time)) for place, time in claim.timestamps.items()}
     begun = _begun_by(truth, claim)
-    marks = {**truth.marks, **_later(truth, claim), **begun}
+    moved = _later(truth, claim)
+    marks = {**truth.marks, **moved, **begun}
     kept = {place: first for place, first in truth.behind.items() if place not in begun}
+    for place, mark in marks.items():
+        # What is known to be of one log, by the claim itself, its settle, or since a mark has moved.
+        own, told = claim.begins.get(place), ended.same_log.get(place, ())
+        known = {mark} | ({truth.marks[place]} if place in moved and place not in begun else set())
+        known |= {own, *told} if own is not None and (own == mark or mark in told) else set()
+        for id_, one in pending.items():
+            if one.begins.get(place) in known:
+                pending[id_] = structs.replace(one, begins={**one.begins, place: mark})
+        if own is not None and own not in known and place in claim.offsets:
+            claim = structs.replace(claim, differing={**claim.differing, place: claim.offsets[place]})
     return replace(
         truth,
         pending=pending,
@@ -126,9 +139,18 @@ def _ended(truth: Truth, operation: Settle | Release) -> Truth:
 
 
 def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
-    """The marks that a claim moves: to a record of the same log, which the same `since` says."""
+    """The marks that a claim moves: to a record of the same log, which the same `since` says.
+
+    None moves while a claim with another one is pending.
+    """
     known = ((place, mark, truth.marks[place]) for place, mark in claim.marks.items() if place in truth.marks)
-    return {place: mark for place, mark, old in known if mark.since == old.since and mark.offset > old.offset}
+    return {
+        place: mark
+        for place, mark, old in known
+        if mark.since == old.since
+        and mark.offset > old.offset
+        and {one.begins.get(place, old) for id_, one in truth.pending.items() if id_ != claim.id} <= {old}
+    }
 
 
 def _untold(

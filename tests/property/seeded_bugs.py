@@ -41,7 +41,7 @@ FOLD = {
     "a release that settles": Change(
         state.fold,
         "state = replace(state, pending=_except(state.pending, operation.id))",
-        "state = _settled(state, operation.id)",
+        "state = _settled(state, Settle(id=operation.id))",
     ),
     "a stale snapshot accepted": Change(state.advance, " and entry.operation.state.folded > state.folded", ""),
     "a snapshot that replaces what lies after its cover": Change(
@@ -69,6 +69,12 @@ MARKING = {
     ),
     "a mark that vouches for what others have claimed": Change(
         state._vouches, "return all(last < mark.since for last in last_taken)", "return True"
+    ),
+    "a mark that vouches for claims with marks of other logs": Change(
+        state._with_unproven, "if mark not in same_log.get(place, ())}", "if not mark}"
+    ),
+    "a mark taken to be of the log of another one": Change(
+        marks.of_one_log, "if digests.get((place, mark.offset)) == mark.digest)", ")"
     ),
     "a mark that vouches for claims that differ from the log": Change(
         state._behind, "behind[place] = max(last + 1, behind.get(place, 0))", "pass"
@@ -108,7 +114,7 @@ SHORTENING = {
 ROLLING_FORWARD = {
     "a divert settled without its letters": Change(
         roll_forward.roll_forward,
-        "write_letters(operation, services.ledger.read(deadline), services, deadline, known)",
+        "write_letters(operation, state, services, deadline, known)",
         "pass",
     ),
     "a release on a 404 of a moment": Change(
@@ -262,6 +268,8 @@ FOUND_OTHERWISE = {
     "a mark moved into another log": "test_ledger_marks",
     "marks of a generation before": "test_sink_claiming",
     "a mark that vouches for what others have claimed": "test_ledger_marks_anew",
+    "a mark that vouches for claims with marks of other logs": "test_ledger_first_marks",
+    "a mark taken to be of the log of another one": "test_ledger_first_marks",
     "a topic known by nothing but its end": "test_ledger_identity",
     "a hole in the log taken for nothing": "test_ledger_traps",
     "an operation sent again under its key": "test_ledger_traps",

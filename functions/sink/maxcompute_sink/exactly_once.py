@@ -31,8 +31,8 @@ from kafka_maxcompute.errors import (
     UnavailableError,
 )
 from kafka_maxcompute.ledger import marks
-from kafka_maxcompute.ledger.operations import Claim, Divert, Settle
-from kafka_maxcompute.ledger.roll_forward import roll_forward, write_letters
+from kafka_maxcompute.ledger.operations import Claim, Divert
+from kafka_maxcompute.ledger.roll_forward import roll_forward, settle, write_letters
 from kafka_maxcompute.maxcompute.upload_sessions import COMMIT_SECONDS, UploadSession, commit
 from kafka_maxcompute.offsets import clash, count, intervals
 from maxcompute_sink import batch, rejected
@@ -425,7 +425,7 @@ class _Delivery:
         else:
             write_letters(claim, state, services, deadline, known)
             self.done.diverted.append(claim)
-        services.ledger.append(Settle(id=claim.id), self.deadline)
+        settle(claim, state, services, self.deadline)
 
 
 def _before(remaining: Decoded, bad: Iterable[Rejected], stopped: list[Rejected]) -> tuple[Decoded, Coverage]:

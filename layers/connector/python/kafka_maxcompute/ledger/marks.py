@@ -101,15 +101,16 @@ def look(state: State, offsets: Offsets, originals: Originals, deadline: Deadlin
 def beginnings(
     state: State, covered: Offsets, known: Known, originals: Originals, deadline: Deadline
 ) -> dict[TopicPartition, Mark]:
-    """Return marks for the topic-partitions of a batch that have no claim and no mark yet.
+    """Return marks for the topic-partitions of a batch that have no settled claim and no mark yet.
+
+    Pending claims have marks of their own, which are compared when the claims are settled (`of_one_log`).
 
     A mark is the last record of the batch that the log has. A topic-partition gets a mark only if the log has the
     batch's first record, and no record at either end of the batch (`TAIL` offsets) differs from the log's. The first
     records count because in a batch of two logs, the former log's records come first. `known` gives the delivery's
     record at an offset. Raises what the read raises, except for topic-partitions that the brokers don't know.
     """
-    marked = set(state.marks).union(*(pending.operation.begins for pending in state.pending.values()))
-    fresh = [place for place in covered if place not in marked and not is_claimed(state, place)]
+    fresh = [place for place in covered if place not in state.marks and not is_claimed(state, place)]
     wanted = {place: _ends(covered[place]) for place in fresh}
     marks: dict[TopicPartition, Mark] = {}
     for place, records in _logged(originals, wanted, deadline).items():
@@ -201,6 +202,37 @@ def late_beginnings(
         if is_lost and _is_equal(records.get((place, last)), known(place, last)):
             begun |= _begun(place, free[place], known, originals, deadline)
     return begun
+
+
+def of_one_log(
+    begins: Mapping[TopicPartition, Mark], state: State, originals: Originals, deadline: Deadline
+) -> dict[TopicPartition, tuple[Mark, ...]]:
+    """Return the other marks of the ledger whose records the log has now, together with the record of a claim's mark.
+
+    `begins` has the marks of one claim or of several; the others are the marks in force, and those of pending claims.
+    Nothing is read if there are no others. Raises what the read raises, except for topic-partitions that the brokers
+    don't know.
+    """
+    others = {place: _marks_in(state, place) - {mark} for place, mark in begins.items()}
+    wanted = {
+        place: intervals({begins[place].offset, *(mark.offset for mark in compared)})
+        for place, compared in others.items()
+        if compared
+    }
+    records, _ = present(originals, wanted, deadline)
+    digests = {at: digest(record) for at, record in records.items()}
+    logged = {
+        place: tuple(mark for mark in others[place] if digests.get((place, mark.offset)) == mark.digest)
+        for place in wanted
+        if digests.get((place, begins[place].offset)) == begins[place].digest
+    }
+    return {place: compared for place, compared in logged.items() if compared}
+
+
+def _marks_in(state: State, place: TopicPartition) -> set[Mark]:
+    """Return a topic-partition's mark in force, and the marks with which pending claims begin."""
+    marks = {pending.operation.begins.get(place) for pending in state.pending.values()}
+    return {mark for mark in (*marks, state.marks.get(place)) if mark is not None}
 
 
 def other_logs(

@@ -125,9 +125,15 @@ class Divert(_Document, frozen=True, kw_only=True):
 
 
 class Settle(_Document, frozen=True, kw_only=True):
-    """The rows of claim `id` are visible in the table, or the records of divert `id` are in the error topic."""
+    """The rows of claim `id` are visible in the table, or the records of divert `id` are in the error topic.
+
+    If a mark in the claim's `begins` isn't the only one of its topic-partition in the ledger, `same_log` has those
+    others whose records the log had at the same time as the record of the claim's own mark. A mark that isn't there
+    doesn't vouch for the claim. Earlier releases ignore the field, and never write it.
+    """
 
     id: str
+    same_log: dict[TopicPartition, tuple[Mark, ...]] = {}
 
 
 class Release(_Document, frozen=True, kw_only=True):
@@ -206,7 +212,7 @@ class Snapshot(_Document, frozen=True, kw_only=True):
 Operation: TypeAlias = Genesis | Claim | Divert | Settle | Release | Empty | Reset | Snapshot
 
 _INTERVALS = frozenset({"offsets", "settled", "former", "untimed", "differing"})
-_NOT_INTERVALS = frozenset({"timestamps", "starts", "begins", "marks", "begun", "behind"})
+_NOT_INTERVALS = frozenset({"timestamps", "starts", "begins", "marks", "begun", "behind", "same_log"})
 """Together with `_INTERVALS`, the fields with a mapping by topic-partition."""
 
 

@@ -72,12 +72,25 @@ def roll_forward(pending: Pending, services: Services, deadline: Deadline, known
     to decide; the operation stays pending then.
     """
     operation = pending.operation
-    if not isinstance(operation, Claim):
-        write_letters(operation, services.ledger.read(deadline), services, deadline, known)
-    elif not _commit(operation, pending.timestamp, services, deadline):
+    if isinstance(operation, Claim) and not _commit(operation, pending.timestamp, services, deadline):
         return _decide_by_rows(operation, services, deadline)
-    services.ledger.append(Settle(id=operation.id), deadline)
+    state = services.ledger.read(deadline)
+    if not isinstance(operation, Claim):
+        write_letters(operation, state, services, deadline, known)
+    settle(operation, state, services, deadline)
     return Outcome.SETTLED
+
+
+def settle(operation: Claim | Divert, state: State, services: Services, deadline: Deadline) -> None:
+    """Append the settle of a claim or divert that is finished.
+
+    `state` is the ledger's, read after the operation was appended. If the operation has a mark and the ledger has
+    others of the topic-partition, the log is read at all of them. Raises what this read and the append raise.
+    """
+    claim = state.pending.get(operation.id)
+    begins = claim.operation.begins if claim is not None else {}
+    same_log = marks.of_one_log(begins, state, services.errors.originals, deadline)
+    services.ledger.append(Settle(id=operation.id, same_log=same_log), deadline)
 
 
 def write_letters(divert: Divert, state: State, services: Services, deadline: Deadline, known: Known) -> None:
@@ -136,7 +149,7 @@ def _decide_by_rows(claim: Claim, services: Services, deadline: Deadline) -> Out
         return Outcome.ELSEWHERE
     reset = any(place in state.starts for place in claim.offsets)
     if rows == claim.rows and not reset:
-        services.ledger.append(Settle(id=claim.id), deadline)
+        settle(claim, state, services, deadline)
         return Outcome.SETTLED
     if rows == 0:
         services.ledger.append(Release(id=claim.id), deadline)

@@ -72,7 +72,7 @@ def fold(state: State, operation: Operation, offset: int, timestamp: int) -> Sta
         case Claim() | Divert():
             state = _claimed(state, operation, timestamp)
         case Settle():
-            state = _settled(state, operation.id)
+            state = _settled(state, operation)
         case Release():
             state = replace(state, pending=_except(state.pending, operation.id))
         case Empty():
@@ -113,22 +113,23 @@ def _claimed(state: State, claim: Claim | Divert, timestamp: int) -> State:
     return replace(state, pending={**state.pending, claim.id: Pending(claim, timestamp)})
 
 
-def _settled(state: State, id_: str) -> State:
-    """Settle the offsets of the pending claim with this id."""
-    if id_ not in state.pending:
+def _settled(state: State, settle: Settle) -> State:
+    """Settle the offsets of the pending claim that the settle names."""
+    if settle.id not in state.pending:
         return state
-    operation = state.pending[id_].operation
+    operation = state.pending[settle.id].operation
     timestamps = dict(state.timestamps)
     for place, highest in operation.timestamps.items():
         timestamps[place] = max(highest, timestamps.get(place, highest))
     marks = _marked(state, operation)
+    same_log = _same_log(state, operation, settle, marks)
     return replace(
         state,
         settled=joined(state.settled, operation.offsets),
         timestamps=timestamps,
-        pending=_except(state.pending, id_),
+        pending=_with_marks(_except(state.pending, settle.id), same_log, marks),
         marks=marks,
-        behind=_behind(state, operation, marks),
+        behind=_behind(state, _with_unproven(operation, same_log), marks),
     )
 
 
@@ -137,7 +138,9 @@ def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mar
 
     A mark in `begins` is for a topic-partition without a mark, or replaces the mark that the same operation names. A
     mark in `marks` was read together with a mark that the ledger had, so it's of the same log and has the same `since`.
+    A mark doesn't move while a pending claim has another one, with which the claim's settle will compare it.
     """
+    others = _except(state.pending, operation.id).values()
     marks = dict(state.marks)
     for place, mark in operation.begins.items():
         replaced = marks.get(place)
@@ -146,8 +149,40 @@ def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mar
             marks[place] = mark
     for place, mark in operation.marks.items():
         if place in marks and mark.offset > marks[place].offset and mark.since == marks[place].since:
-            marks[place] = mark
+            current = marks[place]
+            if all(pending.operation.begins.get(place, current) == current for pending in others):
+                marks[place] = mark
     return marks
+
+
+def _same_log(
+    state: State, operation: Claim | Divert, settle: Settle, marks: Mapping[TopicPartition, Mark]
+) -> dict[TopicPartition, set[Mark]]:
+    """Return the marks that are proven to be of the log of the mark in force after a settle; it is one of them."""
+    same_log: dict[TopicPartition, set[Mark]] = {}
+    for place in marks.keys() & {*operation.begins, *operation.marks}:
+        mark, former, own = marks[place], state.marks.get(place), operation.begins.get(place)
+        same_log[place] = {mark}
+        if former is not None and former.since == mark.since:
+            same_log[place].add(former)
+        if own is not None and mark in {own, *settle.same_log.get(place, ())}:
+            same_log[place] |= {own, *settle.same_log.get(place, ())}
+    return same_log
+
+
+def _with_marks(
+    pending: dict[str, Pending],
+    same_log: Mapping[TopicPartition, set[Mark]],
+    marks: Mapping[TopicPartition, Mark],
+) -> dict[str, Pending]:
+    """Let the pending claims whose marks are of the log of the mark in force have this mark instead."""
+    changed = dict(pending)
+    for id_, claim in pending.items():
+        begun = claim.operation.begins
+        begins = {place: marks[place] if mark in same_log.get(place, ()) else mark for place, mark in begun.items()}
+        if begins != begun:
+            changed[id_] = replace(claim, operation=replace(claim.operation, begins=begins))
+    return changed
 
 
 def _vouches(state: State, place: TopicPartition, mark: Mark) -> bool:
@@ -162,6 +197,13 @@ def _vouches(state: State, place: TopicPartition, mark: Mark) -> bool:
     unmarked = (claim.offsets for claim in claims if claim.begins.get(place) != mark)
     last_taken = (offsets[place][-1][1] for offsets in (state.settled, *unmarked) if place in offsets)
     return all(last < mark.since for last in last_taken)
+
+
+def _with_unproven(operation: Claim | Divert, same_log: Mapping[TopicPartition, set[Mark]]) -> Claim | Divert:
+    """Return the operation with those offsets as differing, too, whose mark isn't proven to be of the ledger's log."""
+    unproven = {place for place, mark in operation.begins.items() if mark not in same_log.get(place, ())}
+    offsets = {place: claimed for place, claimed in operation.offsets.items() if place in unproven}
+    return replace(operation, differing={**offsets, **operation.differing})
 
 
 def _behind(state: State, operation: Claim | Divert, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, int]:
