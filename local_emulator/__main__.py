@@ -33,6 +33,7 @@ from local_emulator.cli import (
     queue_command,
     record_command,
     redrive_command,
+    replay_command,
     send_command,
     status_command,
 )
@@ -114,9 +115,9 @@ def _add_records(subs: Commands) -> None:
     _complete_paths(send_command.add_arguments(send, _whole_number))
     send.set_defaults(run=send_command.run)
 
-    replay = subs.add_parser("replay", help="invoke the function with recorded batches")
-    _complete_paths(replay.add_argument("file", nargs="+", type=Path, help="a recorded batch: a JSON array of events"))
-    replay.set_defaults(run=commands.replay)
+    replay = subs.add_parser("replay", help="send recorded deliveries to the function again, and compare the outcomes")
+    _complete_paths(replay_command.add_arguments(replay, _whole_number))
+    replay.set_defaults(run=replay_command.run)
 
     record = subs.add_parser("record", help="write what the event stream delivered, with the outcomes, to a file")
     _complete_paths(record.add_argument("file", type=Path, help="the file to write; with the ending .gz in gzip"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -16,11 +15,10 @@ from local_emulator.cli import demo as demonstration
 from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.fault_command import FaultCommandError
 from local_emulator.cli.output import print_json, print_json_line, print_lines
-from local_emulator.cli.progress import CONSOLE, step
+from local_emulator.cli.progress import CONSOLE
+from local_emulator.cli.replay_command import ReplayError
 from local_emulator.endpoints import AlreadyRunningError, NotRunningError
-from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.errors import InvocationError, RecordingError, StreamConfigError, StreamError
-from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.foundation import installation
 from local_emulator.function_compute.errors import MissingLayerError, TemplateError
@@ -47,6 +45,7 @@ FAILURES = (
     OSError,
     ProduceError,
     ProvisioningError,
+    ReplayError,
     RecordingError,
     SizingError,
     StreamConfigError,
@@ -117,23 +116,6 @@ def _watch(running: Cloud, *, as_json: bool) -> int:
             print_json_line({"state": progress.state.value, "reason": progress.reason, **counts})
         printed = progress
         time.sleep(WATCH_SECONDS)
-
-
-def replay(options: Namespace) -> int:
-    """Invoke the function with each file's batch; print its replies."""
-    at = endpoints.read()
-    invoke = Invoker(at.functions, at.function, access_key_id=at.access_id, access_key_secret=at.access_key)
-    replies = []
-    for file in options.file:
-        for delivery in recording.read(file):
-            with step(f"replayed {file.name}", delivery.events) as report:
-                reply = invoke(delivery.body.encode())
-                report(delivery.events)
-            CONSOLE.print(f"  {reply.body.decode()}")
-            replies.append({"file": str(file), "records": delivery.events, "reply": json.loads(reply.body)})
-    if options.json:
-        print_json({"replayed": replies})
-    return 0
 
 
 def sql(options: Namespace) -> int:
