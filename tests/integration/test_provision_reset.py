@@ -121,6 +121,20 @@ def test_whoever_vouches_for_the_topic_goes_on_from_new_marks(around: Surroundin
     assert group(around) == [NOTHING] * 6
 
 
+def test_the_group_goes_back_to_a_missing_offset_and_the_ledger_keeps_what_is_settled(around: Surrounding) -> None:
+    before = ledger(around, *WRITTEN)
+    planned = around.ask("reset", start={"0": 0, "2": 1}, keep_settled=True)
+    effects = [(one["delivered_again"], one["left_out"], one["lag"]) for one in planned["topic_partitions"]]
+    assert (planned["state"], effects) == ("planned", [(0, 0, 0), (0, 1, 3)])
+    assert group(around) == [NOTHING] * 6
+    done = around.ask("reset", start={"0": 0, "2": 1}, keep_settled=True, confirm="orders")
+    assert (done["state"], done["generation"]) == ("reset", 1)
+    assert ledger(around) == before
+    assert group(around) == [0, NOTHING, 1, NOTHING, NOTHING, NOTHING]
+    refused = around.ask("reset", same_topic=True, keep_settled=True)
+    assert "leave one of them out" in refused["faults"][0]
+
+
 def test_nothing_is_reset_while_a_claim_is_pending(around: Surrounding) -> None:
     before = ledger(around, claim("a", 0, 0, 2))
     refused = around.ask("reset", start={"0": 0}, confirm="orders")

@@ -42,6 +42,17 @@ def test_a_group_beyond_its_log_has_no_lag_and_neither_has_the_topic() -> None:
     assert "pause the stream, run audit, and do what its finding beyond-the-log says" in fault
 
 
+def test_a_group_that_has_passed_offsets_without_a_claim_is_reported() -> None:
+    group = lag.of_group(progress((10, 10), (10, 4), (10, 9), (10, None), (10, 10)))["topic_partitions"]
+    settled = {0: ((0, 7),), 1: ((0, 3),), 2: ((0, 9),), 3: (), 4: ((0, 10),)}
+    ledger = [
+        {"topic": "orders", "partition": number, **lag.of_ledger(offsets, 0, 10)} for number, offsets in settled.items()
+    ]
+    (warning,) = lag.passed(group, ledger)
+    assert warning.startswith("orders-0: the group has committed past 2 offsets that the ledger doesn't have")
+    assert "run audit" in warning
+
+
 @pytest.mark.parametrize(
     ("settled", "start", "end", "expected"),
     [

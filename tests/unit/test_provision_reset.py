@@ -45,6 +45,17 @@ def test_nothing_stands_against_a_sound_one() -> None:
     assert faults(starts={0: 10, 1: 0}) == []
 
 
+def test_a_group_alone_is_moved_if_there_is_a_ledger_to_drop_its_records() -> None:
+    pending = State(folded=3, generation=1, identity=NOW, pending={"s": Pending(CLAIM, 0)})
+    assert faults(keep_settled=True, state=pending, now=replace(NOW, table_created=2)) == []
+    (fault,) = faults(keep_settled=True, state=None)
+    assert "keep_settled: expected a ledger that drops settled records, found none" in fault
+    (fault,) = faults(keep_settled=True, state=None, lost="its topic is gone")
+    assert "found one that can't be relied on (its topic is gone)" in fault
+    assert faults(keep_settled=True, running=True) == ["the stream is running; pause it first"]
+    assert "ends at 10, before 11" in faults(keep_settled=True, starts={0: 11})[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

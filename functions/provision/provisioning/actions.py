@@ -126,7 +126,7 @@ def status(cloud: Cloud) -> dict[str, Any]:
     has_letters = planned.has_topic(settings.error_topic)
     letters_written = questions.ask(lambda: ledger_status.dead_letters(cloud), None) if has_letters else None
     group = lag.of_group(progress)
-    beyond = lag.beyond(group["topic_partitions"], ledger.get("topic_partitions", ()))
+    places = (group["topic_partitions"], ledger.get("topic_partitions", ()))
     return {
         "state": state,
         "version": __version__,
@@ -134,8 +134,8 @@ def status(cloud: Cloud) -> dict[str, Any]:
         "ledger": ledger,
         "errors": errors,
         "dead_letters": letters_written,
-        "faults": [*planned.faults, *questions.faults, *beyond],
-        "warnings": list(planned.warnings),
+        "faults": [*planned.faults, *questions.faults, *lag.beyond(*places)],
+        "warnings": [*planned.warnings, *lag.passed(*places)],
         "drift": [item.step.as_json() for item in planned.items if item.step.do != "keep"],
     }
 

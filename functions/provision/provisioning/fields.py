@@ -36,7 +36,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
         "pause": _STREAM,
         "resume": (*_STREAM, "accept_risk", *_WINDOW),
         "destroy": (*_STREAM, "accept_risk", "confirm", "remove"),
-        "reset": (*_STREAM, "start", "start_timestamp", "same_topic", "confirm"),
+        "reset": (*_STREAM, "start", "start_timestamp", "same_topic", "keep_settled", "confirm"),
         "letters": ("letters", "after", "limit", "payload_bytes"),
         "redrive": ("dry_run", "letters"),
         "audit": (),
@@ -77,6 +77,8 @@ def ineffective(values: Mapping[str, Any], *, foreign: bool) -> Iterator[str]:
         given = {"allow": selection.allow, "messages": selection.messages}
         remedy = "leave it out; letters lists the dead letters that topics have, and sends none"
         yield from (f"letters.{name}: it applies to redrive only; {remedy}" for name in given if given[name])
+    if values.get("keep_settled") and values.get("same_topic"):
+        yield "same_topic: it applies to the ledger, which keep_settled leaves unchanged; leave one of them out"
     if values.get("probe"):
         remedy = "the probe has records of its own; leave it out, or leave probe out"
         yield from (

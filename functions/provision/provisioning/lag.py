@@ -67,6 +67,25 @@ def beyond(group: Sequence[Mapping[str, Any]], ledger: Sequence[Mapping[str, Any
         )
 
 
+def passed(group: Sequence[Mapping[str, Any]], ledger: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a warning for each topic-partition whose group has committed past offsets that aren't settled.
+
+    `group` and `ledger` are the topic-partitions of both, as a reply shows them. The number is the least possible: the
+    ledger may also have settled offsets that the group hasn't committed.
+    """
+    waiting = {(place["topic"], place["partition"]): place["lag"] for place in group}
+    for place in ledger:
+        topic_partition = (place["topic"], place["partition"])
+        lags = (place["lag"], waiting.get(topic_partition))
+        if None in lags or not (number := max(0, lags[0] - lags[1])):
+            continue
+        yield (
+            f"{place['topic']}-{place['partition']}: the group has committed past {number} offsets that the ledger "
+            "doesn't have as settled; either the topic has no record at them, or their records were never written; run "
+            "audit, which distinguishes the two"
+        )
+
+
 def _is_short(end: object, committed: object) -> bool:
     """Return whether the log ends before the committed offset."""
     return end is not None and committed is not None and int(str(end)) < int(str(committed))

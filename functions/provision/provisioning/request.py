@@ -81,7 +81,8 @@ class Request:
     `columns` are the columns of a CSV line, for a table that apply creates. `accept_risk` None means the risks that the
     settings record has as accepted. `start` has first offsets by topic-partition of the source topic;
     `start_timestamp` (epoch ms) stands for the first offsets of that time or later. With `same_topic` the caller
-    confirms that the source topic is the one whose records the ledger has. `after`, `limit` and `payload_bytes` are the
+    confirms that the source topic is the one whose records the ledger has. With `keep_settled` a reset sets the group's
+    offsets and leaves the ledger unchanged. `after`, `limit` and `payload_bytes` are the
     page of dead letters that `letters` returns.
     """
 
@@ -105,6 +106,7 @@ class Request:
     wait_seconds: int = 300
     probe: bool = False
     same_topic: bool = False
+    keep_settled: bool = False
     confirm: str = ""
     remove: frozenset[str] = frozenset()
     dry_run: bool = True
@@ -265,6 +267,7 @@ _KINDS: dict[str, Kind] = {
     "wait_seconds": whole(*WAIT_SECONDS),
     "probe": flag(),
     "same_topic": flag(),
+    "keep_settled": flag(),
     "confirm": content("the connector's name", fewest=1),
     "remove": some_of(*REMOVABLE),
     "dry_run": flag(),

@@ -1,7 +1,8 @@
 """The action `reset`: named topic-partitions begin at given offsets, in the ledger and in the group.
 
 The ledger forgets its settled offsets from the given offset on, so their records are written again; records before the
-given offset count as written. The reset begins a new generation, so earlier claims have no effect any more.
+given offset count as written. The reset begins a new generation, so earlier claims have no effect any more. With
+`keep_settled` only the group begins there: records that the ledger has as settled are dropped when they come again.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class ResetFacts:
     `committed` the group's committed offsets, `now` the identity of table and topic now. `state` is the ledger's, None
     without a readable ledger; `lost` says why the ledger can't be relied on. `marks` are marks of the records in these
     logs; `marked` has the digest of the record that each log holds at the ledger's mark. `same_topic`: the caller
-    confirms that the source topic is still the topic whose records the ledger has.
+    confirms that the source topic is still the topic whose records the ledger has. `keep_settled`: the ledger stays
+    unchanged.
     """
 
     starts: Mapping[int, int]
@@ -57,6 +59,7 @@ class ResetFacts:
     marks: Mapping[TopicPartition, Mark] = field(default_factory=dict)
     marked: Mapping[TopicPartition, str] = field(default_factory=dict)
     same_topic: bool = False
+    keep_settled: bool = False
 
 
 def reset(cloud: Cloud) -> dict[str, Any]:
@@ -78,7 +81,10 @@ def reset(cloud: Cloud) -> dict[str, Any]:
     # The group comes first: brokers refuse the commit while the group has members, and then the ledger must not change.
     if facts.starts:
         brokers.commit(cloud, facts.starts)
-    generation = _begin(cloud, facts) if settings.delivery == EXACTLY_ONCE else None
+    if facts.keep_settled and facts.state is not None:
+        generation: int | None = facts.state.generation
+    else:
+        generation = _begin(cloud, facts) if settings.delivery == EXACTLY_ONCE else None
     return {"state": "reset", "faults": [], "topic_partitions": effects, "generation": generation}
 
 
@@ -87,6 +93,11 @@ def obstacles(topic: str, facts: ResetFacts) -> Iterator[str]:
     if facts.running:
         yield "the stream is running; pause it first"
     yield from outside(topic, facts.starts, facts.logs).values()
+    if facts.keep_settled:
+        if facts.state is None:
+            lack = f"one that can't be relied on ({facts.lost})" if facts.lost else "none"
+            yield f"keep_settled: expected a ledger that drops settled records, found {lack}; leave keep_settled out"
+        return
     if facts.state is not None and facts.state.pending:
         names = ", ".join(sorted(facts.state.pending))
         yield f"claims are pending: {names}; call status, which completes them, then call again"
@@ -144,7 +155,9 @@ def _facts(cloud: Cloud) -> ResetFacts:
     committed, table = brokers.committed(cloud), f"{settings.project}.{settings.table}"
     if settings.delivery != EXACTLY_ONCE:
         now = identity.identity(settings.name, table, None, {})
-        return ResetFacts(starts, logs, committed, now, running, same_topic=request.same_topic)
+        return ResetFacts(
+            starts, logs, committed, now, running, same_topic=request.same_topic, keep_settled=request.keep_settled
+        )
     definition = Table(settings).look(cloud)
     if definition is None:
         remedy = "create it first (plan without create_table prints the statement), then call again"
@@ -161,6 +174,7 @@ def _facts(cloud: Cloud) -> ResetFacts:
         running,
         marks=marks.of_logs({(topic, number): ends for number, ends in logs.items()}, originals, deadline),
         same_topic=request.same_topic,
+        keep_settled=request.keep_settled,
     )
     with opened(cloud, settings) as (_, ledger):
         try:
@@ -174,8 +188,9 @@ def _facts(cloud: Cloud) -> ResetFacts:
 def _effect(topic: str, number: int, facts: ResetFacts) -> dict[str, Any]:
     """Return the effect on one topic-partition, with the numbers of `status`: offsets that the log still has.
 
-    `delivered_again` counts written offsets from the start on, `left_out` offsets before the start that aren't written.
-    Written offsets are the ledger's settled ones; without a ledger, those before the group's committed offset.
+    `delivered_again` counts offsets from the start on that are written a second time, `left_out` offsets before the
+    start that aren't written. Written offsets are the ledger's settled ones; without a ledger, those before the group's
+    committed offset.
     """
     start, (first, end) = facts.starts[number], facts.logs.get(number, (0, 0))
     committed = facts.committed.get(number)
@@ -192,7 +207,7 @@ def _effect(topic: str, number: int, facts: ResetFacts) -> dict[str, Any]:
         "committed": committed,
         "settled_up_to": None if facts.state is None else progress["settled_up_to"],
         "lag": progress["lag"],
-        "delivered_again": count(within(written, max(first, start), end - 1)),
+        "delivered_again": 0 if facts.keep_settled else count(within(written, max(first, start), end - 1)),
         "left_out": count(gaps(written, within=(first, start - 1))) if start > first else 0,
     }
 

@@ -20,8 +20,9 @@ SENTENCE_INTERVALS = 5
 
 _SENTENCES: Mapping[Kind, str] = {
     "missing": "the group has committed past them, but they are neither in the table nor in the error topic; with a "
-    "ledger, pause the stream, set the group's offset back to the first of them, and resume: settled records aren't "
-    "written again; without a ledger, first remove all rows from the first of them on, otherwise they are doubled",
+    "ledger, pause the stream, run reset with keep_settled and with the first of them as start, and resume: settled "
+    "records aren't written again; without a ledger, run reset with the first of them as start, but first remove all "
+    "rows from that offset on, otherwise they are doubled",
     "settled-not-visible": "the ledger has settled them, but they are neither in the table nor in the error topic; "
     "find out whether somebody removed their rows; the action reset delivers them and all later records again, so "
     "first remove all rows from the first of them on, otherwise they are doubled",
