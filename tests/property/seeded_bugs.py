@@ -76,6 +76,7 @@ MARKING = {
     "a mark taken to be of the log of another one": Change(
         marks.of_one_log, "if digests.get((place, mark.offset)) == mark.digest)", ")"
     ),
+    "a mark that begins without the topic's id": Change(Claiming.without, "if where[0] not in topics}", "}"),
     "a mark that vouches for claims that differ from the log": Change(
         state._behind, "behind[place] = max(last + 1, behind.get(place, 0))", "pass"
     ),
@@ -270,6 +271,7 @@ FOUND_OTHERWISE = {
     "a mark that vouches for what others have claimed": "test_ledger_marks_anew",
     "a mark that vouches for claims with marks of other logs": "test_ledger_first_marks",
     "a mark taken to be of the log of another one": "test_ledger_first_marks",
+    "a mark that begins without the topic's id": "test_sink_marks",
     "a topic known by nothing but its end": "test_ledger_identity",
     "a hole in the log taken for nothing": "test_ledger_traps",
     "an operation sent again under its key": "test_ledger_traps",

@@ -38,9 +38,9 @@ class Small(World):
         self.check()
         return delivery.worker.error
 
-    def deliver_untold(self, delivered: Batch) -> BaseException | None:
+    def deliver_untold(self, delivered: Batch, *, looks: bool = False, warm: bool = False) -> BaseException | None:
         """Deliver a batch while the brokers don't report ids."""
-        delivery = self.begin(delivered)
+        delivery = self.begin(delivered, looks=looks, warm=warm)
         while not delivery.worker.ended:
             self.go(delivery, Fate.UNTOLD if delivery.worker.at == "topic.ids" else Fate.DONE)
         return delivery.worker.error
@@ -180,3 +180,26 @@ def test_no_mark_begins_while_the_id_is_not_reported(world: Small) -> None:
     assert world.truth.marks == {}
     assert isinstance(world.deliver_untold(world.batch(0, 1, 2)), LedgerError)
     assert world.deliver(world.batch(0, 1, 2)) is None
+
+
+@with_ids
+def test_no_mark_with_since_begins_while_the_id_is_not_reported(world: Small) -> None:
+    unmarked(world)
+    assert world.deliver_untold(world.batch(3, 4), looks=True) is None
+    assert world.truth.marks == {}
+    assert world.deliver(world.batch(5, 6), looks=True) is None
+    assert world.truth.marks[PLACE].since == 5
+
+
+@with_ids
+def test_one_that_an_instance_claims_that_knows_nothing_of_the_new_topic(world: Small) -> None:
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    warm = list(world.idle)
+    under_way = world.batch(10, 11)
+    world.recreate()
+    world.topic.truncate(0, 8)
+    assert world.deliver_untold(world.batch(8, 9), looks=True) is None
+    world.idle[:] = warm
+    assert world.deliver_untold(under_way, warm=True) is None
+    assert isinstance(world.deliver_untold(world.batch(10, 11)), LedgerError)
+    world.check()

@@ -44,6 +44,13 @@ def test_a_mark_that_begins_names_the_one_that_it_replaces() -> None:
     assert Claiming.of(State(generation=2), {(2, ORDERS): Mark(9, "moved")}, {}).begins == {}
 
 
+def test_no_mark_begins_in_some_topics() -> None:
+    begins = {ORDERS: Mark(3, "m"), ("others", 0): Mark(4, "o")}
+    claiming = Claiming(generation=2, begins=begins, marks=begins, differing=frozenset({ORDERS}))
+    assert claiming.without({"others"}) == Claiming(2, {ORDERS: Mark(3, "m")}, begins, frozenset({ORDERS}))
+    assert claiming.without(frozenset()) == claiming
+
+
 def test_claims_and_diverts_tell_the_marks_of_their_topic_partitions_and_times() -> None:
     mark, other = Mark(3, "m"), Mark(4, "o")
     claiming = Claiming(generation=2, begins={ORDERS: mark, ("orders", 1): other}, marks={ORDERS: other})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.ledger.operations import Claim, Divert, Mark
@@ -11,7 +11,7 @@ from kafka_maxcompute.offsets import TopicPartition
 from maxcompute_sink import batch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from kafka_maxcompute.ledger.marks import Later
     from kafka_maxcompute.ledger.operations import State
@@ -52,6 +52,10 @@ class Claiming:
                 marks[where] = mark
                 begun.pop(where, None)
         return cls(state.generation, begun, marks)
+
+    def without(self, topics: Collection[str]) -> Claiming:
+        """Return the same without the marks that begin in these topics."""
+        return replace(self, begins={where: mark for where, mark in self.begins.items() if where[0] not in topics})
 
     def claim(self, staged: Staged) -> Claim:
         """Return the claim of a staged block."""

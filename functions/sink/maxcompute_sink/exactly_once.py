@@ -368,10 +368,11 @@ class _Delivery:
         """Return the builder of these records' claims, which has the claims' generation and marks."""
         originals = self.parts.services.errors.originals
         begins = marks.beginnings(state, covered.offsets, known, originals, self.deadline)
+        later = self.parts.marks.later_marks(state, covered.offsets, known, self.deadline)
+        claiming = Claiming.of(state, later, begins)
         # A mark replaces the topic's id when the brokers don't report the id. So the mark must be of the same topic.
-        unconfirmed = self.parts.check.unconfirmed(state, {topic for topic, _ in begins}) if begins else frozenset()
-        begins = {where: mark for where, mark in begins.items() if where[0] not in unconfirmed}
-        return Claiming.of(state, self.parts.marks.later_marks(state, covered.offsets, known, self.deadline), begins)
+        topics = {topic for topic, _ in claiming.begins}
+        return claiming.without(self.parts.check.unconfirmed(state, topics) if topics else frozenset())
 
     def _stage(self, wave: Sequence[Block], remaining: Decoded) -> Stage | None:
         """Write blocks into sessions, leaving time to claim and commit; None if the blocks no longer fit the table."""
