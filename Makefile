@@ -1,6 +1,7 @@
 # The developer's targets; `make help` lists them.
 PYTHON ?= python3
 KAFKA ?= embedded
+TEMPLATE ?= template.yml
 SOAK_SECONDS ?= 1800
 ATTACKS ?= 20000
 VENV := .venv
@@ -9,6 +10,7 @@ DEPENDENCIES := build/layers/dependencies/python
 PACKAGE := functions/provision:layers/connector/python:layers/powertools/python
 # Runs a command with the variables of .env, as Serverless Devs reads this file; reports misspelt variables first.
 WITH_VARIABLES = $(BIN)/python -m deployment run --
+RELEASE = --template $(TEMPLATE) $(if $(ACCESS),--access $(ACCESS)) $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(YES)),--yes)
 # Installs the packages of a lock file and no others: pip searches the index neither for a pin's dependencies nor for its
 # build requirements (requirements-build.txt pins these). `pip check` then reports missing packages.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -23,7 +25,7 @@ PREPARE = [ -L $(VENV) ] || { [ -e $(VENV)/new.stamp ] || { [ -e $(VENV)/run.sta
 .DEFAULT_GOAL := help
 # Two targets may install into one environment, so targets run one after the other.
 .NOTPARALLEL:
-.PHONY: help run test quick soak mutants lint format docs docs-check layers bootstrap requirements clean
+.PHONY: help run test quick soak mutants lint format docs docs-check layers deploy remove bootstrap requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +65,12 @@ docs-check: $(VENV)/dev.stamp ## check the generated parts of the documents, and
 
 layers: $(VENV)/run.stamp ## build the three layer archives into dist/ (RUNTIME=python3.10 or python3.12); reads .env
 	@$(WITH_VARIABLES) $(BIN)/python layers/build.py
+
+deploy: $(VENV)/run.stamp ## publish the layers that have changed, and deploy the functions, with your own keys (TEMPLATE, ONLY, ACCESS, YES=1)
+	@$(BIN)/python -m deployment deploy $(RELEASE)
+
+remove: $(VENV)/run.stamp ## remove the functions and the trigger; keeps table, topics and layers (TEMPLATE, ONLY, ACCESS, YES=1)
+	@$(BIN)/python -m deployment remove $(RELEASE)
 
 bootstrap: $(VENV)/run.stamp ## create the roles that the first deploy needs, with your own keys; reads .env and adds variables to it
 	@PYTHONPATH=$(PACKAGE) $(WITH_VARIABLES) $(BIN)/python -m provisioning bootstrap

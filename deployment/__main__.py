@@ -2,8 +2,10 @@
 
     python -m deployment check [TEMPLATE]      reports misspelt and wrong variables of the shell and of .env
     python -m deployment run -- COMMAND ...    runs a command with the variables of .env, as Serverless Devs reads them
+    python -m deployment deploy                publishes the layers that have changed, and deploys the functions
+    python -m deployment remove                removes the functions
 
-Only Python's standard library is needed.
+`check` and `run` need only Python's standard library: Serverless Devs runs `check` with whatever Python there is.
 """
 
 from __future__ import annotations
@@ -13,6 +15,12 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deployment.release import Release
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "layers/connector/python"), str(ROOT / "layers/powertools/python")]
@@ -42,19 +50,62 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a command with the variables of .env")
     run.add_argument("command", nargs="+")
     run.set_defaults(run=_run)
+    for name, what in (
+        ("deploy", "publish changed layers, and deploy the functions"),
+        ("remove", "remove the functions"),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("-t", "--template", type=Path, default=Path("template.yml"))
+        command.add_argument("-y", "--yes", action="store_true", help="don't ask")
+        command.add_argument("--only", default="", help="one resource of the template, such as sink")
+        command.add_argument("--access", default="", help="the alias of the keys that Serverless Devs uses")
+        command.set_defaults(run=_deploy if name == "deploy" else _remove)
     return parser
 
 
+def _deploy(options: argparse.Namespace) -> int:
+    return _released(options, lambda release: release.deploy())
+
+
+def _remove(options: argparse.Namespace) -> int:
+    return _released(options, lambda release: release.remove(input))
+
+
+def _released(options: argparse.Namespace, work: Callable[[Release], int]) -> int:
+    """Do the work of a release; its modules need the packages of `make`'s environment."""
+    from deployment.release import Release, ReleaseError  # noqa: PLC0415 # see above
+    from kafka_maxcompute.errors import ConnectorError  # noqa: PLC0415
+
+    environment = _complete(options.template)
+    release = Release(options.template, environment, options.yes, options.only, options.access, _say)
+    try:
+        return work(release)
+    except (ReleaseError, ConnectorError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def _check(options: argparse.Namespace) -> int:
-    environment = _checked(options.template)
-    if faults := list(values.incomplete(environment)):
-        raise variables.VariablesError(_wrong(faults))
+    _complete(options.template)
     return 0
 
 
 def _run(options: argparse.Namespace) -> int:
     environment = _checked(Path("template.yml"))
     os.execvpe(options.command[0], options.command, environment)  # noqa: S606 # the Makefile's
+
+
+def _complete(template: Path) -> dict[str, str]:
+    """Return the variables for a deploy of a template; raises VariablesError or VariablesFileError."""
+    environment = _checked(template)
+    if faults := list(values.incomplete(environment)):
+        raise variables.VariablesError(_wrong(faults))
+    return environment
 
 
 def _checked(template: Path) -> dict[str, str]:

@@ -12,15 +12,18 @@ Serverless Devs 3.1.10 reads the file with the packages dotenv 16.3.1 and dotenv
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 FILE = ".env"
+_PRIVATE = 0o600
 
 # JavaScript's \s, which has the byte order mark; its \w has only ASCII.
 _SPACES = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -83,6 +86,38 @@ def environment(assignments: Iterable[Assignment], shell: Mapping[str, str]) -> 
     for name in in_file:  # the replaced values are seen by the names after this one
         in_file[name] = _expanded(name, merged, in_file)
     return {**merged, **in_file}
+
+
+def assign(path: Path, values: Mapping[str, str], *, header: str) -> bool:
+    """Set variables in a file, each in the line that counts, else below `header` at the end; return if it changed.
+
+    Values are plain: letters, digits and marks that need no quotes. The file is replaced atomically and keeps its
+    permissions; a new file is for its owner alone.
+    """
+    path = path.resolve()
+    before = path.read_bytes().decode("utf-8") if path.exists() else ""
+    now = environment(parse(before), {})
+    changed = {name: value for name, value in values.items() if now.get(name) != value}
+    text = before
+    for name, value in changed.items():
+        text = re.sub(rf"^[ \t]*(export[ \t]+)?{name}[ \t]*=[^\r\n]*", f"{name}={value}", text, flags=re.MULTILINE)
+    now = environment(parse(text), {})
+    missing = [f"{name}={value}\n" for name, value in changed.items() if now.get(name) != value]
+    if missing:
+        text += ("" if not text else "\n" if text.endswith("\n") else "\n\n") + f"{header}\n{''.join(missing)}"
+    if text != before:
+        _replace(path, text)
+    return text != before
+
+
+def _replace(path: Path, text: str) -> None:
+    mode = path.stat().st_mode & 0o777 if path.exists() else _PRIVATE
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{FILE}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode())
+    draft = Path(name)
+    draft.chmod(mode)
+    draft.replace(path)
 
 
 def _unquoted(value: str) -> str:

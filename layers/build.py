@@ -8,12 +8,14 @@ cold start takes three times the CPU time (1.5 s instead of 0.5 s).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +80,19 @@ class Layer:
         """The folder with the archive's files."""
         return STAGE / self.runtime / self.name
 
+    @property
+    def digest(self) -> Path:
+        """The file with the digest of the archive's inputs."""
+        return STAGE / self.runtime / f"{self.name}.sha256"
+
 
 def main() -> int:
     """Build all three layers; return the exit code."""
     parser = argparse.ArgumentParser(description="Build the functions' layers into dist/.")
     parser.add_argument("runtime", nargs="?", default=os.environ.get("RUNTIME") or RUNTIMES[0], choices=RUNTIMES)
-    runtime = parser.parse_args().runtime
+    parser.add_argument("--quiet", action="store_true", help="don't print how to publish the layers")
+    options = parser.parse_args()
+    runtime = options.runtime
     try:
         interpreter = find_interpreter(runtime)
         if interpreter is None:
@@ -93,16 +102,45 @@ def main() -> int:
                 f"checked. Install {runtime} (the minor version has to match) and run this again."
             )
         layers = [Layer(name, runtime) for name in ("powertools", "connector", "dependencies")]
+        changed = [layer for layer in layers if not is_built(layer, interpreter)]
         for layer in layers:
-            build(layer, interpreter)
-        if interpreter:
+            if layer in changed:
+                build(layer, interpreter)
+                layer.digest.write_text(inputs(layer, interpreter), encoding="utf-8")
+            else:
+                say(f"{layer.name}: {layer.archive.relative_to(ROOT)} is as its sources are")
+        if interpreter and changed:
             check_imports([layer.stage / "python" for layer in layers], interpreter)
             say(f"checked: the sink's modules can be imported with only these layers on {runtime}")
     except BuildError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    say(next_steps(layers))
+    if not options.quiet:
+        say(next_steps(layers))
     return 0
+
+
+def is_built(layer: Layer, interpreter: Path | None) -> bool:
+    """Return whether the archive is that of the present inputs."""
+    digest = layer.digest.read_text(encoding="utf-8") if layer.digest.exists() else ""
+    return layer.archive.exists() and layer.stage.exists() and digest == inputs(layer, interpreter)
+
+
+def inputs(layer: Layer, interpreter: Path | None) -> str:
+    """Return a digest of everything that decides about an archive: sources or pins, this program, and the compiler."""
+    folder = ROOT / "layers" / layer.name
+    sources = [folder / "requirements.txt"] if layer.name == "dependencies" else sorted((folder / "python").rglob("*"))
+    digest = hashlib.sha256(f"{layer.runtime} {_release(interpreter)} {zlib.ZLIB_RUNTIME_VERSION}".encode())
+    for file in [Path(__file__).resolve(), *sources]:
+        if file.is_file() and "__pycache__" not in file.parts:
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(ROOT)} {len(content)} ".encode() + content)
+    return digest.hexdigest()
+
+
+def _release(interpreter: Path | None) -> str:
+    command = [str(interpreter), "-VV"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout if interpreter else "none"  # noqa: S603
 
 
 def build(layer: Layer, interpreter: Path | None) -> None:
@@ -265,7 +303,8 @@ def _minor(python: Path) -> int | None:
 def next_steps(layers: list[Layer]) -> str:
     """Return how to publish the layers, and how to use the version numbers that the service returns."""
     region = os.environ.get("CONNECTOR_REGION", "cn-hangzhou")
-    lines = ["", "Next, publish the layers (each command prints a version number):", ""]
+    lines = ["", "Next: make deploy publishes the layers that have changed, and deploys the functions with them.", ""]
+    lines += ["To publish by hand (each command prints a version number):", ""]
     lines += [
         f"  s cli fc3 layer publish --region {region} --layer-name {layer.published_name} "
         f"--compatible-runtime {layer.runtime} --description {layer.description} "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deployment.dotenv import Assignment, VariablesFileError, environment, parse, read
+from deployment.dotenv import Assignment, VariablesFileError, assign, environment, parse, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +95,31 @@ def test_a_missing_file_has_no_variables_and_an_unreadable_one_is_reported(tmp_p
 def test_bytes_that_are_not_utf_8_are_replaced(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff\nB=2\n")
     assert environment(read(tmp_path / ".env"), {}) == {"A": "\ufffd", "B": "2"}
+
+
+VALUES = {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "# note\nA=1\nB=2\n"),
+        ("C=3", "C=3\n\n# note\nA=1\nB=2\n"),
+        ("# A=0\nC=3\n", "# A=0\nC=3\n\n# note\nA=1\nB=2\n"),
+        ("A=0\r\nexport B = 0 # old\r\nC=3\r\n", "A=1\r\nB=2\r\nC=3\r\n"),
+        ("A=1\nB=0\nB=0\n", "A=1\nB=2\nB=2\n"),
+        ("A='0\nB=0'\n", "A=1\nB=2\n"),
+        ("A: 0\nB=2\n", "A: 0\nB=2\n\n# note\nA=1\n"),
+    ],
+)
+def test_a_variable_is_set_where_it_counts_and_the_rest_stays(tmp_path: Path, before: str | None, after: str) -> None:
+    file = tmp_path / ".env"
+    if before is not None:
+        file.write_bytes(before.encode())
+        file.chmod(0o640)
+    assert assign(file, VALUES, header="# note")
+    assert file.read_bytes().decode() == after
+    assert environment(read(file), {}).items() >= VALUES.items()
+    assert file.stat().st_mode & 0o777 == (0o600 if before is None else 0o640)
+    assert not assign(file, VALUES, header="# note")
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]

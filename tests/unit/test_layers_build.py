@@ -159,6 +159,35 @@ def test_the_runtimes_python_is_found_or_missed() -> None:
 
 
 @pytest.mark.quick
+def test_an_archive_is_built_again_only_if_something_that_decides_about_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "layers/own/python").mkdir(parents=True)
+    source = tmp_path / "layers/own/python/module.py"
+    source.write_text("A = 1\n", encoding="utf-8")
+    (tmp_path / "layers/build.py").write_text("", encoding="utf-8")
+    for name, folder in {"ROOT": tmp_path, "STAGE": tmp_path / "build", "DIST": tmp_path / "dist"}.items():
+        monkeypatch.setattr(build, name, folder)
+    monkeypatch.setattr(build, "__file__", str(tmp_path / "layers/build.py"))
+    own, python = build.Layer("own", "python3.10"), Path(sys.executable)
+    assert not build.is_built(own, None)
+    build.build(own, None)
+    own.digest.write_text(build.inputs(own, None), encoding="utf-8")
+    assert build.is_built(own, None)
+    (source.parent / "__pycache__").mkdir()
+    (source.parent / "__pycache__/module.cpython-310.pyc").write_bytes(b"compiled")
+    assert build.is_built(own, None)
+    assert not build.is_built(own, python)
+    assert not build.is_built(build.Layer("own", "python3.12"), None)
+    source.write_text("A = 2\n", encoding="utf-8")
+    assert not build.is_built(own, None)
+    source.write_text("A = 1\n", encoding="utf-8")
+    assert build.is_built(own, None)
+    own.archive.unlink()
+    assert not build.is_built(own, None)
+
+
+@pytest.mark.quick
 def test_the_next_steps_fit_the_template() -> None:
     layers = [build.Layer(name, "python3.12") for name in ("powertools", "connector", "dependencies")]
     steps = build.next_steps(layers)
@@ -169,6 +198,7 @@ def test_the_next_steps_fit_the_template() -> None:
         assert f"--layer-name {layer.published_name} " in steps
         assert f"export {variable}=" in steps
     assert "RUNTIME=python3.12 s deploy -t template.yml" in steps
+    assert "make deploy publishes" in steps
 
 
 def test_the_sink_runs_on_the_pruned_dependencies() -> None:

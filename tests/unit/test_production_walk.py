@@ -61,8 +61,18 @@ def test_the_readme_walks_from_the_installation_to_the_end() -> None:
     events = [json.loads(words[words.index("-e") + 1])["action"] for words in walk if "-e" in words]
     assert walk[0] == ["config", "add"]
     assert events == ["plan", "apply", "test", "test", "status", "pause", "resume", "destroy", "apply"]
-    assert ["deploy", "-t", "template.yml"] in walk
-    assert ["sink", "remove", "-t", "template.yml"] in walk
+    assert [words for document, words in commands("make") if document == "README.md"] == [
+        ["bootstrap"],
+        ["deploy"],
+        ["remove"],
+    ]
+
+
+def test_a_make_target_of_the_documents_exists_and_reads_its_variables() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for document, (target, *given) in commands("make"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document}: make {target}"
+        assert all(f"$({word.partition('=')[0]})" in makefile for word in given), f"{document}: {given}"
 
 
 @pytest.mark.parametrize("words", [words for words in serverless() if words[0] != "config"], ids=" ".join)

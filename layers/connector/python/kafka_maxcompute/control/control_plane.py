@@ -46,7 +46,8 @@ class ControlPlane:
     """The control plane for the keys of one invocation.
 
     For messages, `names` fills in the resources of operations, and `grantee` names who needs the permissions.
-    `endpoint` replaces the hosts of all products, for a local emulator.
+    `endpoint` replaces the hosts of all products, for a local emulator. `read_seconds` is the longest wait for an
+    answer.
     """
 
     region: str
@@ -55,6 +56,7 @@ class ControlPlane:
     names: Mapping[str, str]
     endpoint: TrustedAddress | Literal[""] = ""
     grantee: str = "the provisioning identity"
+    read_seconds: float = READ_SECONDS
 
     def knowing(self, **names: str) -> ControlPlane:
         """Return the same control plane with more names."""
@@ -93,6 +95,7 @@ class ControlPlane:
         path, query, data = "/", "", b""
         if operation.product.style == "path":
             path = operation.path.format_map({name: quote(value, safe="") for name, value in given.items()})
+            query = encoded({name: value for name, value in given.items() if f"{{{name}}}" not in operation.path})
             data = json.dumps(body).encode() if body else b""
             headers["content-type"] = "application/json"
         elif operation.product.style == "form":
@@ -104,7 +107,7 @@ class ControlPlane:
             operation.method, base.netloc, path, query, data, headers=headers, credentials=self.credentials
         )
         address = f"{base.scheme}://{base.netloc}{path}{query and '?'}{query}"
-        timeout = min(CONNECT_SECONDS, remaining), min(READ_SECONDS, remaining)
+        timeout = min(CONNECT_SECONDS, remaining), min(self.read_seconds, remaining)
         try:
             # The session ignores the environment: a proxy or .netrc there would spoil host and signature.
             with requests.Session() as session:

@@ -16,8 +16,8 @@ Style = Literal["query", "form", "path"]
 class Product:
     """A product of the cloud.
 
-    `style` says where parameters go: into the query, into a form, or into the path with a body of JSON. `elsewhere` has
-    the hosts of regions with another host than `host`.
+    `style` says where parameters go: into the query, into a form, or, with a body of JSON, into the path. Parameters
+    that the path doesn't name go into the query. `elsewhere` has the hosts of regions with another host than `host`.
     """
 
     version: str

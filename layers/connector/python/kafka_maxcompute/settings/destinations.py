@@ -8,9 +8,9 @@ and its settings may differ from the deployment's. So each address and reference
 - for brokers, an address that the control plane returns for a Kafka instance of the account, or
 - for secrets and certificates, a reference with a prefix that is meant for connectors, such as `KMS_PREFIX`,
 
-and an event's settings may not make a connection weaker than the deployment's. Every client gets its address from this
-module: only this module makes a `TrustedAddress`, and `brokers.clients.configuration` checks the settings with
-`Destinations` before it reads a secret.
+and an event's settings may not make a connection weaker than the deployment's. Every client of a function gets its
+address from this module: in a function, only this module makes a `TrustedAddress`, and `brokers.clients.configuration`
+checks the settings with `Destinations` before it reads a secret.
 """
 
 from __future__ import annotations
