@@ -41,6 +41,7 @@ from local_emulator.cli import maxcompute_command as maxcompute
 from local_emulator.cli.arguments import CommandParser, parse
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.foundation import installation
+from local_emulator.function_compute.pool import IDLE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,6 +110,13 @@ def _add_records(subs: Commands) -> None:
     )
     _complete_paths(data, shtab.DIRECTORY)
     eventbridge_option.add_argument(up)
+    up.add_argument(
+        "--idle-seconds",
+        type=_whole_number(1),
+        default=IDLE_SECONDS,
+        metavar="SECONDS",
+        help="end a function's instance after this time without a call; default: %(default)s",
+    )
     up.set_defaults(run=commands.up)
 
     send = subs.add_parser("send", help="send records to the source topic: one, the lines of a file, or made-up orders")

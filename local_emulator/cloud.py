@@ -18,6 +18,7 @@ from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.invocation import Invoker
 from local_emulator.function_compute import layers
 from local_emulator.function_compute import template as function_template
+from local_emulator.function_compute.pool import IDLE_SECONDS
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
 
@@ -71,19 +72,23 @@ def start(
     *,
     data_dir: Path | None = None,
     event_bridge: EventBridgeAssumptions = AS_ASSUMED,
+    idle_seconds: float = IDLE_SECONDS,
     say: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
     """Start every part and deploy the template; the provisioner creates the connector's table, topics and ledger later.
 
     `kafka` is embedded, apache or host:port; `environment` holds the values of the template's env(); `event_bridge`
-    chooses the stream's behaviour; `say` gets a line for each part that has started. Raises BrokerError,
-    TemplateError, StreamConfigError, MissingLayerError, ProvisioningError or OSError if a part can't start.
+    chooses the stream's behaviour; an instance of a function ends after `idle_seconds` without a call; `say` gets a
+    line for each part that has started. Raises BrokerError, TemplateError, StreamConfigError, MissingLayerError,
+    ProvisioningError or OSError if a part can't start.
     """
     with ExitStack() as parts:
         path = project.template()
         document = function_template.read(path)
         sink = _resolved(path, document, environment).functions[SINK]
-        account = local_account.start(parts, kafka, sink, data_dir=data_dir, event_bridge=event_bridge, say=say)
+        account = local_account.start(
+            parts, kafka, sink, data_dir=data_dir, event_bridge=event_bridge, idle_seconds=idle_seconds, say=say
+        )
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
         bootstrapped = _bootstrap(account, _resolved(path, document, local))
         deployed = _resolved(path, document, {**bootstrapped["variables"], **local})

@@ -77,6 +77,7 @@ def start(
     *,
     data_dir: Path | None,
     event_bridge: EventBridgeAssumptions,
+    idle_seconds: float,
     say: Callable[[str], None],
 ) -> LocalAccount:
     """Start the services, and create the source topic of the function's trigger; `parts` stops the services.
@@ -94,9 +95,10 @@ def start(
     broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
-    functions = Functions(
-        runner=FunctionRunner(RunnerSettings(log_folder=installation.logs(), time_scale=event_bridge.time_scale))
+    settings = RunnerSettings(
+        log_folder=installation.logs(), time_scale=event_bridge.time_scale, idle_seconds=idle_seconds
     )
+    functions = Functions(runner=FunctionRunner(settings))
     surroundings = Surroundings(broker=broker, register_key=registrar(store.app[ACCOUNTS]), functions=functions)
     plane = parts.enter_context(
         control_plane.start(

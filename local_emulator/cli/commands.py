@@ -74,6 +74,7 @@ def up(options: Namespace) -> int:
         project.environment(),
         data_dir=options.data_dir,
         event_bridge=options.eventbridge,
+        idle_seconds=options.idle_seconds,
         say=CONSOLE.print,
     ) as running:
         at = running.endpoints

@@ -35,7 +35,8 @@ MOVING = ("lag", "settled", "rows", "dead_letters", "failed_invocations")
 class Snapshot:
     """What is known at one moment. `reply` is the provisioning function's status, `{}` if it didn't answer.
 
-    `stream` is the emulator's description of the stream, `rows` has the rows of each partition value.
+    `stream` is the emulator's description of the stream, `rows` has the rows of each partition value, `functions` has
+    each function's cold and warm calls, and its instances with their running calls.
     """
 
     moment: float
@@ -43,6 +44,7 @@ class Snapshot:
     lags: Sequence[Lag]
     rows: Mapping[str, int]
     reply: Mapping[str, Any]
+    functions: Mapping[str, Mapping[str, Any]]
 
     @property
     def unsettled(self) -> dict[int, int | None]:
@@ -90,6 +92,7 @@ class Snapshot:
                 }
                 for lag in self.lags
             ],
+            "instances": dict(self.functions),
             "rows": dict(self.rows),
             "dead_letters": self.reply.get("dead_letters"),
             "errors": self.reply.get("errors", []),
@@ -123,7 +126,9 @@ def run(options: argparse.Namespace) -> int:
 
 def look(at: Endpoints) -> Snapshot:
     """Return what is known now."""
-    streams = fault_command.call(at.control.removeprefix("http://"), "GET", "streams")
+    streams, functions = (
+        fault_command.call(at.control.removeprefix("http://"), "GET", path) for path in ("streams", "instances")
+    )
     faults = []
     reply: dict[str, Any] = {}
     try:
@@ -136,7 +141,7 @@ def look(at: Endpoints) -> Snapshot:
     except ODPSError as error:
         faults.append(f"the rows of {at.table} can't be counted: {error}")
     reply["faults"] = [*reply.get("faults", ()), *faults]
-    return Snapshot(time.monotonic(), streams.get(at.stream, {}), topic.lags(at), rows, reply)
+    return Snapshot(time.monotonic(), streams.get(at.stream, {}), topic.lags(at), rows, reply, functions)
 
 
 def lines(at: Endpoints, snapshot: Snapshot) -> Iterator[str]:
@@ -158,10 +163,21 @@ def lines(at: Endpoints, snapshot: Snapshot) -> Iterator[str]:
     yield from (f"fault: {fault}" for fault in snapshot.reply.get("faults", ()))
     for error in snapshot.reply.get("errors", ()):
         yield f"error of {error['topic']}-{error['partition']}: {error['error']}"
+    yield "\nThe functions' calls and instances"
+    yield from draw(
+        ["function", "cold", "warm", "busy", "frozen"], [_calls(*function) for function in snapshot.functions.items()]
+    )
     yield f"\nThe table {at.project}.{at.table}"
     yield from draw(["pt", "rows"], list(map(list, snapshot.rows.items())))
     if letters := snapshot.reply.get("dead_letters"):
         yield f"records in the error topic: {letters:,}; to see them: {installation.COMMAND} letters"
+
+
+def _calls(name: str, status: Mapping[str, Any]) -> list[object]:
+    """Return a function's cold and warm calls, and how many of its instances are busy and frozen."""
+    running = status["instances"].values()
+    busy = sum(1 for calls in running if calls)
+    return [name, status["cold"], status["warm"], busy, len(running) - busy]
 
 
 def _watch(at: Endpoints, *, as_json: bool) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _KEPT_LINES = 10_000
 _END_SECONDS = 10.0  # the longest that `stop` waits for killed instances
-IDLE_SECONDS = 300.0
+IDLE_SECONDS = 300
 """An instance without calls ends after this time: the service's FAQ (2024) says "generally 3 to 5 minutes"."""
 
 

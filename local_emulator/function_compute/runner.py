@@ -33,6 +33,7 @@ class RunnerSettings:
         instances: the limit of each function.
         log_folder: gets a new FUNCTION.log for each function.
         time_scale: multiplies the waits between the tries of asynchronous invocations.
+        idle_seconds: an instance without calls ends after this time.
     """
 
     instances: int = 16

@@ -94,6 +94,7 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
         refused(project_copy, ("send", "--value", "v", "--partition", "99"), "Unknown partition", "status")
         refused(project_copy, ("up",), "a local cloud is running already")
         status = client(project_copy, "status")
+        assert "| function " in status
         assert "maxcompute-test-input" in status
         assert "connect-kafka-maxcompute-sink" in status
 
