@@ -61,11 +61,8 @@ def test_the_readme_walks_from_the_installation_to_the_end() -> None:
     events = [json.loads(words[words.index("-e") + 1])["action"] for words in walk if "-e" in words]
     assert walk[0] == ["config", "add"]
     assert events == ["plan", "apply", "test", "test", "status", "pause", "resume", "destroy", "apply"]
-    assert [words for document, words in commands("make") if document == "README.md"] == [
-        ["bootstrap"],
-        ["deploy"],
-        ["remove"],
-    ]
+    made = [words for document, words in commands("make") if document == "README.md"]
+    assert [words for words in made if words not in (["run"], ["test"])] == [["bootstrap"], ["deploy"], ["remove"]]
 
 
 def test_a_make_target_of_the_documents_exists_and_reads_its_variables() -> None:
