@@ -20,7 +20,7 @@ setup(
     packages=[*find_packages(include=["deployment", "local_emulator", "local_emulator.*"]), PROJECT],
     package_dir={PROJECT: "."},
     package_data={
-        "": ["*.json", "*.xml"],
+        "": ["*.cjs", "*.json", "*.xml"],
         PROJECT: [
             "template.yml",
             "functions/**/*.py",

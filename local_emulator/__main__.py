@@ -109,6 +109,9 @@ def _add_records(subs: Commands) -> None:
         "--data-dir", type=Path, metavar="FOLDER", help="keep tables and account in this folder; default: in memory"
     )
     _complete_paths(data, shtab.DIRECTORY)
+    up.add_argument(
+        "--empty", action="store_true", help="deploy nothing; print the variables for Serverless Devs and the SDKs"
+    )
     eventbridge_option.add_argument(up)
     up.add_argument(
         "--idle-seconds",
@@ -118,6 +121,11 @@ def _add_records(subs: Commands) -> None:
         help="end a function's instance after this time without a call; default: %(default)s",
     )
     up.set_defaults(run=commands.up)
+
+    leading = subs.add_parser(
+        "environment", help="print the variables that lead Serverless Devs and the SDKs to the running cloud"
+    )
+    leading.set_defaults(run=commands.print_environment)
 
     send = subs.add_parser("send", help="send records to the source topic: one, the lines of a file, or made-up orders")
     _complete_paths(send_command.add_arguments(send, _whole_number))

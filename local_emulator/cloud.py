@@ -12,7 +12,7 @@ from local_emulator import project, provisioner
 from local_emulator import services as local_account
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
-from local_emulator.control_plane.function_compute import deployment
+from local_emulator.control_plane.function_compute import deployment, triggers
 from local_emulator.endpoints import Endpoints
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.eventbridge.invocation import Invoker
@@ -73,9 +73,12 @@ def start(
     data_dir: Path | None = None,
     event_bridge: EventBridgeAssumptions = AS_ASSUMED,
     idle_seconds: float = IDLE_SECONDS,
+    empty: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
     """Start every part and deploy the template; the provisioner creates the connector's table, topics and ledger later.
+
+    With `empty`, the template isn't deployed: the account is as after `make bootstrap`.
 
     `kafka` is embedded, apache or host:port; `environment` holds the values of the template's env(); `event_bridge`
     chooses the stream's behaviour; an instance of a function ends after `idle_seconds` without a call; `say` gets a
@@ -92,17 +95,21 @@ def start(
         local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
         bootstrapped = _bootstrap(account, _resolved(path, document, local))
         deployed = _resolved(path, document, {**bootstrapped["variables"], **local})
-        names = ", ".join(function.name for function in deployed.functions.values())
+        names = "no functions" if empty else ", ".join(function.name for function in deployed.functions.values())
         say(f"Function Compute  {account.plane.url} ({names})")
         invoker = partial(_invoker, account.plane.url, account.keys, event_bridge.invocation_seconds)
         parts.callback(account.plane.streams.close)
-        deployment.deploy(account.plane, deployed, invoker)
+        if empty:
+            deployment.connect(account.plane, invoker)
+        else:
+            deployment.deploy(account.plane, deployed, invoker)
+        variables = {**bootstrapped["variables"], **account.variables(), "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
         return Cloud(
-            _endpoints(account, deployed),
+            _endpoints(account, deployed, variables),
             account,
             invoker(deployed.functions[SINK]),
             bootstrapped,
-            deployment.is_paused(account.plane, sink.name, sink.trigger().name),
+            not empty and deployment.is_paused(account.plane, sink.name, sink.trigger().name),
             parts.pop_all(),
         )
     raise AssertionError  # for the type checker: ExitStack may swallow exceptions, but nothing here does
@@ -135,12 +142,11 @@ def _invoker(endpoint: str, keys: Credentials, most_seconds: float, function: Fu
         function.name,
         access_key_id=keys.access_key_id,
         access_key_secret=keys.access_key_secret,
-        function_timeout=function.timeout,
         most_seconds=most_seconds,
     )
 
 
-def _endpoints(account: LocalAccount, deployed: Template) -> Endpoints:
+def _endpoints(account: LocalAccount, deployed: Template, variables: Mapping[str, str]) -> Endpoints:
     sink = deployed.functions[SINK]
     trigger = sink.trigger()
     config = StreamConfig.from_trigger(trigger.config)
@@ -162,6 +168,7 @@ def _endpoints(account: LocalAccount, deployed: Template) -> Endpoints:
         access_id=account.keys.access_key_id,
         access_key=account.keys.access_key_secret,
         retention_bytes=account.broker.retention_bytes,
-        stream=deployment.stream_name(account.plane, sink.name, trigger.name),
+        stream=triggers.stream_name(sink.name, trigger.name),
         trigger=dict(trigger.config),
+        variables=dict(variables),
     )

@@ -51,7 +51,9 @@ class Endpoints:
     stream: str
     """The name of the trigger's stream."""
     trigger: dict[str, Any]
-    """The `triggerConfig` that the stream was started with."""
+    """The `triggerConfig` of the template."""
+    variables: dict[str, str]
+    """The template's variables with this cloud's addresses, and those that `bootstrap` determined."""
 
     def stream_config(self) -> StreamConfig:
         """Return the stream's settings."""

@@ -10,7 +10,7 @@ from odps.errors import ODPSError
 
 from deployment.dotenv import VariablesFileError
 from deployment.variables import VariablesError
-from local_emulator import cloud, endpoints, project
+from local_emulator import cloud, endpoints, environment, project
 from local_emulator.cli import demo as demonstration
 from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.fault_command import FaultCommandError
@@ -75,9 +75,12 @@ def up(options: Namespace) -> int:
         data_dir=options.data_dir,
         event_bridge=options.eventbridge,
         idle_seconds=options.idle_seconds,
+        empty=options.empty,
         say=CONSOLE.print,
     ) as running:
         at = running.endpoints
+        if options.empty:
+            return _wait_empty(running, as_json=options.json)
         CONSOLE.print(f"Stream            {at.topic} as {at.group}")
         CONSOLE.print(f"Logs              {installation.logs()}/{at.function}.log, {at.provisioner}.log\n")
         if running.paused:
@@ -97,6 +100,36 @@ def up(options: Namespace) -> int:
             return _watch(running, as_json=options.json)
         finally:
             at.remove()
+
+
+def _wait_empty(running: Cloud, *, as_json: bool) -> int:
+    """Print how clients reach a cloud without functions, then what its stream delivers, until Ctrl-C."""
+    at = running.endpoints
+    CONSOLE.print(f"Logs              {installation.logs()}\n")
+    for line in environment.lines(at):
+        print(line)
+    at.write()
+    try:
+        CONSOLE.print(
+            f'\nReady; Ctrl-C stops the cloud. In another terminal: eval "$({installation.COMMAND} environment)", '
+            "then s deploy -t template.yml"
+        )
+        if as_json:
+            print_json_line({"state": "ready", **at.addresses()})
+        return _watch(running, as_json=as_json)
+    finally:
+        at.remove()
+
+
+def print_environment(options: Namespace) -> int:
+    """Print the variables that lead clients to the running cloud, as lines for a shell."""
+    at = endpoints.read()
+    if options.json:
+        print_json(environment.variables(at))
+    else:
+        for line in environment.lines(at):
+            print(line)
+    return 0
 
 
 def _watch(running: Cloud, *, as_json: bool) -> int:

@@ -321,11 +321,11 @@ def test_deploying_a_template_makes_what_it_declares(
         assert reaches(first, "RUNNING")
         send(embedded_kafka, "orders", 3)
         assert eventually(lambda: len(values(function)) == 3)
-        name = deployment.stream_name(first, "sink", TRIGGER)
+        name = stream(first).event_streaming_name
     with server.start(tmp_path, surroundings=Surroundings(broker=embedded_kafka)) as second:
         add_instance(second, KafkaInstance(INSTANCE))
         deployment.deploy(second, with_trigger(), invoker(function.endpoint))
-        assert deployment.stream_name(second, "sink", TRIGGER) == name
+        assert stream(second).event_streaming_name == name == f"sink.{TRIGGER}"
         assert reaches(second, "RUNNING")
         send(embedded_kafka, "orders", 3)
         assert eventually(lambda: offsets(function) == {(number, at) for number in range(3) for at in range(2)})

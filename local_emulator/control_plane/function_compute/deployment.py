@@ -60,8 +60,18 @@ def deploy(server: ControlPlaneServer, template: Template, invoke: Callable[[Fun
                 if trigger.type == triggers.KIND:
                     _make_roles(_as_owner(server, {}))
                     _make_trigger(server, function.name, trigger)
-        lifecycle.resume(_as_owner(server, {}))
+        connect(server, invoke)
         server.state.save()
+
+
+def connect(server: ControlPlaneServer, invoke: Callable[[Function], Invoke] | None) -> None:
+    """Let streams invoke functions, and start the streams that ran when the state was saved.
+
+    `invoke` returns the callable with which a stream invokes a function.
+    """
+    server.plane.settings.surroundings.functions.invoke = invoke
+    with server.state.lock:
+        lifecycle.resume(_as_owner(server, {}))
 
 
 def _put_layers(server: ControlPlaneServer, function: Function, folders: Iterable[Path]) -> None:
@@ -88,12 +98,6 @@ def _put_function(server: ControlPlaneServer, function: Function) -> None:
         functions.change(call, existing, config, content)
     else:
         functions.put(call, config, content)
-
-
-def stream_name(server: ControlPlaneServer, function: str, trigger: str) -> str:
-    """Return the name of a trigger's stream; KeyError if there is no such trigger."""
-    with server.state.lock:
-        return server.state.part(Triggers).functions[function][trigger].stream
 
 
 def is_paused(server: ControlPlaneServer, function: str, trigger: str) -> bool:

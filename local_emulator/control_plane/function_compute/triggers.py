@@ -51,12 +51,16 @@ def create(call: Call) -> dict[str, object]:
         raise ApiError(400, "LimitExceededError", f"a function may have {_MOST} triggers")
     text = _config(call, body)
     _check_timeout(function)
-    number = uuid.uuid4()
-    trigger = DeployedTrigger(str(number), name, text, f"{function.name}-{name}-{number.hex[:8]}", call.now, call.now)
+    trigger = DeployedTrigger(str(uuid.uuid4()), name, text, stream_name(function.name, name), call.now, call.now)
     _fill(trigger, body)
     own[name] = trigger
     _apply(call, function.name, trigger)
     return _shown(call, trigger)
+
+
+def stream_name(function: str, trigger: str) -> str:
+    """Return the name of a trigger's event stream; neither name has a dot."""
+    return f"{function}.{trigger}"
 
 
 def update(call: Call) -> dict[str, object]:
