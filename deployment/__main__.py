@@ -76,7 +76,7 @@ def _released(options: argparse.Namespace, work: Callable[[Release], int]) -> in
     from deployment.release import Release, ReleaseError  # noqa: PLC0415 # see above
     from kafka_maxcompute.errors import ConnectorError  # noqa: PLC0415
 
-    environment = _complete(options.template)
+    environment = _checked(options.template, deploys=True)
     release = Release(options.template, environment, options.yes, options.only, options.access, _say)
     try:
         return work(release)
@@ -91,35 +91,29 @@ def _say(line: str) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    _complete(options.template)
+    _checked(options.template, deploys=True)
     return 0
 
 
 def _run(options: argparse.Namespace) -> int:
-    environment = _checked(Path("template.yml"))
+    environment = _checked(Path("template.yml"), deploys=False)
     os.execvpe(options.command[0], options.command, environment)  # noqa: S606 # the Makefile's
 
 
-def _complete(template: Path) -> dict[str, str]:
-    """Return the variables for a deploy of a template; raises VariablesError or VariablesFileError."""
-    environment = _checked(template)
-    if faults := list(values.incomplete(environment)):
-        raise variables.VariablesError(_wrong(faults))
-    return environment
+def _checked(template: Path, *, deploys: bool) -> dict[str, str]:
+    """Return the variables for a template; raises VariablesError with all faults, or VariablesFileError.
 
-
-def _checked(template: Path) -> dict[str, str]:
-    """Return the variables for a template; raises VariablesError or VariablesFileError if one is wrong."""
-    variables.check(template, os.environ)
+    If it `deploys`, variables that belong together have to be set together; before that, `make bootstrap` adds some.
+    """
     environment = variables.environment(template, os.environ)
-    if faults := list(values.faults(environment, partial(variables.place, template, os.environ))):
-        raise variables.VariablesError(_wrong(faults))
+    faults = [
+        *variables.unknown(template, os.environ),
+        *values.faults(environment, partial(variables.place, template, os.environ)),
+        *(values.incomplete(environment) if deploys else ()),
+    ]
+    if faults:
+        raise variables.VariablesError(faults)
     return environment
-
-
-def _wrong(faults: list[str]) -> str:
-    listed = "".join(f"\n  - {fault}" for fault in faults)
-    return f"wrong values:{listed}\nCorrect them; nothing was changed."
 
 
 if __name__ == "__main__":

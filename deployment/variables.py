@@ -28,7 +28,14 @@ _NEAR = 0.85
 
 
 class VariablesError(Exception):
-    """Variables with unknown names; the message lists each with its place and the nearest known name."""
+    """Wrong variables; the message lists the faults, each with its variable's name and place."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        listed = "".join(f"\n  - {fault}" for fault in faults)
+        super().__init__(
+            f"expected only variables that the template reads, with right values, found:{listed}\n"
+            "Correct or remove them; nothing was changed."
+        )
 
 
 def environment(template: Path, shell: Mapping[str, str]) -> dict[str, str]:
@@ -46,28 +53,27 @@ def place(template: Path, shell: Mapping[str, str], name: str) -> str:
 
 
 def check(template: Path, shell: Mapping[str, str]) -> None:
-    """Check the variables of the shell and of the file .env beside a template.
+    """Raise VariablesError if there are unknown variables, as `unknown` finds them."""
+    if faults := unknown(template, shell):
+        raise VariablesError(faults)
 
-    Raises VariablesError or VariablesFileError. `shell` may have the file's variables already, as in a command that
-    Serverless Devs runs.
+
+def unknown(template: Path, shell: Mapping[str, str]) -> list[str]:
+    """Return a fault for each variable of the shell or of the file .env that looks like the template's but isn't.
+
+    `shell` may have the file's variables already, as in a command that Serverless Devs runs. Raises VariablesFileError.
     """
     text = _text(template)
     if not text:
-        return  # the command itself reports a missing template
+        return []  # the command itself reports a missing template
     known = sorted({*_READ.findall(text), *_GIVEN.findall(text)})
     assignments = dotenv.read(template.with_name(dotenv.FILE))
     in_file = {assignment.name for assignment in assignments}
-    faults = [
+    return [
         *_faults(((name, "the shell") for name in shell if name not in in_file), known),
         *_faults(((assigned.name, f"{dotenv.FILE}, line {assigned.line}") for assigned in assignments), known),
         *_misplaced(template, text),
     ]
-    if faults:
-        listed = "".join(f"\n  - {fault}" for fault in faults)
-        raise VariablesError(
-            f"variables that {template.name} doesn't read, so that their values wouldn't count:{listed}\n"
-            "Correct or remove them; nothing was changed."
-        )
 
 
 def _text(template: Path) -> str:
