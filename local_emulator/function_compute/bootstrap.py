@@ -265,12 +265,13 @@ def _context(settings: dict[str, Any], call: dict[str, Any]) -> SimpleNamespace:
         "logger": logger,
         "getLogger": lambda: logger,
     }
-    log = settings["log"]
+    log, qualifier = settings["log"], settings["version"]
+    version_id = "" if qualifier == "LATEST" else qualifier
     if settings["runtime"] == "python3.12":
-        function.version_id, function.qualifier = "", "LATEST"
+        function.version_id, function.qualifier = version_id, qualifier
         return SimpleNamespace(**common, log_project=log["project"], log_store=log["store"])
     service = SimpleNamespace(
-        name="", log_project=log["project"], log_store=log["store"], qualifier="LATEST", version_id=""
+        name="", log_project=log["project"], log_store=log["store"], qualifier=qualifier, version_id=version_id
     )
     tracing = SimpleNamespace(span_context=None, jaeger_endpoint=None, span_baggages={})
     credentials = SimpleNamespace(**call["credentials"])

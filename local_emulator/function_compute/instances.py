@@ -150,7 +150,7 @@ class FunctionInstance:
                     self._signal(signal.SIGSTOP)
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: permission, if only a zombie is left
             os.killpg(self._process.pid, number)
 
     def _start(self, request_id: str) -> InvocationOutcome:

@@ -170,7 +170,7 @@ class FunctionRunner:
         return file
 
     def _environment(self, revision: Revision) -> InstanceEnvironment:
-        return InstanceEnvironment(self.account_id, self.keys(revision.function), revision.layers)
+        return InstanceEnvironment(self.account_id, self.keys(revision.function), revision.layers, revision.version)
 
 
 def _together(statuses: list[PoolStatus]) -> PoolStatus:

@@ -32,11 +32,12 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class InstanceEnvironment:
-    """What an instance gets besides its function: the account, its role's temporary keys, and the layers' folders."""
+    """What an instance gets besides its function: the account, its role's keys, the layers' folders, the version."""
 
     account_id: str
     credentials: Credentials
     layers: tuple[Path, ...]
+    version: str = "LATEST"
 
 
 def new_instance_id() -> str:
@@ -66,7 +67,7 @@ def variables(function: Function, environment: InstanceEnvironment, instance_id:
         "FC_ACCOUNT_ID": environment.account_id,
         "FC_INSTANCE_ID": instance_id,
         "FC_CUSTOM_LISTEN_PORT": "9000",
-        version: "LATEST",
+        version: environment.version,
         **_key_variables(function, environment.credentials),
     }
 
@@ -75,9 +76,10 @@ def settings(function: Function, environment: InstanceEnvironment) -> dict[str, 
     """Return the settings for bootstrap.py; the code comes before the layers on the path, as in the service."""
     return {
         "path": [str(function.code), *map(str, environment.layers)],
-        "disk_bytes": function.props.get("diskSize", _DISK_MB) * _MB,
+        "disk_bytes": (function.props.get("diskSize") or _DISK_MB) * _MB,
         "concurrency": concurrency(function),
         "runtime": function.runtime,
+        "version": environment.version,
         "region": function.region,
         "account_id": environment.account_id,
         "log": {"project": function.log_project, "store": function.log_store},
@@ -92,7 +94,7 @@ def settings(function: Function, environment: InstanceEnvironment) -> dict[str, 
 
 def concurrency(function: Function) -> int:
     """Return how many requests an instance takes at once."""
-    return int(function.props.get("instanceConcurrency", 1))
+    return int(function.props.get("instanceConcurrency") or 1)
 
 
 def request_keys(function: Function, keys: Credentials) -> dict[str, str]:

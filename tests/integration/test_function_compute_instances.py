@@ -22,7 +22,7 @@ from local_emulator.function_compute.instances import FunctionInstance
 from local_emulator.function_compute.pool import Pool
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 from local_emulator.function_compute.template import Hook
-from tests.function_instances import function, gone, invoke, result, wait_for
+from tests.function_instances import function, gone, invoke, outcome_value, result, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,6 +146,25 @@ def test_the_context_of_python_3_12_has_neither_credentials_nor_service(make: Ma
     assert {"credentials", "service", "tracing"}.isdisjoint(seen)
     assert (seen["log_project"], seen["log_store"]) == ("logs", "store")
     assert seen["function"] == ["demo", "index.handler", 512, 20]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "variable", "part"),
+    [("python3.10", "FC_VER_ID", "service"), ("python3.12", "FC_FUNCTION_VERSION", "function")],
+)
+def test_an_instance_knows_its_functions_version(tmp_path: Path, runtime: str, variable: str, part: str) -> None:
+    source = f"""
+import os
+def handler(event, context):
+    return [os.environ[{variable!r}], context.{part}.version_id, context.{part}.qualifier]
+"""
+    seen = {}
+    for version in ("LATEST", "3"):
+        environment = InstanceEnvironment("1", Credentials("", ""), (), version)
+        instance = FunctionInstance(function(tmp_path, source, runtime=runtime), environment)
+        seen[version] = outcome_value(instance.invoke(b"", "1-request"))
+        instance.kill()
+    assert seen == {"LATEST": ["LATEST", "", "LATEST"], "3": ["3", "3", "3"]}
 
 
 LIFE = """
