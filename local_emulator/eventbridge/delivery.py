@@ -51,7 +51,7 @@ class Delivery:
     dead_letter: Callable[[Batch, str], None] | None
     time_scale: float
     recut: bool = False
-    """Whether retries deliver the batch's events in other batches than before."""
+    """Whether records that are delivered again come in other batches than before: at a retry, and after a restart."""
 
     def deliver(self, batch: Batch, cancelled: threading.Event) -> None:
         """Return when the batch is delivered, or given up with tolerance ALL.

@@ -40,7 +40,7 @@ class EventStream:
     `invoke` takes the body of a batch and raises InvocationError (see invocation.py). `record` is called with each
     try and its outcome, `dead_letter` with each batch that was given up and the reason. `account_id` is written into
     the events; with `as_strings`, elements are JSON strings. `time_scale` shortens the waits between retries. With
-    `recut`, a retry cuts the events into other batches.
+    `recut`, records that are delivered again come in other batches.
     """
 
     def __init__(

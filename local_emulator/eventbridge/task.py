@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import queue
+import random
 import sys
 import threading
 import time
@@ -115,7 +116,8 @@ class Task:
         Methods compare the window object with an earlier one to find out whether the topic-partitions have changed.
         """
         config = self._shared.config
-        self._window = Window(config.batch_count, config.batch_seconds, config.body_bytes)
+        first = random.randint(1, config.batch_count) if self._shared.delivery.recut else None  # noqa: S311 # any will do
+        self._window = Window(config.batch_count, config.batch_seconds, config.body_bytes, first_count=first)
         self._commits = CommitTracker()
         self._uncommitted: dict[TopicPartition, int] = {}
         self._finished: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()

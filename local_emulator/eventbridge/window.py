@@ -39,10 +39,16 @@ class Batch:
 
 
 class Window:
-    """Collects events into one batch at a time; the caller gives the time (seconds of a monotonic clock)."""
+    """Collects events into one batch at a time; the caller gives the time (seconds of a monotonic clock).
 
-    def __init__(self, count: int, seconds: float, body_bytes: int = BODY_BYTES) -> None:
-        self._limit_count = count
+    The first batch can have a smaller limit: then all batches end elsewhere than those of an earlier window.
+    """
+
+    def __init__(
+        self, count: int, seconds: float, body_bytes: int = BODY_BYTES, *, first_count: int | None = None
+    ) -> None:
+        self._count = count
+        self._limit_count = first_count or count
         self._limit_seconds = seconds
         self._limit_bytes = body_bytes
         self._begin()
@@ -89,5 +95,6 @@ class Window:
     def take(self) -> Batch:
         """Close the batch and begin the next."""
         batch = Batch(b"[" + b",".join(self._events) + b"]", len(self._events), self._ranges)
+        self._limit_count = self._count
         self._begin()
         return batch

@@ -207,6 +207,23 @@ def test_pause_and_resume_lose_and_repeat_nothing(start: Start, send: Any, funct
     assert function.received() == {(0, offset): 1 for offset in range(20)}
 
 
+def test_one_invocation_at_a_time_keeps_the_order(start: Start, send: Any, function: Function) -> None:
+    failing = {0, 20, 40}
+
+    def fails(offsets: list[int]) -> bool:
+        fails_now = offsets[0] in failing
+        failing.discard(offsets[0])
+        return fails_now
+
+    function.fails = fails
+    stream = start(concurrency=1, maximum_tasks=3)
+    stream.await_start(SECONDS)
+    stream.await_delivery(send(numbered(60)), SECONDS)
+    assert function.tries >= 9, "three batches were tried twice"
+    offsets = [record["offset"] for batch in function.batches for record in batch]
+    assert offsets == list(range(60))
+
+
 def test_tolerance_all_goes_on_past_a_dead_letter(
     broker: Broker, topic: str, start: Start, send: Any, function: Function
 ) -> None:

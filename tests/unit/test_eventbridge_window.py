@@ -22,6 +22,16 @@ def test_count_closes_a_batch() -> None:
     assert window.is_due(now=0.0)
 
 
+def test_a_first_batch_may_be_smaller() -> None:
+    window = Window(count=3, seconds=15, first_count=1)
+    sizes = []
+    for offset in range(7):
+        window.add(b"1", PLACE, offset, now=0.0)
+        if window.has_count():
+            sizes.append(window.take().count)
+    assert sizes == [1, 3, 3]
+
+
 def test_age_counts_from_the_first_event() -> None:
     window = Window(count=10, seconds=2)
     assert not window.is_due(now=100.0)

@@ -22,8 +22,8 @@ class EventBridgeAssumptions:
         dead_letters: whether each event, or each batch as a JSON array, becomes a message of the dead-letter queue.
         true_is_async: whether a trigger's asyncInvocationType true means asynchronous delivery, as older pages say, or
             false does, as pages of 2026 say.
-        recut: whether a retry delivers the batch's events in two to four batches, cut elsewhere at each try. The
-            service may cut records that it delivers again, for example after a pause, in another way than before.
+        recut: whether records that are delivered again come in other batches: a retry cuts the batch into two to four,
+            elsewhere at each try, and after a start of the stream, the first batch has any number of events.
         invocation_seconds: the longest run of an invocation by an event stream; the service has five minutes.
         time_scale: multiplies the waits between retries (the stream's, and Function Compute's of asynchronous
             invocations) and the age at which retries end; 0.01 makes a day 15 minutes.
