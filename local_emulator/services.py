@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from local_emulator.batches.making import send_recorded_orders
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
@@ -20,7 +21,7 @@ from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.foundation import installation
 from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
 from local_emulator.function_compute.surroundings import Credentials
-from local_emulator.kafka.broker import open_broker
+from local_emulator.kafka.broker import is_own, open_broker
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.maxcompute import server as maxcompute
 from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS
@@ -93,6 +94,8 @@ def start(
 
     topic = StreamConfig.from_trigger(sink.trigger().config).topic
     broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
+    if not is_own(kafka):
+        send_recorded_orders(broker)
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
 
     settings = RunnerSettings(

@@ -17,9 +17,11 @@ from local_emulator.kafka.producer import produce
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from local_emulator.kafka.broker import Broker
     from local_emulator.kafka.record import Record
 
 FOLDER = Path(__file__).parent
+ORDERS_FILE = FOLDER / "orders.json"
 TEST_TOPIC = "maxcompute-test-input"
 ORDERS_TOPIC = "recorded-orders"
 """Not the topic that the local cloud fills: rows of a replay have topic, partition and offset of their own."""
@@ -32,7 +34,22 @@ DELIVERY_SECONDS = 30.0
 def make(folder: Path = FOLDER) -> None:
     """Write test_message.json, the connector document's message, and orders.json, with null keys and tombstones."""
     _record(folder / "test_message.json", TEST_TOPIC, [TEST_MESSAGE])
-    _record(folder / "orders.json", ORDERS_TOPIC, list(orders(ORDERS, TOPIC_PARTITIONS, large=False)))
+    _record(folder / ORDERS_FILE.name, ORDERS_TOPIC, recorded_orders())
+
+
+def recorded_orders() -> list[Record]:
+    """Return the records of orders.json."""
+    return list(orders(ORDERS, TOPIC_PARTITIONS, large=False))
+
+
+def send_recorded_orders(broker: Broker) -> None:
+    """Give a broker the topic of orders.json with its records, at the offsets that the batch has.
+
+    Without the log the function would search for it at each replay, and divert the records of a second replay, because
+    records that its ledger has as settled would be in no log.
+    """
+    broker.create_topic(ORDERS_TOPIC, TOPIC_PARTITIONS)
+    produce(broker.bootstrap_servers, ORDERS_TOPIC, recorded_orders())
 
 
 def _record(path: Path, topic: str, records: Sequence[Record]) -> None:

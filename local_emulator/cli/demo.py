@@ -6,10 +6,10 @@ import itertools
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_emulator import cloud
+from local_emulator.batches.making import ORDERS_FILE
 from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.output import print_lines
 from local_emulator.cli.progress import CONSOLE, step
@@ -39,7 +39,6 @@ WINDOW = {"BATCH_SECONDS": "1"}
 # The user's own broker also holds the records of earlier runs.
 OWN_BROKER = {"CONNECTOR_CONSUMER_OFFSET": "latest"}
 AGAIN, AGAIN_SECONDS = 1_000, 10.0
-BATCH = Path(__file__).parents[1] / "batches" / "orders.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +117,8 @@ def _send(running: Cloud, stream: EventStream) -> dict[int, Sent]:
 
 def _replay(running: Cloud) -> int:
     """Invoke the function with the recorded batch; return the batch's number of records."""
-    CONSOLE.print(f"\nA recorded batch, {BATCH.name}, goes directly to the function")
-    body = BATCH.read_bytes()
+    CONSOLE.print(f"\nA recorded batch, {ORDERS_FILE.name}, goes directly to the function")
+    body = ORDERS_FILE.read_bytes()
     count = len(json.loads(body))
     with step("replayed", count) as report:
         running.invoke(body)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_emulator import cloud, endpoints, project
+from local_emulator.batches.making import ORDERS_FILE
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.progress import CONSOLE, step
 from local_emulator.cli.text_table import draw
@@ -41,7 +42,13 @@ def add_arguments(
         "Send the deliveries of recordings, or lone batches, to the function again, one after the other, and compare "
         "the outcomes. The exit code is 1 if outcomes differ from the recorded ones, or a lone batch failed."
     )
-    file = parser.add_argument("file", nargs="+", type=Path, help="a recording of `record`, or a JSON array of events")
+    file = parser.add_argument(
+        "file",
+        nargs="*",
+        type=Path,
+        default=[ORDERS_FILE],
+        help="a recording of `record`, or a JSON array of events; default: 200 orders that come with the command",
+    )
     parser.add_argument(
         "--target",
         choices=("local", "deployed"),
