@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kafka_maxcompute.settings.settings import SETTINGS
 from provisioning.resources import event_stream, role, service_linked_roles, topics
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = (ROOT / "examples/terraform/main.tf").read_text(encoding="utf-8")
+PIPELINE = (ROOT / "examples/pipelines/github-actions.yml").read_text(encoding="utf-8")
 ALARMS = (ROOT / "examples/monitoring/main.tf").read_text(encoding="utf-8")
 CHARTS = json.loads((ROOT / "examples/monitoring/dashboard.json").read_text(encoding="utf-8"))
 KINDS = {"counter": "counters", "gauge": "gauges", "timing": "timings"}
@@ -58,6 +60,17 @@ def test_the_event_stream_has_the_fields_of_apply() -> None:
     stream = TERRAFORM.partition('resource "alicloud_event_bridge_event_streaming"')[2].partition("depends_on")[0]
     written = set(re.findall(r"\b([A-Z][A-Za-z]+)\s*=", stream))
     assert written == sent - {"Description", "FilterPattern", "Source", "Sink", "RunOptions"}
+
+
+def test_the_pipeline_runs_targets_and_actions_that_exist() -> None:
+    jobs = yaml.safe_load(PIPELINE)["jobs"]
+    commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"\bmake ([a-z-]+)", commands)
+    assert targets == ["quick", "deploy"]
+    assert all(re.search(rf"^{target}:.*## ", makefile, re.MULTILINE) for target in targets)
+    assert [json.loads(event)["action"] for event in re.findall(r"-e '(.*?)'", commands)] == ["plan", "status"]
+    assert "make deploy YES=1" in commands  # nothing asks
 
 
 def queries() -> list[str]:
