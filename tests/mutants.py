@@ -77,6 +77,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "kafka_maxcompute/ledger/packed.py": ("unit/test_ledger_operations.py",),
     "kafka_maxcompute/ledger/gaps.py": ("unit/test_ledger_gaps.py",),
     "kafka_maxcompute/ledger/marks.py": (*_MARKS, *_SINK),
+    "kafka_maxcompute/ledger/values.py": ("unit/test_ledger_values.py",),
     "kafka_maxcompute/ledger/identity.py": ("unit/test_ledger_identity.py", "unit/test_ledger_marks_anew.py"),
     "kafka_maxcompute/ledger/memory_log.py": ("unit/test_ledger_memory.py", "unit/test_ledger_traps.py"),
 }

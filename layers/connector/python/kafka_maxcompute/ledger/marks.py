@@ -23,7 +23,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -32,12 +31,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from kafka_maxcompute.brokers import documents
 from kafka_maxcompute.brokers import originals as logs
-from kafka_maxcompute.dead_letters.error_topic import REPLACED, is_delivered, nothing
+from kafka_maxcompute.dead_letters.error_topic import is_delivered, nothing
 from kafka_maxcompute.errors import NoSuchTopicError
 from kafka_maxcompute.ledger.operations import Mark
 from kafka_maxcompute.ledger.state import is_claimed, taken
+from kafka_maxcompute.ledger.values import can_be_one
 from kafka_maxcompute.offsets import difference, intervals, union, within
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ TAIL = 16
 
 Later: TypeAlias = "dict[tuple[int, TopicPartition], Mark]"
 """Later marks, by the generation in which they were read and by topic-partition."""
-
-_RUN = re.compile(b"(?:" + REPLACED + b")+")
 
 _log = logging.getLogger(__name__)
 
@@ -364,32 +361,7 @@ def _can_be(record: Original, delivered: DeliveredRecord | None) -> bool:
     """Return whether the log's record can be the delivered record; compares time, key and value if they are known."""
     if delivered is None or delivered.form == "event" or not is_delivered(record, delivered):
         return is_delivered(record, delivered)
-    logged, value = record.value or b"", delivered.record.value or b""
-    if REPLACED in value:
-        # Decoders replace the same invalid bytes by different numbers of U+FFFD.
-        logged, value = (_RUN.sub(REPLACED, text.decode("utf-8", "replace").encode()) for text in (logged, value))
-    is_null = not value and logged.strip() == b"null"
-    return (
-        is_null
-        or not {value, _text(value)}.isdisjoint({logged, base64.b64encode(logged)})
-        or (_is_one_document(logged, value))
-    )
-
-
-def _text(value: bytes) -> bytes:
-    """Return the text of a JSON string, which `Json` makes of a value that isn't JSON; any other value unchanged."""
-    try:
-        return documents.read(value, str).encode()
-    except documents.DocumentError:
-        return value
-
-
-def _is_one_document(left: bytes, right: bytes) -> bool:
-    """Return whether two texts are the same JSON document, which a stream may have formatted differently."""
-    try:
-        return bool(documents.read(left, object) == documents.read(right, object))
-    except documents.DocumentError:
-        return False
+    return can_be_one(record.value or b"", delivered.record.value or b"")
 
 
 def _single(offset: int) -> tuple[Interval]:
