@@ -45,6 +45,9 @@ def run(options: argparse.Namespace) -> int:
                 if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
                     last_line = time.monotonic()
                     CONSOLE.print(f"  recorded {count:,} deliveries")
+    except RecordingError:
+        count = 0  # there is no file
+        raise
     finally:
         if count:
             CONSOLE.print(f"wrote {options.file}: {count:,} deliveries of {events:,} events")

@@ -13,7 +13,7 @@ from local_emulator import cloud, endpoints, project
 from local_emulator.batches.making import ORDERS_FILE
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.progress import CONSOLE, step
-from local_emulator.cli.text_table import draw
+from local_emulator.cli.text_table import draw, printable
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.comparison import SUCCESS, Comparison, kind, recorded_outcome
 from local_emulator.eventbridge.errors import InvocationError
@@ -133,14 +133,18 @@ def _announce(
 ) -> None:
     """Say what will be sent where, and what this does to the rows; ReplayError if it has to be confirmed."""
     for file, survey in surveys.items():
-        CONSOLE.print(f"{file}: {survey.deliveries:,} deliveries of {survey.events:,} events ({survey.records()})")
+        CONSOLE.print(
+            f"{file}: {survey.deliveries:,} deliveries of {survey.events:,} events ({printable(survey.records())})"
+        )
     count = sum(survey.invocations(manner) for survey in surveys.values())
     CONSOLE.print(f"to the {options.target} function {client.function} at {client.endpoint}: {count:,} invocations")
     environment = client.environment() or {}
     mode, topic = environment.get("CONNECTOR_DELIVERY", ""), environment.get("CONNECTOR_SOURCE_TOPIC", "")
     foreign = sorted({name for survey in surveys.values() for name, _ in survey.ranges} - {topic})
     if topic and foreign:
-        CONSOLE.print(f"the function's source topic is {topic}; it writes rows of {', '.join(foreign)} as well")
+        CONSOLE.print(
+            f"the function's source topic is {topic}; it writes rows of {printable(', '.join(foreign))} as well"
+        )
     if mode == "exactly-once":
         CONSOLE.print("the function delivers exactly-once: records that its ledger has as settled get no second row")
         reasons = []
@@ -212,7 +216,7 @@ def _replay(file: Path, survey: Survey, manner: Manner, client: FunctionClient, 
             done += sending.events
             report(done)
     for reply in replay.replies:
-        CONSOLE.print(f"  {reply}")
+        CONSOLE.print(f"  {printable(reply)}")
     if replay.failed:
         CONSOLE.print(f"  {replay.failed:,} invocations failed")
     if replay.compared:
@@ -238,7 +242,7 @@ def _print_comparison(replay: _Replay) -> None:
     counts = {"records": "rows written", "diverted": "dead letters", "dropped": "dropped, because settled before"}
     rows += [[text, recorded.counts[name], now.counts[name]] for name, text in counts.items()]
     print_lines(draw(["outcome", "recorded", "now"], rows))
-    print_lines(comparison.named)
+    print_lines(map(printable, comparison.named))
     if comparison.differing > len(comparison.named):
         CONSOLE.print(f"and {comparison.differing - len(comparison.named):,} more")
     same = "the outcomes are as recorded"

@@ -82,7 +82,7 @@ class FunctionClient:
         """Invoke the function synchronously; InvocationError if nothing answers."""
         answer = self._call("POST", "InvokeFunction", "/invocations", body, {"x-fc-invocation-type": "Sync"})
         failed = answer.headers.get("x-fc-error-type")
-        if answer.ok and not failed:
+        if answer.status_code == requests.codes.ok and not failed:
             return Outcome(answer.status_code, reply=answer.content.decode("utf-8", "replace"))
         try:
             error = msgspec.json.decode(answer.content, type=_Error)

@@ -17,6 +17,7 @@ from local_emulator.control_plane import server
 from local_emulator.control_plane.function_compute import deployment
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.deliveries import RecordedDelivery
+from local_emulator.eventbridge.function_client import AccessKey, FunctionClient, Outcome
 from local_emulator.function_compute import template
 from tests.event_streams import NAME, make_roles, new, reaches, start, started
 from tests.fake_function import FAILED, Answer, FakeFunction
@@ -226,6 +227,17 @@ def test_a_replay_that_may_double_rows_has_to_be_confirmed(
     assert main([*words, "--yes"]) == 0, "neither refused replay has sent it"
 
 
+@pytest.mark.usefixtures("local")
+def test_nothing_of_a_recording_controls_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    escape = "\x1b[2J"
+    hostile = {"status": 200, "error_type": escape, "records": escape, "message": escape}
+    file = recording_of(tmp_path / "x.jsonl", (batch(500, topic=f"t{escape}"), hostile))
+    assert main(["replay", file]) == 1
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert said.out.count("\\x1b[2J") >= 4, "in the records, the foreign topic, the table and the difference"
+
+
 def test_a_deployed_function_needs_keys_and_a_confirmation(
     functions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,6 +258,29 @@ def test_a_deployed_function_needs_keys_and_a_confirmation(
     assert "answered 403 Signature" in capsys.readouterr().err
     assert main([*words[:-1], "http://127.0.0.1:9", "--yes"]) == 1
     assert "gave no answer (ConnectionError)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(200, b'{"records": 1}'), Outcome(200, reply='{"records": 1}')),
+        (FAILED, Outcome(200, "RefusedError", "no table")),
+        (Answer(200, b"", "UnhandledInvocationError"), Outcome(200, "UnhandledInvocationError")),
+        (Answer(429, b'{"Code": "ResourceExhausted", "Message": "busy"}'), Outcome(429, "ResourceExhausted", "busy")),
+        (Answer(502, b"<html>"), Outcome(502, "an error without a code")),
+        (Answer(301, b""), Outcome(301, "an error without a code")),
+        (Answer(400, b"[" * 100_000), Outcome(400, "an error without a code")),
+    ],
+    ids=lambda given: "" if isinstance(given, Outcome) else str(given.status),
+)
+def test_whatever_a_deployed_function_answers_is_an_outcome(answer: Answer, expected: Outcome) -> None:
+    with FakeFunction(lambda _: answer) as fake:
+        client = FunctionClient(f"{fake.endpoint}/", "a b/c", AccessKey("ak", "sk", "a-token"))
+        assert client.invoke(b"[]") == expected
+    assert fake.paths == ["/2023-03-30/functions/a%20b%2Fc/invocations"]
+    [headers] = fake.headers
+    assert headers["x-acs-security-token"] == "a-token"
+    assert headers["authorization"].startswith("ACS3-HMAC-SHA256 Credential=ak,SignedHeaders=content-type;host;x-acs-")
 
 
 @pytest.mark.usefixtures("local")
