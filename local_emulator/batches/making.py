@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator.eventbridge.config import StreamConfig
+from local_emulator.batches.zoo import ACCOUNT_ID, config
 from local_emulator.eventbridge.stream import EventStream
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
@@ -26,7 +26,6 @@ TEST_TOPIC = "maxcompute-test-input"
 ORDERS_TOPIC = "recorded-orders"
 """Not the topic that the local cloud fills: rows of a replay have topic, partition and offset of their own."""
 TOPIC_PARTITIONS = 3
-ACCOUNT_ID = "1880000000000000"
 ORDERS = 200
 DELIVERY_SECONDS = 30.0
 
@@ -54,27 +53,15 @@ def send_recorded_orders(broker: Broker) -> None:
 
 def _record(path: Path, topic: str, records: Sequence[Record]) -> None:
     """Send the records through a stream that delivers them to nobody, as one batch, and keep that batch."""
-    config = StreamConfig(
-        topic=topic,
-        group="connect-recording",
-        region="cn-hangzhou",
-        instance_id="alikafka_post-cn-st21p8vj0001",
-        offset_reset="earliest",
-        value_type="Text",
-        event_schema="CloudEvents",
-        batch_count=len(records),
-        batch_seconds=15,
-        retry_strategy="BACKOFF_RETRY",
-        errors_tolerance="NONE",
-        concurrency=1,
-        maximum_tasks=1,
-        dead_letter_arn=None,
-        enabled=True,
-    )
+    stream_config = config("recording", topic=topic, batch_count=len(records))
     bodies: list[str] = []
     with EmbeddedBroker({topic: TOPIC_PARTITIONS}) as broker:
         stream = EventStream(
-            config, len, broker.bootstrap_servers, account_id=ACCOUNT_ID, record=lambda tried: bodies.append(tried.body)
+            stream_config,
+            len,
+            broker.bootstrap_servers,
+            account_id=ACCOUNT_ID,
+            record=lambda tried: bodies.append(tried.body),
         )
         sent = produce(broker.bootstrap_servers, topic, records)
         stream.start()

@@ -10,7 +10,7 @@ import msgspec
 
 from local_emulator.eventbridge import elements
 from local_emulator.eventbridge.errors import RecordingError
-from local_emulator.eventbridge.window import BODY_BYTES
+from local_emulator.eventbridge.window import BODY_BYTES, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,13 +88,7 @@ class Survey:
 
     def records(self) -> str:
         """Return the topic-partitions and offsets, for messages."""
-        return (
-            ", ".join(
-                f"{topic}-{partition} offsets {first} to {following - 1}"
-                for (topic, partition), (first, following) in sorted(self.ranges.items())
-            )
-            or "no element names its record"
-        )
+        return describe(self.ranges) or "no element names its record"
 
 
 def plan(deliveries: Iterable[RecordedDelivery], manner: Manner) -> Iterator[Sending]:

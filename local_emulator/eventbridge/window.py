@@ -29,13 +29,18 @@ class Batch:
     @property
     def records(self) -> str:
         """The topic-partitions and offsets, for messages."""
-        return ", ".join(
-            f"{topic}-{partition} offsets {first} to {following - 1}"
-            for (topic, partition), (first, following) in sorted(self.ranges.items())
-        )
+        return describe(self.ranges)
 
     def __str__(self) -> str:
         return f"{self.count} event{'s' * (self.count > 1)} ({self.records})"
+
+
+def describe(ranges: Mapping[TopicPartition, tuple[int, int]]) -> str:
+    """Return the topic-partitions with their offsets, for messages."""
+    return ", ".join(
+        f"{topic}-{partition} offsets {first} to {following - 1}"
+        for (topic, partition), (first, following) in sorted(ranges.items())
+    )
 
 
 class Window:
