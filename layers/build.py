@@ -311,8 +311,8 @@ def next_steps(layers: list[Layer]) -> str:
         f"--code {layer.archive.relative_to(ROOT)}"
         for layer in layers
     ]
-    lines += ["", "then set the versions and deploy:", ""]
-    lines += [f"  export LAYER_{layer.name.upper()}_VERSION=..." for layer in layers]
+    lines += ["", "then put the versions into .env and deploy:", ""]
+    lines += [f"  LAYER_{layer.name.upper()}_VERSION=..." for layer in layers]
     runtime = layers[0].runtime
     lines += [f"  {'' if runtime == RUNTIMES[0] else f'RUNTIME={runtime} '}s deploy -t template.yml"]
     return "\n".join(lines)

@@ -27,7 +27,9 @@ POLICY_SECONDS = 60.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "action", help="plan, apply, status, test, pause, resume, reset, letters, redrive, audit or destroy"
+        "action",
+        help="plan, apply, status, test, pause, resume, reset, letters, redrive, audit or destroy; "
+        "bootstrap, which `up` has done already",
     )
     parser.add_argument(
         "event", nargs="?", metavar="JSON", help="further fields of the event, such as '{\"create_table\": true}'"

@@ -15,6 +15,8 @@ LONGEST = 80
 """The most columns of a terminal for one value; wide enough that the table of steps cuts none."""
 _HANDLED = frozenset({"action", "connector", "account", "state", "faults", "warnings", "steps", "drift", "lag", "done"})
 """Fields of a reply that `lines` prints in a form of their own, or leaves out."""
+_LABELS = {"topic_partition": "topic-partition", "partition": "partition value"}
+"""Fields of a reply that have another name here: two kinds of partitions are in the reply of `test`."""
 
 
 def lines(reply: Mapping[str, Any]) -> Iterator[str]:
@@ -31,7 +33,7 @@ def lines(reply: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {kind[:-1]}: {line}" for line in reply.get(kind, ()))
     for name, value in reply.items():
         if name not in _HANDLED and value not in ([], {}, ""):
-            yield from _other(name, value)
+            yield from _other(_LABELS.get(name, name), value)
     yield f"  {reply.get('state', 'done')}"
 
 

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-COLUMNS = ("do", "reason", "topic_partition", "form", "letters", "offsets", "why")
+COLUMNS = {
+    "do": "do",
+    "reason": "reason",
+    "topic_partition": "topic-partition",
+    "form": "form",
+    "letters": "dead letters",
+    "offsets": "offsets",
+    "why": "why",
+}
+"""The fields of a row of the reply, each with its heading."""
 LONGEST = 100
 """The most columns of a terminal for the reason why a dead letter isn't sent."""
 
@@ -75,7 +84,7 @@ def lines(reply: Mapping[str, Any]) -> Iterator[str]:
     """Yield the reply as lines for a person."""
     rows = [[row[name] for name in COLUMNS] for row in reply.get("letters", ())]
     if rows:
-        yield from draw([name.replace("_", "-") for name in COLUMNS], rows, LONGEST)
+        yield from draw(list(COLUMNS.values()), rows, LONGEST)
     elif not reply["faults"]:
         yield "no dead letters, or none that match"
     if reply.get("unreadable"):

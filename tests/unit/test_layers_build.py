@@ -196,7 +196,7 @@ def test_the_next_steps_fit_the_template() -> None:
         variable = f"LAYER_{layer.name.upper()}_VERSION"
         assert f"/{layer.published_name}/versions/${{env('{variable}', '1')}}" in template
         assert f"--layer-name {layer.published_name} " in steps
-        assert f"export {variable}=" in steps
+        assert f"\n  {variable}=" in steps
     assert "RUNTIME=python3.12 s deploy -t template.yml" in steps
     assert "make deploy publishes" in steps
 

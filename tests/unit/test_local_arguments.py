@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,11 @@ from local_emulator.__main__ import parser
 from local_emulator.cli import provision_command
 from local_emulator.cli.arguments import OPTIONS, TEXTS, parse
 from local_emulator.provisioner import ProvisioningError
+from provisioning.request import ACTIONS
 
 pytestmark = pytest.mark.quick
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("text", ["-12", "-1.5", "-x", "--", "--x=1", "-1,2", "-", "- a", ""])
@@ -20,6 +24,16 @@ def test_a_text_may_begin_with_a_minus_sign(command: str, option: str, text: str
     options = parse(parser(), [command, f"--{option}", text, "--partition", "3"])
     assert (getattr(options, option), options.partition) == (text, 3)
     assert getattr(parse(parser(), [command, f"--{option}={text}"]), option) == text
+
+
+def test_the_help_and_the_document_name_each_action() -> None:
+    (subs,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    shown = " ".join(subs.choices["provision"].format_help().split())
+    document = (ROOT / "docs/EMULATOR.md").read_text(encoding="utf-8")
+    (row,) = (
+        line for line in document.splitlines() if line.startswith("| `python -m local_emulator provision ACTION`")
+    )
+    assert [action for action in ACTIONS if action not in shown or action not in row] == []
 
 
 def test_two_texts_are_two() -> None:

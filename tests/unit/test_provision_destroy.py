@@ -55,6 +55,7 @@ def test_topics_with_letters_and_a_ledger_are_kept_unless_both_risks_are_accepte
 
 def test_without_rows_that_stay_or_without_a_ledger_only_letters_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert destroyed(monkeypatch, empty=True, remove=["topics", "table"])["state"] == "destroyed"
+    assert destroyed(monkeypatch, empty=True, remove=["topics", "table"])["removable"] == ["grants", "role"]
     once = destroyed(monkeypatch, empty=True, remove=["topics"], delivery="at-least-once")
     assert once["state"] == "destroyed"
     (fault,) = destroyed(monkeypatch, empty=False, remove=["topics", "table"])["faults"]

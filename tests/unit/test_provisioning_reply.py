@@ -57,6 +57,11 @@ def test_the_steps_of_what_was_done_are_not_shown_again() -> None:
     assert "  | role r    | keep    |                                        |" in blocked
 
 
+def test_a_test_message_has_a_topic_partition_and_a_partition_value() -> None:
+    sent = {"state": "arrived", "topic_partition": 0, "partition": "11-30-2026 23"}
+    assert list(lines(sent))[:2] == ["  topic-partition: 0", "  partition value: 11-30-2026 23"]
+
+
 def test_a_status_shows_offsets_and_drift() -> None:
     offsets = {"topic": "orders", "partition": 3, "end": 12, "committed": None, "lag": None}
     reply = {"action": "status", "state": "running", "lag": {"records": 0, "topic_partitions": [offsets]}, "drift": []}

@@ -142,7 +142,11 @@ def test_exactly_once_needs_the_brokers() -> None:
 @pytest.mark.parametrize("unset", [None, ""])
 @pytest.mark.parametrize("field", NEEDED)
 def test_what_must_be_given(field: str, unset: object) -> None:
-    assert fault(**{field: unset}).startswith(f"{field} isn't set; set it to ")
+    variable = f"CONNECTOR_{field.upper()}"
+    assert fault(**{field: unset}).startswith(f"{field} isn't set; set it, or the variable {variable}, to the ")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment({variable: ""})
+    assert any(one.startswith(f"{variable} isn't set; set it to the ") for one in caught.value.faults)
 
 
 def test_what_must_be_given_is_just_that() -> None:

@@ -14,6 +14,7 @@ from kafka_maxcompute.maxcompute.table import FIELD_TYPES
 from kafka_maxcompute.settings.settings import PREFIX
 from maxcompute_sink import csv_rows
 from maxcompute_sink.arrow_types import arrow_type
+from provisioning.request import RISKS
 
 pytestmark = pytest.mark.quick
 
@@ -30,6 +31,12 @@ ROWS = {
 def test_it_lists_the_levels_of_the_log() -> None:
     row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| `{logger.LEVEL_VARIABLE}`"))
     assert ", ".join(f"`{level}`" for level in logger.LEVELS) in row
+
+
+def test_it_lists_the_risks_with_their_meanings() -> None:
+    section = DOCUMENT.partition("### Accepted risks")[2].partition("\n### ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert {name.strip("`"): meaning for name, meaning in rows} == RISKS
 
 
 def test_template_passes_on_exactly_the_settings() -> None:

@@ -198,7 +198,8 @@ def destroy(cloud: Cloud) -> dict[str, Any]:
             topics.append(resource)
     faults = _recreated(topics, cloud) if topics else []
     state = "incomplete" if faults else "destroyed"
-    return {"state": state, "faults": faults, "removed": removed, "kept": kept, "removable": list(REMOVABLE)}
+    removable = [word for word in REMOVABLE if word not in request.remove]
+    return {"state": state, "faults": faults, "removed": removed, "kept": kept, "removable": removable}
 
 
 def _lost_with_topics(cloud: Cloud) -> list[str]:

@@ -70,13 +70,14 @@ class Setting:
     """One setting of a connector.
 
     `item` is the setting's item of the connector document, "" if it has none. With `default` None the setting must be
-    given, unless `derived` is a default made of earlier settings, such as "connect-{name}".
+    given, unless `derived` is a default made of earlier settings, such as "connect-{name}"; `meaning` says what it is.
     """
 
     item: str
     kind: Kind
     default: str | int | bool | None = None
     derived: str = ""
+    meaning: str = ""
 
     @property
     def required(self) -> bool:

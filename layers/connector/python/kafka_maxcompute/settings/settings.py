@@ -63,11 +63,11 @@ class Settings:
     `earliest_timestamp` is in epoch milliseconds, `latest_timestamp` in seconds after the present.
     """
 
-    name: Annotated[str, Setting("D01", named(names.CONNECTOR))]
+    name: Annotated[str, Setting("D01", named(names.CONNECTOR), meaning="the connector's name")]
     instance_id: Annotated[str, Setting("D03", named(names.INSTANCE), default="")]
     region: Annotated[str, Setting("D03", named(names.REGION), default="cn-hangzhou")]
 
-    source_topic: Annotated[str, Setting("D04", named(names.TOPIC))]
+    source_topic: Annotated[str, Setting("D04", named(names.TOPIC), meaning="the topic to read")]
     concurrency: Annotated[int, Setting("D05", number(1, 2, 3, 6, 12), default=6)]
     consumer_offset: Annotated[ConsumerOffset, Setting("D06", choice(ConsumerOffset), default="earliest")]
     vpc_id: Annotated[str, Setting("D07", named(names.VPC), default="")]
@@ -81,11 +81,11 @@ class Settings:
     error_topic: Annotated[str, Setting("D13", named(names.TOPIC), derived="connect-error-{name}")]
     dead_letter_topic: Annotated[str, Setting("D13", named(names.TOPIC), derived="{error_topic}")]
 
-    endpoint: Annotated[str, Setting("D19", address())]
+    endpoint: Annotated[str, Setting("D19", address(), meaning="the address of MaxCompute's API")]
     tunnel_endpoint: Annotated[str, Setting("D19", address(), default="")]
     allow_public_endpoint: Annotated[bool, Setting("D19", flag(), default=False)]
-    project: Annotated[str, Setting("D20", named(names.MAXCOMPUTE))]
-    table: Annotated[str, Setting("D20", named(names.MAXCOMPUTE))]
+    project: Annotated[str, Setting("D20", named(names.MAXCOMPUTE), meaning="the MaxCompute project")]
+    table: Annotated[str, Setting("D20", named(names.MAXCOMPUTE), meaning="the table to write into")]
     table_region: Annotated[str, Setting("D20", named(names.REGION), derived="{region}")]
     account_id: Annotated[str, Setting("D20", named(names.ACCOUNT), default="")]
     role: Annotated[str, Setting("D16", named(names.ROLE), default="AliyunKafkaMaxComputeUser1")]
@@ -160,7 +160,8 @@ def _read(pairs: Iterable[tuple[str, object]], *, prefix: str) -> dict[str, Any]
         key, value = given.get(field, (_key(field, prefix), None))
         if value is None or value == "":
             if setting.required:
-                faults.append(f"{key} isn't set; set it to {setting.kind.expected}")
+                where = "it" if prefix else f"it, or the variable {_key(field, PREFIX)},"
+                faults.append(f"{key} isn't set; set {where} to {setting.meaning}: {setting.kind.expected}")
             else:
                 _default(field, setting, values)
             continue
