@@ -70,13 +70,6 @@ MARKING = {
     "a mark that vouches for what others have claimed": Change(
         state._vouches, "return all(last < mark.since for last in last_taken)", "return True"
     ),
-    "a mark that vouches for claims with marks of other logs": Change(
-        state._with_unproven, "if mark not in same_log.get(place, ())}", "if not mark}"
-    ),
-    "a mark taken to be of the log of another one": Change(
-        marks.of_one_log, "if digests.get((place, mark.offset)) == mark.digest)", ")"
-    ),
-    "a mark that begins without the topic's id": Change(Claiming.without, "if where[0] not in topics}", "}"),
     "a mark that vouches for claims that differ from the log": Change(
         state._behind, "behind[place] = max(last + 1, behind.get(place, 0))", "pass"
     ),
@@ -269,9 +262,6 @@ FOUND_OTHERWISE = {
     "a mark moved into another log": "test_ledger_marks",
     "marks of a generation before": "test_sink_claiming",
     "a mark that vouches for what others have claimed": "test_ledger_marks_anew",
-    "a mark that vouches for claims with marks of other logs": "test_ledger_first_marks",
-    "a mark taken to be of the log of another one": "test_ledger_first_marks",
-    "a mark that begins without the topic's id": "test_sink_marks",
     "a topic known by nothing but its end": "test_ledger_identity",
     "a hole in the log taken for nothing": "test_ledger_traps",
     "an operation sent again under its key": "test_ledger_traps",
