@@ -31,6 +31,9 @@ def variables(at: Endpoints) -> dict[str, str]:
         "ALIBABA_CLOUD_ACCESS_KEY_ID": at.access_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": at.access_key,
         "no_proxy": "127.0.0.1",
+        # The log service isn't emulated, so the template's functions log to the files of the local cloud only.
+        "LOG_PROJECT": "none",
+        "LOG_STORE": "",
         **at.variables,
     }
 

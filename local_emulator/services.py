@@ -44,6 +44,20 @@ TOPIC_PARTITIONS = 6
 """The source topic's number of topic-partitions, if the topic doesn't exist yet."""
 
 
+LOGIN = tuple(
+    f"CONNECTOR_{name}"
+    for name in (
+        "SECURITY_PROTOCOL",
+        "SASL_MECHANISM",
+        "SASL_USERNAME",
+        "SASL_PASSWORD",
+        "SSL_CA",
+        "SSL_CHECK_HOSTNAME",
+    )
+)
+"""The variables of a connection to brokers with a login; .env may have them for production."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalAccount:
     """The account's services before the deployment; `keys` is the access key of the account's owner."""
@@ -55,8 +69,9 @@ class LocalAccount:
     plane: control_plane.ControlPlaneServer
 
     def variables(self) -> dict[str, str]:
-        """Return the template's variables with the services' addresses."""
+        """Return the template's variables with the services' addresses; the broker needs no login."""
         return {
+            **dict.fromkeys(LOGIN, ""),
             "CONNECTOR_ENDPOINT": self.store.endpoint,
             "CONNECTOR_TUNNEL_ENDPOINT": self.store.tunnel_endpoint,
             "CONNECTOR_BOOTSTRAP_SERVERS": self.broker.bootstrap_servers,
