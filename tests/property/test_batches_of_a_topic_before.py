@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from kafka_maxcompute.errors import LedgerError
 from tests.property.delivery_world import World, patched
 from tests.property.interleaving import Fate
-from tests.property.source_topic import TOPIC, batch
+from tests.property.source_topic import TOPIC, Kind, batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +157,31 @@ def test_each_batch_after_the_first_claim_of_a_topic_is_vouched_for(world: Small
     assert world.deliver(world.batch(9, 10), looks=True) is None
     assert world.deliver(world.batch(6, 7, 8)) is None
     assert world.deliver(world.batch(*range(12))) is None
+
+
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_one_with_nothing_but_an_event_that_is_no_record(world: Small, *, is_timed: bool) -> None:
+    world.topic.log[PLACE, 8] = replace(world.topic.log[PLACE, 8], kind=Kind.BAD, flaw="value")
+    under_way = world.batch(8)
+    if not is_timed:
+        (event,) = json.loads(under_way.payload)
+        del event["data"]["timestamp"]
+        under_way = replace(under_way, payload=json.dumps([event]).encode())
+    world.recreate()
+    assert world.deliver(world.batch(0, 1, 2)) is None
+    assert world.deliver(under_way) is None
+    assert isinstance(world.deliver(world.batch(8, 9)), LedgerError)
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_an_event_that_is_no_record_is_vouched_for(world: Small, *, is_first: bool) -> None:
+    world.topic.log[PLACE, 8] = replace(world.topic.log[PLACE, 8], kind=Kind.BAD, flaw="value")
+    if not is_first:
+        assert world.deliver(world.batch(0, 1, 2)) is None
+    for _ in range(2):
+        assert world.deliver(world.batch(8)) is None
+        assert world.deliver(world.batch(9, 10)) is None
+    assert len(world.letters) == 1
 
 
 @with_ids

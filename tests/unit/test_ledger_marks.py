@@ -104,6 +104,26 @@ class TestBeginnings:
         told = {PLACE: ((9, 9),)}, lambda *_: event, Timely(log_of([9])), soon()
         assert marks.beginnings(folded(GENESIS), *told) == {PLACE: Mark(9, marks.digest(record(9)))}
 
+    @pytest.mark.parametrize(
+        ("key", "logged", "begins"),
+        [
+            (b"k", b"k", True),
+            (b"k", b"other", False),
+            (b"aw==", b"k", True),
+            ("\ufffd".encode(), b"\xff", True),
+            (b"", None, True),
+            (b"", b"k", False),
+            (None, b"k", True),
+        ],
+    )
+    def test_of_an_event_that_names_its_key_the_key_is_compared_too(
+        self, key: bytes | None, logged: bytes | None, begins: bool
+    ) -> None:
+        event = DeliveredRecord(Original(key=None, value=b"{", timestamp=1_009), "event", key=key)
+        log = {(PLACE, 9): replace(record(9), key=logged)}
+        found = marks.beginnings(folded(GENESIS), {PLACE: ((9, 9),)}, lambda *_: event, Timely(log), soon())
+        assert (PLACE in found) == begins
+
     def test_none_in_a_log_of_records_with_other_values(self) -> None:
         """A topic that was filled again has the same times, and perhaps no keys."""
         assert self.begun(folded(GENESIS), log_of(range(10), value=b"other")) == {}
@@ -260,6 +280,14 @@ class TestABatchThatDiffersFromTheLog:
         assert self.differing(other, (20, 99)) == frozenset()
         assert self.differing(other, (20, 99), events=range(20, 50)) == {PLACE}
         assert self.differing(other, (20, 99), events=range(51, 100)) == {PLACE}
+
+    def test_such_events_are_among_the_sixteen_if_they_name_their_keys(self) -> None:
+        def delivered(_: TopicPartition, offset: int) -> DeliveredRecord | None:
+            return DeliveredRecord(replace(record(offset), key=None, value=b"{"), "event", key=record(offset).key)
+
+        for other in (20, 35, 84, 99):
+            log = Timely({**log_of(range(200)), (PLACE, other): replace(record(other), key=b"other")})
+            assert marks.differing({PLACE: ((20, 99),)}, delivered, log, lambda _: {}, soon()) == {PLACE}
 
     def test_a_batch_of_such_events_is_compared_by_the_time_of_the_last(self) -> None:
         assert self.differing(log_of(range(200)), (20, 99), events=range(200)) == frozenset()

@@ -24,7 +24,7 @@ def test_records_that_cannot_be_written_are_diverted_with_their_bytes_and_the_re
     connector = Connector()
     original = Original(key=b"\xff", value=b"\x00", headers=(("h", None), ("h", b"\xfe")), timestamp=HOUR_14)
     connector.originals.log[ORDERS, 2] = original
-    done = connector.deliver(payload(element(1), element(2, **BAD), element(3, timestamp=-1), element(4)))
+    done = connector.deliver(payload(element(1), element(2, key="\ufffd", **BAD), element(3, timestamp=-1), element(4)))
     assert connector.visible == places(1, 4)
     by_offset = {letter.offset: letter for letter in connector.letters.letters}
     assert list(by_offset) == [2, 3]

@@ -9,7 +9,7 @@ import pytest
 
 from kafka_maxcompute.errors import MalformedBatchError
 from maxcompute_sink.decode import ALONE, MALFORMED, UNEXPECTED, Decoder
-from maxcompute_sink.elements import MOST_REPEATED, coordinates, cut
+from maxcompute_sink.elements import MOST_REPEATED, coordinates, cut, key_in
 from tests.kafka_events import HOUR_14, element, payload
 
 pytestmark = pytest.mark.quick
@@ -233,3 +233,27 @@ def test_a_timestamp_of_text_among_broken_elements_is_read() -> None:
     decoded = Decoder("Text").decode(payload(None, element(1, timestamp=str(HOUR_14)), element(2, timestamp="?")))
     assert [(record.offset, record.timestamp) for record in decoded.records] == [(1, HOUR_14)]
     assert [one.error.where for one in decoded.rejected] == ["element 0", "orders-0-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (data(b'"key":"k","value":[]'), b"k"),
+        (data(b'"key":"\\u00e9"'), "é".encode()),
+        (data(b'"key":""'), b""),
+        (data(b'"key":null'), None),
+        (data(b'"key":5'), None),
+        (data(b'"value":1'), None),
+        (b'{"topic":"orders","key":"k"}', b"k"),
+        (data(b'"key":"k","value":NaN'), b"k"),
+        (data(b'"key":"k","value":{"key":"other"},"headers":NaN'), b"k"),
+        (b'{"topic":"orders","key":"k","value":NaN}', b"k"),
+        (data(b'"key":5,"value":NaN'), None),
+        (data(b'"value":NaN'), None),
+        (data(b'"key":"k","key":"other","value":NaN'), None),
+        (data(b'"key":"\xe9","value":NaN'), None),
+        (b"", None),
+    ],
+)
+def test_the_key_that_an_element_names(text: bytes, key: bytes | None) -> None:
+    assert key_in(text) == key

@@ -14,6 +14,7 @@ from kafka_maxcompute.brokers.originals import NO_TIMESTAMP, Original
 from kafka_maxcompute.dead_letters.error_topic import DeliveredRecord
 from kafka_maxcompute.offsets import contains, count, intervals
 from maxcompute_sink.blocks import Coverage
+from maxcompute_sink.elements import key_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -192,7 +193,7 @@ def _rejected_record(rejection: Rejected) -> DeliveredRecord:
     error = rejection.error
     if rejection.record is None:
         record = Original(key=None, value=rejection.element, timestamp=rejection.timestamp)
-        return DeliveredRecord(record, "event", error.message, error.path)
+        return DeliveredRecord(record, "event", error.message, error.path, key_in(rejection.element))
     said = f": {error.said}" if error.said else ""
     return DeliveredRecord(_original(rejection.record), "as-delivered", error.message + said, error.path)
 

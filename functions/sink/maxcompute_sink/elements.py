@@ -65,6 +65,14 @@ class _Event(msgspec.Struct):
     data: Coordinates
 
 
+class _Keyed(msgspec.Struct):
+    key: str | None = None
+
+
+class _KeyedEvent(msgspec.Struct):
+    data: _Keyed
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with an element, and the JSON path of the member with the fault."""
@@ -267,7 +275,7 @@ def _scanned(text: bytes) -> Coordinates | None:
     if b'"offset"' not in text:
         return None
     members = _members(text)
-    outer = "$.data" if any(path.startswith("$.data.") for path in members.spans) else "$"
+    outer = _outer(members)
     topic, partition, offset, time = (
         members.of(text, f"{outer}.{name}") for name in ("topic", "partition", "offset", "timestamp")
     )
@@ -281,6 +289,28 @@ def _scanned(text: bytes) -> Coordinates | None:
         return None
     number = _DIGITS.fullmatch(time or b"") or _WHOLE_NUMBER.fullmatch(time or b"")
     return Coordinates(name, int(partition), int(offset), int(number[number.re.groups]) if number else None)
+
+
+def _outer(members: _Members) -> str:
+    """Return the path of the object that has the record: of the element's `data`, or of the element itself."""
+    return "$.data" if any(path.startswith("$.data.") for path in members.spans) else "$"
+
+
+def key_in(text: bytes) -> bytes | None:
+    """Return the record's key as an element has it, even if the element is broken; None if it has no text as key."""
+    shapes: tuple[type[_KeyedEvent | _Keyed], ...] = (_KeyedEvent, _Keyed)
+    for shape in shapes:
+        try:
+            decoded = msgspec.json.decode(text, type=shape)
+        except FAULTS:
+            continue
+        key = decoded.data.key if isinstance(decoded, _KeyedEvent) else decoded.key
+        return None if key is None else key.encode()
+    members = _members(text)
+    try:
+        return msgspec.json.decode(members.of(text, f"{_outer(members)}.key") or b"", type=str).encode()
+    except FAULTS:
+        return None
 
 
 def _members(text: bytes) -> _Members:

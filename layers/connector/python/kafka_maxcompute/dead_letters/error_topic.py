@@ -45,13 +45,14 @@ _log = logging.getLogger(__name__)
 class DeliveredRecord:
     """A record as a delivery knows it: the event's bytes, and why the record can't be written, if that is known.
 
-    `form` is "event" if the record is the element's JSON text.
+    `form` is "event" if the record is the element's JSON text; then `key` is the key that the text names, if it does.
     """
 
     record: Original
     form: Form = "as-delivered"
     message: str = JUDGED_EARLIER
     path: str = "$.data"
+    key: bytes | None = None
 
 
 Known: TypeAlias = "Callable[[TopicPartition, int], DeliveredRecord | None]"
@@ -210,11 +211,13 @@ def is_delivered(original: Original, delivered: DeliveredRecord | None) -> bool:
     """Whether the log's record at an offset can be the delivered one, by time and key.
 
     Events have a key as text. Whether events with binary values have the key in base64, like the value, isn't
-    documented.
+    documented. An event that can't be read may still name its key.
     """
     if delivered is None:
         return True
     if not is_of_one_time(original.timestamp, delivered.record.timestamp):
         return False
-    key, logged = delivered.record.key or b"", original.key or b""
-    return delivered.form == "event" or REPLACED in key or key in {logged, b64encode(logged)}
+    if delivered.form == "event" and delivered.key is None:
+        return True
+    key = (delivered.key if delivered.form == "event" else delivered.record.key) or b""
+    return REPLACED in key or key in {original.key or b"", b64encode(original.key or b"")}

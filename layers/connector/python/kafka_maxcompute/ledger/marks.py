@@ -318,11 +318,16 @@ def _comparable_ends(place: TopicPartition, offsets: Intervals, known: Known) ->
 
     def comparable(delivered: Iterable[int]) -> Iterator[int]:
         records = ((offset, known(place, offset)) for offset in delivered)
-        return islice((offset for offset, record in records if record and record.form != "event"), TAIL)
+        return islice((offset for offset, record in records if record and _is_comparable(record)), TAIL)
 
     rising = (offset for first, last in offsets for offset in range(first, last + 1))
     falling = (offset for first, last in reversed(offsets) for offset in range(last, first - 1, -1))
     return intervals({offsets[-1][1], *comparable(rising), *comparable(falling)})
+
+
+def _is_comparable(delivered: DeliveredRecord) -> bool:
+    """Return whether more than the time of a delivered record can be compared with the log."""
+    return delivered.form != "event" or delivered.key is not None
 
 
 def _marked_and_last(state: State, place: TopicPartition, offsets: Intervals) -> Intervals:
