@@ -47,6 +47,7 @@ FULLY_COVERED = [
     *(f"layers/connector/python/kafka_maxcompute/{name}.py" for name in CONNECTOR),
     *(f"functions/sink/maxcompute_sink/{name}.py" for name in SINK),
 ]
+UNIT = "tests/unit"
 # What each stage took here the last time that it passed.
 DURATIONS = ROOT / "build/test_durations.json"
 # How long what a test has stopped may take to be gone.
@@ -73,13 +74,20 @@ def stages(arguments: list[str]) -> list[Stage]:
         return [Stage(f"quick tests on Python {version}", 60, [*pytest, "-n", "2", "-m", "quick", *arguments[1:]])]
     if arguments[:1] == ["--alone"]:
         return [Stage(f"on Python {version}: {' '.join(arguments[1:])}", 2400, [*pytest, *arguments[1:]])]
-    everything = [*pytest, "-n", "3", "--dist", "loadgroup", "--cov", "--cov-report=", *arguments]
+    parallel = [*pytest, "-n", "3", "--dist", "loadgroup"]
     if arguments:
-        return [Stage(f"on Python {version}: {' '.join(arguments)}", 60, everything)]
+        return [Stage(f"on Python {version}: {' '.join(arguments)}", 60, [*parallel, *arguments])]
     report = [python, "-m", "coverage", "report", "--fail-under=100", "--show-missing"]
+    # Measuring doubles the time of the code that runs, so only the tests that have to cover it are measured.
+    unit = Stage(f"unit tests on Python {version}", 300, [*parallel, "--cov", "--cov-report=", UNIT])
     found = [
-        Stage(f"all tests on Python {version}", 900, everything),
-        Stage("branch coverage of what decides about records", 10, [*report, "--include", ",".join(FULLY_COVERED)]),
+        unit,
+        Stage(
+            "branch coverage of what decides about records",
+            10,
+            [*report, "--include", ",".join(FULLY_COVERED)],
+        ),
+        Stage(f"all other tests on Python {version}", 900, [*parallel, f"--ignore={UNIT}"]),
     ]
     for other, interpreter in sorted(other_interpreters().items()):
         found += stages_on(name_of(other), interpreter)

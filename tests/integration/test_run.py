@@ -210,11 +210,12 @@ def test_each_stage_is_told_before_it_and_what_it_took_after_it(tmp_path: Path) 
 def test_the_plan_of_make_test_names_every_python_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "other_interpreters", lambda: {(3, 9 + n): Path(f"/python/{n}") for n in (1, 3)})
     titles = [stage.title for stage in run.stages([])]
-    assert titles[0].startswith("all tests on Python 3.")
-    assert titles[2:] == [
+    assert titles[0].startswith("unit tests on Python 3.")
+    assert titles[2].startswith("all other tests on Python 3.")
+    assert titles[3:] == [
         "environment of Python 3.10",
         "quick tests on Python 3.10",
         "environment of Python 3.12",
         "quick tests on Python 3.12",
     ]
-    assert [stage.after for stage in run.stages([])[2:]] == [None, titles[2], None, titles[4]]
+    assert [stage.after for stage in run.stages([])[3:]] == [None, titles[3], None, titles[5]]
