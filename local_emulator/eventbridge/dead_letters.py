@@ -23,7 +23,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """The size of the messages that a queue keeps; older messages are dropped, and counted."""
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True):
     """A dead letter in a queue.
 
     Fields:

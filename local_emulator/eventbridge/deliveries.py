@@ -16,7 +16,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """The size of the batches that are kept; older ones are dropped."""
 
 
-class RecordedDelivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RecordedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """One try to deliver a batch, and its outcome.
 
     Fields:

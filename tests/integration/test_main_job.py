@@ -16,6 +16,7 @@ import pytest
 
 from local_emulator.__main__ import main
 from local_emulator.cli import commands
+from local_emulator.eventbridge import recording
 from local_emulator.maxcompute import server
 from tests.local_cloud import await_rows, client, plain_environment, refused, up
 
@@ -79,13 +80,15 @@ def test_no_log_line_holds_a_secret(project_copy: Path) -> None:
 
 
 def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path) -> None:
-    with up(project_copy):
+    with up(project_copy, "--eventbridge", "elements=strings", "--eventbridge", "recut=true"):
         sent = client(project_copy, "send", "--key", "k1", "--value", "hello, 世界", "--partition", "3")
         assert "topic-partition 3, offset 0" in sent
         assert "| k1  | hello, 世界 |" in await_rows(project_copy, "hello, 世界")
         assert "200 records" in client(project_copy, "send", "--orders", "200")
         deliveries = tmp_path / "deliveries.jsonl.gz"
         assert "of 201 events" in client(project_copy, "record", str(deliveries), "--seconds", "3")
+        batches = [json.loads(delivery.body) for delivery in recording.read(deliveries)]
+        assert {type(element) for batch in batches for element in batch} == {str}, "as `up` was asked"
         # The stream has delivered them already, so the ledger has them as settled.
         said = client(project_copy, "replay", str(deliveries))
         assert re.search(r"dropped, because settled before +\| +0 +\| +201 ", said), said
