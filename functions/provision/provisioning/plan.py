@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from kafka_maxcompute.errors import BatchError
-from provisioning import brokers, budget, network, preflight, preflight_facts, unsafe_changes, unsafe_settings
+from provisioning import (
+    brokers,
+    network,
+    preflight,
+    preflight_facts,
+    unsafe_changes,
+    unsafe_settings,
+    upload_session_warning,
+)
 from provisioning.connector_resources import is_manual, resources, stream
 from provisioning.resource import StateT
 from provisioning.resources.broker_group import BrokerGroup
@@ -126,8 +134,10 @@ def make_plan(cloud: Cloud) -> Plan:
         *unsafe_settings.refusals(request, facts, steps, unsafe_changes.risks(request, before)),
     )
     window = stream(request).window(stream_of(items).state)
-    budget_warning = budget.warning(request.settings, facts.source.partitions if facts.source else 0, window)
-    return Plan(items, faults, (*preflight.warnings(request, facts), *([budget_warning] if budget_warning else [])))
+    session_warning = upload_session_warning.warning(
+        request.settings, facts.source.partitions if facts.source else 0, window
+    )
+    return Plan(items, faults, (*preflight.warnings(request, facts), *([session_warning] if session_warning else [])))
 
 
 def _in_network(request: Request, instance: dict[str, Any]) -> Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kafka_maxcompute.settings.settings import Settings
-from provisioning.budget import warning
+from provisioning.upload_session_warning import warning
 
 pytestmark = pytest.mark.quick
 
