@@ -38,12 +38,12 @@ from local_emulator.maxcompute.keys import (
     REQUEST_ID,
     STORE,
 )
+from local_emulator.maxcompute.limit_enforcement import TRAFFIC, Traffic, count
 from local_emulator.maxcompute.limits import Limits
 from local_emulator.maxcompute.operations import NAMES
 from local_emulator.maxcompute.refusals import refusal
 from local_emulator.maxcompute.rest import routes as rest
 from local_emulator.maxcompute.store import Store
-from local_emulator.maxcompute.traffic import TRAFFIC, Traffic, count
 from local_emulator.maxcompute.tunnel import routes as tunnel
 from local_emulator.maxcompute.tunnel.slots import SLOTS, Slots
 from local_emulator.maxcompute.tunnel.upload_requests import UPLOADS

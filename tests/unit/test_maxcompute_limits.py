@@ -10,8 +10,8 @@ import pytest
 
 from local_emulator.maxcompute.entities import Column, Table
 from local_emulator.maxcompute.errors import ServiceError
+from local_emulator.maxcompute.limit_enforcement import Traffic
 from local_emulator.maxcompute.limits import NO_LIMITS, Limits, changed
-from local_emulator.maxcompute.traffic import Traffic
 from local_emulator.maxcompute.types import simple
 
 pytestmark = pytest.mark.quick
