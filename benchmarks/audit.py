@@ -24,9 +24,9 @@ from odps import ODPS  # noqa: E402
 from odps.tunnel import TableTunnel  # noqa: E402
 
 from fc_powertools import Credentials, Deadline  # noqa: E402
+from kafka_maxcompute.maxcompute.jobs import run_sql, select  # noqa: E402
 from kafka_maxcompute.maxcompute.service import Service  # noqa: E402
 from kafka_maxcompute.maxcompute.sql import Statement  # noqa: E402
-from kafka_maxcompute.maxcompute.statements import run_sql, select  # noqa: E402
 from kafka_maxcompute.settings.destinations import TrustedAddress  # noqa: E402
 from kafka_maxcompute.settings.settings import Settings  # noqa: E402
 from local_emulator.maxcompute import server  # noqa: E402

@@ -45,9 +45,9 @@ from kafka_maxcompute.ledger.identity import genesis  # noqa: E402
 from kafka_maxcompute.ledger.kafka_log import KafkaLog  # noqa: E402
 from kafka_maxcompute.ledger.ledger import LogLedger  # noqa: E402
 from kafka_maxcompute.maxcompute import table_definition  # noqa: E402
+from kafka_maxcompute.maxcompute.jobs import run_sql, select  # noqa: E402
 from kafka_maxcompute.maxcompute.service import Service  # noqa: E402
 from kafka_maxcompute.maxcompute.sql import Statement  # noqa: E402
-from kafka_maxcompute.maxcompute.statements import run_sql, select  # noqa: E402
 from kafka_maxcompute.maxcompute.table import create_statement, expected  # noqa: E402
 from kafka_maxcompute.offsets import count  # noqa: E402
 from kafka_maxcompute.settings.destinations import TrustedAddress  # noqa: E402

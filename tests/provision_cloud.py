@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from fc_powertools.context import Context, Function
 from fc_powertools.credentials import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 from fc_powertools.decorators import opened
+from kafka_maxcompute.maxcompute.jobs import run_security
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_security
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance, Topic

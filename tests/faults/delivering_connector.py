@@ -22,9 +22,9 @@ from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import table_definition
 from kafka_maxcompute.maxcompute.column import Column
+from kafka_maxcompute.maxcompute.jobs import run_sql, select
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql, select
 from kafka_maxcompute.maxcompute.table import create_statement
 from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings

@@ -22,8 +22,8 @@ from kafka_maxcompute.errors import ConnectorError
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.maxcompute import service
+from kafka_maxcompute.maxcompute.jobs import select
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import select
 from local_emulator.foundation.faults import FAULTS, Fault
 from local_emulator.maxcompute import server
 from tests.deadlines import soon

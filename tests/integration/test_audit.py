@@ -23,9 +23,9 @@ from kafka_maxcompute.dead_letters.kafka_dead_letters import KafkaDeadLetters
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.memory_log import MemoryLog
 from kafka_maxcompute.ledger.operations import Claim, Divert, Genesis, Identity, Reset, Settle
+from kafka_maxcompute.maxcompute.jobs import run_sql
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql
 from kafka_maxcompute.maxcompute.table import create_statement
 from kafka_maxcompute.settings.destinations import TrustedAddress
 from kafka_maxcompute.settings.settings import Settings

@@ -12,9 +12,9 @@ from kafka_maxcompute.ledger.identity import genesis
 from kafka_maxcompute.ledger.kafka_log import KafkaLog
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim
+from kafka_maxcompute.maxcompute.jobs import run_sql
 from kafka_maxcompute.maxcompute.service import Service
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql
 from kafka_maxcompute.maxcompute.table import create_statement
 from kafka_maxcompute.maxcompute.tunnel import TunnelUploadSessions
 from kafka_maxcompute.settings.destinations import TrustedAddress

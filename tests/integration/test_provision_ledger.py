@@ -11,8 +11,8 @@ import pytest
 
 from kafka_maxcompute.ledger.ledger import LogLedger
 from kafka_maxcompute.ledger.operations import Claim, Release, Settle
+from kafka_maxcompute.maxcompute.jobs import run_sql
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql
 from provisioning import brokers
 from provisioning.resources.ledger import opened
 from tests.kafka_fixtures import committed

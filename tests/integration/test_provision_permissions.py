@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alibabacloud_ram20150501.models import CreatePolicyVersionRequest, CreateRoleRequest
 
+from kafka_maxcompute.maxcompute.jobs import run_security
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_security
 from local_emulator.control_plane.account_setup import add_switch
 from local_emulator.control_plane.ram.entities import Ram
 from local_emulator.control_plane.vpc import Switch

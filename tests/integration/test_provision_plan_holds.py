@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from kafka_maxcompute.errors import ConfigurationError
+from kafka_maxcompute.maxcompute.jobs import run_sql
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql
 from tests.provision_cloud import Surrounding, running
 
 SEEDS = range(24)

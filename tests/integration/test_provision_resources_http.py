@@ -10,8 +10,8 @@ from alibabacloud_ram20150501 import models as ram_models
 from odps import ODPS
 
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.maxcompute.jobs import run_security, run_sql
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_security, run_sql
 from local_emulator.maxcompute.keys import QUERIES
 from provisioning.connector_resources import resources
 from provisioning.convergence import converge, dissolve

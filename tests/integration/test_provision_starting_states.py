@@ -9,8 +9,8 @@ import pytest
 from alibabacloud_alikafka20190916.models import CreateTopicRequest
 from alibabacloud_ram20150501.models import CreateRoleRequest
 
+from kafka_maxcompute.maxcompute.jobs import run_sql
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from provisioning.connector_resources import resources

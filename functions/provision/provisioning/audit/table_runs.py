@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kafka_maxcompute.maxcompute import sql
-from kafka_maxcompute.maxcompute.statements import select
+from kafka_maxcompute.maxcompute.jobs import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

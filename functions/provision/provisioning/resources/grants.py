@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from kafka_maxcompute.errors import RefusedError
 from kafka_maxcompute.maxcompute import sql
-from kafka_maxcompute.maxcompute.statements import run_security
+from kafka_maxcompute.maxcompute.jobs import run_security
 from kafka_maxcompute.retrying import until
 from provisioning.resource import Difference, Resource
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
 from kafka_maxcompute.maxcompute import sql, table_definition
-from kafka_maxcompute.maxcompute.statements import run_sql
+from kafka_maxcompute.maxcompute.jobs import run_sql
 from kafka_maxcompute.maxcompute.table import TableDefinition, check, create_statement
 from provisioning.resource import Difference, Resource
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kafka_maxcompute.errors import UnavailableError
 from kafka_maxcompute.maxcompute import sql
-from kafka_maxcompute.maxcompute.statements import select
+from kafka_maxcompute.maxcompute.jobs import select
 from kafka_maxcompute.offsets import contains
 
 if TYPE_CHECKING:

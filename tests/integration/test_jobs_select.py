@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kafka_maxcompute.errors import RefusedError
+from kafka_maxcompute.maxcompute.jobs import run_sql, select
 from kafka_maxcompute.maxcompute.sql import Statement
-from kafka_maxcompute.maxcompute.statements import run_sql, select
 from tests.provision_cloud import Surrounding, running
 
 if TYPE_CHECKING:
