@@ -36,7 +36,7 @@ _MARKS = (
 _LEDGER = ("unit/test_ledger_state.py", "unit/test_ledger_traps.py", *_MARKS)
 MODULES: dict[str, tuple[str, ...]] = {
     "maxcompute_sink/batch.py": ("unit/test_sink_batch.py", *_SINK, "unit/test_sink_refused_data.py"),
-    "maxcompute_sink/partition.py": ("unit/test_sink_partition.py",),
+    "maxcompute_sink/partitioner.py": ("unit/test_sink_partitioner.py",),
     "maxcompute_sink/csv_rows.py": (
         "unit/test_sink_mapping.py",
         "unit/test_sink_csv_lines.py",

@@ -29,7 +29,7 @@ LEDGER = ("operations", "packed", "state", "log", "ledger", "memory_log", "ident
 CONNECTOR = ("dead_letters/error_topic", "maxcompute/upload_sessions")
 SINK = (
     "decode",
-    "partition",
+    "partitioner",
     "mapping",
     "csv_rows",
     "blocks",

@@ -16,7 +16,7 @@ from kafka_maxcompute.maxcompute.table import expected
 from kafka_maxcompute.settings.settings import Settings
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.mapping import Mapper
-from maxcompute_sink.partition import Partitioner
+from maxcompute_sink.partitioner import Partitioner
 from tests.kafka_events import HOUR_14, element
 
 pytestmark = pytest.mark.quick

@@ -17,7 +17,7 @@ from kafka_maxcompute.brokers.originals import Original, digest
 from kafka_maxcompute.dead_letters import error_topic
 from kafka_maxcompute.dead_letters.dead_letter import REASONS, DeadLetter
 from kafka_maxcompute.errors import ConfigurationError, RefusedError
-from maxcompute_sink import decode, mapping, partition, staging
+from maxcompute_sink import decode, mapping, partitioner, staging
 from provisioning.redrive import catalogue, selection
 from provisioning.redrive.catalogue import Catalogue
 from provisioning.redrive.notes import (
@@ -170,7 +170,7 @@ def test_the_reasons_are_those_of_the_sink_and_of_the_document() -> None:
     of_the_sink = {
         *mapping.OF_THE_TABLE,
         *(decode.MALFORMED, decode.UNEXPECTED),
-        *(partition.ABSENT, partition.ABSURD),
+        *(partitioner.ABSENT, partitioner.ABSURD),
         *(staging.REFUSED, error_topic.UNLOGGED),
     }
     assert set(REASONS) == of_the_sink

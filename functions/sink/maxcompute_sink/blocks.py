@@ -13,7 +13,7 @@ from maxcompute_sink import replaced_text
 from maxcompute_sink.decode import Decoder
 from maxcompute_sink.framing import block_body
 from maxcompute_sink.mapping import Mapper
-from maxcompute_sink.partition import Partitioner
+from maxcompute_sink.partitioner import Partitioner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from kafka_maxcompute.settings import time_zone
-from maxcompute_sink.partition import ABSENT, ABSURD, Partitioned, Partitioner
+from maxcompute_sink.partitioner import ABSENT, ABSURD, Partitioned, Partitioner
 from maxcompute_sink.records import AnyRecord, TextRecord
 from tests.kafka_events import HOUR_14
 
