@@ -1,8 +1,9 @@
 """Asynchronous invocations, as Function Compute carries them out after it has accepted them.
 
 Figures from the service's page on errors of asynchronous invocations (April 2026): a function's error is retried three
-times; while no instance is free, the invocation waits, from 0.5 s on and for five hours at most. Assumed: both waits
-double up to five minutes. What fails in the end is dropped, because destinations aren't emulated.
+times; while no instance is free, the invocation waits, from 0.5 s on and for five hours at most. A function's
+asynchronous configuration sets other limits. Assumed: both waits double up to five minutes. What fails in the end is
+dropped, because destinations aren't emulated.
 """
 
 from __future__ import annotations
@@ -40,6 +41,17 @@ LONGEST_WAIT_SECONDS = 300.0
 PATIENCE_SECONDS = 5 * 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class AsynchronousLimits:
+    """The number of retries after a function's error, and the longest time from the request to the last try's begin."""
+
+    retries: int = RETRIES
+    seconds: float = PATIENCE_SECONDS
+
+
+NO_CONFIGURATION = AsynchronousLimits()
+
+
 class _StoppedError(Exception):
     """The runner stops, so an invocation that waits for its next try is dropped."""
 
@@ -51,13 +63,19 @@ class AsynchronousInvocations:
     time_scale: float = 1.0
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, function: str, request_id: str, invoke: Callable[[], InvocationOutcome]) -> None:
+    def run(
+        self,
+        function: str,
+        request_id: str,
+        invoke: Callable[[], InvocationOutcome],
+        limits: AsynchronousLimits = NO_CONFIGURATION,
+    ) -> None:
         """Call `invoke` until it succeeds or the last retry has failed; log an invocation that is dropped."""
         try:
-            self._with_retries(invoke)
+            self._with_retries(invoke, limits)
         except RetryError as error:
             outcome = error.last_attempt
-            reason = "no instance was free" if outcome.failed else f"{RETRIES + 1} tries failed"
+            reason = "no instance was free" if outcome.failed else f"{outcome.attempt_number} tries failed"
         except FunctionComputeError as error:
             reason = error.message
         except _StoppedError:
@@ -66,16 +84,17 @@ class AsynchronousInvocations:
             return
         _log.warning("%s: asynchronous invocation %s dropped: %s", function, request_id, reason)
 
-    def _with_retries(self, invoke: Callable[[], InvocationOutcome]) -> None:
+    def _with_retries(self, invoke: Callable[[], InvocationOutcome], limits: AsynchronousLimits) -> None:
+        too_late = stop_before_delay(limits.seconds * self.time_scale)
         waiting = Retrying(
             retry=retry_if_exception_type(ExhaustedError),
-            stop=stop_before_delay(PATIENCE_SECONDS * self.time_scale),
+            stop=too_late,
             wait=self._wait,
             sleep=self._sleep,
         )
         repeating = Retrying(
             retry=retry_if_result(lambda outcome: outcome.error_type is not None),
-            stop=stop_after_attempt(1 + RETRIES),
+            stop=stop_after_attempt(1 + limits.retries) | too_late,
             wait=self._wait,
             sleep=self._sleep,
         )

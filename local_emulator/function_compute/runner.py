@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from local_emulator.function_compute.asynchronous import AsynchronousInvocations
+from local_emulator.function_compute.asynchronous import NO_CONFIGURATION, AsynchronousInvocations, AsynchronousLimits
 from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.pool import IDLE_SECONDS, ExhaustedError, Pool, PoolStatus, RetiredError
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
@@ -92,11 +92,17 @@ class FunctionRunner:
             ) from None
 
     def invoke_later(
-        self, resolve: Callable[[], Revision], event: bytes, request_id: str, most_seconds: float | None = None
+        self,
+        resolve: Callable[[], Revision],
+        event: bytes,
+        request_id: str,
+        most_seconds: float | None = None,
+        *,
+        limits: AsynchronousLimits = NO_CONFIGURATION,
     ) -> None:
         """Invoke a function in the background, with retries."""
         once = partial(self._invoke, resolve, event, request_id, most_seconds)
-        self._background.submit(self._asynchronous.run, resolve().function.name, request_id, once)
+        self._background.submit(self._asynchronous.run, resolve().function.name, request_id, once, limits)
 
     def retire(self, name: str, version: str | None = None) -> None:
         """End the instances of a function's version, or of all its versions, after their running calls; don't wait."""

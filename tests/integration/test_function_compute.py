@@ -308,6 +308,13 @@ def test_an_asynchronous_invocation_is_accepted_and_runs(deploy: Deploy, tmp_pat
     assert invoke_3(running, b"later", x_fc_invocation_type="Async").status_code == 202
     wait_for(lambda: sum("FC Invoke End" in line for line in running.functions.logs("demo")) == 4)
     assert (tmp_path / "event").read_bytes() == b"later", "a function's error is retried three times"
+    limits = models.PutAsyncInvokeConfigRequest(body=models.PutAsyncInvokeConfigInput(max_async_retry_attempts=0))
+    function_compute(running).put_async_invoke_config("demo", limits)
+    invoke_3(running, b"once", x_fc_invocation_type="Async")
+    wait_for(lambda: sum("FC Invoke End" in line for line in running.functions.logs("demo")) == 5)
+    assert (tmp_path / "event").read_bytes() == b"once"
+    failure(running, b"after")
+    assert sum("FC Invoke End" in line for line in running.functions.logs("demo")) == 6, "without another try"
     with refused(400, "EntityTooLarge"):
         invoke_3(running, b"x" * (ASYNC_BYTES + 1), x_fc_invocation_type="Async")
 

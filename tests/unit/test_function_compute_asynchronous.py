@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_emulator.function_compute import asynchronous
-from local_emulator.function_compute.asynchronous import AsynchronousInvocations
+from local_emulator.function_compute.asynchronous import (
+    NO_CONFIGURATION,
+    AsynchronousInvocations,
+    AsynchronousLimits,
+)
 from local_emulator.function_compute.errors import FunctionComputeError
 from local_emulator.function_compute.instances import InvocationOutcome
 from local_emulator.function_compute.pool import ExhaustedError
@@ -35,7 +38,9 @@ class Stopping(threading.Event):
         return self.is_set()
 
 
-def run(results: Iterable[Any], *, stopping: Stopping | None = None) -> tuple[int, list[float]]:
+def run(
+    results: Iterable[Any], *, stopping: Stopping | None = None, limits: AsynchronousLimits = NO_CONFIGURATION
+) -> tuple[int, list[float]]:
     """The number of tries, and the waits between them; `results` are what the tries return or raise."""
     stopping = stopping or Stopping()
     coming, tries = iter(results), 0
@@ -49,7 +54,7 @@ def run(results: Iterable[Any], *, stopping: Stopping | None = None) -> tuple[in
         outcome: InvocationOutcome = result
         return outcome
 
-    AsynchronousInvocations(stopping=stopping).run("demo", "1-a", invoke)
+    AsynchronousInvocations(stopping=stopping).run("demo", "1-a", invoke, limits)
     return tries, stopping.waits
 
 
@@ -71,11 +76,17 @@ def test_an_invocation_waits_for_a_free_instance() -> None:
     assert waits[12:] == [0.5, 0.5], "the function's error, and being busy anew"
 
 
-def test_without_a_free_instance_it_is_dropped_in_the_end(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asynchronous, "PATIENCE_SECONDS", 5)
-    assert run([BUSY] * 99) == (5, [0.5, 1.0, 2.0, 4.0]), "another wait of 8 s would end after 5 s"
+def test_a_configuration_has_other_limits(caplog: pytest.LogCaptureFixture) -> None:
+    assert run([BAD] * 9, limits=AsynchronousLimits(retries=0)) == (1, [])
+    assert "dropped: 1 tries failed" in caplog.text
+    assert run([BAD] * 9, limits=AsynchronousLimits(retries=8)) == (9, [0.5 * 2**number for number in range(8)])
+    assert run([BAD] * 9, limits=AsynchronousLimits(retries=8, seconds=2)) == (3, [0.5, 1.0]), "2 s would be too late"
+
+
+def test_without_a_free_instance_it_is_dropped_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    assert run([BUSY] * 99, limits=AsynchronousLimits(seconds=5)) == (5, [0.5, 1.0, 2.0, 4.0]), (
+        "another wait of 8 s would end after 5 s"
+    )
     assert "dropped: no instance was free" in caplog.text
 
 

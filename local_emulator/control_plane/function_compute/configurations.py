@@ -1,6 +1,7 @@
 """Function Compute's actions on what is configured beside a function: concurrency, asynchronous calls, instances, VPCs.
 
-The emulator keeps these configurations and shows them; none of them changes how functions run here.
+The emulator keeps these configurations and shows them. Only the limits of asynchronous calls change how functions run
+here, see invocations.py.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from local_emulator.control_plane.dispatch import Reply
 from local_emulator.control_plane.errors import ApiError, invalid_argument
 from local_emulator.control_plane.function_compute import revisions
+from local_emulator.control_plane.function_compute.entities import LATEST
 from local_emulator.eventbridge.invocation import MOST_SECONDS_HEADER
+from local_emulator.function_compute.asynchronous import NO_CONFIGURATION, AsynchronousLimits
 from local_emulator.function_compute.errors import FunctionComputeError
 
 if TYPE_CHECKING:
@@ -37,12 +39,28 @@ def invoke(call: Call) -> Reply:
     try:
         if asynchronous:
             task = call.headers.get("x-fc-async-task-id") or str(uuid.uuid4())
-            runner.invoke_later(resolve, call.body, call.request_id, most_seconds)
+            runner.invoke_later(resolve, call.body, call.request_id, most_seconds, limits=_asynchronous_limits(call))
             return Reply(status=202, headers={**checksum, "X-Fc-Async-Task-Id": task})
         outcome = runner.invoke(resolve, call.body, call.request_id, most_seconds)
     except FunctionComputeError as error:
         raise ApiError(error.status, error.code, error.message) from error
     return _reply(outcome, checksum, tail=call.headers.get("x-fc-log-type") == "Tail")
+
+
+def _asynchronous_limits(call: Call) -> AsynchronousLimits:
+    """Return the limits of the asynchronous configuration that the qualifier has."""
+    service, _, _ = call.text("service").partition(".")
+    with call.state.lock:
+        config = revisions.existing(call, service=service).async_invoke.get(_qualifier(call) or LATEST, {})
+    return AsynchronousLimits(
+        config.get("maxAsyncRetryAttempts", NO_CONFIGURATION.retries),
+        config.get("maxAsyncEventAgeInSeconds", NO_CONFIGURATION.seconds),
+    )
+
+
+def _qualifier(call: Call) -> str:
+    """Return the qualifier, which FC 2.0's paths have after the service's name; empty without one."""
+    return call.text("service").partition(".")[2] or call.text("qualifier")
 
 
 def _most_seconds(call: Call) -> float | None:
@@ -65,10 +83,9 @@ def _resolve(call: Call) -> Revision:
 
 
 def _found(call: Call) -> revisions.Qualified:
-    service, _, qualifier = call.text("service").partition(".")
+    service, _, _ = call.text("service").partition(".")
     with call.state.lock:
-        function = revisions.existing(call, service=service)
-        return revisions.qualified(function, qualifier or call.text("qualifier"))
+        return revisions.qualified(revisions.existing(call, service=service), _qualifier(call))
 
 
 def _reply(outcome: InvocationOutcome, headers: dict[str, str], *, tail: bool) -> Reply:
