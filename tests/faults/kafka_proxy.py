@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+End: TypeAlias = Literal["close", "reset", "silence"]
 What: TypeAlias = Literal["reset", "lost", "truncated", "silence", "delay", "error"]
 START_SECONDS = 10.0
 TURNS = 10
@@ -63,6 +64,8 @@ class _Pair:
     client: asyncio.StreamWriter
     broker: asyncio.StreamWriter
     open: deque[_Exchange] = field(default_factory=deque)
+    silent: bool = False
+    """Nothing passes any more, and no end is told."""
 
     def reset(self) -> None:
         """End both, the client's with a reset."""
@@ -100,7 +103,7 @@ class KafkaProxy:
         with self._lock:
             self._armed.clear()
 
-    def end_connections(self, how: Literal["close", "reset"]) -> int:
+    def end_connections(self, how: End) -> int:
         """End all present connections in this way; how many they were."""
         return asyncio.run_coroutine_threadsafe(self._end_pairs(how), self._loop).result(START_SECONDS)
 
@@ -137,10 +140,12 @@ class KafkaProxy:
             self._server.close()
         await _turns()
 
-    async def _end_pairs(self, how: Literal["close", "reset"]) -> int:
+    async def _end_pairs(self, how: End) -> int:
         pairs, self._pairs = self._pairs, []
         for pair in pairs:
-            if how == "reset":
+            if how == "silence":
+                pair.silent = True
+            elif how == "reset":
                 pair.reset()
             else:
                 pair.broker.transport.abort()
@@ -186,7 +191,7 @@ class KafkaProxy:
             if what == "reset":
                 pair.reset()
                 return
-            if what == "silence":
+            if what == "silence" or pair.silent:
                 await reader.read()  # until the client has had enough
                 return
             if fault and what == "delay":
@@ -198,6 +203,8 @@ class KafkaProxy:
     async def _answers(self, reader: asyncio.StreamReader, pair: _Pair) -> None:
         """Pass answers on until the broker goes, or a fault ends it."""
         while (answer := await _message(reader)) is not None:
+            if pair.silent:
+                continue
             exchange = pair.open.popleft()
             what = exchange.fault.what if exchange.fault else None
             if what == "lost":

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_MILLISECONDS = 5_000
 REQUEST_MILLISECONDS = 20_000
 """Time limits of a connection with its handshakes, and of one request; a client's own deadlines can be shorter."""
+IDLE_MILLISECONDS = 60_000
+"""After this time without a request a connection is closed; gateways and brokers drop one after minutes."""
 SECRET_SECONDS = 20.0
 """Time limit of all attempts together to read a secret from KMS."""
 APPENDING: dict[str, object] = {"acks": "all", "enable.idempotence": True}
@@ -67,6 +69,9 @@ def configuration(
         "socket.connection.setup.timeout.ms": CONNECT_MILLISECONDS,
         "socket.timeout.ms": REQUEST_MILLISECONDS,
         "socket.keepalive.enable": True,
+        # A frozen instance sends no keepalive, and isn't told if a gateway drops its idle connections. After the freeze
+        # a request over such a connection would wait for its time limit. So the client closes idle connections itself.
+        "connections.max.idle.ms": IDLE_MILLISECONDS,
         # Brokers may create a missing topic, with default settings, if a client asks for it or writes to it; a
         # producer's default allows this. A missing topic is for provisioning to create, or was deleted on purpose.
         "allow.auto.create.topics": False,
