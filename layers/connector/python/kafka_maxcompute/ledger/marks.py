@@ -12,6 +12,10 @@ If a topic-partition has claims but no mark, or its marked record is gone, it ge
 equal the log's. Such a mark vouches only for offsets from `since` on, because earlier claims may be of another log.
 `since` lies after all offsets that were settled or pending when the mark was made.
 
+Several claims that are pending together can each have a mark. The first one that is settled is in force. It vouches for
+another of these claims only if the settle of either claim names the other's mark, because the log had the records of
+both marks at the same time (`of_one_log`).
+
 A batch of the former log can still be claimed after a mark was made, and the topic's id doesn't show of which log the
 claim is. So if the ledger has no id, or the mark has a `since`, each batch is compared with the log right before its
 claim. If they differ, the claim's field `differing` has the topic-partition's offsets, and no mark vouches for these

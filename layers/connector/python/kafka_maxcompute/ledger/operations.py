@@ -86,7 +86,8 @@ class Claim(_Document, frozen=True, kw_only=True):
     `timestamps` has each topic-partition's highest record timestamp (epoch ms). It's here and not in `Settle`, because
     a process that settles the claim may never have seen its records.
 
-    `begins` has marks for topic-partitions without a mark: records of the claim itself. `marks` has later marks for
+    `begins` has marks for topic-partitions without a mark in force: records of the claim itself. In a state, a pending
+    claim has the mark in force instead as soon as both are proven to be of one log. `marks` has later marks for
     topic-partitions with a mark: both marks' records were in the log at the same time. If a topic-partition is in
     both fields, the record of its mark is lost: `marks` has the lost mark, and `begins` the mark that replaces it.
 

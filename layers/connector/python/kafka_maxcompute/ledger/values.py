@@ -35,7 +35,7 @@ def can_be_one(logged: bytes, delivered: bytes) -> bool:
     if not {delivered, _text(delivered)}.isdisjoint({logged, base64.b64encode(logged)}):
         return True
     if not delivered:
-        return logged.decode("utf-8", "replace").strip(_AROUND) in {"", "null"}
+        return _decoded(logged).strip(_AROUND) in {"", "null"}
     return _is_one_text(logged, delivered) or _is_one_document(logged, delivered) or _can_be_printed(logged, delivered)
 
 
