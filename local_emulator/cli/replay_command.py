@@ -152,7 +152,11 @@ def _announce(
         what = f"delivers {mode}" if mode else "doesn't say how it delivers"
         reasons = [f"the function {what}, so records that are in the table already get a second row"]
     if options.target == "deployed":
-        reasons.append("the function is deployed, so this writes into a real table")
+        reasons.append(
+            "the function is deployed, so this writes into a real table, and its ledger knows records by topic, "
+            "topic-partition and offset: replay only what this topic's own stream delivered, because the topic's "
+            "record at an offset that a foreign record has taken is dropped as settled"
+        )
     if reasons and not (options.yes or options.dry_run):
         raise ReplayError(f"{'; '.join(reasons)}. To replay all the same, add --yes; to send nothing, --dry-run")
     for reason in reasons:

@@ -250,7 +250,9 @@ def test_a_deployed_function_needs_keys_and_a_confirmation(
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     assert main(words) == 1
-    assert "the function is deployed, so this writes into a real table" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert "the function is deployed, so this writes into a real table" in refusal
+    assert "replay only what this topic's own stream delivered" in refusal
     assert main([*words, "--yes"]) == 0
     assert "to the deployed function exactly at http://" in capsys.readouterr().out
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "another")
