@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import importlib
 import json
 import logging
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _PREFIX = struct.Struct(">IQ")  # as channel.py has it
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_PATHS = (str, bytes, os.PathLike)
 _DEVICES = ("/dev", "/proc")
 _MEASURED_SECONDS = 0.1  # how long a measurement of the disk counts
 # Python's audit events that change a file system: the positions of their paths, and of these paths' dir_fd.
@@ -92,12 +94,12 @@ class _FileSystem:
         """Raise OSError if an event of Python's changes a file that the instance mustn't change."""
         if event == "open":
             path, _, flags = arguments
-            if isinstance(flags, int) and flags & _WRITES and not isinstance(path, int):
-                self._check(path, os.path.realpath(path), grows=True)
+            if isinstance(flags, int) and flags & _WRITES and isinstance(path, _PATHS):
+                self._check(path, os.path.realpath(os.fsdecode(path)), grows=True)
         elif event in _CHANGES:
             for position, folder in _CHANGES[event]:
                 path = arguments[position]
-                if not isinstance(path, int):
+                if isinstance(path, _PATHS):
                     parent = -1 if folder is None else arguments[folder]
                     self._check(path, _place(path, parent), grows=event == "os.mkdir")
 
@@ -123,10 +125,17 @@ def _place(path: Any, folder: int) -> str:
     """Return the real path of an entry that an operation changes; `folder` is its dir_fd, or -1."""
     name = os.fsdecode(path)
     if folder >= 0:
-        with contextlib.suppress(OSError):  # without /proc a relative name counts as one of the working folder
-            name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)  # noqa: PTH115, PTH118
+        name = os.path.join(_open_folder(folder), name)  # noqa: PTH118
     parent, entry = os.path.split(name.rstrip(os.sep))
     return os.path.join(os.path.realpath(parent or os.curdir), entry)  # noqa: PTH118
+
+
+def _open_folder(descriptor: int) -> str:
+    """Return the path of an open folder."""
+    of_macos: int | None = getattr(fcntl, "F_GETPATH", None)
+    if of_macos is None:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+    return os.fsdecode(fcntl.fcntl(descriptor, of_macos, bytes(1024)).rstrip(b"\0"))
 
 
 def _is_below(place: str, folders: Sequence[str]) -> bool:

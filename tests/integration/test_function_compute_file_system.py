@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function
 
 SOURCE = """
-import os, pathlib, shutil, tempfile
+import io, os, pathlib, shutil, tempfile
 
 TMP = tempfile.gettempdir()
 
@@ -62,6 +62,9 @@ def test_a_relative_path_is_one_of_the_code_folder_and_refused_in_the_services_w
     "statement",
     [
         "open('index.py', 'a')",
+        "open(b'index.py', 'a')",
+        "io.FileIO(pathlib.Path('index.py'), 'a')",
+        "os.remove(b'index.py')",
         "os.open('new', os.O_CREAT | os.O_RDONLY)",
         "pathlib.Path('new').mkdir()",
         "os.remove('index.py')",
@@ -94,6 +97,8 @@ def test_code_layers_and_all_else_are_read_only(instance: FunctionInstance, tmp_
         "os.makedirs(TMP + '/a/b'); shutil.rmtree(TMP + '/a')",
         "open(os.path.expanduser('~/.profile-of-a-library'), 'w').close()",
         "open('/dev/null', 'w').write('x')",
+        "os.fdopen(os.dup(1), 'w').write('')",
+        "name = os.fsencode(TMP + '/x'); open(name, 'w').close(); os.chmod(name, 0o600); os.remove(name)",
         "pathlib.Path('/tmp/fc-a-path-that-is-written-out').touch(); os.remove('/tmp/fc-a-path-that-is-written-out')",
     ],
 )
