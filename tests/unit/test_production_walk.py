@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -84,6 +85,19 @@ def test_a_command_of_serverless_devs(words: list[str]) -> None:
         environment = load(TEMPLATE, {"CONNECTOR_BOOTSTRAP_SERVERS": "b:9092"}).functions["provisioner"].environment
         event = words[words.index("-e") + 1]
         assert read(event.encode(), environment).action == json.loads(event)["action"]
+
+
+def test_the_targets_of_a_deployment_pass_their_variables_on() -> None:
+    given = ["TEMPLATE=template-stream.yml", "ONLY=sink", "ACCESS=prod", "YES=1"]
+    for target in ("deploy", "remove"):
+        made = {}
+        for variables in ([], given, ["YES=0"]):
+            command = ["make", "--dry-run", "--old-file=.venv/run.stamp", target, *variables]
+            ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            made[len(variables)] = ran.stdout.splitlines()[-1].split()[1:]
+        assert made[0] == made[1] == ["-m", "deployment", target, "--template", "template.yml"]
+        options = ["--template", "template-stream.yml", "--access", "prod", "--only", "sink", "--yes"]
+        assert made[4] == ["-m", "deployment", target, *options]
 
 
 def test_the_file_of_the_walk_is_a_whole_connector() -> None:
