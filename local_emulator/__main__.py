@@ -20,11 +20,12 @@ if (__name__ == "__main__" or Path(sys.argv[0]).name == "kafka-maxcompute") and 
 import shtab
 
 from deployment import variables
-from local_emulator import project
+from local_emulator import connectors, project
 from local_emulator.cli import (
     audit_command,
     commands,
     cost_command,
+    deploy_command,
     eventbridge_option,
     fault_command,
     letters_command,
@@ -60,7 +61,9 @@ LONGEST_NAMED = 60
 """The most characters of a wrong argument that a message repeats."""
 KAFKA = "embedded (in this process), apache (a real broker; needs java and mvn), or host:port of your own broker"
 
-USE_SETTINGS = frozenset({"demo", "up", "provision", "policy"})
+OF_A_CONNECTOR = ("send", "replay", "provision", "audit", "redrive", "letters", "status")
+"""The commands that speak to one connector."""
+USE_SETTINGS = frozenset({"demo", "up", "deploy", "provision", "policy"})
 """The commands that read the template's settings."""
 ANY_BYTES = {("send", "key"), ("send", "value")}
 """Options (command, name) that take any bytes; other options have to be UTF-8."""
@@ -76,6 +79,8 @@ def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
     _add_connector(subs)
     _add_maxcompute(subs)
     _add_planning(subs)
+    for name in OF_A_CONNECTOR:
+        connectors.add_argument(subs.choices[name])
     completion = subs.add_parser("completion", help=f"print a script with which a shell completes {installation.NAME}")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     completion.set_defaults(run=print_completion)
@@ -126,6 +131,13 @@ def _add_records(subs: Commands) -> None:
         "environment", help="print the variables that lead Serverless Devs and the SDKs to the running cloud"
     )
     leading.set_defaults(run=commands.print_environment)
+
+    deploy = subs.add_parser(
+        "deploy",
+        help="deploy the template, with the present variables, into the running cloud, as Serverless Devs does",
+    )
+    deploy_command.add_arguments(deploy)
+    deploy.set_defaults(run=deploy_command.run)
 
     send = subs.add_parser("send", help="send records to the source topic: one, the lines of a file, or made-up orders")
     _complete_paths(send_command.add_arguments(send, _whole_number))

@@ -20,7 +20,7 @@ from local_emulator.function_compute import layers
 from local_emulator.function_compute import template as function_template
 from local_emulator.function_compute.pool import IDLE_SECONDS
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
-from local_emulator.services import ACCOUNT_ID, INSTANCE_ID
+from local_emulator.services import ACCOUNT_ID, ADDRESSES, INSTANCE_ID, LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,9 +92,9 @@ def start(
         account = local_account.start(
             parts, kafka, sink, data_dir=data_dir, event_bridge=event_bridge, idle_seconds=idle_seconds, say=say
         )
-        local = {name: value for name, value in {**environment, **account.variables()}.items() if value}
-        bootstrapped = _bootstrap(account, _resolved(path, document, local))
-        deployed = _resolved(path, document, {**bootstrapped["variables"], **local})
+        bootstrapped = _bootstrap(account, _resolved(path, document, local_variables(environment, account.variables())))
+        variables = {**bootstrapped["variables"], **account.variables(), "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
+        deployed = _resolved(path, document, local_variables(environment, variables))
         names = "no functions" if empty else ", ".join(function.name for function in deployed.functions.values())
         say(f"Function Compute  {account.plane.url} ({names})")
         invoker = partial(_invoker, account.plane.url, account.keys, event_bridge.invocation_seconds)
@@ -103,7 +103,6 @@ def start(
             deployment.connect(account.plane, invoker)
         else:
             deployment.deploy(account.plane, deployed, invoker)
-        variables = {**bootstrapped["variables"], **account.variables(), "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
         return Cloud(
             _endpoints(account, deployed, variables),
             account,
@@ -113,6 +112,12 @@ def start(
             parts.pop_all(),
         )
     raise AssertionError  # for the type checker: ExitStack may swallow exceptions, but nothing here does
+
+
+def local_variables(environment: Mapping[str, str], cloud: Mapping[str, str]) -> dict[str, str]:
+    """Return the template's variables: the cloud's addresses and lack of a login, the environment's, `bootstrap`'s."""
+    own = {name: value for name, value in environment.items() if value}
+    return {**cloud, **own, **{name: cloud[name] for name in (*ADDRESSES, *LOGIN)}}
 
 
 def template(environment: Mapping[str, str]) -> Template:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.eventbridge.config import StreamConfig
@@ -54,6 +54,8 @@ class Endpoints:
     """The `triggerConfig` of the template."""
     variables: dict[str, str]
     """The template's variables with this cloud's addresses, and those that `bootstrap` determined."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """The connector's settings that differ from the provisioning function's own; none for the connector of `up`."""
 
     def stream_config(self) -> StreamConfig:
         """Return the stream's settings."""

@@ -51,7 +51,12 @@ def bootstrap(function: Function, environment: InstanceEnvironment) -> dict[str,
 
 
 def invoke(at: Endpoints, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Invoke the running cloud's provisioning function and return its reply; InvocationError if there is none."""
+    """Invoke the running cloud's provisioning function and return its reply; InvocationError if there is none.
+
+    The settings of a connector other than the provisioning function's own are added to the event.
+    """
+    if at.settings:
+        event = {**event, "settings": {**at.settings, **event.get("settings", {})}}
     invoker = Invoker(
         at.functions,
         at.provisioner,

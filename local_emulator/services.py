@@ -56,6 +56,8 @@ LOGIN = tuple(
     )
 )
 """The variables of a connection to brokers with a login; .env may have them for production."""
+ADDRESSES = ("CONNECTOR_ENDPOINT", "CONNECTOR_TUNNEL_ENDPOINT", "CONNECTOR_BOOTSTRAP_SERVERS", "CONTROL_ENDPOINT")
+"""The variables of the services' addresses."""
 
 
 @dataclass(frozen=True, slots=True)

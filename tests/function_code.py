@@ -67,10 +67,12 @@ def result(plane: ControlPlaneServer, event: bytes = b"", name: str = "demo", **
     return body
 
 
-def upload(plane: ControlPlaneServer, data: bytes, *, chunked: bool = False) -> models.InputCodeLocation:
+def upload(
+    plane: ControlPlaneServer, data: bytes, *, chunked: bool = False, key: tuple[str, str] = OWNER
+) -> models.InputCodeLocation:
     """Upload a zip with the keys of a token, as fc3 does: to the bucket's host, with OSS's signature."""
     path, signed = "/2016-08-15/tempBucketToken", {"date": formatdate(usegmt=True)}
-    signed["authorization"] = Auth(*OWNER, "").sign_request("GET", path, signed)
+    signed["authorization"] = Auth(*key, "").sign_request("GET", path, signed)
     token = requests.get(plane.url + path, headers=signed, timeout=60).json()
     bucket, name = token["ossBucket"], f"{plane.account_id}/{token['objectName']}"
     headers = oss_headers(token["credentials"], f"/{bucket}/{name}")

@@ -13,6 +13,7 @@ TEXTS = {"send": ("--key", "--value"), "fault": ("--message",)}
 """By command: options whose value may be any text."""
 OPTIONS = frozenset(
     {
+        "--connector",
         *("--topic", "--key", "--value", "--header", "--timestamp", "--partition", "--lines", "--json-lines", "--file"),
         *("--key-field", "--skip-bad", "--rate", "--orders", "--json", "-h", "--help"),
     }

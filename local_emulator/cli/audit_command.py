@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import endpoints, provisioner
+from local_emulator import connectors, provisioner
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Invoke the provisioning function and print its reply; return 1 on a fault or an incomplete audit."""
-    reply = provisioner.invoke(endpoints.read(), {"action": "audit"})
+    reply = provisioner.invoke(connectors.read(options), {"action": "audit"})
     if options.json:
         print_json(reply)
     else:

@@ -17,12 +17,15 @@ from local_emulator.cli.fault_command import FaultCommandError
 from local_emulator.cli.output import print_json, print_json_line, print_lines
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.replay_command import ReplayError
+from local_emulator.connectors import ConnectorError
+from local_emulator.deployer import DeploymentError
 from local_emulator.endpoints import AlreadyRunningError, NotRunningError
 from local_emulator.eventbridge.errors import InvocationError, RecordingError, StreamConfigError, StreamError
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.foundation import installation
 from local_emulator.function_compute.errors import MissingLayerError, TemplateError
 from local_emulator.kafka.errors import BrokerError, ProduceError
+from local_emulator.management import ManagementError
 from local_emulator.maxcompute.errors import DatabaseBusyError
 from local_emulator.provisioner import ProvisioningError
 from local_emulator.sizing import SizingError
@@ -36,9 +39,12 @@ if TYPE_CHECKING:
 FAILURES = (
     AlreadyRunningError,
     BrokerError,
+    ConnectorError,
     DatabaseBusyError,
+    DeploymentError,
     FaultCommandError,
     InvocationError,
+    ManagementError,
     MissingLayerError,
     NotRunningError,
     ODPSError,

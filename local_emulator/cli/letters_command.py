@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import endpoints, provisioner
+from local_emulator import connectors, provisioner
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw, printable
 
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Invoke the provisioning function and print the page; return 1 if the function reports faults."""
-    reply = provisioner.invoke(endpoints.read(), event(options))
+    reply = provisioner.invoke(connectors.read(options), event(options))
     if options.json:
         print_json(reply)
     else:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import cloud, endpoints, project, provisioner
+from local_emulator import cloud, connectors, project, provisioner
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.provisioning_reply import lines
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             kind = type(settings).__name__
             raise ProvisioningError(f"expected the event's settings as a JSON object, found {kind}")
         event["settings"] = {**settings, **dict(options.settings)}
-    return carry_out(endpoints.read(), event, as_json=options.json)
+    return carry_out(connectors.read(options), event, as_json=options.json)
 
 
 def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False) -> int:

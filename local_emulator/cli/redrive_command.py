@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import endpoints, provisioner
+from local_emulator import connectors, provisioner
 from local_emulator.cli.letters_command import add_filters, filters
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.text_table import draw
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Invoke the provisioning function and print its reply; return 1 if the redrive wasn't done or found faults."""
-    reply = provisioner.invoke(endpoints.read(), event(options))
+    reply = provisioner.invoke(connectors.read(options), event(options))
     if options.json:
         print_json(reply)
     else:

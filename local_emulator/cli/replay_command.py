@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud, endpoints, project
+from local_emulator import cloud, connectors, project
 from local_emulator.batches.making import ORDERS_FILE
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.progress import CONSOLE, step
@@ -112,7 +112,7 @@ def _survey(file: Path) -> Survey:
 
 
 def _local(options: argparse.Namespace) -> FunctionClient:
-    at = endpoints.read()
+    at = connectors.read(options)
     return FunctionClient(at.control, options.function or at.function, AccessKey(at.access_id, at.access_key))
 
 

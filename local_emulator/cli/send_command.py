@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from local_emulator import endpoints
+from local_emulator import connectors
 from local_emulator.cli import output
 from local_emulator.cli.progress import CONSOLE, ERRORS, SECONDS_BETWEEN_LINES, step
 from local_emulator.kafka import lines as record_lines
@@ -91,7 +91,7 @@ def fault(options: argparse.Namespace) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Send, and print how many records were acknowledged; return 0 if all were sent."""
-    at = endpoints.read()
+    at = connectors.read(options)
     topic = options.topic or at.topic
     sent: dict[int, Sent] = {}
     partitions = count_partitions(at.kafka, topic)

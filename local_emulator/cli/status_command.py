@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from odps.errors import ODPSError
 
-from local_emulator import endpoints, provisioner
+from local_emulator import connectors, provisioner
 from local_emulator.cli import fault_command, sql_answers, topic
 from local_emulator.cli.output import print_json, print_json_line, print_lines
 from local_emulator.cli.text_table import draw
@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the status once, or with --watch until Ctrl-C; return 0."""
-    at = endpoints.read()
+    at = connectors.read(options)
     if options.watch:
         return _watch(at, as_json=options.json)
     snapshot = look(at)

@@ -19,7 +19,7 @@ from aiohttp import web
 from local_emulator.control_plane import dispatch, faults, sts
 from local_emulator.control_plane.authentication import Gate
 from local_emulator.control_plane.dispatch import Action, Call, Reply, Rules
-from local_emulator.control_plane.errors import ApiError, RefusedError
+from local_emulator.control_plane.errors import ApiError, Refusal, RefusedError
 from local_emulator.control_plane.eventbridge import emulator_api
 from local_emulator.control_plane.function_compute import object_storage
 from local_emulator.control_plane.function_compute import product as function_compute
@@ -178,6 +178,7 @@ class ControlPlaneApplication:
             action = _action(product, work.action, request)
             body = await _body(request, action.most_bytes or BODY_BYTES)
             message = Message(request.method, request.raw_path, request.headers, body, work.form)
+            _check_scheme(product, message)
             key = self._gate.enter(message)
             work.principal = key.principal.arn
             call = self._call(work, key, body)
@@ -390,6 +391,14 @@ def _action(product: Product | None, name: str, request: web.Request) -> Action:
             f"{product.name if product else 'that version or path'} is not emulated.",
         )
     return action
+
+
+def _check_scheme(product: Product | None, message: Message) -> None:
+    """Refuse Function Compute's own signature in calls of other products."""
+    if product is not function_compute.PRODUCT and message.headers.get("authorization", "").startswith("FC "):
+        raise RefusedError(
+            Refusal.INCOMPLETE, "Expected one of the signatures of this product, found Function Compute's."
+        )
 
 
 def _failure(error: Exception, product: Product | None, action: str) -> ApiError:

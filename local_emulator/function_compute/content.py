@@ -134,6 +134,11 @@ class ContentStore:
         return self._temporary
 
 
+def checksum_of(file: Path) -> str:
+    """Return a zip's checksum as the service shows it."""
+    return _digests(file)[1]
+
+
 def _digests(file: Path) -> tuple[str, str, int]:
     """Return a file's SHA-256 in hex, its CRC-64 (ECMA-182, reflected, as OSS and xz have it) in decimal, its size."""
     sha256, crc, size = hashlib.sha256(), 0, 0

@@ -37,3 +37,8 @@ def folders(function: Function, root: Path) -> tuple[Path, ...]:
             )
         result.append(folder.resolve())
     return tuple(result)
+
+
+def is_installed(folder: Path) -> bool:
+    """Whether a layer's folder has installed wheels, which are too large to be copied at each start."""
+    return any(folder.as_posix().endswith(place) for place in _INSTALLED.values())

@@ -31,7 +31,7 @@ class RunnerSettings:
 
     Fields:
         instances: the limit of each function.
-        log_folder: gets a new FUNCTION.log for each function.
+        log_folder: gets a FUNCTION.log for each function; earlier logs in it are removed.
         time_scale: multiplies the waits between the tries of asynchronous invocations.
         idle_seconds: an instance without calls ends after this time.
     """
@@ -75,6 +75,8 @@ class FunctionRunner:
         self._asynchronous = AsynchronousInvocations(settings.time_scale)
         if settings.log_folder:
             settings.log_folder.mkdir(parents=True, exist_ok=True)
+            for earlier in settings.log_folder.glob("*.log"):
+                earlier.unlink()
 
     def invoke(
         self, resolve: Callable[[], Revision], event: bytes, request_id: str, most_seconds: float | None = None
@@ -168,12 +170,9 @@ class FunctionRunner:
             return pool
 
     def _log_file(self, name: str) -> Path | None:
-        """Return a function's log file, which is empty when its first pool starts."""
+        """Return a function's log file."""
         folder = self._settings.log_folder
-        file = folder / f"{name}.log" if folder else None
-        if file and name not in self._all:
-            file.write_text("", encoding="utf-8")
-        return file
+        return folder / f"{name}.log" if folder else None
 
     def _environment(self, revision: Revision) -> InstanceEnvironment:
         return InstanceEnvironment(self.account_id, self.keys(revision.function), revision.layers, revision.version)

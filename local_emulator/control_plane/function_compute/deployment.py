@@ -9,6 +9,7 @@ from local_emulator.control_plane.dispatch import Call
 from local_emulator.control_plane.eventbridge import lifecycle
 from local_emulator.control_plane.function_compute import functions, triggers
 from local_emulator.control_plane.function_compute import layers as layer_actions
+from local_emulator.control_plane.function_compute.configuration import sent
 from local_emulator.control_plane.function_compute.entities import DeployedFunctions, Layer, Layers, Triggers
 from local_emulator.control_plane.identity import AccessKeys
 from local_emulator.control_plane.ram import service_linked
@@ -25,21 +26,6 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function, Template, Trigger
 
 _ENABLE = "triggerEnable"
-_OF_THE_COMPONENT = (
-    "region",
-    "code",
-    "triggers",
-    "asyncInvokeConfig",
-    "vpcBinding",
-    "customDomain",
-    "provisionConfig",
-    "scalingConfig",
-    "concurrencyConfig",
-    "endpoint",
-    "annotations",
-    "supplement",
-)
-"""Properties that fc3 doesn't send as the function's configuration."""
 _SOURCES = ("source-kafka.eventbridge.aliyuncs.com", "connect-vpc.eventbridge.aliyuncs.com")
 _SEND = "sendevent-fc.eventbridge.aliyuncs.com"
 
@@ -75,13 +61,14 @@ def connect(server: ControlPlaneServer, invoke: Callable[[Function], Invoke] | N
 
 
 def _put_layers(server: ControlPlaneServer, function: Function, folders: Iterable[Path]) -> None:
-    """Let the versions that a function's layers have in the template be folders of this machine, used in place."""
+    """Create the versions that a function's layers have in the template; installed wheels are used in place."""
     call = _as_owner(server, {})
+    contents = call.surroundings.functions.contents
     for arn, folder in zip(function.props.get("layers") or [], folders, strict=True):
         match = rules.LAYER.fullmatch(arn)
         assert match  # noqa: S101 - the template's rules have checked it
         layer = server.state.part(Layers).layers.setdefault(match["layer"], Layer(match["layer"]))
-        content = Content(str(folder.parent))
+        content = Content(str(folder.parent)) if layers.is_installed(folder) else contents.add_folder(folder.parent)
         layer_actions.put(call, layer, int(match["version"]), content, list(rules.RUNTIMES))
 
 
@@ -89,10 +76,7 @@ def _put_function(server: ControlPlaneServer, function: Function) -> None:
     """Create or change a function with the properties that fc3 would send."""
     call = _as_owner(server, {})
     content = call.surroundings.functions.contents.add_folder(function.code)
-    config = {key: value for key, value in function.props.items() if key not in _OF_THE_COMPONENT}
-    config |= {"functionName": function.name, "role": function.role.lower()}
-    if config.get("logConfig") == "auto":
-        config["logConfig"] = {"project": f"serverless-{call.rules.region}-{call.account}", "logstore": "default-logs"}
+    config = sent(function)
     existing = server.state.part(DeployedFunctions).functions.get(function.name)
     if existing:
         functions.change(call, existing, config, content)

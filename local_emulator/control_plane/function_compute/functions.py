@@ -101,9 +101,8 @@ def change(call: Call, function: DeployedFunction, body: Mapping[str, Any], cont
         part = call.state.part(DeployedFunctions)
         part.last_revision += 1
         function.config, function.content, function.layers = config, content, layers
-        function.revision = part.last_revision
+        function.revision, function.modified = part.last_revision, call.now
         call.surroundings.functions.runner.retire(function.name, "LATEST")
-    function.modified = call.now
     collect(call)
 
 

@@ -5,7 +5,6 @@ Clients name the bucket in the host or as the first part of the path. Only OSS's
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import uuid
@@ -22,6 +21,7 @@ from local_emulator.control_plane.authentication import WINDOW
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.identity import AccessKey, AccessKeys, RamPrincipal
 from local_emulator.function_compute.content import MOST_BYTES
+from local_emulator.function_compute.signature import oss_signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,21 +110,12 @@ class ObjectStorage:
             key = self._state.part(AccessKeys).keys.get(key_id)
         if key is None:
             raise ApiError(403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist.")
-        own = sorted((header.lower(), value.strip()) for header, value in headers.items())
-        date: str = headers.get("x-oss-date", "") or headers.get("Date", "")
-        lines = [
-            request.method,
-            headers.get("Content-MD5", ""),
-            headers.get("Content-Type", ""),
-            date,
-            *(f"{header}:{value}" for header, value in own if header.startswith("x-oss-")),
-            f"/{bucket}/{name}",
-        ]
-        right = base64.b64encode(hmac.digest(key.secret.encode(), "\n".join(lines).encode(), hashlib.sha1)).decode()
+        right = oss_signature(request.method, f"/{bucket}/{name}", headers, key.secret)
         if not hmac.compare_digest(right.encode(), signature.encode()):
             raise ApiError(
                 403, "SignatureDoesNotMatch", "The request signature we calculated does not match the one you provided."
             )
+        date: str = headers.get("x-oss-date", "") or headers.get("Date", "")
         self._check_key(key, headers.get("x-oss-security-token", ""), date)
         may = key.principal.kind == "Account" or (
             key.principal.name == _UPLOADER and name.startswith(f"{self._account}/")
