@@ -84,12 +84,21 @@ class FunctionInstance:
                 cwd=function.code,
                 start_new_session=True,  # Ctrl-C reaches only the emulator, which then stops its instances in order
             )
+        except BaseException:
+            ours.close()
+            os.close(output_read)
+            shutil.rmtree(self._scratch)
+            raise
         finally:
             theirs.close()
             os.close(output_write)
         KEEPER.keep(self._process.pid, self._scratch)
         self._channel = Channel(ours, output_read, on_output)
-        self._channel.send(surroundings.settings(function, environment), _START_SECONDS)
+        try:
+            self._channel.send(surroundings.settings(function, environment), _START_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
 
     def invoke(
         self, event: bytes, request_id: str, most_seconds: float | None = None, keys: Credentials | None = None

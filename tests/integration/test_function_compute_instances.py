@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -301,6 +303,17 @@ def handler(event, context):
     assert Path(folder, "left").exists()
     instance.stop()
     assert not Path(folder).exists()
+
+
+def test_nothing_is_left_of_an_instance_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    made = replace(function(tmp_path, ""), code=tmp_path / "absent")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(FileNotFoundError, match="absent"):
+        FunctionInstance(made, InstanceEnvironment("1", Credentials("id", "secret"), ()))
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("busy", ["True", "os.getppid() == parent", "False"])
