@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from local_emulator.maxcompute import server
 from tests.local_cloud import await_rows, client, plain_environment, refused, up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from local_emulator.kafka.apache import ApacheBroker
 
@@ -79,6 +80,28 @@ def test_no_log_line_holds_a_secret(project_copy: Path) -> None:
     assert "a key" not in said
 
 
+def dead_letter_of_the_document(project_copy: Path) -> None:
+    """Make, list and redrive a dead letter by the commands in docs/EMULATOR.md."""
+    text = (project_copy / "docs/EMULATOR.md").read_text(encoding="utf-8")
+    section = text.partition("### A dead letter\n")[2].partition("\n### ")[0]
+    words = [shlex.split(line)[3:] for line in section.splitlines() if line.startswith("    python")]
+    send, first, listed, go, last = words
+    client(project_copy, *send)
+    assert "late" in until_printed(project_copy, first, "1 of 1 dead letters (1 timestamp-out-of-range)")
+    assert "dead letters that would be sent: 1; none was sent" in client(project_copy, *listed)
+    assert "dead letters sent to the source topic again: 1" in client(project_copy, *go)
+    assert "timestamp-out-of-range, redriven" in until_printed(project_copy, last, "2 of 2 dead letters")
+
+
+def until_printed(folder: Path, words: Sequence[str], wanted: str) -> str:
+    """Repeat a command until its output has the wanted text, and return the output."""
+    deadline = time.monotonic() + 60
+    while wanted not in (printed := client(folder, *words)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert wanted in printed
+    return printed
+
+
 def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path) -> None:
     with up(project_copy, "--eventbridge", "elements=strings", "--eventbridge", "recut=true"):
         sent = client(project_copy, "send", "--key", "k1", "--value", "hello, 世界", "--partition", "3")
@@ -100,6 +123,7 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
         refused(project_copy, ("record", str(tmp_path / "absent" / "batch.json")), "can't be written")
         refused(project_copy, ("send", "--value", "v", "--partition", "99"), "Unknown partition", "status")
         refused(project_copy, ("up",), "a local cloud is running already")
+        dead_letter_of_the_document(project_copy)
         status = client(project_copy, "status")
         assert "| function " in status
         assert "maxcompute-test-input" in status

@@ -36,12 +36,12 @@ def test_sessions_are_counted(changes: dict[str, object], topic_partitions: int,
 def test_the_warning_says_how_it_is_counted_and_what_would_do() -> None:
     assert warning(settings(concurrency=12), 12, 5) == (
         "12 consumers x a batch each 5 s x 1 partition values = 720 upload sessions in 5 minutes, and a table takes "
-        "500; a window of 8 s would do"
+        "500; a window (BATCH_SECONDS) of 8 s would do"
     )
-    assert "a window of 15 s would do" in warning(settings(concurrency=12, partition="MINUTE"), 12, 10)
+    assert "a window (BATCH_SECONDS) of 15 s would do" in warning(settings(concurrency=12, partition="MINUTE"), 12, 10)
 
 
 @pytest.mark.parametrize(("window", "enough"), [(1, 4), (3, 4)])
 def test_what_would_do_does(window: int, enough: int) -> None:
-    assert f"a window of {enough} s" in warning(settings(), 6, window)
+    assert f"a window (BATCH_SECONDS) of {enough} s" in warning(settings(), 6, window)
     assert warning(settings(), 6, enough) == ""

@@ -34,5 +34,6 @@ def warning(settings: Settings, topic_partitions: int, window: int) -> str:
         return ""
     enough = -(-consumers * values * SECONDS // SESSIONS)
     counted = f"{consumers} consumers x a batch each {max(window, 1)} s x {values} partition values"
-    remedy = f"a window of {enough} s" if enough <= BATCH_SECONDS[1] else "fewer consumers or a coarser partition"
+    wider = f"a window (BATCH_SECONDS) of {enough} s"
+    remedy = wider if enough <= BATCH_SECONDS[1] else "fewer consumers (concurrency) or a coarser partition"
     return f"{counted} = {needed} upload sessions in 5 minutes, and a table takes {SESSIONS}; {remedy} would do"
