@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT / "layers/connector/python"), str(ROOT / "layers/powert
 from deployment import values, variables  # noqa: E402 # the settings' rules are in a layer
 from deployment.dotenv import VariablesFileError  # noqa: E402
 
+INTERRUPTED = 130
 FAILURES = (variables.VariablesError, VariablesFileError, OSError)
 
 
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except FAILURES as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +72,14 @@ def _deploy(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    return _released(options, lambda release: release.remove(input))
+    return _released(options, lambda release: release.remove(_answer))
+
+
+def _answer(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:
+        return ""  # nobody is there to answer
 
 
 def _released(options: argparse.Namespace, work: Callable[[Release], int]) -> int:
