@@ -149,7 +149,7 @@ def _later(truth: Truth, claim: Claim | Divert) -> dict[TopicPartition, Mark]:
         for place, mark, old in known
         if mark.since == old.since
         and mark.offset > old.offset
-        and {one.begins.get(place, old) for id_, one in truth.pending.items() if id_ != claim.id} <= {old}
+        and {one.begins.get(place, old) for one in truth.pending.values()} <= {old}
     }
 
 

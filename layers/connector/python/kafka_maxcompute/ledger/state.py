@@ -140,7 +140,6 @@ def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mar
     mark in `marks` was read together with a mark that the ledger had, so it's of the same log and has the same `since`.
     A mark doesn't move while a pending claim has another one, with which the claim's settle will compare it.
     """
-    others = _except(state.pending, operation.id).values()
     marks = dict(state.marks)
     for place, mark in operation.begins.items():
         replaced = marks.get(place)
@@ -150,7 +149,7 @@ def _marked(state: State, operation: Claim | Divert) -> dict[TopicPartition, Mar
     for place, mark in operation.marks.items():
         if place in marks and mark.offset > marks[place].offset and mark.since == marks[place].since:
             current = marks[place]
-            if all(pending.operation.begins.get(place, current) == current for pending in others):
+            if all(pending.operation.begins.get(place, current) == current for pending in state.pending.values()):
                 marks[place] = mark
     return marks
 
@@ -161,12 +160,11 @@ def _same_log(
     """Return the marks that are proven to be of the log of the mark in force after a settle; it is one of them."""
     same_log: dict[TopicPartition, set[Mark]] = {}
     for place in marks.keys() & {*operation.begins, *operation.marks}:
-        mark, former, own = marks[place], state.marks.get(place), operation.begins.get(place)
-        same_log[place] = {mark}
+        mark, former = marks[place], state.marks.get(place)
+        proven = {operation.begins.get(place, mark), *settle.same_log.get(place, ())}
+        same_log[place] = proven if mark in proven else {mark}
         if former is not None and former.since == mark.since:
             same_log[place].add(former)
-        if own is not None and mark in {own, *settle.same_log.get(place, ())}:
-            same_log[place] |= {own, *settle.same_log.get(place, ())}
     return same_log
 
 
