@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_emulator.control_plane.function_compute.configuration import sent
+from local_emulator.control_plane.function_compute.component import sent
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.function_compute import archive, layers
 from local_emulator.function_compute.content import checksum_of

@@ -13,7 +13,7 @@ from fastcrc import crc64
 
 from local_emulator import cloud, endpoints
 from local_emulator.cli import sql_answers
-from local_emulator.control_plane.function_compute.configuration import sent
+from local_emulator.control_plane.function_compute.component import sent
 from local_emulator.function_compute import archive, layers
 from local_emulator.function_compute.rules import RUNTIMES
 from local_emulator.kafka.producer import produce

@@ -9,7 +9,7 @@ from local_emulator.control_plane.dispatch import Call
 from local_emulator.control_plane.eventbridge import lifecycle
 from local_emulator.control_plane.function_compute import functions, triggers
 from local_emulator.control_plane.function_compute import layers as layer_actions
-from local_emulator.control_plane.function_compute.configuration import sent
+from local_emulator.control_plane.function_compute.component import sent
 from local_emulator.control_plane.function_compute.entities import DeployedFunctions, Layer, Layers, Triggers
 from local_emulator.control_plane.identity import AccessKeys
 from local_emulator.control_plane.ram import service_linked

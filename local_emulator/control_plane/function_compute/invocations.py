@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SYNC_BYTES = 32 * 1024 * 1024
 ASYNC_BYTES = 128 * 1024
 _TAIL_BYTES = 4096
+_ASYNCHRONOUS = ("Async", "Task")  # Serverless Devs has both
 
 
 def invoke(call: Call) -> Reply:
@@ -33,7 +34,7 @@ def invoke(call: Call) -> Reply:
     found, resolve = _found(call), partial(_resolve, call)
     runner, most_seconds = call.surroundings.functions.runner, _most_seconds(call)
     checksum = {"X-Fc-Code-Checksum": found.content.checksum}
-    asynchronous = call.headers.get("x-fc-invocation-type", "Sync") == "Async"
+    asynchronous = call.headers.get("x-fc-invocation-type", "Sync") in _ASYNCHRONOUS
     if asynchronous and len(call.body) > ASYNC_BYTES:
         raise too_large(ASYNC_BYTES)
     try:
@@ -70,6 +71,20 @@ def _most_seconds(call: Call) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         raise invalid_argument(f"{MOST_SECONDS_HEADER}: expected seconds, found {text!r}") from None
+
+
+def list_instances(call: Call) -> dict[str, object]:
+    """ListInstances: the present instances of a function, of all its versions."""
+    with call.state.lock:
+        name = revisions.existing(call).name
+    # Not under the state's lock: an instance that starts holds its pool's lock, and needs the state for its keys.
+    status = call.surroundings.functions.runner.status().get(name)
+    return {
+        "instances": [
+            {"instanceId": instance, "status": "Running"} for instance in (status.instances if status else ())
+        ],
+        "requestId": call.request_id,
+    }
 
 
 def too_large(limit: int) -> ApiError:

@@ -92,6 +92,7 @@ PRODUCT = Product(
             "InvokeFunction": Action(
                 invocations.invoke, "fc:InvokeFunction", _FUNCTION, waits=True, most_bytes=invocations.SYNC_BYTES
             ),
+            "ListInstances": Action(invocations.list_instances, "fc:ListInstances", _FUNCTION, waits=True),
             # The trigger's name is in the body: the handler checks the permission.
             "CreateTrigger": Action(triggers.create),
             "GetTrigger": Action(triggers.show, "fc:GetTrigger", _TRIGGER),
@@ -135,6 +136,7 @@ PRODUCT = Product(
             f"POST {_FUNCTION_PATH}/invocations": "InvokeFunction",
             **{f"POST /{version}{_OF_SERVICE}/invocations": "InvokeFunction" for version in EARLIER_VERSIONS},
             **{f"GET /{version}/tempBucketToken": "GetTempBucketToken" for version in EARLIER_VERSIONS},
+            f"GET {_FUNCTION_PATH}/instances": "ListInstances",
             f"POST {_FUNCTION_PATH}/triggers": "CreateTrigger",
             f"GET {_FUNCTION_PATH}/triggers": "ListTriggers",
             f"GET {_TRIGGER_PATH}": "GetTrigger",
