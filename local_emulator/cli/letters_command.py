@@ -54,7 +54,7 @@ def filters(options: argparse.Namespace) -> dict[str, Any]:
         "until": options.until,
         "queue_topic": options.queue_topic,
     }
-    return {name: value for name, value in given.items() if value}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

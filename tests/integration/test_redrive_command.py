@@ -86,6 +86,8 @@ def test_options_become_the_event_and_those_not_given_leave_nothing(tmp_path: Pa
     ]
 
     assert event(parser().parse_args(["redrive"])) == {"action": "redrive", "dry_run": True, "letters": {}}
+    # An empty variable of the shell: the function refuses the value, rather than select all dead letters.
+    assert event(parser().parse_args(["redrive", "--since", ""]))["letters"] == {"since": ""}
     assert event(parser().parse_args(["redrive", *words])) == {
         "action": "redrive",
         "dry_run": False,

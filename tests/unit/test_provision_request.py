@@ -229,6 +229,23 @@ def test_names_in_paths_are_names(name: str) -> None:
     ]
 
 
+def test_first_offsets_may_be_digits() -> None:
+    assert asked("plan", start={"0": "5", "1": 6}).start == {0: 5, 1: 6}
+
+
+@pytest.mark.parametrize("offset", [True, -1, "-1", "5 ", "", 5.0, None, 10**18])
+def test_other_first_offsets_are_refused(offset: object) -> None:
+    (fault,) = faults({"action": "plan", "start": {"0": offset}})
+    assert fault.startswith('start: expected first offsets by topic-partition, such as {"0": 123}, found ')
+
+
+@pytest.mark.parametrize("moment", [0, "20260101", 1_700_000_000, "20260101120000"])
+def test_a_number_that_is_no_time_in_milliseconds_of_this_era_is_refused(moment: object) -> None:
+    (fault,) = faults({"action": "reset", "start_timestamp": moment})
+    assert "or milliseconds since 1970, from 946684800000 (the year 2000) to 9999999999999 (2286), found" in fault
+    assert asked("reset", start_timestamp="1970-01-01").start_timestamp == 0
+
+
 def test_a_topic_partition_has_one_spelling_only() -> None:
     with pytest.raises(ConfigurationError, match="start: expected"):
         read(b'{"action": "plan", "start": {"0": 1, "00": 2}}', {})

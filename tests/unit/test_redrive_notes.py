@@ -129,6 +129,8 @@ def test_only_records_of_the_same_bytes_have_the_same_digest(one: Original, othe
         {"reasons": [1]},
         {"reasons": ["not-csv", "not-cvs"]},
         {"since": "yesterday"},
+        {"since": "20261129"},  # no date, and in January 1970 as milliseconds
+        {"since": 1_700_000_000},
         {"topic_partitions": [-1]},
         {"topic_partitions": [True]},
         {"allow": ["everything"]},
@@ -153,7 +155,7 @@ def test_filters_are_an_object(value: Any) -> None:
 
 def test_a_letter_of_unknown_time_is_in_no_period() -> None:
     assert selection.read({}).takes(LETTER, None)
-    assert not selection.read({"since": 0}).takes(LETTER, None)
+    assert not selection.read({"since": "1970-01-01"}).takes(LETTER, None)
     assert not selection.read({"until": "2100-01-01"}).takes(LETTER, None)
 
 

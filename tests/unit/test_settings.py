@@ -116,6 +116,9 @@ def test_the_documents_example_has_the_documents_defaults() -> None:
         ("earliest_timestamp", "2020-11-17T00:00:00Z", 1_605_571_200_000),
         ("earliest_timestamp", "1605571200000", 1_605_571_200_000),
         ("earliest_timestamp", 1_605_571_200_000, 1_605_571_200_000),
+        ("earliest_timestamp", "0946684800000", 946_684_800_000),
+        ("earliest_timestamp", "1973-01-01", 94_694_400_000),
+        ("earliest_timestamp", 9_999_999_999_999, 9_999_999_999_999),
         ("latest_timestamp", "0", 0),
         ("group", "connect-other", "connect-other"),
         ("offset_topic", "offsets", "offsets"),
@@ -180,6 +183,13 @@ def test_what_must_be_given_is_just_that() -> None:
         ("earliest_timestamp", "2026-11-02T10:00:00,5", "expected an ISO date or time"),
         ("earliest_timestamp", "1970-01-01", "not before 1973-01-01T00:00:00Z"),
         ("earliest_timestamp", False, "found False"),
+        ("earliest_timestamp", "20261129", "or milliseconds since 1970, from 946684800000 (the year 2000) to 99999999"),
+        ("earliest_timestamp", 20_261_129, "found 20261129"),
+        ("earliest_timestamp", "1700000000", "found '1700000000'"),  # in seconds
+        ("earliest_timestamp", 946_684_799_999, "found 946684799999"),
+        ("earliest_timestamp", "20261129120000", "found '20261129120000'"),  # as milliseconds, a day in 2612
+        ("earliest_timestamp", 10_000_000_000_000, "found 10000000000000"),
+        ("earliest_timestamp", -1, "found -1"),
         ("latest_timestamp", -1, "expected whole seconds from 0 to 315360000, found -1"),
         ("latest_timestamp", 315_360_001, "found 315360001"),
         ("endpoint", "service.cn-hangzhou.maxcompute.aliyun.com/api", "expected an http or https address"),

@@ -225,15 +225,16 @@ def _named(what: str, rule: NameRule) -> Kind:
     return Kind(f"{what}, {rule.expected}", named(rule).read)
 
 
+_OFFSET = whole(0, selection.LAST_OFFSET)
+
+
 def _offsets(value: object) -> object:
     """Return offsets by topic-partition; the names of a JSON object are text."""
     if not isinstance(value, dict) or not value:
         raise TypeError(value)
-    if not all(type(offset) is int and offset >= 0 for offset in value.values()):
-        raise ValueError(value)
     if not all(number.isascii() and number.isdecimal() and number == str(int(number)) for number in value):
         raise ValueError(value)
-    return {int(number): offset for number, offset in value.items()}
+    return {int(number): _OFFSET.read(offset) for number, offset in value.items()}
 
 
 def _columns(value: object) -> object:

@@ -43,8 +43,9 @@ _ISO_TEXT = re.compile(
 )
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 UNREADABLE = (LookupError, TypeError, ValueError)
-LATEST = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z in epoch milliseconds, the latest time that Python can represent."""
+FIRST_EPOCH_MS, LAST_EPOCH_MS = 946_684_800_000, 9_999_999_999_999
+"""The numbers that are read as epoch milliseconds: from 2000-01-01 to 2286-11-20, the last one of 13 digits. A smaller
+number may be a date such as 20261129 or epoch seconds, a greater one such a date with its time."""
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -265,16 +266,20 @@ def zone() -> Kind:
 
 
 def instant(earliest: str) -> Kind:
-    """A point in time as epoch milliseconds, from an ISO date or time (UTC unless it has an offset)."""
+    """A point in time as epoch milliseconds, from these or from an ISO date or time (UTC unless it has an offset)."""
     floor = _epoch_ms(earliest)
 
     def read(value: object) -> int:
-        milliseconds = value if isinstance(value, int) and not isinstance(value, bool) else _epoch_ms(_text(value))
-        if not floor <= milliseconds <= LATEST:
+        milliseconds = _epoch_ms(_text(value))
+        if milliseconds < floor:
             raise ValueError(milliseconds)
         return milliseconds
 
-    return Kind(f"an ISO date or time such as 2000-01-01T00:00:00Z, not before {earliest}", read)
+    return Kind(
+        f"an ISO date or time such as 2000-01-01T00:00:00Z, not before {earliest}, or milliseconds since 1970, "
+        f"from {FIRST_EPOCH_MS} (the year 2000) to {LAST_EPOCH_MS} (2286)",
+        read,
+    )
 
 
 def shown(value: object) -> str:
@@ -304,7 +309,10 @@ def _whole(value: object) -> int:
 def _epoch_ms(text: str) -> int:
     """Return the epoch milliseconds of ISO text; digits alone are epoch milliseconds already."""
     if text.isascii() and text.isdecimal():
-        return int(text)
+        milliseconds = int(text)
+        if not FIRST_EPOCH_MS <= milliseconds <= LAST_EPOCH_MS:
+            raise ValueError(milliseconds)
+        return milliseconds
     if not _ISO_TEXT.fullmatch(text):
         raise ValueError(text)
     moment = datetime.fromisoformat(re.sub(r"[zZ]\Z", "+00:00", text))
