@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provisioning.__main__ import main
 from tests.provision_cloud import ACCOUNT, Surrounding, running
 
 if TYPE_CHECKING:
@@ -121,8 +122,12 @@ def test_the_policy_is_printed_without_a_call(around: Surrounding, tmp_path: Pat
     assert "mode: expected one of" in wrong.stdout
 
 
+def test_a_wrong_use_is_the_exit_code(around: Surrounding, tmp_path: Path) -> None:
+    assert run(around, tmp_path, "plan", "{").returncode == 2
+
+
 @pytest.mark.parametrize(
-    "arguments", [(), ("plan", "{"), ("plan", "[]"), ("plan", "{}", "{}"), ("plan", '{"action": "apply"}')]
+    "arguments", [[], ["plan", "{"], ["plan", "[]"], ["plan", "{}", "{}"], ["plan", '{"action": "apply"}']]
 )
-def test_a_wrong_use(around: Surrounding, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    assert run(around, tmp_path, *arguments).returncode == 2
+def test_a_wrong_use(arguments: list[str]) -> None:
+    assert main(arguments) == 2
