@@ -10,9 +10,13 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036 # Serverless Devs runs this with whatever Python there is
+    sys.exit("Python 3.10 or newer is needed to check the variables, in .venv (made by make) or as python3")
+
 import argparse
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING

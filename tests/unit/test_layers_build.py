@@ -188,6 +188,12 @@ def test_an_archive_is_built_again_only_if_something_that_decides_about_it_has_c
 
 
 @pytest.mark.quick
+def test_the_next_steps_are_for_the_region_of_the_connector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_REGION", "cn-beijing")
+    assert build.next_steps([build.Layer("connector", "python3.10")]).count("--region cn-beijing") == 1
+
+
+@pytest.mark.quick
 def test_the_next_steps_fit_the_template() -> None:
     layers = [build.Layer(name, "python3.12") for name in ("powertools", "connector", "dependencies")]
     steps = build.next_steps(layers)

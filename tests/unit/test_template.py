@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -233,11 +235,23 @@ def test_the_smaller_template_has_no_trigger_and_is_otherwise_the_same() -> None
     assert {**without, "triggers": []} == smaller["sink"].props
 
 
-def test_each_deploy_checks_the_variables_and_the_schema() -> None:
+def checked(action: str, folder: Path, variable: str) -> subprocess.CompletedProcess[str]:
+    """Run an action as Serverless Devs does: by a shell, in the template's folder."""
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", variable: "DAY"}
+    return subprocess.run(
+        ["sh", "-c", action], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_each_deploy_checks_the_variables_and_the_schema(tmp_path: Path) -> None:
     for path in (TEMPLATE, STREAM_TEMPLATE):
         document = read(path)
         (action,) = document["actions"]["pre-deploy"]
-        assert action["run"].endswith("$PYTHON -m deployment check")
+        assert "$PYTHON -m deployment check" in action["run"]
+        assert checked(action["run"], TEMPLATE.parent, "CONNECTOR_PARTITON").returncode == 1
+        assert checked(action["run"], TEMPLATE.parent, "CONNECTOR_PARTITION").returncode == 0
+        alone = checked(action["run"], tmp_path, "CONNECTOR_PARTITON")
+        assert (alone.returncode, alone.stdout[:28]) == (0, "the variables aren't checked")
         assert action["path"] == "."
         assert document["validation"] is True
 
