@@ -89,8 +89,8 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
 def _check_entry(entry: zipfile.ZipInfo) -> None:
     name = entry.filename
     parts = name.rstrip("/").split("/")
-    if not name.strip("/") or name.startswith("/") or "\\" in name or {"", ".", ".."} & set(parts):
-        raise ArchiveError(f"{name!r}: expected a relative path without '.', '..' and '\\', found another name")
+    if not name.strip("/") or name.startswith("/") or "\\" in name or {"", ".."} & set(parts):
+        raise ArchiveError(f"{name!r}: expected a relative path without '..' and '\\', found another name")
     if entry.flag_bits & _ENCRYPTED:
         raise ArchiveError(f"{name}: expected a plain entry, found an encrypted one")
     kind = stat.S_IFMT(_mode(entry))

@@ -40,7 +40,11 @@ def unpacked(folder: Path, data: bytes) -> Path:
 
 def test_files_folders_links_and_modes(tmp_path: Path) -> None:
     data = zipped(
-        ("index.py", b"x", 0o644), ("bin/", b"", 0), ("bin/run", b"y", 0o755), ("lib/again.py", b"../index.py", LINK)
+        ("./", b"", 0),
+        ("./index.py", b"x", 0o644),
+        ("bin/", b"", 0),
+        ("bin/run", b"y", 0o755),
+        ("lib/again.py", b"../index.py", LINK),
     )
     code = unpacked(tmp_path, data)
     assert (code / "lib/again.py").read_bytes() == b"x"
@@ -58,6 +62,7 @@ def test_files_folders_links_and_modes(tmp_path: Path) -> None:
         ([("a\\..\\b", b"", 0)], "relative path"),
         ([("twice", b"a", 0), ("twice", b"b", 0)], "found it twice"),
         ([("twice", b"a", 0), ("twice/", b"", 0)], "found it twice"),
+        ([("twice", b"a", 0), ("./twice", b"b", 0)], "found it twice"),
         ([("file", b"a", 0), ("file/below", b"b", 0)], "expected a folder as its parent"),
         ([("out", b"..", LINK), ("out/below", b"b", 0)], "expected a folder as its parent"),
         ([("out", b"/etc", LINK)], "expected a link to a relative path"),
