@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 START_SECONDS = 60
+DELETED = ("deployment/gone.py", "local_emulator/gone.py", "local_emulator/carried/functions/sink/gone.py")
+"""Modules that an earlier build in the checkout left in build/lib, and that the sources don't have any more."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Installed:
     program: Path
     folder: Path
     state: Path
+    wheel: frozenset[str]
+    """The names of the wheel's files."""
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONNECTOR_", "PYTHON"))}
@@ -57,6 +62,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """Built and installed without a network; the dependencies are those of this environment."""
     top = tmp_path_factory.mktemp("installed")
     copy_known(top / "clone")
+    for name in DELETED:
+        (top / "clone/build/lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / "clone/build/lib" / name).touch()
     offline = ["--no-index", "--no-deps"]
     subprocess.run([*PIP, "wheel", *offline, "--no-build-isolation", "-w", top / "dist", top / "clone"], check=True)
     shutil.rmtree(top / "clone")
@@ -67,9 +75,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     (wheel,) = (top / "dist").iterdir()
     subprocess.run([*PIP, "--python", python, "install", *offline, wheel], check=True)
+    with zipfile.ZipFile(wheel) as archive:
+        contents = frozenset(archive.namelist())
     (top / "elsewhere").mkdir()
-    yield Installed(top / "venv/bin/kafka-maxcompute", top / "elsewhere", top / "state/kafka-maxcompute")
+    yield Installed(top / "venv/bin/kafka-maxcompute", top / "elsewhere", top / "state/kafka-maxcompute", contents)
     shutil.rmtree(top)
+
+
+def test_the_wheel_has_no_module_that_the_sources_dont_have(installed: Installed) -> None:
+    assert {"deployment/variables.py", "local_emulator/carried/functions/sink/index.py"} <= installed.wheel
+    assert set(DELETED) & installed.wheel == set()
 
 
 def test_version_help_and_completion(installed: Installed) -> None:
