@@ -11,7 +11,7 @@ from local_emulator.cli import sql_answers
 from local_emulator.control_plane import server as control_plane
 from local_emulator.control_plane.account_setup import add_instance
 from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
-from local_emulator.control_plane.alikafka.entities import MANY, KafkaInstance
+from local_emulator.control_plane.alikafka.entities import MANY, Kafka, KafkaInstance
 from local_emulator.control_plane.dispatch import Rules
 from local_emulator.control_plane.errors import ApiError
 from local_emulator.control_plane.function_compute.entities import Functions
@@ -21,7 +21,9 @@ from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.foundation import installation
 from local_emulator.function_compute.runner import FunctionRunner, RunnerSettings
 from local_emulator.function_compute.surroundings import Credentials
+from local_emulator.kafka import kept_records
 from local_emulator.kafka.broker import is_own, open_broker
+from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.errors import BrokerError
 from local_emulator.maxcompute import server as maxcompute
 from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS
@@ -110,7 +112,7 @@ def start(
     say(f"MaxCompute        {store.endpoint}")
 
     topic = StreamConfig.from_trigger(sink.trigger().config).topic
-    broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}))
+    broker = parts.enter_context(open_broker(kafka, {topic: TOPIC_PARTITIONS}, data_dir))
     if not is_own(kafka):
         send_recorded_orders(broker)
     say(f"Kafka             {broker.bootstrap_servers} ({kafka})")
@@ -140,4 +142,32 @@ def start(
     except ApiError as error:
         raise BrokerError(f"{error.message}; remove {data_dir}, or use a broker without this topic or group") from error
     say(f"Control plane     {plane.url}")
+    if data_dir is not None:
+        _keep_records(parts, broker, plane, data_dir, say)
     return LocalAccount(keys, project, store, broker, plane)
+
+
+def _keep_records(
+    parts: ExitStack,
+    broker: Broker,
+    plane: control_plane.ControlPlaneServer,
+    data_dir: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Let `parts` keep the embedded broker's records when the cloud ends; other brokers keep theirs themselves."""
+    if not isinstance(broker, EmbeddedBroker):
+        return
+    if kept_records.is_behind(data_dir):
+        say(
+            f"warning: the last cloud with {data_dir} didn't end in good order: its Kafka records and offsets are "
+            "lost, but its tables aren't. So audit can report these rows, and records that are sent again are written "
+            "again"
+        )
+
+    def save() -> None:
+        instance = plane.state.part(Kafka).instances[INSTANCE_ID]
+        kept_records.save(broker, data_dir, list(instance.groups))
+
+    kept_records.begin(data_dir)
+    # Later parts end before: the streams and functions, which write records and offsets.
+    parts.callback(save)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from local_emulator.batches.zoo import ACCOUNT_ID, config
 from local_emulator.eventbridge.stream import EventStream
+from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.orders import TEST_MESSAGE, orders
 from local_emulator.kafka.producer import produce
@@ -42,11 +43,13 @@ def recorded_orders() -> list[Record]:
 
 
 def send_recorded_orders(broker: Broker) -> None:
-    """Give a broker the topic of orders.json with its records, at the offsets that the batch has.
+    """Give a broker the topic of orders.json with its records, at the offsets that the batch has; once.
 
     Without the log the function would search for it at each replay, and divert the records of a second replay, because
     records that its ledger has as settled would be in no log.
     """
+    if ORDERS_TOPIC in kafka_topics.client(broker.bootstrap_servers).list_topics(timeout=DELIVERY_SECONDS).topics:
+        return  # kept from an earlier run
     broker.create_topic(ORDERS_TOPIC, TOPIC_PARTITIONS)
     produce(broker.bootstrap_servers, ORDERS_TOPIC, recorded_orders())
 

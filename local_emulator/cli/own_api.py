@@ -1,4 +1,4 @@
-"""Calls the control plane's own paths that need the key of the account's owner."""
+"""Calls the own paths of the control plane: those that need the key of the owner, and those for everybody."""
 
 from __future__ import annotations
 
@@ -17,3 +17,18 @@ def request(at: Endpoints, method: str, path: str, **query: object) -> dict[str,
     user = base64.b64encode(f"{at.access_id}:{at.access_key}".encode()).decode()
     address = urlsplit(at.control).netloc
     return call(address, method, f"{path}?{urlencode(query)}", headers={"Authorization": f"Basic {user}"})
+
+
+def stream(at: Endpoints) -> dict[str, Any]:
+    """Return the state and counts of the connector's stream; only the state if it never ran, {} if it doesn't exist."""
+    description: dict[str, Any] = _look(at, "streams").get(at.stream, {})
+    return description
+
+
+def instances(at: Endpoints) -> dict[str, Any]:
+    """Return the functions' instances and calls."""
+    return _look(at, "instances")
+
+
+def _look(at: Endpoints, path: str) -> dict[str, Any]:
+    return call(urlsplit(at.control).netloc, "GET", path)

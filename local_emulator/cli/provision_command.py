@@ -10,7 +10,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from local_emulator import cloud, connectors, project, provisioner
-from local_emulator.cli.output import print_json, print_lines
+from local_emulator.cli import own_api
+from local_emulator.cli.output import print_error, print_json, print_lines
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.provisioning_reply import lines
 from local_emulator.function_compute import layers
@@ -59,12 +60,33 @@ def run(options: argparse.Namespace) -> int:
             kind = type(settings).__name__
             raise ProvisioningError(f"expected the event's settings as a JSON object, found {kind}")
         event["settings"] = {**settings, **dict(options.settings)}
-    return carry_out(connectors.read(options), event, as_json=options.json)
+    at = connectors.read(options)
+    if obstacle := _reset_obstacle(at, event):
+        if event.get("confirm"):
+            raise ProvisioningError(f"{obstacle}. Nothing was changed")
+        print_error(obstacle)
+    return carry_out(at, event, as_json=options.json)
 
 
-def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False) -> int:
+def _reset_obstacle(at: Endpoints, event: Mapping[str, Any]) -> str:
+    """Return why this cloud's broker can't carry out the event, a `reset`; "" if it can."""
+    moves_group = event["action"] == "reset" and event.keys() & {"start", "start_timestamp"}
+    is_embedded = at.retention_bytes is not None
+    if not moves_group or not is_embedded or "records" not in own_api.stream(at):
+        return ""
+    return (
+        f"this reset can't be done here: the embedded broker keeps the offsets of a group that has had members, and "
+        f"{at.group} has had the stream's. Use a real broker (--kafka apache or host:port); or, with --data-dir, "
+        "pause the stream, start `up` again, and reset before you resume the stream"
+    )
+
+
+def carry_out(
+    at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False, without_warning: str | None = None
+) -> int:
     """Invoke the provisioning function with an event; print each resource when it is done, then the reply.
 
+    A warning that contains `without_warning` isn't printed.
     Returns 1 if the action wasn't done or found faults. Raises InvocationError if there is no reply.
     """
     if as_json:
@@ -73,6 +95,8 @@ def carry_out(at: Endpoints, event: Mapping[str, Any], *, as_json: bool = False)
         return int(provisioner.has_failed(reply))
     with provisioner.progress(at, lambda line: CONSOLE.print(f"  {line}")):
         reply = provisioner.invoke(at, event)
+    if without_warning is not None:
+        reply["warnings"] = [text for text in reply.get("warnings", ()) if without_warning not in text]
     print_lines(lines(reply))
     return int(provisioner.has_failed(reply))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from odps.errors import ODPSError
 
 from local_emulator import connectors, provisioner
-from local_emulator.cli import fault_command, sql_answers, topic
+from local_emulator.cli import own_api, sql_answers, topic
 from local_emulator.cli.output import print_json, print_json_line, print_lines
 from local_emulator.cli.text_table import draw
 from local_emulator.eventbridge.errors import InvocationError
@@ -126,9 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 def look(at: Endpoints) -> Snapshot:
     """Return what is known now."""
-    streams, functions = (
-        fault_command.call(at.control.removeprefix("http://"), "GET", path) for path in ("streams", "instances")
-    )
+    functions = own_api.instances(at)
     faults = []
     reply: dict[str, Any] = {}
     try:
@@ -141,7 +139,7 @@ def look(at: Endpoints) -> Snapshot:
     except ODPSError as error:
         faults.append(f"the rows of {at.table} can't be counted: {error}")
     reply["faults"] = [*reply.get("faults", ()), *faults]
-    return Snapshot(time.monotonic(), streams.get(at.stream, {}), topic.lags(at), rows, reply, functions)
+    return Snapshot(time.monotonic(), own_api.stream(at), topic.lags(at), rows, reply, functions)
 
 
 def lines(at: Endpoints, snapshot: Snapshot) -> Iterator[str]:

@@ -60,15 +60,24 @@ class ApacheBroker(Stoppable):
     """One node; `topics` maps names to their count of topic-partitions. Needs the programs java and mvn.
 
     With `security`, the node has a listener of each protocol besides PLAINTEXT, and checks the rights of a client that
-    connects to these. `servers` has the listeners' addresses by protocol.
+    connects to these. `servers` has the listeners' addresses by protocol. With `folder`, the node's data are there, and
+    outlive the node.
     """
 
     retention_bytes: int | None = None
 
-    def __init__(self, topics: Mapping[str, int] | None = None, security: Security | None = None) -> None:
+    def __init__(
+        self,
+        topics: Mapping[str, int] | None = None,
+        security: Security | None = None,
+        *,
+        folder: Path | None = None,
+    ) -> None:
         self._java = program("java", "default-jre-headless")
         self._class_path = class_path()
-        self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+        self._folder = (folder or Path(tempfile.mkdtemp(prefix="kafka-"))).absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._is_kept = folder is not None
         self._process: subprocess.Popen[bytes] | None = None
         try:
             protocols = ("PLAINTEXT", *(PROTOCOLS if security else ()))
@@ -88,7 +97,7 @@ class ApacheBroker(Stoppable):
         kafka_topics.create_missing(self.bootstrap_servers, {name: partitions})
 
     def stop(self) -> None:
-        """Kill the JVM with its process group and remove its data; further calls do nothing."""
+        """Kill the JVM with its process group and remove its data unless they are kept; further calls do nothing."""
         if self._process is not None:
             if self._process.stdin:
                 self._process.stdin.close()
@@ -96,7 +105,8 @@ class ApacheBroker(Stoppable):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(STOP_SECONDS)
             self._process = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._is_kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _format(self, controller: int, security: Security | None) -> None:
         """Write server.properties and format the storage, as KRaft requires before the first start."""
@@ -109,6 +119,8 @@ class ApacheBroker(Stoppable):
             text += properties(security, self._folder)
             arguments += scram_users(security)
         (self._folder / "server.properties").write_text(text, encoding="utf-8")
+        if (data / "meta.properties").exists():  # formatted by an earlier start
+            return
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             self._command(*arguments),
             cwd=self._folder,

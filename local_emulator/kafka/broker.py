@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from local_emulator.foundation.stoppable import Stoppable
+from local_emulator.kafka import kept_records
 from local_emulator.kafka import topics as kafka_topics
 from local_emulator.kafka.apache import ApacheBroker
 from local_emulator.kafka.embedded import EmbeddedBroker
@@ -14,6 +15,7 @@ from local_emulator.kafka.errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -62,17 +64,34 @@ def is_own(setting: str) -> bool:
     return setting not in {"embedded", "apache"}
 
 
-def open_broker(setting: str, topics: Mapping[str, int]) -> Broker:
+def open_broker(setting: str, topics: Mapping[str, int], data_dir: Path | None = None) -> Broker:
     """Start the broker that the setting names, or connect to it; create these topics (name: count of topic-partitions).
 
+    With `data_dir`, the broker has the topics and records that an earlier one has kept there.
     Raises BrokerError, which says what to do.
     """
     if setting == "embedded":
-        return EmbeddedBroker(topics)
+        return _embedded(topics, data_dir)
     if setting == "apache":
-        return ApacheBroker(topics)
+        return ApacheBroker(topics, folder=None if data_dir is None else data_dir / "kafka")
     if not re.fullmatch(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*", setting):
         raise BrokerError(f"the broker must be embedded, apache, or host:port of a running one; found {setting!r}")
     kafka_topics.await_broker(setting, ANSWER_SECONDS)
     kafka_topics.create_missing(setting, topics)
     return OwnBroker(setting)
+
+
+def _embedded(topics: Mapping[str, int], data_dir: Path | None) -> EmbeddedBroker:
+    """Start the embedded broker, with the kept records of an earlier one."""
+    if data_dir is None:
+        return EmbeddedBroker(topics)
+    broker = EmbeddedBroker()
+    try:
+        kept_records.restore(broker, data_dir)
+        existing = kafka_topics.client(broker.bootstrap_servers).list_topics(timeout=ANSWER_SECONDS).topics
+        for name in topics.keys() - existing.keys():
+            broker.create_topic(name, topics[name])
+    except BaseException:
+        broker.stop()
+        raise
+    return broker

@@ -115,6 +115,15 @@ def test_what_stands_against_an_action_is_said_and_fails_the_command(
     assert json.loads(shown.stdout)["state"] in {"blocked", "refused"}
 
 
+def test_a_reset_that_the_embedded_broker_cant_do_is_refused_before_anything_is_changed(standing: Path) -> None:
+    shown = command(standing, "provision", "reset", '{"start": {"0": 0}}')
+    assert "error: this reset can't be done here: the embedded broker keeps the offsets" in shown.stderr
+    assert "topic partitions:" in shown.stdout
+    refused = command(standing, "provision", "reset", json.dumps({"start": {"0": 0}, "confirm": NAME}), "--json")
+    assert json.loads(refused.stdout)["error"].endswith("Nothing was changed")
+    assert refused.returncode == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
@@ -206,18 +215,19 @@ def test_what_was_made_is_kept_with_a_data_folder(
     project_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project_copy)
-    with cloud.start("embedded", {}, data_dir=tmp_path) as first:
+    with cloud.start("embedded", {"BATCH_SECONDS": "1"}, data_dir=tmp_path) as first:
         assert not first.paused
         assert invoke(first.endpoints, {"action": "apply", "create_table": True})["state"] == "applied"
+        assert invoke(first.endpoints, {"action": "test", "topic_partition": 3})["state"] == "arrived"
         assert invoke(first.endpoints, {"action": "pause"})["state"] == "paused"
-    with cloud.start("embedded", {}, data_dir=tmp_path) as second:
+    with cloud.start("embedded", {"BATCH_SECONDS": "1"}, data_dir=tmp_path) as second:
         assert second.paused
         assert second.bootstrapped["done"] == []
         planned = steps(invoke(second.endpoints, {"action": "plan"}))
         assert planned.pop(f"trigger kafka-stream of maxcompute-sink-{NAME}") == "change"
-        # What was in topics of the embedded broker is gone.
-        made_anew = {name for name, do in planned.items() if do == "create"}
-        assert made_anew
-        assert [name for name in made_anew if " in topic connect-" not in name] == []
-        assert {do for name, do in planned.items() if name not in made_anew} == {"keep"}
+        # The services have other addresses than before.
+        assert planned.pop(f"settings of {NAME} in topic connect-config-{NAME}") == "change"
+        assert set(planned.values()) == {"keep"}
+        audited = invoke(second.endpoints, {"action": "audit"})
+        assert (audited["state"], sum(place["rows"] for place in audited["topic_partitions"])) == ("sound", 1)
         assert second.stream is None

@@ -83,15 +83,16 @@ class Grants(Resource[frozenset[Grant]]):
         return granted(shown)
 
     def compare(self, state: frozenset[Grant]) -> tuple[Difference, ...]:
-        """Return the missing grants; grants beyond the needed ones are ignored, since others may need them."""
-        missing = [
-            f"{action} on {path}"
+        """Return a difference for each object on which grants are missing; only the needed grants are compared."""
+        granted_actions = {
+            path: tuple(action for action in actions if {(path, action.lower()), (path, "all")} & state)
             for path, actions in self._needed().items()
-            for action in actions
-            if not {(path, action.lower()), (path, "all")} & state
-        ]
-        actual = sorted(f"{action} on {path}" for path, action in state)
-        return (Difference("grants", actual, [*actual, *missing]),) if missing else ()
+        }
+        return tuple(
+            Difference(f"grants on {path}", granted_actions[path], actions)
+            for path, actions in self._needed().items()
+            if granted_actions[path] != actions
+        )
 
     def make(self, cloud: Cloud) -> None:
         """Add the user, then grant."""
