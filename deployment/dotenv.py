@@ -26,7 +26,7 @@ FILE = ".env"
 _PRIVATE = 0o600
 
 # JavaScript's \s, which has the byte order mark; its \w has only ASCII.
-_SPACES = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_SPACES = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
 _S = f"[{_SPACES}]"
 _ASSIGNMENT = re.compile(
     rf"^{_S}*(?:export{_S}+)?(?P<name>[A-Za-z0-9_.-]+)(?:{_S}*=|:{_S}+?)"
@@ -121,15 +121,10 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _unquoted(value: str) -> str:
-    value = value.strip(re.sub("(.)-(.)", _range, _SPACES))
+    value = value.strip(_SPACES)
     double = value[:1] == '"'
     value = _QUOTED.sub(r"\2", value)
     return value.replace("\\n", "\n").replace("\\r", "\r") if double else value
-
-
-def _range(match: re.Match[str]) -> str:
-    """Return the characters of a range in a set of characters."""
-    return "".join(map(chr, range(ord(match[1]), ord(match[2]) + 1)))
 
 
 def _expanded(name: str, merged: Mapping[str, str], in_file: Mapping[str, str]) -> str:
