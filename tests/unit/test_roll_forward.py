@@ -306,6 +306,25 @@ def test_letters_of_a_divert_take_nothing_from_another_log(found: Original, kept
     assert (letter.form, letter.truncated) == (("original", False) if kept else ("as-delivered", True))
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_the_settle_names_the_marks_of_the_same_log(*, other: bool) -> None:
+    connector = Connector()
+    for offset in (2, 3):
+        record = Original(key=b"k", value=b"%d" % offset, timestamp=5)
+        connector.originals.log[ORDERS, offset] = record
+        offsets: dict[TopicPartition, Intervals] = {ORDERS: ((offset, offset),)}
+        begins = {ORDERS: Mark(offset, marks.digest(record))}
+        divert = Divert(id=f"d{offset}", offsets=offsets, reasons={"not-csv": offsets}, generation=1, begins=begins)
+        connector.ledger().append(divert, soon())
+    if other:
+        connector.originals.log[ORDERS, 2] = Original(key=b"k", value=b"another", timestamp=5)
+    (first, second) = connector.state.pending.values()
+    for pending in (second, first, second):
+        assert roll_forward(pending, connector.services(), soon()) is Outcome.SETTLED
+    assert connector.state.marks == second.operation.begins
+    assert connector.state.behind == ({ORDERS: 3} if other else {})
+
+
 def test_a_divert_whose_letters_cannot_be_written_stays_pending() -> None:
     connector = Connector()
     offsets: dict[TopicPartition, Intervals] = {ORDERS: ((1, 2),)}
