@@ -47,6 +47,17 @@ def test_topics_are_made_once_and_kept(apache_kafka: ApacheBroker) -> None:
 
 @pytest.mark.java
 @pytest.mark.xdist_group("apache_kafka")
+def test_a_folder_keeps_topics_and_records_from_one_broker_to_the_next(tmp_path: Path) -> None:
+    with open_broker("apache", {"kept": 2}, tmp_path) as first:
+        produce(first.bootstrap_servers, "kept", [Record(1, 7, b"k", b"v")])
+    with open_broker("apache", {"kept": 2}, tmp_path) as second:
+        assert count_partitions(second.bootstrap_servers, "kept") == 2
+        sent = produce(second.bootstrap_servers, "kept", [Record(1, 8, b"k", b"v")])
+        assert (sent[1].first, sent[1].count) == (1, 1)
+
+
+@pytest.mark.java
+@pytest.mark.xdist_group("apache_kafka")
 def test_a_topic_that_isn_t_there_is_named(apache_kafka: ApacheBroker) -> None:
     with pytest.raises(BrokerError, match="there is no topic nowhere at "):
         count_partitions(apache_kafka.bootstrap_servers, "nowhere")
