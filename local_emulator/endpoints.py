@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from local_emulator.eventbridge.config import StreamConfig
 from local_emulator.foundation import installation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-MOST_PROCESSES = 2**31
 FILE = "cloud.json"
 
 
 class NotRunningError(Exception):
     """There is no file of addresses, or its cloud has ended."""
+
+
+class OtherVersionError(Exception):
+    """A local cloud of another version is running, whose file of addresses this version can't read."""
 
 
 class AlreadyRunningError(Exception):
@@ -66,20 +72,33 @@ class Endpoints:
         names = ("kafka", "maxcompute", "tunnel", "control", "functions", "function", "provisioner", "connector")
         return {name: getattr(self, name) for name in (*names, "topic", "group", "project", "table")}
 
-    def write(self) -> None:
-        """Save to a file that only its owner can read."""
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Keep the addresses in the file, which only its owner can read, until the end of the context.
+
+        Raises AlreadyRunningError or OtherVersionError if another cloud has published its addresses.
+        """
         file = path()
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{self.pid}")
         scratch.touch(mode=0o600)
-        scratch.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        scratch.replace(file)
-
-    def remove(self) -> None:
-        """Delete the file, unless another cloud has written its own meanwhile."""
-        file = path()
-        if file.exists() and json.loads(file.read_text(encoding="utf-8"))["pid"] == self.pid:
-            file.unlink()
+        with scratch.open("w", encoding="utf-8") as locked:
+            try:
+                # The lock ends with this process, however it ends; processes that it starts don't inherit the lock.
+                fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked.write(json.dumps(asdict(self), indent=2) + "\n")
+                locked.flush()
+                refuse_second()
+                scratch.replace(file)
+            except BaseException:
+                scratch.unlink(missing_ok=True)
+                raise
+            try:
+                yield
+            finally:
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(locked.fileno()), file.stat()):
+                        file.unlink()
 
 
 def path() -> Path:
@@ -91,25 +110,24 @@ def read() -> Endpoints:
     """Return the endpoints of the running cloud; NotRunningError says how to start one."""
     file = path()
     start = f"start one in another terminal: {installation.COMMAND} up"
-    if not file.exists():
-        raise NotRunningError(f"no local cloud is running (there is no {file}); {start}")
     try:
-        endpoints = Endpoints(**json.loads(file.read_text(encoding="utf-8")))
+        with file.open("rb") as opened:
+            running, content = _is_locked(opened), opened.read()
+    except FileNotFoundError:
+        raise NotRunningError(f"no local cloud is running (there is no {file}); {start}") from None
+    if not running:
+        raise NotRunningError(f"the local cloud of {file} has ended; {start}")
+    try:
+        return Endpoints(**json.loads(content))
     except (ValueError, TypeError, RecursionError) as error:
-        raise NotRunningError(f"{file} isn't a file of this version ({error}); delete it and {start}") from error
-    # For `os.kill`, 0 and negative numbers mean process groups.
-    if type(endpoints.pid) is not int or not 0 < endpoints.pid < MOST_PROCESSES:
-        raise NotRunningError(
-            f"{file} isn't a file of this version (expected the number of a process in pid, found something else); "
-            f"delete it and {start}"
-        )
-    if not _alive(endpoints.pid):
-        raise NotRunningError(f"the local cloud of {file} (process {endpoints.pid}) has ended; {start}")
-    return endpoints
+        raise OtherVersionError(
+            f"a local cloud is running, but its file {file} isn't a file of this version ({error}); use the command "
+            "that started the cloud, or stop it with Ctrl-C first"
+        ) from error
 
 
 def refuse_second() -> None:
-    """Raise AlreadyRunningError if the file's cloud is running."""
+    """Raise AlreadyRunningError or OtherVersionError if the file's cloud is running."""
     try:
         running = read()
     except NotRunningError:
@@ -120,11 +138,10 @@ def refuse_second() -> None:
     )
 
 
-def _alive(pid: int) -> bool:
+def _is_locked(file: IO[bytes]) -> bool:
+    """Whether the cloud that wrote the file is running; see `Endpoints.published`."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return True
+    return False

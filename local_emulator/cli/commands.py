@@ -19,7 +19,7 @@ from local_emulator.cli.progress import CONSOLE
 from local_emulator.cli.replay_command import ReplayError
 from local_emulator.connectors import ConnectorError
 from local_emulator.deployer import DeploymentError
-from local_emulator.endpoints import AlreadyRunningError, NotRunningError
+from local_emulator.endpoints import AlreadyRunningError, NotRunningError, OtherVersionError
 from local_emulator.eventbridge.errors import InvocationError, RecordingError, StreamConfigError, StreamError
 from local_emulator.eventbridge.progress import Meter, StreamStatus
 from local_emulator.foundation import installation
@@ -49,6 +49,7 @@ FAILURES = (
     NotRunningError,
     ODPSError,
     OSError,
+    OtherVersionError,
     ProduceError,
     ProvisioningError,
     ReplayError,
@@ -96,16 +97,13 @@ def up(options: Namespace) -> int:
                 "\nThe connector isn't complete. Fix what the lines above report, then run: "
                 f"{installation.COMMAND} provision apply"
             )
-        at.write()
-        try:
+        with at.published():
             CONSOLE.print(
                 f"\nReady; Ctrl-C stops the cloud. In another terminal: {installation.COMMAND} send --value hello"
             )
             if options.json:
                 print_json_line({"state": "ready", **at.addresses()})
             return _watch(running, as_json=options.json)
-        finally:
-            at.remove()
 
 
 def _wait_empty(running: Cloud, *, as_json: bool) -> int:
@@ -114,8 +112,7 @@ def _wait_empty(running: Cloud, *, as_json: bool) -> int:
     CONSOLE.print(f"Logs              {installation.logs()}\n")
     for line in environment.lines(at):
         print(line)
-    at.write()
-    try:
+    with at.published():
         CONSOLE.print(
             f'\nReady; Ctrl-C stops the cloud. In another terminal: eval "$({installation.COMMAND} environment)", '
             "then s deploy -t template.yml"
@@ -123,8 +120,6 @@ def _wait_empty(running: Cloud, *, as_json: bool) -> int:
         if as_json:
             print_json_line({"state": "ready", **at.addresses()})
         return _watch(running, as_json=as_json)
-    finally:
-        at.remove()
 
 
 def print_environment(options: Namespace) -> int:

@@ -120,6 +120,6 @@ def test_the_running_cloud_is_found(
     assert main(["fault", "list"]) == 1
     assert "no local cloud is running" in capsys.readouterr().err
     needed: dict[str, Any] = {"pid": os.getpid(), "tunnel": emulator.tunnel_endpoint, "trigger": {}}
-    Endpoints(**dict.fromkeys((field.name for field in fields(Endpoints)), "") | needed).write()
-    assert main(["fault", "list"]) == 0
+    with Endpoints(**dict.fromkeys((field.name for field in fields(Endpoints)), "") | needed).published():
+        assert main(["fault", "list"]) == 0
     assert capsys.readouterr().out == "no faults are set\n"

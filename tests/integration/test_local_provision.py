@@ -195,13 +195,10 @@ def test_maxcompute_asks_ram_whether_there_is_such_a_role(running: Cloud) -> Non
 def test_faults_of_the_control_plane_are_set_by_the_same_command(
     running: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    running.endpoints.write()
-    try:
+    with running.endpoints.published():
         assert main(["fault", "--control", "set", "AliKafka.CreateTopic", "reset", "--applied"]) == 0
         assert invoke(running.endpoints, {"action": "apply", "create_table": True})["state"] == "applied"
         assert main(["fault", "--control", "list"]) == 0
-    finally:
-        running.endpoints.remove()
     assert "fired 1 (AliKafka.CreateTopic 1), applied 1" in capsys.readouterr().out
 
 

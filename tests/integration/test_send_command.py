@@ -17,6 +17,7 @@ from local_emulator.endpoints import Endpoints
 from tests.stream_settings import trigger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from local_emulator.kafka.embedded import EmbeddedBroker
@@ -25,7 +26,7 @@ PARTITIONS = 2
 
 
 @pytest.fixture
-def servers(embedded_kafka: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def servers(embedded_kafka: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A broker with two topics, in the file of addresses that the commands read."""
     for topic in ("orders", "other"):
         embedded_kafka.create_topic(topic, PARTITIONS)
@@ -40,8 +41,8 @@ def servers(embedded_kafka: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.
         "retention_bytes": embedded_kafka.retention_bytes,
         "trigger": trigger(),
     }
-    Endpoints(**known).write()
-    return embedded_kafka.bootstrap_servers
+    with Endpoints(**known).published():
+        yield embedded_kafka.bootstrap_servers
 
 
 def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
