@@ -43,7 +43,7 @@ class _Call:
 class Channel:
     """Carries calls, several at once; `on_output` gets each line that the process prints, as soon as the line is whole.
 
-    A thread receives answers and output until the process or `close` ends the channel.
+    A thread receives answers and output until the process or `close` ends the channel; it is `closed` then.
     """
 
     def __init__(self, stream: socket.socket, output: int, on_output: Callable[[bytes], None]) -> None:
@@ -55,7 +55,7 @@ class Channel:
         self._line = b""  # printed, and not yet ended by a newline
         self._numbers = itertools.count()
         self._calls: dict[int, _Call] = {}
-        self._closed = False
+        self.closed = False
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._receiver = threading.Thread(target=self._receive, name="function-instance", daemon=True)
@@ -76,7 +76,7 @@ class Channel:
         deadline = time.monotonic() + seconds
         call, number = _Call(output), next(self._numbers)
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise ClosedError
             self._calls[number] = call
         try:
@@ -109,7 +109,8 @@ class Channel:
                 while frame:
                     if not selector.select(max(deadline - time.monotonic(), 0)):
                         raise TimedOutError
-                    _advance(frame, self._stream.send(frame[0][: 16 * _CHUNK]))
+                    with contextlib.suppress(BlockingIOError):
+                        _advance(frame, self._stream.send(frame[0][: 16 * _CHUNK]))
         except OSError as error:
             raise ClosedError from error
         finally:
@@ -128,6 +129,8 @@ class Channel:
                         continue
                     try:
                         answer.receive(self._stream)
+                    except BlockingIOError:
+                        continue
                     except (ClosedError, OSError):
                         return self._end()
                     if answer.complete:
@@ -147,7 +150,7 @@ class Channel:
         """End all calls without an answer."""
         self._read_all_output()
         with self._lock:
-            self._closed = True
+            self.closed = True
             calls = list(self._calls.values())
         for call in calls:
             call.ended.set()

@@ -119,16 +119,23 @@ class FunctionInstance:
             outcome = self._call("Invoke", header, event, seconds)
             return replace(outcome, log=started.log + outcome.log)
 
+    @property
+    def usable(self) -> bool:
+        """Whether the instance can take another call: it wasn't killed, neither by the emulator nor by anybody else."""
+        return self.alive and not self._channel.closed
+
     def stop(self) -> None:
         """Call the pre-stop hook if the instance was used, then end the process."""
-        if self.alive and self._started and self._function.pre_stop:
+        if self.usable and self._started and self._function.pre_stop:
             with self._awake():
                 self._hook("PreStop", self._function.pre_stop, new_request_id())
         self.kill()
 
     def interrupt(self) -> None:
         """Kill the processes, from any thread; the threads that wait for their answers then call `kill`."""
-        self._signal(signal.SIGKILL)
+        with self._lock:
+            if self.alive:
+                self._signal(signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill the process and the processes that it started, and remove its scratch folder."""

@@ -90,9 +90,23 @@ def _wait(lines: Iterable[str]) -> None:
         else:
             kept[group] = folder
     for group, folder in kept.items():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+        if _is_instance(group, folder):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_instance(process: int, folder: str) -> bool:
+    """Whether a process is the instance with this folder, and not a later process with the same number.
+
+    A process that has ended, whose group may still have others, has no environment; neither does one without /proc.
+    """
+    try:
+        with open(f"/proc/{process}/environ", "rb") as variables:  # noqa: PTH123
+            content = variables.read()
+    except OSError:
+        return True
+    return not content or f"TMPDIR={folder}".encode() in content.split(b"\0")
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ class Pool:
     def _is_usable(self, place: _Place) -> bool:
         """Whether the instance lives, and the keys in its environment outlast another call."""
         instance = place.instance
-        return instance.alive and instance.credentials.seconds_left() > self.function.timeout
+        return instance.usable and instance.credentials.seconds_left() > self.function.timeout
 
     def _with_room(self) -> _Place | None:
         """Return the fullest instance that takes another call, of these the last used; None if there is none."""

@@ -229,6 +229,15 @@ def test_a_retired_pool_takes_no_calls_and_ends_its_instances_after_theirs(make:
     assert [word for _, word in notes(tmp_path)] == ["initialize", "handler", "pre_stop"]
 
 
+def test_a_killed_instance_is_replaced(make: Make) -> None:
+    pool = make("import os\ndef handler(event, context):\n    return [os.getpid()]\n")
+    (killed,), (place,) = result(pool), pool._places
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not place.instance.usable)
+    assert result(pool) != [killed]
+    assert pool.status().cold == 2
+
+
 def test_a_killed_keeper_is_replaced(make: Make) -> None:
     source = "import os\ndef handler(event, context):\n    return [os.getpid()]\n"
     result(make(source))
