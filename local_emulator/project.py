@@ -1,13 +1,16 @@
 """The project that is deployed: the checkout in the working directory, or the project installed with the command.
 
 For the installed project, this module lays out links like a checkout, below the state folder: the installed package may
-be read-only, and the layer of dependencies may hold only what the functions need, not the whole environment.
+be read-only, and the layer of dependencies may hold only what the functions need, not the whole environment. Each
+installation has its own links: a running cloud uses its own while commands of another installation run.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -22,7 +25,7 @@ def template() -> Path:
     """Return the path of the template to deploy; the files that the template names are beside it."""
     if installation.in_checkout():
         return Path("template.yml")
-    folder = installation.state() / "project"
+    folder = installation.state() / "projects" / _installation()
     for part in PARTS:
         _link(folder / part, installation.PROJECT / part)
     wanted = {
@@ -43,6 +46,12 @@ def template() -> Path:
 def environment() -> dict[str, str]:
     """Return the variables for the template: the shell's, and those of the file .env beside the template."""
     return variables.environment(template(), os.environ)
+
+
+def _installation() -> str:
+    """Return a name for this installation, by the paths of its project and of its Python environment."""
+    paths = f"{installation.PROJECT}\n{sys.prefix}"
+    return hashlib.sha256(os.fsencode(paths)).hexdigest()[:16]
 
 
 def _installed(name: str) -> dict[str, Path]:

@@ -150,7 +150,8 @@ def test_a_cloud_runs_outside_of_a_checkout(installed: Installed) -> None:
 
 def test_the_functions_see_their_dependencies_and_nothing_else_of_the_environment(installed: Installed) -> None:
     installed.run("policy")
-    layer = installed.state / "project/build/layers/dependencies/python"
+    (project,) = (installed.state / "projects").iterdir()
+    layer = project / "build/layers/dependencies/python"
     names = {path.name for path in layer.iterdir()}
     assert {"odps", "pyarrow", "requests"} <= names
     assert {"duckdb", "aiohttp", "rich", "local_emulator", "pytest"} & names == set()
