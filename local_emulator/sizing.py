@@ -17,6 +17,7 @@ SESSIONS_A_SECOND = 500 / 300
 """Upload sessions that MaxCompute lets clients create for one table."""
 SESSIONS_USED = 0.8
 """The share of these sessions to plan with: a batch of two partition values needs two, and retries need some."""
+_MOST_BATCHES = SESSIONS_USED * SESSIONS_A_SECOND
 LONGEST_INVOCATION = 300.0
 CONCURRENCIES = (1, 2, 3, 6, 12)
 BILLED_EVENT_BYTES = 64 * 1024
@@ -113,26 +114,34 @@ class Sizing:
 def size(load: Load, prices: Prices | None = None) -> Sizing:
     """Return the sizing; SizingError names the input that can't be."""
     _check(load)
-    tables = 1
+    tables = max(1, math.floor(load.records / (MOST_BATCH_RECORDS * _MOST_BATCHES)))
     while (concurrency := _concurrency(load, tables)) is None:
         tables += 1
     return _sizing(load, prices or Prices(), tables, concurrency)
 
 
 def batch_records(load: Load, concurrency: int, tables: int) -> int:
-    """Return the records of a batch: what a consumer gets within the window, bounded by the service's limits."""
-    arriving = load.records / tables / min(concurrency, load.topic_partitions) * load.window
-    fitting = MOST_BATCH_BYTES // (load.record_bytes + ENVELOPE_BYTES)
-    return max(1, min(MOST_BATCH_RECORDS, fitting, math.floor(arriving)))
+    """Return the records of a batch: what a consumer gets within the window, bounded by the service's limits.
+
+    A consumer waits for its earlier batch, so a window that is shorter than an invocation has no effect.
+    """
+    consumers = min(concurrency, load.topic_partitions)
+    arriving = load.records / tables / consumers * max(load.window, load.batch_seconds)
+    return max(1, min(_full_batch(load), math.floor(arriving)))
+
+
+def _full_batch(load: Load) -> int:
+    return min(MOST_BATCH_RECORDS, MOST_BATCH_BYTES // (load.record_bytes + ENVELOPE_BYTES))
 
 
 def _concurrency(load: Load, tables: int) -> int | None:
-    """Return the smallest concurrency that keeps up with half of the invocations' time to spare; None if none does."""
+    """Return the smallest concurrency with which full batches would take twice the rate; None if there is none."""
+    full = _full_batch(load)
+    arriving = load.records / tables
     for concurrency in CONCURRENCIES:
-        batch = batch_records(load, concurrency, tables)
-        batches = load.records / tables / batch
-        busy = batches * _seconds(load, batch)
-        if busy <= concurrency / 2 and batches <= SESSIONS_USED * SESSIONS_A_SECOND:
+        capacity = min(concurrency, load.topic_partitions) * full / _seconds(load, full)
+        batches = arriving / batch_records(load, concurrency, tables)
+        if arriving <= capacity / 2 and batches <= _MOST_BATCHES:
             return concurrency
     return None
 
@@ -187,3 +196,8 @@ def _check(load: Load) -> None:
         value = getattr(load, name)
         if not least <= value <= most:
             raise SizingError(f"{name.replace('_', ' ')}: expected {least:g} to {most:g}, found {value:g}")
+    if max(load.window, load.batch_seconds) * _MOST_BATCHES < 1 < load.records:
+        raise SizingError(
+            f"window: expected at least {1 / _MOST_BATCHES:g} s, because a table takes {_MOST_BATCHES * 300:.0f} "
+            f"upload sessions in 5 minutes, found {load.window:g}"
+        )

@@ -47,8 +47,17 @@ def test_no_table_takes_more_sessions_than_it_has_and_no_connector_more_batches_
     sizing = size(load)
     assert sizing.concurrency in CONCURRENCIES
     assert sizing.batches_a_second / sizing.tables <= SESSIONS_A_SECOND
-    assert sizing.batches_a_second / sizing.tables * sizing.seconds <= sizing.concurrency
+    full = 10_000 / (4 + 10_000 * 20e-6)  # records a second of a consumer whose batches are full
+    assert records / sizing.tables * 2 <= sizing.concurrency * full
     assert sizing.batches_a_second * sizing.batch_records == pytest.approx(records)
+
+
+def test_a_window_that_alone_takes_too_many_sessions_is_refused() -> None:
+    with pytest.raises(
+        SizingError, match=r"window: expected at least 0\.75 s, because a table takes 400 upload sessions"
+    ):
+        size(Load(records=2, window=0.5, batch_seconds=0.5))
+    assert size(Load(records=1, window=0.5, batch_seconds=0.5)).batches_a_second == 1
 
 
 def test_above_the_ceiling_of_a_table_there_are_more_tables() -> None:
