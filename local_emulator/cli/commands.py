@@ -111,7 +111,7 @@ def _wait_empty(running: Cloud, *, as_json: bool) -> int:
     at = running.endpoints
     CONSOLE.print(f"Logs              {installation.logs()}\n")
     for line in environment.lines(at):
-        print(line)
+        CONSOLE.print(line)
     with at.published():
         CONSOLE.print(
             f'\nReady; Ctrl-C stops the cloud. In another terminal: eval "$({installation.COMMAND} environment)", '
