@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import project, provisioner
+from local_emulator import local_template, project, provisioner
 from local_emulator import services as local_account
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane.eventbridge.assumptions import EventBridgeAssumptions
@@ -20,7 +20,7 @@ from local_emulator.function_compute import layers
 from local_emulator.function_compute import template as function_template
 from local_emulator.function_compute.pool import IDLE_SECONDS
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
-from local_emulator.services import ACCOUNT_ID, ADDRESSES, INSTANCE_ID, LOGIN
+from local_emulator.local_template import ACCOUNT_ID, INSTANCE_ID, PROVISIONER, SINK, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function, Template
     from local_emulator.services import LocalAccount
 
-SINK, PROVISIONER = "sink", "provisioner"
 AS_ASSUMED = EventBridgeAssumptions()
 
 
@@ -88,13 +87,15 @@ def start(
     with ExitStack() as parts:
         path = project.template()
         document = function_template.read(path)
-        sink = _resolved(path, document, environment).functions[SINK]
+        sink = resolved(path, document, environment).functions[SINK]
         account = local_account.start(
             parts, kafka, sink, data_dir=data_dir, event_bridge=event_bridge, idle_seconds=idle_seconds, say=say
         )
-        bootstrapped = _bootstrap(account, _resolved(path, document, local_variables(environment, account.variables())))
+        bootstrapped = _bootstrap(
+            account, resolved(path, document, local_template.variables(environment, account.variables()))
+        )
         variables = {**bootstrapped["variables"], **account.variables(), "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
-        deployed = _resolved(path, document, local_variables(environment, variables))
+        deployed = resolved(path, document, local_template.variables(environment, variables))
         names = "no functions" if empty else ", ".join(function.name for function in deployed.functions.values())
         say(f"Function Compute  {account.plane.url} ({names})")
         invoker = partial(_invoker, account.plane.url, account.keys, event_bridge.invocation_seconds)
@@ -112,23 +113,6 @@ def start(
             parts.pop_all(),
         )
     raise AssertionError  # for the type checker: ExitStack may swallow exceptions, but nothing here does
-
-
-def local_variables(environment: Mapping[str, str], cloud: Mapping[str, str]) -> dict[str, str]:
-    """Return the template's variables: the cloud's addresses and lack of a login, the environment's, `bootstrap`'s."""
-    own = {name: value for name, value in environment.items() if value}
-    return {**cloud, **own, **{name: cloud[name] for name in (*ADDRESSES, *LOGIN)}}
-
-
-def template(environment: Mapping[str, str]) -> Template:
-    """Return the project's template, resolved for the local account; raises TemplateError."""
-    path = project.template()
-    return _resolved(path, function_template.read(path), environment)
-
-
-def _resolved(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> Template:
-    variables = {**environment, "CONNECTOR_INSTANCE_ID": INSTANCE_ID}
-    return function_template.resolve(document, path, variables, account_id=ACCOUNT_ID)
 
 
 def _bootstrap(account: LocalAccount, template: Template) -> dict[str, Any]:

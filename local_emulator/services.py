@@ -25,6 +25,7 @@ from local_emulator.kafka import kept_records
 from local_emulator.kafka.broker import is_own, open_broker
 from local_emulator.kafka.embedded import EmbeddedBroker
 from local_emulator.kafka.errors import BrokerError
+from local_emulator.local_template import ACCOUNT_ID, INSTANCE_ID, LOGIN
 from local_emulator.maxcompute import server as maxcompute
 from local_emulator.maxcompute.keys import ACCESS, ACCOUNTS
 
@@ -39,27 +40,8 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function
     from local_emulator.kafka.broker import Broker
 
-ACCOUNT_ID = "1880000000000000"
-"""An account number in the cloud's form, sixteen digits, that belongs to no real account."""
-INSTANCE_ID = "alikafka_local"
 TOPIC_PARTITIONS = 6
 """The source topic's number of topic-partitions, if the topic doesn't exist yet."""
-
-
-LOGIN = tuple(
-    f"CONNECTOR_{name}"
-    for name in (
-        "SECURITY_PROTOCOL",
-        "SASL_MECHANISM",
-        "SASL_USERNAME",
-        "SASL_PASSWORD",
-        "SSL_CA",
-        "SSL_CHECK_HOSTNAME",
-    )
-)
-"""The variables of a connection to brokers with a login; .env may have them for production."""
-ADDRESSES = ("CONNECTOR_ENDPOINT", "CONNECTOR_TUNNEL_ENDPOINT", "CONNECTOR_BOOTSTRAP_SERVERS", "CONTROL_ENDPOINT")
-"""The variables of the services' addresses."""
 
 
 @dataclass(frozen=True, slots=True)

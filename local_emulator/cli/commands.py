@@ -10,7 +10,7 @@ from odps.errors import ODPSError
 
 from deployment.dotenv import VariablesFileError
 from deployment.variables import VariablesError
-from local_emulator import cloud, endpoints, environment, project
+from local_emulator import endpoints, environment, project
 from local_emulator.cli import demo as demonstration
 from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.fault_command import FaultCommandError
@@ -75,6 +75,8 @@ def demo(options: Namespace) -> int:
 
 def up(options: Namespace) -> int:
     """Run the local cloud with the template and the user's own settings until Ctrl-C."""
+    from local_emulator import cloud  # noqa: PLC0415 # a second of imports, which no other command needs
+
     endpoints.refuse_second()
     with cloud.start(
         options.kafka,

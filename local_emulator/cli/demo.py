@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud
 from local_emulator.batches.making import ORDERS_FILE
 from local_emulator.cli import provision_command, sql_answers
 from local_emulator.cli.output import print_lines
@@ -55,6 +54,8 @@ class Outcome:
 
 def show(kafka: str) -> Outcome:
     """Run the demo, print what happens, and return the result."""
+    from local_emulator import cloud  # noqa: PLC0415 # a second of imports, which no other command needs
+
     begun = time.monotonic()
     CONSOLE.print("The local cloud")
     settings = WINDOW | (OWN_BROKER if is_own(kafka) else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud, deployer, endpoints, project
+from local_emulator import deployer, endpoints, local_template, project
 from local_emulator.cli.output import print_json
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.management import ManagementClient
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Deploy, and print each step; return 0."""
     at = endpoints.read()
-    template = cloud.template(cloud.local_variables(project.environment(), at.variables))
+    template = local_template.template(local_template.variables(project.environment(), at.variables))
     steps: list[str] = []
 
     def say(line: str) -> None:

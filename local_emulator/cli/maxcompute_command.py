@@ -8,13 +8,22 @@ import errno
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local_emulator.cli.output import print_json_line
-from local_emulator.maxcompute import limits, server
+from local_emulator.maxcompute import limits
 from local_emulator.maxcompute.errors import DatabaseBusyError, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.web import AppRunner
+
+    from local_emulator.maxcompute.server import MaxComputeSettings
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
+ACCOUNT_ID = "1000000000000001"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--access-id", default="ak", help="access key id of the account's owner (default: %(default)s)")
     parser.add_argument("--access-key", default="sk", help="access key secret of the owner (default: %(default)s)")
     parser.add_argument("--project", default="connector_test", help="project to create (default: %(default)s)")
-    parser.add_argument("--account-id", default=server.ACCOUNT_ID, help="the account's number (default: %(default)s)")
+    parser.add_argument("--account-id", default=ACCOUNT_ID, help="the account's number (default: %(default)s)")
     parser.add_argument("--account-name", default="", help="a name that statements may use instead of the number")
     parser.add_argument(
         "--user",
@@ -61,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
+    from local_emulator.maxcompute import server  # noqa: PLC0415 # half a second of imports, which no other command needs
+
     settings = server.MaxComputeSettings(
         project=arguments.project,
         access_id=arguments.access_id,
@@ -74,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         second_commit_conflicts=arguments.second_commit_conflicts,
     )
     try:
-        asyncio.run(_serve(arguments.port, settings, as_json=arguments.json))
+        asyncio.run(_serve(server.serve, arguments.port, settings, as_json=arguments.json))
     except (DatabaseBusyError, ServiceError, OverflowError, OSError) as error:
         return _report_failure(_failure(error, arguments.port), as_json=arguments.json)
     return 0
@@ -99,12 +110,18 @@ def _limit(word: str) -> str:
     return word
 
 
-async def _serve(port: int, settings: server.MaxComputeSettings, *, as_json: bool) -> None:
+async def _serve(
+    serve: Callable[[str, int, MaxComputeSettings], Awaitable[tuple[AppRunner, str]]],
+    port: int,
+    settings: MaxComputeSettings,
+    *,
+    as_json: bool,
+) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    runner, address = await server.serve(HOST, port, settings)
+    runner, address = await serve(HOST, port, settings)
     try:
         rest, tunnel, applied = f"http://{address}/api", f"http://{address}", settings.limits.describe()
         if as_json:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from local_emulator import cloud, connectors, project, provisioner
+from local_emulator import connectors, local_template, project, provisioner
 from local_emulator.cli import own_api
 from local_emulator.cli.output import print_error, print_json, print_lines
 from local_emulator.cli.progress import CONSOLE
@@ -103,8 +103,8 @@ def carry_out(
 
 def print_policy(options: argparse.Namespace) -> int:
     """Print the least RAM policy that provisioning needs with these settings; needs no running cloud."""
-    template = cloud.template(project.environment())
-    function = template.functions[cloud.PROVISIONER]
+    template = local_template.template(project.environment())
+    function = template.functions[local_template.PROVISIONER]
     folders = [function.code, *layers.folders(function, template.path.parent)]
     process = subprocess.run(  # this interpreter, and the function's own module
         [sys.executable, "-m", "provisioning", "policy"],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emulator import cloud, connectors, project
+from local_emulator import connectors, local_template, project
 from local_emulator.batches.making import ORDERS_FILE
 from local_emulator.cli.output import print_json, print_lines
 from local_emulator.cli.progress import CONSOLE, step
@@ -123,7 +123,7 @@ def _deployed(options: argparse.Namespace) -> FunctionClient:
         raise ReplayError(f"a replay to a deployed function needs {' and '.join(missing)} in the environment")
     key_id, secret = (os.environ[name] for name in names)
     key = AccessKey(key_id, secret, os.environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""))
-    sink = cloud.template(project.environment()).functions[cloud.SINK]
+    sink = local_template.template(project.environment()).functions[local_template.SINK]
     endpoint = options.endpoint or f"https://fcv3.{sink.region}.aliyuncs.com"
     return FunctionClient(endpoint, options.function or sink.name, key)
 

@@ -11,7 +11,7 @@ from alibabacloud_fc20230330 import models
 from alibabacloud_tea_openapi.exceptions import ClientException
 from fastcrc import crc64
 
-from local_emulator import cloud, endpoints
+from local_emulator import cloud, endpoints, local_template
 from local_emulator.cli import sql_answers
 from local_emulator.control_plane.function_compute.component import sent
 from local_emulator.function_compute import archive, layers
@@ -42,7 +42,7 @@ def running(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clo
 @pytest.fixture
 def template(running: Cloud) -> Template:
     variables = {"BATCH_SECONDS": "1", "STREAM_ENABLED": "false"}
-    return cloud.template(cloud.local_variables(variables, running.endpoints.variables))
+    return local_template.template(local_template.variables(variables, running.endpoints.variables))
 
 
 def keys(running: Cloud) -> tuple[str, str]:
@@ -106,7 +106,7 @@ def test_the_template_is_deployed_delivers_and_is_removed(running: Cloud, templa
     for _ in range(2):
         for function in template.functions.values():
             put(running, client, function, publish(running, client, template, function))
-    sink, provisioner = (template.functions[name] for name in (cloud.SINK, cloud.PROVISIONER))
+    sink, provisioner = (template.functions[name] for name in (local_template.SINK, local_template.PROVISIONER))
     trigger = sink.trigger()
     body = models.CreateTriggerInput(
         trigger_name=trigger.name,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_emulator import cloud, connectors, deployer, provisioner
+from local_emulator import cloud, connectors, deployer, local_template, provisioner
 from local_emulator.cli import sql_answers
 from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
@@ -31,7 +31,8 @@ def running(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clo
 
 def deploy(running: Cloud, *resources: str, **variables: str) -> list[str]:
     """What `deploy` prints, with these variables in the shell."""
-    template = cloud.template(cloud.local_variables({"BATCH_SECONDS": "1", **variables}, running.endpoints.variables))
+    given = {"BATCH_SECONDS": "1", **variables}
+    template = local_template.template(local_template.variables(given, running.endpoints.variables))
     lines: list[str] = []
     deployer.deploy(ManagementClient(running.endpoints), template, list(resources), lines.append)
     return lines

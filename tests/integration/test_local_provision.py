@@ -11,7 +11,7 @@ from odps import ODPS
 from odps.accounts import StsAccount
 from odps.errors import NoPermission, ODPSError
 
-from local_emulator import cloud
+from local_emulator import cloud, local_template
 from local_emulator.__main__ import main
 from local_emulator.cli import sql_answers
 from local_emulator.eventbridge.errors import InvocationError
@@ -157,7 +157,7 @@ def test_each_function_has_the_keys_of_its_own_role(running: Cloud) -> None:
     callers = {entry.principal for entry in plane.log if entry.action != "InvokeFunction"}
     assert callers == {f"acs:ram::{at.account_id}:assumed-role/kafka-maxcompute-provisioner/fc"}
     running.invoke(b"[]")
-    template = cloud.template(running.account.variables())
+    template = local_template.template(running.account.variables())
     sink, provisioner = (
         as_role(at, running.account.plane.plane.assume(template.functions[name])) for name in ("sink", "provisioner")
     )
