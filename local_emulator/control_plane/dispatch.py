@@ -6,13 +6,13 @@ A product is a module with a `Product`: a table of `Action` by name. An action's
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane import access
 from local_emulator.control_plane.alikafka.assumptions import KafkaAssumptions
+from local_emulator.control_plane.documents import parse_json
 from local_emulator.control_plane.errors import (
     GATEWAY_CODES,
     ApiError,
@@ -125,7 +125,7 @@ class Call:
     def json(self) -> dict[str, Any]:
         """Return the body, for products with JSON bodies; ApiError InvalidArgument if it isn't an object."""
         try:
-            document = json.loads(self.body or b"{}")
+            document = parse_json(self.body or b"{}")
         except ValueError as error:
             raise invalid_argument(f"expected a JSON object as the body: {error}") from None
         if not isinstance(document, dict):
@@ -216,7 +216,7 @@ def run(action: Action, call: Call) -> Mapping[str, object] | Reply:
 def json_object(name: str, text: str) -> dict[str, Any]:
     """Return the JSON object in the text of a parameter; ApiError InvalidArgument if there is none."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except ValueError as error:
         raise invalid_argument(f"{name}: expected a JSON object: {error}") from None
     if not isinstance(document, dict):

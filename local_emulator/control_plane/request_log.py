@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from local_emulator.control_plane.documents import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -66,7 +68,7 @@ def _hide_inside(text: str) -> str:
     if not text.startswith(("{", "[")) or not _SECRET.search(text):
         return text
     try:
-        return json.dumps(_hide(json.loads(text)))
+        return json.dumps(_hide(parse_json(text)))
     except ValueError:
         return _HIDDEN
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MOST_ENTRIES = 100_000
 MOST_UNPACKED_BYTES = 2 * 1024**3
@@ -47,15 +47,13 @@ def unpack(file: Path, folder: Path) -> None:
             links = [entry for entry in entries if stat.S_ISLNK(_mode(entry))]
             for entry in entries:
                 if entry not in links:
-                    _extract(archive, entry, folder / entry.filename)
+                    _write(_extract, archive, entry, folder)
             for entry in links:
-                _link(archive, entry, folder / entry.filename)
+                _write(_link, archive, entry, folder)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
         raise ArchiveError(f"expected a zip archive, found something else ({error})") from error
     except RuntimeError as error:  # zipfile's error for an encrypted entry
         raise ArchiveError(str(error)) from error
-    except OSError as error:
-        raise ArchiveError(f"can't be unpacked: {error.strerror}") from error
     for entry in links:
         _check_target(folder / entry.filename, folder)
 
@@ -100,6 +98,18 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
 
 def _mode(entry: zipfile.ZipInfo) -> int:
     return entry.external_attr >> 16
+
+
+def _write(
+    how: Callable[[zipfile.ZipFile, zipfile.ZipInfo, Path], None],
+    archive: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    folder: Path,
+) -> None:
+    try:
+        how(archive, entry, folder / entry.filename)
+    except OSError as error:  # such as a name that is too long for this machine's file system, or a full disk
+        raise ArchiveError(f"{entry.filename}: can't be unpacked: {error.strerror}") from error
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:

@@ -358,6 +358,19 @@ def test_an_unsigned_and_an_old_call_are_refused(deploy: Deploy) -> None:
     assert (answer.status_code, answer.json()["ErrorCode"]) == (403, "AccessDenied")
 
 
+@pytest.mark.parametrize(
+    ("name", "word"), [("invocation-type", "async"), ("invocation-type", "Later"), ("log-type", "Head")]
+)
+def test_an_unknown_kind_of_invocation_or_log_is_refused(deploy: Deploy, name: str, word: str) -> None:
+    running = deploy("def handler(event, context):\n    return 'here'\n")
+    with refused(400, "InvalidArgument") as found:
+        invoke_3(running, b"", OWNER, **{f"x_fc_{name.replace('-', '_')}": word})
+    assert f"x-fc-{name}: expected " in str(found.error.message)
+    assert f"found {word!r}" in str(found.error.message)
+    assert running.functions.logs("demo") == []
+    assert invoke_3(running, x_fc_invocation_type="Sync", x_fc_log_type="None").body.read() == b"here"
+
+
 def test_the_paths_of_fc_3_and_of_2021_invoke_too(deploy: Deploy) -> None:
     running = deploy("def handler(event, context):\n    return event[::-1]\n")
     assert invoke_3(running, b"abc").body.read() == b"cba"

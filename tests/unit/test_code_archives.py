@@ -70,6 +70,8 @@ def test_files_folders_links_and_modes(tmp_path: Path) -> None:
         ([("a/same", b".", LINK), ("out", b"a/same/../../..", LINK)], "expected a link inside"),
         ([("a", b"b", LINK), ("b", b"a", LINK)], "found a loop"),
         ([("null", b"", DEVICE)], "found a device"),
+        ([("a/" + "b" * 256, b"", 0)], "a/b{256}: can't be unpacked: File name too long"),
+        ([("a" * 256, b"b", LINK)], "a{256}: can't be unpacked: File name too long"),
         ([("pipe", b"", PIPE)], "found a device"),
     ],
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from local_emulator.control_plane.alikafka import cluster, topic_rules
 from local_emulator.control_plane.alikafka.entities import Group
 from local_emulator.control_plane.alikafka.instances import existing_instance, instance_topics, milliseconds, success
 from local_emulator.control_plane.alikafka.topics import matching, paged, shown_tags
+from local_emulator.control_plane.documents import parse_json
 from local_emulator.control_plane.errors import ApiError
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def _given_offsets(call: Call, topic: str, partitions: int) -> dict[TopicPartiti
     """Return the offsets from a JSON list, which the SDK sends."""
     text = call.required("Offsets")
     try:
-        given = {int(entry["Partition"]): int(entry["Offset"]) for entry in json.loads(text)}
-    except (ValueError, TypeError, KeyError):
+        given = {int(entry["Partition"]): int(entry["Offset"]) for entry in parse_json(text)}
+    except (ValueError, OverflowError, TypeError, KeyError):
         raise topic_rules.wrong("Offsets", "a JSON list of objects with Partition and Offset", text) from None
     if not topic or not given or any(not 0 <= partition < partitions for partition in given) or min(given.values()) < 0:
         raise topic_rules.wrong("Offsets", "offsets from 0 of the topic's own partitions, and Topic to name it", text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 from local_emulator.control_plane.alikafka.entities import Topic
+from local_emulator.control_plane.documents import parse_json
 from local_emulator.control_plane.errors import ApiError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _replicas(call: Call) -> int:
 def _config(call: Call) -> dict[str, str]:
     text = call.text("Config", "{}")
     try:
-        settings = json.loads(text)
+        settings = parse_json(text)
     except ValueError:
         raise wrong("Config", "a JSON object", text) from None
     if not isinstance(settings, dict):

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 SYNC_BYTES = 32 * 1024 * 1024
 ASYNC_BYTES = 128 * 1024
 _TAIL_BYTES = 4096
-_ASYNCHRONOUS = ("Async", "Task")  # Serverless Devs has both
+_SYNC, _TAIL = "Sync", "Tail"
+_INVOCATIONS = (_SYNC, "Async", "Task")  # Serverless Devs has both of the asynchronous ones
+_LOGS = ("None", _TAIL)
 
 
 def invoke(call: Call) -> Reply:
@@ -34,7 +36,8 @@ def invoke(call: Call) -> Reply:
     found, resolve = _found(call), partial(_resolve, call)
     runner, most_seconds = call.surroundings.functions.runner, _most_seconds(call)
     checksum = {"X-Fc-Code-Checksum": found.content.checksum}
-    asynchronous = call.headers.get("x-fc-invocation-type", "Sync") in _ASYNCHRONOUS
+    asynchronous = _word(call, "x-fc-invocation-type", _INVOCATIONS) != _SYNC
+    tail = _word(call, "x-fc-log-type", _LOGS) == _TAIL
     if asynchronous and len(call.body) > ASYNC_BYTES:
         raise too_large(ASYNC_BYTES)
     try:
@@ -45,7 +48,15 @@ def invoke(call: Call) -> Reply:
         outcome = runner.invoke(resolve, call.body, call.request_id, most_seconds)
     except FunctionComputeError as error:
         raise ApiError(error.status, error.code, error.message) from error
-    return _reply(outcome, checksum, tail=call.headers.get("x-fc-log-type") == "Tail")
+    return _reply(outcome, checksum, tail=tail)
+
+
+def _word(call: Call, header: str, words: tuple[str, ...]) -> str:
+    """Return a header's word, by default the first of these words; ApiError if it is none of them."""
+    word = call.headers.get(header) or words[0]
+    if word not in words:
+        raise invalid_argument(f"{header}: expected {', '.join(words)}, found {word!r:.60}")
+    return word
 
 
 def _asynchronous_limits(call: Call) -> AsynchronousLimits:

@@ -15,6 +15,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from local_emulator.control_plane.documents import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -129,7 +131,7 @@ def parse_trust(document: str) -> tuple[Trust, ...]:
 
 def _statements(document: str) -> list[dict[str, Any]]:
     try:
-        policy = json.loads(document)
+        policy = parse_json(document)
     except ValueError as error:
         raise PolicyError(f"expected JSON: {error}") from None
     if not isinstance(policy, dict) or set(policy) - {"Version", "Statement"}:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from local_emulator.control_plane.documents import parse_json
 from local_emulator.control_plane.errors import ApiError, invalid
 from local_emulator.control_plane.ram import names, policy_language
 from local_emulator.control_plane.ram.entities import Attachment, PolicyType, Ram, Role, new_id
@@ -193,7 +193,7 @@ def _tags(call: Call) -> dict[str, str]:
         if call.text(f"Tag.{number}.Key")
     ]
     try:
-        listed = json.loads(text) if text else numbered
+        listed = parse_json(text) if text else numbered
         tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in listed}
     except (ValueError, TypeError, KeyError, AttributeError):
         raise invalid("Tag", "a JSON list of objects with Key and Value", text) from None
