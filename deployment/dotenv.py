@@ -6,8 +6,10 @@ Serverless Devs 3.1.10 reads the file with the packages dotenv 16.3.1 and dotenv
 - A `#` begins a comment, also inside an unquoted value. In quotes (', " or `) it is part of the value.
 - A quoted value may have several lines. In double quotes \n and \r are line ends.
 - `$OTHER`, `${OTHER}` and `${OTHER:-default}` are replaced, in every kind of quotes; `\$` is a dollar.
-- If a name is set twice, the last line counts. Lines without an assignment are skipped.
+- If a name is set twice, the last line counts. Lines without an assignment are skipped; `skipped` finds mistakes there.
 - A variable of the shell takes precedence over the file, even if the variable is empty.
+
+But a file that isn't text in UTF-8 is refused: Serverless Devs would read other values than the file's, or none.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 FILE = ".env"
 _PRIVATE = 0o600
@@ -34,6 +36,7 @@ _ASSIGNMENT = re.compile(
     rf"{_S}*(?:\#[^\n]*)?$",
     re.MULTILINE,
 )
+_INTENDED = re.compile(r"[^#=:]*(?:=|\w:\S)")
 _QUOTED = re.compile(r"^(['\"`])([\s\S]*)\1$", re.MULTILINE)
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _REFERENCE = re.compile(r"(?<!\\)\$\{?(?P<name>[A-Za-z0-9_]+)(?::-(?P<default>[^}\\]*))?\}?")
@@ -55,25 +58,53 @@ class Assignment:
 
 def read(path: Path) -> list[Assignment]:
     """Return the assignments of a file in their order; none if the file doesn't exist. Raises VariablesFileError."""
+    return parse(text(path))
+
+
+def text(path: Path) -> str:
+    """Return the text of a file, "" if the file doesn't exist; raises VariablesFileError if it isn't text in UTF-8."""
     try:
-        # Serverless Devs also replaces bytes that aren't UTF-8.
-        return parse(path.read_bytes().decode("utf-8", errors="replace"))
-    except FileNotFoundError:
-        return []
+        content = path.read_bytes()
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return ""
         raise VariablesFileError(
             f"{path}: expected a readable file of variables, found: {error.strerror}; make the file readable, or "
             "remove it"
         ) from error
+    wrong = content.find(0)
+    try:
+        decoded = content.decode()
+    except UnicodeDecodeError as error:
+        wrong = error.start if wrong < 0 else min(wrong, error.start)
+    if wrong < 0:
+        return decoded
+    line = 1 + content.count(b"\n", 0, wrong)
+    raise VariablesFileError(
+        f"{path}: expected text in UTF-8, found line {line} with the byte 0x{content[wrong]:02x}; save the file as "
+        "UTF-8"
+    )
 
 
-def parse(text: str) -> list[Assignment]:
+def parse(content: str) -> list[Assignment]:
     """Return the assignments of a file's text."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    content = _with_plain_line_ends(content)
     return [
-        Assignment(match["name"], _unquoted(match["value"] or ""), 1 + text.count("\n", 0, match.start("name")))
-        for match in _ASSIGNMENT.finditer(text)
+        Assignment(match["name"], _unquoted(match["value"] or ""), 1 + content.count("\n", 0, match.start("name")))
+        for match in _ASSIGNMENT.finditer(content)
     ]
+
+
+def skipped(content: str) -> Iterator[int]:
+    """Yield the number of each line that looks like an assignment but isn't one."""
+    rest = _ASSIGNMENT.sub(lambda match: "\n" * match[0].count("\n"), _with_plain_line_ends(content))
+    for number, line in enumerate(rest.split("\n"), 1):
+        if _INTENDED.match(line.strip(_SPACES)):
+            yield number
+
+
+def _with_plain_line_ends(content: str) -> str:
+    return content.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def environment(assignments: Iterable[Assignment], shell: Mapping[str, str]) -> dict[str, str]:

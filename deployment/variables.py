@@ -23,8 +23,9 @@ _READ = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
 _GIVEN = re.compile(rf"^\s+({PREFIX}[A-Z_]+):", re.MULTILINE)
 _EXTENDED = re.compile(r"^extend:[ \t]*(['\"]?)([^'\"#\s]+)\1", re.MULTILINE)
 _CODE = re.compile(r"^[ \t]+code:[ \t]*(['\"]?)([^'\"#\s]+)\1", re.MULTILINE)
-# Names of other programs' variables may resemble ours in the shell, but hardly in the connector's own file.
 _NEAR = 0.85
+# Variables of other programs that resemble the template's; a shell may have them.
+_FOREIGN = frozenset({"CPUS", "LOGLEVEL", "NCPU"})
 
 
 class VariablesError(Exception):
@@ -67,11 +68,13 @@ def unknown(template: Path, shell: Mapping[str, str]) -> list[str]:
     if not text:
         return []  # the command itself reports a missing template
     known = sorted({*_READ.findall(text), *_GIVEN.findall(text)})
-    assignments = dotenv.read(template.with_name(dotenv.FILE))
+    content = dotenv.text(template.with_name(dotenv.FILE))
+    assignments = dotenv.parse(content)
     in_file = {assignment.name for assignment in assignments}
     return [
         *_faults(((name, "the shell") for name in shell if name not in in_file), known),
         *_faults(((assigned.name, f"{dotenv.FILE}, line {assigned.line}") for assigned in assignments), known),
+        *_skipped(content),
         *_misplaced(template, text),
     ]
 
@@ -94,13 +97,26 @@ def _faults(places: Iterable[tuple[str, str]], known: list[str]) -> Iterator[str
             shorter = {other.removeprefix(PREFIX): other for other in known if other.startswith(PREFIX)}
             close = get_close_matches(spelled.removeprefix(PREFIX), shorter, n=1)
             hint = f"did you mean {shorter[close[0]]}?" if close else "docs/CONFIGURATION.md lists all settings"
-        elif place.startswith(dotenv.FILE):
-            close = get_close_matches(spelled, known, n=1, cutoff=_NEAR)
-            hint = f"did you mean {close[0]}?" if close else ""
         else:
-            hint = ""
+            foreign = not place.startswith(dotenv.FILE) and _is_foreign(spelled, known)
+            close = [] if foreign else get_close_matches(spelled, known, n=1, cutoff=_NEAR)
+            hint = f"did you mean {close[0]}?" if close else ""
         if hint:
             yield f"{name} in {place}: no such setting; {hint}"
+
+
+def _is_foreign(name: str, known: Iterable[str]) -> bool:
+    """Return whether a shell's variable is another program's, such as PIP_LOG_LEVEL: one of ours with further words."""
+    return name in _FOREIGN or any(other != name and f"_{other}_" in f"_{name}_" for other in known)
+
+
+def _skipped(content: str) -> Iterator[str]:
+    """Yield a fault for each skipped line of the file .env, without the line's text, which may be part of a secret."""
+    for line in dotenv.skipped(content):
+        yield (
+            f"{dotenv.FILE}, line {line}: expected NAME=value, found a line that Serverless Devs skips; correct the "
+            "line, or put # before it"
+        )
 
 
 def _misplaced(template: Path, text: str) -> Iterator[str]:

@@ -92,9 +92,26 @@ def test_a_missing_file_has_no_variables_and_an_unreadable_one_is_reported(tmp_p
         read(tmp_path / ".env")
 
 
-def test_bytes_that_are_not_utf_8_are_replaced(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"A=\xff\nB=2\n")
-    assert environment(read(tmp_path / ".env"), {}) == {"A": "\ufffd", "B": "2"}
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"A=1\nB=\xff\n", "line 2 with the byte 0xff"),
+        ("A=1\n".encode("utf-16"), "line 1 with the byte 0xff"),
+        ("A=1\n".encode("utf-16-le"), "line 1 with the byte 0x00"),
+        (b"A=1\n\nB=\x002\n", "line 3 with the byte 0x00"),
+    ],
+)
+def test_a_file_that_is_not_text_in_utf_8_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    """Serverless Devs would read other names and values than the file's, or none."""
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(VariablesFileError, match=f"expected text in UTF-8, found {found}; save the file as UTF-8"):
+        read(tmp_path / ".env")
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("gone")
+    with pytest.raises(VariablesFileError, match="expected a readable file of variables, found: No such file"):
+        read(tmp_path / ".env")
 
 
 VALUES = {"A": "1", "B": "2"}

@@ -51,14 +51,51 @@ def test_each_other_name_is_refused_with_the_nearest_known_one(template: Path) -
     ]
 
 
-def test_other_variables_are_only_compared_in_the_file(template: Path) -> None:
-    """A shell has variables of many programs, the file those of this project."""
-    (template.parent / ".env").write_text("STREAM_ENABLD=false\nMY_OWN=1\n", encoding="utf-8")
+def test_variables_without_the_prefix_are_compared_too(template: Path) -> None:
+    (template.parent / ".env").write_text("STREAM_ENABLD=false\nMY_OWN=1\nMY_STREAM_ENABLED=1\n", encoding="utf-8")
     with pytest.raises(VariablesError) as refused:
-        check(template, {"STREAM_ENABLE": "false"})
+        check(template, {"STREAM_ENABLE": "false", "stream_enabled": "", "VSWITCH_ID": "[]", "CONECTOR_TABLE": "t"})
     assert str(refused.value).splitlines()[1:-1] == [
-        "  - STREAM_ENABLD in .env, line 1: no such setting; did you mean STREAM_ENABLED?"
+        "  - STREAM_ENABLE in the shell: no such setting; did you mean STREAM_ENABLED?",
+        "  - stream_enabled in the shell: no such setting; did you mean STREAM_ENABLED?",
+        "  - VSWITCH_ID in the shell: no such setting; did you mean VSWITCH_IDS?",
+        "  - CONECTOR_TABLE in the shell: no such setting; did you mean CONNECTOR_TABLE?",
+        "  - STREAM_ENABLD in .env, line 1: no such setting; did you mean STREAM_ENABLED?",
+        "  - MY_STREAM_ENABLED in .env, line 3: no such setting; did you mean STREAM_ENABLED?",
     ]
+
+
+FOREIGN = """
+    _ BATCH_ID BATCH_SIZE CI COLUMNS CONTROL CPUS CPU_COUNT CPU_LIMIT DEBUG DOCKER_HOST EDITOR ENDPOINT
+    GITHUB_ACTIONS GITHUB_REF GITHUB_RUN_ID GITHUB_SHA GITHUB_TOKEN GOMAXPROCS GOPATH GPU HOME HOSTNAME JAVA_HOME
+    KAFKA_BROKERS KAFKA_HOME KAFKA_OPTS KUBECONFIG LANG LC_ALL LD_LIBRARY_PATH LOG LOGLEVEL LOGNAME LOG_DIR LOG_FILE
+    LOG_FORMAT LS_COLORS MAKEFLAGS MAKELEVEL MEMORY MEMORY_LIMIT NCPU NODE_ENV NO_PROXY OLDPWD PAGER PATH PIP_INDEX_URL
+    PIP_LOG_LEVEL PROJECT PROJECT_NAME PS1 PWD PYTHONPATH REGION RUNNER_OS RUNTIME_DIR RUNTIME_DIRECTORY SECURITY_TOKEN
+    SHELL SHLVL SSH_AUTH_SOCK STREAM TERM TMPDIR TZ USER UV_LOG_LEVEL VERSION VIRTUAL_ENV XDG_RUNTIME_DIR http_proxy
+    https_proxy npm_config_loglevel no_proxy
+"""
+
+
+def test_the_shells_variables_of_other_programs_are_not_reported(template: Path) -> None:
+    check(template, dict.fromkeys([*FOREIGN.split(), "CPU", "RUNTIME", "LOG_LEVEL", "ALLOWED_ADDRESSES"], "1"))
+
+
+def test_lines_that_look_like_assignments_but_are_skipped_are_reported(template: Path) -> None:
+    lines = [
+        "# CONNECTOR MODE=KEY",
+        "CONNECTOR TABEL=secret",
+        "BATCH_SECONDS='1",
+        "2'",
+        "CONNECTOR_MODE:KEY",
+        "",
+        "no assignment",
+        "set CPU = 2 # cores",
+    ]
+    (template.parent / ".env").write_text("\r\n".join(lines), encoding="utf-8")
+    with pytest.raises(VariablesError) as refused:
+        check(template, {})
+    skipped = "expected NAME=value, found a line that Serverless Devs skips; correct the line, or put # before it"
+    assert str(refused.value).splitlines()[1:-1] == [f"  - .env, line {line}: {skipped}" for line in (2, 5, 8)]
 
 
 def test_a_variable_that_serverless_devs_has_read_from_the_file_is_reported_once(template: Path) -> None:
