@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from deployment import dotenv, layer_versions
 from fc_powertools import Deadline
@@ -66,6 +68,7 @@ class Release:
 
     def deploy(self) -> int:
         """Publish the layers that have changed, and deploy the functions; return Serverless Devs' exit code."""
+        self._need_resource()
         self._need_serverless_devs()
         control, runtime = self._control(), self._variable("RUNTIME", "python3.10")
         self._build(runtime)
@@ -75,6 +78,7 @@ class Release:
 
     def remove(self, ask: Callable[[str], str]) -> int:
         """Remove the functions, and the trigger with the sink; return Serverless Devs' exit code."""
+        self._need_resource()
         self._need_serverless_devs()
         own = f"{SINKS}{self._variable('CONNECTOR_NAME', 'kafka-maxcompute-sink')}"
         others = [name for name in self._functions() if name != own]
@@ -164,6 +168,14 @@ class Release:
             if not token:
                 return
 
+    def _need_resource(self) -> None:
+        names = _resources(self.template)
+        if self.only and self.only not in names:
+            raise ReleaseError(
+                f"expected ONLY to be a resource of {self.template.name} ({' or '.join(names)}), found {self.only}; "
+                "nothing was changed"
+            )
+
     def _need_serverless_devs(self) -> None:
         if shutil.which("s", path=self.environment.get("PATH")) is None:
             raise ReleaseError(f"expected Serverless Devs (the command s) in PATH, found none; run: {INSTALL}")
@@ -176,3 +188,30 @@ class Release:
         return subprocess.run(  # noqa: S603 # the command is in PATH, as the user types it
             command, cwd=self.template.parent, env={**self.environment, **(versions or {})}, check=False
         ).returncode
+
+
+def _resources(template: Path) -> list[str]:
+    """Return the names of the resources of a template and of the template that it extends; raises ReleaseError."""
+    documents = [_document(template)]
+    if isinstance(extended := documents[0].get("extend"), str):
+        documents.append(_document(template.parent / extended))
+    names = sorted({str(name) for document in documents for name in document.get("resources") or ()})
+    if not names:
+        raise ReleaseError(f"expected a template in {template.name}, found no resources; nothing was changed")
+    return names
+
+
+def _document(template: Path) -> dict[str, Any]:
+    if not template.is_file():
+        there = " or ".join(sorted(path.name for path in template.parent.glob("template*.yml"))) or "template.yml"
+        problem = "isn't a file" if template.exists() else "doesn't exist"
+        raise ReleaseError(
+            f"expected TEMPLATE to be a file such as {there}, found {template}, which {problem}; nothing was changed"
+        )
+    try:
+        document = yaml.safe_load(template.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ReleaseError(
+            f"expected a template in {template.name}, found no YAML: {error}; nothing was changed"
+        ) from error
+    return document if isinstance(document, dict) else {}

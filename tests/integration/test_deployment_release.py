@@ -188,6 +188,41 @@ def test_what_is_wrong_is_reported_before_anything_changes(
     assert not (project.folder / ".env").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["--only", "snik", "--template", "template-stream.yml"],
+            "expected ONLY to be a resource of template-stream.yml (provisioner or sink), found snik",
+        ),
+        (
+            ["--template", "nosuch.yml"],
+            "a file such as template-stream.yml or template.yml, found nosuch.yml, which doesn't exist",
+        ),
+        (["--template", "layers"], "found layers, which isn't a file"),
+        (["--template", "empty.yml"], "expected a template in empty.yml, found no resources"),
+        (["--template", "broken.yml"], "expected a template in broken.yml, found no YAML"),
+    ],
+)
+def test_a_resource_or_template_that_is_not_there_is_refused_first(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    says: str,
+) -> None:
+    (project.folder / "broken.yml").write_text("edition: [3.0.0\n", encoding="utf-8")
+    (project.folder / "empty.yml").write_text("edition: 3.0.0\n", encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    for command in ("deploy", "remove"):
+        assert main([command, *words]) == 1
+        told = capsys.readouterr()
+        assert says in told.err
+        assert told.out == ""
+    assert project.calls() == []
+    assert not (project.folder / "dist").exists()
+
+
 def test_a_removal_asks_and_keeps_what_others_use(
     project: Project,
     plane: server.ControlPlaneServer,
