@@ -18,9 +18,8 @@ INSTALL := $(PIP) --quiet install --require-hashes --no-deps --no-build-isolatio
 # An install first removes all stamps, and at its end writes the stamps of the locks that are installed. So an environment
 # without a stamp is the rest of an interrupted install, and is created again, unless it is new. It is also created again if
 # the stamp of the target exists but is older than its lock, because the environment must hold only packages of the lock.
-# An environment that is a symbolic link belongs to somebody else, and is left unchanged.
-PREPARE = [ -L $(VENV) ] || { [ -e $(VENV)/new.stamp ] || { [ -e $(VENV)/run.stamp ] && [ ! -e $@ ]; } || \
-	$(BIN)/python -m venv --clear $(VENV); } && { [ -L $(VENV) ] || rm -f $(VENV)/*.stamp; }
+PREPARE = { [ -e $(VENV)/new.stamp ] || { [ -e $(VENV)/run.stamp ] && [ ! -e $@ ]; } || \
+	$(BIN)/python -m venv --clear $(VENV); } && rm -f $(VENV)/*.stamp
 
 .DEFAULT_GOAL := help
 # Two targets may install into one environment, so targets run one after the other.
@@ -91,6 +90,10 @@ $(BIN)/python:
 	@echo "Setting up $(VENV) (once) ..."
 	@{ $(PYTHON) -m venv $(VENV) && touch $(VENV)/new.stamp; } || { rm -rf $(VENV); echo "Cannot create a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
+# An environment that is a symbolic link belongs to somebody else, and is used as it is.
+ifeq ($(shell [ -L $(VENV) ] && echo linked),linked)
+$(VENV)/run.stamp $(VENV)/dev.stamp $(VENV)/mutants.stamp: ;
+else
 $(VENV)/run.stamp: requirements.txt requirements-build.txt | $(BIN)/python
 	@$(PREPARE)
 	@echo "Installing the local cloud's packages into $(VENV) (once, about a minute) ..."
@@ -108,10 +111,11 @@ $(VENV)/dev.stamp: requirements-dev.txt requirements-build.txt | $(BIN)/python
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/mutants.stamp: requirements-mutants.txt $(VENV)/dev.stamp
-	@[ -L $(VENV) ] || rm -f $(VENV)/*.stamp
+	@rm -f $(VENV)/*.stamp
 	@$(INSTALL) -r requirements-mutants.txt
 	@$(PIP) check
 	@touch $@ $(VENV)/dev.stamp $(VENV)/run.stamp
+endif
 
 $(DEPENDENCIES)/.stamp: layers/dependencies/requirements.txt | $(BIN)/python
 	@echo "Installing the functions' dependency layer for this Python (once) ..."

@@ -104,6 +104,19 @@ def test_an_install_that_was_cut_off_is_done_again_from_the_beginning(project: P
     assert (project / LIBRARY / "two/part.py").exists()
 
 
+def test_an_environment_that_is_a_link_is_used_as_it_is(project: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    (others / "bin").mkdir(parents=True)
+    (others / "bin/python").symlink_to(sys.executable)
+    (others / "run.stamp").touch()
+    os.utime(others / "run.stamp", (0, 0))
+    before = {path: path.lstat().st_mtime_ns for path in others.rglob("*")}
+    (project / ".venv").symlink_to(others)
+    done = make(project, ENVIRONMENT, ".venv/dev.stamp", ".venv/mutants.stamp")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path: path.lstat().st_mtime_ns for path in others.rglob("*")} == before
+
+
 def test_an_environment_whose_making_was_cut_off_is_made_again(project: Path) -> None:
     assert make(project, ".venv/bin/python").returncode == 0
     (project / ".venv/new.stamp").unlink()
