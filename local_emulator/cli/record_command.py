@@ -10,7 +10,7 @@ import msgspec
 
 from local_emulator import endpoints
 from local_emulator.cli.output import print_json
-from local_emulator.cli.own_api import request
+from local_emulator.cli.own_api import request, streams
 from local_emulator.cli.progress import CONSOLE, SECONDS_BETWEEN_LINES
 from local_emulator.eventbridge import recording
 from local_emulator.eventbridge.deliveries import RecordedDelivery
@@ -28,7 +28,10 @@ LOOK_SECONDS = 0.2
 
 def run(options: argparse.Namespace) -> int:
     """Write the deliveries that the cloud keeps, and those that follow; RecordingError if there are none."""
-    deliveries = _deliveries(endpoints.read(), options.stream, None if options.follow else options.seconds)
+    at = endpoints.read()
+    if options.stream is not None and options.stream not in (known := streams(at)):
+        raise RecordingError(f"--stream: expected one of {', '.join(known) or 'none'}, found {options.stream}")
+    deliveries = _deliveries(at, options.stream, None if options.follow else options.seconds)
     first = next(deliveries, None)
     if first is None:
         raise RecordingError(

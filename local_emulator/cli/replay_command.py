@@ -21,8 +21,10 @@ from local_emulator.eventbridge.function_client import AccessKey, FunctionClient
 from local_emulator.eventbridge.replaying import Manner, Survey, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from local_emulator.endpoints import Endpoints
+    from local_emulator.eventbridge.deliveries import RecordedDelivery
     from local_emulator.eventbridge.function_client import Outcome
     from local_emulator.eventbridge.replaying import Sending
 
@@ -57,6 +59,7 @@ def add_arguments(
         "and ALIBABA_CLOUD_ACCESS_KEY_SECRET; default: %(default)s",
     )
     parser.add_argument("--function", metavar="NAME", help="the function; default: the sink of template.yml")
+    parser.add_argument("--stream", metavar="NAME", help="only the deliveries of this event stream; default: of all")
     parser.add_argument("--endpoint", metavar="URL", help="of the deployed function; default: that of its region")
     parser.add_argument(
         "--speed", type=_speed, help="1 is the recorded pace, 2 twice as fast, max without pauses; default: max"
@@ -90,12 +93,14 @@ def _speed(text: str) -> float | None:
 def run(options: argparse.Namespace) -> int:
     """Say what the replay will do, do it, and compare; return 1 if outcomes differ or a lone batch failed."""
     manner = Manner(options.order, options.seed, options.duplicate, options.cut)
-    client = _local(options) if options.target == "local" else _deployed(options)
-    surveys = {file: _survey(file) for file in options.file}
+    at = connectors.read(options) if options.target == "local" else None
+    client = _local(at, options.function) if at else _deployed(options)
+    surveys = {file: _survey(file, options.stream) for file in options.file}
+    _refuse_foreign_streams(surveys, options.stream, None if options.function else at)
     _announce(surveys, manner, client, options)
     if options.dry_run:
         CONSOLE.print("dry run: nothing was sent")
-    replays = [] if options.dry_run else [_replay(*each, manner, client, options.speed) for each in surveys.items()]
+    replays = [] if options.dry_run else [_replay(*each, manner, client, options) for each in surveys.items()]
     if options.json:
         files = [{"file": str(file), "records": survey.events} for file, survey in surveys.items()]
         results = [replay.as_json() for replay in replays]
@@ -103,17 +108,49 @@ def run(options: argparse.Namespace) -> int:
     return int(any(replay.has_failed() for replay in replays))
 
 
-def _survey(file: Path) -> Survey:
+def _survey(file: Path, stream: str | None) -> Survey:
     """Read the whole file, so that a damaged one is refused before anything is sent."""
     survey = Survey()
     for delivery in recording.read(file):
-        survey.add(delivery)
+        survey.streams.add(delivery.stream)
+        if stream in {None, delivery.stream}:
+            survey.add(delivery)
     return survey
 
 
-def _local(options: argparse.Namespace) -> FunctionClient:
-    at = connectors.read(options)
-    return FunctionClient(at.control, options.function or at.function, AccessKey(at.access_id, at.access_key))
+def _deliveries(file: Path, stream: str | None) -> Iterator[RecordedDelivery]:
+    """Yield a file's deliveries, with `stream` only those of this stream."""
+    return (delivery for delivery in recording.read(file) if stream in {None, delivery.stream})
+
+
+def _refuse_foreign_streams(surveys: Mapping[Path, Survey], stream: str | None, at: Endpoints | None) -> None:
+    """Raise ReplayError if rows would get into the table of another connector.
+
+    The deliveries have to be of one stream; with `at` of its connector's stream. A lone batch is of no stream.
+    """
+    for file, survey in surveys.items():
+        if stream is not None and stream not in survey.streams:
+            raise ReplayError(f"--stream: expected one of {_names(survey.streams)}, found {stream} ({file})")
+    found = {stream} if stream else {name for survey in surveys.values() for name in survey.streams if name}
+    if len(found) > 1:
+        raise ReplayError(
+            f"expected deliveries of one stream, because each stream's function writes a table of its own; found "
+            f"deliveries of {_names(found)}; choose one with --stream NAME"
+        )
+    if at and found and found != {at.stream}:
+        raise ReplayError(
+            f"expected deliveries of {at.stream}, the stream of the connector {at.connector}, found {_names(found)}; "
+            "name the stream's connector with --connector NAME, or with --function NAME a function whose table the "
+            "rows may get into"
+        )
+
+
+def _names(streams: set[str]) -> str:
+    return printable(", ".join(sorted(filter(None, streams)))) or "no stream (lone batches have none)"
+
+
+def _local(at: Endpoints, function: str | None) -> FunctionClient:
+    return FunctionClient(at.control, function or at.function, AccessKey(at.access_id, at.access_key))
 
 
 def _deployed(options: argparse.Namespace) -> FunctionClient:
@@ -205,17 +242,17 @@ class _Replay:
         }
 
 
-def _replay(file: Path, survey: Survey, manner: Manner, client: FunctionClient, speed: float | None) -> _Replay:
+def _replay(file: Path, survey: Survey, manner: Manner, client: FunctionClient, options: argparse.Namespace) -> _Replay:
     """Replay one file, and print how the outcomes compare."""
     replay = _Replay(file, survey.has_outcomes, manner.cut is not None)
     if survey.has_outcomes:
-        for delivery in recording.read(file):
+        for delivery in _deliveries(file, options.stream):
             replay.comparison.recorded.add(delivery.events, recorded_outcome(delivery))
     done, begun = 0, time.monotonic()
     with step(f"replayed {file.name}", survey.events * (1 + manner.duplicate), since=begun) as report:
-        for sending in plan(recording.read(file), manner):
-            if speed is not None:
-                time.sleep(max(0.0, begun + sending.seconds / speed - time.monotonic()))
+        for sending in plan(_deliveries(file, options.stream), manner):
+            if options.speed is not None:
+                time.sleep(max(0.0, begun + sending.seconds / options.speed - time.monotonic()))
             replay.add(sending, _invoke(client, sending))
             done += sending.events
             report(done)

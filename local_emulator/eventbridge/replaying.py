@@ -60,7 +60,7 @@ class Sending:
 
 @dataclass(slots=True)
 class Survey:
-    """What a recording holds."""
+    """What a recording holds; `streams` also has the streams whose deliveries aren't chosen."""
 
     deliveries: int = 0
     events: int = 0
@@ -68,6 +68,7 @@ class Survey:
     first: datetime | None = None
     last: datetime | None = None
     ranges: dict[TopicPartition, tuple[int, int]] = field(default_factory=dict)
+    streams: set[str] = field(default_factory=set)
 
     def add(self, delivery: RecordedDelivery) -> None:
         """Add a delivery; RecordingError if its body is no batch."""

@@ -86,7 +86,10 @@ def test_deliveries_are_recorded_with_their_outcomes(
     assert {(one.stream, one.request_id, one.asynchronous) for one in tries} == {(NAME, "a-request", False)}
     assert main(["record", str(file), "--count", "2"]) == 0
     assert [one.number for one in recorded(file)] == [1, 2]
-    assert main(["record", str(tmp_path / "none.jsonl"), "--seconds", "1", "--stream", "another"]) == 1
+    assert main(["record", str(file), "--count", "1", "--stream", NAME]) == 0
+    capsys.readouterr()
+    assert main(["record", str(tmp_path / "none.jsonl"), "--follow", "--stream", "another"]) == 1
+    assert f"--stream: expected one of {NAME}, found another" in capsys.readouterr().err
     assert not (tmp_path / "none.jsonl").exists()
 
 
@@ -139,7 +142,14 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def local(functions: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = SimpleNamespace(control=functions, access_id="ak", access_key="sk", function="exactly")
+    at = SimpleNamespace(
+        control=functions,
+        access_id="ak",
+        access_key="sk",
+        function="exactly",
+        connector="first",
+        stream="exactly.kafka",
+    )
     monkeypatch.setattr(endpoints, "read", lambda: at)
 
 
@@ -283,6 +293,34 @@ def test_whatever_a_deployed_function_answers_is_an_outcome(answer: Answer, expe
     [headers] = fake.headers
     assert headers["x-acs-security-token"] == "a-token"
     assert headers["authorization"].startswith("ACS3-HMAC-SHA256 Credential=ak,SignedHeaders=content-type;host;x-acs-")
+
+
+@pytest.mark.usefixtures("local")
+def test_deliveries_of_another_stream_do_not_reach_the_connector(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = {"stream": "exactly.kafka"}, {"stream": "payments.kafka"}
+    both = recording_of(tmp_path / "x.jsonl", (batch(600), own | wrote(1)), (batch(601), other | wrote(1)))
+    others = recording_of(tmp_path / "y.jsonl", (batch(602), other | wrote(1)))
+    mine = recording_of(tmp_path / "z.jsonl", (batch(603), own | wrote(1)))
+
+    assert main(["replay", both, "--yes"]) == 1
+    assert "found deliveries of exactly.kafka, payments.kafka; choose one with --stream" in capsys.readouterr().err
+    assert main(["replay", mine, others, "--yes"]) == 1
+    assert main(["replay", both, "--function", "exactly", "--yes"]) == 1
+    capsys.readouterr()
+    for words in (["replay", others, "--yes"], ["replay", both, "--stream", "payments.kafka", "--yes"]):
+        assert main(words) == 1
+        refusal = capsys.readouterr().err
+        assert "expected deliveries of exactly.kafka, the stream of the connector first, found payments.k" in refusal
+        assert "--connector" in refusal
+    assert main(["replay", both, "--stream", "nosuch"]) == 1
+    assert "expected one of exactly.kafka, payments.kafka, found nosuch" in capsys.readouterr().err
+
+    assert main(["replay", both, "--stream", "exactly.kafka"]) == 0, "no refused replay has sent it"
+    assert "1 deliveries of 1 events (orders-0 offsets 600 to 600)" in capsys.readouterr().out
+    assert main(["replay", mine]) == 0
+    assert main(["replay", others, "--function", "exactly"]) == 0, "the function is named"
 
 
 @pytest.mark.usefixtures("local")
