@@ -14,6 +14,7 @@ import msgspec
 from fastcrc import crc64
 
 from local_emulator.function_compute import archive
+from local_emulator.function_compute.keeper import KEEPER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -125,12 +126,15 @@ class ContentStore:
         """Remove the temporary folder, if there is one."""
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
+            KEEPER.forget(self._temporary)
 
     @property
     def _folder(self) -> Path:
         if self._kept:
             return self._kept
-        self._temporary = self._temporary or Path(tempfile.mkdtemp(prefix="fc-code-"))
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="fc-code-"))
+            KEEPER.keep(self._temporary)
         return self._temporary
 
 

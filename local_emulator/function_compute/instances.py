@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_emulator.function_compute import memory, surroundings
 from local_emulator.function_compute.channel import Channel, ClosedError, TimedOutError
-from local_emulator.function_compute.keeper import Keeper
+from local_emulator.function_compute.keeper import KEEPER, kill_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _START_SECONDS = 30.0  # the longest that an interpreter may take to start; it needs about 0.05 s
 _END_SECONDS = 5.0  # the longest that a killed process may take to end
-KEEPER = Keeper()
 UNHANDLED = "UnhandledInvocationError"
 # The service's page on lifecycle hooks (2024): a failed or late initializer is answered with status 200 and this type.
 INITIALIZATION = "InitializationError"
@@ -92,7 +91,7 @@ class FunctionInstance:
         finally:
             theirs.close()
             os.close(output_write)
-        KEEPER.keep(self._process.pid, self._scratch)
+        KEEPER.keep(self._scratch, self._process.pid, self.id)
         self._channel = Channel(ours, output_read, on_output)
         try:
             self._channel.send(surroundings.settings(function, environment), _START_SECONDS)
@@ -145,9 +144,10 @@ class FunctionInstance:
             self.alive = False
             self._signal(signal.SIGKILL)
             self._process.wait(_END_SECONDS)
-        KEEPER.forget(self._process.pid)
+        kill_all(self.id)
         self._channel.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
+        KEEPER.forget(self._scratch)
 
     @contextlib.contextmanager
     def _awake(self) -> Iterator[None]:

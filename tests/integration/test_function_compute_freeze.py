@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local_emulator.function_compute import instances
+from local_emulator.function_compute.keeper import KEEPER
 from local_emulator.function_compute.pool import Pool, PoolStatus, RetiredError
 from local_emulator.function_compute.surroundings import Credentials, InstanceEnvironment
 from local_emulator.function_compute.template import Hook
@@ -20,6 +20,8 @@ from tests.function_instances import function, gone, invoke, outcome_value, resu
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from local_emulator.function_compute.instances import InvocationOutcome
 
     Make = Callable[..., Pool]
 
@@ -121,7 +123,7 @@ def handler(event, context):
 """
 
 
-def call_together(pool: Pool, *events: bytes) -> list[instances.InvocationOutcome]:
+def call_together(pool: Pool, *events: bytes) -> list[InvocationOutcome]:
     with ThreadPoolExecutor(len(events)) as threads:
         return list(threads.map(pool.invoke, events, (f"1-{number}" for number, _ in enumerate(events))))
 
@@ -241,11 +243,11 @@ def test_a_killed_instance_is_replaced(make: Make) -> None:
 def test_a_killed_keeper_is_replaced(make: Make) -> None:
     source = "import os\ndef handler(event, context):\n    return [os.getpid()]\n"
     result(make(source))
-    keeper = instances.KEEPER.process
+    keeper = KEEPER.process
     assert keeper
     os.kill(keeper, signal.SIGKILL)
     wait_for(partial(gone, keeper))
     (process,) = result(make(source))
-    replaced = instances.KEEPER.process
+    replaced = KEEPER.process
     assert replaced not in (None, keeper)
     assert states_of(process)

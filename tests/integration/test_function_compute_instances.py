@@ -291,6 +291,37 @@ def handler(event, context):
     assert gone(pid_in(tmp_path / "pid"))
 
 
+@pytest.mark.parametrize("end", [Pool.retire, Pool.stop])
+def test_processes_in_sessions_of_their_own_end_with_the_instance(make: Make, end: Callable[[Pool], None]) -> None:
+    source = """
+import os, subprocess, sys, time
+PROGRAM = [sys.executable, "-c", "import time; time.sleep(600)"]
+def handler(event, context):
+    child = subprocess.Popen(PROGRAM, start_new_session=True)
+    forked = os.fork()
+    if not forked:
+        os.setsid()
+        time.sleep(600)
+    return [os.environ["FC_INSTANCE_ID"], child.pid, forked]
+"""
+    pool = make(source)
+    instance, *processes = result(pool)
+    others = [
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=env, start_new_session=True)
+        for env in ({}, {"FC_INSTANCE_ID": f"{instance}0"}, {"OTHER": f"FC_INSTANCE_ID={instance}"})
+    ]
+    try:
+        assert not any(map(gone, processes))
+        end(pool)
+        wait_for(lambda: all(map(gone, processes)))
+        wait_for(lambda: pool.ended)
+        assert [other.poll() for other in others] == [None, None, None]
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
 def test_the_scratch_folder_goes_with_the_instance(tmp_path: Path) -> None:
     source = """
 import tempfile
@@ -327,9 +358,10 @@ def handler(event, context):
     for number in range(1000):  # which take a moment to be removed
         open(f"{{folder}}/{{number}}", "w").close()
     parent = os.getppid()
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    program = [sys.executable, "-c", "import time; time.sleep(600)"]
+    child, apart = subprocess.Popen(program), subprocess.Popen(program, start_new_session=True)
     with open({str(tmp_path / "pids")!r}, "w") as file:
-        file.write(f"{{os.getpid()}} {{child.pid}}.")
+        file.write(f"{{os.getpid()}} {{child.pid}} {{apart.pid}}.")
     while {busy}:
         sum(range(10_000))
 """
@@ -356,6 +388,42 @@ time.sleep(600)
     emulator.wait(20)
     for pid in written.read_text(encoding="ascii").rstrip(".").split():
         wait_for(partial(gone, int(pid)))
+    wait_for(lambda: not list((tmp_path / "scratch").iterdir()))
+
+
+def test_folders_of_code_and_uploads_go_when_the_emulator_is_killed(tmp_path: Path) -> None:
+    program = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from local_emulator.control_plane.function_compute.uploads import Uploads
+from local_emulator.function_compute.content import ContentStore
+store, uploads = ContentStore(), Uploads()
+store.add_folder(Path({str(tmp_path / "code")!r}))
+uploads.add("bucket", "name", uploads.new_file())
+print(flush=True)
+time.sleep(600)
+"""
+    function(tmp_path, "")
+    (tmp_path / "scratch").mkdir()
+    command, environment = [sys.executable, "-c", program], {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    killed, running = (subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(2))
+    with killed, running:
+        try:
+            for emulator in (killed, running):
+                assert emulator.stdout
+                emulator.stdout.readline()
+            assert sorted(path.name[:7] for path in (tmp_path / "scratch").iterdir()) == [
+                "fc-code",
+                "fc-code",
+                "fc-uplo",
+                "fc-uplo",
+            ]
+            killed.kill()
+            wait_for(lambda: len(list((tmp_path / "scratch").iterdir())) == 2)
+        finally:
+            killed.kill()
+            running.kill()
     wait_for(lambda: not list((tmp_path / "scratch").iterdir()))
 
 

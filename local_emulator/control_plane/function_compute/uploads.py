@@ -7,6 +7,8 @@ import tempfile
 from collections import OrderedDict
 from pathlib import Path
 
+from local_emulator.function_compute.keeper import KEEPER
+
 _KEPT = 16
 """How many objects are kept; clients use an object right after its upload."""
 
@@ -20,7 +22,9 @@ class Uploads:
 
     def new_file(self) -> Path:
         """Return an empty file for an object that is being received."""
-        self._folder = self._folder or Path(tempfile.mkdtemp(prefix="fc-uploads-"))
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="fc-uploads-"))
+            KEEPER.keep(self._folder)
         with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
             return Path(file.name)
 
@@ -45,3 +49,4 @@ class Uploads:
         """Remove all objects."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+            KEEPER.forget(self._folder)
