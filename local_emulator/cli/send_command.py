@@ -17,6 +17,7 @@ from local_emulator.cli import output
 from local_emulator.cli.progress import CONSOLE, ERRORS, SECONDS_BETWEEN_LINES, step
 from local_emulator.kafka import lines as record_lines
 from local_emulator.kafka.consumer_group import committed_offsets
+from local_emulator.kafka.errors import ProduceError
 from local_emulator.kafka.lines import Lines
 from local_emulator.kafka.orders import SPAN_MS, orders
 from local_emulator.kafka.producer import Sent, produce
@@ -46,7 +47,7 @@ def add_arguments(
     )
     parser.add_argument("--topic", help="the topic; default: the connector's source topic")
     parser.add_argument("--key", help="the record's key; default: none")
-    parser.add_argument("--value", help="the record's value; default: none, which is a tombstone")
+    parser.add_argument("--value", help="the record's value; with --key alone none, which is a tombstone")
     parser.add_argument(
         "--header", action="append", type=_header, metavar="NAME=VALUE", help="a header; may be repeated"
     )
@@ -78,6 +79,10 @@ def add_arguments(
 def fault(options: argparse.Namespace) -> str:
     """Return what is wrong with options that exclude one another; "" if nothing is."""
     given = {name for name in ("value", *_INPUT, *_ANY) if getattr(options, name) is not None}
+    if not options.orders and not given:
+        return (
+            "send: name the record's --value, or a --key for a tombstone; or send each line of the input with --lines"
+        )
     if options.orders and given:
         return "send --orders makes its own keys, values and topic-partitions; omit the other options"
     if "value" in given and given & set(_INPUT):
@@ -95,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
     topic = options.topic or at.topic
     sent: dict[int, Sent] = {}
     partitions = count_partitions(at.kafka, topic)
+    if options.partition is not None and (wrong := record_lines.partition_fault(options.partition, partitions)):
+        raise ProduceError(f"--partition: {wrong}: {topic} has {partitions} topic-partitions")
     if options.orders:
         records = orders(options.orders, partitions, start_ms=int(time.time() * 1000) - SPAN_MS)
         with step("sent", options.orders) as report:
@@ -112,7 +119,9 @@ def run(options: argparse.Namespace) -> int:
         return _finish(at, topic, sent, options)
     with _opened(options.file) as stream:
         parse = (
-            record_lines.json_record if options.json_lines else partial(record_lines.plain, key_field=options.key_field)
+            partial(record_lines.json_record, partitions=partitions)
+            if options.json_lines
+            else partial(record_lines.plain, key_field=options.key_field)
         )
         source = Lines(stream, lambda line: parse(line, template), skip=options.skip_bad)
         interruptible = _Interruptible(source)

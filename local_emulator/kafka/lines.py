@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from local_emulator.foundation.json_text import obstacle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -55,8 +57,10 @@ class Lines:
         if line is not None:
             try:
                 return self.parse(line)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 reason = str(error)
+            except RecursionError:
+                reason = "expected JSON, found one that nests too deeply"
         broken = f"line {number}: {reason}"
         if self.skip:
             self.skipped += 1
@@ -92,9 +96,10 @@ def plain(line: bytes, template: Record, key_field: str | None = None) -> Record
     return record._replace(key=_bytes(fields[key_field]))
 
 
-def json_record(line: bytes, template: Record) -> Record:
+def json_record(line: bytes, template: Record, partitions: int) -> Record:
     """Return the record that a JSON object describes; what the object leaves out is the template's.
 
+    `partitions` is the topic's number of topic-partitions.
     `key_hex` and `value_hex` are for bytes that aren't UTF-8. Raises ValueError.
     """
     fields = _decoded(line, dict[str, msgspec.Raw], "a JSON object")
@@ -109,8 +114,16 @@ def json_record(line: bytes, template: Record) -> Record:
     if "timestamp" in fields:
         record = record._replace(timestamp=milliseconds(_decoded(fields["timestamp"], int | str, "timestamp: a time")))
     if "partition" in fields:
-        record = record._replace(partition=_decoded(fields["partition"], _PARTITION, "partition: a number from 0"))
+        number = _decoded(fields["partition"], _PARTITION, "partition: a number from 0")
+        if fault := partition_fault(number, partitions):
+            raise ValueError(f"partition: {fault}")
+        record = record._replace(partition=number)
     return record
+
+
+def partition_fault(number: int, partitions: int) -> str:
+    """Return why a topic with so many topic-partitions has none of this number; "" if it has."""
+    return "" if number < partitions else f"expected a number from 0 to {partitions - 1}, found {number}"
 
 
 def _part(fields: Mapping[str, msgspec.Raw], name: str, default: bytes | None) -> bytes | None:
@@ -120,11 +133,17 @@ def _part(fields: Mapping[str, msgspec.Raw], name: str, default: bytes | None) -
         return _bytes(fields[name]) if name in fields else default
     if name in fields:
         raise ValueError(f"expected {name} or {in_hex}, found both")
-    return bytes.fromhex(_decoded(fields[in_hex], str, f"{in_hex}: a text of hex digits"))
+    text = _decoded(fields[in_hex], str, f"{in_hex}: a text of hex digits")
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"{in_hex}: expected pairs of hex digits, found other text") from None
 
 
 def _decoded(line: bytes | msgspec.Raw, type_: Any, expected: str) -> Any:
     """Return a JSON value of a type; raises ValueError that says what was expected."""
+    if found := obstacle(bytes(line)):
+        raise ValueError(f"expected {expected}, found {found}")
     try:
         return msgspec.json.decode(line, type=type_)
     except msgspec.MsgspecError as error:

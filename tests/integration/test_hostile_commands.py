@@ -306,7 +306,7 @@ def test_a_file_of_endpoints_that_nobody_wrote(tmp_path: Path, cloud: Path) -> N
     file = tmp_path / "kafka-maxcompute/cloud.json"  # where the commands look outside of a checkout
     file.parent.mkdir()
     here = {"XDG_STATE_HOME": str(tmp_path)}
-    commands: list[Words] = [[b"status"], [b"send"]]
+    commands: list[Words] = [[b"status"], [b"send", b"--value=x"]]
     file.write_bytes(written)
     judge(commands, run(tmp_path, commands, environment=here), {1})  # a file without its cloud's lock
     with file.open("rb") as locked:

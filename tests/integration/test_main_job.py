@@ -121,7 +121,7 @@ def test_the_commands_work_on_a_running_cloud(project_copy: Path, tmp_path: Path
         assert '"records": 200' in replies[0], replies[0]
         assert '"dropped": 200' in replies[1], replies[1]
         refused(project_copy, ("record", str(tmp_path / "absent" / "batch.json")), "can't be written")
-        refused(project_copy, ("send", "--value", "v", "--partition", "99"), "Unknown partition", "status")
+        refused(project_copy, ("send", "--value", "v", "--partition", "99"), "--partition: expected a number from 0 to")
         refused(project_copy, ("up",), "a local cloud is running already")
         dead_letter_of_the_document(project_copy)
         status = client(project_copy, "status")
@@ -162,6 +162,10 @@ def test_ctrl_c_in_a_callback_of_librdkafkas_ends_it_too(monkeypatch: pytest.Mon
         (("send", "--orders", "0"), "whole number from 1 to 10^18, found '0'"),
         (("send", "--orders", "3", "--key", "k"), "omit the other options"),
         (("send", "--orders", "3", "--partition", "0"), "omit the other options"),
+        (
+            ("send",),
+            "name the record's --value, or a --key for a tombstone; or send each line of the input with --lines",
+        ),
         (("send", "--partition", "-1"), "whole number from 0 to 10^18, found '-1'"),
         (("record", "batch.json", "--count", "many"), "whole number from 1 to 10^18, found 'many'"),
     ],

@@ -110,6 +110,21 @@ def test_lines_of_json_describe_records(servers: str, monkeypatch: pytest.Monkey
     ]
 
 
+def test_a_topic_partition_that_does_not_exist_is_a_broken_line(
+    servers: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = b'{"value": "a"}\n{"value": "b", "partition": 9}\n{"value": "c"}\n'
+    piped(monkeypatch, text)
+    assert main(["send", "--json-lines"]) == 1
+    assert "error: line 2: partition: expected a number from 0 to 1, found 9; nothing after" in capsys.readouterr().err
+    assert [value for _, value, _, _ in log(servers)] == [b"a"]
+    piped(monkeypatch, text)
+    assert main(["send", "--json-lines", "--skip-bad"]) == 0
+    assert sorted(value or b"" for _, value, _, _ in log(servers)) == [b"a", b"a", b"c"]
+    assert main(["send", "--value", "x", "--partition", "2"]) == 1
+    assert "error: --partition: expected a number from 0 to 1, found 2: orders has 2 " in capsys.readouterr().err
+
+
 def test_a_rate_is_kept(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"x\n" * 11)
     begun = time.monotonic()
@@ -139,6 +154,8 @@ def test_a_topic_that_does_not_exist_is_not_created(servers: str, capsys: pytest
         ["--timestamp", "yesterday"],
         ["--header", "x"],
         ["--rate", "0"],
+        [],
+        ["--topic", "other", "--json"],
     ],
 )
 def test_options_that_exclude_one_another_are_refused(words: list[str]) -> None:

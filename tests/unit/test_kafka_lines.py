@@ -19,7 +19,7 @@ TEMPLATE = Record(partition=1, timestamp=5, key=b"k", value=None, headers=(("h",
 
 
 def parsed(line: bytes) -> Record:
-    return lines.json_record(line, TEMPLATE)
+    return lines.json_record(line, TEMPLATE, partitions=6)
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))), st.booleans())
@@ -66,16 +66,20 @@ def test_an_object_describes_a_record_and_the_rest_is_the_templates() -> None:
     [
         (b'{"vlaue": 1}', "found 'vlaue'"),
         (b'{"value": 1, "value_hex": "00"}', "expected value or value_hex, found both"),
-        (b'{"value_hex": "0"}', "hex"),
+        (b'{"value_hex": "0"}', "^value_hex: expected pairs of hex digits, found other text$"),
+        (b'{"key_hex": "zz"}', "^key_hex: expected pairs of hex digits"),
         (b'{"value_hex": 1}', "value_hex: a text of hex digits"),
         (b'{"partition": -1}', "partition: a number from 0"),
         (b'{"headers": {"x": 1}}', "headers: "),
         (b'{"timestamp": 0}', "timestamp: expected an ISO time"),
         (b'{"timestamp": "yesterday"}', "timestamp: expected an ISO time"),
         (b'{"timestamp": 1e999}', "timestamp: a time"),
+        (b'{"partition": 6}', "^partition: expected a number from 0 to 5, found 6$"),
         (b'{"value": "\\ud800"}', "expected a JSON object"),
         (b"not JSON", "expected a JSON object"),
-        (b"", "expected a JSON object"),
+        (b"", "^expected a JSON object, found an empty line$"),
+        (b" \r", "^expected a JSON object, found an empty line$"),
+        (b'\xef\xbb\xbf{"value": 1}', "^expected a JSON object, found a byte order mark before the text; save "),
     ],
 )
 def test_what_is_no_record_is_refused_with_the_reason(line: bytes, reason: str) -> None:
@@ -88,6 +92,8 @@ def test_a_broken_line_ends_the_records_or_is_left_out() -> None:
     source = Lines(io.BytesIO(text), parsed)
     assert [record.value for record in source] == [b"1"]
     assert source.error.startswith("line 2: expected a JSON object")
+    deep = Lines(io.BytesIO(b'{"value":' * 100_000), parsed)
+    assert (list(deep), deep.error) == ([], "line 1: expected JSON, found one that nests too deeply")
     source = Lines(io.BytesIO(text), parsed, skip=True)
     assert [record.value for record in source] == [b"1", b"3"]
     assert (source.error, source.skipped, len(source.broken)) == ("", 1, 1)
