@@ -39,7 +39,7 @@ from local_emulator.cli import (
     status_command,
 )
 from local_emulator.cli import maxcompute_command as maxcompute
-from local_emulator.cli.arguments import CommandParser, parse
+from local_emulator.cli.arguments import CommandParser, WrongArgumentsError, parse
 from local_emulator.cli.progress import CONSOLE
 from local_emulator.foundation import installation
 from local_emulator.function_compute.pool import IDLE_SECONDS
@@ -69,7 +69,7 @@ ANY_BYTES = {("send", "key"), ("send", "value")}
 """Options (command, name) that take any bytes; other options have to be UTF-8."""
 
 
-def parser(prog: str = installation.COMMAND) -> argparse.ArgumentParser:
+def parser(prog: str = installation.COMMAND) -> CommandParser:
     """Return the parser of all commands and their options."""
     top = CommandParser(prog=prog, description=__doc__, epilog=EPILOG)
     top.set_defaults(json=False)
@@ -232,13 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    commandline = parser()
-    options = parse(commandline, arguments)
-    for name, value in vars(options).items():
-        if output.has_other_than_utf_8(value) and (options.command, name) not in ANY_BYTES:
-            commandline.error(f"{name}: expected text in UTF-8, found other bytes")
-    if options.command == "send" and (fault := send_command.fault(options)):
-        commandline.error(fault)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _options(given)
+    except WrongArgumentsError as error:
+        if "--json" in given:
+            output.print_json_line({"error": error.message})
+        raise
     CONSOLE.stderr = options.json
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
@@ -258,6 +258,18 @@ def _main(arguments: Sequence[str] | None) -> int:
         if options.json:
             output.print_json_line({"error": str(error)})
         return 1
+
+
+def _options(given: Sequence[str]) -> argparse.Namespace:
+    """Return a command's options; WrongArgumentsError."""
+    commandline = parser()
+    options = parse(commandline, given)
+    for name, value in vars(options).items():
+        if output.has_other_than_utf_8(value) and (options.command, name) not in ANY_BYTES:
+            commandline.error(f"{name}: expected text in UTF-8, found other bytes")
+    if options.command == "send" and (fault := send_command.fault(options)):
+        commandline.error(fault)
+    return options
 
 
 def end_in_good_order() -> None:

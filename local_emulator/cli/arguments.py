@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +21,14 @@ OPTIONS = frozenset(
 """Options that are never the text of the option before them. As a text, each has to be written as --value=--key."""
 
 
+class WrongArgumentsError(SystemExit):
+    """The command ends with the exit code 2; `message`, which standard error has, says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self.message = message
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser of a command's arguments, with the option that all commands have."""
 
@@ -33,6 +41,12 @@ class CommandParser(argparse.ArgumentParser):
             default=argparse.SUPPRESS,
             help="print the result as JSON on standard output, and everything else on standard error",
         )
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message on standard error; raise WrongArgumentsError."""
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: error: {message}\n")
+        raise WrongArgumentsError(message)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:

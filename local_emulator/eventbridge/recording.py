@@ -20,6 +20,7 @@ from local_emulator.eventbridge import elements
 from local_emulator.eventbridge.deliveries import RecordedDelivery
 from local_emulator.eventbridge.errors import RecordingError
 from local_emulator.eventbridge.window import BODY_BYTES
+from local_emulator.foundation.json_text import obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ class _Source:
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the lines with their numbers from 1 on; RecordingError beyond the limits."""
         size = number = 0
-        while line := self.file.readline(LINE_BYTES + 1):
+        while line := self._readline(number + 1):
             number += 1
             size += len(line)
             if len(line) > LINE_BYTES:
@@ -58,6 +59,18 @@ class _Source:
             if size > MOST_BYTES:
                 raise RecordingError(f"{self.path}: expected at most {MOST_BYTES:,} bytes uncompressed, found more")
             yield number, line
+
+    def _readline(self, number: int) -> bytes:
+        try:
+            return self.file.readline(LINE_BYTES + 1)
+        except EOFError as error:
+            raise RecordingError(
+                f"{self.path} line {number}: the gzip file is cut off; record or copy it again"
+            ) from error
+        except (zlib.error, gzip.BadGzipFile) as error:
+            raise RecordingError(
+                f"{self.path} line {number}: expected gzip, as the name's end says, found other or damaged data"
+            ) from error
 
 
 @contextmanager
@@ -102,8 +115,6 @@ def read(path: Path) -> Iterator[RecordedDelivery]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield from _deliveries(_Source(path, file))  # type: ignore[arg-type] # GzipFile reads bytes, too
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise RecordingError(f"{path} isn't whole: expected gzip, found {error or 'an early end'}") from error
     except OSError as error:
         raise RecordingError(f"{path} can't be read: {error.strerror or error}") from error
 
@@ -130,7 +141,8 @@ def _delivery(path: Path, number: int, line: bytes) -> RecordedDelivery:
         return msgspec.json.decode(line, type=RecordedDelivery)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         end = "" if line.endswith(b"\n") else "; the line isn't whole"
-        raise RecordingError(f"{path} line {number}: expected a delivery, found: {error}{end}") from error
+        found = obstacle(line) or f"{error}{end}"
+        raise RecordingError(f"{path} line {number}: expected a delivery, found: {found}") from error
 
 
 def _joined(path: Path, first: bytes, lines: Iterator[tuple[int, bytes]]) -> bytes:
@@ -146,6 +158,8 @@ def _joined(path: Path, first: bytes, lines: Iterator[tuple[int, bytes]]) -> byt
 def _lone(path: Path, body: bytes) -> RecordedDelivery:
     """Return a lone batch as a delivery."""
     expected = f"{path} holds no batch, which is a JSON array of events, and no recording"
+    if found := "an empty file" if not body else obstacle(body):
+        raise RecordingError(f"{expected}, found {found}")
     try:
         events = elements.split(body)
         text = body.decode()

@@ -74,7 +74,8 @@ def test_a_lone_batch_has_no_outcome(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "holds no batch"),
+        (b"", "holds no batch.*, found an empty file"),
+        (b"\xef\xbb\xbf[]", "holds no batch.*, found a byte order mark before the text"),
         (b"{}", "holds no batch"),
         (b"[1,", "holds no batch"),
         (b"not json", "holds no batch"),
@@ -95,6 +96,7 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, content: bytes, 
     ("line", "expected"),
     [
         (b"{", "line 3: expected a delivery, found: Input data was truncated; the line isn't whole"),
+        (b"\n", "line 3: expected a delivery, found: an empty line$"),
         (b'{"number": 1}\n', "line 3: expected a delivery, found: Object missing required field `time`"),
         (b'{"number": "1"}\n', r"line 3: .*Expected `int`, got `str` - at `\$\.number`"),
         pytest.param(b"[" * 100_000 + b"\n", "line 3: expected a delivery", id="deep"),
@@ -113,9 +115,17 @@ def test_a_damaged_line_is_named_and_not_shown(tmp_path: Path, line: bytes, expe
 def test_damaged_gzip_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "x.jsonl.gz", *(delivery(number) for number in range(100)))
     whole = path.read_bytes()
-    for content in (whole[:-20], whole[:40] + b"damaged" + whole[47:], b"no gzip at all"):
+    for content, expected in (
+        (whole[:-20], r" line \d+: the gzip file is cut off; record or copy it again"),
+        (
+            whole[:40] + b"damaged" + whole[47:],
+            r" line \d+: expected gzip, as the name's end says, found other or damaged data",
+        ),
+        (whole[:-8] + b"\0" * 8, r" line \d+: expected gzip"),
+        (b"no gzip at all", r" line 1: expected gzip"),
+    ):
         path.write_bytes(content)
-        with pytest.raises(RecordingError, match=r"x\.jsonl\.gz"):
+        with pytest.raises(RecordingError, match=rf"x\.jsonl\.gz{expected}"):
             list(recording.read(path))
 
 

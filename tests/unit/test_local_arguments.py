@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
-from local_emulator.__main__ import parser
+from local_emulator.__main__ import main, parser
 from local_emulator.cli import provision_command
 from local_emulator.cli.arguments import OPTIONS, TEXTS, parse
 from local_emulator.provisioner import ProvisioningError
@@ -50,6 +51,30 @@ def test_a_text_that_was_forgotten_is_asked_for(words: list[str], capsys: pytest
         parse(parser(), ["send", *words])
     assert ended.value.code == 2
     assert "expected one argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--json", "sql"], "the following arguments are required: statement"),
+        (["sql", "--json"], "the following arguments are required: statement"),
+        (["nosuch", "--json"], "invalid choice: 'nosuch'"),
+        (["status", "--json", "--nosuch"], "unrecognized arguments: --nosuch"),
+        (["send", "--json"], "send: name the record's --value"),
+    ],
+)
+def test_wrong_arguments_are_an_error_in_json(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    output = capsys.readouterr()
+    assert expected in json.loads(output.out)["error"]
+    assert expected in output.err
+    with pytest.raises(SystemExit):
+        main([word for word in words if word != "--json"])
+    assert capsys.readouterr().out == ""
 
 
 def test_the_options_that_may_follow_are_those_of_send() -> None:
