@@ -92,7 +92,7 @@ def test_the_targets_of_a_deployment_pass_their_variables_on() -> None:
     for target in ("deploy", "remove"):
         made = {}
         for variables in ([], given, ["YES=0"]):
-            command = ["make", "--dry-run", "--old-file=.venv/run.stamp", target, *variables]
+            command = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/run.stamp", target, *variables]
             ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             made[len(variables)] = ran.stdout.splitlines()[-1].split()[1:]
         assert made[0] == made[1] == ["-m", "deployment", target, "--template", "template.yml"]
