@@ -43,6 +43,7 @@ def config(
         protocol="http",
         region_id="cn-hangzhou",
         signature_algorithm=version,
+        read_timeout=60_000,  # milliseconds; the SDK's own ten seconds are short for a cold start on a busy machine
     )
 
 
