@@ -27,6 +27,7 @@ DEEP = b"[" * 900 + b"1" + b"]" * 900
         (b"\xff\xfe", '"' + base64.b64encode(b"\xff\xfe").decode() + '"'),
         (b"a\xff\xfeb", "a\ufffdb"),
         (b"a\xffb", "a\ufffd\ufffdb"),
+        (b'""', ""),
         (b"a\xffb", '"a\ufffd\ufffdb"'),
         (b"a\xffb", '"a\\ufffd\\ufffdb"'),
         (b"\xef\xbb\xbfv", "v"),
