@@ -205,3 +205,26 @@ def test_a_log_that_is_not_the_records_own_has_nothing_for_a_letter() -> None:
 def test_no_key_is_the_same_as_no_key(delivered: bytes | None, logged: bytes | None, *, same: bool) -> None:
     told = replace(TOLD, record=replace(TOLD.record, key=delivered))
     assert is_delivered(replace(LOGGED, key=logged), told) is same
+
+
+@pytest.mark.parametrize(
+    ("logged", "named", "time", "same"),
+    [
+        (b"k", b"k", 1_000, True),
+        (b"k", b"other", 1_000, False),
+        (b"k", None, 1_000, True),
+        (b"k", None, None, True),
+        (b"k", None, 1_001, False),
+        (b"k", b"k", 1_001, False),
+        (b"k", b"k", None, True),
+        (b"k", b"aw==", 1_000, True),
+        (None, b"", 1_000, True),
+        (None, b"other", 1_000, False),
+        (b"k", "a\ufffd".encode(), 1_000, True),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_the_logs_record_by_its_time_and_the_key_that_it_names(
+    logged: bytes | None, named: bytes | None, time: int | None, same: bool
+) -> None:
+    event = DeliveredRecord(Original(key=b"never compared", value=b"{", timestamp=time), "event", key=named)
+    assert is_delivered(replace(LOGGED, key=logged), event) is same

@@ -128,6 +128,13 @@ def test_of_an_event_that_is_no_record_only_another_time_is_seen() -> None:
     ]
 
 
+def test_an_event_that_is_no_record_keeps_the_key_that_it_names() -> None:
+    given = decoded(element(1, value=[], key="named"), element(2, value=[], key=None))
+    known = batch.known(given)
+    events = [known(ORDERS, offset) for offset in (1, 2)]
+    assert [event and (event.form, event.key) for event in events] == [("event", b"named"), ("event", None)]
+
+
 def test_repeats_alone_and_no_records_contradict_nothing() -> None:
     assert batch.contradictions(decoded(element(1), element(1), element(2, value=[]), element(2, value=[]))) == []
     assert batch.contradictions(decoded()) == []

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from fc_powertools import Deadline
+    from kafka_maxcompute.dead_letters.error_topic import Known
     from kafka_maxcompute.ledger.operations import Operation
     from kafka_maxcompute.ledger.state import State
+    from kafka_maxcompute.offsets import Offsets, TopicPartition
 
 pytestmark = pytest.mark.quick
 
@@ -83,6 +85,24 @@ def test_a_mark_begins_only_in_a_topic_whose_id_is_the_ledgers() -> None:
     # Of a topic-partition that has claims no mark begins here, so nothing is asked.
     delivered(2, frozenset())
     assert asked == [(1, {"orders"}), (1, {"orders"})]
+
+
+def test_a_claim_says_that_its_batch_differs_from_the_log() -> None:
+    connector = Connector()
+    connector.deliver(batch(1, 2))
+    compared: list[tuple[int, Offsets, list[Original]]] = []
+
+    def differing(state: State, covered: Offsets, known: Known) -> frozenset[TopicPartition]:
+        records = [delivered for offset in (3, 4) if (delivered := known(ORDERS, offset))]
+        compared.append((state.generation, covered, [delivered.record for delivered in records]))
+        return frozenset({ORDERS})
+
+    line = connector.line()
+    done = connector.deliver(batch(3, 4), replace(line, check=Check(line.check.verify, differing=differing)))
+    assert [claim.differing for claim in done.written] == [{ORDERS: ((3, 4),)}]
+    ((generation, covered, records),) = compared
+    assert (generation, covered) == (1, {ORDERS: ((3, 4),)})
+    assert [(record.key, record.value) for record in records] == [(b"k3", b"v3"), (b"k4", b"v4")]
 
 
 def test_a_topic_that_is_recreated_as_a_record_is_diverted_has_nothing_for_its_letter() -> None:

@@ -220,4 +220,5 @@ def is_delivered(original: Original, delivered: DeliveredRecord | None) -> bool:
     if delivered.form == "event" and delivered.key is None:
         return True
     key = (delivered.key if delivered.form == "event" else delivered.record.key) or b""
-    return REPLACED in key or key in {original.key or b"", b64encode(original.key or b"")}
+    logged = original.key or b""
+    return REPLACED in key or key in {logged, b64encode(logged)}
