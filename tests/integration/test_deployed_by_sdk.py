@@ -20,6 +20,7 @@ from local_emulator.kafka.producer import produce
 from local_emulator.kafka.record import Record
 from tests.control_plane_clients import refused
 from tests.function_code import upload
+from tests.kafka_fixtures import APACHE
 from tests.stream_clients import eventually, function_compute
 
 if TYPE_CHECKING:
@@ -32,16 +33,22 @@ if TYPE_CHECKING:
     from local_emulator.function_compute.template import Function, Template
 
 
-@pytest.fixture
-def running(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+VARIABLES = {"BATCH_SECONDS": "1", "CONNECTOR_NAME": "by-sdk", "CONNECTOR_SOURCE_TOPIC": "deployed-by-sdk"}
+
+
+@pytest.fixture(params=["embedded", APACHE])
+def running(request: pytest.FixtureRequest, project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.chdir(project_copy)
-    with cloud.start("embedded", {"BATCH_SECONDS": "1"}, empty=True) as started:
+    kafka = request.param
+    if kafka != "embedded":
+        kafka = request.getfixturevalue(kafka).bootstrap_servers
+    with cloud.start(kafka, VARIABLES, empty=True) as started:
         yield started
 
 
 @pytest.fixture
 def template(running: Cloud) -> Template:
-    variables = {"BATCH_SECONDS": "1", "STREAM_ENABLED": "false"}
+    variables = {**VARIABLES, "STREAM_ENABLED": "false"}
     return local_template.template(local_template.variables(variables, running.endpoints.variables))
 
 
